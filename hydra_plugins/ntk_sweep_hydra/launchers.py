@@ -1,0 +1,83 @@
+"""The launchers: compose all jobs, check them, and hand them to the dispatcher with an executor."""
+
+import sys
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.ntk_sweep_hydra.composition import compose_all
+from ntk_sweep.commands import compute_many
+from ntk_sweep.config import ComputeConfig, SweepConfig
+from ntk_sweep.executors import Executor, RayExecutor, SerialExecutor
+
+
+class SweepLauncher(Launcher):
+    """Computes jobs as points of one sweep; the task function, which computes a single point, is not called."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keeps what composing needs."""
+        self.hydra_context = hydra_context
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Computes all jobs; each ends as a row.
+
+        Raises:
+            SweepError: Settings, data or results folder are not in order, before anything is computed.
+        """
+        composed = compose_all(self.hydra_context.config_loader, self.config, job_overrides)
+        configs = [SweepConfig.from_dict(values) for values in composed]
+        status, result = compute_many(configs, self.executor)
+        if result is None:
+            sys.exit(status)
+        returns = []
+        for overrides, point in zip(job_overrides, result.plan.points, strict=True):
+            failure = result.failed.get(point.key)
+            job = JobReturn(overrides=overrides, status=JobStatus.FAILED if failure else JobStatus.COMPLETED)
+            job.return_value = RuntimeError(failure) if failure else point.key
+            returns.append(job)
+        return returns
+
+    @abstractmethod
+    def executor(self, compute: ComputeConfig) -> Executor:
+        """Starts the executor."""
+
+
+class SerialLauncher(SweepLauncher):
+    """Computes the points one after the other in this process."""
+
+    def executor(self, compute: ComputeConfig) -> Executor:
+        """Starts the executor."""
+        return SerialExecutor()
+
+
+class RayLauncher(SweepLauncher):
+    """Computes the points on Ray, as the config group `compute` says."""
+
+    def executor(self, compute: ComputeConfig) -> Executor:
+        """Starts the executor."""
+        return RayExecutor(compute)
+
+
+@dataclass
+class SerialLauncherConf:
+    """The serial launcher has no settings."""
+
+    _target_: str = "hydra_plugins.ntk_sweep_hydra.launchers.SerialLauncher"
+
+
+@dataclass
+class RayLauncherConf:
+    """The Ray launcher's settings are the config group `compute`."""
+
+    _target_: str = "hydra_plugins.ntk_sweep_hydra.launchers.RayLauncher"
+
+
+for name, node in (("serial", SerialLauncherConf), ("ray", RayLauncherConf)):
+    ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="ntk_sweep")

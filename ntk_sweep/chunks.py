@@ -1,0 +1,68 @@
+"""What driver and workers tell each other: plain records that travel between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ntk_sweep.config import Point
+
+
+@dataclass(frozen=True)
+class ChunkSpec:
+    """What a worker is told about a chunk, apart from the data.
+
+    Attributes:
+        points: What to compute.
+        results: The results folder or URI.
+        task: The task of all the points.
+        mark: The mark of the sweep in the store; names the sweep.
+        device: "auto", "cpu" or "cuda".
+        num_threads: BLAS threads. Serial and Ray execution use the same number, since rounding depends on it.
+        git_commit: For the record.
+    """
+
+    points: tuple[Point, ...]
+    results: str
+    task: str
+    mark: str
+    device: str
+    num_threads: int
+    git_commit: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a point ended."""
+
+    key: str
+    status: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker tells of a finished chunk.
+
+    Attributes:
+        part: The part that holds its rows.
+        outcomes: One a point.
+        seconds: Computing time.
+    """
+
+    part: str
+    outcomes: Sequence[Outcome]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A chunk whose worker died.
+
+    Attributes:
+        reason: What is known of it.
+        blamed: Whether the chunk may be the cause (its process died or ran out of memory), rather than a machine that went away.
+    """
+
+    reason: str
+    blamed: bool

@@ -1,0 +1,209 @@
+"""Runs a plan on an executor: chunks out, reports in, progress, and what to do when a worker dies."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import FrameType
+
+from rich.console import Console
+
+from ntk_sweep.chunks import ChunkSpec, Lost
+from ntk_sweep.config import ComputeConfig, SweepConfig
+from ntk_sweep.errors import ConfigError
+from ntk_sweep.executors import Executor
+from ntk_sweep.plan import Chunk, ChunkQueue, Job, Plan, git_commit, make_plan
+from ntk_sweep.progress import SweepProgress
+from ntk_sweep.store import PartWriter
+
+MAX_DEATHS = 3
+"""A point that takes its worker down this often, travelling alone, is recorded as failed."""
+
+MAX_LOSSES = 20
+"""The same for losses that are not the point's fault; a cluster that loses one point so often will not finish it."""
+
+POLL_SECONDS = 0.5
+"""How long to wait for a report before redrawing the progress."""
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM ended the sweep; `signal_number` says which."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.signal_number = signal_number
+
+
+@dataclass
+class SweepResult:
+    """How a sweep ended.
+
+    Attributes:
+        plan: What was to be done.
+        seconds: From the start of the executor to the last commit.
+        failed: Key → traceback of the points that failed.
+        parts: Per store, the names of the parts written.
+    """
+
+    plan: Plan
+    seconds: float = 0.0
+    failed: dict[str, str] = field(default_factory=dict)
+    parts: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+
+def run_sweep(configs: Iterable[SweepConfig], make_executor: Callable[[ComputeConfig], Executor], console: Console) -> SweepResult:
+    """Computes every point that the stores do not have yet.
+
+    Everything that can be wrong with settings, data or results folder is found before the executor is made.
+
+    Args:
+        configs: The settings of each point.
+        make_executor: Starts the executor; called only if there is something to compute.
+        console: Where to show progress.
+
+    Raises:
+        ConfigError, DataError, StoreError: Before anything starts, or when rows can no longer be written.
+        ClusterError: Ray cannot be started, or was lost.
+        Interrupted: By SIGINT or SIGTERM; what was finished is in the store.
+    """
+    configs = list(configs)
+    compute = _single_compute(configs)
+    plan = make_plan(configs)
+    result = SweepResult(plan)
+    with ExitStack() as stack:
+        marks = {home: stack.enter_context(store.opened_for_writing()) for home, store in plan.stores.items()}
+        if plan.jobs:
+            stack.enter_context(_signals_raise())
+            start = time.monotonic()
+            _Run(result, compute, marks).drive(make_executor, console)
+            result.seconds = time.monotonic() - start
+        for home, store in plan.stores.items():
+            try:
+                store.merge(own=result.parts.get(home, ()))
+            except OSError as error:  # the rows are safe in their parts
+                console.print(f"the parts in {store.location} could not be merged: {error}")
+    return result
+
+
+class _Run:
+    """The state of a sweep under way."""
+
+    def __init__(self, result: SweepResult, compute: ComputeConfig, marks: dict[tuple[str, str], str]) -> None:
+        self.result = result
+        self.plan = result.plan
+        self.compute = compute
+        self.marks = marks
+        self.commit = git_commit()
+        self.queue = ChunkQueue(self.plan.jobs, compute.chunk_seconds)
+        self.chunks: dict[int, Chunk] = {}
+        self.deaths: Counter[str] = Counter()
+        self.losses: Counter[str] = Counter()
+        self.writers: dict[tuple[str, str], PartWriter] = {}
+
+    def drive(self, make_executor: Callable[[ComputeConfig], Executor], console: Console) -> None:
+        cost = sum(job.cost for job in self.plan.jobs)
+        total = len(self.plan.jobs) + self.plan.skipped
+        with console.status("starting the workers") if console.is_terminal else nullcontext():
+            executor = make_executor(self.compute)
+        try:
+            console.print(f"{len(self.plan.jobs)} points to compute {executor.describe()}")
+            # Signals anew, since Ray set handlers of its own when it started.
+            with _signals_raise(), SweepProgress(console, total, self.plan.skipped, cost) as progress:
+                self._loop(executor, progress)
+        finally:
+            executor.close()
+
+    def _loop(self, executor: Executor, progress: SweepProgress) -> None:
+        tickets = iter(range(2**62))
+        while self.queue or self.chunks:
+            slots = max(executor.slots, 1)
+            # One chunk at work and one waiting for each worker: none idles, and little is lost when all is stopped.
+            while self.queue and len(self.chunks) < 2 * slots:
+                ticket, chunk = next(tickets), self.queue.next(slots)
+                self.chunks[ticket] = chunk
+                executor.submit(ticket, self._spec(chunk), chunk.jobs[0].dataset)
+            for ticket, report in executor.wait(POLL_SECONDS):
+                chunk = self.chunks.pop(ticket)
+                if isinstance(report, Lost):
+                    self._recover(chunk, report, progress)
+                    continue
+                self.result.parts.setdefault(chunk.jobs[0].home, set()).add(report.part)
+                failures = {outcome.key: outcome.error or "" for outcome in report.outcomes if outcome.status == "failed"}
+                self.result.failed.update(failures)
+                self.queue.observe(chunk.cost, report.seconds)
+                progress.advance(len(chunk.jobs), len(failures), chunk.cost)
+
+    def _spec(self, chunk: Chunk) -> ChunkSpec:
+        job = chunk.jobs[0]
+        return ChunkSpec(
+            points=tuple(job.point for job in chunk.jobs),
+            results=job.results,
+            task=job.point.task,
+            mark=self.marks[job.home],
+            device=job.device,
+            num_threads=max(int(self.compute.num_cpus), 1),
+            git_commit=self.commit,
+        )
+
+    def _recover(self, chunk: Chunk, lost: Lost, progress: SweepProgress) -> None:
+        """Sends the unfinished points of a lost chunk out again, alone, and gives up on those that kill every worker."""
+        finished = self.plan.stores[chunk.jobs[0].home].finished()
+        counter, limit = (self.deaths, MAX_DEATHS) if lost.blamed else (self.losses, MAX_LOSSES)
+        again = []
+        for job in chunk.jobs:
+            key = job.point.key
+            if key in finished and not job.force:
+                progress.advance(1, 0, job.cost)
+                continue
+            counter[key] += len(chunk.jobs) == 1
+            if counter[key] < limit:
+                again.append(job)
+            else:
+                self._give_up(job, f"{limit} workers were lost while they computed this point; the last time: {lost.reason}")
+                progress.advance(1, 1, job.cost)
+        self.queue.put_back_alone(again)
+
+    def _give_up(self, job: Job, error: str) -> None:
+        from ntk_sweep.tasks import failed_row
+
+        if job.home not in self.writers:
+            self.writers[job.home] = PartWriter(self.plan.stores[job.home])
+        part = self.writers[job.home].commit([failed_row(job.point, job.dataset, error, self.commit)])
+        self.result.parts.setdefault(job.home, set()).add(part)
+        self.result.failed[job.point.key] = error
+
+
+def _single_compute(configs: list[SweepConfig]) -> ComputeConfig:
+    if not configs:
+        raise ConfigError("the sweep is empty: there is no combination of the values given")
+    compute = configs[0].compute
+    if any(config.compute != compute for config in configs):
+        raise ConfigError("compute must be the same for all points of a sweep: where it runs cannot be swept over")
+    return compute
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Turns the first SIGINT or SIGTERM into `Interrupted`, and ignores further ones while the sweep is put away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; then the caller's stay in force
+        return
+    raised = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal raised
+        if not raised:
+            raised = True
+            raise Interrupted(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,198 @@
+"""Where chunks are computed: in this process, or on Ray. Both offer the same three verbs, submit, wait and close.
+
+Ray is imported when a sweep on it starts, not before.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Any, Protocol
+
+from ntk_sweep.chunks import ChunkSpec, Lost, Report
+from ntk_sweep.config import ComputeConfig
+from ntk_sweep.datasets import Dataset
+from ntk_sweep.errors import SweepError
+
+class ClusterError(SweepError):
+    """Ray cannot be started or joined, or was lost."""
+
+
+class Executor(Protocol):
+    """Computes chunks, each under a ticket that the caller chooses."""
+
+    @property
+    def slots(self) -> int:
+        """How many chunks are computed at once, as of now."""
+        ...
+
+    def describe(self) -> str:
+        """Where the chunks are computed, in words."""
+        ...
+
+    def submit(self, ticket: int, spec: ChunkSpec, dataset: Dataset) -> None:
+        """Hands over a chunk."""
+        ...
+
+    def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
+        """Chunks that have ended, waiting for one at most about this long. What a chunk raises is raised here."""
+        ...
+
+    def close(self) -> None:
+        """Gives up what is under way and everything held."""
+        ...
+
+
+class SerialExecutor:
+    """Computes the chunks one after the other in this process."""
+
+    slots = 1
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[int, ChunkSpec, Dataset]] = deque()
+
+    def describe(self) -> str:
+        """Where the chunks are computed, in words."""
+        return "in this process"
+
+    def submit(self, ticket: int, spec: ChunkSpec, dataset: Dataset) -> None:
+        """Hands over a chunk."""
+        self._queue.append((ticket, spec, dataset))
+
+    def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
+        """Computes the next chunk."""
+        from ntk_sweep.worker import run_chunk
+
+        ticket, spec, dataset = self._queue.popleft()
+        return [(ticket, run_chunk(spec, dataset))]
+
+    def close(self) -> None:
+        """Drops what has not been begun."""
+        self._queue.clear()
+
+
+class RayExecutor:
+    """Computes the chunks on Ray: in a private one on this machine, or in a cluster that is joined and left as it was.
+
+    Raises:
+        ClusterError: Ray cannot be started or joined.
+    """
+
+    def __init__(self, compute: ComputeConfig) -> None:
+        # Read by Ray when it is imported: no usage statistics, and CUDA_VISIBLE_DEVICES left to Ray on workers without a GPU.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+        import ray
+
+        self._ray = ray
+        self._compute = compute
+        self._address = compute.address or os.environ.get("RAY_ADDRESS")
+        self._temporary: str | None = None
+        self._datasets: dict[str, Any] = {}
+        self._tickets: dict[Any, int] = {}
+        try:
+            self._start()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, Exception):
+                raise ClusterError(self._cannot_start(error)) from error
+            raise
+        options = {"num_cpus": compute.num_cpus, "num_gpus": compute.num_gpus, "max_retries": 0}
+        self._run_chunk = ray.remote(**options)(_run_chunk)
+
+    def _start(self) -> None:
+        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        if self._address:
+            package = str(Path(__file__).parent)
+            self._ray.init(address=self._address, runtime_env={"py_modules": [package]}, **quiet)
+        else:
+            # Under /tmp, since Ray's sockets lie in it and their paths may not be longer than 107 characters.
+            self._temporary = tempfile.mkdtemp(prefix="ntk-sweep-", dir="/tmp")
+            self._ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=self._compute.object_store_mb * 10**6,
+                _temp_dir=self._temporary,
+                **quiet,
+            )
+        if self.slots == 0 and not self._address:
+            total = self._ray.cluster_resources()
+            raise ClusterError(
+                f"a worker wants {self._compute.num_cpus:g} CPUs and {self._compute.num_gpus:g} GPUs, but this machine has "
+                f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}: lower compute.num_cpus or compute.num_gpus"
+            )
+
+    def _cannot_start(self, error: Exception) -> str:
+        if isinstance(error, ClusterError):
+            return str(error)
+        if not self._address:
+            return f"Ray cannot be started on this machine ({type(error).__name__}: {error}); hydra/launcher=serial does without it"
+        return (
+            f"the Ray cluster at {self._address} cannot be joined ({type(error).__name__}: {error}): check compute.address or $RAY_ADDRESS, "
+            "or use compute=local with RAY_ADDRESS unset"
+        )
+
+    @property
+    def slots(self) -> int:
+        """How many workers the resources of the cluster allow at present."""
+        total = self._ray.cluster_resources()
+        fit = total.get("CPU", 0) / self._compute.num_cpus
+        if self._compute.num_gpus:
+            fit = min(fit, total.get("GPU", 0) / self._compute.num_gpus)
+        return int(min(fit + 1e-9, self._compute.num_workers or fit + 1e-9))
+
+    def describe(self) -> str:
+        """Where the chunks are computed, in words."""
+        place = f"on the Ray cluster at {self._address}" if self._address else "on Ray on this machine"
+        return f"{place}, {self.slots} workers"
+
+    def submit(self, ticket: int, spec: ChunkSpec, dataset: Dataset) -> None:
+        """Hands over a chunk; the data set itself is sent the first time only."""
+        if dataset.fingerprint not in self._datasets:
+            self._datasets[dataset.fingerprint] = self._ray.put(dataset)
+        reference = self._run_chunk.remote(spec, self._datasets[dataset.fingerprint])
+        self._tickets[reference] = ticket
+
+    def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
+        """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised here."""
+        references = list(self._tickets)
+        ready, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
+        if ready:
+            ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+        return [(self._tickets.pop(reference), self._collect(reference)) for reference in ready]
+
+    def _collect(self, reference: Any) -> Report | Lost:
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(reference)
+        except errors.RayTaskError as error:
+            raise error.as_instanceof_cause() from error
+        except errors.NodeDiedError as error:
+            return Lost(str(error), blamed=False)
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+            return Lost(str(error), blamed=True)
+        except errors.RayError as error:
+            if not self._ray.is_initialized():
+                raise ClusterError(f"the Ray cluster was lost ({error}): start the same command again to go on") from error
+            return Lost(str(error), blamed=False)
+
+    def close(self) -> None:
+        """Cancels what is under way; stops a private Ray and removes its files, or leaves the cluster."""
+        if self._ray.is_initialized():
+            for reference in self._tickets:
+                self._ray.cancel(reference, force=True)
+            self._ray.shutdown()
+        self._tickets.clear()
+        if self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary = None
+
+
+def _run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
+    """Runs on a Ray worker; torch is imported there."""
+    from ntk_sweep.worker import run_chunk
+
+    return run_chunk(spec, dataset)

@@ -1,0 +1,171 @@
+"""What a sweep has to compute: points without those already in the store, packed into chunks for the workers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ntk_sweep.config import Point, SweepConfig
+from ntk_sweep.datasets import Dataset, load_dataset
+from ntk_sweep.errors import ConfigError
+from ntk_sweep.store import Store
+
+FLOPS_PER_SECOND = 1.5e10
+"""Float64 multiply-add rate assumed of a worker until it is measured; tuned on one core of a server of 2023."""
+
+OVERHEAD_SECONDS = 0.003
+"""Cost of the smallest point: a spectrum at N = 200 and the Python around it."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A point, where its row goes, on which kind of device it is computed, and whether it is even if its result is there."""
+
+    point: Point
+    results: str
+    device: str
+    force: bool
+    dataset: Dataset = field(repr=False)
+
+    @property
+    def home(self) -> tuple[str, str]:
+        """Names the store that its row goes to."""
+        return (self.results, self.point.task)
+
+    @property
+    def batch(self) -> tuple[str, str, str, str]:
+        """Jobs with the same batch may share a chunk."""
+        return (self.results, self.point.task, self.device, self.point.data_fingerprint)
+
+    @property
+    def cost(self) -> float:
+        """Expected seconds of one worker: the drawing of the weights, two passes, the Gram matrices and the spectrum."""
+        n, (n_samples, n_inputs) = self.point.width, self.dataset.x.shape
+        weights = n * n_inputs + n * n * (self.point.depth - 2)
+        passes = 6 * n_samples * weights
+        gram = 2 * n_samples**2 * (n_inputs + 2 * n * (self.point.depth - 1))
+        return OVERHEAD_SECONDS + (50 * weights + passes + gram + 10 * n_samples**3) / FLOPS_PER_SECOND
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Jobs of one batch that a worker computes in one go."""
+
+    jobs: tuple[Job, ...]
+
+    @property
+    def cost(self) -> float:
+        """Expected seconds of one worker."""
+        return sum(job.cost for job in self.jobs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it starts.
+
+    Attributes:
+        points: The points of the sweep, in the order given; one that is given twice stands here twice.
+        jobs: What is to be computed, each key once.
+        skipped: How many different points are in the store already.
+        stores: The stores involved, by results and task.
+    """
+
+    points: list[Point]
+    jobs: list[Job]
+    skipped: int
+    stores: dict[tuple[str, str], Store]
+
+
+def make_plan(configs: Iterable[SweepConfig]) -> Plan:
+    """Loads the data sets, makes the points, and leaves out those whose results are in the store.
+
+    Raises:
+        ConfigError: There is no point.
+        DataError: A data set cannot be used.
+        StoreError: A store holds a part that cannot be read.
+    """
+    datasets: dict[str, Dataset] = {}
+    stores: dict[tuple[str, str], Store] = {}
+    finished: dict[tuple[str, str], dict] = {}
+    points: list[Point] = []
+    jobs: dict[tuple[str, str], Job] = {}
+    skipped: set[tuple[str, str]] = set()
+    for config in configs:
+        dataset = datasets.get(repr(config.data))
+        if dataset is None:
+            dataset = datasets[repr(config.data)] = load_dataset(config.data)
+        point = Point.of(config, dataset.fingerprint)
+        points.append(point)
+        home = (config.results, point.task)
+        if home not in stores:
+            stores[home] = Store(*home)
+            finished[home] = stores[home].finished()
+        entry = None if config.force else finished[home].get(point.key)
+        if entry is not None and (entry.kernel_file or not point.save_kernel):
+            skipped.add((config.results, point.key))
+        else:
+            jobs[config.results, point.key] = Job(point, config.results, config.device, config.force, dataset)
+    if not points:
+        raise ConfigError("the sweep is empty: there is no combination of the values given")
+    return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)
+
+
+class ChunkQueue:
+    """Jobs on their way to the workers: dear ones first, in chunks of about equal time, smaller towards the end.
+
+    Jobs on the same draws (equal seed, width and depth) stand together.
+    """
+
+    def __init__(self, jobs: Sequence[Job], chunk_seconds: float) -> None:
+        order = sorted(jobs, key=lambda job: (job.batch, -job.point.width, -job.point.depth, job.point.seed, job.point.act))
+        self._jobs = deque(order)
+        self._alone: deque[Job] = deque()
+        self._chunk_seconds = chunk_seconds
+        self._remaining = sum(job.cost for job in jobs)
+        self._measured = 0.0
+        self._expected = 0.0
+
+    def __len__(self) -> int:
+        return len(self._jobs) + len(self._alone)
+
+    @property
+    def slowness(self) -> float:
+        """Measured over expected seconds, so far."""
+        return self._measured / self._expected if self._expected else 1.0
+
+    def next(self, slots: int) -> Chunk:
+        """The next chunk, for one of `slots` workers."""
+        if self._alone and not self._jobs:
+            return Chunk((self._alone.popleft(),))
+        # Half of an equal share at the most, so that no worker is left with a long chunk while the others idle.
+        budget = min(self._chunk_seconds / self.slowness, self._remaining / (2 * slots))
+        jobs = [self._jobs.popleft()]
+        spent = jobs[0].cost
+        while self._jobs and self._jobs[0].batch == jobs[0].batch and spent + self._jobs[0].cost <= budget:
+            jobs.append(self._jobs.popleft())
+            spent += jobs[-1].cost
+        self._remaining -= spent
+        return Chunk(tuple(jobs))
+
+    def observe(self, expected: float, measured: float) -> None:
+        """Learns from a finished chunk how fast the workers really are."""
+        self._expected += expected
+        self._measured += measured
+
+    def put_back_alone(self, jobs: Iterable[Job]) -> None:
+        """Takes jobs of a lost chunk back; each travels alone from now on, so that a deadly one harms no other."""
+        self._alone.extend(jobs)
+
+
+def git_commit() -> str | None:
+    """The commit of the code in use, with "-dirty" where files differ from it; None outside a repository."""
+    folder = Path(__file__).parent
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

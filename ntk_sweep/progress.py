@@ -1,0 +1,97 @@
+"""What a sweep shows while it runs: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+LINE_SECONDS = 10.0
+"""Time between two lines where there is no terminal: readable in a log, and soon enough to see that it lives."""
+
+
+class SweepProgress:
+    """Counts points done, skipped and failed, with rate and time left.
+
+    The time left follows from expected costs, not from numbers of points, since a deep and wide network takes a thousand times
+    as long as a small one.
+
+    Args:
+        console: Where to print.
+        total: Points of the sweep, skipped ones included.
+        skipped: Points that were in the store already.
+        cost: Expected cost of the others.
+    """
+
+    def __init__(self, console: Console, total: int, skipped: int, cost: float) -> None:
+        self.total, self.skipped, self.done, self.failed = total, skipped, 0, 0
+        self._console = console
+        self._cost, self._spent = cost, 0.0
+        self._begun = time.monotonic()
+        self._next_line = self._begun + LINE_SECONDS
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), _Figures(self)]
+            self._bar = Progress(*columns, console=console, expand=True)
+            self._task = self._bar.add_task("sweep", total=total, completed=skipped)
+
+    def __enter__(self) -> SweepProgress:
+        if self._bar:
+            self._bar.start()
+        else:
+            self._console.print(f"{self.skipped + self.done}/{self.total} points, {self.figures()}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+        else:
+            self._line()
+
+    def advance(self, done: int, failed: int, cost: float) -> None:
+        """Notes points that ended, `failed` of them as failures, and their expected cost."""
+        self.done += done
+        self.failed += failed
+        self._spent += cost
+        if self._bar:
+            self._bar.update(self._task, completed=self.skipped + self.done)
+        elif time.monotonic() >= self._next_line:
+            self._line()
+
+    def _line(self) -> None:
+        self._next_line = time.monotonic() + LINE_SECONDS
+        self._console.print(f"{self.skipped + self.done}/{self.total} points, {self.figures()}")
+
+    def figures(self) -> str:
+        """Skipped, failed, rate and time left."""
+        elapsed = time.monotonic() - self._begun
+        parts = [f"{self.skipped} skipped", f"{self.failed} failed"]
+        if self.done:
+            parts.append(f"{self.done / elapsed:.1f} points/s")
+            left = elapsed * max(self._cost - self._spent, 0.0) / self._spent
+            parts.append(f"{duration(left)} left" if self.skipped + self.done < self.total else f"{duration(elapsed)} in all")
+        return ", ".join(parts)
+
+
+class _Figures(ProgressColumn):
+    max_refresh = 0.5
+
+    def __init__(self, progress: SweepProgress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def render(self, task: Task) -> Text:
+        return Text(self._progress.figures())
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "42 s", "3:05 min" or "2:07 h"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02} h"

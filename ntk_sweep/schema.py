@@ -1,0 +1,63 @@
+"""The columns of the stored tables. The code, not the first file, says what a table holds."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+"""Raise it when columns change; `store` tells apart files of other versions by it."""
+
+VERSION_KEY = b"ntk_sweep.schema_version"
+
+STATUSES = ("ok", "failed", "diverged")
+
+_COORDINATES = [
+    ("key", pa.string(), False),
+    ("task", pa.string(), False),
+    ("act", pa.string(), False),
+    ("width", pa.int64(), False),
+    ("depth", pa.int64(), False),
+    ("seed", pa.int64(), False),
+    ("parametrisation", pa.string(), False),
+    ("dtype", pa.string(), False),
+    ("data", pa.string(), False),
+    ("data_fingerprint", pa.string(), False),
+    ("data_classes", pa.list_(pa.int64()), True),
+    ("n_samples", pa.int64(), False),
+    ("n_inputs", pa.int64(), False),
+]
+
+_SPECTRUM = [
+    ("eigenvalues", pa.list_(pa.float64()), True),
+    ("eigenvalue_errors", pa.list_(pa.float64()), True),
+    ("lambda_min", pa.float64(), True),
+    ("lambda_min_error", pa.float64(), True),
+    ("lambda_min_resolved", pa.bool_(), True),
+    ("lambda_max", pa.float64(), True),
+    ("lambda_max_error", pa.float64(), True),
+    ("condition_number", pa.float64(), True),
+    ("trace", pa.float64(), True),
+    ("method", pa.string(), True),
+    ("kernel_file", pa.string(), True),
+]
+
+_PROVENANCE = [
+    ("status", pa.string(), False),
+    ("error", pa.string(), True),
+    ("seconds", pa.float64(), True),
+    ("finished_at", pa.timestamp("us", tz="UTC"), False),
+    ("device", pa.string(), True),
+    ("host", pa.string(), False),
+    ("version", pa.string(), False),
+    ("torch_version", pa.string(), True),
+    ("python_version", pa.string(), False),
+    ("git_commit", pa.string(), True),
+]
+
+_RESULTS = {"spectrum": _SPECTRUM}
+
+
+def schema(task: str) -> pa.Schema:
+    """The Arrow schema of the rows of `task`, with its version in the metadata."""
+    fields = [pa.field(name, kind, nullable) for name, kind, nullable in _COORDINATES + _RESULTS[task] + _PROVENANCE]
+    return pa.schema(fields, metadata={VERSION_KEY: str(SCHEMA_VERSION).encode(), b"ntk_sweep.task": task.encode()})

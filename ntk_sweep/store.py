@@ -1,0 +1,332 @@
+"""The store: one folder of Parquet parts a task, on a local disk or in an object store.
+
+What every reader may rely on:
+
+- Nothing visible is ever partial. A part is written under a hidden name (readers ignore names that begin with ``.`` or
+  ``_``), synced and then renamed; an object store shows an object only when its upload is complete.
+- Rows only ever appear. A writer grows its own part by replacing it with a longer one, so `pandas.read_parquet(folder)`
+  works at any moment and sees each row once.
+- A key says what a row is. `load_results` returns one row a key, the latest good one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from ntk_sweep.config import TASKS, absolute_results
+from ntk_sweep.errors import StoreError
+from ntk_sweep.schema import SCHEMA_VERSION, VERSION_KEY, schema
+
+FULL_PART_ROWS = 2000
+"""A part this long is left alone and a new one begun: rewriting 2000 rows of 200 eigenvalues takes about 20 ms."""
+
+GROW_SECONDS = 600
+"""A writer grows a part for this long at the most, ..."""
+
+SEALED_SECONDS = 3600
+"""... so a part untouched for this long has no writer any more and may be merged with others."""
+
+MAX_PARTS = 32
+"""`merge` acts above this number of parts. Reading 36 parts takes 0.04 s, reading 720 takes 0.7 s."""
+
+READ_ATTEMPTS = 10
+"""A sweep merges once, at its end; more than a few collisions in a row mean that something else removes parts."""
+
+KERNEL_FOLDER = "_kernels"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the store knows of a finished key."""
+
+    status: str
+    kernel_file: str | None
+
+
+class Store:
+    """The rows of one task under a results folder or URI.
+
+    Args:
+        results: A folder, or a URI that `pyarrow.fs` understands, such as ``s3://bucket/prefix``.
+        task: The name of the task; rows lie in ``<results>/<task>``.
+    """
+
+    def __init__(self, results: str, task: str) -> None:
+        self.results = absolute_results(results)
+        self.task = task
+        self.filesystem, root = _filesystem(self.results)
+        self.folder = posixpath.join(root, task)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether rows lie in a file system of this machine."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    @property
+    def location(self) -> str:
+        """Where the rows lie, as a user would type it."""
+        return posixpath.join(self.results, self.task)
+
+    @contextmanager
+    def opened_for_writing(self) -> Iterator[str]:
+        """Makes sure that the folder can be written, and marks it while a sweep is under way.
+
+        Yields:
+            The name of the mark, by which a worker on another machine can tell whether it sees the same folder.
+
+        Raises:
+            StoreError: The folder cannot be written, or holds a part that cannot be read.
+        """
+        mark = f".sweep-{uuid.uuid4().hex}"
+        try:
+            self.filesystem.create_dir(self.folder, recursive=True)
+            self._write(mark, b"")
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"the results folder {self.location} cannot be written ({_cause(error)}): give another with results=…") from error
+        try:
+            yield mark
+        finally:
+            with suppress(OSError):
+                self.filesystem.delete_file(posixpath.join(self.folder, mark))
+
+    def check_mark(self, mark: str) -> None:
+        """Raises a StoreError if this process does not see the folder in which the sweep was started."""
+        if self.filesystem.get_file_info(posixpath.join(self.folder, mark)).type != fs.FileType.File:
+            raise StoreError(
+                f"the results folder {self.location} is not the one that the sweep was started with: workers on other machines need a "
+                "shared folder or an object store (results=s3://bucket/prefix)"
+            )
+
+    def parts(self) -> list[fs.FileInfo]:
+        """The visible parts, by name; none if the folder does not exist."""
+        selector = fs.FileSelector(self.folder, allow_not_found=True)
+        found = [f for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.File]
+        return sorted((f for f in found if f.base_name.endswith(".parquet") and f.base_name[0] not in "._"), key=lambda f: f.base_name)
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All visible rows, several a key if it was computed several times.
+
+        Raises:
+            StoreError: A part is truncated, foreign or of another version; the message names it.
+        """
+        for attempt in range(READ_ATTEMPTS):
+            try:
+                tables = [self._read_part(part.path, columns) for part in self.parts()]
+                break
+            except FileNotFoundError as error:
+                # A merge removed a part between the listing and the reading: its rows are in a newer part.
+                if attempt == READ_ATTEMPTS - 1:
+                    raise StoreError(f"parts of {self.location} vanish while they are read ({_cause(error)}): try again") from error
+        empty = schema(self.task).empty_table()
+        return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
+
+    def finished(self) -> dict[str, Entry]:
+        """Key → what is known of it, for all points that need not be computed again: those with a result."""
+        table = self.read(["key", "status", "kernel_file", "finished_at"])
+        table = table.filter(pc.field("status") != "failed").sort_by("finished_at")
+        entries: dict[str, Entry] = {}
+        for row in table.to_pylist():
+            entries[row["key"]] = Entry(row["status"], row["kernel_file"])
+        return entries
+
+    def merge(self, own: Iterable[str] = ()) -> None:
+        """Merges small parts into one, if there are more than `MAX_PARTS`; rows superseded by later ones of their key go.
+
+        Args:
+            own: Names of parts whose writers are known to have ended. Of the others only those untouched for an hour are taken,
+                since a writer may still replace a younger one.
+        """
+        parts = self.parts()
+        if len(parts) <= MAX_PARTS:
+            return
+        own, now = set(own), time.time()
+        sealed = [p for p in parts if p.base_name in own or (p.mtime is not None and now - p.mtime.timestamp() > SEALED_SECONDS)]
+        try:
+            tables = {part.path: self._read_part(part.path) for part in sealed}
+        except FileNotFoundError:
+            return  # another sweep is merging the same parts
+        small = {path: table for path, table in tables.items() if table.num_rows < FULL_PART_ROWS}
+        if len(small) < 2:
+            return
+        self._write(f"part-{uuid.uuid4().hex}.parquet", self._serialise(latest_good(pa.concat_tables(small.values()))))
+        for path in small:
+            with suppress(FileNotFoundError):
+                self.filesystem.delete_file(path)
+
+    def save_kernel(self, key: str, kernel: np.ndarray) -> str:
+        """Stores a kernel matrix beside the rows, and returns its name relative to the task's folder."""
+        buffer = io.BytesIO()
+        np.save(buffer, kernel, allow_pickle=False)
+        self.filesystem.create_dir(posixpath.join(self.folder, KERNEL_FOLDER), recursive=True)
+        return self._write(f"{KERNEL_FOLDER}/{key}.npy", buffer.getvalue())
+
+    def load_kernel(self, kernel_file: str) -> np.ndarray:
+        """The kernel matrix that a row names in `kernel_file`.
+
+        Raises:
+            StoreError: It is missing or unreadable.
+        """
+        path = posixpath.join(self.folder, kernel_file)
+        try:
+            with self.filesystem.open_input_file(path) as file:
+                return np.load(io.BytesIO(file.read()), allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"the kernel {path} cannot be read ({_cause(error)}): recompute its point with force=true") from error
+
+    def _read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+        try:
+            with self.filesystem.open_input_file(path) as file:
+                parquet = pq.ParquetFile(file)
+                self._check_version(path, (parquet.schema_arrow.metadata or {}).get(VERSION_KEY))
+                return parquet.read(columns=columns).replace_schema_metadata(None).cast(_plain(self.task, columns))
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{path} is not a readable part of a sweep ({_cause(error)}): move it out of the folder; the points whose rows "
+                "it held are computed again when the sweep is started again"
+            ) from error
+
+    def _check_version(self, path: str, version: bytes | None) -> None:
+        if version is None:
+            raise StoreError(f"{path} was not written by ntk-sweep (it carries no schema version): move it out of the folder")
+        if int(version) > SCHEMA_VERSION:
+            raise StoreError(
+                f"{path} has schema version {int(version)}, newer than the {SCHEMA_VERSION} known here: update ntk-sweep, or choose "
+                "another folder with results=…"
+            )
+        if int(version) < SCHEMA_VERSION:
+            raise StoreError(
+                f"{path} has schema version {int(version)}, older than the {SCHEMA_VERSION} written here: read it with the version of "
+                "ntk-sweep that wrote it, or choose another folder with results=… to compute its points anew"
+            )
+
+    def _serialise(self, table: pa.Table) -> bytes:
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.cast(schema(self.task)), sink, compression="zstd")
+        return sink.getvalue().to_pybytes()
+
+    def _write(self, name: str, content: bytes) -> str:
+        """Makes `content` appear under `name`, wholly or not at all."""
+        target = posixpath.join(self.folder, name)
+        if not self.is_local:
+            with self.filesystem.open_output_stream(target) as stream:
+                stream.write(content)
+            return name
+        folder, base = posixpath.split(target)
+        hidden = posixpath.join(folder, f".{uuid.uuid4().hex}.tmp")
+        try:
+            with open(hidden, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(hidden, posixpath.join(folder, base))
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(hidden)
+            raise
+        _sync_folder(folder)
+        return name
+
+
+class PartWriter:
+    """Commits rows to a store, growing a part of its own (in an object store: one part a commit)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._begin()
+
+    def _begin(self) -> None:
+        self.name = f"part-{uuid.uuid4().hex}.parquet"
+        self._table = schema(self._store.task).empty_table()
+        self._begun = time.monotonic()
+
+    def commit(self, rows: Sequence[dict[str, Any]]) -> str:
+        """Makes `rows` durable and visible, and returns the name of the part that holds them."""
+        if self._table.num_rows >= FULL_PART_ROWS or time.monotonic() - self._begun > GROW_SECONDS or not self._store.is_local:
+            self._begin()
+        new = pa.Table.from_pylist(list(rows), schema=schema(self._store.task))
+        table = pa.concat_tables([self._table, new])
+        self._store._write(self.name, self._store._serialise(table))
+        self._table = table
+        return self.name
+
+
+def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The rows of a task as a frame: one row a key, the latest good one, or the latest failure where there is none.
+
+    Args:
+        path: The task's folder or URI, ``<results>/<task>``.
+
+    Returns:
+        The columns of `ntk_sweep.schema`, ordered by data, parametrisation, activation, width, depth and seed; empty before the
+        first commit of a sweep.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it is not a task's folder.
+        StoreError: A part is truncated, foreign or of another version; the message names it.
+    """
+    results, task = posixpath.split(os.fspath(path).rstrip("/"))
+    if task not in TASKS:
+        raise FileNotFoundError(f"{path} is not the folder of a task: give <results>/<task>, with a task of {', '.join(TASKS)}")
+    store = Store(results or ".", task)
+    if store.filesystem.get_file_info(store.folder).type != fs.FileType.Directory:
+        raise FileNotFoundError(f"there is no folder {path}: run a sweep first, for example `python launch.py act=relu`")
+    frame = latest_good(store.read()).to_pandas()
+    order = ["data", "data_fingerprint", "parametrisation", "dtype", "act", "width", "depth", "seed", "key"]
+    return frame.sort_values(order, ignore_index=True)
+
+
+def latest_good(table: pa.Table) -> pa.Table:
+    """One row a key: a result before a failure, then a later row before an earlier one."""
+    rank = pd.DataFrame(
+        {
+            "key": table["key"].to_pandas(),
+            "good": table["status"].to_pandas() != "failed",
+            "finished_at": table["finished_at"].to_pandas(),
+        }
+    )
+    last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates("key", keep="last")
+    return table.take(pa.array(np.sort(last.index.to_numpy())))
+
+
+def _plain(task: str, columns: Sequence[str] | None) -> pa.Schema:
+    fields = schema(task).remove_metadata()
+    return fields if columns is None else pa.schema([fields.field(name) for name in columns])
+
+
+def _filesystem(results: str) -> tuple[fs.FileSystem, str]:
+    if "://" not in results:
+        return fs.LocalFileSystem(), results
+    try:
+        return fs.FileSystem.from_uri(results)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise StoreError(f"results={results} is not a folder or URI that can be opened ({_cause(error)})") from error
+
+
+def _sync_folder(folder: str) -> None:
+    """Makes a rename durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cause(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

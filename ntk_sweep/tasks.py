@@ -1,0 +1,136 @@
+"""A point in, a row out: the one place where data, network, kernel and spectrum meet."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ntk_sweep import __version__
+from ntk_sweep.config import Point
+from ntk_sweep.datasets import Dataset
+from ntk_sweep.kernel import empirical_ntk
+from ntk_sweep.network import Network
+from ntk_sweep.spectrum import kernel_spectrum
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a point yields.
+
+    Attributes:
+        row: One value a column of `ntk_sweep.schema`.
+        kernel: Θ, (N, N), where the point asks for it.
+    """
+
+    row: dict[str, Any]
+    kernel: np.ndarray | None = None
+
+
+def compute_row(point: Point, dataset: Dataset, device: str, git_commit: str | None) -> Result:
+    """Computes a point; an exception becomes a row with ``status=failed`` and its traceback.
+
+    Args:
+        point: What to compute.
+        dataset: The data whose fingerprint the point names.
+        device: "auto", "cpu" or "cuda".
+        git_commit: The commit of the code, for the record.
+    """
+    assert point.data_fingerprint == dataset.fingerprint
+    start = time.perf_counter()
+    try:
+        used = torch_device(device)
+        results, kernel = _TASKS[point.task](point, dataset, used)
+        if used.type == "cuda":
+            torch.cuda.synchronize(used)
+        results |= {"status": "ok", "device": torch.cuda.get_device_name(used) if used.type == "cuda" else used.type}
+    except Exception:
+        results, kernel = {"status": "failed", "error": traceback.format_exc()}, None
+    results["seconds"] = time.perf_counter() - start
+    return Result(_coordinates(point, dataset) | results | _provenance(git_commit), kernel)
+
+
+def failed_row(point: Point, dataset: Dataset, error: str, git_commit: str | None) -> dict[str, Any]:
+    """The row of a point that could not even be tried to its end, because it took its worker down with it."""
+    return _coordinates(point, dataset) | {"status": "failed", "error": error} | _provenance(git_commit)
+
+
+def torch_device(name: str) -> torch.device:
+    """The device that `name` stands for in this process: "auto" takes a GPU if this process may use one.
+
+    Raises:
+        RuntimeError: "cuda" was asked for, but there is no CUDA device.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("device=cuda, but this process sees no CUDA device: use device=auto, or give workers one with compute.num_gpus")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _spectrum(point: Point, dataset: Dataset, device: torch.device) -> tuple[dict[str, Any], np.ndarray | None]:
+    dtype = getattr(torch, point.dtype)
+    x = torch.from_numpy(dataset.x).to(device, dtype)
+    network = Network.initialise(
+        x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, dtype=dtype, device=device
+    )
+    theta = empirical_ntk(network, x)
+    spectrum = kernel_spectrum(network, theta)
+    eigenvalues, errors = spectrum.eigenvalues.numpy(), spectrum.errors.numpy()
+    resolved = bool(spectrum.resolved[0])
+    results = {
+        "eigenvalues": eigenvalues,
+        "eigenvalue_errors": errors,
+        "lambda_min": float(eigenvalues[0]),
+        "lambda_min_error": float(errors[0]),
+        "lambda_min_resolved": resolved,
+        "lambda_max": float(eigenvalues[-1]),
+        "lambda_max_error": float(errors[-1]),
+        "condition_number": float(eigenvalues[-1] / eigenvalues[0]) if resolved else None,
+        "trace": float(theta.trace()),
+        "method": spectrum.method,
+    }
+    return results, _as_array(theta) if point.save_kernel else None
+
+
+def _as_array(theta: Tensor) -> np.ndarray:
+    return theta.cpu().numpy()
+
+
+_TASKS: dict[str, Callable[[Point, Dataset, torch.device], tuple[dict[str, Any], np.ndarray | None]]] = {"spectrum": _spectrum}
+
+
+def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "key": point.key,
+        "task": point.task,
+        "act": point.act,
+        "width": point.width,
+        "depth": point.depth,
+        "seed": point.seed,
+        "parametrisation": point.parametrisation,
+        "dtype": point.dtype,
+        "data": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "data_classes": dataset.classes,
+        "n_samples": dataset.x.shape[0],
+        "n_inputs": dataset.x.shape[1],
+    }
+
+
+def _provenance(git_commit: str | None) -> dict[str, Any]:
+    return {
+        "finished_at": datetime.now(UTC),
+        "host": socket.gethostname(),
+        "version": __version__,
+        "torch_version": str(torch.__version__),
+        "python_version": platform.python_version(),
+        "git_commit": git_commit,
+    }

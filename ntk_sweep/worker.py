@@ -1,0 +1,37 @@
+"""What a worker does with a chunk, in whichever process it runs."""
+
+from __future__ import annotations
+
+import torch
+
+from ntk_sweep.chunks import ChunkSpec, Outcome, Report
+from ntk_sweep.datasets import Dataset
+from ntk_sweep.store import PartWriter, Store
+from ntk_sweep.tasks import compute_row
+
+_writers: dict[tuple[str, str, str], PartWriter] = {}
+"""The parts that this process grows, by sweep and store: a warm worker goes on with its own."""
+
+
+def run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
+    """Computes the points of a chunk and commits their rows; also those finished before an interruption.
+
+    Raises:
+        StoreError: This process does not see the folder of the sweep.
+        OSError: The rows cannot be written.
+    """
+    torch.set_num_threads(spec.num_threads)
+    store = Store(spec.results, spec.task)
+    store.check_mark(spec.mark)
+    writer = _writers.setdefault((spec.mark, spec.results, spec.task), PartWriter(store))
+    rows = []
+    try:
+        for point in spec.points:
+            result = compute_row(point, dataset, spec.device, spec.git_commit)
+            if result.kernel is not None:
+                result.row["kernel_file"] = store.save_kernel(point.key, result.kernel)
+            rows.append(result.row)
+    finally:
+        part = writer.commit(rows) if rows else writer.name
+    outcomes = [Outcome(row["key"], row["status"], row.get("error")) for row in rows]
+    return Report(part, outcomes, sum(row["seconds"] for row in rows))
