@@ -9,15 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.ntk_sweep_hydra.messages import plain_errors
 from ntk_sweep.commands import compute_one
-from ntk_sweep.config import SweepConfig
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Computes one network; a multirun goes to the launcher instead."""
-    status = compute_one(SweepConfig.from_dict(OmegaConf.to_container(config, resolve=True)))
-    if status:
-        sys.exit(status)
+    sys.exit(compute_one(OmegaConf.to_container(config, resolve=True)))
 
 
 if __name__ == "__main__":

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ntk_sweep.config import ComputeConfig, SweepConfig
+from ntk_sweep.config import SweepConfig
 from ntk_sweep.dispatch import Interrupted, SweepResult, run_sweep
 from ntk_sweep.errors import SweepError
 from ntk_sweep.executors import Executor, SerialExecutor
 from ntk_sweep.progress import duration
-from ntk_sweep.store import Store, latest_good
+from ntk_sweep.store import latest_good
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""
 
-EXIT_INTERRUPTED = 128
+EXIT_FAILED = 1
+"""A point failed."""
+
+EXIT_MISTAKE = 2
+"""Nothing was computed, or the results could not be kept: the message says what to mend."""
+
+EXIT_SIGNAL = 128
 """Plus the signal's number: the shell's convention."""
 
 
-def compute_one(config: SweepConfig, console: Console | None = None) -> int:
-    """Computes one network in this process and prints its row; returns the exit status."""
-    console = console or _console()
-    result = run_sweep([config], lambda compute: SerialExecutor(), _silent(console))
+def compute_one(values: dict[str, Any]) -> int:
+    """Computes one network in this process and prints its row; returns the exit status.
+
+    Args:
+        values: The settings, as plain containers.
+    """
+    console = _console()
+    with console.status("computing") if console.is_terminal else nullcontext():
+        status, result = _run([values], SerialExecutor, Console(quiet=True))
+    if result is None:
+        return status
     if result.failed:
         _print_failures(result, console)
-        return 1
+        return EXIT_FAILED
     row = _rows(result).iloc[0]
     console.print(f"{result.plan.points[0]} on data={row.data} ({row.n_samples} inputs)")
     for name, value in _figures(row):
@@ -39,39 +54,49 @@ def compute_one(config: SweepConfig, console: Console | None = None) -> int:
     return 0
 
 
-def compute_many(
-    configs: Sequence[SweepConfig], make_executor: Callable[[ComputeConfig], Executor], console: Console | None = None
-) -> tuple[int, SweepResult | None]:
-    """Computes a sweep and prints a short table; returns the exit status, and the result unless it was interrupted."""
-    console = console or _console()
-    try:
-        result = run_sweep(configs, make_executor, console)
-    except Interrupted as interrupt:
-        console.print(f"\n{interrupt}: stopped. What was finished is in the store; the same command again goes on from there.")
-        return EXIT_INTERRUPTED + interrupt.signal_number, None
+def compute_many(values: Iterable[dict[str, Any]], executor_class: type[Executor]) -> tuple[int, SweepResult | None]:
+    """Computes a sweep and prints a short table.
+
+    Args:
+        values: The settings of each point, as plain containers.
+        executor_class: Where to compute.
+
+    Returns:
+        The exit status, and the result unless the sweep was refused or interrupted.
+    """
+    console = _console()
+    status, result = _run(values, executor_class, console)
+    if result is None:
+        return status, None
     _print_summary(result, console)
     if result.failed:
         _print_failures(result, console)
-    return int(bool(result.failed)), result
+        return EXIT_FAILED, result
+    return 0, result
 
 
-def describe_error(error: BaseException) -> str:
-    """A user's mistake as its message alone; anything else with its traceback."""
-    return f"error: {error}" if isinstance(error, SweepError) else "".join(traceback.format_exception(error))
+def _run(values: Iterable[dict[str, Any]], executor_class: type[Executor], console: Console) -> tuple[int, SweepResult | None]:
+    """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
+    try:
+        return 0, run_sweep([SweepConfig.from_dict(point) for point in values], executor_class, console)
+    except SweepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_MISTAKE, None
+    except Interrupted as interrupt:
+        print(
+            f"\n{interrupt}: stopped. Finished points are in the store; the same command again goes on from there.", file=sys.stderr
+        )
+        return EXIT_SIGNAL + interrupt.signal_number, None
 
 
 def _console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
-def _silent(console: Console) -> Console:
-    return Console(quiet=True)
-
-
 def _rows(result: SweepResult) -> pd.DataFrame:
     """The rows of the sweep's points that are in the stores, one a point."""
     frames = []
-    for (results, task), store in result.plan.stores.items():
+    for (_, task), store in result.plan.stores.items():
         keys = {point.key for point in result.plan.points if point.task == task}
         frame = latest_good(store.read()).to_pandas()
         frames.append(frame[frame["key"].isin(keys)].assign(location=store.location))
@@ -112,7 +137,9 @@ def _print_summary(result: SweepResult, console: Console) -> None:
             table.add_row(act, f"{best.lambda_min:.6g}", *(str(best[name]) for name in ("width", "depth", "seed")), data, *counts)
     if len(good):
         console.print(table)
-    console.print(f"{jobs - len(result.failed)} points computed in {duration(result.seconds)}, {skipped} were there, {len(result.failed)} failed")
+    console.print(
+        f"{jobs - len(result.failed)} points computed in {duration(result.seconds)}, {skipped} were there, {len(result.failed)} failed"
+    )
     for store in result.plan.stores.values():
         console.print(f"rows: {store.location}")
 

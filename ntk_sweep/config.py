@@ -5,11 +5,13 @@ Nothing here imports torch or ray: every mistake in the settings is found before
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +26,7 @@ DATA_NAMES = ("fashion_mnist", "digits", "npz")
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
 TASKS = ("spectrum",)
+CHOICES = {"act": tuple(ACTIVATIONS), "parametrisation": tuple(PARAMETRISATIONS), "dtype": DTYPES, "device": DEVICES}
 
 
 @dataclass
@@ -106,14 +109,42 @@ class SweepConfig:
         Raises:
             ConfigError: A key is unknown or a value out of range.
         """
+        known, given = list(setting_names(cls)), list(_flat_names(values))
+        for name in given:
+            if name not in known:
+                raise ConfigError(unknown_setting(name))
+        if missing := [name for name in known if name not in given]:
+            raise ConfigError(f"the settings {', '.join(missing)} are missing: they can be changed, but not removed")
         parts = {"task": TaskConfig, "data": DataConfig, "compute": ComputeConfig}
-        try:
-            converted = {key: parts[key](**value) if key in parts else value for key, value in values.items()}
-            config = cls(**converted)
-        except TypeError as error:
-            raise ConfigError(f"unknown setting: {error}") from error
+        config = cls(**{key: parts[key](**value) if key in parts else value for key, value in values.items()})
         validate(config)
         return config
+
+
+def setting_names(schema: type = SweepConfig, prefix: str = "") -> Iterator[str]:
+    """The dotted names of all settings."""
+    for item in fields(schema):
+        nested = item.default_factory if isinstance(item.default_factory, type) else None
+        if nested and is_dataclass(nested):
+            yield from setting_names(nested, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name
+
+
+def unknown_setting(name: str) -> str:
+    """The message for a setting that does not exist."""
+    known = list(setting_names())
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"unknown setting '{name}'.{hint}\nThe settings are: {', '.join(known)}"
+
+
+def _flat_names(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat_names(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def validate(config: SweepConfig) -> None:
@@ -122,13 +153,11 @@ def validate(config: SweepConfig) -> None:
     Raises:
         ConfigError: With what was seen, why it is wrong and the valid choices.
     """
-    _one_of("act", config.act, ACTIVATIONS)
+    for name, choices in CHOICES.items():
+        _one_of(name, getattr(config, name), choices)
     _integer("width", config.width, 1)
     _integer("depth", config.depth, 2, "with fewer than two weight layers the activation would not appear")
     _integer("seed", config.seed, 0)
-    _one_of("parametrisation", config.parametrisation, PARAMETRISATIONS)
-    _one_of("dtype", config.dtype, DTYPES)
-    _one_of("device", config.device, DEVICES)
     _one_of("task.name", config.task.name, TASKS)
     if not config.results or not config.results.strip():
         raise ConfigError("results is empty: give a folder, or a URI such as s3://bucket/prefix")
@@ -142,7 +171,9 @@ def _validate_data(data: DataConfig) -> None:
         if len(data.classes) != 2 or data.classes[0] == data.classes[1]:
             raise ConfigError(f"data.classes={data.classes} must be two different labels, such as [0,9]")
     elif data.name != "npz":
-        raise ConfigError(f"data.classes must be two different labels, such as [0,9]; only data=npz can go without (data={data.name})")
+        raise ConfigError(
+            f"data.classes must be two different labels, such as [0,9]; only data=npz can go without (data={data.name})"
+        )
     if data.n_per_class is not None:
         _integer("data.n_per_class", data.n_per_class, 1)
         if data.classes is None:

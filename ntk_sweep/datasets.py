@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from torchvision.datasets import FashionMNIST
 
 DATA_VARIABLE = "NTK_SWEEP_DATA"
+
+_DECLARED: list[object] = []
+"""Operator declarations, which last as long as the objects that made them."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ def load_dataset(config: DataConfig) -> Dataset:
     return Dataset(config.name, x, y, classes, _fingerprint(x, y))
 
 
-def _select(name: str, images: np.ndarray, labels: np.ndarray, classes: list[int], n_per_class: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _select(
+    name: str, images: np.ndarray, labels: np.ndarray, classes: list[int], n_per_class: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The first `n_per_class` inputs of the first class (target 0), then of the second (target 1), in the order of the file."""
     chosen = []
     for label in classes:
@@ -97,7 +103,9 @@ def _npz(config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             missing = {"x", "y"} - set(file.files)
             if missing:
-                raise DataError(f"{path} has no array {' and '.join(sorted(missing))}: it must hold x (N, ...) and y (N,), but holds {file.files}")
+                raise DataError(
+                    f"{path} has no array {' and '.join(sorted(missing))}: it must hold x (N, ...) and y (N,), but holds {file.files}"
+                )
             x, y = file["x"], file["y"]
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise DataError(f"data.path={path} cannot be read as an npz file ({type(error).__name__}: {error})") from error
@@ -128,7 +136,7 @@ def _open_fashion_mnist(root: Path, source: str) -> FashionMNIST:
     folder = root / "FashionMNIST" / "raw"
     try:
         return FashionMNIST(str(root), train=True, download=False)
-    except Exception as error:  # torchvision answers a damaged file with whatever its parser trips over
+    except Exception as error:
         raise DataError(
             f"Fashion-MNIST is not readable in {source}: expected the IDX files train-images-idx3-ubyte and train-labels-idx1-ubyte "
             f"in {folder} ({type(error).__name__}: {error}). Mend data.root, or use data=digits, which needs no download"
@@ -154,16 +162,16 @@ def _cached_fashion_mnist() -> Path:
                 if not (cache / "FashionMNIST").is_dir():
                     raise
                 shutil.rmtree(Path(fresh) / "FashionMNIST")
-    except Exception as error:  # urllib, ssl, sockets, disks and checksums: each has its own exceptions
+    except Exception as error:
         raise DataError(
-            f"Fashion-MNIST could not be downloaded to {cache} ({type(error).__name__}: {error}). Give a folder that holds "
-            f"FashionMNIST/raw with data.root=… or ${DATA_VARIABLE}, or use data=digits, which needs no download"
+            f"Fashion-MNIST could not be downloaded to {cache} ({type(error).__name__}: {' '.join(str(error).split())}). Give "
+            f"a folder that holds FashionMNIST/raw with data.root=… or ${DATA_VARIABLE}, or use data=digits, which needs no download"
         ) from error
     return cache
 
 
 def _torchvision_fashion_mnist() -> type[FashionMNIST]:
-    """torchvision's class, also where torchvision and torch are of different builds.
+    """Torchvision's class, also where torchvision and torch are of different builds.
 
     The wheels of torchvision are CUDA builds. Beside a CPU build of torch their compiled operators cannot be loaded, and the import
     fails when it registers the fake kernel of ``torchvision::nms``. Declaring the two operators first satisfies it; nothing
@@ -176,12 +184,10 @@ def _torchvision_fashion_mnist() -> type[FashionMNIST]:
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
-        global _operators  # the declarations last as long as this object
-        _operators = torch.library.Library("torchvision", "DEF")
+        operators = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
-            _operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import sys
-
+            operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _DECLARED.append(operators)
         for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[module]
         from torchvision.datasets import FashionMNIST

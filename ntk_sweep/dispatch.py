@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import FrameType
@@ -17,7 +17,7 @@ from ntk_sweep.chunks import ChunkSpec, Lost
 from ntk_sweep.config import ComputeConfig, SweepConfig
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors import Executor
-from ntk_sweep.plan import Chunk, ChunkQueue, Job, Plan, git_commit, make_plan
+from ntk_sweep.plan import Chunk, ChunkQueue, Job, Plan, git_commit, make_plan, open_stores
 from ntk_sweep.progress import SweepProgress
 from ntk_sweep.store import PartWriter
 
@@ -56,14 +56,14 @@ class SweepResult:
     parts: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
 
-def run_sweep(configs: Iterable[SweepConfig], make_executor: Callable[[ComputeConfig], Executor], console: Console) -> SweepResult:
+def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], console: Console) -> SweepResult:
     """Computes every point that the stores do not have yet.
 
-    Everything that can be wrong with settings, data or results folder is found before the executor is made.
+    Everything that can be wrong with settings, results folder or data is found, in this order, before the executor is started.
 
     Args:
         configs: The settings of each point.
-        make_executor: Starts the executor; called only if there is something to compute.
+        executor_class: Where to compute; started only if there is something to compute.
         console: Where to show progress.
 
     Raises:
@@ -73,16 +73,17 @@ def run_sweep(configs: Iterable[SweepConfig], make_executor: Callable[[ComputeCo
     """
     configs = list(configs)
     compute = _single_compute(configs)
-    plan = make_plan(configs)
-    result = SweepResult(plan)
+    executor_class.check(compute, {config.device for config in configs})
+    stores = open_stores(configs)
     with ExitStack() as stack:
-        marks = {home: stack.enter_context(store.opened_for_writing()) for home, store in plan.stores.items()}
-        if plan.jobs:
-            stack.enter_context(_signals_raise())
+        marks = {home: stack.enter_context(store.opened_for_writing()) for home, store in stores.items()}
+        stack.enter_context(_signals_raise())
+        result = SweepResult(make_plan(configs, stores))
+        if result.plan.jobs:
             start = time.monotonic()
-            _Run(result, compute, marks).drive(make_executor, console)
+            _Run(result, compute, marks).drive(executor_class, console)
             result.seconds = time.monotonic() - start
-        for home, store in plan.stores.items():
+        for home, store in stores.items():
             try:
                 store.merge(own=result.parts.get(home, ()))
             except OSError as error:  # the rows are safe in their parts
@@ -105,11 +106,12 @@ class _Run:
         self.losses: Counter[str] = Counter()
         self.writers: dict[tuple[str, str], PartWriter] = {}
 
-    def drive(self, make_executor: Callable[[ComputeConfig], Executor], console: Console) -> None:
+    def drive(self, executor_class: type[Executor], console: Console) -> None:
+        """Starts the executor, computes all jobs on it and closes it."""
         cost = sum(job.cost for job in self.plan.jobs)
         total = len(self.plan.jobs) + self.plan.skipped
         with console.status("starting the workers") if console.is_terminal else nullcontext():
-            executor = make_executor(self.compute)
+            executor = executor_class(self.compute)
         try:
             console.print(f"{len(self.plan.jobs)} points to compute {executor.describe()}")
             # Signals anew, since Ray set handlers of its own when it started.

@@ -15,14 +15,30 @@ from typing import Any, Protocol
 from ntk_sweep.chunks import ChunkSpec, Lost, Report
 from ntk_sweep.config import ComputeConfig
 from ntk_sweep.datasets import Dataset
-from ntk_sweep.errors import SweepError
+from ntk_sweep.errors import ConfigError, SweepError
+
 
 class ClusterError(SweepError):
     """Ray cannot be started or joined, or was lost."""
 
 
 class Executor(Protocol):
-    """Computes chunks, each under a ticket that the caller chooses."""
+    """Computes chunks, each under a ticket that the caller chooses.
+
+    Args:
+        compute: Resources, and where they are.
+    """
+
+    def __init__(self, compute: ComputeConfig) -> None: ...
+
+    @staticmethod
+    def check(compute: ComputeConfig, devices: set[str]) -> None:
+        """Finds before the start whether chunks could be computed on these devices.
+
+        Raises:
+            ConfigError: They could not.
+        """
+        ...
 
     @property
     def slots(self) -> int:
@@ -51,8 +67,14 @@ class SerialExecutor:
 
     slots = 1
 
-    def __init__(self) -> None:
+    def __init__(self, compute: ComputeConfig) -> None:
         self._queue: deque[tuple[int, ChunkSpec, Dataset]] = deque()
+
+    @staticmethod
+    def check(compute: ComputeConfig, devices: set[str]) -> None:
+        """Asks torch for CUDA where device=cuda."""
+        if "cuda" in devices and _cuda_devices() == 0:
+            raise ConfigError("device=cuda, but torch finds no CUDA device in this process: use device=auto or device=cpu")
 
     def describe(self) -> str:
         """Where the chunks are computed, in words."""
@@ -100,11 +122,24 @@ class RayExecutor:
             if isinstance(error, Exception):
                 raise ClusterError(self._cannot_start(error)) from error
             raise
-        options = {"num_cpus": compute.num_cpus, "num_gpus": compute.num_gpus, "max_retries": 0}
-        self._run_chunk = ray.remote(**options)(_run_chunk)
+        resources = ray.remote(num_cpus=compute.num_cpus, num_gpus=compute.num_gpus, max_retries=0)
+        self._run_chunk = resources(_run_chunk)
+
+    @staticmethod
+    def check(compute: ComputeConfig, devices: set[str]) -> None:
+        """Compares devices and resources; on a cluster, which GPUs there are is only known to Ray."""
+        if "cuda" in devices and compute.num_gpus == 0:
+            raise ConfigError(
+                "device=cuda, but workers have no GPU: give them one, or a part, with compute.num_gpus=1 or compute.num_gpus=0.25"
+            )
+        if compute.num_gpus and _is_private(compute) and _cuda_devices() < compute.num_gpus:
+            raise ConfigError(
+                f"compute.num_gpus={compute.num_gpus:g}, but torch finds {_cuda_devices()} CUDA devices on this machine: use "
+                "compute.num_gpus=0, or join a cluster that has GPUs with compute=cluster"
+            )
 
     def _start(self) -> None:
-        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self._address:
             package = str(Path(__file__).parent)
             self._ray.init(address=self._address, runtime_env={"py_modules": [package]}, **quiet)
@@ -189,6 +224,16 @@ class RayExecutor:
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary = None
+
+
+def _is_private(compute: ComputeConfig) -> bool:
+    return not (compute.address or os.environ.get("RAY_ADDRESS"))
+
+
+def _cuda_devices() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -173,7 +174,7 @@ def standard_normals(n_inputs: int, width: int, depth: int, seed: int) -> list[t
             raise ValueError(f"{name} is {value!r}, but must be an integer of at least {least}")
     sizes = [n_inputs] + [width] * (depth - 1) + [1]
     layers = []
-    for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
         stream = np.random.SeedSequence(seed, spawn_key=(width, depth, layer))
         generator = np.random.Generator(np.random.SFC64(stream))
         weight = generator.standard_normal((fan_out, fan_in))

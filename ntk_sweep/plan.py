@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ntk_sweep.config import Point, SweepConfig
 from ntk_sweep.datasets import Dataset, load_dataset
-from ntk_sweep.errors import ConfigError
 from ntk_sweep.store import Store
 
 FLOPS_PER_SECOND = 1.5e10
@@ -79,17 +78,21 @@ class Plan:
     stores: dict[tuple[str, str], Store]
 
 
-def make_plan(configs: Iterable[SweepConfig]) -> Plan:
-    """Loads the data sets, makes the points, and leaves out those whose results are in the store.
+def open_stores(configs: Iterable[SweepConfig]) -> dict[tuple[str, str], Store]:
+    """The stores that the points' rows go to, by results and task."""
+    homes = dict.fromkeys((config.results, config.task.name) for config in configs)
+    return {home: Store(*home) for home in homes}
+
+
+def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Store]) -> Plan:
+    """Loads the data sets, makes the points, and leaves out those whose results are in their store.
 
     Raises:
-        ConfigError: There is no point.
         DataError: A data set cannot be used.
         StoreError: A store holds a part that cannot be read.
     """
+    finished = {home: store.finished() for home, store in stores.items()}
     datasets: dict[str, Dataset] = {}
-    stores: dict[tuple[str, str], Store] = {}
-    finished: dict[tuple[str, str], dict] = {}
     points: list[Point] = []
     jobs: dict[tuple[str, str], Job] = {}
     skipped: set[tuple[str, str]] = set()
@@ -99,17 +102,11 @@ def make_plan(configs: Iterable[SweepConfig]) -> Plan:
             dataset = datasets[repr(config.data)] = load_dataset(config.data)
         point = Point.of(config, dataset.fingerprint)
         points.append(point)
-        home = (config.results, point.task)
-        if home not in stores:
-            stores[home] = Store(*home)
-            finished[home] = stores[home].finished()
-        entry = None if config.force else finished[home].get(point.key)
+        entry = None if config.force else finished[config.results, point.task].get(point.key)
         if entry is not None and (entry.kernel_file or not point.save_kernel):
             skipped.add((config.results, point.key))
         else:
             jobs[config.results, point.key] = Job(point, config.results, config.device, config.force, dataset)
-    if not points:
-        raise ConfigError("the sweep is empty: there is no combination of the values given")
     return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)
 
 

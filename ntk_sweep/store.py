@@ -97,7 +97,9 @@ class Store:
             self.filesystem.create_dir(self.folder, recursive=True)
             self._write(mark, b"")
         except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"the results folder {self.location} cannot be written ({_cause(error)}): give another with results=…") from error
+            raise StoreError(
+                f"the results folder {self.location} cannot be written ({_cause(error)}): give another with results=…"
+            ) from error
         try:
             yield mark
         finally:
@@ -116,7 +118,9 @@ class Store:
         """The visible parts, by name; none if the folder does not exist."""
         selector = fs.FileSelector(self.folder, allow_not_found=True)
         found = [f for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.File]
-        return sorted((f for f in found if f.base_name.endswith(".parquet") and f.base_name[0] not in "._"), key=lambda f: f.base_name)
+        return sorted(
+            (f for f in found if f.base_name.endswith(".parquet") and f.base_name[0] not in "._"), key=lambda f: f.base_name
+        )
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All visible rows, several a key if it was computed several times.

@@ -53,7 +53,7 @@ def compute_row(point: Point, dataset: Dataset, device: str, git_commit: str | N
         if used.type == "cuda":
             torch.cuda.synchronize(used)
         results |= {"status": "ok", "device": torch.cuda.get_device_name(used) if used.type == "cuda" else used.type}
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever a point raises becomes its row; the sweep goes on
         results, kernel = {"status": "failed", "error": traceback.format_exc()}, None
     results["seconds"] = time.perf_counter() - start
     return Result(_coordinates(point, dataset) | results | _provenance(git_commit), kernel)
@@ -71,7 +71,9 @@ def torch_device(name: str) -> torch.device:
         RuntimeError: "cuda" was asked for, but there is no CUDA device.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("device=cuda, but this process sees no CUDA device: use device=auto, or give workers one with compute.num_gpus")
+        raise RuntimeError(
+            "device=cuda, but this process sees no CUDA device: use device=auto, or give workers one with compute.num_gpus"
+        )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

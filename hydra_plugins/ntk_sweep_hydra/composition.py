@@ -42,7 +42,7 @@ def compose_all(loader: ConfigLoader, master: DictConfig, job_overrides: Sequenc
             bases[base_key] = loader.load_sweep_config(master, list(composed))
         config = bases[base_key]
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        yield {key: _plain(config, key) for key in config if key != "hydra"}
+        yield {str(key): _plain(config, key) for key in config if key != "hydra"}
 
 
 def _sets_a_value(loader: ConfigLoader, override: Override) -> bool:

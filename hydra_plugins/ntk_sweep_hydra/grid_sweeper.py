@@ -13,9 +13,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from ntk_sweep.config import SweepConfig
+from ntk_sweep.config import CHOICES, SweepConfig
 from ntk_sweep.errors import ConfigError
 
 
@@ -44,7 +44,9 @@ class GridSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Makes the launcher."""
         self.hydra_context = hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Launches every combination; ends the process with status 1 if a job failed.
@@ -64,6 +66,7 @@ class GridSweeper(Sweeper):
     def expand(self, arguments: Sequence[str]) -> list[list[str]]:
         """The overrides of each job."""
         lines = [f"{key}={value}" for key, value in self.params.items()]
+        assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*lines, *arguments])
         (grid,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
@@ -72,7 +75,8 @@ class GridSweeper(Sweeper):
 
 
 def register() -> None:
-    """Tells Hydra of the sweeper's settings and of the schema of `conf/`."""
+    """Tells Hydra of the sweeper's settings, of the schema of `conf/`, and of the choices that the help page lists."""
+    OmegaConf.register_new_resolver("choices", lambda name: ", ".join(CHOICES[name]), replace=True)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="ntk_sweep")
     store.store(name="sweep_schema", node=SweepConfig, provider="ntk_sweep")

@@ -1,7 +1,6 @@
 """The launchers: compose all jobs, check them, and hand them to the dispatcher with an executor."""
 
 import sys
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,12 +12,13 @@ from omegaconf import DictConfig
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from ntk_sweep.commands import compute_many
-from ntk_sweep.config import ComputeConfig, SweepConfig
 from ntk_sweep.executors import Executor, RayExecutor, SerialExecutor
 
 
 class SweepLauncher(Launcher):
     """Computes jobs as points of one sweep; the task function, which computes a single point, is not called."""
+
+    executor_class: type[Executor]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keeps what composing needs."""
@@ -26,14 +26,9 @@ class SweepLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Computes all jobs; each ends as a row.
-
-        Raises:
-            SweepError: Settings, data or results folder are not in order, before anything is computed.
-        """
+        """Computes all jobs; each ends as a row. Ends the process if the sweep is refused or interrupted."""
         composed = compose_all(self.hydra_context.config_loader, self.config, job_overrides)
-        configs = [SweepConfig.from_dict(values) for values in composed]
-        status, result = compute_many(configs, self.executor)
+        status, result = compute_many(composed, self.executor_class)
         if result is None:
             sys.exit(status)
         returns = []
@@ -44,25 +39,17 @@ class SweepLauncher(Launcher):
             returns.append(job)
         return returns
 
-    @abstractmethod
-    def executor(self, compute: ComputeConfig) -> Executor:
-        """Starts the executor."""
-
 
 class SerialLauncher(SweepLauncher):
     """Computes the points one after the other in this process."""
 
-    def executor(self, compute: ComputeConfig) -> Executor:
-        """Starts the executor."""
-        return SerialExecutor()
+    executor_class = SerialExecutor
 
 
 class RayLauncher(SweepLauncher):
     """Computes the points on Ray, as the config group `compute` says."""
 
-    def executor(self, compute: ComputeConfig) -> Executor:
-        """Starts the executor."""
-        return RayExecutor(compute)
+    executor_class = RayExecutor
 
 
 @dataclass

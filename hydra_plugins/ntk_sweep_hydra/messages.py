@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from ntk_sweep.config import SweepConfig
+from ntk_sweep.config import unknown_setting
 from ntk_sweep.errors import SweepError
 
 
@@ -33,6 +32,11 @@ def plain_errors() -> Iterator[None]:
         sys.exit(_ended(f"error: {error}"))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_ended(f"error: {explain(error)}"))
+    except Exception as error:
+        # Hydra answers a few malformed overrides (`data=3`) with bare ValueErrors of its own.
+        if not _raised_by_hydra(error):
+            raise
+        sys.exit(_ended(f"error: {' '.join(sys.argv[1:])}: {error}"))
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
 
@@ -42,9 +46,14 @@ def _ended(message: str) -> int:
     return 2
 
 
+def _raised_by_hydra(error: BaseException) -> bool:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith(("hydra.", "omegaconf."))
+
+
 def explain(error: BaseException) -> str:
-    """Hydra's message with its cause, and the known settings where one is unknown."""
-    lines = []
+    """Hydra's message with its cause on one line each, and the known settings where one is unknown."""
+    lines: list[str] = []
     cause: BaseException | None = error
     while cause is not None:
         lines += [line for line in str(cause).splitlines() if line.strip() and line not in lines]
@@ -52,19 +61,8 @@ def explain(error: BaseException) -> str:
     text = "\n".join(lines)
     unknown = re.search(r"Could not override '([^']+)'|Key '([^']+)' not in", text)
     if unknown:
-        name = unknown.group(1) or unknown.group(2)
-        known = list(setting_names(SweepConfig))
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        text = f"unknown setting '{name}'.{hint}\nThe settings are: {', '.join(known)}"
-    return text
-
-
-def setting_names(schema: type, prefix: str = "") -> Iterator[str]:
-    """The dotted names of all settings of a dataclass."""
-    for item in fields(schema):
-        nested = item.default_factory if isinstance(item.default_factory, type) else None
-        if nested and is_dataclass(nested):
-            yield from setting_names(nested, f"{prefix}{item.name}.")
-        else:
-            yield prefix + item.name
+        return unknown_setting(unknown.group(1) or unknown.group(2))
+    text = text.split("\nConfig search path:")[0]
+    text = re.sub(r"^In '[^']+': Could not find '([^']+)/([^'/]+)'", r"\1=\2 is unknown", text)
+    text = re.sub(r"^Error merging override (.*)\n", r"\1: ", text)
+    return re.sub(r"\n +(full_key|object_type|reference_type).*", "", text)

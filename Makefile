@@ -1,0 +1,51 @@
+# make sweep   the 720 networks of the thesis, then the report; DATA=fashion_mnist, DATA_ROOT=folder, SEEDS=5 change it
+# make test    all tests
+# make lint    linters and type checker
+# make help    everything else
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+DATA ?= digits
+DATA_ROOT ?=
+SEEDS ?= 1
+RESULTS ?= results
+REPORT ?= report
+
+.PHONY: help sweep report test lint benchmark clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	    { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), but Python 3.11 to 3.13 is needed: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sweep: $(READY)
+	$(BIN)/python launch.py +experiment=thesis_grid data=$(DATA) $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) 'seed=range(0,$(SEEDS))' results=$(RESULTS)
+	$(BIN)/python launch.py +experiment=thesis_kernels data=$(DATA) $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) results=$(RESULTS)
+	@$(MAKE) --no-print-directory report
+
+report: $(READY)
+	$(BIN)/python -m analysis report $(RESULTS) -o $(REPORT)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# make benchmark   what a point costs apart from its numerics, against stock Hydra
+benchmark: $(READY)
+	$(BIN)/python -m benchmarks.dispatch
+
+# make clean   removes the environment and caches; results and reports stay
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
