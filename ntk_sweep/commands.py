@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ntk_sweep.config import SweepConfig
-from ntk_sweep.dispatch import Interrupted, SweepResult, run_sweep
+from ntk_sweep.dispatch import SweepResult, run_sweep
 from ntk_sweep.errors import SweepError
 from ntk_sweep.executors import Executor, SerialExecutor
 from ntk_sweep.progress import duration
+from ntk_sweep.signals import Interrupted
 from ntk_sweep.store import latest_good
 
 SHOWN_FAILURES = 10

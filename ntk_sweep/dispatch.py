@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
-from types import FrameType
 
 from rich.console import Console
 
@@ -19,6 +16,7 @@ from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors import Executor
 from ntk_sweep.plan import Chunk, ChunkQueue, Job, Plan, git_commit, make_plan, open_stores
 from ntk_sweep.progress import SweepProgress
+from ntk_sweep.signals import SignalGuard
 from ntk_sweep.store import PartWriter
 
 MAX_DEATHS = 3
@@ -29,14 +27,6 @@ MAX_LOSSES = 20
 
 POLL_SECONDS = 0.5
 """How long to wait for a report before redrawing the progress."""
-
-
-class Interrupted(Exception):
-    """SIGINT or SIGTERM ended the sweep; `signal_number` says which."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal.Signals(signal_number).name)
-        self.signal_number = signal_number
 
 
 @dataclass
@@ -76,12 +66,13 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
     executor_class.check(compute, {config.device for config in configs})
     stores = open_stores(configs)
     with ExitStack() as stack:
+        guard = stack.enter_context(SignalGuard())
         marks = {home: stack.enter_context(store.opened_for_writing()) for home, store in stores.items()}
-        stack.enter_context(_signals_raise())
-        result = SweepResult(make_plan(configs, stores))
+        with guard.immediate():
+            result = SweepResult(make_plan(configs, stores))
         if result.plan.jobs:
             start = time.monotonic()
-            _Run(result, compute, marks).drive(executor_class, console)
+            _Run(result, compute, marks, guard).drive(executor_class, console)
             result.seconds = time.monotonic() - start
         for home, store in stores.items():
             try:
@@ -94,11 +85,12 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
 class _Run:
     """The state of a sweep under way."""
 
-    def __init__(self, result: SweepResult, compute: ComputeConfig, marks: dict[tuple[str, str], str]) -> None:
+    def __init__(self, result: SweepResult, compute: ComputeConfig, marks: dict[tuple[str, str], str], guard: SignalGuard) -> None:
         self.result = result
         self.plan = result.plan
         self.compute = compute
         self.marks = marks
+        self.guard = guard
         self.commit = git_commit()
         self.queue = ChunkQueue(self.plan.jobs, compute.chunk_seconds)
         self.chunks: dict[int, Chunk] = {}
@@ -114,8 +106,8 @@ class _Run:
             executor = executor_class(self.compute)
         try:
             console.print(f"{len(self.plan.jobs)} points to compute {executor.describe()}")
-            # Signals anew, since Ray set handlers of its own when it started.
-            with _signals_raise(), SweepProgress(console, total, self.plan.skipped, cost) as progress:
+            self.guard.install()  # Ray set handlers of its own when it started
+            with SweepProgress(console, total, self.plan.skipped, cost) as progress:
                 self._loop(executor, progress)
         finally:
             executor.close()
@@ -129,7 +121,10 @@ class _Run:
                 ticket, chunk = next(tickets), self.queue.next(slots)
                 self.chunks[ticket] = chunk
                 executor.submit(ticket, self._spec(chunk), chunk.jobs[0].dataset)
-            for ticket, report in executor.wait(POLL_SECONDS):
+            self.guard.check()
+            with self.guard.immediate() if executor.interruptible else nullcontext():
+                reports = executor.wait(POLL_SECONDS)
+            for ticket, report in reports:
                 chunk = self.chunks.pop(ticket)
                 if isinstance(report, Lost):
                     self._recover(chunk, report, progress)
@@ -187,25 +182,3 @@ def _single_compute(configs: list[SweepConfig]) -> ComputeConfig:
     if any(config.compute != compute for config in configs):
         raise ConfigError("compute must be the same for all points of a sweep: where it runs cannot be swept over")
     return compute
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Turns the first SIGINT or SIGTERM into `Interrupted`, and ignores further ones while the sweep is put away."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers; then the caller's stay in force
-        return
-    raised = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal raised
-        if not raised:
-            raised = True
-            raise Interrupted(number)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -29,6 +29,9 @@ class Executor(Protocol):
         compute: Resources, and where they are.
     """
 
+    interruptible: bool
+    """Whether `wait` may be left by an exception that a signal handler raises."""
+
     def __init__(self, compute: ComputeConfig) -> None: ...
 
     @staticmethod
@@ -66,6 +69,7 @@ class SerialExecutor:
     """Computes the chunks one after the other in this process."""
 
     slots = 1
+    interruptible = True
 
     def __init__(self, compute: ComputeConfig) -> None:
         self._queue: deque[tuple[int, ChunkSpec, Dataset]] = deque()
@@ -103,12 +107,15 @@ class RayExecutor:
         ClusterError: Ray cannot be started or joined.
     """
 
+    interruptible = False
+
     def __init__(self, compute: ComputeConfig) -> None:
         # Read by Ray when it is imported: no usage statistics, and CUDA_VISIBLE_DEVICES left to Ray on workers without a GPU.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         import ray
 
+        _silence(ray)
         self._ray = ray
         self._compute = compute
         self._address = compute.address or os.environ.get("RAY_ADDRESS")
@@ -166,8 +173,8 @@ class RayExecutor:
         if not self._address:
             return f"Ray cannot be started on this machine ({type(error).__name__}: {error}); hydra/launcher=serial does without it"
         return (
-            f"the Ray cluster at {self._address} cannot be joined ({type(error).__name__}: {error}): check compute.address or $RAY_ADDRESS, "
-            "or use compute=local with RAY_ADDRESS unset"
+            f"the Ray cluster at {self._address} cannot be joined ({type(error).__name__}: {error}): check compute.address "
+            "or $RAY_ADDRESS, or use compute=local with RAY_ADDRESS unset"
         )
 
     @property
@@ -224,6 +231,16 @@ class RayExecutor:
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary = None
+
+
+def _silence(ray: Any) -> None:
+    """Keeps Ray from writing what the raylet says of a dead worker, with colour codes, into our output.
+
+    It has no option for that; `log_to_driver` is for workers. What is lost is said by `Lost`, and in full in Ray's own logs.
+    """
+    worker = ray._private.worker
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *args, **kwargs: None
 
 
 def _is_private(compute: ComputeConfig) -> bool:
