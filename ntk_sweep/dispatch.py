@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ntk_sweep.chunks import ChunkSpec, Lost
 from ntk_sweep.config import ComputeConfig, SweepConfig
-from ntk_sweep.errors import ConfigError
+from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors import Executor
 from ntk_sweep.plan import Chunk, ChunkQueue, Job, Plan, git_commit, make_plan, open_stores
 from ntk_sweep.progress import SweepProgress
@@ -77,8 +77,8 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
         for home, store in stores.items():
             try:
                 store.merge(own=result.parts.get(home, ()))
-            except OSError as error:  # the rows are safe in their parts
-                console.print(f"the parts in {store.location} could not be merged: {error}")
+            except StoreError as error:  # the rows are safe in their parts
+                console.print(f"the parts in {store.location} were not merged: {error}")
     return result
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections import deque
 from pathlib import Path
@@ -16,6 +17,9 @@ from ntk_sweep.chunks import ChunkSpec, Lost, Report
 from ntk_sweep.config import ComputeConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.errors import ConfigError, SweepError
+
+CONNECT_SECONDS = 10
+"""Longer than any network takes to open a connection, shorter than Ray's own minute of silence."""
 
 
 class ClusterError(SweepError):
@@ -148,6 +152,7 @@ class RayExecutor:
     def _start(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self._address:
+            _knock(self._address)
             package = str(Path(__file__).parent)
             self._ray.init(address=self._address, runtime_env={"py_modules": [package]}, **quiet)
         else:
@@ -173,8 +178,9 @@ class RayExecutor:
         if not self._address:
             return f"Ray cannot be started on this machine ({type(error).__name__}: {error}); hydra/launcher=serial does without it"
         return (
-            f"the Ray cluster at {self._address} cannot be joined ({type(error).__name__}: {error}): check compute.address "
-            "or $RAY_ADDRESS, or use compute=local with RAY_ADDRESS unset"
+            f"the Ray cluster at {self._address} cannot be joined ({type(error).__name__}: {error}): check compute.address or "
+            "$RAY_ADDRESS; where the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN. "
+            "compute=local with RAY_ADDRESS unset does without a cluster"
         )
 
     @property
@@ -231,6 +237,13 @@ class RayExecutor:
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary = None
+
+
+def _knock(address: str) -> None:
+    """Raises an OSError if nothing listens at HOST:PORT; Ray would end the process with a core dump's worth of messages."""
+    host, _, port = address.split("//")[-1].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _silence(ray: Any) -> None:

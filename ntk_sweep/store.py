@@ -92,14 +92,7 @@ class Store:
         Raises:
             StoreError: The folder cannot be written, or holds a part that cannot be read.
         """
-        mark = f".sweep-{uuid.uuid4().hex}"
-        try:
-            self.filesystem.create_dir(self.folder, recursive=True)
-            self._write(mark, b"")
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(
-                f"the results folder {self.location} cannot be written ({_cause(error)}): give another with results=…"
-            ) from error
+        mark = self._write(f".sweep-{uuid.uuid4().hex}", b"")
         try:
             yield mark
         finally:
@@ -176,7 +169,6 @@ class Store:
         """Stores a kernel matrix beside the rows, and returns its name relative to the task's folder."""
         buffer = io.BytesIO()
         np.save(buffer, kernel, allow_pickle=False)
-        self.filesystem.create_dir(posixpath.join(self.folder, KERNEL_FOLDER), recursive=True)
         return self._write(f"{KERNEL_FOLDER}/{key}.npy", buffer.getvalue())
 
     def load_kernel(self, kernel_file: str) -> np.ndarray:
@@ -226,25 +218,24 @@ class Store:
         return sink.getvalue().to_pybytes()
 
     def _write(self, name: str, content: bytes) -> str:
-        """Makes `content` appear under `name`, wholly or not at all."""
+        """Makes `content` appear under `name`, wholly or not at all, and returns the name.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
         target = posixpath.join(self.folder, name)
-        if not self.is_local:
-            with self.filesystem.open_output_stream(target) as stream:
-                stream.write(content)
-            return name
-        folder, base = posixpath.split(target)
-        hidden = posixpath.join(folder, f".{uuid.uuid4().hex}.tmp")
         try:
-            with open(hidden, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(hidden, posixpath.join(folder, base))
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(hidden)
-            raise
-        _sync_folder(folder)
+            self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
+            if self.is_local:
+                _replace_file(target, content)
+            else:
+                with self.filesystem.open_output_stream(target) as stream:
+                    stream.write(content)
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"the results folder {self.location} cannot be written ({_cause(error)}): mend that, or give another with results=…; "
+                "what is in it stays, and the same command again goes on from there"
+            ) from error
         return name
 
 
@@ -261,7 +252,11 @@ class PartWriter:
         self._begun = time.monotonic()
 
     def commit(self, rows: Sequence[dict[str, Any]]) -> str:
-        """Makes `rows` durable and visible, and returns the name of the part that holds them."""
+        """Makes `rows` durable and visible, and returns the name of the part that holds them.
+
+        Raises:
+            StoreError: They cannot be written; those of earlier commits stay.
+        """
         if self._table.num_rows >= FULL_PART_ROWS or time.monotonic() - self._begun > GROW_SECONDS or not self._store.is_local:
             self._begin()
         new = pa.Table.from_pylist(list(rows), schema=schema(self._store.task))
@@ -323,11 +318,23 @@ def _filesystem(results: str) -> tuple[fs.FileSystem, str]:
         raise StoreError(f"results={results} is not a folder or URI that can be opened ({_cause(error)})") from error
 
 
-def _sync_folder(folder: str) -> None:
-    """Makes a rename durable."""
+def _replace_file(target: str, content: bytes) -> None:
+    """Writes a file under a hidden name, syncs it, and renames it."""
+    folder = posixpath.dirname(target)
+    hidden = posixpath.join(folder, f".{uuid.uuid4().hex}.tmp")
+    try:
+        with open(hidden, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(hidden, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(hidden)
+        raise
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(descriptor)  # makes the rename durable
     finally:
         os.close(descriptor)
 

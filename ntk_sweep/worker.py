@@ -17,8 +17,7 @@ def run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
     """Computes the points of a chunk and commits their rows; also those finished before an interruption.
 
     Raises:
-        StoreError: This process does not see the folder of the sweep.
-        OSError: The rows cannot be written.
+        StoreError: This process does not see the folder of the sweep, or cannot write to it.
     """
     torch.set_num_threads(spec.num_threads)
     store = Store(spec.results, spec.task)

@@ -28,14 +28,15 @@ def compose_all(loader: ConfigLoader, master: DictConfig, job_overrides: Sequenc
         HydraException: An override does not fit the config.
     """
     parser = OverridesParser.create(config_loader=loader)
-    parsed: dict[str, Override] = {}
+    parsed: dict[str, tuple[Override, bool]] = {}
     bases: dict[tuple[tuple[str, ...], tuple[str, ...]], DictConfig] = {}
     for overrides in job_overrides:
         for line in overrides:
             if line not in parsed:
-                parsed[line] = parser.parse_override(line)
-        values = [parsed[line] for line in overrides if _sets_a_value(loader, parsed[line])]
-        composed = tuple(line for line in overrides if not _sets_a_value(loader, parsed[line]))
+                override = parser.parse_override(line)
+                parsed[line] = (override, _sets_a_value(loader, override))
+        values = [override for override, sets_a_value in map(parsed.__getitem__, overrides) if sets_a_value]
+        composed = tuple(line for line in overrides if not parsed[line][1])
         # Setting values changes the base, so jobs share one only if they set the same keys and thus all that the last one set.
         base_key = (composed, tuple(override.key_or_group for override in values))
         if base_key not in bases:

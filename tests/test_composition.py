@@ -1,0 +1,165 @@
+"""Fast composition equals Hydra's own, and the sweeper expands as Hydra's does."""
+
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hydra_plugins.ntk_sweep_hydra.composition import compose_all
+from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
+from hydra_plugins.ntk_sweep_hydra.messages import explain
+
+CONF = str(Path(__file__).parents[1] / "conf")
+
+
+class Composer(tuple):
+    """Hydra's config loader and the config of a multirun; too long to print in full with every failure."""
+
+    def __repr__(self):
+        return "composer"
+
+
+@pytest.fixture(scope="module")
+def composer():
+    with initialize_config_dir(config_dir=CONF, version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        yield Composer((loader, loader.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)))
+
+
+def hydras_own(composer, job):
+    loader, master = composer
+    config = loader.load_sweep_config(master, list(job))
+    return OmegaConf.to_container(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True)
+
+
+def outcome(compose):
+    """The config, or None where the override is refused: both ways must agree on that too."""
+    try:
+        return compose()
+    except (HydraException, OmegaConfBaseException, ValueError):
+        return None
+
+
+VALUES = {
+    "act": ["relu", "'elu'", '"sigmoid"', "foo", "12", "null", "''"],
+    "width": ["50", "1000", "0", "-3", "2.5", "abc", "'70'", "1e3", "null", "true", "[1,2]", "{a:1}"],
+    "depth": ["2", "10", "${width}"],
+    "seed": ["0", "123456789012345"],
+    "results": ["out", "'a b'", "s3://bucket/prefix", "out/${act}/${width}", "/tmp/x=y"],
+    "force": ["true", "false", "maybe"],
+    "data": ["digits", "fashion_mnist", "npz", "nothing", "{n_per_class:7}"],
+    "data.classes": ["[0,9]", "[1,2]", "null", "[a,b]", "7"],
+    "data.n_per_class": ["5", "null", "${depth}"],
+    "data.path": ["x.npz", "null", "'${act}.npz'"],
+    "task.save_kernel": ["true", "false"],
+    "compute": ["local", "cluster"],
+    "compute.num_gpus": ["0", "0.25", "x"],
+    "compute.num_workers": ["null", "3"],
+    "experiment": ["thesis_kernels"],
+    "unknown": ["1"],
+}
+
+
+def override_lines():
+    def line(key):
+        prefixes = ["+"] if key == "experiment" else ["", "", "", "", "++", "+"]
+        plain = st.builds(lambda prefix, value: f"{prefix}{key}={value}", st.sampled_from(prefixes), st.sampled_from(VALUES[key]))
+        return st.one_of(plain, plain, plain, st.just(f"~{key}")) if key not in ("experiment", "unknown") else plain
+
+    return st.lists(st.sampled_from(sorted(VALUES)), max_size=4, unique=True).flatmap(lambda keys: st.tuples(*map(line, keys)))
+
+
+@settings(max_examples=120, deadline=None)
+@given(job=override_lines())
+def test_one_job_composes_as_in_hydra(composer, job):
+    assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(lambda: hydras_own(composer, job))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sweeps=st.dictionaries(
+        st.sampled_from(["act", "width", "depth", "data", "results", "data.n_per_class", "seed"]),
+        st.lists(st.integers(0, 1), min_size=1, max_size=2, unique=True),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_jobs_that_share_a_base_do_not_disturb_each_other(composer, sweeps):
+    valid = {
+        "act": ["relu", "elu"],
+        "width": ["50", "1000"],
+        "depth": ["2", "${width}"],
+        "data": ["digits", "fashion_mnist"],
+        "results": ["out", "out/${act}/${width}"],
+        "data.n_per_class": ["5", "null"],
+        "seed": ["0", "7"],
+    }
+    jobs = [[]]
+    for key, picks in sweeps.items():
+        jobs = [[*job, f"{key}={valid[key][pick]}"] for job in jobs for pick in picks]
+    assert list(compose_all(*composer, jobs)) == [hydras_own(composer, job) for job in jobs]
+
+
+def expand(composer, arguments, params=None, points=()):
+    sweeper = GridSweeper(params, points)
+    sweeper.hydra_context = type("Context", (), {"config_loader": composer[0]})()
+    return sweeper.expand(arguments)
+
+
+def test_the_sweeper_expands_choices_ranges_and_groups(composer):
+    jobs = expand(composer, ["act=relu,elu", "width=range(50,151,50)", "data=digits,fashion_mnist", "depth=choice(2,3)", "seed=4"])
+    assert len(jobs) == 2 * 3 * 2 * 2
+    assert jobs[0] == ["act=relu", "width=50", "data=digits", "depth=2", "seed=4"]
+    assert len({tuple(job) for job in jobs}) == len(jobs)
+
+
+def test_the_command_line_wins_over_sweeps_of_a_config_file(composer):
+    assert expand(composer, ["width=7"], params={"width": "range(1,100)", "act": "relu,elu"}) == [
+        ["width=7", "act=relu"],
+        ["width=7", "act=elu"],
+    ]
+
+
+def test_points_that_are_no_product_are_combined_with_the_grid(composer):
+    points = [{"act": "relu", "width": 800}, {"act": "sigmoid", "width": 300}]
+    assert expand(composer, ["seed=0,1"], points=points) == [
+        ["act=relu", "width=800", "seed=0"],
+        ["act=relu", "width=800", "seed=1"],
+        ["act=sigmoid", "width=300", "seed=0"],
+        ["act=sigmoid", "width=300", "seed=1"],
+    ]
+
+
+def test_an_empty_range_gives_no_job(composer):
+    assert expand(composer, ["width=range(5,5)"]) == []
+
+
+def test_the_grid_of_the_thesis_has_720_points(composer):
+    loader, _ = composer
+    master = loader.load_configuration("config", overrides=["+experiment=thesis_grid"], run_mode=RunMode.MULTIRUN)
+    jobs = expand(composer, [], params=OmegaConf.to_container(master.hydra.sweeper.params))
+    assert len({tuple(job) for job in jobs}) == len(jobs) == 4 * 20 * 9
+    assert {"act=sigmoid", "width=1000", "depth=10"} <= set(jobs[-1])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("widht=3", "unknown setting 'widht'. Did you mean width?"),
+        ("width=abc", "width=abc: Value 'abc' of type 'str' could not be converted to Integer"),
+        ("data=nothing", "data=nothing is unknown\nAvailable options in 'data':\n\tdigits\n\tfashion_mnist\n\tnpz"),
+    ],
+)
+def test_hydras_errors_are_told_in_one_message(composer, line, message):
+    OverridesParser.create().parse_override(line)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the text is what matters
+        list(compose_all(*composer, [[line]]))
+    assert explain(caught.value).startswith(message)

@@ -1,0 +1,265 @@
+"""Planning, chunks, and what happens when chunks are lost, on executors that misbehave on purpose."""
+
+import dataclasses
+import signal
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from ntk_sweep import dispatch, store
+from ntk_sweep.chunks import Lost
+from ntk_sweep.config import ComputeConfig, DataConfig, SweepConfig
+from ntk_sweep.errors import ConfigError, StoreError
+from ntk_sweep.executors import SerialExecutor
+from ntk_sweep.plan import Chunk, ChunkQueue, Job, make_plan, open_stores
+from ntk_sweep.signals import Interrupted
+from ntk_sweep.store import load_results
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture
+def base(tmp_path):
+    x = np.random.default_rng(1).random((6, 4))
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(6))
+    data = DataConfig("npz", path=str(tmp_path / "data.npz"))
+    return SweepConfig(data=data, results=str(tmp_path / "results"))
+
+
+def grid(base, widths, **changes):
+    return [dataclasses.replace(base, width=width, **changes) for width in widths]
+
+
+def rows(base):
+    return load_results(base.results + "/spectrum")
+
+
+def unreliable(loses):
+    """An executor class that asks `loses(spec)` for a `Lost`, or None to compute the chunk."""
+
+    class Unreliable(SerialExecutor):
+        def wait(self, seconds):
+            ticket, spec, _ = self._queue[0]
+            lost = loses(spec)
+            if lost is None:
+                return super().wait(seconds)
+            self._queue.popleft()
+            return [(ticket, lost)]
+
+    return Unreliable
+
+
+def test_every_point_becomes_one_row(base):
+    result = dispatch.run_sweep(grid(base, range(3, 10)), SerialExecutor, QUIET)
+    assert not result.failed
+    assert rows(base).width.tolist() == list(range(3, 10))
+    assert rows(base).status.eq("ok").all()
+
+
+def test_a_point_given_twice_is_computed_once(base):
+    result = dispatch.run_sweep(grid(base, [3, 3, 4]), SerialExecutor, QUIET)
+    assert len(result.plan.points) == 3
+    assert len(pd.read_parquet(base.results + "/spectrum")) == 2
+
+
+def test_a_point_that_kills_its_worker_is_given_up_and_harms_no_other(base):
+    tries = []
+
+    def loses(spec):
+        if any(point.width == 5 for point in spec.points):
+            tries.append(len(spec.points))
+            return Lost("the process died", blamed=True)
+        return None
+
+    result = dispatch.run_sweep(grid(base, range(3, 10)), unreliable(loses), QUIET)
+    frame = rows(base).set_index("width")
+    assert frame.status.drop(5).eq("ok").all()
+    assert frame.loc[5].status == "failed"
+    assert "3 workers were lost" in frame.loc[5].error
+    assert "the process died" in frame.loc[5].error
+    assert len(result.failed) == 1
+    assert tries[-dispatch.MAX_DEATHS :] == [1] * dispatch.MAX_DEATHS
+
+
+def test_machines_that_go_away_are_not_held_against_the_points(base):
+    count = 0
+
+    def loses(spec):
+        nonlocal count
+        count += 1
+        return Lost("the node died", blamed=False) if count <= 10 else None
+
+    result = dispatch.run_sweep(grid(base, [3]), unreliable(loses), QUIET)
+    assert not result.failed
+    assert rows(base).status.tolist() == ["ok"]
+
+
+def test_a_point_lost_without_end_is_given_up_in_the_end(base):
+    result = dispatch.run_sweep(grid(base, [3]), unreliable(lambda spec: Lost("gone", blamed=False)), QUIET)
+    assert len(result.failed) == 1
+
+
+def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
+    class LosesReports(SerialExecutor):
+        def wait(self, seconds):
+            return [(ticket, Lost("died after its commit", blamed=True)) for ticket, _ in super().wait(seconds)]
+
+    result = dispatch.run_sweep(grid(base, range(3, 8)), LosesReports, QUIET)
+    assert not result.failed
+    assert len(pd.read_parquet(base.results + "/spectrum")) == 5
+
+
+def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
+    dispatch.run_sweep(grid(base, [3, 4]), unreliable(lambda spec: Lost("x", True) if spec.points[0].width == 3 else None), QUIET)
+    assert set(rows(base).status) == {"ok", "failed"}
+    result = dispatch.run_sweep(grid(base, [3, 4]), SerialExecutor, QUIET)
+    assert len(result.plan.jobs) == 1
+    assert rows(base).status.tolist() == ["ok", "ok"]
+
+
+def test_rows_that_cannot_be_written_end_the_sweep(base, monkeypatch):
+    plain = store._replace_file
+
+    def full(target, content):
+        if content:
+            raise OSError(28, "No space left on device")
+        plain(target, content)
+
+    monkeypatch.setattr(store, "_replace_file", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        dispatch.run_sweep(grid(base, [3]), SerialExecutor, QUIET)
+
+
+def test_a_worker_that_sees_another_folder_ends_the_sweep(base, monkeypatch):
+    class Elsewhere(SerialExecutor):
+        def submit(self, ticket, spec, dataset):
+            super().submit(ticket, dataclasses.replace(spec, mark=".sweep-of-another-machine"), dataset)
+
+    with pytest.raises(StoreError, match="shared folder or an object store"):
+        dispatch.run_sweep(grid(base, [3]), Elsewhere, QUIET)
+
+
+def test_an_interruption_keeps_what_is_finished(base):
+    class Interrupts(SerialExecutor):
+        def wait(self, seconds):
+            reports = super().wait(seconds)
+            signal.raise_signal(signal.SIGINT)
+            return reports
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted) as caught:
+        dispatch.run_sweep(grid(base, range(3, 60)), Interrupts, QUIET)
+    assert caught.value.signal_number == signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) is before
+    done = len(rows(base))
+    assert 0 < done < 57
+    result = dispatch.run_sweep(grid(base, range(3, 60)), SerialExecutor, QUIET)
+    assert len(result.plan.jobs) == 57 - done
+    assert len(pd.read_parquet(base.results + "/spectrum")) == 57
+
+
+def test_two_sweeps_at_once_leave_one_good_row_a_point(base):
+    threads = [
+        threading.Thread(target=dispatch.run_sweep, args=(grid(base, range(3, 23)), SerialExecutor, QUIET)) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert rows(base).width.tolist() == list(range(3, 23))
+    assert rows(base).status.eq("ok").all()
+
+
+def test_results_devices_and_data_may_differ_within_a_sweep(base, tmp_path):
+    np.savez(tmp_path / "other.npz", x=np.eye(3), y=np.arange(3))
+    configs = [
+        *grid(base, [3, 4]),
+        *grid(base, [3, 4], results=str(tmp_path / "elsewhere")),
+        *grid(base, [3, 4], data=DataConfig("npz", path=str(tmp_path / "other.npz")), device="cpu"),
+    ]
+    dispatch.run_sweep(configs, SerialExecutor, QUIET)
+    assert rows(base).groupby("n_samples").size().to_dict() == {3: 2, 6: 2}
+    assert len(load_results(tmp_path / "elsewhere" / "spectrum")) == 2
+
+
+def test_an_empty_sweep_and_several_computes_are_refused(base):
+    with pytest.raises(ConfigError, match="the sweep is empty"):
+        dispatch.run_sweep([], SerialExecutor, QUIET)
+    with pytest.raises(ConfigError, match="compute must be the same"):
+        dispatch.run_sweep([base, dataclasses.replace(base, compute=ComputeConfig(num_cpus=2))], SerialExecutor, QUIET)
+
+
+def test_only_a_few_chunks_are_in_flight(base):
+    most = 0
+
+    class Counts(SerialExecutor):
+        slots = 3
+
+        def submit(self, ticket, spec, dataset):
+            nonlocal most
+            super().submit(ticket, spec, dataset)
+            most = max(most, len(self._queue))
+
+    compute = ComputeConfig(chunk_seconds=0.02)
+    dispatch.run_sweep(grid(base, range(3, 120), compute=compute), Counts, QUIET)
+    assert 3 <= most <= 6
+    assert len(rows(base)) == 117
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 2000), min_size=1, max_size=60, unique=True),
+    depths=st.lists(st.integers(2, 12), min_size=1, max_size=3, unique=True),
+    slots=st.integers(1, 9),
+    slowness=st.floats(0.01, 100),
+    seconds=st.floats(0.01, 100),
+)
+def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(plain_jobs, widths, depths, slots, slowness, seconds):
+    jobs = [plain_jobs(width, depth) for width in widths for depth in depths]
+    queue = ChunkQueue(jobs, seconds)
+    seen = []
+    while queue:
+        chunk = queue.next(slots)
+        assert len(chunk.jobs) == 1 or chunk.cost <= max(seconds / queue.slowness, 0) * (1 + 1e-9)
+        assert len({job.batch for job in chunk.jobs}) == 1
+        seen += chunk.jobs
+        queue.observe(chunk.cost, chunk.cost * slowness)
+    assert sorted((job.point.width, job.point.depth) for job in seen) == sorted((w, d) for w in widths for d in depths)
+
+
+@pytest.fixture(scope="module")
+def plain_jobs():
+    from ntk_sweep.config import Point
+    from ntk_sweep.datasets import Dataset
+
+    dataset = Dataset("npz", np.zeros((200, 64)), np.zeros(200), None, "f")
+    return lambda width, depth: Job(
+        Point("spectrum", "relu", width, depth, 0, "thesis", "float64", "f"), "r", "cpu", False, dataset
+    )
+
+
+def test_lost_jobs_travel_alone_and_last(plain_jobs):
+    queue = ChunkQueue([plain_jobs(width, 2) for width in range(1, 30)], 1000.0)
+    lost = queue.next(1)
+    assert isinstance(lost, Chunk)
+    queue.put_back_alone(lost.jobs)
+    remaining = []
+    while queue:
+        remaining.append(queue.next(1))
+    alone = remaining[-len(lost.jobs) :]
+    assert [len(chunk.jobs) for chunk in alone] == [1] * len(lost.jobs)
+    assert [chunk.jobs[0].point for chunk in alone] == [job.point for job in lost.jobs]
+
+
+def test_the_plan_counts_what_is_there(base):
+    dispatch.run_sweep(grid(base, [3, 4]), SerialExecutor, QUIET)
+    configs = grid(base, [3, 4, 5])
+    plan = make_plan(configs, open_stores(configs))
+    assert (len(plan.jobs), plan.skipped, len(plan.points)) == (1, 2, 3)
+    forced = grid(base, [3, 4, 5], force=True)
+    assert len(make_plan(forced, open_stores(forced)).jobs) == 3

@@ -1,0 +1,249 @@
+"""The command line, in this process: what it prints, what it refuses, what it leaves behind."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ntk_sweep import load_results
+from ntk_sweep.executors import RayExecutor
+
+LAUNCH = str(Path(__file__).parents[1] / "launch.py")
+
+
+def launched():
+    """Runs launch.py as a script with the present `sys.argv`; its exit status."""
+    try:
+        runpy.run_path(LAUNCH, run_name="__main__")
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Runs launch.py with these arguments; the exit status and what was printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["launch.py", *arguments, f"results={tmp_path / 'results'}"])
+        status = launched()
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def no_ray(monkeypatch):
+    def refuse(self, compute):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(RayExecutor, "__init__", refuse)
+
+
+def test_one_network_prints_its_figures_and_stores_its_row(run, tmp_path):
+    status, out, err = run("data=digits", "act=elu", "width=30", "depth=3", "seed=5")
+    assert (status, err) == (0, "")
+    row = load_results(tmp_path / "results" / "spectrum").iloc[0]
+    assert (row.act, row.width, row.depth, row.seed, row.status, row.data) == ("elu", 30, 3, 5, "ok", "digits")
+    assert f"{row.lambda_min:.10g} ± " in out
+    assert f"{row.lambda_max:.10g} ± " in out
+    assert f"{row.condition_number:.6g}" in out
+    assert str(tmp_path / "results" / "spectrum") in out
+    assert row.lambda_min == row.eigenvalues[0]
+    assert len(row.eigenvalues) == len(row.eigenvalue_errors) == row.n_samples == 200
+
+
+def test_the_same_network_again_is_not_computed_again_unless_forced(run, tmp_path):
+    folder = tmp_path / "results" / "spectrum"
+    run("data=digits", "width=20")
+    status, out, _ = run("data=digits", "width=20")
+    assert status == 0
+    assert "already in the store" in out
+    assert len(pd.read_parquet(folder)) == 1
+    run("data=digits", "width=20", "force=true")
+    assert len(pd.read_parquet(folder)) == 2
+    assert len(load_results(folder)) == 1
+
+
+def test_an_unresolved_eigenvalue_is_not_shown_as_a_fact(run):
+    # Two identical images make the kernel singular.
+    status, out, _ = run("data=digits", "width=1", "act=sigmoid", "depth=6", "dtype=float32")
+    assert status == 0
+    assert "unresolved: at most" in out
+    assert "unknown, since lambda_min is unresolved" in out
+
+
+REFUSED = [
+    (["act=foo"], "act=foo is unknown: choose one of relu, elu, lrelu, sigmoid"),
+    (["parametrisation=foo"], "choose one of thesis, ntk, standard"),
+    (["width=0"], "width=0 must be an integer of at least 1"),
+    (["width=2.5"], "width=2.5: Value '2.5' of type 'float' could not be converted to Integer"),
+    (["width=abc"], "width=abc: Value 'abc'"),
+    (["depth=1"], "with fewer than two weight layers the activation would not appear"),
+    (["seed=-1"], "seed=-1 must be an integer of at least 0"),
+    (["widht=5"], "unknown setting 'widht'. Did you mean width?"),
+    (["+foo=5"], "unknown setting 'foo'"),
+    (["+data.foo=5"], "unknown setting 'data.foo'"),
+    (["~act"], "the settings act are missing"),
+    (["data=foo"], "Available options in 'data'"),
+    (["data=3"], "Config group override must be a string or a list"),
+    (["task=foo"], "Available options in 'task'"),
+    (["compute=foo"], "Available options in 'compute'"),
+    (["device=tpu"], "choose one of auto, cpu, cuda"),
+    (["dtype=float16"], "choose one of float64, float32"),
+    (["force=maybe"], "not a valid bool"),
+    (["data.n_per_class=179"], "has 178 inputs of class 0, but data.n_per_class asks for 179"),
+    (["data.classes=[0,77]"], "has 0 inputs of class 77"),
+    (["data.classes=[3]"], "must be two different labels"),
+    (["data.path=x.npz"], "belongs to data=npz"),
+    (["data=npz"], "data=npz needs data.path"),
+    (["data=npz", "data.path=/nowhere.npz"], "cannot be read as an npz file"),
+    (["width"], "missing EQUAL"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize("mode", ["one", "multirun"])
+def test_a_mistake_is_refused_before_anything_starts(run, no_ray, tmp_path, arguments, message, mode):
+    data = [] if any(a.startswith("data=") for a in arguments) else ["data=digits"]
+    status, _, err = run(*(["-m"] if mode == "multirun" else []), *data, *arguments)
+    assert status == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.glob("results/spectrum/*.parquet"))
+
+
+MULTIRUN_REFUSED = [
+    (["width=range(5,5)"], "the sweep is empty"),
+    (["act=relu,foo"], "act=foo is unknown"),
+    (["width=50,abc"], "width=abc"),
+    (["compute=local,cluster"], "compute must be the same for all points"),
+    (["device=cuda"], "give them one, or a part, with compute.num_gpus"),
+    (["hydra/launcher=foo"], "Available options in 'hydra/launcher'"),
+    (["+experiment=foo"], "Available options in 'experiment'"),
+    (["width=interval(1,5)"], "does not support sweep type"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), MULTIRUN_REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_mistake_in_a_sweep_is_refused_before_ray_starts(run, no_ray, arguments, message):
+    status, _, err = run("-m", "data=digits", *arguments)
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_non_finite_pixels_are_refused(run, tmp_path):
+    x = np.ones((4, 3))
+    x[1, 1] = np.nan
+    np.savez(tmp_path / "bad.npz", x=x, y=np.arange(4))
+    status, _, err = run("data=npz", f"data.path={tmp_path / 'bad.npz'}")
+    assert status == 2
+    assert "not finite" in err
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused_first(monkeypatch, capsys, tmp_path, no_ray):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(
+        sys, "argv", ["launch.py", "-m", "data=fashion_mnist", "data.root=/nowhere", f"results={tmp_path / 'file'}"]
+    )
+    assert launched() == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+SERIAL = ("-m", "hydra/launcher=serial", "data=digits")
+
+
+def test_a_serial_sweep_stores_every_point_and_sums_up(run, tmp_path):
+    status, out, err = run(*SERIAL, "act=relu,elu", "width=range(10,31,10)", "depth=2,3", "seed=0,1")
+    assert (status, err) == (0, "")
+    frame = load_results(tmp_path / "results" / "spectrum")
+    assert len(frame) == 2 * 3 * 2 * 2
+    best = frame[frame.act == "elu"].lambda_min.max()
+    assert f"{best:.6g}" in out
+    assert "24 points computed" in out
+    assert "\x1b" not in out
+    status, out, _ = run(*SERIAL, "act=relu,elu", "width=range(10,41,10)", "depth=2,3", "seed=0,1")
+    assert "8 points computed" in out
+    assert "24 were there" in out
+
+
+def test_sweeps_over_data_and_tasks_settings_are_kept_apart(run, tmp_path):
+    np.savez(tmp_path / "own.npz", x=np.random.default_rng(0).random((7, 2, 3)), y=np.arange(7))
+    status, _, err = run(*SERIAL[:2], "data=digits,npz", f"data.path={tmp_path / 'own.npz'}", "width=10")
+    # data.path belongs to npz alone, so the point on digits is refused, and with it the sweep.
+    assert status == 2
+    assert "belongs to data=npz" in err
+    run("data=npz", f"data.path={tmp_path / 'own.npz'}", "width=10")
+    run("data=digits", "width=10")
+    frame = load_results(tmp_path / "results" / "spectrum")
+    assert frame.set_index("data").n_samples.to_dict() == {"digits": 200, "npz": 7}
+    assert frame.data_fingerprint.nunique() == 2
+
+
+def test_a_failing_point_becomes_a_row_and_the_others_go_on(run, tmp_path):
+    # The inputs overflow float64 in the kernel.
+    np.savez(tmp_path / "huge.npz", x=np.full((3, 2), 1e200) * np.arange(1, 4)[:, None], y=np.arange(3))
+    huge = ("data=npz", f"data.path={tmp_path / 'huge.npz'}")
+    status, out, _ = run("-m", "hydra/launcher=serial", *huge, "act=relu,sigmoid", "width=5")
+    frame = load_results(tmp_path / "results" / "spectrum").set_index("act")
+    assert frame.status.to_dict() == {"relu": "failed", "sigmoid": "failed"} or "failed" in set(frame.status)
+    assert status == 1
+    assert "act=relu width=5" in out
+    assert "the kernel is not finite" in out
+    assert "Traceback" in frame.loc["relu"].error
+    assert pd.isna(frame.loc["relu"].lambda_min)
+    status, out, _ = run(*huge, "width=5")
+    assert status == 1
+    assert "the kernel is not finite" in out
+
+
+def test_thesis_kernels_saves_two_kernels(run, tmp_path):
+    from ntk_sweep.store import Store
+
+    status, _, _ = run("+experiment=thesis_kernels", "hydra/launcher=serial", "data=digits", "data.n_per_class=5")
+    assert status == 0
+    frame = load_results(tmp_path / "results" / "spectrum")
+    assert set(zip(frame.act, frame.width, frame.depth, strict=True)) == {("relu", 800, 3), ("sigmoid", 300, 8)}
+    for row in frame.itertuples():
+        kernel = Store(str(tmp_path / "results"), "spectrum").load_kernel(row.kernel_file)
+        assert kernel.shape == (10, 10)
+        assert np.trace(kernel) == pytest.approx(row.trace, rel=1e-14)
+    assert len(pd.read_parquet(tmp_path / "results" / "spectrum")) == 2
+
+
+def test_a_kernel_asked_for_later_is_computed_later(run, tmp_path):
+    run("data=digits", "width=10")
+    assert load_results(tmp_path / "results" / "spectrum").kernel_file.isna().all()
+    run("data=digits", "width=10", "task.save_kernel=true")
+    frame = load_results(tmp_path / "results" / "spectrum")
+    assert len(frame) == 1
+    assert frame.kernel_file.notna().all()
+
+
+def test_help_names_every_setting_and_choice(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    for word in (
+        "act ",
+        "relu, elu, lrelu, sigmoid",
+        "thesis, ntk, standard",
+        "thesis_grid",
+        "digits, fashion_mnist, npz",
+        "force",
+    ):
+        assert word in out
+
+
+def test_cfg_job_shows_the_settings(run):
+    status, out, _ = run("--cfg", "job", "act=elu")
+    assert status == 0
+    assert "act: elu" in out
+    assert "hydra" not in out
