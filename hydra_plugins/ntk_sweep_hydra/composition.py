@@ -7,6 +7,7 @@ that it is, for every kind of override.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -28,13 +29,14 @@ def compose_all(loader: ConfigLoader, master: DictConfig, job_overrides: Sequenc
         HydraException: An override does not fit the config.
     """
     parser = OverridesParser.create(config_loader=loader)
+    is_group = cache(lambda key: bool(loader.get_group_options(key)))
     parsed: dict[str, tuple[Override, bool]] = {}
     bases: dict[tuple[tuple[str, ...], tuple[str, ...]], DictConfig] = {}
     for overrides in job_overrides:
         for line in overrides:
             if line not in parsed:
                 override = parser.parse_override(line)
-                parsed[line] = (override, _sets_a_value(loader, override))
+                parsed[line] = (override, _sets_a_value(override) and not is_group(override.key_or_group))
         values = [override for override, sets_a_value in map(parsed.__getitem__, overrides) if sets_a_value]
         composed = tuple(line for line in overrides if not parsed[line][1])
         # Setting values changes the base, so jobs share one only if they set the same keys and thus all that the last one set.
@@ -46,12 +48,11 @@ def compose_all(loader: ConfigLoader, master: DictConfig, job_overrides: Sequenc
         yield {str(key): _plain(config, key) for key in config if key != "hydra"}
 
 
-def _sets_a_value(loader: ConfigLoader, override: Override) -> bool:
-    """Whether the override replaces one value by a scalar: no group choice, no addition or deletion, nothing to be merged."""
+def _sets_a_value(override: Override) -> bool:
+    """Whether the override replaces one value by a scalar, if its key is no group: no addition or deletion, nothing to be merged."""
     if override.is_add() or override.is_delete() or override.package is not None or override.key_or_group.startswith("hydra."):
         return False
-    is_group = loader.get_group_options(override.key_or_group) != []
-    return not is_group and not isinstance(override.value(), dict | list)
+    return not isinstance(override.value(), dict | list)
 
 
 def _plain(config: DictConfig, key: Any) -> Any:
