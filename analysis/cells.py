@@ -40,7 +40,12 @@ def cells(rows: pd.DataFrame) -> pd.DataFrame:
     result = grouped.agg(seeds=("ok", "sum"), unresolved=("unresolved", "sum"), failed=("failed", "sum")).astype(int)
     result["resolved"] = (result["seeds"] > 0) & (result["unresolved"] == 0)
     statistics = grouped.agg(
-        mean=("value", "mean"), sd=("value", "std"), log=("log", "mean"), error=("error", "mean"), least=("value", "min"), greatest=("value", "max")
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        log=("log", "mean"),
+        error=("error", "mean"),
+        least=("value", "min"),
+        greatest=("value", "max"),
     ).where(result["resolved"])
     statistics.insert(2, "geometric_mean", np.exp(statistics.pop("log")))
     return by_activation(result.join(statistics).reset_index(), ["width", "depth"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -29,36 +30,46 @@ RESULTS is what a sweep was given as results=…; it may still be running. Where
 parametrisations, each gets files (or a chapter of the report) of its own.
 """
 
-_COMMANDS: dict[str, tuple[str, str, str]] = {
-    "table1": (
+
+@dataclass(frozen=True)
+class _Command:
+    """What ``--help`` says of a command."""
+
+    title: str
+    text: str
+    examples: tuple[str, ...]
+
+
+_COMMANDS = {
+    "table1": _Command(
         "the greatest λ_min of each activation, its width and depth",
-        "Prints Table 1 and writes table1-GROUP.csv, .md and .tex: for each activation the greatest λ_min over widths and depths, as mean "
-        "± standard deviation over seeds, with its error bound.",
-        "  python -m analysis table1 results\n  python -m analysis table1 results --data fashion_mnist --parametrisation thesis -o tables",
+        "Prints Table 1 and writes table1-GROUP.csv, .md and .tex: for each activation the greatest λ_min over widths and depths, "
+        "as mean ± standard deviation over seeds, with its error bound.",
+        ("table1 results", "table1 results --data fashion_mnist --parametrisation thesis -o tables"),
     ),
-    "heatmaps": (
+    "heatmaps": _Command(
         "λ_min over width and depth, a figure for each activation",
-        "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds in logarithmic colour. Unresolved cells are "
-        "hatched, missing ones empty.",
-        "  python -m analysis heatmaps results\n  python -m analysis heatmaps results --data digits -o figures",
+        "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds in logarithmic colour. "
+        "Unresolved cells are hatched, missing ones empty.",
+        ("heatmaps results", "heatmaps results --data digits -o figures"),
     ),
-    "kernel": (
+    "kernel": _Command(
         "saved kernel matrices as images",
-        "Writes kernel-NETWORK-GROUP.png, .svg and .pdf. Without a choice: the two networks of Figures 1 to 4 of the thesis, or else those with a "
-        "saved kernel. Kernels are saved with task.save_kernel=true.",
-        "  python -m analysis kernel results\n  python -m analysis kernel results --act sigmoid",
+        "Writes kernel-NETWORK-GROUP.png, .svg and .pdf. Without a choice: the two networks of Figures 1 to 4 of the thesis, or "
+        "else those with a saved kernel. Kernels are saved with task.save_kernel=true.",
+        ("kernel results", "kernel results --act sigmoid"),
     ),
-    "spectrum": (
+    "spectrum": _Command(
         "all eigenvalues of single networks on a logarithmic axis",
-        "Writes spectrum-NETWORK-GROUP.png, .svg, .pdf and .csv, and for the two networks of Figures 1 to 4 of the thesis, which are the default, "
-        "networks-GROUP.csv, .md and .tex.",
-        "  python -m analysis spectrum results\n  python -m analysis spectrum results --act relu --width 800 --depth 3",
+        "Writes spectrum-NETWORK-GROUP.png, .svg, .pdf and .csv. Without a choice: the two networks of Figures 1 to 4 of the "
+        "thesis, for which it also writes networks-GROUP.csv, .md and .tex, their λ_min beside the thesis's values.",
+        ("spectrum results", "spectrum results --act relu --width 800 --depth 3"),
     ),
-    "report": (
+    "report": _Command(
         "one HTML page with all of it",
-        "Writes index.html, which needs neither a network nor a server to be read: what was run, Table 1, heat maps, kernels and spectra. Sections "
-        "without rows say which command makes them.",
-        "  python -m analysis report results\n  python -m analysis report results --data digits -o report-digits",
+        "Writes index.html, which needs neither a network nor a server to be read: what was run, Table 1, heat maps, kernels and "
+        "spectra. Sections without rows say which command makes them.",
+        ("report results", "report results --data digits -o report-digits"),
     ),
 }
 
@@ -86,12 +97,15 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (short, long, examples) in _COMMANDS.items():
-        command = commands.add_parser(
-            name, help=short, description=long, epilog=f"examples:\n{examples}", formatter_class=_Wrapped
+    for name, shown in _COMMANDS.items():
+        examples = "\n".join(["examples:", *(f"  python -m analysis {example}" for example in shown.examples)])
+        command = commands.add_parser(name, help=shown.title, description=shown.text, epilog=examples, formatter_class=_Wrapped)
+        command.add_argument(
+            "results", metavar="RESULTS", help="the results folder or URI of a sweep (its rows lie in RESULTS/spectrum)"
         )
-        command.add_argument("results", metavar="RESULTS", help="the results folder or URI of a sweep (its rows lie in RESULTS/spectrum)")
-        command.add_argument("-o", "--output", metavar="FOLDER", type=Path, default=Path("report"), help="where to write (default: report)")
+        command.add_argument(
+            "-o", "--output", metavar="FOLDER", type=Path, default=Path("report"), help="where to write (default: report)"
+        )
         command.add_argument("--data", metavar="NAME", help="only this data set: its name, or the beginning of its fingerprint")
         command.add_argument("--parametrisation", metavar="NAME", help="only this parametrisation")
         command.add_argument("--dtype", metavar="NAME", help="only this precision")
@@ -166,5 +180,5 @@ def _each(chosen: list[Group], console: Console, write: Callable[[Group], Iterab
             errors.append(error)
     if len(errors) == len(chosen):
         raise AnalysisError("\n".join(map(str, errors)))
-    for error in errors:
-        console.print(f"left out: {error}")
+    for missing in errors:
+        console.print(f"left out: {missing}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -29,14 +30,19 @@ _STYLE = {
 
 _HOUSEKEEPING = ("backend", "interactive", "toolbar", "webagg", "tk.", "macosx", "figure.max_open_warning", "date.epoch")
 
-_UNDATED = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+_UNDATED = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 
 
 @contextmanager
 def style() -> Iterator[None]:
     """Our look, whatever a user's matplotlibrc says, and hers again afterwards."""
-    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(_HOUSEKEEPING)}
-    with matplotlib.rc_context({**defaults, **_STYLE}):
+    look: dict[Any, Any] = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(_HOUSEKEEPING)}
+    look.update(_STYLE)
+    with matplotlib.rc_context(look):
         yield
 
 

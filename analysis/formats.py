@@ -1,4 +1,7 @@
-"""A table as Markdown, LaTeX and HTML. (As CSV go the frames of numbers themselves, with all their digits.)"""
+"""A table as Markdown, LaTeX and HTML.
+
+As CSV go the frames of numbers themselves, with all their digits.
+"""
 
 from __future__ import annotations
 
@@ -94,17 +97,25 @@ def latex(table: Table) -> str:
 def html(table: Table) -> Markup:
     """The table in HTML, everything in it escaped."""
     right = [Markup(' class="number"') if r else Markup("") for r in _right(table)]
-    head = Markup("").join(Markup("<th scope='col'{}>{}</th>").format(r, c) for r, c in zip(right, table.columns, strict=True))
+    head = Markup("").join(
+        Markup("<th scope='col'{}>{}</th>").format(r, html_text(c)) for r, c in zip(right, table.columns, strict=True)
+    )
     body = Markup("").join(
         Markup("<tr>{}</tr>\n").format(
             Markup("").join(Markup("<td{}>{}</td>").format(r, _html_entry(e)) for r, e in zip(right, row, strict=True))
         )
         for row in table.rows
     )
-    notes = Markup("").join(Markup('<p class="note">{}</p>\n').format(note) for note in table.notes)
-    return Markup('<div class="wide"><table>\n<caption>{}</caption>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n{}').format(
-        table.caption, head, body, notes
-    )
+    notes = Markup("").join(Markup('<p class="note">{}</p>\n').format(html_text(note)) for note in table.notes)
+    # The caption stands outside of the table, which scrolls sideways on a narrow screen.
+    return Markup(
+        '<p class="caption">{}</p>\n<div class="wide"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n{}'
+    ).format(html_text(table.caption), head, body, notes)
+
+
+def html_text(text: str) -> Markup:
+    """Text in HTML: escaped, with λ_min and λ_max as symbols."""
+    return Markup(re.sub("λ_(min|max)", r"λ<sub>\1</sub>", str(escape(text))))
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -151,12 +162,10 @@ def _text(entry: Entry) -> str:
 
 def _html_entry(entry: Entry) -> Markup:
     if not isinstance(entry, Number):
-        return escape(entry)
+        return html_text(str(entry))
     # Digits, signs and our own markup only: nothing of a row's text comes through here.
     minus = "\N{MINUS SIGN}"
-    return Markup(
-        _render(entry, " ± ", "≤ ", lambda exponent: f" × 10<sup>{str(exponent).replace('-', minus)}</sup>")
-    )
+    return Markup(_render(entry, " ± ", "≤ ", lambda exponent: f" × 10<sup>{str(exponent).replace('-', minus)}</sup>"))
 
 
 def _latex_entry(entry: Entry) -> str:

@@ -96,21 +96,28 @@ def load(results: str) -> pd.DataFrame:
         StoreError: A part of the store is unreadable.
     """
     results = results.rstrip("/") or "/"
-    example = shlex.join(["python", "launch.py", "+experiment=thesis_grid", *([] if results == "results" else [f"results={results}"])])
+    example = shlex.join(
+        ["python", "launch.py", "+experiment=thesis_grid", *([] if results == "results" else [f"results={results}"])]
+    )
     try:
         frame = load_results(posixpath.join(results, TASK))
     except FileNotFoundError as error:
         above, last = posixpath.split(results)
         hint = f"give the results folder itself, {above or '.'}, or " if last == TASK else ""
-        raise AnalysisError(f"there are no rows in {posixpath.join(results, TASK)}: {hint}make some first, for example\n  {example}") from error
-    if frame.empty:
         raise AnalysisError(
-            f"{posixpath.join(results, TASK)} holds no rows yet: wait for the first of a running sweep, or make some, for example\n  {example}"
+            f"there are no rows in {posixpath.join(results, TASK)}: {hint}make some first, for example\n  {example}"
+        ) from error
+    if frame.empty:
+        folder = posixpath.join(results, TASK)
+        raise AnalysisError(
+            f"{folder} holds no rows yet: wait for the first of a running sweep, or make some, for example\n  {example}"
         )
     return frame
 
 
-def groups(frame: pd.DataFrame, results: str, data: str | None = None, parametrisation: str | None = None, dtype: str | None = None) -> list[Group]:
+def groups(
+    frame: pd.DataFrame, results: str, data: str | None = None, parametrisation: str | None = None, dtype: str | None = None
+) -> list[Group]:
     """The groups of a store, in a fixed order, or those chosen.
 
     Args:
@@ -197,6 +204,11 @@ def _slugs(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
         prints.setdefault(name, set()).add(fingerprint)
     slugs = {}
     for name, fingerprint, scaling, precision in keys:
-        parts = [name, *([fingerprint[:SHOWN_DIGITS]] if len(prints[name]) > 1 else []), scaling, *([precision] if precision != "float64" else [])]
+        parts = [
+            name,
+            *([fingerprint[:SHOWN_DIGITS]] if len(prints[name]) > 1 else []),
+            scaling,
+            *([precision] if precision != "float64" else []),
+        ]
         slugs[name, fingerprint, scaling, precision] = "-".join(parts)
     return slugs

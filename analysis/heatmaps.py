@@ -75,14 +75,17 @@ def grid(cells: pd.DataFrame, act: str) -> Grid:
 
 
 def numbers(cells: pd.DataFrame, act: str) -> pd.DataFrame:
-    """The numbers behind a heat map, one row a cell, for CSV; cells that were never computed have `state` "missing"."""
+    """The numbers behind a heat map, one row a cell, for CSV.
+
+    The column `state` is "resolved", "unresolved", "failed" (all its points did) or "missing" (never computed).
+    """
     shape = grid(cells, act)
     product = pd.MultiIndex.from_product([shape.widths, shape.depths], names=["width", "depth"]).to_frame(index=False)
     table = product.merge(cells[cells["act"] == act].drop(columns="act"), on=["width", "depth"], how="left")
     counts = ["seeds", "unresolved", "failed"]
     table[counts] = table[counts].fillna(0).astype(int)
-    states = ["unresolved", "resolved", "missing"]
-    state = np.select([table["unresolved"] > 0, table["seeds"] > 0], states[:2], states[2])
+    conditions = [table["unresolved"] > 0, table["seeds"] > 0, table["failed"] > 0]
+    state = np.select(conditions, ["unresolved", "resolved", "failed"], "missing")
     table = table.drop(columns="resolved").assign(act=act, state=state)
     return table[["act", "width", "depth", "state", *counts, "geometric_mean", "mean", "sd", "error", "least", "greatest"]]
 
@@ -96,7 +99,9 @@ def heatmap(shown: Grid, subtitle: str = "") -> Figure:
     """
     with style():
         height, width = shown.value.shape
-        figure = Figure(figsize=(2.2 + np.clip(0.23 * width, 2.6, 5.2), 1.5 + np.clip(0.24 * height, 1.3, 5.0)), layout="constrained")
+        figure = Figure(
+            figsize=(2.2 + np.clip(0.23 * width, 3.0, 5.2), 1.5 + np.clip(0.24 * height, 1.3, 5.0)), layout="constrained"
+        )
         axes = figure.add_subplot()
         edges = np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5
         large = shown.value.size > MOST_OUTLINED
@@ -126,7 +131,9 @@ def heatmap(shown: Grid, subtitle: str = "") -> Figure:
         axes.set_title(activation_title(shown.act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5)
         handles = _legend(shown)
         if handles:
-            figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8, handlelength=1.4, columnspacing=1.2)
+            figure.legend(
+                handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8, handlelength=1.4, columnspacing=1.2
+            )
         return figure
 
 
@@ -134,15 +141,15 @@ def alt_text(shown: Grid) -> str:
     """The heat map in words, for those who cannot see it."""
     values = shown.value[np.isfinite(shown.value)]
     text = (
-        f"Heat map of the smallest NTK eigenvalue of {activation_title(shown.act)} networks over width ({_range(shown.widths)}) and depth "
-        f"({_range(shown.depths)}). "
+        f"Heat map of the smallest NTK eigenvalue of {activation_title(shown.act)} networks over width ({_range(shown.widths)}) "
+        f"and depth ({_range(shown.depths)}). "
     )
     if len(values):
         text += f"Values run from {values.min():.3g} to {values.max():.3g}"
     if shown.best:
         depth, width = shown.best
         text += f"; the greatest mean is at width {shown.widths[width]} and depth {shown.depths[depth]}"
-    counts = f"{shown.unresolved.sum()} of {shown.value.size} cells are unresolved and {shown.missing.sum()} not computed."
+    counts = f"{shown.unresolved.sum()} of {shown.value.size} cells are unresolved and {shown.missing.sum()} hold no result."
     return text + (". " if len(values) else "") + counts
 
 
@@ -156,9 +163,11 @@ def _label_decades(axes: Axes, least: float, most: float) -> None:
     """Ticks at powers of ten, and between them where there are few, or a narrow range would have no label at all."""
     decades = np.log10(most / least)
     if decades < 1.5:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0) if decades > 0.5 else np.arange(1.0, 10.0, 0.5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=[1, 2, 3, 5, 7] if decades > 0.5 else [step / 2 for step in range(2, 20)]))
         inside = most < 1e4 and least > 1e-3
-        axes.yaxis.set_major_formatter("{x:g}" if inside else LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf)))
+        axes.yaxis.set_major_formatter(
+            "{x:g}" if inside else LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf))
+        )
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -179,11 +188,13 @@ def _ticks(axes: Axes, shown: Grid) -> None:
 def _legend(shown: Grid) -> list[Patch]:
     handles = []
     if shown.best:
-        handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label="greatest mean (Table 1)"))
+        handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label="greatest mean"))
     if shown.unresolved.any():
-        handles.append(Patch(facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0, label="unresolved: below its error bound"))
+        handles.append(
+            Patch(facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0, label="unresolved (below error bound)")
+        )
     if shown.missing.any():
-        handles.append(Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="not computed"))
+        handles.append(Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result"))
     return handles
 
 

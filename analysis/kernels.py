@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures import style
-from analysis.frame import Group, activation_title
+from analysis.frame import Group
 
 CERTAINLY_BALANCED = {"fashion_mnist": 12000, "digits": 348}
 """Up to this N both classes have N / 2 inputs, whichever two they are: Fashion-MNIST has 6000 images of each class, the digits 174
@@ -36,8 +36,7 @@ def kernel_image(theta: np.ndarray, title: str, boundary: int | None = None, cla
         colours = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.06)
         colours.set_label(r"$\Theta_{ij}$")
         # Deep sigmoid kernels are constant to five digits; whole numbers on the ticks read better than an offset above the bar.
-        colours.formatter.set_useOffset(False)
-        colours.formatter.set_powerlimits((-3, 5))
+        colours.ax.ticklabel_format(axis="y", useOffset=False, scilimits=(-3, 5))
         axes.spines[:].set_visible(False)
         axes.set(xlabel="input $j$", ylabel="input $i$")
         axes.set_title(title, fontsize=9.5)
@@ -53,9 +52,7 @@ def kernel_image(theta: np.ndarray, title: str, boundary: int | None = None, cla
         return figure
 
 
-def alt_text(theta: np.ndarray, act: str, width: int, depth: int, seed: int) -> str:
+def alt_text(theta: np.ndarray, network: str) -> str:
     """The image in words, for those who cannot see it."""
-    return (
-        f"Image of the {len(theta)} × {len(theta)} kernel matrix of the {activation_title(act)} network of width {width}, depth {depth} and seed "
-        f"{seed}. Entries run from {theta.min():.4g} to {theta.max():.4g}."
-    )
+    n = len(theta)
+    return f"Image of the {n} × {n} kernel matrix of {network}. Entries run from {theta.min():.4g} to {theta.max():.4g}."

@@ -66,9 +66,9 @@ def select(group: Group, wanted: Selection, kernel: bool) -> pd.DataFrame:
     if not str(wanted):
         chosen = exemplars(rows)
         if chosen.empty:
-            choose = "" if rows.empty else ", or choose others of the store with --act, --width, --depth and --seed"
+            others = "" if rows.empty else "\nor choose others of the store with --act, --width, --depth and --seed"
             raise AnalysisError(
-                f"no {what} of the thesis's networks ({group.title}): make them with\n  {group.command(KERNELS)}{chr(10) if choose else ''}{choose[2:]}"
+                f"no {what} of the thesis's networks ({group.title}): make them with\n  {group.command(KERNELS)}{others}"
             )
         return chosen
     match = np.ones(len(rows), dtype=bool)
@@ -108,11 +108,21 @@ def comparison_table(group: Group, cells: pd.DataFrame) -> Table:
         if row["resolved"]:
             found: list[Entry] = [Number(row["mean"], row["sd"]), Number(row["error"], digits=2)]
         else:
-            found = [f"unresolved for {row['unresolved']} of {row['seeds']} seeds" if row["seeds"] else "failed", "—"]
+            found = [_not_found(row["unresolved"], row["seeds"]), "—"]
         reported = " or ".join(map(number, known[row["act"], row["width"], row["depth"]]))
         rows.append([name, *found, int(row["seeds"]), *([reported] if thesis.applies(group) else [])])
     columns = ["Network", "λ_min", "error bound", "seeds", *(["thesis: λ_min"] if thesis.applies(group) else [])]
-    notes = ["λ_min is the mean ± standard deviation over seeds."] if any(isinstance(row[1], Number) and row[3] != 1 for row in rows) else []
+    notes = (
+        ["λ_min is the mean ± standard deviation over seeds."]
+        if any(isinstance(row[1], Number) and row[3] != 1 for row in rows)
+        else []
+    )
     if thesis.applies(group) and any(row[0].startswith("Sigmoid") for row in rows if isinstance(row[0], str)):
         notes.append("Thesis: Berg (2024), one draw each; it gives two values for the sigmoid network.")
     return Table(f"The networks of Figures 1 to 4 of the thesis ({group.title})", columns, rows, notes)
+
+
+def _not_found(unresolved: int, seeds: int) -> str:
+    if not seeds:
+        return "failed"
+    return "unresolved" if unresolved == seeds else f"unresolved for {unresolved} of {seeds} seeds"

@@ -103,7 +103,9 @@ def spectrum_files(group: Group, wanted: Selection, output: Path) -> Iterator[Pa
         yield from write_figure(output / f"spectrum-{stem(row)}-{group.slug}", figure, points)
     if len(of_thesis(chosen)):
         statistics = cells(group.rows)
-        yield from write_table(output / f"networks-{group.slug}", comparison(group, statistics), comparison_table(group, statistics))
+        yield from write_table(
+            output / f"networks-{group.slug}", comparison(group, statistics), comparison_table(group, statistics)
+        )
 
 
 def report_file(groups: Sequence[Group], store: Store, output: Path) -> Path:
@@ -119,6 +121,6 @@ def _suffixed(stem_path: Path, suffix: str) -> Path:
 def _require_results(group: Group) -> None:
     if not len(group.ok):
         raise AnalysisError(
-            f"none of the {len(group.rows)} points of {group.title} has a result; the column `error` of their rows says why. Try them again with\n"
-            f"  {group.command(GRID)}"
+            f"none of the {len(group.rows)} points of {group.title} has a result; the column `error` of their rows says why. Try "
+            f"them again with\n  {group.command(GRID)}"
         )

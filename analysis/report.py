@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from analysis import heatmaps, kernels, spectra
 from analysis.cells import cells
 from analysis.figures import render
-from analysis.formats import html
-from analysis.frame import Group, activation_title, activations
+from analysis.formats import html, html_text
+from analysis.frame import Group, activations
 from analysis.networks import KERNELS, comparison_table, exemplars, label, of_thesis
 from analysis.summary import Summary, summarise
 from analysis.table1 import table1
@@ -32,12 +32,10 @@ class Picture:
     """A figure on the page.
 
     Attributes:
-        caption: Printed below it.
         alt: The figure in words.
         source: Its bytes as a data URI.
     """
 
-    caption: str
     alt: str
     source: str
 
@@ -77,13 +75,19 @@ class Chapter:
 def chapter(group: Group, store: Store) -> Chapter:
     """Computes and draws everything for a group."""
     table = cells(group.rows)
-    sections = [_table_section(group, table), _heatmap_section(group, table), _kernel_section(group, store), _spectrum_section(group, table)]
+    sections = [
+        _table_section(group, table),
+        _heatmap_section(group, table),
+        _kernel_section(group, store),
+        _spectrum_section(group, table),
+    ]
     return Chapter(group, summarise(group), sections)
 
 
 def page(chapters: Sequence[Chapter]) -> str:
     """The page as HTML; everything that is printed is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["symbols"] = html_text
     template = environment.from_string(files("analysis").joinpath("templates/report.html").read_text(encoding="utf-8"))
     return template.render(chapters=chapters, citation=CITATION) + "\n"
 
@@ -107,10 +111,11 @@ def _heatmap_section(group: Group, table: pd.DataFrame) -> Section:
     pictures = []
     for act in activations(table["act"]):
         grid = heatmaps.grid(table, act)
-        pictures.append(Picture(activation_title(act), heatmaps.alt_text(grid), embed(heatmaps.heatmap(grid))))
+        pictures.append(Picture(heatmaps.alt_text(grid), embed(heatmaps.heatmap(grid))))
     lead = (
-        "Each cell shows the geometric mean of λ_min over its seeds on a logarithmic colour axis; every activation has a scale of its own. Hatched "
-        "cells are unresolved: for at least one seed λ_min does not exceed its error bound and may be rounding noise."
+        "Each cell shows the geometric mean of λ_min over its seeds on a logarithmic colour axis; every activation has a scale of "
+        "its own. Hatched cells are unresolved: for at least one seed λ_min does not exceed its error bound and may be rounding "
+        "noise. The red frame marks the greatest mean."
     )
     return Section(anchor, title, lead, pictures=pictures)
 
@@ -126,10 +131,14 @@ def _kernel_section(group: Group, store: Store) -> Section:
             unreadable.append(str(error))
             continue
         figure = kernels.kernel_image(theta, label(row), kernels.class_boundary(group), group.classes)
-        pictures.append(Picture(label(row), kernels.alt_text(theta, *_coordinates(row)), embed(figure)))
-    lead = "The kernel matrix Θ over all pairs of inputs, in the order of the data; dashed lines part the classes." if pictures else ""
+        pictures.append(Picture(kernels.alt_text(theta, label(row)), embed(figure)))
+    lead = (
+        "The kernel matrix Θ over all pairs of inputs, in the order of the data; dashed lines part the classes." if pictures else ""
+    )
     if unreadable:
-        return Section(anchor, title, lead, pictures=pictures, missing=" ".join(unreadable), command=group.command(KERNELS, "force=true"))
+        return Section(
+            anchor, title, lead, pictures=pictures, missing=" ".join(unreadable), command=group.command(KERNELS, "force=true")
+        )
     missing, command = _missing(group, saved, "kernel")
     return Section(anchor, title, lead, pictures=pictures, missing=missing, command=command)
 
@@ -140,10 +149,14 @@ def _spectrum_section(group: Group, table: pd.DataFrame) -> Section:
     for _, row in exemplars(group.ok).iterrows():
         points = spectra.spectrum(row["eigenvalues"], row["eigenvalue_errors"])
         figure = spectra.spectrum_figure(points, label(row))
-        pictures.append(Picture(label(row), spectra.alt_text(points, *_coordinates(row)), embed(figure)))
+        pictures.append(Picture(spectra.alt_text(points, label(row)), embed(figure)))
     compared = comparison_table(group, table)
     missing, command = _missing(group, group.ok, "spectrum")
-    lead = "All eigenvalues of Θ. Below their error bound (grey) eigenvalues may be rounding noise, and only upper bounds are shown." if pictures else ""
+    lead = (
+        "All eigenvalues of Θ. Below their error bound (grey) eigenvalues may be rounding noise, and only upper bounds are shown."
+        if pictures
+        else ""
+    )
     return Section(anchor, title, lead, [html(compared)] if compared.rows else [], pictures, missing, command)
 
 
@@ -154,7 +167,3 @@ def _missing(group: Group, rows: pd.DataFrame, what: str) -> tuple[str, str]:
         return "", ""
     networks = "either network" if there == 0 else "one of the two networks"
     return f"The {what} of {networks} that the thesis shows (ReLU 800 × 3, Sigmoid 300 × 8) is not there.", group.command(KERNELS)
-
-
-def _coordinates(row: pd.Series) -> Iterator[str | int]:
-    return iter((row["act"], row["width"], row["depth"], row["seed"]))

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
-from analysis.frame import activation_title
 
 
 def spectrum(eigenvalues: np.ndarray, errors: np.ndarray) -> pd.DataFrame:
@@ -33,20 +32,37 @@ def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
         figure = Figure(figsize=(5.4, 3.5), layout="constrained")
         axes = figure.add_subplot()
         axes.set_yscale("log", nonpositive="clip")
+        floor = _bottom(points)
+        if max(points["eigenvalue"].max(), points["error"].max()) <= 0:
+            axes.set_ylim(floor, 1.0)  # a zero kernel known exactly leaves a logarithmic axis nothing to scale itself by
         small = 3.0 if len(points) <= 400 else 1.5
         if len(resolved):
             value, error = resolved["eigenvalue"].to_numpy(), resolved["error"].to_numpy()
-            axes.vlines(resolved["index"], value - error, value + error, color="#1f77b4", alpha=0.35, linewidth=small, rasterized=len(points) > 2000)
+            axes.vlines(
+                resolved["index"],
+                value - error,
+                value + error,
+                color="#1f77b4",
+                alpha=0.35,
+                linewidth=small,
+                rasterized=len(points) > 2000,
+            )
             axes.plot(resolved["index"], value, ".", color="#1f77b4", markersize=1.6 * small, label="eigenvalue")
         if len(unresolved):
             label = f"unresolved: at most this ({len(unresolved)} of {len(points)})"
             axes.plot(
-                unresolved["index"], bound, "v", color="#c44e00", markerfacecolor="none", markersize=small, markeredgewidth=0.7, label=label
+                unresolved["index"],
+                bound,
+                "v",
+                color="#c44e00",
+                markerfacecolor="none",
+                markersize=small,
+                markeredgewidth=0.7,
+                label=label,
             )
-        floor = _bottom(points)
         if points["error"].max() > floor:
-            shade = {"color": "#999999", "alpha": 0.25, "linewidth": 0, "label": "below the error bound"}
-            axes.fill_between(points["index"], floor, points["error"].clip(lower=floor), **shade)
+            top = points["error"].clip(lower=floor)
+            axes.fill_between(points["index"], floor, top, color="#999999", alpha=0.25, linewidth=0, label="below the error bound")
         axes.set_ylim(bottom=floor)
         axes.margins(x=0.02)
         axes.set(xlabel=r"index $i$, greatest eigenvalue first", ylabel=r"$\lambda_i$")
@@ -57,15 +73,17 @@ def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
         return figure
 
 
-def alt_text(points: pd.DataFrame, act: str, width: int, depth: int, seed: int) -> str:
+def alt_text(points: pd.DataFrame, network: str) -> str:
     """The figure in words, for those who cannot see it."""
     resolved = points.loc[points["resolved"], "eigenvalue"]
-    text = f"The {len(points)} eigenvalues of the kernel of the {activation_title(act)} network of width {width}, depth {depth} and seed {seed} on a logarithmic axis. "
+    text = f"The {len(points)} eigenvalues of the kernel of {network} on a logarithmic axis. "
     if len(resolved):
         text += f"They fall from {resolved.iloc[0]:.3g} to {resolved.iloc[-1]:.3g}"
         text += f" among the {len(resolved)} that are resolved; " if len(resolved) < len(points) else ". "
     missing = len(points) - len(resolved)
-    return text + (f"{missing} lie below the error bound of {points['error'].max():.2g}." if missing else "All exceed their error bounds.")
+    return text + (
+        f"{missing} lie below the error bound of {points['error'].max():.2g}." if missing else "All exceed their error bounds."
+    )
 
 
 def _bottom(points: pd.DataFrame) -> float:
@@ -73,7 +91,8 @@ def _bottom(points: pd.DataFrame) -> float:
     least = points.loc[points["resolved"], "eigenvalue"].min()
     floor = points.loc[points["error"] > 0, "error"].min()
     if np.isnan(least):
-        return float(floor) / 10 if floor > 0 else 1e-20
+        # Nothing is resolved: the bounds are all there is to see, and without them any axis will do.
+        return float(floor) / 10 if floor > 0 else 1e-3
     # An error bound many decades below everything would squeeze the eigenvalues into the upper end.
     if np.isnan(floor) or floor < least * 1e-6:
         return float(least) / 3

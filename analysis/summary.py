@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 
@@ -76,7 +77,11 @@ def summarise(group: Group) -> Summary:
         ("Computed", f"{_day(rows['finished_at'].min())} to {_day(rows['finished_at'].max())}"),
     ]
     failures = [
-        Failure(f"{row['act']} {row['width']} × {row['depth']}, seed {row['seed']}", row["status"], _last_line(row["error"]))
+        Failure(
+            f"{activation_title(row['act'])} {row['width']} × {row['depth']}, seed {row['seed']}",
+            row["status"],
+            _last_line(row["error"]),
+        )
         for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")
     ]
     return Summary([(name, value) for name, value in facts if value], failures, len(bad))
@@ -97,10 +102,12 @@ def _list(values: Iterable[str]) -> str:
 def _values(column: pd.Series) -> str:
     """The values of a coordinate: all of them if few, as a range if evenly spaced, else how many between which."""
     values = sorted(map(int, column.unique()))
-    if len(values) <= SHOWN_VALUES:
+    if len(values) <= min(2, SHOWN_VALUES) or (len(values) <= SHOWN_VALUES and values[-1] - values[0] >= len(values)):
         return _list(map(str, values))
-    steps = {b - a for a, b in zip(values, values[1:], strict=False)}
-    return f"{values[0]} to {values[-1]}" + (f" in steps of {steps.pop()}" if len(steps) == 1 else f", {len(values)} values")
+    steps = {after - before for before, after in pairwise(values)}
+    if len(steps) > 1:
+        return f"{values[0]} to {values[-1]}, {len(values)} values"
+    return f"{values[0]} to {values[-1]}" + ("" if steps == {1} else f" in steps of {steps.pop()}")
 
 
 def _short(commit: str) -> str:

@@ -9,6 +9,9 @@ from analysis.cells import seeds_text
 from analysis.formats import Entry, Number, Table
 from analysis.frame import Group, activation_title, activations
 
+FOUND = ["sd", "error", "width", "depth", "seeds"]
+"""Columns that Table 1 takes from the cell it names."""
+
 
 def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
     """The cell with the greatest mean λ_min of each activation: the numbers of Table 1.
@@ -18,8 +21,8 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row an activation: `act`, `lambda_min` (the mean), `sd`, `error`, `width`, `depth`, `seeds`, and of the activation's
-        cells `cells` (that hold a result), `unresolved_cells` and `failed_points`. A cell with an unresolved seed is never the greatest; where none is
-        left, the numbers are missing.
+        cells `cells` (that hold a result), `unresolved_cells` and `failed_points`. A cell with an unresolved seed is never the
+        greatest; where none is left, the numbers are missing.
     """
     rows = []
     for act in activations(cells["act"]):
@@ -31,22 +34,23 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
         }
         resolved = own[own["resolved"]]
         if resolved.empty:
-            best = {"lambda_min": None, "sd": None, "error": None, "width": None, "depth": None, "seeds": None}
+            best = dict.fromkeys(["lambda_min", *FOUND])
         else:
-            cell = resolved.loc[resolved["mean"].idxmax()]
-            best = {"lambda_min": cell["mean"], **{name: cell[name] for name in ("sd", "error", "width", "depth", "seeds")}}
+            cell = resolved.iloc[int(resolved["mean"].to_numpy().argmax())]
+            best = {"lambda_min": cell["mean"], **{name: cell[name] for name in FOUND}}
         rows.append({"act": act, **best, **counts})
     frame = pd.DataFrame(rows)
-    return frame.astype({name: float for name in ("lambda_min", "sd", "error")} | {name: "Int64" for name in ("width", "depth", "seeds")})
+    return frame.astype(
+        dict.fromkeys(["lambda_min", "sd", "error"], "float64") | dict.fromkeys(["width", "depth", "seeds"], "Int64")
+    )
 
 
 def beside_thesis(best: pd.DataFrame, group: Group) -> pd.DataFrame:
     """`best_cells` with the columns `thesis_lambda_min` and `thesis_depth`, empty where they do not apply or are lost."""
     known = thesis.TABLE_1 if thesis.applies(group) else {}
-    return best.assign(
-        thesis_lambda_min=[known[act].lambda_min if act in known else None for act in best["act"]],
-        thesis_depth=[" or ".join(map(str, known[act].depths)) if act in known else "" for act in best["act"]],
-    ).astype({"thesis_lambda_min": float})
+    value = [known[act].lambda_min if act in known else None for act in best["act"]]
+    depth = [" or ".join(map(str, known[act].depths)) if act in known else "" for act in best["act"]]
+    return best.assign(thesis_lambda_min=pd.Series(value, dtype="float64", index=best.index), thesis_depth=depth)
 
 
 def table1(group: Group, cells: pd.DataFrame) -> Table:
@@ -73,27 +77,33 @@ def notes(cells: pd.DataFrame, compared: bool) -> list[str]:
     single = len(found) > 0 and found["seeds"].max() == 1
     sentences = []
     if single:
+        draws = found.groupby("act").size().max()
+        luck = f", and the greatest of up to {draws} draws is mostly luck, as are its width and depth" if draws > 1 else ""
         sentences.append(
-            f"One seed: each λ_min is a single random draw, without a spread, and the greatest of up to {found.groupby('act').size().max()} draws "
-            "is mostly luck, as are its width and depth. Means over several seeds say more: add seed=range(0,5) to the sweep."
+            f"One seed: each λ_min is a single random draw, without a spread{luck}. Means over several seeds say more: add "
+            "seed=range(0,5) to the sweep."
         )
     elif len(found):
-        sentences.append(f"λ_min is the mean ± standard deviation over the seeds of a (width, depth) cell; cells hold {seeds_text(cells)}.")
+        sentences.append(
+            f"λ_min is the mean ± standard deviation over the seeds of a (width, depth) cell; cells hold {seeds_text(cells)}."
+        )
         if found["seeds"].min() < found["seeds"].max():
             sentences.append("A cell with fewer seeds scatters more, and is more easily the greatest by chance.")
     sentences.append("The error bound is that of the computation, not of the draw.")
     unresolved, failed = int((cells["unresolved"] > 0).sum()), int(cells["failed"].sum())
     if unresolved:
         sentences.append(
-            f"{unresolved} of {len(found)} cells are unresolved: for at least one seed λ_min does not exceed its error bound and may be "
-            "rounding noise. They cannot be the greatest."
+            f"{unresolved} of {len(found)} cells are unresolved: for at least one seed λ_min does not exceed its error bound and "
+            "may be rounding noise. The greatest is taken over the other cells."
         )
     if failed:
-        sentences.append(f"{failed} point{'s' if failed > 1 else ''} failed or diverged and {'are' if failed > 1 else 'is'} left out.")
+        sentences.append(
+            f"{failed} point{'s' if failed > 1 else ''} failed or diverged and {'are' if failed > 1 else 'is'} left out."
+        )
     if compared:
         sentences.append(
-            "Thesis: what is known of Table 1 of Berg (2024); of ReLU and LeakyReLU one is best at depth 3 and the other at depth 4, and the "
-            "rest is lost (—). It took the greatest of single draws, which lies above the greatest mean."
+            "Thesis: what is known of Table 1 of Berg (2024); of ReLU and LeakyReLU one is best at depth 3 and the other at depth "
+            "4, and the rest is lost (—). It took the greatest of single draws, which tends to lie above the greatest mean."
         )
     return sentences
 
@@ -101,4 +111,10 @@ def notes(cells: pd.DataFrame, compared: bool) -> list[str]:
 def _found(row: dict) -> list[Entry]:
     if pd.isna(row["lambda_min"]):
         return ["unresolved" if row["cells"] else "failed", "—", "—", "—", "—"]
-    return [Number(row["lambda_min"], row["sd"]), Number(row["error"], digits=2), int(row["width"]), int(row["depth"]), int(row["seeds"])]
+    return [
+        Number(row["lambda_min"], row["sd"]),
+        Number(row["error"], digits=2),
+        int(row["width"]),
+        int(row["depth"]),
+        int(row["seeds"]),
+    ]

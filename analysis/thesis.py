@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from analysis.frame import Group
 
-CITATION = "N. Berg, Eigenvalues of the Neural Tangent Kernel for different Network Architectures, BSc thesis, University of Twente, 2024"
+CITATION = (
+    "N. Berg, Eigenvalues of the Neural Tangent Kernel for different Network Architectures, BSc thesis, University of Twente, 2024"
+)
 
 
 @dataclass(frozen=True)
