@@ -162,13 +162,13 @@ def _norm(value: np.ndarray) -> LogNorm:
 def _label_decades(axes: Axes, least: float, most: float) -> None:
     """Ticks at powers of ten, and between them where there are few, or a narrow range would have no label at all."""
     decades = np.log10(most / least)
-    if decades < 1.5:
-        axes.yaxis.set_major_locator(LogLocator(subs=[1, 2, 3, 5, 7] if decades > 0.5 else [step / 2 for step in range(2, 20)]))
-        inside = most < 1e4 and least > 1e-3
-        axes.yaxis.set_major_formatter(
-            "{x:g}" if inside else LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf))
-        )
-        axes.yaxis.set_minor_formatter(NullFormatter())
+    if decades > 3:
+        return
+    halves = [step / 2 for step in range(2, 20)]
+    axes.yaxis.set_major_locator(LogLocator(subs=halves if decades < 0.5 else [1, 2, 3, 5, 7] if decades < 1.5 else [1, 2, 5]))
+    powers = LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf))
+    axes.yaxis.set_major_formatter("{x:g}" if least > 1e-3 and most < 1e4 else powers)
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
