@@ -1,0 +1,184 @@
+"""The commands of ``python -m analysis``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from analysis import outputs
+from analysis.formats import markdown
+from analysis.frame import TASK, AnalysisError, Group, groups, load
+from analysis.networks import Selection
+from ntk_sweep.errors import SweepError
+from ntk_sweep.store import Store
+
+EXIT_MISTAKE = 2
+
+_EPILOG = """\
+examples:
+  python -m analysis report results -o report     one page with everything: report/index.html
+  python -m analysis table1 results               Table 1 on the terminal, and as CSV, Markdown and LaTeX
+  python -m analysis heatmaps results --data digits
+  python -m analysis spectrum results --act relu --width 800 --depth 3 --seed 0
+  python -m analysis kernel s3://bucket/sweeps
+
+RESULTS is what a sweep was given as results=…; it may still be running. Where a store holds several data sets or
+parametrisations, each gets files (or a chapter of the report) of its own.
+"""
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What ``--help`` says of a command."""
+
+    title: str
+    text: str
+    examples: tuple[str, ...]
+
+
+_COMMANDS = {
+    "table1": _Command(
+        "the greatest λ_min of each activation, its width and depth",
+        "Prints Table 1 and writes table1-GROUP.csv, .md and .tex: for each activation the greatest λ_min over widths and depths, "
+        "as mean ± standard deviation over seeds, with its error bound.",
+        ("table1 results", "table1 results --data fashion_mnist --parametrisation thesis -o tables"),
+    ),
+    "heatmaps": _Command(
+        "λ_min over width and depth, a figure for each activation",
+        "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds in logarithmic colour. "
+        "Unresolved cells are hatched, missing ones empty.",
+        ("heatmaps results", "heatmaps results --data digits -o figures"),
+    ),
+    "kernel": _Command(
+        "saved kernel matrices as images",
+        "Writes kernel-NETWORK-GROUP.png, .svg and .pdf. Without a choice: the two networks of Figures 1 to 4 of the thesis, or "
+        "else those with a saved kernel. Kernels are saved with task.save_kernel=true.",
+        ("kernel results", "kernel results --act sigmoid"),
+    ),
+    "spectrum": _Command(
+        "all eigenvalues of single networks on a logarithmic axis",
+        "Writes spectrum-NETWORK-GROUP.png, .svg, .pdf and .csv. Without a choice: the two networks of Figures 1 to 4 of the "
+        "thesis, for which it also writes networks-GROUP.csv, .md and .tex, their λ_min beside the thesis's values.",
+        ("spectrum results", "spectrum results --act relu --width 800 --depth 3"),
+    ),
+    "report": _Command(
+        "one HTML page with all of it",
+        "Writes index.html, which needs neither a network nor a server to be read: what was run, Table 1, heat maps, kernels and "
+        "spectra. Sections without rows say which command makes them.",
+        ("report results", "report results --data digits -o report-digits"),
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    options = parser().parse_args(arguments)
+    try:
+        frame = load(options.results)
+        chosen = groups(frame, options.results, options.data, options.parametrisation, options.dtype)
+        _RUN[options.command](chosen, options, console)
+    except SweepError as error:
+        Console(highlight=False, soft_wrap=True, markup=False, stderr=True).print(f"error: {error}")
+        return EXIT_MISTAKE
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description="Turns the rows of a sweep into tables, figures and a report.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, shown in _COMMANDS.items():
+        examples = "\n".join(["examples:", *(f"  python -m analysis {example}" for example in shown.examples)])
+        command = commands.add_parser(name, help=shown.title, description=shown.text, epilog=examples, formatter_class=_Wrapped)
+        command.add_argument(
+            "results", metavar="RESULTS", help="the results folder or URI of a sweep (its rows lie in RESULTS/spectrum)"
+        )
+        command.add_argument(
+            "-o", "--output", metavar="FOLDER", type=Path, default=Path("report"), help="where to write (default: report)"
+        )
+        command.add_argument("--data", metavar="NAME", help="only this data set: its name, or the beginning of its fingerprint")
+        command.add_argument("--parametrisation", metavar="NAME", help="only this parametrisation")
+        command.add_argument("--dtype", metavar="NAME", help="only this precision")
+        if name in ("kernel", "spectrum"):
+            network = command.add_argument_group("which networks")
+            network.add_argument("--act", metavar="NAME", help="only this activation")
+            for coordinate in ("width", "depth", "seed"):
+                network.add_argument(f"--{coordinate}", metavar="N", type=int, help=f"only this {coordinate}")
+    return top
+
+
+class _Wrapped(argparse.RawDescriptionHelpFormatter):
+    """Wraps descriptions, and leaves the examples below the options as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def _table1(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
+    def one(group: Group) -> list[Path]:
+        table, written = outputs.table1_files(group, options.output)
+        console.print(markdown(table))
+        return written
+
+    _each(chosen, console, one)
+
+
+def _heatmaps(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
+    _each(chosen, console, lambda group: outputs.heatmap_files(group, options.output))
+
+
+def _kernel(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
+    store, wanted = Store(options.results, TASK), _selection(options)
+    _each(chosen, console, lambda group: outputs.kernel_files(group, store, wanted, options.output))
+
+
+def _spectrum(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
+    _each(chosen, console, lambda group: outputs.spectrum_files(group, _selection(options), options.output))
+
+
+def _report(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
+    console.print(str(outputs.report_file(chosen, Store(options.results, TASK), options.output)))
+
+
+_RUN: dict[str, Callable[[list[Group], argparse.Namespace, Console], None]] = {
+    "table1": _table1,
+    "heatmaps": _heatmaps,
+    "kernel": _kernel,
+    "spectrum": _spectrum,
+    "report": _report,
+}
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(options.act, options.width, options.depth, options.seed)
+
+
+def _each(chosen: list[Group], console: Console, write: Callable[[Group], Iterable[Path]]) -> None:
+    """Writes the files of every group; a group without the rows is named, and is an error only if no group has them.
+
+    Raises:
+        AnalysisError: No group has the rows.
+    """
+    errors = []
+    for group in chosen:
+        try:
+            for path in write(group):
+                console.print(str(path))
+        except AnalysisError as error:
+            errors.append(error)
+    if len(errors) == len(chosen):
+        raise AnalysisError("\n".join(map(str, errors)))
+    for missing in errors:
+        console.print(f"left out: {missing}")

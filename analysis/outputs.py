@@ -1,0 +1,126 @@
+"""Writes tables and figures as files, named after what they show and the group they belong to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import heatmaps, kernels, spectra
+from analysis.cells import cells
+from analysis.figures import FORMATS, render
+from analysis.formats import Table, csv, latex, markdown
+from analysis.frame import AnalysisError, Group, activations
+from analysis.networks import Selection, comparison, comparison_table, label, of_thesis, select, stem
+from analysis.report import GRID, chapter, page
+from analysis.table1 import beside_thesis, best_cells, table1
+from ntk_sweep.store import Store
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """Writes a file, and the folders above it; the file appears whole or not at all.
+
+    Raises:
+        AnalysisError: The folder cannot be written.
+    """
+    raw = content.encode() if isinstance(content, str) else content
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            hidden.write_bytes(raw)
+            hidden.replace(path)
+        finally:
+            hidden.unlink(missing_ok=True)
+    except OSError as error:
+        raise AnalysisError(f"{path} cannot be written ({error.strerror or error}): choose another folder with --output") from error
+    return path
+
+
+def write_table(stem_path: Path, numbers: pd.DataFrame, table: Table) -> list[Path]:
+    """The numbers as CSV, the table as Markdown and LaTeX."""
+    texts = {".csv": csv(numbers), ".md": markdown(table), ".tex": latex(table)}
+    return [write(_suffixed(stem_path, suffix), text) for suffix, text in texts.items()]
+
+
+def write_figure(stem_path: Path, figure: Figure, numbers: pd.DataFrame | None = None) -> list[Path]:
+    """The figure in all formats, and the numbers behind it as CSV."""
+    written = [write(_suffixed(stem_path, f".{kind}"), render(figure, kind)) for kind in FORMATS]
+    return written if numbers is None else [*written, write(_suffixed(stem_path, ".csv"), csv(numbers))]
+
+
+def table1_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
+    """Table 1 of a group.
+
+    Raises:
+        AnalysisError: No network has a result.
+    """
+    _require_results(group)
+    statistics = cells(group.rows)
+    table = table1(group, statistics)
+    return table, write_table(output / f"table1-{group.slug}", beside_thesis(best_cells(statistics), group), table)
+
+
+def heatmap_files(group: Group, output: Path) -> Iterator[Path]:
+    """A heat map for each activation of a group.
+
+    Raises:
+        AnalysisError: No network has a result.
+    """
+    _require_results(group)
+    statistics = cells(group.rows)
+    for act in activations(statistics["act"]):
+        figure = heatmaps.heatmap(heatmaps.grid(statistics, act), group.title)
+        yield from write_figure(output / f"heatmap-{act}-{group.slug}", figure, heatmaps.numbers(statistics, act))
+
+
+def kernel_files(group: Group, store: Store, wanted: Selection, output: Path) -> Iterator[Path]:
+    """The kernels of chosen networks.
+
+    Raises:
+        AnalysisError: There is none.
+        StoreError: A kernel is missing or unreadable.
+    """
+    for _, row in select(group, wanted, kernel=True).iterrows():
+        theta = store.load_kernel(row["kernel_file"])
+        figure = kernels.kernel_image(theta, f"{label(row)}\n{group.title}", kernels.class_boundary(group), group.classes)
+        yield from write_figure(output / f"kernel-{stem(row)}-{group.slug}", figure)
+
+
+def spectrum_files(group: Group, wanted: Selection, output: Path) -> Iterator[Path]:
+    """The spectra of chosen networks, and a table of the thesis's two beside what it reports, where they are among them.
+
+    Raises:
+        AnalysisError: There is none.
+    """
+    chosen = select(group, wanted, kernel=False)
+    for _, row in chosen.iterrows():
+        points = spectra.spectrum(row["eigenvalues"], row["eigenvalue_errors"])
+        figure = spectra.spectrum_figure(points, f"{label(row)}\n{group.title}")
+        yield from write_figure(output / f"spectrum-{stem(row)}-{group.slug}", figure, points)
+    if len(of_thesis(chosen)):
+        statistics = cells(group.rows)
+        yield from write_table(
+            output / f"networks-{group.slug}", comparison(group, statistics), comparison_table(group, statistics)
+        )
+
+
+def report_file(groups: Sequence[Group], store: Store, output: Path) -> Path:
+    """The report with a chapter for each group."""
+    return write(output / "index.html", page([chapter(group, store) for group in groups]))
+
+
+def _suffixed(stem_path: Path, suffix: str) -> Path:
+    # Not with_suffix, which would cut a name that holds a dot.
+    return stem_path.with_name(stem_path.name + suffix)
+
+
+def _require_results(group: Group) -> None:
+    if not len(group.ok):
+        raise AnalysisError(
+            f"none of the {len(group.rows)} points of {group.title} has a result; the column `error` of their rows says why. Try "
+            f"them again with\n  {group.command(GRID)}"
+        )
