@@ -56,7 +56,9 @@ def report(name: str, command: list[str], points: tuple[int, int], folder: str, 
 def seconds(command: list[str]) -> float:
     """Wall-clock time of a command that must succeed."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    subprocess.run(
+        [sys.executable, *command], check=True, capture_output=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
     return time.perf_counter() - start
 
 
