@@ -1,7 +1,7 @@
-# make sweep   the 720 networks of the thesis, then the report; DATA=fashion_mnist, DATA_ROOT=folder, SEEDS=5 change it
-# make test    all tests
-# make lint    linters and type checker
-# make help    everything else
+# make sweep	the 720 networks of the thesis, then the report; DATA=fashion_mnist, DATA_ROOT=folder, SEEDS=5 change it
+# make test	all tests
+# make lint	linters and type checker
+# make help	everything else
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,10 +14,10 @@ SEEDS ?= 1
 RESULTS ?= results
 REPORT ?= report
 
-.PHONY: help sweep report test lint benchmark clean
+.PHONY: help sweep report test lint docs benchmark clean
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 18
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -32,7 +32,8 @@ sweep: $(READY)
 	@$(MAKE) --no-print-directory report
 
 report: $(READY)
-	$(BIN)/python -m analysis report $(RESULTS) -o $(REPORT)
+	@$(BIN)/python -m analysis report $(RESULTS) -o $(REPORT)
+	@echo "open $(REPORT)/index.html in a browser"
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -42,10 +43,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# make benchmark   what a point costs apart from its numerics, against stock Hydra
+# make docs	tables and figures of docs/results.md from the rows in RESULTS
+docs: $(READY)
+	$(BIN)/python docs/remake.py $(RESULTS)
+
+# make benchmark	what a point costs apart from its numerics, against stock Hydra
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.dispatch
 
-# make clean   removes the environment and caches; results and reports stay
+# make clean	removes the environment and caches; results and reports stay
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
