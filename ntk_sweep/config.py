@@ -22,6 +22,9 @@ from ntk_sweep.parametrisations import PARAMETRISATIONS
 NUMERICS_VERSION = 1
 """Part of every key. Raise it when a change of the code changes the numbers in a row beyond their stated errors."""
 
+LARGEST_INTEGER = 2**63 - 1
+"""What an integer column of the results holds."""
+
 DATA_NAMES = ("fashion_mnist", "digits", "npz")
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
@@ -208,6 +211,8 @@ def _one_of(name: str, value: str, choices: Any) -> None:
 def _integer(name: str, value: Any, least: int, why: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name}={value} must be an integer of at least {least}" + (f": {why}" if why else ""))
+    if value > LARGEST_INTEGER:
+        raise ConfigError(f"{name}={value} must be an integer of at most {LARGEST_INTEGER}: the results store 64 bits")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from torchvision.datasets import FashionMNIST
 
 DATA_VARIABLE = "NTK_SWEEP_DATA"
+
+_IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+"""All four must be there, though only the training part is used."""
 
 _DECLARED: list[object] = []
 """Operator declarations, which last as long as the objects that made them."""
@@ -101,14 +103,15 @@ def _npz(config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
     path = Path(config.path or "").expanduser()
     try:
         with np.load(path, allow_pickle=False) as file:
-            missing = {"x", "y"} - set(file.files)
-            if missing:
-                raise DataError(
-                    f"{path} has no array {' and '.join(sorted(missing))}: it must hold x (N, ...) and y (N,), but holds {file.files}"
-                )
-            x, y = file["x"], file["y"]
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            names = file.files
+            # What is no array comes as bytes, and is refused for its dtype below.
+            arrays = {name: np.asarray(file[name]) for name in ("x", "y") if name in names}
+    except Exception as error:  # a damaged file makes NumPy, zipfile, zlib and struct fail, each with errors of its own
         raise DataError(f"data.path={path} cannot be read as an npz file ({type(error).__name__}: {error})") from error
+    missing = [name for name in ("x", "y") if name not in arrays]
+    if missing:
+        raise DataError(f"{path} has no array {' and '.join(missing)}: it must hold x (N, ...) and y (N,), but holds {names}")
+    x, y = arrays["x"], arrays["y"]
     for name, array in (("x", x), ("y", y)):
         if array.dtype.kind not in "buif":
             raise DataError(f"{path}: {name} is of dtype {array.dtype}, but must hold real numbers")
@@ -128,7 +131,12 @@ def _fashion_mnist(config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
             break
     else:
         files = _open_fashion_mnist(_cached_fashion_mnist(), "the cache")
-    return files.data.numpy().astype(np.float64) / 255.0, files.targets.numpy()
+    images, labels = files.data.numpy(), files.targets.numpy()
+    if len(images) != len(labels):
+        raise DataError(
+            f"Fashion-MNIST in {files.root} has {len(images)} images, but {len(labels)} labels: its files do not belong together"
+        )
+    return images.astype(np.float64) / 255.0, labels
 
 
 def _open_fashion_mnist(root: Path, source: str) -> FashionMNIST:
@@ -138,7 +146,7 @@ def _open_fashion_mnist(root: Path, source: str) -> FashionMNIST:
         return FashionMNIST(str(root), train=True, download=False)
     except Exception as error:
         raise DataError(
-            f"Fashion-MNIST is not readable in {source}: expected the IDX files train-images-idx3-ubyte and train-labels-idx1-ubyte "
+            f"Fashion-MNIST is not readable in {source}: torchvision expects the IDX files {', '.join(_IDX_FILES)} "
             f"in {folder} ({type(error).__name__}: {error}). Mend data.root, or use data=digits, which needs no download"
         ) from error
 

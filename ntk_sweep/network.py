@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -170,7 +171,7 @@ def standard_normals(n_inputs: int, width: int, depth: int, seed: int) -> list[t
         ValueError: A size or the seed is out of range.
     """
     for name, value, least in (("n_inputs", n_inputs, 1), ("width", width, 1), ("depth", depth, 2), ("seed", seed, 0)):
-        if isinstance(value, bool) or int(value) != value or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ValueError(f"{name} is {value!r}, but must be an integer of at least {least}")
     sizes = [n_inputs] + [width] * (depth - 1) + [1]
     layers = []
@@ -193,7 +194,7 @@ def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
             f"{len(weights)} weight matrices and {len(biases)} biases: a network has one of each a layer, and at least two "
             "layers (with one, the activation would not appear)"
         )
-    fan_in = weights[0].shape[-1]
+    fan_in = weights[0].shape[-1] if weights[0].ndim else 0
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True), start=1):
         if weight.ndim != 2 or weight.shape[1] != fan_in or bias.shape != weight.shape[:1]:
             raise ValueError(

@@ -60,16 +60,19 @@ def kernel_spectrum(network: Network, theta: Float[Tensor, "N N"]) -> Spectrum:
     True eigenvalues are never negative, so a computed negative one is replaced by the nearer value 0.
 
     Raises:
-        ValueError: Θ is empty or not finite.
+        ValueError: Θ is empty or not finite, or its eigenvalues overflow.
     """
     if len(theta) == 0:
         raise ValueError("the kernel is empty: a spectrum needs at least one input")
     if not torch.isfinite(theta).all():
         raise ValueError(f"the kernel is not finite: it overflows {theta.dtype}; scale the inputs down or use float64")
-    eigenvalues = torch.linalg.eigvalsh(theta.to("cpu", torch.float64))
+    theta, epsilon = theta.to("cpu", torch.float64), torch.finfo(theta.dtype).eps
+    eigenvalues = torch.linalg.eigvalsh(theta)
     largest = eigenvalues[-1].abs()
     widths = [weight.shape for weight in network.weights]
     inner = sum(fan_in**0.5 + fan_out**0.5 for fan_out, fan_in in widths)
     solver = torch.finfo(torch.float64).eps * len(theta) * largest
-    passes = torch.finfo(theta.dtype).eps * 2 * inner * theta.trace().to("cpu", torch.float64)
+    passes = epsilon * 2 * inner * theta.trace()
+    if not torch.isfinite(largest + passes):
+        raise ValueError("the kernel is finite, but its eigenvalues or their errors overflow torch.float64; scale the inputs down")
     return Spectrum(eigenvalues.clamp(min=0), (solver + passes).expand(len(theta)).clone(), method="eigh")

@@ -109,11 +109,20 @@ class Store:
 
     def parts(self) -> list[fs.FileInfo]:
         """The visible parts, by name; none if the folder does not exist."""
-        selector = fs.FileSelector(self.folder, allow_not_found=True)
-        found = [f for f in self.filesystem.get_file_info(selector) if f.type == fs.FileType.File]
-        return sorted(
-            (f for f in found if f.base_name.endswith(".parquet") and f.base_name[0] not in "._"), key=lambda f: f.base_name
-        )
+        if not self.is_local:
+            found = self.filesystem.get_file_info(fs.FileSelector(self.folder, allow_not_found=True))
+            return sorted((f for f in found if f.type == fs.FileType.File and _is_part(f.base_name)), key=lambda f: f.base_name)
+        # Arrow's own listing silently leaves out what a merge removes between its listing of names and its look at each, whereas
+        # the merged part is not yet among the names; here the names are listed again.
+        for _ in range(READ_ATTEMPTS):
+            try:
+                names = sorted(name for name in os.listdir(self.folder) if _is_part(name))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+            found = self.filesystem.get_file_info([posixpath.join(self.folder, name) for name in names])
+            if all(f.type != fs.FileType.NotFound for f in found):
+                break
+        return [f for f in found if f.type == fs.FileType.File]
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All visible rows, several a key if it was computed several times.
@@ -180,7 +189,7 @@ class Store:
         path = posixpath.join(self.folder, kernel_file)
         try:
             with self.filesystem.open_input_file(path) as file:
-                return np.load(io.BytesIO(file.read()), allow_pickle=False)
+                return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
         except (OSError, ValueError) as error:
             raise StoreError(f"the kernel {path} cannot be read ({_cause(error)}): recompute its point with force=true") from error
 
@@ -302,6 +311,10 @@ def latest_good(table: pa.Table) -> pa.Table:
     )
     last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates("key", keep="last")
     return table.take(pa.array(np.sort(last.index.to_numpy())))
+
+
+def _is_part(name: str) -> bool:
+    return name.endswith(".parquet") and name[0] not in "._"
 
 
 def _plain(task: str, columns: Sequence[str] | None) -> pa.Schema:

@@ -1,0 +1,59 @@
+"""What all tests share: run-time checks of the array annotations, deterministic property tests, small data."""
+
+import os
+from pathlib import Path
+
+import jaxtyping
+
+# Before anything imports these modules: from here on a tensor that contradicts its annotation raises.
+jaxtyping.install_import_hook(["ntk_sweep.network", "ntk_sweep.kernel", "ntk_sweep.spectrum"], "beartype.beartype")
+
+import hypothesis  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+hypothesis.settings.register_profile("deterministic", deadline=None, derandomize=True, max_examples=30, database=None)
+hypothesis.settings.load_profile("deterministic")
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with genuine images (`data`) and spectra to 25 digits (`reference`)."""
+    given = os.environ.get("NTK_SWEEP_SHARED")
+    folder = Path(given) if given else REPOSITORY.parent / "shared"
+    if not (folder / "reference").is_dir():
+        if given:
+            pytest.fail(f"NTK_SWEEP_SHARED={given} holds no folder 'reference'")
+        pytest.skip(f"no reference data: NTK_SWEEP_SHARED is not set, and {folder} does not exist")
+    return folder
+
+
+@pytest.fixture
+def unchecked():
+    """Without the checks of annotations, as users have it: for mistakes that the package itself must refuse."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def few_inputs() -> torch.Tensor:
+    """Seven inputs of five features, as uneven as images: many zeros, the rest in [0, 1]."""
+    rng = np.random.default_rng(3)
+    return torch.from_numpy(rng.random((7, 5)) * (rng.random((7, 5)) < 0.7))
+
+
+@pytest.fixture
+def npz(tmp_path):
+    """Writes arrays to an npz file and returns its path."""
+
+    def write(name="data.npz", **arrays) -> str:
+        np.savez(tmp_path / name, **arrays)
+        return str(tmp_path / name)
+
+    return write

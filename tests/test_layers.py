@@ -1,0 +1,101 @@
+import ast
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+LIGHT = ["ntk_sweep", "ntk_sweep.store", "ntk_sweep.schema", "ntk_sweep.config", "ntk_sweep.datasets", "ntk_sweep.errors"]
+PLUGINS = [f"hydra_plugins.ntk_sweep_hydra.{path.stem}" for path in (REPOSITORY / "hydra_plugins" / "ntk_sweep_hydra").glob("*.py")]
+ANALYSIS = ["analysis." + path.stem for path in (REPOSITORY / "analysis").glob("*.py") if path.stem != "__main__"]
+
+NUMERICS = ["activations", "parametrisations", "network", "kernel", "spectrum"]
+OPTIONAL_NUMERICS = ["doubled", "limit", "training", "dynamics"]
+
+# What each module of the library may import of the others; downwards only.
+BELOW = {
+    "errors": set(),
+    "activations": set(),
+    "parametrisations": set(),
+    "network": {"activations", "parametrisations"},
+    "kernel": {"network", "doubled"},
+    "doubled": set(),
+    "spectrum": {"kernel", "network", "doubled"},
+    "limit": {"activations", "parametrisations"},
+    "dynamics": set(),
+    "training": {"network", "activations", "parametrisations"},
+    "config": {"activations", "parametrisations", "errors"},
+    "schema": set(),
+    "store": {"schema", "config", "errors"},
+    "datasets": {"config", "errors"},
+}
+
+
+def loaded_by(modules):
+    """The modules in a fresh interpreter after importing `modules`."""
+    code = f"import sys, {', '.join(modules)}; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
+
+
+def imports_of(name):
+    """Everything that a module of the library names in an import, anywhere in it; and what is imported for type checkers only."""
+    tree = ast.parse((REPOSITORY / "ntk_sweep" / f"{name}.py").read_text())
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_reads_and_checks_needs_neither_torch_nor_ray(module):
+    loaded = loaded_by([module])
+    assert module in loaded
+    assert not loaded & {"torch", "ray", "torchvision", "sklearn", "matplotlib"}
+
+
+def test_analysis_needs_neither_torch_nor_ray():
+    if not ANALYSIS:
+        pytest.skip("there is no package 'analysis' here")
+    assert not loaded_by(["analysis" if name == "analysis.__init__" else name for name in ANALYSIS]) & {"torch", "ray"}
+
+
+def test_hydra_plugins_load_neither_torch_nor_ray():
+    assert len(PLUGINS) > 1
+    assert not loaded_by([name.removesuffix(".__init__") for name in PLUGINS]) & {"torch", "ray"}
+
+
+def test_hydra_plugins_is_a_namespace_package():
+    assert not (REPOSITORY / "hydra_plugins" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("name", NUMERICS + [name for name in OPTIONAL_NUMERICS if importlib.util.find_spec(f"ntk_sweep.{name}")])
+def test_numerics_know_no_config_path_logger_or_cluster(name):
+    foreign = {"ray", "hydra", "omegaconf", "pandas", "pyarrow", "logging", "pathlib", "os", "rich"}
+    foreign |= {
+        f"ntk_sweep.{module}" for module in ("config", "store", "schema", "datasets", "dispatch", "plan", "tasks", "commands")
+    }
+    roots = {imported.split(".")[0] for imported in imports_of(name)}
+    assert not (imports_of(name) | roots) & foreign
+
+
+@pytest.mark.parametrize("name", [name for name in BELOW if importlib.util.find_spec(f"ntk_sweep.{name}")])
+def test_modules_import_only_what_is_below_them(name):
+    modules = {path.stem for path in (REPOSITORY / "ntk_sweep").glob("*.py")}
+    imported = {full.split(".")[1] for full in imports_of(name) if full.startswith("ntk_sweep.")} & modules
+    assert imported <= BELOW[name]
+
+
+def test_only_tasks_puts_network_and_spectrum_together():
+    users = {path.stem for path in (REPOSITORY / "ntk_sweep").glob("*.py") if "ntk_sweep.spectrum" in imports_of(path.stem)}
+    assert users == {"tasks", "__init__"}
+
+
+def test_entry_point_is_thin():
+    assert len((REPOSITORY / "launch.py").read_text().splitlines()) < 40
