@@ -80,7 +80,8 @@ class Store:
     @property
     def location(self) -> str:
         """Where the rows lie, as a user would type it."""
-        return posixpath.join(self.results, self.task)
+        base, question, query = self.results.partition("?") if "://" in self.results else (self.results, "", "")
+        return posixpath.join(base, self.task) + question + query
 
     @contextmanager
     def opened_for_writing(self) -> Iterator[str]:
@@ -289,10 +290,11 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
         FileNotFoundError: There is no such folder, or it is not a task's folder.
         StoreError: A part is truncated, foreign or of another version; the message names it.
     """
-    results, task = posixpath.split(os.fspath(path).rstrip("/"))
+    base, question, query = os.fspath(path).partition("?") if "://" in os.fspath(path) else (os.fspath(path), "", "")
+    results, task = posixpath.split(base.rstrip("/"))
     if task not in TASKS:
         raise FileNotFoundError(f"{path} is not the folder of a task: give <results>/<task>, with a task of {', '.join(TASKS)}")
-    store = Store(results or ".", task)
+    store = Store((results or ".") + question + query, task)
     if store.filesystem.get_file_info(store.folder).type != fs.FileType.Directory:
         raise FileNotFoundError(f"there is no folder {path}: run a sweep first, for example `python launch.py act=relu`")
     frame = latest_good(store.read()).to_pandas()
@@ -326,7 +328,10 @@ def _filesystem(results: str) -> tuple[fs.FileSystem, str]:
     if "://" not in results:
         return fs.LocalFileSystem(), results
     try:
-        return fs.FileSystem.from_uri(results)
+        filesystem, root = fs.FileSystem.from_uri(results)
+        if not root:
+            raise ValueError("it names no bucket or folder")
+        return filesystem, root
     except (ValueError, OSError, pa.ArrowException) as error:
         raise StoreError(f"results={results} is not a folder or URI that can be opened ({_cause(error)})") from error
 

@@ -322,7 +322,7 @@ def test_a_failed_write_leaves_nothing_and_loses_nothing(store, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(StoreError, match="no space left"):
             writer.commit([make_row("b")])
     assert len(os.listdir(store.folder)) == 1
     assert keys_of(load_results(store.folder)) == ["a"]
