@@ -110,7 +110,7 @@ def _piecewise_linear_dual(slope: float) -> Callable[[GaussianPairs], ClosedDual
 
 
 def _sin_minus_cos(t: Tensor) -> Tensor:
-    """sin t - t cos t for 0 ≤ t ≤ π, to relative accuracy.
+    """The function sin t - t cos t for 0 ≤ t ≤ π, to relative accuracy.
 
     Below 1 the two terms cancel (the value is about t³/3), so there it is Σ_k (-1)^{k+1} 2k t^{2k+1} / (2k+1)!, k = 1..9, whose
     first omitted term is below 1e-18 of the sum.

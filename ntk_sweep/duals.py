@@ -13,10 +13,14 @@ from ntk_sweep.gaussian import GaussianPairs
 from ntk_sweep.interpolation import gram_expectations
 from ntk_sweep.quadrature import line_moments, pair_expectations
 
-DUAL_ERROR = 2e-13
-"""Bound of the error of a dual activation relative to √(E[σ(u)²] E[σ(v)²]), for variances from 0 to 1e6.
+_CLOSED_ERROR = 1e-14
+_QUADRATURE_ERROR = 5e-14
+_WIDE_QUADRATURE_ERROR = 2e-13
+_WIDE = 100.0
+"""Errors of dual activations relative to √(E[σ(u)²] E[σ(v)²]): of closed forms, and of quadrature up to variance 100 and beyond.
 
-Measured, not proven: 2e-14 up to variance 100 and 1.5e-13 up to 1e6, against mpmath and closed forms (`tests/test_duals.py`)."""
+Measured, not proven: the largest found against mpmath and against closed forms, with a factor of 2 or more to spare
+(`tests/test_duals.py` and `tests/test_interpolation.py` hold them, `docs/limit.md` lists what was found)."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,15 @@ class Duals:
         distance: E[(σ(u) - σ(v))²].
     """
 
-    function: Float[Tensor, "..."]
-    derivative: Float[Tensor, "..."]
-    distance: Float[Tensor, "..."]
+    function: Float[Tensor, "*pairs"]
+    derivative: Float[Tensor, "*pairs"]
+    distance: Float[Tensor, "*pairs"]
 
 
-def dual_activations(
-    activation: str, var_x: Float[Tensor, "..."], var_y: Float[Tensor, "..."], cov: Float[Tensor, "..."]
-) -> Duals:
+def dual_activations(activation: str, var_x: Float[Tensor, "*pairs"], var_y: Float[Tensor, "*pairs"], cov: Float[Tensor, "*pairs"]) -> Duals:
     """The dual activations of pairs with the given covariances, taken as exact, each pair by itself.
 
-    The error is below 1e-11 of the value for correlations ρ ≥ 0, and below `DUAL_ERROR` of √(E[σ(u)²] E[σ(v)²]) for any, where
+    The error is below 1e-11 of the value for correlations ρ ≥ 0, and below `dual_error` of √(E[σ(u)²] E[σ(v)²]) for any, where
     the value itself may pass through zero. At zero variance u = 0, and σ'(0) is the activation's own choice.
 
     Args:
@@ -49,8 +51,10 @@ def dual_activations(
         cov: E[uv], float64; beyond ±√(var_x var_y) it counts as that.
 
     Raises:
-        ValueError: A variance is negative or not finite, or the dtype is not float64.
+        ValueError: The name is unknown, a variance negative, a value not finite, or a dtype not float64.
     """
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
     entry = ACTIVATIONS[activation]
     for name, value in (("var_x", var_x), ("var_y", var_y), ("cov", cov)):
         if value.dtype != torch.float64:
@@ -74,10 +78,17 @@ def dual_activations(
     return Duals(function.reshape(shape), derivative.reshape(shape), distance.reshape(shape))
 
 
+def dual_error(activation: str, largest_variance: float) -> float:
+    """The error granted to a dual activation, relative to √(E[σ(u)²] E[σ(v)²])."""
+    if ACTIVATIONS[activation].closed_dual is not None:
+        return _CLOSED_ERROR
+    return _QUADRATURE_ERROR if largest_variance <= _WIDE else _WIDE_QUADRATURE_ERROR
+
+
 def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
     """The dual activations of all pairs of N Gaussians of positive variance, symmetric (N, N).
 
-    Errors are below `DUAL_ERROR` of √(E[σ(u)²] E[σ(v)²]). Identical pairs (distance exactly 0) give identical rows.
+    Errors are below `dual_error` of √(E[σ(u)²] E[σ(v)²]). Identical pairs (distance exactly 0) give identical rows.
     """
     entry = ACTIVATIONS[activation]
     if entry.closed_dual is not None:

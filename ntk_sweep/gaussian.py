@@ -27,16 +27,14 @@ class GaussianPairs:
         det: var_x var_y - cov², not negative.
     """
 
-    var_x: Float[Tensor, "..."]
-    var_y: Float[Tensor, "..."]
-    cov: Float[Tensor, "..."]
-    distance: Float[Tensor, "..."]
-    det: Float[Tensor, "..."]
+    var_x: Float[Tensor, "*pairs"]
+    var_y: Float[Tensor, "*pairs"]
+    cov: Float[Tensor, "*pairs"]
+    distance: Float[Tensor, "*pairs"]
+    det: Float[Tensor, "*pairs"]
 
     @classmethod
-    def from_covariances(
-        cls, var_x: Float[Tensor, "..."], var_y: Float[Tensor, "..."], cov: Float[Tensor, "..."]
-    ) -> GaussianPairs:
+    def from_covariances(cls, var_x: Float[Tensor, "*pairs"], var_y: Float[Tensor, "*pairs"], cov: Float[Tensor, "*pairs"]) -> GaussianPairs:
         """Pairs of which only the three covariances are known, taken as exact; |cov| beyond √(var_x var_y) counts as ±1 correlation."""
         var_x, var_y, cov = torch.broadcast_tensors(var_x, var_y, cov)
         high_1, low_1 = _two_product(var_x, var_y)
@@ -79,7 +77,7 @@ class GaussianPairs:
 
     @property
     def correlation(self) -> Tensor:
-        """cov / √(var_x var_y) in [-1, 1]; 0 where a variance is zero."""
+        """The correlation cov / √(var_x var_y) in [-1, 1]; 0 where a variance is zero."""
         scale = self.var_x.sqrt() * self.var_y.sqrt()
         return (self.cov / scale).clamp(-1, 1).where(scale > 0, torch.zeros_like(scale))
 
@@ -95,5 +93,3 @@ def _two_product(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def _leading_half(a: Tensor) -> Tensor:
     scaled = a * _SPLITTER
     return scaled - (scaled - a)
-
-

@@ -41,9 +41,7 @@ class LimitKernel:
     error_norm: float
 
 
-def limit_ntk(
-    x: Float[Tensor, "N n_in"], activation: str, width: int, depth: int, parametrisation: str
-) -> Float[Tensor, "N N"]:
+def limit_ntk(x: Float[Tensor, "N n_in"], activation: str, width: int, depth: int, parametrisation: str) -> Float[Tensor, "N N"]:
     """Θ̄_n, the leading order for large width n of the mean empirical NTK at initialisation (Jacot et al. 2018, theorem 1).
 
     Args:
@@ -105,7 +103,7 @@ def limit_ntks(
     gain, own_gain = gains(n_in, last=False)
     pairs = GaussianPairs.from_layer(second_moment, distance, gain, _BIAS_VARIANCE)
     tangent = own_gain * _gram(second_moment, distance) + _BIAS_VARIANCE
-    errors = ErrorPropagation(ACTIVATIONS[activation], pairs, tangent, n_in)
+    errors = ErrorPropagation(activation, pairs, tangent, n_in)
     kernels = {}
     for depth in range(2, depths[-1] + 1):
         duals = gram_duals(activation, pairs)

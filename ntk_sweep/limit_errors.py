@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.activations import Activation
-from ntk_sweep.duals import DUAL_ERROR, Duals
+from ntk_sweep.activations import ACTIVATIONS, Activation
+from ntk_sweep.duals import Duals, dual_error
 from ntk_sweep.gaussian import GaussianPairs
-from ntk_sweep.quadrature import line_moments, line_rule
+from ntk_sweep.quadrature import Function, line_moments, line_rule
 
 _EPS = torch.finfo(torch.float64).eps
 
@@ -31,10 +31,10 @@ class ErrorPropagation:
     carried with a small *relative* error, so the angle θ is followed separately.
     """
 
-    def __init__(self, activation: Activation, pairs: GaussianPairs, tangent: Float[Tensor, "N N"], n_in: int) -> None:
-        self._activation = activation
+    def __init__(self, activation: str, pairs: GaussianPairs, tangent: Float[Tensor, "N N"], n_in: int) -> None:
+        self._name, self._activation = activation, ACTIVATIONS[activation]
         tiny = torch.tensor([-1e-300, 1e-300], dtype=torch.float64)
-        slopes = activation.derivative(tiny)
+        slopes = self._activation.derivative(tiny)
         self._jump = float((slopes[1] - slopes[0]).abs())
         # Rounding of sums over the features taken as independent (Higham and Mary 2019), as in `kernel_spectrum`.
         unit = (n_in**0.5 + _ROUNDINGS) * _EPS
@@ -54,6 +54,7 @@ class ErrorPropagation:
             "r": line_moments(lambda z: z * second(z), scales).square,
         }
         relative = self._cov.diagonal() / pairs.var_x[:, 0]
+        unit = dual_error(self._name, float(pairs.var_x.max()))
         own, slope = duals.function.diagonal(), duals.derivative.diagonal()
         size, slope_size = _outer(own), _outer(slope)
 
@@ -62,14 +63,12 @@ class ErrorPropagation:
             return half + half.T
 
         gradient = duals.derivative.abs()
-        self._function = (
-            DUAL_ERROR * size + gradient * self._cov + diagonal_terms(moments["p"], own, pairs.cov.abs() * gradient)
-        )
+        self._function = unit * size + gradient * self._cov + diagonal_terms(moments["p"], own, pairs.cov.abs() * gradient)
         peak = second(line_rule(float(scales.max()))[0]).abs().max() if self._jump else 0.0
         density = 1 / (2 * math.pi * pairs.var_x[:, 0]).sqrt()
         curvature = _outer(moments["q"]) + self._jump * peak * (density[:, None] + density[None, :])
         self._derivative = (
-            DUAL_ERROR * slope_size
+            unit * slope_size
             + curvature * self._cov
             + diagonal_terms(moments["r"], slope, pairs.cov.abs() * curvature)
             + self._jump**2 / (2 * math.pi) * self._angle
@@ -112,7 +111,7 @@ class ErrorPropagation:
         return torch.where(pairs.distance > 0, error, torch.zeros_like(error))
 
 
-def _second_derivative(activation: Activation):  # noqa: ANN202 - a function of a tensor
+def _second_derivative(activation: Activation) -> Function:
     def second(z: Tensor) -> Tensor:
         with torch.enable_grad():
             z = z.detach().requires_grad_()

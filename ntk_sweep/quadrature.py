@@ -90,6 +90,8 @@ def pair_expectations(
         correlation: cos θ.
     """
     results = [torch.empty_like(angle) for _ in functions]
+    if len(angle) == 0:
+        return results
     # Sorted, so that few pairs of large variance do not impose their many nodes on all others.
     order = torch.argsort(torch.maximum(scale_x, scale_y))
     for chunk in order.split(_PAIRS_AT_ONCE):
