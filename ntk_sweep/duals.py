@@ -38,7 +38,9 @@ class Duals:
     distance: Float[Tensor, "*pairs"]
 
 
-def dual_activations(activation: str, var_x: Float[Tensor, "*pairs"], var_y: Float[Tensor, "*pairs"], cov: Float[Tensor, "*pairs"]) -> Duals:
+def dual_activations(
+    activation: str, var_x: Float[Tensor, "*#pairs"], var_y: Float[Tensor, "*#pairs"], cov: Float[Tensor, "*#pairs"]
+) -> Duals:
     """The dual activations of pairs with the given covariances, taken as exact, each pair by itself.
 
     The error is below 1e-11 of the value for correlations ρ ≥ 0, and below `dual_error` of √(E[σ(u)²] E[σ(v)²]) for any, where

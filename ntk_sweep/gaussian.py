@@ -34,8 +34,10 @@ class GaussianPairs:
     det: Float[Tensor, "*pairs"]
 
     @classmethod
-    def from_covariances(cls, var_x: Float[Tensor, "*pairs"], var_y: Float[Tensor, "*pairs"], cov: Float[Tensor, "*pairs"]) -> GaussianPairs:
-        """Pairs of which only the three covariances are known, taken as exact; |cov| beyond √(var_x var_y) counts as ±1 correlation."""
+    def from_covariances(
+        cls, var_x: Float[Tensor, "*#pairs"], var_y: Float[Tensor, "*#pairs"], cov: Float[Tensor, "*#pairs"]
+    ) -> GaussianPairs:
+        """Pairs known by their covariances only, taken as exact; |cov| beyond √(var_x var_y) counts as correlation ±1."""
         var_x, var_y, cov = torch.broadcast_tensors(var_x, var_y, cov)
         high_1, low_1 = _two_product(var_x, var_y)
         high_2, low_2 = _two_product(cov, cov)
@@ -63,7 +65,8 @@ class GaussianPairs:
         spread = mean * distance - distance * distance / 4 - half_difference * half_difference
         det = (gain * gain * spread.clamp(min=0) + gain * bias * distance).clamp(min=0)
         cov = gain * (mean - distance / 2) + bias
-        return cls(gain * rows + bias, gain * columns + bias, cov, gain * distance, det)
+        var_x, var_y = torch.broadcast_tensors(gain * rows + bias, gain * columns + bias)
+        return cls(var_x, var_y, cov, gain * distance, det)
 
     @property
     def angle(self) -> Tensor:

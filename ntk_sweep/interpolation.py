@@ -72,18 +72,17 @@ def _interpolated(
     # Where activations look like steps the expectations change on the angle 1/scale, hence the same map as in the quadrature.
     angle_axis = _Axis((steepness(largest) * angle).asinh())
     tolerances = [_TAIL * float(moment.square.max()) for moment in moments]
-    n_scales, n_angles = scale_axis.first_guess(), angle_axis.first_guess()
+    # Tuned on widths 50 to 1000 and depths up to 10, pixels as inputs; a poor guess costs a second grid, no accuracy.
+    n_scales, n_angles = scale_axis.first_guess(6, 20), angle_axis.first_guess(8, 17)
     while n_scales * n_angles < len(angle) and n_scales <= _MOST_SCALES and n_angles <= _MOST_ANGLES:
         grid = scale_axis.nodes(n_scales).exp().clamp(max=largest), angle_axis.nodes(n_angles).sinh() / steepness(largest)
         coefficients = [_coefficients(values) for values in _grid_values(functions, *grid, largest)]
-        coarse_angles = any(_tail(c, 0) > t for c, t in zip(coefficients, tolerances, strict=True)) and n_angles > 1
-        coarse_scales = any(_tail(c, 1) > t for c, t in zip(coefficients, tolerances, strict=True)) and n_scales > 1
-        if not (coarse_angles or coarse_scales):
+        finer_angles = max(_points_needed(c, 0, t) for c, t in zip(coefficients, tolerances, strict=True))
+        finer_scales = max(_points_needed(c, 1, t) for c, t in zip(coefficients, tolerances, strict=True))
+        if finer_angles == n_angles and finer_scales == n_scales:
             polynomials = scale_axis.polynomials(n_scales)
-            position = angle_axis.position
-            return [_evaluate(polynomials, c, position, rows, columns) for c in coefficients]
-        n_angles += (n_angles // 2 + 1) * coarse_angles
-        n_scales += (n_scales // 2 + 1) * coarse_scales
+            return [_evaluate(polynomials, c, angle_axis.position, rows, columns) for c in coefficients]
+        n_angles, n_scales = finer_angles, finer_scales
     return None
 
 
@@ -99,9 +98,9 @@ class _Axis:
         self._centre, self._radius = (low + high) / 2, (high - low) / 2
         self.position = ((points - self._centre) / self._radius).clamp(-1, 1) if self._radius else torch.zeros_like(points)
 
-    def first_guess(self) -> int:
-        """A number of nodes that mostly suffices; tuned on the networks of the width and depth grid."""
-        return 1 if self._radius == 0 else 6 + round(9 * self._radius**0.5)
+    def first_guess(self, least: int, slope: int) -> int:
+        """A number of nodes for which a range of radius r mostly suffices, `least` + `slope` √r."""
+        return 1 if self._radius == 0 else least + round(slope * self._radius**0.5)
 
     def nodes(self, count: int) -> Tensor:
         """The zeros of the Chebyshev polynomial of degree `count`."""
@@ -143,9 +142,16 @@ def _coefficients(values: Tensor) -> Tensor:
     return values
 
 
-def _tail(coefficients: Tensor, axis: int) -> float:
-    """The largest of the last two coefficients along an axis."""
-    return float(coefficients.narrow(axis, max(coefficients.shape[axis] - 2, 0), min(2, coefficients.shape[axis])).abs().max())
+def _points_needed(coefficients: Tensor, axis: int, tolerance: float) -> int:
+    """The grid points an axis needs: those it has if its last two coefficients are small, else as geometric decay foretells."""
+    count = coefficients.shape[axis]
+    if count == 1:
+        return 1
+    head, tail = float(coefficients.abs().max()), float(coefficients.narrow(axis, count - 2, 2).abs().max())
+    if tail <= tolerance:
+        return count
+    decay = max(math.log(head / tail), 1.0) / (count - 2)
+    return max(count + 2, 3 + math.ceil(math.log(head / tolerance) / decay))
 
 
 def _evaluate(polynomials: Tensor, coefficients: Tensor, position: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -3,12 +3,13 @@
 ReLU, LeakyReLU, ELU, GELU and erf: E[σ(v) | u] is known in closed form, which leaves a one-dimensional integral, split at the kink
 and at the scales of the integrand. Sigmoid, tanh and SiLU, which are analytic: the trapezoidal rule in two dimensions, whose error
 falls like exp(-2πd/h) with d the distance of the nearest pole (Trefethen and Weideman 2014), in the variables ξ with u = sinh ξ
-and either v = sinh η or the part of v independent of u. Each value is computed with two steps or splittings, which must agree to 1e-14; the finer of the two, given out, then has about twice
-as many digits right, since both rules converge geometrically.
+and either η with v = sinh η or the part of v independent of u. Each value is computed with two steps or splittings, which must
+agree to 1e-14. The finer one is given out; as the rules converge geometrically, it has about twice as many digits right.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -104,7 +105,9 @@ def _one_dimensional(name, a, regression, rest, level):
         f = FUNCTIONS[name][order]
         g = (lambda m, s, f=f: f(m)) if rest == 0 else CONDITIONAL[name][order]
         integrand = lambda u, f=f, g=g: f(u) * g(regression * u, rest) * mp.npdf(u / a) / a  # noqa: E731
-        values.append(sum(mp.quad(integrand, pair, method="gauss-legendre", maxdegree=5 + level) for pair in zip(points, points[1:])))
+        values.append(
+            sum(mp.quad(integrand, pair, method="gauss-legendre", maxdegree=5 + level) for pair in itertools.pairwise(points))
+        )
     return values
 
 
@@ -163,7 +166,7 @@ if __name__ == "__main__":
             t0 = time.time()
             function, derivative = reference(name, *case)
             rows.append([*case, mp.nstr(function, 22), mp.nstr(derivative, 22)])
-            print(name, case, f"{time.time() - t0:.1f}s", flush=True)
-        print(name, f"{time.time() - start:.0f} s", flush=True)
+            print(name, case, f"{time.time() - t0:.1f}s", flush=True)  # noqa: T201
+        print(name, f"{time.time() - start:.0f} s", flush=True)  # noqa: T201
         table[name] = rows
         FILE.write_text(json.dumps(table, indent=0) + "\n")

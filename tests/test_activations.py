@@ -52,7 +52,11 @@ def test_dtype_is_kept_and_extremes_are_finite(name, dtype):
 
 def test_chosen_derivatives_at_the_kink():
     zero = torch.zeros(1, dtype=torch.float64)
-    assert {name: float(ACTIVATIONS[name].derivative(zero)) for name in ("relu", "elu", "lrelu")} == {"relu": 0, "elu": 1, "lrelu": 1}
+    assert {name: float(ACTIVATIONS[name].derivative(zero)) for name in ("relu", "elu", "lrelu")} == {
+        "relu": 0,
+        "elu": 1,
+        "lrelu": 1,
+    }
 
 
 def test_module_imports_nothing_heavy():

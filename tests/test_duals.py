@@ -97,9 +97,7 @@ def test_general_properties(name):
     duals, mirrored = dual_activations(name, var_x, var_y, cov), dual_activations(name, var_y, var_x, cov)
     size = list(scales(name, var_x, var_y))
     allowed = dual_error(name, math.inf)
-    for order, (value, mirror) in enumerate(
-        ((duals.function, mirrored.function), (duals.derivative, mirrored.derivative))
-    ):
+    for order, (value, mirror) in enumerate(((duals.function, mirrored.function), (duals.derivative, mirrored.derivative))):
         assert ((value - mirror).abs() / size[order]).max() <= 2 * allowed
         assert (value.abs() / size[order]).max() <= 1 + 4 * allowed  # Cauchy and Schwarz
     assert (duals.distance >= 0).all()

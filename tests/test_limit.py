@@ -1,6 +1,7 @@
 """The infinite-width kernel against Monte Carlo, a recursion in mpmath, and its own promises."""
 
 import math
+from functools import partial
 
 import mpmath as mp
 import pytest
@@ -110,40 +111,38 @@ def exact_limit(x, activation, width, depth, parametrisation):
     for i in range(count):
         for j in range(count):
             gram[i, j] = mp.fdot(rows[i], rows[j])
-    tangent, covariance, slopes = mp.zeros(count), None, mp.zeros(count)
+    tangent, slopes = mp.zeros(count), mp.zeros(count)
     for layer in range(1, depth + 1):
         fan_in, last = (n_in if layer == 1 else width), layer == depth
         own = mp.mpf(factor(fan_in, 1 if last else width, last)) ** 2 * (1 if layer == 1 else fan_in)
         gain = own * mp.mpf(std(fan_in)) ** 2
-        tangent = mp.matrix(count, count) + _map(
-            lambda i, j, own=own, gain=gain, t=tangent: own * gram[i, j] + 1 + gain * slopes[i, j] * t[i, j], count
-        )
+        own_term = gram * own + mp.ones(count)
+        tangent = own_term + gain * _entrywise(lambda slope, below: slope * below, slopes, tangent)
         if last:
             return tangent
-        covariance = _map(lambda i, j, gain=gain: gain * gram[i, j] + 1, count)
-        pairs = [[_closed(activation, covariance[i, i], covariance[j, j], covariance[i, j]) for j in range(count)] for i in range(count)]
-        gram, slopes = (_map(lambda i, j, order=order: pairs[i][j][order], count) for order in (0, 1))
+        covariance = gram * gain + mp.ones(count)
+        variances = [covariance[i, i] for i in range(count)]
+        rows_of = mp.matrix([[k] * count for k in variances])
+        duals = [partial(_closed, activation, order) for order in (0, 1)]
+        gram, slopes = (_entrywise(dual, rows_of, rows_of.T, covariance) for dual in duals)
     raise AssertionError
 
 
-def _map(entry, count):
-    result = mp.matrix(count, count)
-    for i in range(count):
-        for j in range(count):
-            result[i, j] = entry(i, j)
-    return result
+def _entrywise(function, *matrices):
+    count = matrices[0].rows
+    return mp.matrix([[function(*(m[i, j] for m in matrices)) for j in range(count)] for i in range(count)])
 
 
-def _closed(activation, k, l, c):  # noqa: E741
+def _closed(activation, order, k, l, c):  # noqa: E741
     if activation == "erf":
         root = mp.sqrt((1 + 2 * k) * (1 + 2 * l))
-        return 2 / mp.pi * mp.asin(2 * c / root), 4 / mp.pi / mp.sqrt(root**2 - 4 * c * c)
+        return (2 / mp.pi * mp.asin(2 * c / root), 4 / mp.pi / mp.sqrt(root**2 - 4 * c * c))[order]
     slope = mp.mpf(0.01) if activation == "lrelu" else mp.mpf(0)
     cosine = min(mp.mpf(1), c / mp.sqrt(k * l))
     theta = mp.acos(cosine)
     bend = (1 - slope) ** 2 / (2 * mp.pi)
     overlap = mp.sin(theta) + (mp.pi - theta) * cosine
-    return slope * c + bend * mp.sqrt(k * l) * overlap, slope + bend * (mp.pi - theta)
+    return (slope * c + bend * mp.sqrt(k * l) * overlap, slope + bend * (mp.pi - theta))[order]
 
 
 @pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
