@@ -13,13 +13,13 @@ from ntk_sweep.gaussian import GaussianPairs
 from ntk_sweep.interpolation import gram_expectations
 from ntk_sweep.quadrature import line_moments, pair_expectations
 
-_CLOSED_ERROR = 1e-14
-_QUADRATURE_ERROR = 5e-14
+_CLOSED_ERROR = 4e-15
+_QUADRATURE_ERROR = 2e-14
 _WIDE_QUADRATURE_ERROR = 2e-13
 _WIDE = 100.0
 """Errors of dual activations relative to √(E[σ(u)²] E[σ(v)²]): of closed forms, and of quadrature up to variance 100 and beyond.
 
-Measured, not proven: the largest found against mpmath and against closed forms, with a factor of 2 or more to spare
+Measured, not proven: the largest found against mpmath and against closed forms, with a factor of 2 to 10 to spare
 (`tests/test_duals.py` and `tests/test_interpolation.py` hold them, `docs/limit.md` lists what was found)."""
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ntk_sweep.gaussian import GaussianPairs
 from ntk_sweep.quadrature import Function, Moments, line_moments, pair_expectations, remainder, sector_nodes, steepness
 
-_TAIL = 2e-15
+_TAIL = 1e-15
 """Last Chebyshev coefficients at which a grid is fine enough, relative to the largest E[f²]: rounding leaves about 1e-16 in each."""
 
 _MOST_SCALES, _MOST_ANGLES = 40, 80

@@ -10,7 +10,7 @@ from ntk_sweep.interpolation import gram_expectations
 from ntk_sweep.quadrature import line_moments, pair_expectations
 
 
-def layer(kind, count=40):
+def layer(kind, count=60):
     generator = torch.Generator().manual_seed(5)
     x = torch.rand(count, 12, generator=generator, dtype=torch.float64)
     if kind == "centred":
@@ -26,8 +26,11 @@ def layer(kind, count=40):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("kind", ["plain", "centred", "alike", "large", "wide"])
-def test_against_pair_by_pair(name, kind):
-    pairs = layer(kind)
+def test_against_pair_by_pair(name, kind, monkeypatch):
+    # Scales that differ as much as the wide ones go to the quadrature pair by pair, which is slow.
+    pairs = layer(kind, 12 if kind == "wide" else 60)
+    if kind in ("plain", "centred", "alike"):
+        monkeypatch.setattr("ntk_sweep.interpolation.pair_expectations", None)  # the grid must do
     functions = (ACTIVATIONS[name].function, ACTIVATIONS[name].derivative)
     scales = pairs.var_x[:, 0].sqrt()
     moments = [line_moments(f, scales) for f in functions]
@@ -38,8 +41,8 @@ def test_against_pair_by_pair(name, kind):
     for gram, exact, moment in zip(grams, plain, moments, strict=True):
         assert torch.equal(gram, gram.T)
         size = (moment.square[i] * moment.square[j]).sqrt()
-        # What `dual_error` grants to quadrature up to variance 100, and beyond.
-        assert ((gram[i, j] - exact).abs() / size).max() <= (5e-14 if kind != "large" else 2e-13)
+        # What `dual_error` grants to quadrature up to variance 100, and beyond; ten times what was seen.
+        assert ((gram[i, j] - exact).abs() / size).max() <= (2e-14 if kind != "large" else 2e-13)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -60,7 +60,7 @@ def test_mean_at_depth_two_is_exact_at_any_width(activation, parametrisation):
     # With one hidden layer E[Θ] is the limit for every width, so a width of 3 shows terms that a large width drowns: the bias of
     # the last layer under `thesis`, and all biases and the first layer under `standard`.
     x, width = inputs(n_in=3), 3
-    kernels = sample(x, width, 2, activation, parametrisation, seeds=1500)
+    kernels = sample(x, width, 2, activation, parametrisation, seeds=1000)
     limit = limit_ntk(x, activation, width, 2, parametrisation)
     assert close_to_mean(kernels, limit, bias=0)
     assert not close_to_mean(kernels, limit - 1, bias=0)
