@@ -99,8 +99,7 @@ def limit_ntks(
     _check(x, activation, width, depths, parametrisation)
     n_in = x.shape[1]
     second_moment, distance = _input_moments(x)
-    gains = _Gains(parametrisation, width)
-    gain, own_gain = gains(n_in, last=False)
+    gain, own_gain = _gains(parametrisation, n_in, width, first=True)
     pairs = GaussianPairs.from_layer(second_moment, distance, gain, _BIAS_VARIANCE)
     tangent = own_gain * _gram(second_moment, distance) + _BIAS_VARIANCE
     errors = ErrorPropagation(activation, pairs, tangent, n_in)
@@ -109,10 +108,12 @@ def limit_ntks(
         duals = gram_duals(activation, pairs)
         errors.pass_activation(pairs, duals)
         if depth in depths:
-            gain, own_gain = gains(width, last=True)
+            gain, own_gain = _gains(parametrisation, width, 1, last=True)
             kernel = own_gain * duals.function + _BIAS_VARIANCE + gain * duals.derivative * tangent
             kernels[depth] = LimitKernel(kernel, errors.kernel_norm(gain, own_gain, duals, tangent, kernel))
-        gain, own_gain = gains(width, last=False)
+        if depth == depths[-1]:
+            break
+        gain, own_gain = _gains(parametrisation, width, width)
         next_tangent = own_gain * duals.function + _BIAS_VARIANCE + gain * duals.derivative * tangent
         pairs = GaussianPairs.from_layer(duals.function.diagonal(), duals.distance, gain, _BIAS_VARIANCE)
         errors.pass_layer(gain, own_gain, duals, tangent, next_tangent, pairs)
@@ -120,23 +121,14 @@ def limit_ntks(
     return kernels
 
 
-class _Gains:
+def _gains(parametrisation: str, fan_in: int, fan_out: int, *, first: bool = False, last: bool = False) -> tuple[float, float]:
     """The two factors of a layer's Gram matrix: c² v n_{l-1} in the covariance and c² n_{l-1} in the layer's own term.
 
     For the first layer the Gram matrix is that of the inputs, x xᵀ, a sum and not a mean; so n_{l-1} is not multiplied in.
     """
-
-    def __init__(self, parametrisation: str, width: int) -> None:
-        self._parametrisation = PARAMETRISATIONS[parametrisation]
-        self._width = width
-        self._is_first = True
-
-    def __call__(self, fan_in: int, *, last: bool) -> tuple[float, float]:
-        factor = self._parametrisation.factor(fan_in, 1 if last else self._width, last)
-        variance = self._parametrisation.weight_std(fan_in) ** 2
-        own = factor**2 * (1 if self._is_first else fan_in)
-        self._is_first = False
-        return own * variance, own
+    scaling = PARAMETRISATIONS[parametrisation]
+    own = scaling.factor(fan_in, fan_out, last) ** 2 * (1 if first else fan_in)
+    return own * scaling.weight_std(fan_in) ** 2, own
 
 
 def _input_moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -158,9 +158,10 @@ def _gauss_legendre(count: int) -> tuple[Tensor, Tensor]:
     NumPy's weights near the ends are off by up to 1e-12 of themselves. Two more Newton steps, in extended precision where the
     platform has it, make them right.
     """
-    x = np.polynomial.legendre.leggauss(count)[0].astype(np.longdouble)
+    x: np.ndarray = np.polynomial.legendre.leggauss(count)[0].astype(np.longdouble)
     for _ in range(2):
-        below, value = np.ones_like(x), x
+        below: np.ndarray = np.ones_like(x)
+        value = x
         for k in range(2, count + 1):
             below, value = value, ((2 * k - 1) * x * value - (k - 1) * below) / k
         slope = count * (below - x * value) / (1 - x * x)
