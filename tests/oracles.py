@@ -11,6 +11,10 @@ ACTIVATIONS = {
     "elu": functional.elu,
     "lrelu": lambda z: functional.leaky_relu(z, negative_slope=0.01),
     "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "erf": torch.erf,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
 }
 PARAMETRISATIONS = ("thesis", "ntk", "standard")
 COMBINATIONS = list(itertools.product(ACTIVATIONS, PARAMETRISATIONS))
