@@ -1,0 +1,191 @@
+"""Double-double arithmetic on tensors: an unevaluated sum hi + lo of two float64 tensors, about 106 significant bits.
+
+Elementwise operations are the error-free transformations of Dekker (1971) and Knuth (TAOCP 2, section 4.2.2). Matrix products use
+the scheme of Ozaki, Ogita, Oishi and Rump (2012): each matrix is cut into slices of so few bits that a product of two slices adds
+up without any rounding, whatever the order of the sum, so ordinary float64 GEMMs on any device do the work.
+
+Everything here assumes round-to-nearest and no over- or underflow: entries, where not zero, between about 1e-130 and 1e130.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+MANTISSA = 53
+"""Bits of a float64 significand."""
+
+_SPLITTER = 2.0**27 + 1
+"""Veltkamp's constant: cuts 53 bits into two halves of at most 26 (Dekker 1971, section 5)."""
+
+UNIT = 2.0**-103
+"""Bound of the relative error of `add` (of operands of one sign) and `multiply`: 2⁻¹⁰⁴ and 2⁻¹⁰³·⁴ (Joldes, Muller, Popescu 2017,
+algorithms 6 and 12, theorems 3.1 and 5.1), rounded up."""
+
+
+class Doubled(NamedTuple):
+    """The number hi + lo, with |lo| at most half a unit in the last place of hi."""
+
+    hi: Float[Tensor, "..."]
+    lo: Float[Tensor, "..."]
+
+    @property
+    def T(self) -> Doubled:  # noqa: N802 - the name of the operation on tensors
+        """The transpose."""
+        return Doubled(self.hi.T, self.lo.T)
+
+    def __getitem__(self, index) -> Doubled:  # type: ignore[override]  # an index selects elements, not the fields
+        """The selected elements."""
+        return Doubled(self.hi[index], self.lo[index])
+
+    def to(self, device: torch.device | str) -> Doubled:
+        """The same numbers on another device."""
+        return Doubled(self.hi.to(device), self.lo.to(device))
+
+
+def doubled(a: Float[Tensor, "..."]) -> Doubled:
+    """A float64 tensor as a double-double."""
+    return Doubled(a, torch.zeros_like(a))
+
+
+def two_sum(a: Tensor, b: Tensor) -> Doubled:
+    """A + b without error (Knuth): hi = fl(a + b), lo = a + b - hi."""
+    hi = a + b
+    shadow = hi - a
+    return Doubled(hi, (a - (hi - shadow)) + (b - shadow))
+
+
+def two_prod(a: Tensor, b: Tensor) -> Doubled:
+    """A · b without error (Dekker, with Veltkamp's splitting: torch has no fused multiply-add to call)."""
+    hi = a * b
+    a1, a2 = _halves(a)
+    b1, b2 = _halves(b)
+    return Doubled(hi, ((a1 * b1 - hi) + a1 * b2 + a2 * b1) + a2 * b2)
+
+
+def add(x: Doubled, y: Doubled) -> Doubled:
+    """X + y (Joldes, Muller, Popescu 2017, algorithm 6)."""
+    s, t = two_sum(x.hi, y.hi), two_sum(x.lo, y.lo)
+    s = _renormalise(s.hi, s.lo + t.hi)
+    return _renormalise(s.hi, s.lo + t.lo)
+
+
+def multiply(x: Doubled, y: Doubled) -> Doubled:
+    """X · y elementwise (Joldes, Muller, Popescu 2017, algorithm 12 without fused multiply-add)."""
+    product = two_prod(x.hi, y.hi)
+    cross = x.hi * y.lo + x.lo * y.hi
+    return _renormalise(product.hi, product.lo + (cross + x.lo * y.lo))
+
+
+def symmetrised(x: Doubled) -> Doubled:
+    """The upper triangle mirrored to the lower: exactly symmetric."""
+    return Doubled(*(part.triu() + part.triu(1).T for part in x))
+
+
+def slices(rows: Float[Tensor, "m k"], count: int, bits: int) -> list[Tensor]:
+    """Cuts each row into `count` slices that add up to it exactly; each but the last has at most `bits` bits.
+
+    Slice s of a row whose largest entry lies below 2^e holds integer multiples of 2^(e - s·bits), at most 2^bits of them; the last
+    slice is the remainder, below 2^(e - (count - 1)·bits - 1), with whatever bits are left.
+    """
+    # max / mantissa is the power of two exactly; torch.ldexp would compute it in float32
+    largest = rows.abs().amax(dim=1, keepdim=True)
+    mantissa = torch.frexp(largest).mantissa
+    power = torch.where(largest > 0, largest / mantissa, torch.ones_like(largest))
+    parts = []
+    for index in range(1, count):
+        # adding and subtracting 1.5 · 2^(52 + e - s·bits) rounds to a multiple of 2^(e - s·bits)
+        shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - index * bits))
+        part = (rows + shifter) - shifter
+        parts.append(part)
+        rows = rows - part
+    return [*parts, rows]
+
+
+def slice_bits(terms: int) -> int:
+    """Bits of a slice such that a sum of `terms` products of two slices is exact: 2·bits + log2(terms) ≤ 53."""
+    return (MANTISSA - (max(terms, 1) - 1).bit_length()) // 2
+
+
+def matmul(a: Doubled, b: Doubled) -> Doubled:
+    """A · b to nearly the full accuracy of double-double.
+
+    With slices A = Σ A_s and B = Σ B_s, the products A_s B_t with s + t ≤ 4 are summed exactly, one GEMM for each s + t; what is left
+    is smaller by 2^(-3·bits + 2) and is summed in float64.
+
+    Returns:
+        The product, with a Frobenius error of at most `matmul_error(k)` ‖A‖_F ‖B‖_F.
+    """
+    bits = slice_bits(3 * a.hi.shape[1])
+    left = _doubled_slices(a, bits)
+    right = [part.T for part in _doubled_slices(b.T, bits)]
+    total = doubled(left[0] @ right[0])
+    for order in (2, 3):
+        exact = torch.cat(left[:order], dim=1) @ torch.cat(right[:order][::-1], dim=0)
+        total = add(total, doubled(exact))
+    # A_1 (B_4 + …) + A_2 (B_3 + …) + A_3 (B_2 + …) + (A_4 + …) B
+    tails = [right[3], right[2] + right[3], right[1] + (right[2] + right[3]), b.hi]
+    return add(total, doubled(torch.cat(left, dim=1) @ torch.cat(tails, dim=0)))
+
+
+def matmul_error(terms: int) -> float:
+    """Frobenius error of `matmul` over `terms` products, relative to ‖A‖_F ‖B‖_F.
+
+    Three additions, each at most 2 UNIT relative to the sum of the moduli of what is added (≤ 3 ‖a_i‖ ‖b_j‖ row by column), and
+    4 k products of size 2^(-3·bits + 2) max|a_i| max|b_j| summed in float64, with γ_4k ≤ 4k · 2⁻⁵² for the sum. b.hi for b in the last
+    term adds 2^(-3·bits - 53).
+    """
+    bits = slice_bits(3 * terms)
+    return 18 * UNIT + (4 * terms) * terms * 2.0 ** (-3 * bits + 2 - 52)
+
+
+def gram(rows: Float[Tensor, "m k"]) -> Doubled:
+    """Rows · rowsᵀ of a float64 matrix, exactly symmetric; entry (i, j) errs by at most `gram_error(k)` max|a_i| max|a_j|.
+
+    Three slices each: S_1 S_1ᵀ and S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact; with R = S_2 + S_3 the rest, S_1 S_3ᵀ + (S_1 S_3ᵀ)ᵀ + R Rᵀ, is
+    smaller by 2^(-2·bits) and is summed in float64.
+    """
+    bits = slice_bits(rows.shape[1])
+    first, second, third = slices(rows, 3, bits)
+    rest = second + third
+    leading, cross = first @ first.T, first @ second.T
+    tail = torch.cat((first, rest), dim=1) @ torch.cat((third, 0.5 * rest), dim=1).T
+    total = add(doubled(leading), two_sum(cross, cross.T))
+    return symmetrised(add(total, doubled(tail + tail.T)))
+
+
+def gram_error(terms: int) -> float:
+    """Error of an entry of `gram` over `terms` products, relative to max|a_i| max|a_j|.
+
+    The float64 part has 2k products, each at most 2^(-2·bits + 1) max|a_i| max|a_j| (in powers of two above the maxima, hence the 4),
+    taken twice; its sum is off by γ_2k ≤ 2k · 2⁻⁵² times their moduli in the worst case. Two additions in double-double.
+    """
+    bits = slice_bits(terms)
+    return 4 * terms * UNIT * 3 + 4 * (2 * terms) * (2 * terms) * 2.0 ** (-2 * bits - 52)
+
+
+def _doubled_slices(x: Doubled, bits: int) -> list[Tensor]:
+    """Four slices of hi + lo: three exact ones, and the remainder rounded to float64."""
+    *leading, rest = slices(x.hi, 3, bits)
+    # the third slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may reach into it
+    total = two_sum(rest, x.lo)
+    largest = x.hi.abs().amax(dim=1, keepdim=True)
+    power = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, torch.ones_like(largest))
+    shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - 3 * bits))
+    third = (total.hi + shifter) - shifter
+    return [*leading, third, (total.hi - third) + total.lo]
+
+
+def _halves(a: Tensor) -> tuple[Tensor, Tensor]:
+    scaled = _SPLITTER * a
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def _renormalise(a: Tensor, b: Tensor) -> Doubled:
+    """Fast two-sum, exact for |a| ≥ |b| (Dekker)."""
+    hi = a + b
+    return Doubled(hi, b - (hi - a))
