@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.doubled import UNIT, Doubled, add, doubled, gram, gram_error, multiply, symmetrised, two_prod
+from ntk_sweep.doubled import UNIT, Doubled, add, add_plain, doubled, gram, gram_error, matmul, matmul_error, multiply, symmetrised, two_prod
 from ntk_sweep.passes import CentredTrace, Factor
 
 EPS = torch.finfo(torch.float64).eps
@@ -35,8 +35,8 @@ class TracedKernel:
 def traced_kernel(trace: CentredTrace) -> TracedKernel:
     """Θ in float64, whatever the dtype of the passes.
 
-    An entry of a Gram matrix errs by about √n ε ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1: independent roundings), a few ε
-    for the rounding of centre + row and the elementwise operations; the Frobenius norm of such errors of layer l is at most tr Θ_l.
+    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1: independent roundings, u = ε/2), and
+    eight u cover centre + row and the elementwise operations; the Frobenius norm of such errors of layer l is at most tr Θ_l.
 
     Raises:
         ValueError: Θ is not finite.
@@ -46,7 +46,7 @@ def traced_kernel(trace: CentredTrace) -> TracedKernel:
         layer = _plain_gram(delta) * (c * c * _plain_gram(a) + 1)
         theta = layer if theta is None else theta + layer
         traces.append(layer.diagonal().sum())
-        error = error + EPS * (a.rows.shape[1] ** 0.5 + delta.rows.shape[1] ** 0.5 + 8) * traces[-1]
+        error = error + EPS / 2 * (a.rows.shape[1] ** 0.5 + delta.rows.shape[1] ** 0.5 + 8) * traces[-1]
     assert theta is not None
     if not torch.isfinite(theta).all():
         raise ValueError(f"the kernel is not finite: it overflows {trace.outputs.dtype}; scale the inputs down or use float64")
@@ -58,12 +58,12 @@ def doubled_kernel(trace: CentredTrace) -> tuple[Doubled, float]:
     """Θ in double-double and a bound of ‖Θ - Θ(traced)‖_F."""
     size = len(trace.outputs)
     theta, error = doubled(trace.outputs.new_zeros(size, size, dtype=torch.float64)), 0.0
-    one = doubled(trace.outputs.new_ones((), dtype=torch.float64))
+    one = trace.outputs.new_ones((), dtype=torch.float64)
     for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
         gradients, gradients_error = _doubled_gram(delta)
         inputs, inputs_error = _doubled_gram(a)
-        factor = one.hi * c
-        inputs = add(multiply(inputs, two_prod(factor, factor)), one)
+        factor = one * c
+        inputs = add_plain(multiply(inputs, two_prod(factor, factor)), one)
         layer = multiply(gradients, inputs)
         theta = add(theta, layer)
         # ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F; Θ_l is positive semi-definite, so its entries are bounded by its diagonal
@@ -80,22 +80,20 @@ def _plain_gram(factor: Factor) -> Tensor:
 def _doubled_gram(factor: Factor) -> tuple[Doubled, float]:
     """Gram matrix of centre + rows, and a bound of its error's Frobenius norm.
 
-    (g + d_i)·(g + d_j) = g·g + g·d_i + g·d_j + d_i·d_j, from one Gram matrix of the rows and the centre below each other.
+    (g + d_i)·(g + d_j) = d_i·d_j + g·d_i + g·d_j + g·g. The first term, much smaller than the others in a deep network, is summed less
+    exactly than they are.
     """
     rows = factor.rows.double()
-    if factor.centre is not None:
-        rows = torch.cat((rows, factor.centre.double()[None]))
+    terms = rows.shape[1]
     product = gram(rows)
-    largest = rows.abs().amax(dim=1)
-    unit = gram_error(rows.shape[1])
+    error = gram_error(terms) * rows.abs().amax(dim=1).square().sum().item()
     if factor.centre is None:
-        return product, unit * largest.square().sum().item()
-    cross = product[:-1, -1]
-    cross = Doubled(cross.hi[:, None], cross.lo[:, None])
-    centred = add(add(product[:-1, :-1], add(cross, cross.T)), product[-1, -1])
-    # entry (i, j) errs by unit (m_i + m_0)(m_j + m_0) with m the largest moduli
-    total = factor.total.double()
-    rounding = 4 * UNIT * torch.linalg.vector_norm(total).item() ** 2
-    return symmetrised(centred), unit * (largest[:-1] + largest[-1]).square().sum().item() + rounding
-
-
+        return product, error
+    centre = doubled(factor.centre.double()[:, None])
+    cross = matmul(doubled(rows), centre)
+    square = matmul(centre.T, centre)
+    centred = add(add(product, add(cross, cross.T)), square)
+    norms = [torch.linalg.vector_norm(part).item() for part in (rows, centre.hi)]
+    size = len(rows) ** 0.5
+    error += matmul_error(terms) * norms[1] * (2 * size * norms[0] + size**2 * norms[1])
+    return centred, error + 3 * UNIT * (norms[0] + size * norms[1]) ** 2

@@ -116,8 +116,8 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"]) -> CentredTrace:
     ones = torch.ones_like(outputs)
     backward = Factor(None, ones, 0.0, _norms(ones) * 0)
     if centred:
-        backward = Factor(ones[0], torch.zeros_like(ones), 0.0, backward.row_errors)
-    gradients = [Factor(None, ones, 0.0, _norms(ones) * 0)]
+        backward = Factor(ones[0], ones * 0, 0.0, backward.row_errors)
+    gradients = [backward]
     for weight, c, layer in zip(network.weights[:0:-1], network.factors[:0:-1], layers[::-1], strict=True):
         backward = _backward(weight, c, backward, layer, activation.jump, unit)
         gradients.append(backward)
@@ -128,89 +128,97 @@ def _forward(
     activation: Activation, weight: Tensor, bias: Tensor, c: float, a: Factor, unit: float
 ) -> tuple[Factor, _Layer]:
     """From a^{l-1} to a^l, and what the backward pass needs of layer l."""
-    columns = weight.square().sum(dim=0).double()
-    gain = c * columns.max().item() ** 0.5
-    width = len(bias)
+    columns = torch.linalg.vector_norm(weight, dim=0, dtype=torch.float64).square() * c**2
+    root = len(bias) ** 0.5
     if a.centre is None:
-        d = torch.addmm(bias, a.rows, weight.T, alpha=c)
-        z = d
-        rows, derivative = activation.function(d), activation.derivative(d)
-        centre = derivative_centre = None
-        derivative_rows, shared_z, shared_slope, centre_error = derivative, 0.0, 0.0, 0.0
-        products = d - bias
+        z = torch.addmm(bias, a.rows, weight.T, alpha=c)
+        rows, derivative = activation.function(z), activation.derivative(z)
+        centre, derivative_centre, derivative_rows = None, None, derivative
+        z_errors = torch.hypot(_product_errors(a, z - bias, columns, unit), unit * _norms(z))
+        shared, centre_error, slope_error, mixed = 0.0, 0.0, 0.0, 0 * z_errors
     else:
         assert activation.differences is not None
         mean = torch.addmv(bias, weight, a.centre, alpha=c)
-        local = _product_error(a.centre[None], (mean - bias)[None], columns, c, unit)
-        shared_z = float(torch.hypot(local, unit * mean.norm().double()).item() + gain * a.centre_error)
-        products = d = a.rows @ weight.T * c
+        shared = _centre_product_error(a, mean - bias, columns, unit) + unit * mean.norm().item()
+        d = a.rows @ weight.T * c
+        z_errors = _product_errors(a, d, columns, unit)
         z = mean + d
         rows, derivative_rows = activation.differences(mean, d)
         centre, derivative_centre = activation.function(mean), activation.derivative(mean)
         derivative = derivative_centre + derivative_rows
-        slope = derivative_centre.abs().max().item()
-        centre_error = slope * shared_z + ELEMENTWISE * unit * centre.norm().item()
-        shared_slope = activation.curvature * shared_z / width**0.5 + ELEMENTWISE * unit * slope
-    z_errors = torch.hypot(gain * a.row_errors, _product_error(a.rows, products, columns, c, unit))
-    if a.centre is None:
-        z_errors = torch.hypot(z_errors, unit * _norms(d))
-    slopes = derivative.abs().amax(dim=1).double()
-    # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by about σ'' e d; its size per unit is that of an isotropic error
-    mixed = activation.curvature * shared_z / width**0.5 * _norms(d)
-    own = ELEMENTWISE * unit * _norms(rows)
-    errors = torch.hypot(torch.hypot(slopes * z_errors, own), mixed)
-    slope_errors = torch.hypot(activation.curvature * z_errors, ELEMENTWISE * unit * (_norms(rows) + _norms(derivative_rows)))
+        slope = derivative_centre.norm().item() / root
+        centre_error = slope * shared + ELEMENTWISE * unit * centre.norm().item()
+        slope_error = activation.curvature * shared + ELEMENTWISE * unit * derivative_centre.norm().item()
+        # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by about σ'' e d
+        mixed = activation.curvature * shared / root * _norms(d)
+    elementwise = ELEMENTWISE * unit * _norms(rows)
+    errors = _root_sum(_norms(derivative) / root * z_errors, elementwise, mixed)
+    slope_errors = _root_sum(activation.curvature * z_errors, elementwise, ELEMENTWISE * unit * _norms(derivative_rows), mixed)
     uncertain = None
     if activation.jump:
-        spread = TAIL * torch.hypot(z_errors, torch.full_like(z_errors, shared_z)) / width**0.5
+        spread = TAIL / root * (z_errors + shared)
         uncertain = z.abs() < spread.to(z.dtype)[:, None]
-    layer = _Layer(derivative, derivative_centre, derivative_rows, torch.hypot(slope_errors, mixed), shared_slope * width**0.5, uncertain)
+    layer = _Layer(derivative, derivative_centre, derivative_rows, slope_errors, slope_error, uncertain)
     return Factor(centre, rows, centre_error, errors), layer
 
 
 def _backward(weight: Tensor, c: float, delta: Factor, layer: _Layer, jump: float, unit: float) -> Factor:
     """From δ^{l+1} to δ^l."""
-    squares = weight.square().sum(dim=1).double()
-    gain = c * squares.max().item() ** 0.5
-    products = delta.rows @ weight * c
-    rows = products * layer.derivative
-    largest = layer.derivative.abs().amax(dim=1).double()
-    errors = largest * torch.hypot(gain * delta.row_errors, _product_error(delta.rows, products, squares, c, unit))
-    pulled, centre, centre_error = products, None, 0.0
+    squares = torch.linalg.vector_norm(weight, dim=1, dtype=torch.float64).square() * c**2
+    root = weight.shape[1] ** 0.5
+    pulled = delta.rows @ weight * c
+    rows = pulled * layer.derivative
+    errors = _norms(layer.derivative) / root * _product_errors(delta, pulled, squares, unit)
+    centre, centre_error = None, 0.0
     if delta.centre is not None:
         assert layer.derivative_centre is not None
         shared = c * (delta.centre @ weight)
-        pulled = products + shared
+        shared_error = _centre_product_error(delta, shared, squares, unit)
+        pulled = pulled + shared
         centre = shared * layer.derivative_centre
         rows = rows + shared * layer.derivative_rows
-        shared_error = gain * delta.centre_error + _product_error(delta.centre[None], shared[None], squares, c, unit).item()
         centre_error = (
-            layer.derivative_centre.abs().max().item() * shared_error
-            + shared.abs().max().item() * layer.centre_error
-            + 2 * unit * centre.norm().item()
-        )
+            layer.derivative_centre.norm().item() * shared_error + shared.norm().item() * layer.centre_error
+        ) / root + 2 * unit * centre.norm().item()
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
-        errors = torch.hypot(errors, shared_error / len(shared) ** 0.5 * _norms(layer.derivative_rows))
-    errors = torch.hypot(errors, pulled.abs().amax(dim=1).double() * layer.row_errors)
-    errors = torch.hypot(errors, 4 * unit * _norms(rows))
+        errors = torch.hypot(errors, shared_error / root * _norms(layer.derivative_rows))
+    errors = _root_sum(errors, _norms(pulled) / root * layer.row_errors, 4 * unit * _norms(rows))
     if layer.uncertain is not None and bool(layer.uncertain.any()):
         errors = torch.hypot(errors, jump * _norms(pulled * layer.uncertain))
     return Factor(centre, rows, centre_error, errors)
 
 
-def _product_error(rows: Tensor, products: Tensor, squares: Tensor, c: float, unit: float) -> Tensor:
-    """Root mean square norm of the rounding error of each row of c · rows · Wᵀ.
+def _product_errors(factor: Factor, products: Tensor, squares: Tensor, unit: float) -> Tensor:
+    """Norm of the error of each row of c · rows · Wᵀ, given the products and c² ‖W_k‖² in `squares`: rounding, and what the rows bring.
 
     A sum of n terms in any order has the variance Σ_k (u s_k)² over its partial sums s_k, roundings taken as independent with mean
     zero (Higham and Mary 2019). If the order is not related to the values, E s_k² = (k/n)² s_n² + (k/n)(1 - k/n) Q with Q the sum of
     the squared terms, which adds up to n (s_n²/3 + Q/6); summed over the outputs, s_n² gives ‖product‖² and Q gives
-    Σ_k rows_k² ‖W_k‖² with `squares` = ‖W_k‖². Blocked sums and fused operations round less.
+    Σ_k rows_k² c² ‖W_k‖². Blocked sums and fused operations round less.
+
+    The rows' errors are amplified like an isotropic vector, by the root mean square of c ‖W_k‖, or like the rows themselves if that
+    is more (they may lie along leading singular vectors of W, and so may their errors).
     """
-    terms = rows.shape[1]
-    spread = c * c * (rows.double().square() @ squares)
-    return unit * (terms * (products.double().square().sum(dim=1) / 3 + spread / 6) + 2 * products.double().square().sum(dim=1)).sqrt()
+    terms = factor.rows.shape[1]
+    result, given = _norms(products), _norms(factor.rows)
+    spread = (factor.rows.double() ** 2) @ squares
+    rounding = unit * (terms * (result**2 / 3 + spread / 6) + 2 * result**2).sqrt()
+    gain = (result / given).nan_to_num(0.0, 0.0, 0.0).clamp(min=squares.mean().item() ** 0.5)
+    return torch.hypot(rounding, gain * factor.row_errors)
+
+
+def _centre_product_error(factor: Factor, product: Tensor, squares: Tensor, unit: float) -> float:
+    """The same for the centre."""
+    assert factor.centre is not None
+    error = torch.full((1,), factor.centre_error, dtype=torch.float64, device=product.device)
+    return _product_errors(Factor(None, factor.centre[None], 0.0, error), product[None], squares, unit).item()
 
 
 def _norms(rows: Tensor) -> Tensor:
     """Euclidean norm of each row, float64."""
     return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+
+
+def _root_sum(*errors: Tensor) -> Tensor:
+    """√(Σ errors²): independent errors."""
+    return torch.stack(errors).square().sum(dim=0).sqrt()
