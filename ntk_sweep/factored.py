@@ -73,7 +73,7 @@ def doubled_kernel(trace: CentredTrace) -> tuple[Doubled, float]:
 
 
 def _plain_gram(factor: Factor) -> Tensor:
-    rows = factor.total.double()
+    rows = factor.total
     return rows @ rows.T
 
 

@@ -49,8 +49,9 @@ class Factor:
 
     @property
     def total(self) -> Float[Tensor, "N n"]:
-        """Centre + rows, rounded to the dtype of the pass."""
-        return self.rows if self.centre is None else self.rows + self.centre
+        """Centre + rows, in float64 whatever the dtype of the pass."""
+        rows = self.rows.double()
+        return rows if self.centre is None else rows + self.centre
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"]) -> CentredTrace:
         forward, layer = _forward(activation, weight, bias, c, forward, unit)
         inputs.append(forward)
         layers.append(layer)
-    last = forward.total
+    last = forward.total.to(x.dtype)
     outputs = torch.addmm(network.biases[-1], last, network.weights[-1].T, alpha=network.factors[-1])
     if not torch.isfinite(outputs).all():
         raise ValueError(f"the network's output is not finite: it overflows {x.dtype}; scale the inputs down or use float64")
