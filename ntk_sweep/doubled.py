@@ -91,24 +91,20 @@ def symmetrised(x: Doubled) -> Doubled:
     return Doubled(*(part.triu() + part.triu(1).T for part in x))
 
 
-def slices(rows: Float[Tensor, "m k"], count: int, bits: int) -> list[Tensor]:
+def slices(rows: Float[Tensor, "m k"], count: int, bits: int) -> Float[Tensor, "count m k"]:
     """Cuts each row into `count` slices that add up to it exactly; each but the last has at most `bits` bits.
 
     Slice s of a row whose largest entry lies below 2^e holds integer multiples of 2^(e - s·bits), at most 2^bits of them; the last
-    slice is the remainder, below 2^(e - (count - 1)·bits - 1), with whatever bits are left.
+    slice is the remainder, at most 2^(e - (count - 1)·bits - 1), with whatever bits are left.
     """
-    # max / mantissa is the power of two exactly; torch.ldexp would compute it in float32
-    largest = rows.abs().amax(dim=1, keepdim=True)
-    mantissa = torch.frexp(largest).mantissa
-    power = torch.where(largest > 0, largest / mantissa, torch.ones_like(largest))
-    parts = []
-    for index in range(1, count):
+    parts, power = rows.new_empty(count, *rows.shape), _powers(rows)
+    for index in range(count - 1):
         # adding and subtracting 1.5 · 2^(52 + e - s·bits) rounds to a multiple of 2^(e - s·bits)
-        shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - index * bits))
-        part = (rows + shifter) - shifter
-        parts.append(part)
-        rows = rows - part
-    return [*parts, rows]
+        shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - (index + 1) * bits))
+        torch.add(rows, shifter, out=parts[index]).sub_(shifter)
+        rows = rows - parts[index]
+    parts[-1] = rows
+    return parts
 
 
 def slice_bits(terms: int) -> int:
@@ -148,42 +144,81 @@ def matmul_error(terms: int) -> float:
     return 18 * UNIT + (4 * terms) * terms * 2.0 ** (-3 * bits + 2 - 52)
 
 
-def gram(rows: Float[Tensor, "m k"]) -> Doubled:
-    """Rows · rowsᵀ of a float64 matrix, exactly symmetric; entry (i, j) errs by at most `gram_error(k)` max|a_i| max|a_j|.
+def gram(rows: Float[Tensor, "m k"], centre: Float[Tensor, " k"] | None = None) -> Doubled:
+    """Gram matrix of the rows centre + rows_i (not rounded), exactly symmetric; its error is bounded by `gram_error`.
 
-    Three slices each: S_1 S_1ᵀ and S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact; with R = S_2 + S_3 the rest, S_1 S_3ᵀ + (S_1 S_3ᵀ)ᵀ + R Rᵀ, is
-    smaller by 2^(-2·bits) and is summed in float64.
+    The rows' own part takes three slices each: S_1 S_1ᵀ and S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact; with R = S_2 + S_3 what is left, S_1 S_3ᵀ +
+    (S_1 S_3ᵀ)ᵀ + R Rᵀ, is smaller by 2^(-2·bits) and is summed in float64. Products with the centre, which can be much larger, are
+    taken as exactly as in `matmul`.
     """
-    bits = slice_bits(rows.shape[1])
-    first, second, third = slices(rows, 3, bits)
-    rest = second + third
+    size, terms = rows.shape
+    bits = slice_bits(terms)
+    parts = slices(rows, 4 if centre is not None else 3, bits)
+    third = parts[2].clone()
+    if centre is not None:
+        parts[2] += parts[3]
     # one wide product is faster than three
-    leading, cross, outer = (first @ torch.cat((first, second, third)).T).split(len(rows), dim=1)
+    wide = parts[0] @ parts[:3].reshape(3 * size, terms).T
+    leading, cross, outer = wide.split(size, dim=1)
+    rest = parts[1] + parts[2]
     tail = rest @ rest.T + (outer + outer.T)
-    return add_plain(add_plain(two_sum(cross, cross.T), leading), 0.5 * (tail + tail.T))
+    total = add_plain(add_plain(two_sum(cross, cross.T), leading), 0.5 * (tail + tail.T))
+    if centre is None:
+        return total
+    right = slices(centre[None], 4, bits)[:, 0]
+    column = _by_order(torch.stack([part @ right.T for part in (parts[0], parts[1], third, parts[3])]))
+    square = _by_order((right @ right.T)[:, None, :])
+    column = Doubled(column.hi[:, None], column.lo[:, None])
+    return add(add(total, add(column, column.T)), square)
 
 
-def gram_error(terms: int) -> float:
-    """Error of an entry of `gram` over `terms` products, relative to max|a_i| max|a_j|.
+def gram_error(rows: Float[Tensor, "m k"], centre: Float[Tensor, " k"] | None = None) -> float:
+    """Bound of the Frobenius norm of the error of `gram`.
 
     With moduli below M_i = 2^e ≤ 2 max|a_i|, S_1 S_3ᵀ is below k M_i M_j 2^(-2·bits - 1) and R Rᵀ below k M_i M_j 2^(-2·bits - 2); S_1 S_3ᵀ
-    counts twice. The float64 sum of their 2k products is off by γ_2k ≤ 2k · 2⁻⁵³ · 1.01 times that, and its symmetrisation by one more
-    three roundings. Two additions in double-double, of terms below k M_i M_j.
+    counts twice. The float64 sum of their 2k products is off by γ_2k ≤ 2k · 2⁻⁵³ · 1.01 times that, and combining them by three more
+    roundings. Of the products with the centre, ten pairs of slices are left for float64, each below k M_i M_0 2^(-3·bits). Additions in
+    double-double, at most 8 in a row, err by UNIT relative to what they add up to, which is below ‖a_i‖ ‖a_j‖ and k M_i M_j.
     """
+    terms = rows.shape[1]
     bits = slice_bits(terms)
-    return 4 * terms * (3 * UNIT + (2 * terms + 6) * 1.25 * 2.0 ** (-2 * bits - 53) * 1.01)
+    largest = 2 * torch.linalg.vector_norm(rows, ord=torch.inf, dim=1)
+    own = terms * (3 * UNIT + (2 * terms + 6) * 1.25 * 2.0 ** (-2 * bits - 53) * 1.01)
+    error = own * largest.square().sum().item()
+    if centre is not None:
+        most = 2 * centre.abs().max().item()
+        tail = 10 * terms * (terms + 10) * 2.0 ** (-3 * bits - 53) * 1.01
+        error += tail * (2 * most * len(rows) ** 0.5 * largest.norm().item() + len(rows) * most**2)
+        # ten slices' worth of moduli for the sums by order, three additions of the parts
+        norms = rows.norm().item() + len(rows) ** 0.5 * centre.norm().item()
+        error += 14 * UNIT * norms**2
+    return error
+
+
+def _by_order(products: Float[Tensor, "4 m 4"]) -> Doubled:
+    """Σ_{s,t} products[s, :, t], the pairs with s + t ≤ 4 (from 1), each exact, in double-double."""
+    tail = sum(products[s, :, t] for s in range(4) for t in range(4) if s + t > 2)
+    total = doubled(products[0, :, 0])
+    for s, t in ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0)):
+        total = add_plain(total, products[s, :, t])
+    return add_plain(total, tail)
 
 
 def _doubled_slices(x: Doubled, bits: int) -> list[Tensor]:
     """Four slices of hi + lo: three exact ones, and the remainder rounded to float64."""
-    *leading, rest = slices(x.hi, 3, bits)
+    *leading, rest = slices(x.hi, 3, bits).unbind()
     # the third slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may reach into it
     total = two_sum(rest, x.lo)
-    largest = x.hi.abs().amax(dim=1, keepdim=True)
-    power = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, torch.ones_like(largest))
-    shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - 3 * bits))
+    shifter = _powers(x.hi) * (1.5 * 2.0 ** (MANTISSA - 1 - 3 * bits))
     third = (total.hi + shifter) - shifter
     return [*leading, third, (total.hi - third) + total.lo]
+
+
+def _powers(rows: Tensor) -> Tensor:
+    """For each row a power of two above its largest modulus and at most twice it, (m, 1)."""
+    largest = torch.linalg.vector_norm(rows, ord=torch.inf, dim=1, keepdim=True)
+    # the quotient is the power of two exactly; torch.ldexp would compute it in float32
+    return (largest / torch.frexp(largest).mantissa).where(largest > 0, torch.ones_like(largest))
 
 
 def _halves(a: Tensor) -> tuple[Tensor, Tensor]:

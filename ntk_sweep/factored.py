@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.doubled import UNIT, Doubled, add, add_plain, doubled, gram, gram_error, matmul, matmul_error, multiply, symmetrised, two_prod
+from ntk_sweep.doubled import UNIT, Doubled, add, add_plain, doubled, gram, gram_error, multiply, symmetrised, two_prod
 from ntk_sweep.passes import CentredTrace, Factor
 
 EPS = torch.finfo(torch.float64).eps
@@ -78,22 +78,7 @@ def _plain_gram(factor: Factor) -> Tensor:
 
 
 def _doubled_gram(factor: Factor) -> tuple[Doubled, float]:
-    """Gram matrix of centre + rows, and a bound of its error's Frobenius norm.
-
-    (g + d_i)·(g + d_j) = d_i·d_j + g·d_i + g·d_j + g·g. The first term, much smaller than the others in a deep network, is summed less
-    exactly than they are.
-    """
+    """Gram matrix of centre + rows, and a bound of its error's Frobenius norm."""
     rows = factor.rows.double()
-    terms = rows.shape[1]
-    product = gram(rows)
-    error = gram_error(terms) * rows.abs().amax(dim=1).square().sum().item()
-    if factor.centre is None:
-        return product, error
-    centre = doubled(factor.centre.double()[:, None])
-    cross = matmul(doubled(rows), centre)
-    square = matmul(centre.T, centre)
-    centred = add(add(product, add(cross, cross.T)), square)
-    norms = [torch.linalg.vector_norm(part).item() for part in (rows, centre.hi)]
-    size = len(rows) ** 0.5
-    error += matmul_error(terms) * norms[1] * (2 * size * norms[0] + size**2 * norms[1])
-    return centred, error + 3 * UNIT * (norms[0] + size * norms[1]) ** 2
+    centre = None if factor.centre is None else factor.centre.double()
+    return gram(rows, centre), gram_error(rows, centre)
