@@ -112,8 +112,10 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"]) -> CentredTrace:
     last = forward.total.to(x.dtype)
     outputs = torch.addmm(network.biases[-1], last, network.weights[-1].T, alpha=network.factors[-1])
     if not torch.isfinite(outputs).all():
-        raise ValueError(f"the network's output is not finite: it overflows {x.dtype}; scale the inputs down or use float64")
-
+        raise ValueError(
+            f"the network's output is not finite: the input holds NaN or infinity, or it overflows "
+            f"{x.dtype}; scale the inputs down or use float64"
+        )
     ones = torch.ones_like(outputs)
     backward = Factor(None, ones, 0.0, _norms(ones) * 0)
     if centred:

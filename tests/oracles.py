@@ -16,12 +16,13 @@ def _sigmoid(z):
     return 1 / (1 + mp.exp(-z))
 
 
-def _activation(name: str, slope: float):
+def exact_activation(name: str):
     """(σ, σ') in mpmath."""
+    slope = mp.mpf(0.01)
     return {
         "relu": (lambda z: max(z, mp.mpf(0)), lambda z: mp.mpf(z > 0)),
         "elu": (lambda z: z if z > 0 else mp.expm1(z), lambda z: mp.mpf(1) if z > 0 else mp.exp(z)),
-        "lrelu": (lambda z: z if z > 0 else slope * z, lambda z: mp.mpf(1) if z >= 0 else mp.mpf(slope)),
+        "lrelu": (lambda z: z if z > 0 else slope * z, lambda z: mp.mpf(1) if z >= 0 else slope),
         "sigmoid": (_sigmoid, lambda z: _sigmoid(z) * (1 - _sigmoid(z))),
     }[name]
 
@@ -29,11 +30,11 @@ def _activation(name: str, slope: float):
 def exact_spectrum(network: Network, x: torch.Tensor) -> list:
     """Eigenvalues of the kernel, ascending, the whole pipeline from the forward pass on with `DIGITS` digits."""
     with mp.workdps(DIGITS):
-        function, derivative = _activation(network.activation, 0.01)
-        weights = [np.vectorize(mp.mpf, otypes=[object])(w.double().numpy()) for w in network.weights]
-        biases = [np.vectorize(mp.mpf, otypes=[object])(b.double().numpy()) for b in network.biases]
+        function, derivative = exact_activation(network.activation)
+        weights = [np.vectorize(mp.mpf, otypes=[object])(w.double().cpu().numpy()) for w in network.weights]
+        biases = [np.vectorize(mp.mpf, otypes=[object])(b.double().cpu().numpy()) for b in network.biases]
         factors = [mp.mpf(c) for c in network.factors]
-        a = np.vectorize(mp.mpf, otypes=[object])(x.double().numpy())
+        a = np.vectorize(mp.mpf, otypes=[object])(x.double().cpu().numpy())
         inputs, slopes = [a], []
         for w, b, c in zip(weights[:-1], biases[:-1], factors[:-1], strict=True):
             z = c * (a @ w.T) + b

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import mpmath as mp
 import pytest
 import torch
-from oracles import absolute_errors, exact_spectrum
+from oracles import absolute_errors, exact_activation, exact_spectrum
 
 from ntk_sweep.activations import ACTIVATIONS
+from ntk_sweep.factored import traced_kernel
+from ntk_sweep.kernel import empirical_ntk
 from ntk_sweep.network import Network
 from ntk_sweep.parametrisations import PARAMETRISATIONS
-from ntk_sweep.spectrum import METHODS, Spectrum, ntk_spectrum
+from ntk_sweep.passes import ELEMENTWISE, centred_trace
+from ntk_sweep.spectrum import METHODS, Spectrum, ntk_spectrum, traced_spectrum
 
 # (inputs, features, width, depth): small, deep, wide and shallow, and one with fewer features and units than inputs
 SHAPES = [(5, 4, 6, 3), (6, 8, 10, 8), (8, 30, 20, 2), (10, 3, 5, 4)]
@@ -47,3 +53,139 @@ def test_all_methods_against_mpmath(activation, parametrisation, shape, dtype):
             # some hundred units of rounding, reached on all of these
             regular = spectrum.resolved
             assert (absolute_errors(spectrum.eigenvalues, exact) <= 1e-13 * spectrum.eigenvalues)[regular].all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
+@pytest.mark.parametrize(
+    ("rows", "zeros"),
+    [
+        ([[0.1, 0.7, 0.3], [0.9, 0.2, 0.5], [0.1, 0.7, 0.3]], 1),
+        ([[0.3, 0.3, 0.3]] * 4, 3),
+        ([[0.0, 0.0, 0.0]] * 3, 2),
+        ([[0.2, 0.4, 0.9]], 0),
+        ([[0.0, 0.0, 0.0]], 0),
+    ],
+    ids=["two identical", "all identical", "all zero", "one", "one zero"],
+)
+def test_degenerate_inputs_give_unresolved_zeros(rows, zeros, activation, method):
+    network = Network.initialise(3, 8, 4, activation, "thesis", seed=2)
+    x = torch.tensor(rows, dtype=torch.float64)
+    spectrum = ntk_spectrum(network, x, method=method)
+    assert_within_bounds(spectrum, exact_spectrum(network, x))
+    assert spectrum.resolved.tolist() == [False] * zeros + [True] * (len(rows) - zeros)
+    assert spectrum.meets_target == (zeros == 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fewer_parameters_than_inputs(method):
+    network = Network.initialise(1, 1, 2, "sigmoid", "ntk", seed=0)
+    x = images(9, 1)
+    spectrum = ntk_spectrum(network, x, method=method)
+    assert_within_bounds(spectrum, exact_spectrum(network, x))
+    assert not spectrum.resolved[:5].any(), "four parameters cannot make more than four eigenvalues"
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
+def test_nearly_identical_inputs(activation):
+    x = images(4, 6)
+    x = torch.cat((x, x * (1 + 1e-7)))
+    network = Network.initialise(6, 12, 5, activation, "ntk", seed=3)
+    assert_within_bounds(ntk_spectrum(network, x), exact_spectrum(network, x))
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_aligned_weights(activation):
+    """Weights of rank one carry errors along their singular vector, which random weights do not."""
+    weights = [torch.ones(n_l, fan_in, dtype=torch.float64) / 3 for n_l, fan_in in ((9, 5), (9, 9), (9, 9), (9, 9), (1, 9))]
+    network = Network(weights, [torch.full((len(w),), -0.3, dtype=torch.float64) for w in weights], activation, "standard")
+    x = images(5, 5)
+    exact = exact_spectrum(network, x)
+    for method in METHODS:
+        assert_within_bounds(ntk_spectrum(network, x, method=method), exact)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e9])
+def test_inputs_of_unusual_size(size):
+    network = Network.initialise(4, 10, 3, "relu", "ntk", seed=5)
+    x = images(5, 4) * size
+    assert_within_bounds(ntk_spectrum(network, x, method="double-double"), exact_spectrum(network, x))
+
+
+def test_plain_passes_serve_activations_without_differences(monkeypatch):
+    plain = dataclasses.replace(ACTIVATIONS["sigmoid"], differences=None)
+    monkeypatch.setitem(ACTIVATIONS, "sigmoid", plain)
+    network, x = Network.initialise(8, 10, 6, "sigmoid", "thesis", seed=1), images(6, 8)
+    for method in METHODS:
+        assert_within_bounds(ntk_spectrum(network, x, method=method), exact_spectrum(network, x))
+
+
+def test_auto_takes_the_cheapest_method_that_meets_the_target():
+    network, x = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1), images(6, 8)
+    assert ntk_spectrum(network, x).method == "double-double"
+    assert ntk_spectrum(network, x, target=1.0).method == "eigh"
+    easy = Network.initialise(8, 30, 2, "relu", "thesis", seed=1)
+    assert ntk_spectrum(easy, x).method == "eigh"
+    out_of_reach = ntk_spectrum(network, x, target=1e-16)
+    assert out_of_reach.method == "double-double" and not out_of_reach.meets_target
+
+
+def test_float32_says_that_it_misses_the_target():
+    network = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1, dtype=torch.float32)
+    assert not ntk_spectrum(network, images(6, 8, torch.float32)).meets_target
+
+
+def test_traced_spectrum_shares_the_passes_with_its_caller():
+    network, x = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1), images(6, 8)
+    trace = centred_trace(network, x)
+    kernel = traced_kernel(trace)
+    torch.testing.assert_close(kernel.theta, empirical_ntk(network, x), rtol=1e-13, atol=0)
+    torch.testing.assert_close(kernel.layer_traces.sum(), kernel.theta.trace(), rtol=1e-14, atol=0)
+    torch.testing.assert_close(trace.outputs, network(x), rtol=1e-13, atol=1e-13)
+    shared, alone = traced_spectrum(trace, kernel), ntk_spectrum(network, x)
+    assert torch.equal(shared.eigenvalues, alone.eigenvalues) and torch.equal(shared.errors, alone.errors)
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
+def test_differences_keep_their_relative_accuracy(activation):
+    generator = torch.Generator().manual_seed(1)
+    z = 4 * torch.randn(300, dtype=torch.float64, generator=generator)
+    d = torch.randn(300, dtype=torch.float64, generator=generator) * 10.0 ** -torch.arange(300.0, dtype=torch.float64).remainder(12)
+    function, derivative = exact_activation(activation)
+    got = ACTIVATIONS[activation].differences(z, d)
+    with mp.workdps(50):
+        for index, (at, step) in enumerate(zip(z.tolist(), d.tolist(), strict=True)):
+            ends = mp.mpf(at) + mp.mpf(step), mp.mpf(at)
+            rise, bend = function(ends[0]) - function(ends[1]), derivative(ends[0]) - derivative(ends[1])
+            # what `ntk_sweep.passes` charges for it, and the rounding of z + d; a step across zero loses what z + d does
+            unit = (ELEMENTWISE + abs(ends[0])) * 2.0**-53
+            crossing = 2.0**-53 * abs(step) * (ends[0] * ends[1] < 0)
+            assert abs(got[0][index].item() - rise) <= unit * abs(rise) + crossing
+            assert abs(got[1][index].item() - bend) <= unit * (abs(bend) + abs(rise)) + crossing
+
+
+def test_mistakes_are_explained():
+    network, x = Network.initialise(4, 6, 3, "relu", "thesis", seed=1), images(3, 4)
+    with pytest.raises(ValueError, match="unknown method 'svd': choose one of auto, eigh"):
+        ntk_spectrum(network, x, method="svd")
+    with pytest.raises(ValueError, match="at least one input"):
+        ntk_spectrum(network, x[:0])
+    for method in METHODS:
+        with pytest.raises(ValueError, match="not finite"):
+            ntk_spectrum(network, x * 1e200, method=method)
+        with pytest.raises(ValueError, match="not finite"):
+            ntk_spectrum(network, x * float("nan"), method=method)
+    trace = centred_trace(network, x)
+    with pytest.raises(ValueError, match="does not start from a trace"):
+        traced_spectrum(trace, traced_kernel(trace), method="jacobian")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
+def test_gpu(activation):
+    network, x = Network.initialise(8, 10, 6, activation, "thesis", seed=1, device="cuda"), images(6, 8).cuda()
+    exact = exact_spectrum(network, x)
+    for method in METHODS:
+        spectrum = ntk_spectrum(network, x, method=method)
+        assert spectrum.eigenvalues.device.type == "cpu"
+        assert_within_bounds(spectrum, exact)

@@ -1,0 +1,76 @@
+"""All eigenvalues of reference networks, known to 25 digits from ball arithmetic that starts at the weights."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import mpmath as mp
+import numpy as np
+import pytest
+import torch
+from oracles import absolute_errors
+
+from ntk_sweep.network import Network
+from ntk_sweep.spectrum import TARGET, ntk_spectrum
+
+SHARED = Path(os.environ.get("NTK_SWEEP_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+FILES = sorted((SHARED / "reference").glob("ref_*.json"))
+
+pytestmark = pytest.mark.skipif(not FILES, reason=f"no reference spectra in {SHARED}; set NTK_SWEEP_SHARED to the folder that has them")
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """An array in the IDX format of MNIST, plain or gzipped."""
+    data = path.read_bytes() if path.exists() else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+    shape = np.frombuffer(data, ">i4", count=data[3], offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
+
+
+def reference(path: Path) -> tuple[Network, torch.Tensor, list]:
+    """The network, its inputs and the true eigenvalues of a reference file."""
+    case = json.loads(path.read_text())
+    raw = SHARED / "data" / "FashionMNIST" / "raw"
+    images, labels = read_idx(raw / "train-images-idx3-ubyte"), read_idx(raw / "train-labels-idx1-ubyte")
+    chosen = np.concatenate([images[labels == label][: case["n_per_class"]] for label in (0, 9)])
+    draws = np.random.default_rng(case["seed"])
+    sizes = [784] + [case["width"]] * (case["depth"] - 1) + [1]
+    weights, biases = [], []
+    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        weights.append(torch.from_numpy(draws.standard_normal((fan_out, fan_in))))
+        biases.append(torch.from_numpy(draws.standard_normal(fan_out)))
+    with mp.workdps(30):
+        eigenvalues = [mp.mpf(value) for value in case["eigenvalues"]]
+    return Network(weights, biases, case["act"], "thesis"), torch.from_numpy(chosen.reshape(len(chosen), -1) / 255.0), eigenvalues
+
+
+@pytest.mark.parametrize("method", ["auto", "double-double"])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_eigenvalue(path, method):
+    network, x, exact = reference(path)
+    spectrum = ntk_spectrum(network, x, method=method)
+    errors = absolute_errors(spectrum.eigenvalues, exact)
+    assert (errors <= spectrum.errors).all()
+    assert spectrum.meets_target and spectrum.resolved.all()
+    # the bounds promise TARGET; the double-double method reaches a few units of rounding
+    assert (errors <= (TARGET if method == "auto" else 5e-14) * spectrum.eigenvalues).all()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_bounds_of_eigh_hold(path):
+    network, x, exact = reference(path)
+    spectrum = ntk_spectrum(network, x, method="eigh")
+    assert (absolute_errors(spectrum.eigenvalues, exact) <= spectrum.errors).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_jacobian_agrees(path):
+    network, x, exact = reference(path)
+    spectrum = ntk_spectrum(network, x, method="jacobian")
+    errors = absolute_errors(spectrum.eigenvalues, exact)
+    assert (errors <= spectrum.errors).all()
+    # rounding of plain passes in float64, as measured: 5e-10 at worst
+    assert (errors <= 1e-8 * spectrum.eigenvalues).all()
