@@ -31,8 +31,9 @@ class Activation:
         derivative: z ↦ σ'(z), with a chosen value where σ has a kink.
         curvature: The largest |σ''| away from a kink.
         jump: How far σ' jumps at z = 0.
-        differences: (z, d) ↦ (σ(z + d) - σ(z), σ'(z + d) - σ'(z)), with errors of a few ε (|σ(z + d) - σ(z)| + |σ'(z + d) - σ'(z)|) where
-            plain subtraction would leave ε; None if there is no such formula, and then small eigenvalues get wider error bounds.
+        differences: (z, d) ↦ (σ(z + d) - σ(z), σ'(z + d) - σ'(z)), with errors of a few ε (|σ(z + d) - σ(z)| + |σ'(z + d) -
+            σ'(z)|) where plain subtraction would leave ε; None if there is no such formula, and then small eigenvalues get wider
+            error bounds.
     """
 
     title: str

@@ -9,6 +9,7 @@ Everything here assumes round-to-nearest and no over- or underflow: entries, whe
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -29,8 +30,8 @@ algorithms 6 and 12, theorems 3.1 and 5.1), rounded up."""
 class Doubled(NamedTuple):
     """The number hi + lo, with |lo| at most half a unit in the last place of hi."""
 
-    hi: Float[Tensor, "..."]
-    lo: Float[Tensor, "..."]
+    hi: Float[Tensor, " ..."]
+    lo: Float[Tensor, " ..."]
 
     @property
     def T(self) -> Doubled:  # noqa: N802 - the name of the operation on tensors
@@ -46,7 +47,7 @@ class Doubled(NamedTuple):
         return Doubled(self.hi.to(device), self.lo.to(device))
 
 
-def doubled(a: Float[Tensor, "..."]) -> Doubled:
+def doubled(a: Float[Tensor, " ..."]) -> Doubled:
     """A float64 tensor as a double-double."""
     return Doubled(a, torch.zeros_like(a))
 
@@ -115,8 +116,8 @@ def slice_bits(terms: int) -> int:
 def matmul(a: Doubled, b: Doubled) -> Doubled:
     """A · b to nearly the full accuracy of double-double.
 
-    With slices A = Σ A_s and B = Σ B_s, the products A_s B_t with s + t ≤ 4 are summed exactly, one GEMM for each s + t; what is left
-    is smaller by 2^(-3·bits + 2) and is summed in float64.
+    With slices A = Σ A_s and B = Σ B_s, the products A_s B_t with s + t ≤ 4 are summed exactly, one GEMM for each s + t; what is
+    left is smaller by 2^(-3·bits + 2) and is summed in float64.
 
     Returns:
         The product, with a Frobenius error of at most `matmul_error(k)` ‖A‖_F ‖B‖_F.
@@ -137,8 +138,8 @@ def matmul_error(terms: int) -> float:
     """Frobenius error of `matmul` over `terms` products, relative to ‖A‖_F ‖B‖_F.
 
     Three additions, each at most 2 UNIT relative to the sum of the moduli of what is added (≤ 3 ‖a_i‖ ‖b_j‖ row by column), and
-    4 k products of size 2^(-3·bits + 2) max|a_i| max|b_j| summed in float64, with γ_4k ≤ 4k · 2⁻⁵² for the sum. b.hi for b in the last
-    term adds 2^(-3·bits - 53).
+    4 k products of size 2^(-3·bits + 2) max|a_i| max|b_j| summed in float64, with γ_4k ≤ 4k · 2⁻⁵² for the sum. b.hi for b in the
+    last term adds 2^(-3·bits - 53).
     """
     bits = slice_bits(3 * terms)
     return 18 * UNIT + (4 * terms) * terms * 2.0 ** (-3 * bits + 2 - 52)
@@ -147,9 +148,9 @@ def matmul_error(terms: int) -> float:
 def gram(rows: Float[Tensor, "m k"], centre: Float[Tensor, " k"] | None = None) -> Doubled:
     """Gram matrix of the rows centre + rows_i (not rounded), exactly symmetric; its error is bounded by `gram_error`.
 
-    The rows' own part takes three slices each: S_1 S_1ᵀ and S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact; with R = S_2 + S_3 what is left, S_1 S_3ᵀ +
-    (S_1 S_3ᵀ)ᵀ + R Rᵀ, is smaller by 2^(-2·bits) and is summed in float64. Products with the centre, which can be much larger, are
-    taken as exactly as in `matmul`.
+    The rows' own part takes three slices each: S_1 S_1ᵀ and S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact; with R = S_2 + S_3 what is left, S_1
+    S_3ᵀ + (S_1 S_3ᵀ)ᵀ + R Rᵀ, is smaller by 2^(-2·bits) and is summed in float64. Products with the centre, which can be much
+    larger, are taken as exactly as in `matmul`.
     """
     size, terms = rows.shape
     bits = slice_bits(terms)
@@ -175,10 +176,11 @@ def gram(rows: Float[Tensor, "m k"], centre: Float[Tensor, " k"] | None = None) 
 def gram_error(rows: Float[Tensor, "m k"], centre: Float[Tensor, " k"] | None = None) -> float:
     """Bound of the Frobenius norm of the error of `gram`.
 
-    With moduli below M_i = 2^e ≤ 2 max|a_i|, S_1 S_3ᵀ is below k M_i M_j 2^(-2·bits - 1) and R Rᵀ below k M_i M_j 2^(-2·bits - 2); S_1 S_3ᵀ
-    counts twice. The float64 sum of their 2k products is off by γ_2k ≤ 2k · 2⁻⁵³ · 1.01 times that, and combining them by three more
-    roundings. Of the products with the centre, ten pairs of slices are left for float64, each below k M_i M_0 2^(-3·bits). Additions in
-    double-double, at most 8 in a row, err by UNIT relative to what they add up to, which is below ‖a_i‖ ‖a_j‖ and k M_i M_j.
+    With moduli below M_i = 2^e ≤ 2 max|a_i|, S_1 S_3ᵀ is below k M_i M_j 2^(-2·bits - 1) and R Rᵀ below k M_i M_j 2^(-2·bits - 2);
+    S_1 S_3ᵀ counts twice. The float64 sum of their 2k products is off by γ_2k ≤ 2k · 2⁻⁵³ · 1.01 times that, and combining them by
+    three more roundings. Of the products with the centre, ten pairs of slices are left for float64, each below k M_i M_0
+    2^(-3·bits). Additions in double-double, at most 8 in a row, err by UNIT relative to what they add up to, which is below ‖a_i‖
+    ‖a_j‖ and k M_i M_j.
     """
     terms = rows.shape[1]
     bits = slice_bits(terms)
@@ -197,8 +199,10 @@ def gram_error(rows: Float[Tensor, "m k"], centre: Float[Tensor, " k"] | None = 
 
 def _by_order(products: Float[Tensor, "4 m 4"]) -> Doubled:
     """Σ_{s,t} products[s, :, t], the pairs with s + t ≤ 4 (from 1), each exact, in double-double."""
-    tail = sum(products[s, :, t] for s in range(4) for t in range(4) if s + t > 2)
-    total = doubled(products[0, :, 0])
+    total, tail = doubled(products[0, :, 0]), torch.zeros_like(products[0, :, 0])
+    for s, t in itertools.product(range(4), range(4)):
+        if s + t > 2:
+            tail = tail + products[s, :, t]
     for s, t in ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0)):
         total = add_plain(total, products[s, :, t])
     return add_plain(total, tail)

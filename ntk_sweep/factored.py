@@ -35,8 +35,8 @@ class TracedKernel:
 def traced_kernel(trace: CentredTrace) -> TracedKernel:
     """Θ in float64, whatever the dtype of the passes.
 
-    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1: independent roundings, u = ε/2), and
-    eight u cover centre + row and the elementwise operations; the Frobenius norm of such errors of layer l is at most tr Θ_l.
+    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1: independent roundings, u = ε/2),
+    and eight u cover centre + row and the elementwise operations; the Frobenius norm of such errors of layer l is at most tr Θ_l.
 
     Raises:
         ValueError: Θ is not finite.

@@ -48,7 +48,8 @@ def graded_spectrum(theta: Doubled) -> GradedSpectrum:
        is not (Demmel and Veselić 1992), so the left singular vectors U of D chol(H), in float64, are good rotations; V ← V U.
     2. B again. What is left off its diagonal is taken away by T = I + K with the small angles K_ij = B_ij / (B_jj - B_ii), whose
        effect on the diagonal is of second order and fits in float64.
-    3. TᵀBT = D (I + N) D, with eigenvalues within ‖N‖ of those of D², relatively (Ostrowski; Eisenstat and Ipsen 1995, theorem 2.1).
+    3. TᵀBT = D (I + N) D, with eigenvalues within ‖N‖ of those of D², relatively (Ostrowski; Eisenstat and Ipsen 1995, theorem
+    2.1).
        V is orthonormal to rounding, T to ‖K‖², and each costs that much, relatively, by the same theorem.
     """
     size = len(theta.hi)
@@ -114,8 +115,8 @@ def _rotation(congruent: Doubled, diagonal: Tensor) -> Tensor:
 def _second_order(congruent: Doubled, diagonal: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
     """Diagonal of TᵀBT for T = I + K, and a bound of the modulus of each entry of the rest.
 
-    With B = Λ + O: TᵀBT = Λ + (O + ΛK - KΛ) + (OK + (OK)ᵀ + KᵀBK) as Kᵀ = -K. The first bracket vanishes where the angle is taken, up
-    to the rounding of its three terms.
+    With B = Λ + O: TᵀBT = Λ + (O + ΛK - KΛ) + (OK + (OK)ᵀ + KᵀBK) as Kᵀ = -K. The first bracket vanishes where the angle is taken,
+    up to the rounding of its three terms.
     """
     off = congruent.hi.clone().fill_diagonal_(0)
     full = off + diagonal.diag()

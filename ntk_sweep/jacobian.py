@@ -15,10 +15,10 @@ from ntk_sweep.network import Network
 def jacobian_spectrum(network: Network, x: Float[Tensor, "N n_in"]) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """Eigenvalues and error bounds, both (N,), ascending by eigenvalue, float64 on the CPU.
 
-    J_l is the row-wise Kronecker product of δ^l and [c_l a^{l-1}, 1]. With the QR factorisations δ^lᵀ = Q R and [c_l a^{l-1}, 1]ᵀ = Q' R',
-    J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal columns drop out of the singular values: at most N² columns a layer are left. Layers
-    are taken in one by one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for the singular values s
-    of the last R''. All of it runs in float64, also for a float32 network.
+    J_l is the row-wise Kronecker product of δ^l and [c_l a^{l-1}, 1]. With the QR factorisations δ^lᵀ = Q R and [c_l a^{l-1}, 1]ᵀ
+    = Q' R', J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal columns drop out of the singular values: at most N² columns a layer are
+    left. Layers are taken in one by one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for the
+    singular values s of the last R''. All of it runs in float64, also for a float32 network.
 
     A singular value errs by p ε ‖J‖_F, each QR and the SVD being backward stable (Higham 2002, theorem 19.4, with independent
     roundings: p = √n + √N each for the compressions and N for the rest), and by 2 ε √n ‖J‖_F for each product in the passes.
@@ -38,7 +38,9 @@ def jacobian_spectrum(network: Network, x: Float[Tensor, "N n_in"]) -> tuple[Flo
         passes += inputs.shape[1] ** 0.5 + gradients.shape[1] ** 0.5
     # its square, because the kernel must be finite too
     if not torch.isfinite(torch.linalg.matrix_norm(triangle) ** 2):
-        raise ValueError("the kernel is not finite: the input holds NaN or infinity, or it overflows float64; scale the inputs down")
+        raise ValueError(
+            "the kernel is not finite: the input holds NaN or infinity, or it overflows float64; scale the inputs down"
+        )
     singular = torch.linalg.svdvals(triangle.cpu()).flip(0)
     norm = torch.linalg.vector_norm(singular)
     # fewer parameters than inputs leave fewer singular values; the rest of the spectrum is zero

@@ -127,9 +127,7 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"]) -> CentredTrace:
     return CentredTrace(tuple(inputs), tuple(gradients[::-1]), network.factors, outputs[:, 0])
 
 
-def _forward(
-    activation: Activation, weight: Tensor, bias: Tensor, c: float, a: Factor, unit: float
-) -> tuple[Factor, _Layer]:
+def _forward(activation: Activation, weight: Tensor, bias: Tensor, c: float, a: Factor, unit: float) -> tuple[Factor, _Layer]:
     """From a^{l-1} to a^l, and what the backward pass needs of layer l."""
     columns = torch.linalg.vector_norm(weight, dim=0, dtype=torch.float64).square() * c**2
     root = len(bias) ** 0.5
@@ -192,11 +190,13 @@ def _backward(weight: Tensor, c: float, delta: Factor, layer: _Layer, jump: floa
 
 
 def _product_errors(factor: Factor, products: Tensor, squares: Tensor, unit: float) -> Tensor:
-    """Norm of the error of each row of c · rows · Wᵀ, given the products and c² ‖W_k‖² in `squares`: rounding, and what the rows bring.
+    """Norm of the error of each row of c · rows · Wᵀ: its own rounding, and what the rows bring.
+
+    Takes the products and c² ‖W_k‖² in `squares`.
 
     A sum of n terms in any order has the variance Σ_k (u s_k)² over its partial sums s_k, roundings taken as independent with mean
-    zero (Higham and Mary 2019). If the order is not related to the values, E s_k² = (k/n)² s_n² + (k/n)(1 - k/n) Q with Q the sum of
-    the squared terms, which adds up to n (s_n²/3 + Q/6); summed over the outputs, s_n² gives ‖product‖² and Q gives
+    zero (Higham and Mary 2019). If the order is not related to the values, E s_k² = (k/n)² s_n² + (k/n)(1 - k/n) Q with Q the sum
+    of the squared terms, which adds up to n (s_n²/3 + Q/6); summed over the outputs, s_n² gives ‖product‖² and Q gives
     Σ_k rows_k² c² ‖W_k‖². Blocked sums and fused operations round less.
 
     The rows' errors are amplified like an isotropic vector, by the root mean square of c ‖W_k‖, or like the rows themselves if that

@@ -12,8 +12,8 @@ from ntk_sweep.passes import CentredTrace, Factor
 
 SAFETY = 4
 """Factor on the root mean square estimates of `ntk_sweep.passes`: they are norms of vectors with many independent components, which
-keep within a few per cent of their mean, so it covers what the error model leaves out. Tuned: the estimates exceed the actual errors
-without it in all tests."""
+keep within a few per cent of their mean, so it covers what the error model leaves out. Tuned: the estimates exceed the actual
+errors without it in all tests."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def eigenvalue_errors(
     """Bound of |λ_i(traced) - λ_i(exact)|.
 
     With σ_i = √λ_i the singular values of J, |σ_i(J + F) - σ_i(J)| ≤ ‖F‖₂ ≤ ‖F‖_F (Weyl). A shared error is a multiplicative one,
-    J + 1eᵀ = J (I + weᵀ) with J w = 1, and changes σ_i by at most σ_i ‖w‖ ‖e‖ (Ostrowski), where ‖w‖² = 1ᵀΘ⁻¹1 = Σ (1ᵀv_i)²/λ_i. What
-    of 1 lies along unresolved eigenvectors is counted as part of F instead.
+    J + 1eᵀ = J (I + weᵀ) with J w = 1, and changes σ_i by at most σ_i ‖w‖ ‖e‖ (Ostrowski), where ‖w‖² = 1ᵀΘ⁻¹1 = Σ (1ᵀv_i)²/λ_i.
+    What of 1 lies along unresolved eigenvectors is counted as part of F instead.
 
     Args:
         errors: From `pass_errors`.

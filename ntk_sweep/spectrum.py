@@ -53,12 +53,12 @@ def ntk_spectrum(network: Network, x: Float[Tensor, "N n_in"], method: str = "au
 
     | method | error at λ_i beside that of the passes | cost at width 1000, depth 10, N = 200, two cores |
     |---|---|---|
-    | eigh | about ε N λ_max | COST_EIGH |
-    | double-double | about 1e-12 λ_i, and 1e-27 λ_max | COST_DD |
-    | jacobian | about ε √(N λ_max λ_i) | COST_JAC |
+    | eigh | about 50 ε λ_max | 0.2 s |
+    | double-double | about 1e-12 λ_i, and 1e-28 λ_max | 0.4 s |
+    | jacobian | about ε √(N λ_max λ_i) | 20 s |
 
-    `auto` takes the first of eigh and double-double whose bound meets the target; jacobian is an independent check. docs/numerics.md
-    derives the bounds.
+    `auto` takes the first of eigh and double-double whose bound meets the target; jacobian is an independent check.
+    docs/numerics.md derives the bounds.
 
     Args:
         network: The network, at its present weights.
@@ -110,8 +110,8 @@ def traced_spectrum(trace: CentredTrace, kernel: TracedKernel, method: str = "au
 def _eigh(theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Eigenvalues, clamped at zero, and eigenvectors of Θ by LAPACK, and a bound of the eigenvalues' error.
 
-    With R = ΘV - VΛ every λ_i errs by at most ‖R‖₂ / σ_min(V) (Kahan 1967; Cao, Xie, Li 1996), whatever the solver did. The computed
-    R has a rounding error of about u √(N/3) ‖Θ‖_F, by the model in `ntk_sweep.passes`, here with a safety factor of four.
+    With R = ΘV - VΛ every λ_i errs by at most ‖R‖₂ / σ_min(V) (Kahan 1967; Cao, Xie, Li 1996), whatever the solver did. The
+    computed R has a rounding error of about u √(N/3) ‖Θ‖_F, by the model in `ntk_sweep.passes`, here with a safety factor of four.
     """
     values, vectors = torch.linalg.eigh(theta)
     unit = torch.finfo(torch.float64).eps / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -85,10 +86,9 @@ def test_slices_are_short_and_add_up(count):
         assert total == [sum(entry) for entry in zip(*entries, strict=True)]
     for index, part in enumerate(parts[:-1], start=1):
         for row, largest in zip(part, rows.abs().amax(dim=1).tolist(), strict=True):
-            if largest:
-                unit = Fraction(2) ** (Fraction(largest).numerator.bit_length() - Fraction(largest).denominator.bit_length() + 1 - index * bits)
-                units = [Fraction(entry) / (unit / 2) for entry in row.tolist()]
-                assert all(u.denominator == 1 and abs(u) <= 2 ** (bits + 1) for u in units)
+            unit = Fraction(2) ** (math.frexp(largest)[1] - index * bits)
+            multiples = [Fraction(entry) / unit for entry in row.tolist()]
+            assert all(multiple.denominator == 1 and abs(multiple) <= 2**bits for multiple in multiples)
 
 
 @pytest.mark.parametrize("terms", [1, 2, 1000, 1024, 1025])

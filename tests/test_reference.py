@@ -19,7 +19,9 @@ from ntk_sweep.spectrum import TARGET, ntk_spectrum
 SHARED = Path(os.environ.get("NTK_SWEEP_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 FILES = sorted((SHARED / "reference").glob("ref_*.json"))
 
-pytestmark = pytest.mark.skipif(not FILES, reason=f"no reference spectra in {SHARED}; set NTK_SWEEP_SHARED to the folder that has them")
+pytestmark = pytest.mark.skipif(
+    not FILES, reason=f"no reference spectra in {SHARED}; set NTK_SWEEP_SHARED to the folder that has them"
+)
 
 
 def read_idx(path: Path) -> np.ndarray:
