@@ -57,8 +57,9 @@ def graded_spectrum(theta: Doubled) -> GradedSpectrum:
     if scale == 0:
         zeros = torch.zeros(size, dtype=torch.float64)
         return GradedSpectrum(zeros, 0.0, 0.0, torch.eye(size, dtype=torch.float64))
-    # two products with ‖V‖_F² = N, the second on the result of the first; the factor allows for V not quite orthonormal
-    product_error = 2.01 * size**0.5 * (matmul_error(size) + UNIT) * scale
+    # two products with ‖V‖_F² = N, the second on the result of the first, and √2 for mirroring one triangle; 2√2 rounded up allows
+    # for V not quite orthonormal
+    product_error = 2.9 * size**0.5 * (matmul_error(size) + UNIT) * scale
     floor = torch.tensor(product_error, dtype=torch.float64)
 
     vectors = torch.linalg.eigh(theta.hi).eigenvectors.flip(1)

@@ -93,9 +93,14 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"]) -> CentredTrace:
         x: N inputs, of the network's dtype and on its device.
 
     Raises:
-        ValueError: `x` does not fit the network, or a pass overflows.
+        ValueError: `x` does not fit the network, a pass overflows, or float32 products are set to be less precise than float32.
     """
     network.check_inputs(x)
+    if x.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+        raise ValueError(
+            f"float32 matrix products are set to {torch.get_float32_matmul_precision()!r} precision (TF32), so their error is "
+            "unknown: call torch.set_float32_matmul_precision('highest') first"
+        )
     activation = ACTIVATIONS[network.activation]
     centred = activation.differences is not None and len(x) > 1
     unit = torch.finfo(x.dtype).eps / 2
@@ -141,7 +146,7 @@ def _forward(activation: Activation, weight: Tensor, bias: Tensor, c: float, a: 
         assert activation.differences is not None
         mean = torch.addmv(bias, weight, a.centre, alpha=c)
         shared = _centre_product_error(a, mean - bias, columns, unit) + unit * mean.norm().item()
-        d = a.rows @ weight.T * c
+        d = (a.rows @ weight.T).mul_(c)
         z_errors = _product_errors(a, d, columns, unit)
         z = mean + d
         rows, derivative_rows = activation.differences(mean, d)
@@ -167,7 +172,7 @@ def _backward(weight: Tensor, c: float, delta: Factor, layer: _Layer, jump: floa
     """From δ^{l+1} to δ^l."""
     squares = torch.linalg.vector_norm(weight, dim=1, dtype=torch.float64).square() * c**2
     root = weight.shape[1] ** 0.5
-    pulled = delta.rows @ weight * c
+    pulled = (delta.rows @ weight).mul_(c)
     rows = pulled * layer.derivative
     errors = _norms(layer.derivative) / root * _product_errors(delta, pulled, squares, unit)
     centre, centre_error = None, 0.0

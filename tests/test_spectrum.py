@@ -180,6 +180,17 @@ def test_mistakes_are_explained():
         traced_spectrum(trace, traced_kernel(trace), method="jacobian")
 
 
+def test_reduced_precision_products_are_refused():
+    network = Network.initialise(4, 6, 3, "relu", "thesis", seed=1, dtype=torch.float32)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with pytest.raises(ValueError, match=r"'high' precision \(TF32\)"):
+            ntk_spectrum(network, images(3, 4, torch.float32))
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
 def test_gpu(activation):
