@@ -23,6 +23,10 @@ SMALL_ANGLE = 1e-7
 NEGLIGIBLE = 1e-12
 """Entries of H off its diagonal that may stay there, small beside a target of 1e-9; they occur between neighbouring eigenvalues."""
 
+NULL = 1e6
+"""Eigenvalues below this multiple of the absolute error are given an absolute bound only, lest the noise in the null space of a
+singular matrix, large beside its eigenvalues, widen the relative bound of all others."""
+
 
 @dataclass(frozen=True)
 class GradedSpectrum:
@@ -65,19 +69,21 @@ def graded_spectrum(theta: Doubled) -> GradedSpectrum:
     vectors = torch.linalg.eigh(theta.hi).eigenvectors.flip(1)
     congruent, diagonal, angles, left = _congruence(theta, vectors, floor)
     for _ in range(MAX_ROTATIONS):
-        if left < NEGLIGIBLE:
+        if left < 1:
             break
         vectors = vectors @ _rotation(congruent, diagonal)
         congruent, diagonal, angles, left = _congruence(theta, vectors, floor)
 
     values, residual = _second_order(congruent, diagonal, angles)
     root = diagonal.sqrt()
-    remainder = torch.linalg.matrix_norm(residual / torch.outer(root, root)).item()
+    tiny = diagonal < NULL * floor
+    null = torch.linalg.matrix_norm(residual * (tiny[:, None] | tiny)).item()
+    remainder = torch.linalg.matrix_norm(residual * ~(tiny[:, None] | tiny) / torch.outer(root, root)).item()
     identity = torch.eye(size, dtype=torch.float64)
     orthogonality = torch.linalg.matrix_norm(vectors.T @ vectors - identity).item() + size * torch.finfo(torch.float64).eps
     relative = remainder + 1.1 * (torch.linalg.matrix_norm(angles).item() ** 2 + orthogonality) + 2 * torch.finfo(torch.float64).eps
     raised = (diagonal - congruent.hi.diagonal()).max().item()
-    absolute = product_error + max(raised, 0.0)
+    absolute = product_error + max(raised, 0.0) + null
     if relative > 0.5:
         # no relative statement; Weyl's inequality for all that is off the diagonal
         relative, absolute = 2 * orthogonality, absolute + torch.linalg.matrix_norm(residual).item()
@@ -86,7 +92,10 @@ def graded_spectrum(theta: Doubled) -> GradedSpectrum:
 
 
 def _congruence(theta: Doubled, vectors: Tensor, floor: Tensor) -> tuple[Doubled, Tensor, Tensor, float]:
-    """B = VᵀΘV; its diagonal raised to at least `floor`; the angles of step 2; the largest entry of H for which there is none."""
+    """B = VᵀΘV; its diagonal, raised to at least `floor`; the angles of step 2; the largest ratio of what is left to what may be.
+
+    What is left are the entries off the diagonal without an angle.
+    """
     v = doubled(vectors)
     congruent = symmetrised(matmul(v.T, matmul(theta, v)))
     diagonal = congruent.hi.diagonal().maximum(floor)
@@ -94,7 +103,9 @@ def _congruence(theta: Doubled, vectors: Tensor, floor: Tensor) -> tuple[Doubled
     angles = congruent.hi / gaps
     taken = angles.abs() < SMALL_ANGLE  # false for 0/0
     root = diagonal.sqrt()
-    left = (congruent.hi / torch.outer(root, root)).abs().where(~taken, torch.zeros_like(gaps)).fill_diagonal_(0)
+    tiny = diagonal < NULL * floor
+    accepted = (NEGLIGIBLE * torch.outer(root, root)).maximum(floor * (tiny[:, None] | tiny))
+    left = (congruent.hi.abs() / accepted).where(~taken, torch.zeros_like(gaps)).fill_diagonal_(0)
     return congruent, diagonal, angles.where(taken, torch.zeros_like(gaps)).fill_diagonal_(0), left.max().item()
 
 

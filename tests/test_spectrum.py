@@ -200,3 +200,10 @@ def test_gpu(activation):
         spectrum = ntk_spectrum(network, x, method=method)
         assert spectrum.eigenvalues.device.type == "cpu"
         assert_within_bounds(spectrum, exact)
+
+
+def test_identical_inputs_leave_the_other_bounds_alone():
+    network, x = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1), images(6, 8)
+    spectrum = ntk_spectrum(network, torch.cat((x, x[:2])), method="double-double")
+    assert spectrum.resolved.tolist() == [False] * 2 + [True] * 6
+    assert (spectrum.errors <= spectrum.target * spectrum.eigenvalues)[2:].all()
