@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from numpy.polynomial.legendre import leggauss
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 LRELU_SLOPE = 0.01
 """Slope of LeakyReLU for negative arguments (the usual default, as in the thesis)."""
+
+Difference = tuple["Tensor", "Tensor"]
+"""(σ(z + d) - σ(z), σ'(z + d) - σ'(z))."""
 
 ClosedDual = tuple["Tensor", "Tensor", "Tensor"]
 """E[σ(u)σ(v)], E[σ'(u)σ'(v)] and E[(σ(u) - σ(v))²], the last without cancellation for u ≈ v."""
@@ -35,12 +40,20 @@ class Activation:
         title: The name as written in tables and figures.
         function: z ↦ σ(z), analytic for z < 0 and for z > 0.
         derivative: z ↦ σ'(z), with a chosen value where σ has a kink.
+        curvature: The largest |σ''| away from a kink.
+        jump: How far σ' jumps at z = 0.
+        differences: (z, d) ↦ (σ(z + d) - σ(z), σ'(z + d) - σ'(z)), with errors of a few ε (|σ(z + d) - σ(z)| + |σ'(z + d) -
+            σ'(z)|) where plain subtraction would leave ε; None if there is no such formula, and then small eigenvalues get wider
+            error bounds.
         closed_dual: The dual activations in closed form, for Gaussian pairs of positive variance; None if none is known.
     """
 
     title: str
     function: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor], Tensor]
+    curvature: float
+    jump: float = 0.0
+    differences: Callable[[Tensor, Tensor], Difference] | None = None
     closed_dual: Callable[[GaussianPairs], ClosedDual] | None = None
 
 
@@ -86,6 +99,88 @@ def _gelu_derivative(z: Tensor) -> Tensor:
 
 def _silu_derivative(z: Tensor) -> Tensor:
     return z.sigmoid() * (1 + z * (-z).sigmoid())
+
+
+def _positive_difference(z: Tensor, d: Tensor) -> Tensor:
+    """max(z + d, 0) - max(z, 0), without cancellation."""
+    return (d.maximum(-z)).where(z > 0, (z + d).clamp(min=0))
+
+
+def _negative_difference(z: Tensor, d: Tensor) -> Tensor:
+    """min(z + d, 0) - min(z, 0), without cancellation."""
+    return (d.minimum(-z)).where(z < 0, (z + d).clamp(max=0))
+
+
+def _relu_differences(z: Tensor, d: Tensor) -> Difference:
+    return _positive_difference(z, d), _relu_derivative(z + d) - _relu_derivative(z)
+
+
+def _elu_differences(z: Tensor, d: Tensor) -> Difference:
+    exponential = z.clamp(max=0).exp() * _negative_difference(z, d).expm1()
+    return _positive_difference(z, d) + exponential, exponential
+
+
+def _lrelu_differences(z: Tensor, d: Tensor) -> Difference:
+    function = _positive_difference(z, d) + LRELU_SLOPE * _negative_difference(z, d)
+    return function, _lrelu_derivative(z + d) - _lrelu_derivative(z)
+
+
+def _sigmoid_differences(z: Tensor, d: Tensor) -> Difference:
+    # σ(b) - σ(a) = σ(b) σ(-a) (1 - exp(a - b)) for a ≤ b, and σ' = σ (1 - σ)
+    shifted = z + d
+    size = z.maximum(shifted).sigmoid() * (-z.minimum(shifted)).sigmoid() * -(-d.abs()).expm1()
+    function = size.copysign(d)
+    return function, function * ((-shifted).sigmoid() - z.sigmoid())
+
+
+def _tanh_differences(z: Tensor, d: Tensor) -> Difference:
+    # tanh z = 2 s(2z) - 1 with s the sigmoid
+    function, derivative = _sigmoid_differences(2 * z, 2 * d)
+    return 2 * function, 4 * derivative
+
+
+def _gaussian_difference(z: Tensor, d: Tensor, rate: float) -> Tensor:
+    """exp(-rate (z + d)²) - exp(-rate z²), from the larger of the two, so that nothing overflows or cancels."""
+    exponent = rate * (2 * z + d) * d
+    nearer = z.abs().minimum((z + d).abs())
+    return (-rate * nearer * nearer).exp() * (-exponent.abs()).expm1().copysign(-exponent)
+
+
+_GAUSS = [((1 + node) / 2, weight / 2) for node, weight in zip(*leggauss(8), strict=True)]
+"""Nodes and weights of the eight-point Gauss rule on (0, 1)."""
+
+
+def _erf_difference(z: Tensor, d: Tensor) -> Tensor:
+    """The function erf(z + d) - erf(z): its integral over short steps, erfc(|z|) - erfc(|z + d|) over long ones in a tail.
+
+    Eight Gauss points integrate exp(-t²) over a step of 1/4 to a relative 1e-17; over longer steps at most two digits cancel.
+    """
+    integral = sum(float(weight) * (-((z + float(node) * d) ** 2)).exp() for node, weight in _GAUSS)
+    shifted = z + d
+    tails = (z.abs().erfc() - shifted.abs().erfc()) * z.sign()
+    plain = shifted.erf() - z.erf()
+    long = tails.where(z * shifted > 0, plain)
+    return (d * integral * (2 / math.sqrt(math.pi))).where(d.abs() < 0.25, long)
+
+
+def _erf_differences(z: Tensor, d: Tensor) -> Difference:
+    return _erf_difference(z, d), (2 / math.sqrt(math.pi)) * _gaussian_difference(z, d, 1.0)
+
+
+def _gelu_differences(z: Tensor, d: Tensor) -> Difference:
+    # with Φ and φ: Δ(zΦ) = d Φ(z + d) + z ΔΦ, and Δ(Φ + zφ) = ΔΦ + d φ(z + d) + z Δφ
+    root, density = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+    shifted = z + d
+    step = 0.5 * _erf_difference(root * z, root * d)
+    slope = d * density * (-0.5 * shifted * shifted).exp() + z * density * _gaussian_difference(z, d, 0.5)
+    return d * _normal_cdf(shifted) + z * step, step + slope
+
+
+def _silu_differences(z: Tensor, d: Tensor) -> Difference:
+    # with s the sigmoid: Δ(zs) = d s(z + d) + z Δs, and Δ(s + zs') = Δs + d s'(z + d) + z Δs'
+    step, slope = _sigmoid_differences(z, d)
+    shifted = z + d
+    return d * shifted.sigmoid() + z * step, step + d * _sigmoid_derivative(shifted) + z * slope
 
 
 def _piecewise_linear_dual(slope: float) -> Callable[[GaussianPairs], ClosedDual]:
@@ -136,20 +231,38 @@ def _erf_dual(pairs: GaussianPairs) -> ClosedDual:
 
 ACTIVATIONS: dict[str, Activation] = {
     # σ(z) = max(z, 0); σ'(0) = 0
-    "relu": Activation("ReLU", lambda z: z.clamp(min=0), _relu_derivative, _piecewise_linear_dual(0.0)),
+    "relu": Activation(
+        title="ReLU",
+        function=lambda z: z.clamp(min=0),
+        derivative=_relu_derivative,
+        curvature=0.0,
+        jump=1.0,
+        differences=_relu_differences,
+        closed_dual=_piecewise_linear_dual(0.0),
+    ),
     # σ(z) = z for z > 0, exp(z) - 1 otherwise (α = 1); σ'(0) = 1
-    "elu": Activation("ELU", _elu, _elu_derivative),
+    "elu": Activation("ELU", _elu, _elu_derivative, curvature=1.0, differences=_elu_differences),
     # σ(z) = z for z > 0, 0.01 z otherwise; σ'(0) = 1
-    "lrelu": Activation("LeakyReLU", _lrelu, _lrelu_derivative, _piecewise_linear_dual(LRELU_SLOPE)),
-    # σ(z) = 1 / (1 + exp(-z)); σ'(z) = σ(z) σ(-z), which keeps its relative accuracy where σ(z) is nearly 1
-    "sigmoid": Activation("Sigmoid", lambda z: z.sigmoid(), _sigmoid_derivative),
-    # σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z) with s the sigmoid: no cancellation where tanh z is nearly 1
-    "tanh": Activation("Tanh", lambda z: z.tanh(), _tanh_derivative),
-    # σ'(z) = 2/√π exp(-z²)
-    "erf": Activation("Erf", lambda z: z.erf(), _erf_derivative, _erf_dual),
+    "lrelu": Activation(
+        title="LeakyReLU",
+        function=_lrelu,
+        derivative=_lrelu_derivative,
+        curvature=0.0,
+        jump=1 - LRELU_SLOPE,
+        differences=_lrelu_differences,
+        closed_dual=_piecewise_linear_dual(LRELU_SLOPE),
+    ),
+    # σ(z) = 1 / (1 + exp(-z)); σ'(z) = σ(z) σ(-z), which keeps its relative accuracy where σ(z) is nearly 1; |σ''| ≤ 1/(6√3)
+    "sigmoid": Activation("Sigmoid", lambda z: z.sigmoid(), _sigmoid_derivative, curvature=0.1, differences=_sigmoid_differences),
+    # σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z) with s the sigmoid: no cancellation where tanh z is nearly 1; |σ''| ≤ 4/(3√3)
+    "tanh": Activation("Tanh", lambda z: z.tanh(), _tanh_derivative, curvature=0.77, differences=_tanh_differences),
+    # σ'(z) = 2/√π exp(-z²); |σ''| ≤ √(8/(πe))
+    "erf": Activation(
+        "Erf", lambda z: z.erf(), _erf_derivative, curvature=0.97, differences=_erf_differences, closed_dual=_erf_dual
+    ),
     # σ(z) = z Φ(z), Φ the normal distribution function through erfc, which keeps its relative accuracy for z → -∞
-    # (Hendrycks and Gimpel 2016); σ'(z) = Φ(z) + z φ(z)
-    "gelu": Activation("GELU", lambda z: z * _normal_cdf(z), _gelu_derivative),
-    # σ(z) = z s(z), σ'(z) = s(z) (1 + z s(-z)), s the sigmoid (Elfwing et al. 2018, eqs. 6 and 7)
-    "silu": Activation("SiLU", lambda z: z * z.sigmoid(), _silu_derivative),
+    # (Hendrycks and Gimpel 2016); σ'(z) = Φ(z) + z φ(z); |σ''| ≤ 2 φ(0)
+    "gelu": Activation("GELU", lambda z: z * _normal_cdf(z), _gelu_derivative, curvature=0.8, differences=_gelu_differences),
+    # σ(z) = z s(z), σ'(z) = s(z) (1 + z s(-z)), s the sigmoid (Elfwing et al. 2018, eqs. 6 and 7); |σ''| ≤ 1/2
+    "silu": Activation("SiLU", lambda z: z * z.sigmoid(), _silu_derivative, curvature=0.5, differences=_silu_differences),
 }

@@ -19,7 +19,7 @@ from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.parametrisations import PARAMETRISATIONS
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Part of every key. Raise it when a change of the code changes the numbers in a row beyond their stated errors."""
 
 LARGEST_INTEGER = 2**63 - 1
@@ -29,6 +29,7 @@ DATA_NAMES = ("fashion_mnist", "digits", "npz")
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
 TASKS = ("spectrum",)
+METHODS = ("auto", "eigh", "double-double", "jacobian")
 CHOICES = {"act": tuple(ACTIVATIONS), "parametrisation": tuple(PARAMETRISATIONS), "dtype": DTYPES, "device": DEVICES}
 
 
@@ -58,10 +59,14 @@ class TaskConfig:
 
     Attributes:
         name: One of `TASKS`.
+        method: How eigenvalues are computed, one of `METHODS`; "auto" takes the cheapest that meets the target.
+        target: The relative error that "auto" asks of every eigenvalue.
         save_kernel: Whether the kernel matrix is stored beside the row.
     """
 
     name: str = "spectrum"
+    method: str = "auto"
+    target: float = 1e-9
     save_kernel: bool = False
 
 
@@ -162,6 +167,9 @@ def validate(config: SweepConfig) -> None:
     _integer("depth", config.depth, 2, "with fewer than two weight layers the activation would not appear")
     _integer("seed", config.seed, 0)
     _one_of("task.name", config.task.name, TASKS)
+    _one_of("task.method", config.task.method, METHODS)
+    if not 0 < config.task.target < 1:
+        raise ConfigError(f"task.target={config.task.target} must be a relative error between 0 and 1, such as 1e-9")
     if not config.results or not config.results.strip():
         raise ConfigError("results is empty: give a folder, or a URI such as s3://bucket/prefix")
     _validate_data(config.data)
@@ -230,6 +238,8 @@ class Point:
     parametrisation: str
     dtype: str
     data_fingerprint: str
+    method: str = "auto"
+    target: float = 1e-9
     save_kernel: bool = field(default=False, compare=False)
 
     @classmethod
@@ -244,6 +254,8 @@ class Point:
             parametrisation=config.parametrisation,
             dtype=config.dtype,
             data_fingerprint=data_fingerprint,
+            method=config.task.method,
+            target=config.task.target,
             save_kernel=config.task.save_kernel,
         )
 

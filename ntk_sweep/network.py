@@ -127,7 +127,7 @@ class Network:
         Raises:
             ValueError: `x` does not fit the network.
         """
-        self._check_inputs(x)
+        self.check_inputs(x)
         activation, factors = ACTIVATIONS[self.activation], self.factors
         inputs, derivatives = [x], []
         for weight, bias, factor in zip(self.weights[:-1], self.biases[:-1], factors[:-1], strict=True):
@@ -142,7 +142,7 @@ class Network:
 
     def __call__(self, x: Float[Tensor, "N n_in"]) -> Float[Tensor, " N"]:
         """f(x) for each row of `x`."""
-        self._check_inputs(x)
+        self.check_inputs(x)
         activation = ACTIVATIONS[self.activation].function
         for layer, (weight, bias, factor) in enumerate(zip(self.weights, self.biases, self.factors, strict=True)):
             x = torch.addmm(bias, x, weight.T, alpha=factor)
@@ -150,7 +150,8 @@ class Network:
                 x = activation(x)
         return x[:, 0]
 
-    def _check_inputs(self, x: Tensor) -> None:
+    def check_inputs(self, x: Float[Tensor, "N n_in"]) -> None:
+        """Raises a ValueError if `x` does not fit the network."""
         weight = self.weights[0]
         if x.ndim != 2 or x.shape[1] != weight.shape[1]:
             raise ValueError(f"x has shape {tuple(x.shape)}, but the network takes (N, {weight.shape[1]})")

@@ -12,11 +12,17 @@ from ntk_sweep.config import Point, SweepConfig
 from ntk_sweep.datasets import Dataset, load_dataset
 from ntk_sweep.store import Store
 
-FLOPS_PER_SECOND = 1.5e10
-"""Float64 multiply-add rate assumed of a worker until it is measured; tuned on one core of a server of 2023."""
+OVERHEAD_SECONDS = 0.01
+"""Cost of the smallest point on one core of a server of 2023, where the three figures below were measured too."""
 
-OVERHEAD_SECONDS = 0.003
-"""Cost of the smallest point: a spectrum at N = 200 and the Python around it."""
+SECONDS_PER_DRAW = 1e-8
+"""Of a weight."""
+
+SECONDS_PER_PASS_FLOP = 4e-11
+"""Of the forward and backward passes."""
+
+SECONDS_PER_GRAM_FLOP = 2e-10
+"""Of the Gram matrices, in float64 and double-double; the latter are not always needed, so this errs upwards."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,12 @@ class Job:
 
     @property
     def cost(self) -> float:
-        """Expected seconds of one worker: the drawing of the weights, two passes, the Gram matrices and the spectrum."""
+        """Expected seconds of one worker; `ChunkQueue` corrects the scale as reports come in."""
         n, (n_samples, n_inputs) = self.point.width, self.dataset.x.shape
         weights = n * n_inputs + n * n * (self.point.depth - 2)
-        passes = 6 * n_samples * weights
-        gram = 2 * n_samples**2 * (n_inputs + 2 * n * (self.point.depth - 1))
-        return OVERHEAD_SECONDS + (50 * weights + passes + gram + 10 * n_samples**3) / FLOPS_PER_SECOND
+        passes = 4 * n_samples * weights
+        gram = 2 * n_samples**2 * (n_inputs + 2 * n * (self.point.depth - 1) + 20 * n_samples)
+        return OVERHEAD_SECONDS + SECONDS_PER_DRAW * weights + SECONDS_PER_PASS_FLOP * passes + SECONDS_PER_GRAM_FLOP * gram
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it when columns change; `store` tells apart files of other versions by it."""
 
 VERSION_KEY = b"ntk_sweep.schema_version"
@@ -38,6 +38,20 @@ _SPECTRUM = [
     ("condition_number", pa.float64(), True),
     ("trace", pa.float64(), True),
     ("method", pa.string(), True),
+    ("target", pa.float64(), True),
+    ("meets_target", pa.bool_(), True),
+    ("limit_lambda_min", pa.float64(), True),
+    ("limit_lambda_min_error", pa.float64(), True),
+    ("limit_distance", pa.float64(), True),
+    ("effective_rank", pa.float64(), True),
+    ("alignment", pa.float64(), True),
+    ("centred_alignment", pa.float64(), True),
+    ("class_contrast", pa.float64(), True),
+    ("target_share_1", pa.float64(), True),
+    ("target_share_2", pa.float64(), True),
+    ("target_share_5", pa.float64(), True),
+    ("target_share_10", pa.float64(), True),
+    ("layer_trace_shares", pa.list_(pa.float64()), True),
     ("kernel_file", pa.string(), True),
 ]
 

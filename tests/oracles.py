@@ -2,7 +2,6 @@
 
 import itertools
 
-import mpmath
 import torch
 from torch.nn import functional
 
@@ -18,9 +17,6 @@ ACTIVATIONS = {
 }
 PARAMETRISATIONS = ("thesis", "ntk", "standard")
 COMBINATIONS = list(itertools.product(ACTIVATIONS, PARAMETRISATIONS))
-
-DIGITS = 60
-"""Of the multi-precision oracle: far more than any cancellation in float64 tests can eat."""
 
 
 def scale(parametrisation, layer, depth, fan_in, fan_out):
@@ -56,50 +52,3 @@ def empirical_ntk(network, x):
     """Θ = J Jᵀ."""
     J = jacobian(network, x)
     return J @ J.T
-
-
-def exact_spectrum(network, x):
-    """All eigenvalues of Θ for the network's weights as they are stored, ascending, in multi-precision arithmetic."""
-    with mpmath.workdps(DIGITS):
-        gradients = [_exact_gradient(network, row) for row in x.double().tolist()]
-        kernel = mpmath.matrix(len(gradients))
-        for i, j in itertools.product(range(len(gradients)), repeat=2):
-            kernel[i, j] = mpmath.fdot(gradients[i], gradients[j])
-        return sorted(mpmath.eigsy(kernel, eigvals_only=True))
-
-
-def _exact_gradient(network, row):
-    """The gradient of f at one input, all parameters in one list."""
-    mpf, depth = mpmath.mpf, network.depth
-    weights = [[[mpf(v) for v in line] for line in w.double().tolist()] for w in network.weights]
-    biases = [[mpf(v) for v in b.double().tolist()] for b in network.biases]
-    factors = [
-        1 / mpmath.sqrt(scale(network.parametrisation, layer, depth, len(w[0]), len(w))) for layer, w in enumerate(weights, start=1)
-    ]
-    inputs, slopes = [[mpf(v) for v in row]], []
-    for w, b, c in zip(weights[:-1], biases[:-1], factors[:-1], strict=True):
-        z = [c * mpmath.fdot(line, inputs[-1]) + bias for line, bias in zip(w, b, strict=True)]
-        pairs = [_exact_activation(network.activation, value) for value in z]
-        inputs.append([value for value, _ in pairs])
-        slopes.append([slope for _, slope in pairs])
-    delta, gradient = [mpf(1)], []
-    for layer in range(depth - 1, -1, -1):
-        gradient += [factors[layer] * d * a for d in delta for a in inputs[layer]] + delta
-        if layer:
-            columns = zip(*weights[layer], strict=True)
-            back = [factors[layer] * mpmath.fdot(column, delta) for column in columns]
-            delta = [value * slope for value, slope in zip(back, slopes[layer - 1], strict=True)]
-    return gradient
-
-
-def _exact_activation(name, z):
-    """σ(z) and σ'(z)."""
-    if name == "sigmoid":
-        value = 1 / (1 + mpmath.exp(-z))
-        return value, value * (1 - value)
-    if z > 0:
-        return z, mpmath.mpf(1)
-    if name == "elu":
-        return mpmath.expm1(z), mpmath.exp(z)
-    slope = mpmath.mpf(0.01 if name == "lrelu" else 0)
-    return slope * z, slope
