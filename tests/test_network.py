@@ -95,7 +95,7 @@ def test_factors(parametrisation, expected):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"activation": "tanh"}, "unknown activation 'tanh': choose one of relu, elu, lrelu, sigmoid"),
+        ({"activation": "softplus"}, "unknown activation 'softplus': choose one of relu, elu, lrelu, sigmoid, tanh"),
         ({"parametrisation": "mup"}, "unknown parametrisation 'mup': choose one of thesis, ntk, standard"),
         ({"n_inputs": 0}, "n_inputs is 0, but must be an integer of at least 1"),
         ({"width": 0}, "width is 0, but must be an integer of at least 1"),
