@@ -22,14 +22,19 @@ help:
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	    { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), but Python 3.11 to 3.13 is needed: make PYTHON=python3.12 …"; exit 1; }
+	@echo "installing into $(VENV), which takes a minute or more"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# A failed point makes a row and an exit status, but no reason to go without the report.
 sweep: $(READY)
-	$(BIN)/python launch.py +experiment=thesis_grid data=$(DATA) $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) 'seed=range(0,$(SEEDS))' results=$(RESULTS)
-	$(BIN)/python launch.py +experiment=thesis_kernels data=$(DATA) $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) results=$(RESULTS)
-	@$(MAKE) --no-print-directory report
+	@status=0; \
+	for points in '+experiment=thesis_grid seed=range(0,$(SEEDS))' '+experiment=thesis_kernels'; do \
+	    $(BIN)/python launch.py $$points data=$(DATA) $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) results=$(RESULTS) || status=$$?; \
+	    [ $$status -le 1 ] || exit $$status; \
+	done; \
+	$(MAKE) --no-print-directory report && exit $$status
 
 report: $(READY)
 	@$(BIN)/python -m analysis report $(RESULTS) -o $(REPORT)

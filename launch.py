@@ -14,9 +14,12 @@ from ntk_sweep.commands import compute_one
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Computes one network; a multirun goes to the launcher instead."""
-    sys.exit(compute_one(OmegaConf.to_container(config, resolve=True)))
+    status = compute_one(OmegaConf.to_container(config, resolve=True))
+    if status:
+        sys.exit(status)
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters shows a question mark in their place
     with plain_errors():
         main()

@@ -19,6 +19,7 @@ class ChunkSpec:
         mark: The mark of the sweep in the store; names the sweep.
         device: "auto", "cpu" or "cuda".
         num_threads: BLAS threads. Serial and Ray execution use the same number, since rounding depends on it.
+        commit_seconds: Rows are committed at least this often, when a point ends.
         git_commit: For the record.
     """
 
@@ -28,6 +29,7 @@ class ChunkSpec:
     mark: str
     device: str
     num_threads: int
+    commit_seconds: float
     git_commit: str | None
 
 

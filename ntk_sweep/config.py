@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any
@@ -191,10 +191,19 @@ def _validate_data(data: DataConfig) -> None:
             raise ConfigError("data.n_per_class needs data.classes: which two labels should be taken?")
     if data.name == "npz" and not data.path:
         raise ConfigError("data=npz needs data.path=FILE.npz, a file with the arrays x and y")
-    if data.name != "npz" and data.path is not None:
-        raise ConfigError(f"data.path={data.path} belongs to data=npz, but data is {data.name}")
-    if data.name != "fashion_mnist" and data.root is not None:
-        raise ConfigError(f"data.root={data.root} belongs to data=fashion_mnist, but data is {data.name}")
+
+
+def validate_data_files(configs: Sequence[SweepConfig]) -> None:
+    """Checks over a whole sweep that data.root and data.path are read by one of its data sets.
+
+    Raises:
+        ConfigError: One of them is read by none, so that the data computed on would not be the data meant.
+    """
+    names = {config.data.name for config in configs}
+    for setting, owner in (("root", "fashion_mnist"), ("path", "npz")):
+        values = {getattr(config.data, setting) for config in configs} - {None}
+        if values and owner not in names:
+            raise ConfigError(f"data.{setting}={values.pop()} belongs to data={owner}, but data is {', '.join(sorted(names))}")
 
 
 def _validate_compute(compute: ComputeConfig) -> None:

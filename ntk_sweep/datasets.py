@@ -140,8 +140,12 @@ def _fashion_mnist(config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _open_fashion_mnist(root: Path, source: str) -> FashionMNIST:
-    FashionMNIST = _torchvision_fashion_mnist()
     folder = root / "FashionMNIST" / "raw"
+    if not folder.is_dir():
+        raise DataError(
+            f"Fashion-MNIST is not in {source}: there is no folder {folder}. Mend data.root, or use data=digits, which needs no download"
+        )
+    FashionMNIST = _torchvision_fashion_mnist()
     try:
         return FashionMNIST(str(root), train=True, download=False)
     except Exception as error:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
 from ntk_sweep.chunks import ChunkSpec, Lost
-from ntk_sweep.config import ComputeConfig, SweepConfig
+from ntk_sweep.config import ComputeConfig, SweepConfig, absolute_results, validate_data_files
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors import Executor
 from ntk_sweep.plan import Chunk, ChunkQueue, Job, Plan, git_commit, make_plan, open_stores
 from ntk_sweep.progress import SweepProgress
-from ntk_sweep.signals import SignalGuard
-from ntk_sweep.store import PartWriter
+from ntk_sweep.signals import Interrupted, SignalGuard
+from ntk_sweep.writing import PartWriter, merge
 
 MAX_DEATHS = 3
 """A point that takes its worker down this often, travelling alone, is recorded as failed."""
@@ -61,8 +62,10 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
         ClusterError: Ray cannot be started, or was lost.
         Interrupted: By SIGINT or SIGTERM; what was finished is in the store.
     """
-    configs = list(configs)
+    # One folder has many spellings, but its points must meet in one store.
+    configs = [replace(config, results=absolute_results(config.results)) for config in configs]
     compute = _single_compute(configs)
+    validate_data_files(configs)
     executor_class.check(compute, {config.device for config in configs})
     stores = open_stores(configs)
     with ExitStack() as stack:
@@ -76,7 +79,7 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
             result.seconds = time.monotonic() - start
         for home, store in stores.items():
             try:
-                store.merge(own=result.parts.get(home, ()))
+                merge(store, own=result.parts.get(home, ()))
             except StoreError as error:  # the rows are safe in their parts
                 console.print(f"the parts in {store.location} were not merged: {error}")
     return result
@@ -103,7 +106,12 @@ class _Run:
         cost = sum(job.cost for job in self.plan.jobs)
         total = len(self.plan.jobs) + self.plan.skipped
         with console.status("starting the workers") if console.is_terminal else nullcontext():
-            executor = executor_class(self.compute)
+            try:
+                executor = executor_class(self.compute)
+            except SystemExit as error:
+                # Ray's own handler of SIGTERM, which is in force while it starts.
+                self.guard.check()
+                raise Interrupted(signal.SIGTERM) from error
         try:
             console.print(f"{len(self.plan.jobs)} points to compute {executor.describe()}")
             self.guard.install()  # Ray set handlers of its own when it started
@@ -124,6 +132,7 @@ class _Run:
             self.guard.check()
             with self.guard.immediate() if executor.interruptible else nullcontext():
                 reports = executor.wait(POLL_SECONDS)
+            progress.tick(executor.waiting_for())
             for ticket, report in reports:
                 chunk = self.chunks.pop(ticket)
                 if isinstance(report, Lost):
@@ -144,6 +153,7 @@ class _Run:
             mark=self.marks[job.home],
             device=job.device,
             num_threads=max(int(self.compute.num_cpus), 1),
+            commit_seconds=self.compute.chunk_seconds,
             git_commit=self.commit,
         )
 

@@ -18,6 +18,9 @@ from ntk_sweep.config import ComputeConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.errors import ConfigError, SweepError
 
+RAY_FOLDER = "ntk-sweep-"
+"""What the temporary folder of a private Ray is called, followed by the process that it belongs to."""
+
 CONNECT_SECONDS = 10
 """Longer than any network takes to open a connection, shorter than Ray's own minute of silence."""
 
@@ -56,6 +59,10 @@ class Executor(Protocol):
         """Where the chunks are computed, in words."""
         ...
 
+    def waiting_for(self) -> str:
+        """What keeps every chunk waiting, if anything does."""
+        ...
+
     def submit(self, ticket: int, spec: ChunkSpec, dataset: Dataset) -> None:
         """Hands over a chunk."""
         ...
@@ -87,6 +94,10 @@ class SerialExecutor:
     def describe(self) -> str:
         """Where the chunks are computed, in words."""
         return "in this process"
+
+    def waiting_for(self) -> str:
+        """Nothing."""
+        return ""
 
     def submit(self, ticket: int, spec: ChunkSpec, dataset: Dataset) -> None:
         """Hands over a chunk."""
@@ -157,7 +168,8 @@ class RayExecutor:
             self._ray.init(address=self._address, runtime_env={"py_modules": [package]}, **quiet)
         else:
             # Under /tmp, since Ray's sockets lie in it and their paths may not be longer than 107 characters.
-            self._temporary = tempfile.mkdtemp(prefix="ntk-sweep-", dir="/tmp")
+            _remove_orphans()
+            self._temporary = tempfile.mkdtemp(prefix=f"{RAY_FOLDER}{os.getpid()}-", dir="/tmp")
             self._ray.init(
                 address="local",
                 include_dashboard=False,
@@ -185,17 +197,27 @@ class RayExecutor:
 
     @property
     def slots(self) -> int:
-        """How many workers the resources of the cluster allow at present."""
-        total = self._ray.cluster_resources()
-        fit = total.get("CPU", 0) / self._compute.num_cpus
+        """How many workers the machines of the cluster have room for at present."""
+        room = sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
+        return min(room, self._compute.num_workers or room)
+
+    def _room(self, resources: dict[str, float]) -> int:
+        """How many workers fit on one machine."""
+        room = resources.get("CPU", 0) / self._compute.num_cpus
         if self._compute.num_gpus:
-            fit = min(fit, total.get("GPU", 0) / self._compute.num_gpus)
-        return int(min(fit + 1e-9, self._compute.num_workers or fit + 1e-9))
+            room = min(room, resources.get("GPU", 0) / self._compute.num_gpus)
+        return int(room + 1e-9)
 
     def describe(self) -> str:
         """Where the chunks are computed, in words."""
         place = f"on the Ray cluster at {self._address}" if self._address else "on Ray on this machine"
         return f"{place}, {self.slots} workers"
+
+    def waiting_for(self) -> str:
+        """Says so if no machine of a cluster has room for a worker; an autoscaler may bring one."""
+        if self.slots:
+            return ""
+        return f"waiting for a machine with {self._compute.num_cpus:g} CPUs and {self._compute.num_gpus:g} GPUs (compute.num_*)"
 
     def submit(self, ticket: int, spec: ChunkSpec, dataset: Dataset) -> None:
         """Hands over a chunk; the data set itself is sent the first time only."""
@@ -217,7 +239,8 @@ class RayExecutor:
         try:
             return self._ray.get(reference)
         except errors.RayTaskError as error:
-            raise error.as_instanceof_cause() from error
+            # The cause itself, since Ray's stand-in for it prints the worker's traceback in colours.
+            raise error.cause if isinstance(error.cause, SweepError) else error.as_instanceof_cause() from None
         except errors.NodeDiedError as error:
             return Lost(str(error), blamed=False)
         except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
@@ -254,6 +277,14 @@ def _silence(ray: Any) -> None:
     worker = ray._private.worker
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *args, **kwargs: None
+
+
+def _remove_orphans() -> None:
+    """Removes the temporary folders of processes that were killed."""
+    for folder in Path("/tmp").glob(f"{RAY_FOLDER}*-*"):
+        owner = folder.name.removeprefix(RAY_FOLDER).split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_private(compute: ComputeConfig) -> bool:

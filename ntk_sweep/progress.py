@@ -32,6 +32,7 @@ class SweepProgress:
         self._cost, self._spent = cost, 0.0
         self._begun = time.monotonic()
         self._next_line = self._begun + LINE_SECONDS
+        self._note = ""
         self._bar: Progress | None = None
         if console.is_terminal:
             columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), _Figures(self)]
@@ -58,7 +59,11 @@ class SweepProgress:
         self._spent += cost
         if self._bar:
             self._bar.update(self._task, completed=self.skipped + self.done)
-        elif time.monotonic() >= self._next_line:
+
+    def tick(self, note: str = "") -> None:
+        """Shows that the sweep lives; `note` says what keeps it waiting."""
+        self._note = note
+        if not self._bar and time.monotonic() >= self._next_line:
             self._line()
 
     def _line(self) -> None:
@@ -69,6 +74,8 @@ class SweepProgress:
         """Skipped, failed, rate and time left."""
         elapsed = time.monotonic() - self._begun
         parts = [f"{self.skipped} skipped", f"{self.failed} failed"]
+        if self._note:
+            parts.append(self._note)
         if self.done:
             parts.append(f"{self.done / elapsed:.1f} points/s")
             left = elapsed * max(self._cost - self._spent, 0.0) / self._spent

@@ -20,6 +20,7 @@ _COORDINATES = [
     ("seed", pa.int64(), False),
     ("parametrisation", pa.string(), False),
     ("dtype", pa.string(), False),
+    ("numerics_version", pa.int64(), False),
     ("data", pa.string(), False),
     ("data_fingerprint", pa.string(), False),
     ("data_classes", pa.list_(pa.int64()), True),

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an orderly end of a sweep."""
+"""SIGINT, SIGTERM and SIGHUP (a closed terminal) as an orderly end of a sweep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -21,7 +21,7 @@ class Interrupted(BaseException):
 
 
 class SignalGuard:
-    """Notes the first SIGINT or SIGTERM while it is entered; further ones are ignored while the sweep is put away.
+    """Notes the first of these signals while it is entered; further ones are ignored while the sweep is put away.
 
     A signal raises at once only inside `immediate`. Elsewhere it waits for `check`: raising in the middle of Ray's compiled code
     ends in a SystemError. Outside the main thread, where Python allows no handlers, it does nothing.

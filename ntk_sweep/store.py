@@ -14,12 +14,12 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,22 +32,17 @@ from ntk_sweep.config import TASKS, absolute_results
 from ntk_sweep.errors import StoreError
 from ntk_sweep.schema import SCHEMA_VERSION, VERSION_KEY, schema
 
-FULL_PART_ROWS = 2000
-"""A part this long is left alone and a new one begun: rewriting 2000 rows of 200 eigenvalues takes about 20 ms."""
+READ_SECONDS = 10.0
+"""How long reading is tried again when parts vanish under it; a merge takes a fraction of a second, once a sweep."""
 
-GROW_SECONDS = 600
-"""A writer grows a part for this long at the most, ..."""
+READ_PAUSE_SECONDS = 0.01
 
-SEALED_SECONDS = 3600
-"""... so a part untouched for this long has no writer any more and may be merged with others."""
-
-MAX_PARTS = 32
-"""`merge` acts above this number of parts. Reading 36 parts takes 0.04 s, reading 720 takes 0.7 s."""
-
-READ_ATTEMPTS = 10
-"""A sweep merges once, at its end; more than a few collisions in a row mean that something else removes parts."""
+MARK_SECONDS = 7 * 86400
+"""A mark this old was left by a sweep that was killed."""
 
 KERNEL_FOLDER = "_kernels"
+
+_LEFTOVER = re.compile(r"\.sweep-[0-9a-f]{32}|\.[0-9a-f]{32}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -93,19 +88,32 @@ class Store:
         Raises:
             StoreError: The folder cannot be written, or holds a part that cannot be read.
         """
-        mark = self._write(f".sweep-{uuid.uuid4().hex}", b"")
+        mark = self.write(f".sweep-{uuid.uuid4().hex}", b"")
+        self._remove_leftovers()
         try:
             yield mark
         finally:
             with suppress(OSError):
                 self.filesystem.delete_file(posixpath.join(self.folder, mark))
 
+    def _remove_leftovers(self) -> None:
+        """Removes marks and half-written files of processes that were killed long ago."""
+        if self.is_local:
+            for name in os.listdir(self.folder):
+                path = posixpath.join(self.folder, name)
+                with suppress(OSError):
+                    if (
+                        re.fullmatch(r"\.sweep-[0-9a-f]{32}|\.[0-9a-f]{32}\.tmp", name)
+                        and time.time() - os.stat(path).st_mtime > MARK_SECONDS
+                    ):
+                        os.unlink(path)
+
     def check_mark(self, mark: str) -> None:
         """Raises a StoreError if this process does not see the folder in which the sweep was started."""
         if self.filesystem.get_file_info(posixpath.join(self.folder, mark)).type != fs.FileType.File:
             raise StoreError(
-                f"the results folder {self.location} is not the one that the sweep was started with: workers on other machines need a "
-                "shared folder or an object store (results=s3://bucket/prefix)"
+                f"the results folder {self.location} was removed, or is not the one that the sweep was started with: workers on "
+                "other machines need a shared folder or an object store (results=s3://bucket/prefix)"
             )
 
     def parts(self) -> list[fs.FileInfo]:
@@ -115,7 +123,7 @@ class Store:
             return sorted((f for f in found if f.type == fs.FileType.File and _is_part(f.base_name)), key=lambda f: f.base_name)
         # Arrow's own listing silently leaves out what a merge removes between its listing of names and its look at each, whereas
         # the merged part is not yet among the names; here the names are listed again.
-        for _ in range(READ_ATTEMPTS):
+        while True:
             try:
                 names = sorted(name for name in os.listdir(self.folder) if _is_part(name))
             except (FileNotFoundError, NotADirectoryError):
@@ -131,14 +139,16 @@ class Store:
         Raises:
             StoreError: A part is truncated, foreign or of another version; the message names it.
         """
-        for attempt in range(READ_ATTEMPTS):
+        deadline = time.monotonic() + READ_SECONDS
+        while True:
             try:
-                tables = [self._read_part(part.path, columns) for part in self.parts()]
+                tables = [self.read_part(part.path, columns) for part in self.parts()]
                 break
             except FileNotFoundError as error:
                 # A merge removed a part between the listing and the reading: its rows are in a newer part.
-                if attempt == READ_ATTEMPTS - 1:
+                if time.monotonic() > deadline:
                     raise StoreError(f"parts of {self.location} vanish while they are read ({_cause(error)}): try again") from error
+                time.sleep(READ_PAUSE_SECONDS)
         empty = schema(self.task).empty_table()
         return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
 
@@ -151,35 +161,11 @@ class Store:
             entries[row["key"]] = Entry(row["status"], row["kernel_file"])
         return entries
 
-    def merge(self, own: Iterable[str] = ()) -> None:
-        """Merges small parts into one, if there are more than `MAX_PARTS`; rows superseded by later ones of their key go.
-
-        Args:
-            own: Names of parts whose writers are known to have ended. Of the others only those untouched for an hour are taken,
-                since a writer may still replace a younger one.
-        """
-        parts = self.parts()
-        if len(parts) <= MAX_PARTS:
-            return
-        own, now = set(own), time.time()
-        sealed = [p for p in parts if p.base_name in own or (p.mtime is not None and now - p.mtime.timestamp() > SEALED_SECONDS)]
-        try:
-            tables = {part.path: self._read_part(part.path) for part in sealed}
-        except FileNotFoundError:
-            return  # another sweep is merging the same parts
-        small = {path: table for path, table in tables.items() if table.num_rows < FULL_PART_ROWS}
-        if len(small) < 2:
-            return
-        self._write(f"part-{uuid.uuid4().hex}.parquet", self._serialise(latest_good(pa.concat_tables(small.values()))))
-        for path in small:
-            with suppress(FileNotFoundError):
-                self.filesystem.delete_file(path)
-
     def save_kernel(self, key: str, kernel: np.ndarray) -> str:
         """Stores a kernel matrix beside the rows, and returns its name relative to the task's folder."""
         buffer = io.BytesIO()
         np.save(buffer, kernel, allow_pickle=False)
-        return self._write(f"{KERNEL_FOLDER}/{key}.npy", buffer.getvalue())
+        return self.write(f"{KERNEL_FOLDER}/{key}.npy", buffer.getvalue())
 
     def load_kernel(self, kernel_file: str) -> np.ndarray:
         """The kernel matrix that a row names in `kernel_file`.
@@ -188,13 +174,23 @@ class Store:
             StoreError: It is missing or unreadable.
         """
         path = posixpath.join(self.folder, kernel_file)
+        if posixpath.dirname(posixpath.normpath(kernel_file)) != KERNEL_FOLDER:
+            raise StoreError(
+                f"a row names the kernel {kernel_file}, which does not lie in {KERNEL_FOLDER}: its part is not ours to trust"
+            )
         try:
             with self.filesystem.open_input_file(path) as file:
                 return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
         except (OSError, ValueError) as error:
             raise StoreError(f"the kernel {path} cannot be read ({_cause(error)}): recompute its point with force=true") from error
 
-    def _read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of one part.
+
+        Raises:
+            FileNotFoundError: It is not there, or not any more.
+            StoreError: It is truncated, foreign or of another version.
+        """
         try:
             with self.filesystem.open_input_file(path) as file:
                 parquet = pq.ParquetFile(file)
@@ -222,12 +218,13 @@ class Store:
                 "ntk-sweep that wrote it, or choose another folder with results=… to compute its points anew"
             )
 
-    def _serialise(self, table: pa.Table) -> bytes:
+    def serialise(self, table: pa.Table) -> bytes:
+        """A table of rows as the bytes of a part."""
         sink = pa.BufferOutputStream()
         pq.write_table(table.cast(schema(self.task)), sink, compression="zstd")
         return sink.getvalue().to_pybytes()
 
-    def _write(self, name: str, content: bytes) -> str:
+    def write(self, name: str, content: bytes) -> str:
         """Makes `content` appear under `name`, wholly or not at all, and returns the name.
 
         Raises:
@@ -244,36 +241,9 @@ class Store:
         except (OSError, pa.ArrowException) as error:
             raise StoreError(
                 f"the results folder {self.location} cannot be written ({_cause(error)}): mend that, or give another with results=…; "
-                "what is in it stays, and the same command again goes on from there"
+                "rows that are there stay, and the same command again computes what is missing"
             ) from error
         return name
-
-
-class PartWriter:
-    """Commits rows to a store, growing a part of its own (in an object store: one part a commit)."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._begin()
-
-    def _begin(self) -> None:
-        self.name = f"part-{uuid.uuid4().hex}.parquet"
-        self._table = schema(self._store.task).empty_table()
-        self._begun = time.monotonic()
-
-    def commit(self, rows: Sequence[dict[str, Any]]) -> str:
-        """Makes `rows` durable and visible, and returns the name of the part that holds them.
-
-        Raises:
-            StoreError: They cannot be written; those of earlier commits stay.
-        """
-        if self._table.num_rows >= FULL_PART_ROWS or time.monotonic() - self._begun > GROW_SECONDS or not self._store.is_local:
-            self._begin()
-        new = pa.Table.from_pylist(list(rows), schema=schema(self._store.task))
-        table = pa.concat_tables([self._table, new])
-        self._store._write(self.name, self._store._serialise(table))
-        self._table = table
-        return self.name
 
 
 def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -298,8 +268,9 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     if store.filesystem.get_file_info(store.folder).type != fs.FileType.Directory:
         raise FileNotFoundError(f"there is no folder {path}: run a sweep first, for example `python launch.py act=relu`")
     frame = latest_good(store.read()).to_pandas()
-    order = ["data", "data_fingerprint", "parametrisation", "dtype", "act", "width", "depth", "seed", "key"]
-    return frame.sort_values(order, ignore_index=True)
+    point = ["data", "data_fingerprint", "parametrisation", "dtype", "act", "width", "depth", "seed"]
+    newest = frame.groupby(point)["numerics_version"].transform("max")
+    return frame[frame["numerics_version"] == newest].sort_values([*point, "key"], ignore_index=True)
 
 
 def latest_good(table: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ntk_sweep import __version__
-from ntk_sweep.config import Point
+from ntk_sweep.config import NUMERICS_VERSION, Point
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.diagnostics import (
     centred_alignment,
@@ -196,6 +196,7 @@ def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
         "seed": point.seed,
         "parametrisation": point.parametrisation,
         "dtype": point.dtype,
+        "numerics_version": NUMERICS_VERSION,
         "data": dataset.name,
         "data_fingerprint": dataset.fingerprint,
         "data_classes": dataset.classes,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import torch
 
 from ntk_sweep.chunks import ChunkSpec, Outcome, Report
 from ntk_sweep.datasets import Dataset
-from ntk_sweep.store import PartWriter, Store
+from ntk_sweep.store import Store
 from ntk_sweep.tasks import compute_row
+from ntk_sweep.writing import PartWriter
 
 _writers: dict[tuple[str, str, str], PartWriter] = {}
 """The parts that this process grows, by sweep and store: a warm worker goes on with its own."""
@@ -23,14 +26,19 @@ def run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
     store = Store(spec.results, spec.task)
     store.check_mark(spec.mark)
     writer = _writers.setdefault((spec.mark, spec.results, spec.task), PartWriter(store))
-    rows = []
+    outcomes, seconds, rows, committed = [], 0.0, [], time.monotonic()
     try:
         for point in spec.points:
             result = compute_row(point, dataset, spec.device, spec.git_commit)
             if result.kernel is not None:
                 result.row["kernel_file"] = store.save_kernel(point.key, result.kernel)
             rows.append(result.row)
+            outcomes.append(Outcome(point.key, result.row["status"], result.row.get("error")))
+            seconds += result.row["seconds"]
+            if time.monotonic() - committed > spec.commit_seconds:
+                writer.commit(rows)
+                rows, committed = [], time.monotonic()
     finally:
-        part = writer.commit(rows) if rows else writer.name
-    outcomes = [Outcome(row["key"], row["status"], row.get("error")) for row in rows]
-    return Report(part, outcomes, sum(row["seconds"] for row in rows))
+        if rows:
+            writer.commit(rows)
+    return Report(writer.name, outcomes, seconds)

@@ -31,6 +31,7 @@ def row(
         "seed": seed,
         "parametrisation": "thesis",
         "dtype": "float64",
+        "numerics_version": 2,
         "data": "fashion_mnist",
         "data_fingerprint": "f" * 64,
         "data_classes": [0, 9],

@@ -103,8 +103,6 @@ def test_valid_settings_are_accepted(changes):
         ({"data": DataConfig("npz", path="f.npz", n_per_class=3)}, "data.n_per_class needs data.classes"),
         ({"data": DataConfig("npz")}, "data=npz needs data.path=FILE.npz"),
         ({"data": DataConfig("npz", path="")}, "data=npz needs data.path=FILE.npz"),
-        ({"data__path": "f.npz"}, "data.path=f.npz belongs to data=npz, but data is digits"),
-        ({"data__root": "folder"}, "data.root=folder belongs to data=fashion_mnist, but data is digits"),
         ({"compute__num_workers": 0}, "compute.num_workers=0 must be an integer of at least 1"),
         ({"compute__num_cpus": 0}, "compute.num_cpus=0 must be a positive number"),
         ({"compute__num_cpus": float("nan")}, "compute.num_cpus=nan must be a positive number"),

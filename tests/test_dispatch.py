@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ntk_sweep import dispatch, store
+from ntk_sweep import dispatch, store, writing
 from ntk_sweep.chunks import Lost
 from ntk_sweep.config import ComputeConfig, DataConfig, SweepConfig
 from ntk_sweep.errors import ConfigError, StoreError
@@ -185,6 +185,48 @@ def test_results_devices_and_data_may_differ_within_a_sweep(base, tmp_path):
     dispatch.run_sweep(configs, SerialExecutor, QUIET)
     assert rows(base).groupby("n_samples").size().to_dict() == {3: 2, 6: 2}
     assert len(load_results(tmp_path / "elsewhere" / "spectrum")) == 2
+
+
+def test_one_folder_by_several_names_is_one_store(base, tmp_path):
+    names = [f"{tmp_path}/results", f"{tmp_path}/other/../results", f"{tmp_path}/results/"]
+    result = dispatch.run_sweep([dataclasses.replace(base, results=name) for name in names], SerialExecutor, QUIET)
+    assert len(result.plan.stores) == 1
+    assert len(pd.read_parquet(base.results + "/spectrum")) == 1
+
+
+def test_a_data_file_that_no_data_set_reads_is_refused(base):
+    digits = dataclasses.replace(base, data=DataConfig("digits", path=base.data.path, classes=[0, 9], n_per_class=3))
+    with pytest.raises(ConfigError, match=r"data\.path=.* belongs to data=npz, but data is digits"):
+        dispatch.run_sweep([digits], SerialExecutor, QUIET)
+    dispatch.run_sweep([digits, base], SerialExecutor, QUIET)
+    assert len(rows(base)) == 2
+
+
+def test_rows_are_committed_while_a_chunk_is_at_work(base, monkeypatch):
+    commits = []
+    plain = writing.PartWriter.commit
+    monkeypatch.setattr(writing.PartWriter, "commit", lambda self, rows: commits.append(len(rows)) or plain(self, rows))
+    compute = ComputeConfig(chunk_seconds=1e-6)
+    spec = []
+
+    class Keeps(SerialExecutor):
+        def submit(self, ticket, given, dataset):
+            spec.append(given)
+            super().submit(ticket, dataclasses.replace(given, commit_seconds=0.0), dataset)
+
+    dispatch.run_sweep(grid(base, range(3, 8), compute=dataclasses.replace(compute, chunk_seconds=100)), Keeps, QUIET)
+    assert len(spec) < 5
+    assert commits == [1] * 5
+
+
+def test_ray_that_is_ended_while_it_starts_is_an_interruption(base):
+    class Ended(SerialExecutor):
+        def __init__(self, compute):
+            raise SystemExit(15)
+
+    with pytest.raises(Interrupted) as caught:
+        dispatch.run_sweep([base], Ended, QUIET)
+    assert caught.value.signal_number == signal.SIGTERM
 
 
 def test_an_empty_sweep_and_several_computes_are_refused(base):

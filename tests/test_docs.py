@@ -13,7 +13,7 @@ from hydra.types import RunMode
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
-from ntk_sweep.config import SweepConfig, setting_names
+from ntk_sweep.config import CHOICES, SweepConfig, setting_names
 from ntk_sweep.schema import schema
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +70,16 @@ def test_every_setting_is_explained():
     text = (ROOT / "docs" / "sweeps.md").read_text()
     missing = [name for name in setting_names() if not name.endswith(".name") and f"`{name}" not in text]
     assert not missing
+
+
+def test_every_choice_is_named():
+    text = (ROOT / "docs" / "sweeps.md").read_text()
+    assert [choice for choices in CHOICES.values() for choice in choices if f"`{choice}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_table_is_left_empty(page):
+    assert not re.search(r"<!-- \w+ -->\s*<!-- end -->", page.read_text())
 
 
 def test_every_column_is_explained():

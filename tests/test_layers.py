@@ -42,6 +42,7 @@ BELOW = {
     "config": {"activations", "parametrisations", "errors"},
     "schema": set(),
     "store": {"schema", "config", "errors"},
+    "writing": {"schema", "store"},
     "datasets": {"config", "errors"},
 }
 

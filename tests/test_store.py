@@ -3,6 +3,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from pyarrow import fs
 
 from ntk_sweep import store as store_module
+from ntk_sweep import writing
 from ntk_sweep.config import absolute_results
 from ntk_sweep.errors import StoreError
 from ntk_sweep.schema import SCHEMA_VERSION, VERSION_KEY, schema
-from ntk_sweep.store import PartWriter, Store, latest_good, load_results
+from ntk_sweep.store import Store, latest_good, load_results
+from ntk_sweep.writing import PartWriter, merge
 
 START = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
@@ -33,6 +36,7 @@ def make_row(key, status="ok", minutes=0.0, **values):
         "seed": 0,
         "parametrisation": "thesis",
         "dtype": "float64",
+        "numerics_version": 2,
         "data": "digits",
         "data_fingerprint": "f" * 64,
         "data_classes": (0, 9),
@@ -414,7 +418,7 @@ def test_writers_have_parts_of_their_own(store):
 
 
 def test_a_full_part_is_left_alone(store, monkeypatch):
-    monkeypatch.setattr(store_module, "FULL_PART_ROWS", 4)
+    monkeypatch.setattr(writing, "FULL_PART_ROWS", 4)
     writer = PartWriter(store)
     names = [writer.commit([make_row(f"{i}{j}") for j in range(2)]) for i in range(5)]
     assert names[0] == names[1] != names[2] == names[3] != names[4]
@@ -425,10 +429,10 @@ def test_a_full_part_is_left_alone(store, monkeypatch):
 def test_an_old_part_is_left_alone(store, monkeypatch):
     writer = PartWriter(store)
     first = writer.commit([make_row("a")])
-    monkeypatch.setattr(store_module, "GROW_SECONDS", -1)
+    monkeypatch.setattr(writing, "GROW_SECONDS", -1)
     assert writer.commit([make_row("b")]) != first
     assert len(load_results(store.folder)) == 2
-    assert store_module.SEALED_SECONDS > 600, "a part may be merged by others only when its writer has certainly left it"
+    assert writing.SEALED_SECONDS > 600, "a part may be merged by others only when its writer has certainly left it"
 
 
 def write_many(results, name, n_rows, chunk):
@@ -470,17 +474,17 @@ def test_readers_never_fail_lose_rows_or_see_a_key_twice_while_writers_grow(stor
 @pytest.fixture
 def merging(monkeypatch):
     """Merges whatever may be merged, however few parts there are."""
-    monkeypatch.setattr(store_module, "MAX_PARTS", 1)
+    monkeypatch.setattr(writing, "MAX_PARTS", 1)
 
 
 def test_few_parts_are_left_alone(store):
-    names = commit_each(store, *(make_row(f"{i}") for i in range(store_module.MAX_PARTS)))
-    store.merge(own=names)
+    names = commit_each(store, *(make_row(f"{i}") for i in range(writing.MAX_PARTS)))
+    merge(store, own=names)
     assert part_names(store) == sorted(names)
     names += commit_each(store, make_row("one more"))
-    store.merge(own=names)
+    merge(store, own=names)
     assert len(part_names(store)) == 1
-    assert len(pd.read_parquet(store.folder)) == store_module.MAX_PARTS + 1
+    assert len(pd.read_parquet(store.folder)) == writing.MAX_PARTS + 1
 
 
 @pytest.mark.usefixtures("merging")
@@ -494,7 +498,7 @@ def test_merging_keeps_every_key_and_drops_what_is_superseded(store):
     rows += [make_row("c", "ok", 5, seconds=3.0), make_row("d", "diverged", 0)]
     names = commit_each(store, *rows)
     before = load_results(store.folder)
-    store.merge(own=names)
+    merge(store, own=names)
     assert len(part_names(store)) == 1
     pd.testing.assert_frame_equal(load_results(store.folder), before)
     assert keys_of(pd.read_parquet(store.folder)) == ["a", "b", "c", "d"]
@@ -505,7 +509,7 @@ def test_young_parts_of_others_are_left_alone(store):
     own = commit_each(store, make_row("a"), make_row("b"))
     other = PartWriter(store)
     other.commit([make_row("c")])
-    store.merge(own=own)
+    merge(store, own=own)
     assert other.name in part_names(store)
     assert len(part_names(store)) == 2
     other.commit([make_row("d")])
@@ -516,7 +520,7 @@ def test_young_parts_of_others_are_left_alone(store):
 def test_a_result_is_not_dropped_for_a_row_that_stays_in_another_part(store):
     own = commit_each(store, make_row("a", "ok", 0), make_row("b", "ok", 0))
     commit_each(store, make_row("a", "failed", 5))
-    store.merge(own=own)
+    merge(store, own=own)
     assert load_results(store.folder)["status"].tolist() == ["ok", "ok"]
 
 
@@ -524,17 +528,17 @@ def test_a_result_is_not_dropped_for_a_row_that_stays_in_another_part(store):
 def test_old_parts_of_others_are_merged(store):
     commit_each(store, *(make_row(f"{i}") for i in range(5)))
     make_old(store)
-    store.merge()
+    merge(store)
     assert len(part_names(store)) == 1
     assert len(pd.read_parquet(store.folder)) == 5
 
 
 @pytest.mark.usefixtures("merging")
 def test_full_parts_are_not_rewritten(store, monkeypatch):
-    monkeypatch.setattr(store_module, "FULL_PART_ROWS", 3)
+    monkeypatch.setattr(writing, "FULL_PART_ROWS", 3)
     full = PartWriter(store).commit([make_row(f"{i}") for i in range(3)])
     names = [full, *commit_each(store, make_row("a"), make_row("b"))]
-    store.merge(own=names)
+    merge(store, own=names)
     assert full in part_names(store)
     assert len(part_names(store)) == 2
     assert len(pd.read_parquet(store.folder)) == 5
@@ -549,9 +553,9 @@ def test_a_merge_that_is_cut_off_loses_nothing(store, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_write", interrupt)
+        patch.setattr(store, "write", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            store.merge(own=names)
+            merge(store, own=names)
     pd.testing.assert_frame_equal(load_results(store.folder), before)
 
     class Undeletable:
@@ -564,7 +568,7 @@ def test_a_merge_that_is_cut_off_loses_nothing(store, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(store, "filesystem", Undeletable(store.filesystem))
         with pytest.raises(KeyboardInterrupt):
-            store.merge(own=names)
+            merge(store, own=names)
     pd.testing.assert_frame_equal(load_results(store.folder), before)
     assert len(store.finished()) == 4
 
@@ -588,7 +592,7 @@ def test_merging_any_parts_changes_no_result(tmp_path_factory, parts, own):
         return load_results(store.folder)[["key", "status", "finished_at"]].sort_values("key", ignore_index=True)
 
     before = results()
-    store.merge(own=[name for i, name in enumerate(names) if i in own])
+    merge(store, own=[name for i, name in enumerate(names) if i in own])
     pd.testing.assert_frame_equal(results(), before)
     assert len(part_names(store)) <= len(names)
 
@@ -603,7 +607,7 @@ def test_readers_lose_nothing_while_parts_are_merged(store):
             own = part_names(store)
             for i in range(60):
                 own += commit_each(store, make_row(f"{i}"))
-                store.merge(own=own)
+                merge(store, own=own)
         except BaseException as error:  # noqa: BLE001 - told to the test below
             problems.append(error)
         finally:
@@ -631,8 +635,8 @@ def test_a_merge_during_the_listing_hides_no_rows(store, monkeypatch):
         found = listdir(folder)
         if not done:
             done.append(True)
-            monkeypatch.setattr(store_module, "MAX_PARTS", 1)
-            Store(store.results, "spectrum").merge(own=names)
+            monkeypatch.setattr(writing, "MAX_PARTS", 1)
+            merge(Store(store.results, "spectrum"), own=names)
         return found
 
     monkeypatch.setattr(os, "listdir", list_and_merge)
@@ -640,10 +644,86 @@ def test_a_merge_during_the_listing_hides_no_rows(store, monkeypatch):
     assert done
 
 
+def test_two_merges_at_once_double_no_row(store, monkeypatch):
+    monkeypatch.setattr(writing, "MAX_PARTS", 1)
+    names = commit_each(store, *(make_row(f"{i}") for i in range(12)))
+    plain, ran = store.write, []
+
+    def write_and_merge(name, content):
+        if not ran:
+            ran.append(True)
+            merge(Store(store.results, "spectrum"), own=names)
+        return plain(name, content)
+
+    monkeypatch.setattr(store, "write", write_and_merge)
+    merge(store, own=names)
+    assert ran
+    assert len(pd.read_parquet(store.folder)) == 12
+    assert len(store.parts()) == 1
+    assert os.listdir(store.folder) == [store.parts()[0].base_name]
+
+
+def test_a_part_that_grows_during_a_merge_stays(store, monkeypatch):
+    monkeypatch.setattr(writing, "MAX_PARTS", 1)
+    names = commit_each(store, make_row("a"), make_row("b"))
+    writer = PartWriter(store)
+    names.append(writer.commit([make_row("c")]))
+    plain = store.write
+
+    def write_while_another_commits(name, content):
+        monkeypatch.setattr(store, "write", plain)
+        writer.commit([make_row("d")])
+        return plain(name, content)
+
+    monkeypatch.setattr(store, "write", write_while_another_commits)
+    merge(store, own=names)
+    assert keys_of(load_results(store.folder)) == ["a", "b", "c", "d"]
+
+
+def test_the_lock_of_a_killed_merge_is_broken(store, monkeypatch):
+    monkeypatch.setattr(writing, "MAX_PARTS", 1)
+    names = commit_each(store, make_row("a"), make_row("b"))
+    lock = Path(store.folder) / ".merge"
+    lock.touch()
+    merge(store, own=names)
+    assert len(store.parts()) == 2
+    os.utime(lock, (0, 0))
+    merge(store, own=names)
+    assert len(store.parts()) == 1
+    assert not lock.exists()
+
+
+def test_marks_and_halves_of_killed_sweeps_are_removed_in_the_end(store):
+    folder = Path(store.folder)
+    with store.opened_for_writing():
+        old = [folder / f".sweep-{'0' * 32}", folder / f".{'1' * 32}.tmp"]
+        young, foreign = folder / f".sweep-{'2' * 32}", folder / ".mine"
+        for path in (*old, young, foreign):
+            path.touch()
+        for path in (*old, foreign):
+            os.utime(path, (0, 0))
+    with store.opened_for_writing():
+        assert not any(path.exists() for path in old)
+        assert young.exists()
+        assert foreign.exists()
+
+
+@pytest.mark.parametrize("name", ["../outside.npy", "_kernels/../../outside.npy", "/etc/passwd", "outside.npy"])
+def test_kernels_outside_their_folder_are_not_read(store, name):
+    with pytest.raises(StoreError, match="does not lie in _kernels"):
+        store.load_kernel(name)
+
+
+def test_rows_of_older_numerics_give_way_to_newer_ones(store):
+    PartWriter(store).commit([make_row("new") | {"numerics_version": 3}, make_row("old")])
+    assert keys_of(load_results(store.folder)) == ["new"]
+
+
 def test_parts_that_vanish_again_and_again_are_named(store, monkeypatch):
     commit_each(store, make_row("a"))
     ghost = fs.FileInfo(f"{store.folder}/part-ghost.parquet", fs.FileType.File)
     monkeypatch.setattr(store, "parts", lambda: [ghost])
+    monkeypatch.setattr(store_module, "READ_SECONDS", 0.05)
     with pytest.raises(StoreError, match=r"vanish while they are read .*try again"):
         store.read()
 
@@ -735,11 +815,12 @@ def test_object_stores_hold_one_part_a_commit(remote):
 
 
 @pytest.mark.usefixtures("merging")
-def test_object_stores_merge_and_keep_kernels(remote, tmp_path):
+def test_object_stores_merge_and_keep_kernels(remote, tmp_path, monkeypatch):
     with remote.opened_for_writing():
         names = commit_each(remote, *(make_row(f"{i}") for i in range(4)))
         kernel = remote.save_kernel("k", np.eye(2))
-        remote.merge(own=names)
+        monkeypatch.setattr(writing, "MAX_PARTS", 1)
+        merge(remote, own=names)
     assert len(list((tmp_path / "bucket" / "prefix" / "spectrum").glob("*.parquet"))) == 1
     assert keys_of(load_results("mock://prefix/spectrum")) == ["0", "1", "2", "3"]
     assert (remote.load_kernel(kernel) == np.eye(2)).all()

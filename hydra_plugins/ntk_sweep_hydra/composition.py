@@ -7,6 +7,7 @@ that it is, for every kind of override.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import Enum, auto
 from functools import cache
 from typing import Any
 
@@ -30,15 +31,19 @@ def compose_all(loader: ConfigLoader, master: DictConfig, job_overrides: Sequenc
     """
     parser = OverridesParser.create(config_loader=loader)
     is_group = cache(lambda key: bool(loader.get_group_options(key)))
-    parsed: dict[str, tuple[Override, bool]] = {}
+    parsed: dict[str, tuple[Override, _Kind]] = {}
     bases: dict[tuple[tuple[str, ...], tuple[str, ...]], DictConfig] = {}
     for overrides in job_overrides:
         for line in overrides:
             if line not in parsed:
                 override = parser.parse_override(line)
-                parsed[line] = (override, _sets_a_value(override) and not is_group(override.key_or_group))
-        values = [override for override, sets_a_value in map(parsed.__getitem__, overrides) if sets_a_value]
-        composed = tuple(line for line in overrides if not parsed[line][1])
+                chooses = is_group(override.key_or_group) and not isinstance(override.value(), dict)
+                parsed[line] = (override, _Kind.CHOICE if chooses else _kind(override))
+        # Hydra makes all choices first and then applies the other overrides in their order. Where one of these is more than a
+        # plain value, it may meet another on the same node, so Hydra composes the whole job itself.
+        plain = all(parsed[line][1] is not _Kind.OTHER for line in overrides)
+        values = [parsed[line][0] for line in overrides if plain and parsed[line][1] is _Kind.VALUE]
+        composed = tuple(line for line in overrides if not plain or parsed[line][1] is _Kind.CHOICE)
         # Setting values changes the base, so jobs share one only if they set the same keys and thus all that the last one set.
         base_key = (composed, tuple(override.key_or_group for override in values))
         if base_key not in bases:
@@ -48,11 +53,18 @@ def compose_all(loader: ConfigLoader, master: DictConfig, job_overrides: Sequenc
         yield {str(key): _plain(config, key) for key in config if key != "hydra"}
 
 
-def _sets_a_value(override: Override) -> bool:
-    """Whether the override replaces one value by a scalar, if its key is no group: no addition or deletion, nothing to be merged."""
-    if override.is_add() or override.is_delete() or override.package is not None or override.key_or_group.startswith("hydra."):
-        return False
-    return not isinstance(override.value(), dict | list)
+class _Kind(Enum):
+    CHOICE = auto()  # of a config group
+    VALUE = auto()  # replaces one value by a scalar
+    OTHER = auto()  # adds, deletes, merges, or concerns Hydra itself
+
+
+def _kind(override: Override) -> _Kind:
+    """What an override whose key is no group does."""
+    changes_more = override.is_add() or override.is_delete() or override.package is not None
+    if changes_more or override.key_or_group.startswith("hydra.") or isinstance(override.value(), dict | list):
+        return _Kind.OTHER
+    return _Kind.VALUE
 
 
 def _plain(config: DictConfig, key: Any) -> Any:

@@ -65,13 +65,19 @@ class GridSweeper(Sweeper):
 
     def expand(self, arguments: Sequence[str]) -> list[list[str]]:
         """The overrides of each job."""
-        lines = [f"{key}={value}" for key, value in self.params.items()]
+        lines = [_line(key, value) for key, value in self.params.items()]
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*lines, *arguments])
         (grid,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
-        points = [[f"{key}={value}" for key, value in point.items()] for point in self.points] or [[]]
+        points = [[_line(key, value) for key, value in point.items()] for point in self.points] or [[]]
         return [[*point, *job] for point in points for job in grid]
+
+
+def _line(key: str, value: Any) -> str:
+    """An override as it would be typed."""
+    words = {None: "null", True: "true", False: "false"}
+    return f"{key}={words[value] if value is None or isinstance(value, bool) else value}"
 
 
 def register() -> None:

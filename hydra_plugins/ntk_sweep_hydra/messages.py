@@ -62,7 +62,13 @@ def explain(error: BaseException) -> str:
     unknown = re.search(r"Could not override '([^']+)'|Key '([^']+)' not in", text)
     if unknown:
         return unknown_setting(unknown.group(1) or unknown.group(2))
+    if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{ambiguous.group(1)} holds several values: add -m to sweep over them"
     text = text.split("\nConfig search path:")[0]
     text = re.sub(r"^In '[^']+': Could not find '([^']+)/([^'/]+)'", r"\1=\2 is unknown", text)
     text = re.sub(r"^Error merging override (.*)\n", r"\1: ", text)
+    text = re.sub(r"Value '(.*)' of type '\w+' could not be converted to Integer", r"'\1' is not an integer", text)
+    text = re.sub(r"Value '(.*)' of type '\w+' could not be converted to Float", r"'\1' is not a number", text)
+    text = re.sub(r"Value '(.*)' is not a valid bool.*", r"'\1' is neither true nor false", text)
+    text = re.sub(r"field '.*' is not Optional", "it must have a value", text)
     return re.sub(r"\n +(full_key|object_type|reference_type).*", "", text)
