@@ -116,7 +116,9 @@ def _relu_differences(z: Tensor, d: Tensor) -> Difference:
 
 
 def _elu_differences(z: Tensor, d: Tensor) -> Difference:
-    exponential = z.clamp(max=0).exp() * _negative_difference(z, d).expm1()
+    # exp(b) - exp(a) from the larger of the two, so that nothing overflows
+    step = _negative_difference(z, d)
+    exponential = (z.maximum(z + d).clamp(max=0).exp() * -(-step.abs()).expm1()).copysign(step)
     return _positive_difference(z, d) + exponential, exponential
 
 

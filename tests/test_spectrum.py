@@ -164,6 +164,25 @@ def test_differences_keep_their_relative_accuracy(activation):
             assert abs(got[1][index].item() - bend) <= unit * (abs(bend) + abs(rise)) + crossing
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_differences_of_far_apart_values_are_finite(activation):
+    ends = torch.tensor([-1e4, -800.0, -30.0, 0.0, 30.0, 800.0, 1e4], dtype=torch.float64)
+    z, d = ends[:, None].expand(7, 7), ends[None, :] - ends[:, None]
+    entry = ACTIVATIONS[activation]
+    function, derivative = entry.differences(z, d)
+    torch.testing.assert_close(function, entry.function(z + d) - entry.function(z), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(derivative, entry.derivative(z + d) - entry.derivative(z), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_bounds_hold_for_inputs_much_larger_than_one(activation, dtype):
+    """Such as pixels that were not divided by 255: pre-activations of several hundred, whose errors are no longer small."""
+    network = Network.initialise(30, 8, 3, activation, "thesis", seed=1, dtype=dtype)
+    x = 255 * images(4, 30, dtype)
+    assert_within_bounds(ntk_spectrum(network, x), exact_spectrum(network, x))
+
+
 def test_mistakes_are_explained():
     network, x = Network.initialise(4, 6, 3, "relu", "thesis", seed=1), images(3, 4)
     with pytest.raises(ValueError, match="unknown method 'svd': choose one of auto, eigh"):
