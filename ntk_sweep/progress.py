@@ -62,8 +62,8 @@ class SweepProgress:
 
     def tick(self, note: str = "") -> None:
         """Shows that the sweep lives; `note` says what keeps it waiting."""
-        self._note = note
-        if not self._bar and time.monotonic() >= self._next_line:
+        news, self._note = note != self._note, note
+        if not self._bar and (news or time.monotonic() >= self._next_line):
             self._line()
 
     def _line(self) -> None:

@@ -188,7 +188,7 @@ def test_a_killed_driver_is_followed_by_the_same_command(tmp_path, undisturbed):
     assert_same_numbers(tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_sweep_says_how_to_go_on(tmp_path, undisturbed, number):
     process = start(tmp_path, *GRID, "compute.chunk_seconds=0.2", faults=dict.fromkeys(range(20, 61, 10), 0.3))
     try:
@@ -203,6 +203,22 @@ def test_an_interrupted_sweep_says_how_to_go_on(tmp_path, undisturbed, number):
     assert 0 < stored(tmp_path) < POINTS
     assert not left_behind(process.pid)
     assert not list((tmp_path / "spectrum").glob(".*"))
+
+
+def test_a_results_folder_that_vanishes_ends_the_sweep_with_a_message(tmp_path):
+    slow = dict.fromkeys(range(20, 61, 10), 0.3)
+    process = start(tmp_path, *GRID, "compute.chunk_seconds=0.2", faults=slow, stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: stored(tmp_path), "a first row")
+        (tmp_path / "spectrum").rename(tmp_path / "moved")
+        _, errors = process.communicate(timeout=TIME_LIMIT)
+    finally:
+        stop(process)
+    assert process.returncode == 2
+    assert errors.startswith("error: the results folder")
+    assert "was removed" in errors
+    assert len(errors.splitlines()) == 1
+    assert "\x1b" not in errors
 
 
 def test_readers_see_every_row_once_while_the_sweep_runs(tmp_path):
@@ -251,6 +267,15 @@ def test_a_cluster_is_joined_and_left_as_it_was(tmp_path, undisturbed):
         by_setting = run(tmp_path / "two", *GRID, "compute=cluster", f"compute.address={address}", **token)
         assert by_setting.returncode == 0, by_setting.stdout + by_setting.stderr
         assert_same_numbers(tmp_path / "two", undisturbed)
+        assert head.poll() is None
+        waits = start(tmp_path / "three", *GRID, "compute.num_cpus=64", RAY_ADDRESS=address, **token)
+        try:
+            line = next(line for line in waits.stdout if "waiting" in line)
+            assert "waiting for a machine with 64 CPUs" in line
+            waits.send_signal(signal.SIGINT)
+            assert waits.wait(TIME_LIMIT) == 128 + signal.SIGINT
+        finally:
+            stop(waits)
         assert head.poll() is None
     finally:
         stop(head)
