@@ -194,7 +194,14 @@ _LATEX = {
     "λ_min": r"$\lambda_{\min}$",
     "λ_max": r"$\lambda_{\max}$",
     "λ": r"$\lambda$",
+    "Θ̄": r"$\bar{\Theta}$",
     "Θ": r"$\Theta$",
+    "Σ": r"$\Sigma$",
+    "ȳ": r"$\bar{y}$",
+    "‖": r"$\|$",
+    "²": r"$^2$",
+    "√": r"$\surd$",
+    "ᵀ": r"$^{\mathsf{T}}$",
 }
 
 

@@ -109,7 +109,7 @@ def heatmap(shown: Grid, subtitle: str = "") -> Figure:
         scale = colour_scale(shown.quantity, shown.value)
         draw(axes, shown, scale)
         if scale:
-            colour_bar(figure, [axes], scale, shown)
+            colour_bar(figure, [axes], scale, bar_label(shown))
         axes.set_title(activation_title(shown.act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5)
         add_legend(figure, [shown])
         return figure
@@ -153,14 +153,19 @@ def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
     axes.tick_params(length=2)
 
 
-def colour_bar(figure: Figure, axes: Sequence[Axes], scale: ColourScale, shown: Grid) -> None:
-    """The colour bar of one heat map, or of several that share a scale, labelled with the quantity of `shown`."""
+def colour_bar(figure: Figure, axes: Sequence[Axes], scale: ColourScale, label: str) -> None:
+    """The colour bar of one heat map, or of several that share a scale."""
     bar = figure.colorbar(ScalarMappable(scale.norm, scale.colours), ax=axes, pad=0.02, fraction=0.08)
-    mean = f"{shown.quantity.mean} mean over " if shown.seeds != "1 seed" else ""
-    if shown.quantity.mean == "arithmetic":
-        mean = mean.replace("arithmetic ", "")
-    bar.set_label(shown.quantity.symbol + (f", {mean}{shown.seeds}" if shown.quantity.seeded else ""))
+    bar.set_label(label)
     label_ticks(bar.ax, scale.norm)
+
+
+def bar_label(shown: Grid) -> str:
+    """What the colours of a heat map stand for."""
+    if not shown.quantity.seeded:
+        return shown.quantity.symbol
+    mean = {"geometric": "geometric mean over ", "arithmetic": "mean over "}[shown.quantity.mean]
+    return f"{shown.quantity.symbol}, {'' if shown.seeds == '1 seed' else mean}{shown.seeds}"
 
 
 def alt_text(shown: Grid) -> str:
@@ -196,25 +201,19 @@ def _ticks(axes: Axes, shown: Grid) -> None:
 
 
 def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
-    """What frames, hatches and empty cells mean, below the figure, as far as they occur."""
-    handles: dict[str, Patch] = {}
-    for shown in grids:
-        if shown.best:
-            name = shown.quantity.greatest
-            handles[name] = Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=name)
-        if shown.unresolved.any():
-            name = shown.quantity.gap
-            handles[name] = Patch(facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0, label=name)
-        if shown.missing.any():
-            handles["no result"] = Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result")
+    """What frames, hatches and empty cells mean, below the figure, as far as they occur; in the words of the first grid with them."""
+    handles = []
+    framed = [shown.quantity.greatest for shown in grids if shown.best]
+    hatched = [shown.quantity.gap for shown in grids if shown.unresolved.any()]
+    if framed:
+        handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=framed[0]))
+    if hatched:
+        handles.append(Patch(facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0, label=hatched[0]))
+    if any(shown.missing.any() for shown in grids):
+        handles.append(Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result"))
     if handles:
         figure.legend(
-            handles=list(handles.values()),
-            loc="outside lower left",
-            ncols=min(len(handles), 3),
-            fontsize=8,
-            handlelength=1.4,
-            columnspacing=1.2,
+            handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8, handlelength=1.4, columnspacing=1.2
         )
 
 
