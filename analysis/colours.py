@@ -28,10 +28,12 @@ class ColourScale:
     Attributes:
         norm: From numbers to [0, 1].
         colours: The name of a colour map of matplotlib.
+        ends: The part of the range that a colour bar shows; None shows all of it.
     """
 
     norm: Normalize
     colours: str = SEQUENTIAL
+    ends: tuple[float, float] | None = None
 
 
 def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
@@ -41,9 +43,10 @@ def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
         return None
     least, most = float(every.min()), float(every.max())
     if quantity.scale == "ratio":
-        # A decimal more than the data, so that a ratio of exactly 1 everywhere has a scale too.
+        # Symmetric, so that equal factors either way are equally strong; at least 1.1, or ratios of exactly 1 would have no scale.
         reach = max(most, 1 / least, 1.1)
-        return ColourScale(LogNorm(1 / reach, reach), DIVERGING)
+        ends = (min(least, 1.0), max(most, 1.0))
+        return ColourScale(LogNorm(1 / reach, reach), DIVERGING, ends if ends[0] < ends[1] else None)
     if quantity.scale == "log" or (quantity.scale == "auto" and least > 0 and most > WIDE * least):
         # A single value has no range of its own; a factor of two either way gives it the middle colour.
         return ColourScale(LogNorm(least, most) if least < most else LogNorm(least / 2, most * 2))
@@ -51,12 +54,15 @@ def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
     return ColourScale(Normalize(least, most) if least < most else Normalize(least - half, most + half))
 
 
-def label_ticks(axes: Axes, norm: Normalize) -> None:
-    """Ticks of a colour bar: in a narrow logarithmic range also between powers of ten, or there would be no label at all."""
+def label_ticks(axes: Axes, scale: ColourScale) -> None:
+    """Ends and ticks of a colour bar: in a narrow logarithmic range also between powers of ten, or there would be no label at all."""
+    norm = scale.norm
+    if scale.ends:
+        axes.set_ylim(*scale.ends)
     if not isinstance(norm, LogNorm):
         axes.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
         return
-    least, most = float(norm.vmin or 0), float(norm.vmax or 0)
+    least, most = axes.get_ylim()
     decades = np.log10(most / least)
     if decades > 3:
         return

@@ -26,8 +26,12 @@ BAND = (0.16, 0.84)
 LEVEL = 0.95
 """Of the confidence interval of a slope."""
 
-MOST_LINES = 10
-"""Depths drawn; beyond them neighbouring colours cannot be told apart. All stand in the table."""
+MOST_LINES = 5
+"""Depths drawn: the curves are noisy and close, and more of them hide one another. All stand in the table."""
+
+
+BELOW = 0.3
+"""Where the reference line runs, in parts of the median curve: below most means, and in sight of them."""
 
 
 def distances(rows: pd.DataFrame) -> pd.DataFrame:
@@ -98,7 +102,7 @@ def slope_table(group: Group, fits: pd.DataFrame) -> Table:
     few, many = fits["seeds"].min(), fits["seeds"].max()
     seeds = f"{few} seed{'s' if few > 1 else ''}" if few == many else f"{few} to {many} seeds"
     notes = [
-        "Slope of log(mean over seeds of ‖Θ - Θ̄‖_F / ‖Θ̄‖_F) over log(width) ± half of its 95 % interval, by least squares over "
+        "Slope of log(mean over seeds of the distance ‖Θ - Θ̄‖ / ‖Θ̄‖) over log(width) ± half of its 95 % interval, by least squares over "
         f"widths {widths}, {seeds} at each; a distance of order 1/√width has slope -0.5."
     ]
     caption = f"Convergence with width: fitted slopes by depth and activation ({group.title})"
@@ -131,7 +135,8 @@ def convergence_figure(points: pd.DataFrame, fits: pd.DataFrame, act: str, subti
             axes.plot(
                 line["width"], line["mean"], "o-", color=colour, markersize=2.6, linewidth=1.1, label=_legend(known.loc[depth])
             )
-        _reference(axes, points)
+        _reference(axes, own)
+        axes.set_ylim(*_limits(points))
         _ticks(axes, points)
         axes.grid(color="#dddddd", linewidth=0.5)
         axes.set_axisbelow(True)
@@ -184,14 +189,22 @@ def _legend(fit: pd.Series) -> str:
     return f"{fit.name}: {_text(fit)}".replace("-", "\N{MINUS SIGN}")
 
 
-def _reference(axes: Axes, points: pd.DataFrame) -> None:
-    """A dashed line of slope -1/2 below the means of all activations, so that it crosses none."""
-    widths = np.array([points["width"].min(), points["width"].max()], dtype=float)
-    if widths[0] == widths[1]:
-        return
-    start = 0.8 * float((points["mean"] * np.sqrt(points["width"] / widths[0])).min())
-    axes.plot(widths, start * np.sqrt(widths[0] / widths), "--", color="#444444", linewidth=1.1, label="slope \N{MINUS SIGN}½")
-    axes.set_ylim(0.75 * start * float(np.sqrt(widths[0] / widths[1])), 1.25 * float(points[["high", "mean"]].to_numpy().max()))
+def _reference(axes: Axes, own: pd.DataFrame) -> None:
+    """A dashed line of slope -1/2 in `BELOW` of the middle of the curves of an activation."""
+    widths = np.array([own["width"].min(), own["width"].max()], dtype=float)
+    if widths[0] < widths[1]:
+        axes.plot(widths, _level(own) / np.sqrt(widths), "--", color="#444444", linewidth=1.1, label="slope \N{MINUS SIGN}½")
+
+
+def _level(own: pd.DataFrame) -> float:
+    """The reference line at width 1."""
+    return BELOW * float((own["mean"] * np.sqrt(own["width"])).median())
+
+
+def _limits(points: pd.DataFrame) -> tuple[float, float]:
+    """The same for all activations: every mean and reference line lies within, and every band but for its lower end."""
+    levels = [_level(own) / np.sqrt(own["width"].max()) for _, own in points.groupby("act", sort=False)]
+    return 0.8 * min(*levels, points["mean"].min()), 1.25 * float(points[["high", "mean"]].to_numpy().max())
 
 
 def _ticks(axes: Axes, points: pd.DataFrame) -> None:

@@ -16,10 +16,10 @@ SHOWN = {
     "alignment": "alignment",
     "centred_alignment": "centred alignment",
     "class_contrast": "class contrast",
-    "target_share_1": "target share of 1",
-    "target_share_2": "of 2",
-    "target_share_5": "of 5",
-    "target_share_10": "of 10",
+    "target_share_1": "target share in 1",
+    "target_share_2": "in 2",
+    "target_share_5": "in 5",
+    "target_share_10": "in 10",
 }
 
 SIGNIFICANT = 3

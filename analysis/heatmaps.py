@@ -157,7 +157,7 @@ def colour_bar(figure: Figure, axes: Sequence[Axes], scale: ColourScale, label: 
     """The colour bar of one heat map, or of several that share a scale."""
     bar = figure.colorbar(ScalarMappable(scale.norm, scale.colours), ax=axes, pad=0.02, fraction=0.08)
     bar.set_label(label)
-    label_ticks(bar.ax, scale.norm)
+    label_ticks(bar.ax, scale)
 
 
 def bar_label(shown: Grid) -> str:

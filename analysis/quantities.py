@@ -122,7 +122,7 @@ LIMIT_DISTANCE = Quantity(
     title="Distance from the infinite-width kernel",
     symbol=r"$\|\Theta-\bar{\Theta}\|_F\,/\,\|\bar{\Theta}\|_F$",
     words="relative distance of the kernel from the infinite-width kernel",
-    definition="‖Θ - Θ̄‖_F / ‖Θ̄‖_F",
+    definition="‖Θ - Θ̄‖ / ‖Θ̄‖ in the Frobenius norm",
     value=_column("limit_distance"),
     mean="geometric",
     scale="log",
@@ -169,9 +169,9 @@ _OTHERS = (
     Quantity(
         name="effective_rank",
         title="Effective rank",
-        symbol=r"effective rank $\exp(-\sum_i p_i \ln p_i)$",
+        symbol="effective rank",
         words="effective rank of the NTK",
-        definition="exp(-Σ p_i ln p_i) with p_i = λ_i / Σλ, between 1 and N (Roy and Vetterli 2007)",
+        definition="exp of the entropy of the eigenvalues as shares of their sum, between 1 and N (Roy and Vetterli 2007)",
         value=_column("effective_rank"),
     ),
     Quantity(
@@ -203,7 +203,7 @@ _OTHERS = (
         Quantity(
             name=f"target_share_{count}",
             title=f"Target share of {count}",
-            symbol=rf"share of $\|y-\bar{{y}}\|^2$ in {count} eigenvector{'s' if count > 1 else ''}",
+            symbol=f"target share in {count} eigenvector{'s' if count > 1 else ''}",
             words=f"share of the centred targets in the {count} leading eigenvector{'s' if count > 1 else ''} of the NTK",
             definition=f"the share of ‖y - ȳ‖² in the {count} leading eigenvector{'s' if count > 1 else ''} of Θ (Arora et al. 2019)",
             value=_column(f"target_share_{count}"),
