@@ -60,8 +60,8 @@ _COMMANDS = {
     ),
     "prediction": _Command(
         "λ_min measured, predicted from infinite width, and their ratio, a figure for each activation",
-        "Writes prediction-ACT-GROUP.png, .svg, .pdf and .csv: three heat maps one above the other, the first two with the same "
-        "colours.",
+        "Prints the least and the greatest ratio and writes them to prediction-GROUP.csv, .md and .tex; and for each activation "
+        "prediction-ACT-GROUP.png, .svg, .pdf and .csv: three heat maps one above the other, the first two in the same colours.",
         ("prediction results", "prediction results --data digits -o figures"),
     ),
     "convergence": _Command(
@@ -177,10 +177,6 @@ def _heatmaps(chosen: list[Group], options: argparse.Namespace, console: Console
     _each(chosen, console, lambda group: outputs.heatmap_files(group, options.output, quantity))
 
 
-def _prediction(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
-    _each(chosen, console, lambda group: outputs.prediction_files(group, options.output))
-
-
 def _kernel(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
     store, wanted = Store(options.results, TASK), _selection(options)
     _each(chosen, console, lambda group: outputs.kernel_files(group, store, wanted, options.output))
@@ -197,7 +193,7 @@ def _report(chosen: list[Group], options: argparse.Namespace, console: Console) 
 _RUN: dict[str, _Run] = {
     "table1": _printed(outputs.table1_files),
     "heatmaps": _heatmaps,
-    "prediction": _prediction,
+    "prediction": _printed(outputs.prediction_files),
     "convergence": _printed(outputs.convergence_files),
     "diagnostics": _printed(outputs.diagnostics_files),
     "kernel": _kernel,

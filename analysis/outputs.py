@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import convergence, heatmaps, kernels, panels, spectra
+from analysis import convergence, heatmaps, kernels, panels, prediction, spectra
 from analysis.cells import cells
 from analysis.diagnostics import diagnostics, diagnostics_table
 from analysis.figures import FORMATS, render
@@ -80,16 +80,19 @@ def heatmap_files(group: Group, output: Path, quantity: Quantity = LAMBDA_MIN) -
         yield from write_figure(output / f"{name}-{act}-{group.slug}", figure, heatmaps.numbers(statistics, act, quantity))
 
 
-def prediction_files(group: Group, output: Path) -> Iterator[Path]:
-    """λ_min measured, predicted from infinite width, and their ratio, a figure for each activation of a group.
+def prediction_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
+    """λ_min measured, predicted from infinite width, and their ratio: a figure for each activation of a group, and a table.
 
     Raises:
         AnalysisError: No network has a result.
     """
     _require_results(group)
+    table = prediction.ratio_table(group)
+    written = write_table(output / f"prediction-{group.slug}", prediction.ratios(group.rows), table)
     for act in activations(group.ok["act"]):
-        figure = panels.stacked(panels.prediction(group.rows, act), f"{panels.prediction_title(act)}\n{group.title}")
-        yield from write_figure(output / f"prediction-{act}-{group.slug}", figure, panels.prediction_numbers(group.rows, act))
+        figure = panels.stacked(prediction.blocks(group.rows, act), f"{prediction.title(act)}\n{group.title}")
+        written += write_figure(output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(group.rows, act))
+    return table, written
 
 
 def convergence_files(group: Group, output: Path) -> tuple[Table, list[Path]]:

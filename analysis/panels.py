@@ -6,19 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import heatmaps
-from analysis.cells import CELL, cells
 from analysis.colours import colour_scale
 from analysis.figures import style
-from analysis.frame import activation_title
 from analysis.heatmaps import Grid
-from analysis.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO
-
-COMPARED = (LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO)
-"""What a prediction is judged by."""
 
 
 @dataclass(frozen=True)
@@ -65,40 +58,9 @@ def stacked(blocks: Sequence[Sequence[Panel]], title: str) -> Figure:
         return figure
 
 
-def prediction(rows: pd.DataFrame, act: str) -> list[list[Panel]]:
-    """λ_min measured and predicted from infinite width, and their ratio, as blocks for `stacked`.
-
-    Args:
-        rows: Of one group.
-        act: The activation.
-    """
-    measured, predicted, ratio = (heatmaps.grid(cells(rows, quantity), act, quantity) for quantity in COMPARED)
-    above = [Panel("measured", measured), Panel(r"predicted from infinite width, $\bar{\Theta}$", predicted)]
-    return [above, [Panel("measured / predicted", ratio)]]
-
-
-def prediction_numbers(rows: pd.DataFrame, act: str) -> pd.DataFrame:
-    """The numbers behind `prediction`, one row a cell.
-
-    `measured` is the geometric mean of λ_min over seeds, `predicted` the λ_min of Θ̄, `ratio` the one over the other, each with its
-    error bound and state; only resolved values are given.
-    """
-    tables = []
-    for name, quantity in zip(("measured", "predicted", "ratio"), COMPARED, strict=True):
-        table = heatmaps.numbers(cells(rows, quantity), act, quantity)
-        chosen = {"geometric_mean": name, "error": f"{name}_error", "state": f"{name}_state"}
-        tables.append(table.set_index([*CELL, "seeds"])[list(chosen)].rename(columns=chosen))
-    return pd.concat(tables, axis=1).reset_index()
-
-
 def alt_text(blocks: Sequence[Sequence[Panel]]) -> str:
     """The heat maps in words, for those who cannot see them."""
     return " ".join(heatmaps.alt_text(panel.grid) for block in blocks for panel in block)
-
-
-def prediction_title(act: str) -> str:
-    """The heading of the figure of an activation."""
-    return f"{activation_title(act)}: the smallest eigenvalue, measured and predicted"
 
 
 def unresolved_count(grid: Grid) -> str:

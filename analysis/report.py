@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from analysis import convergence, heatmaps, kernels, panels, spectra
+from analysis import convergence, heatmaps, kernels, panels, prediction, spectra
 from analysis.cells import cells
 from analysis.diagnostics import diagnostics_table
 from analysis.figures import render
@@ -130,15 +130,15 @@ def _prediction_section(group: Group) -> Section:
         return Section(anchor, title, missing="There is no network with a result.", command=group.command(GRID))
     pictures = []
     for act in activations(group.ok["act"]):
-        blocks = panels.prediction(group.rows, act)
-        figure = panels.stacked(blocks, panels.prediction_title(act))
+        blocks = prediction.blocks(group.rows, act)
+        figure = panels.stacked(blocks, prediction.title(act))
         pictures.append(Picture(panels.alt_text(blocks), embed(figure)))
     lead = (
         "λ_min of the infinite-width kernel Θ̄ of each width and depth below the measured one, in the same colours, and the ratio "
         "of measured to predicted in colours centred at 1. Hatched cells are unresolved: the eigenvalue, measured or predicted, "
         "does not exceed its error bound."
     )
-    return Section(anchor, title, lead, pictures=pictures)
+    return Section(anchor, title, lead, [html(prediction.ratio_table(group))], pictures)
 
 
 def _convergence_section(group: Group) -> Section:
@@ -154,7 +154,8 @@ def _convergence_section(group: Group) -> Section:
     ]
     lead = (
         "The relative distance ‖Θ - Θ̄‖ / ‖Θ̄‖ in the Frobenius norm from the infinite-width kernel of the same width and depth, on "
-        "logarithmic axes: the mean over seeds, and a band that holds two thirds of them. The dashed line falls like 1/√width."
+        "logarithmic axes: the mean over seeds, and a band that holds two thirds of them. The dashed line falls like 1/√width. At most "
+        f"{convergence.MOST_LINES} depths are drawn; the table has all."
     )
     return Section(anchor, title, lead, [html(convergence.slope_table(group, fits))], pictures)
 
