@@ -59,8 +59,8 @@ def missing(points: pd.DataFrame) -> str:
 def slopes(points: pd.DataFrame) -> pd.DataFrame:
     """Least-squares lines through log(mean distance) over log(width), one for each activation and depth.
 
-    The seeds' mean is fitted and not the seeds themselves, whose logarithms have a long lower tail: most of the distance is one
-    number, the error of the largest eigenvalue, which may pass near zero. Weights of different widths are independent.
+    The seeds' mean is fitted and not the seeds themselves, whose logarithms have a long lower tail: where one error
+    dominates, such as that of the largest eigenvalue, it may be near zero. Weights of different widths are independent.
 
     Args:
         points: From `distances`.
