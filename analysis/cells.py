@@ -6,35 +6,36 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame import by_activation
+from analysis.quantities import LAMBDA_MIN, Quantity, trusted
 
 CELL = ["act", "width", "depth"]
 
 
-def cells(rows: pd.DataFrame) -> pd.DataFrame:
-    """λ_min of each cell over its seeds.
+def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
+    """A quantity of each cell over its seeds.
 
     Args:
         rows: One row a network, of one group.
+        quantity: λ_min unless given.
 
     Returns:
         By activation, width and depth: `seeds` (with a result), `unresolved` and `failed` (how many of them), `resolved` (all
         seeds with a result are, and there is one), and, for resolved cells only and NaN otherwise:
 
-        - `mean` and `sd` of λ_min (n - 1 in the denominator; NaN for one seed), `geometric_mean`;
-        - `error`, a bound of the error that rounding leaves in `mean`: the mean of the seeds' bounds;
-        - `least` and `greatest` λ_min of a seed.
+        - `mean` and `sd` of the quantity (n - 1 in the denominator; NaN for one seed), `geometric_mean` (of positive values);
+        - `error`, a bound of the error that rounding leaves in `mean`: the mean of the seeds' bounds (NaN where rows hold none);
+        - `least` and `greatest` value of a seed.
     """
     ok = rows["status"] == "ok"
-    value = rows["lambda_min"].astype(float)
-    # A store may be read that was written by other code: what has no logarithm is not resolved, whatever its row says.
-    resolved = ok & (rows["lambda_min_resolved"] == True) & np.isfinite(value) & (value > 0)  # noqa: E712 (the column may hold None)
+    value = trusted(rows, quantity)
+    error = quantity.error(rows) if quantity.error else pd.Series(np.nan, rows.index)
     table = rows[CELL].assign(
         ok=ok,
-        unresolved=ok & ~resolved,
+        unresolved=ok & value.isna(),
         failed=~ok,
-        value=value.where(resolved),
-        log=np.log(value.where(resolved)),
-        error=rows["lambda_min_error"].astype(float).where(resolved),
+        value=value,
+        log=np.log(value.where(value > 0)),
+        error=error.where(value.notna()),
     )
     grouped = table.groupby(CELL, sort=False)
     result = grouped.agg(seeds=("ok", "sum"), unresolved=("unresolved", "sum"), failed=("failed", "sum")).astype(int)
@@ -47,7 +48,7 @@ def cells(rows: pd.DataFrame) -> pd.DataFrame:
         least=("value", "min"),
         greatest=("value", "max"),
     ).where(result["resolved"])
-    statistics.insert(2, "geometric_mean", np.exp(statistics.pop("log")))
+    statistics.insert(2, "geometric_mean", np.exp(statistics.pop("log")).where(statistics["least"] > 0))
     return by_activation(result.join(statistics).reset_index(), ["width", "depth"])
 
 

@@ -10,19 +10,23 @@ from pathlib import Path
 from rich.console import Console
 
 from analysis import outputs
-from analysis.formats import markdown
+from analysis.formats import Table, markdown
 from analysis.frame import TASK, AnalysisError, Group, groups, load
 from analysis.networks import Selection
+from analysis.quantities import LAMBDA_MIN, QUANTITIES
 from ntk_sweep.errors import SweepError
 from ntk_sweep.store import Store
 
 EXIT_MISTAKE = 2
+
+_Run = Callable[[list[Group], argparse.Namespace, Console], None]
 
 _EPILOG = """\
 examples:
   python -m analysis report results -o report     one page with everything: report/index.html
   python -m analysis table1 results               Table 1 on the terminal, and as CSV, Markdown and LaTeX
   python -m analysis heatmaps results --data digits
+  python -m analysis prediction results           λ_min measured, and predicted from infinite width
   python -m analysis spectrum results --act relu --width 800 --depth 3 --seed 0
   python -m analysis kernel s3://bucket/sweeps
 
@@ -48,10 +52,29 @@ _COMMANDS = {
         ("table1 results", "table1 results --data fashion_mnist --parametrisation thesis -o tables"),
     ),
     "heatmaps": _Command(
-        "λ_min over width and depth, a figure for each activation",
+        "λ_min or another quantity over width and depth, a figure for each activation",
         "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds in logarithmic colour. "
-        "Unresolved cells are hatched, missing ones empty.",
-        ("heatmaps results", "heatmaps results --data digits -o figures"),
+        "Unresolved cells are hatched, missing ones empty. Another quantity goes to heatmap-QUANTITY-ACT-GROUP; `ratio` is λ_min "
+        "over limit_lambda_min, what infinite width predicts, in colours centred at 1.",
+        ("heatmaps results", "heatmaps results --quantity ratio", "heatmaps results --data digits -o figures"),
+    ),
+    "prediction": _Command(
+        "λ_min measured, predicted from infinite width, and their ratio, a figure for each activation",
+        "Prints the least and the greatest ratio and writes them to prediction-GROUP.csv, .md and .tex; and for each activation "
+        "prediction-ACT-GROUP.png, .svg, .pdf and .csv: three heat maps one above the other, the first two in the same colours.",
+        ("prediction results", "prediction results --data digits -o figures"),
+    ),
+    "convergence": _Command(
+        "the distance of the kernel from its infinite-width limit, against width",
+        "Prints the fitted slopes and writes them to convergence-GROUP.csv, .md and .tex; and for each activation "
+        "convergence-ACT-GROUP.png, .svg, .pdf and .csv: the relative distance against width on logarithmic axes, a line a depth.",
+        ("convergence results", "convergence results --data digits -o figures"),
+    ),
+    "diagnostics": _Command(
+        "effective rank, alignments, class contrast and target shares at each activation's best cell",
+        "Prints the table and writes diagnostics-GROUP.csv, .md and .tex: for the cell of each activation with the greatest mean "
+        "λ_min, what the kernel tells beyond its eigenvalues.",
+        ("diagnostics results", "diagnostics results --data digits -o tables"),
     ),
     "kernel": _Command(
         "saved kernel matrices as images",
@@ -67,8 +90,9 @@ _COMMANDS = {
     ),
     "report": _Command(
         "one HTML page with all of it",
-        "Writes index.html, which needs neither a network nor a server to be read: what was run, Table 1, heat maps, kernels and "
-        "spectra. Sections without rows say which command makes them.",
+        "Writes index.html, which needs neither a network nor a server to be read: what was run, Table 1, heat maps, the "
+        "prediction from infinite width and the convergence to it, diagnostics, kernels and spectra. Sections without rows say which "
+        "command makes them.",
         ("report results", "report results --data digits -o report-digits"),
     ),
 }
@@ -109,6 +133,14 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--data", metavar="NAME", help="only this data set: its name, or the beginning of its fingerprint")
         command.add_argument("--parametrisation", metavar="NAME", help="only this parametrisation")
         command.add_argument("--dtype", metavar="NAME", help="only this precision")
+        if name == "heatmaps":
+            command.add_argument(
+                "--quantity",
+                metavar="NAME",
+                choices=list(QUANTITIES),
+                default=LAMBDA_MIN.name,
+                help=f"what to show: {', '.join(QUANTITIES)} (default: {LAMBDA_MIN.name})",
+            )
         if name in ("kernel", "spectrum"):
             network = command.add_argument_group("which networks")
             network.add_argument("--act", metavar="NAME", help="only this activation")
@@ -126,17 +158,23 @@ class _Wrapped(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
-def _table1(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
-    def one(group: Group) -> list[Path]:
-        table, written = outputs.table1_files(group, options.output)
-        console.print(markdown(table))
-        return written
+def _printed(files: Callable[[Group, Path], tuple[Table, list[Path]]]) -> _Run:
+    """A command that prints the table it writes."""
 
-    _each(chosen, console, one)
+    def run(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
+        def one(group: Group) -> list[Path]:
+            table, written = files(group, options.output)
+            console.print(markdown(table))
+            return written
+
+        _each(chosen, console, one)
+
+    return run
 
 
 def _heatmaps(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
-    _each(chosen, console, lambda group: outputs.heatmap_files(group, options.output))
+    quantity = QUANTITIES[options.quantity]
+    _each(chosen, console, lambda group: outputs.heatmap_files(group, options.output, quantity))
 
 
 def _kernel(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
@@ -152,9 +190,12 @@ def _report(chosen: list[Group], options: argparse.Namespace, console: Console) 
     console.print(str(outputs.report_file(chosen, Store(options.results, TASK), options.output)))
 
 
-_RUN: dict[str, Callable[[list[Group], argparse.Namespace, Console], None]] = {
-    "table1": _table1,
+_RUN: dict[str, _Run] = {
+    "table1": _printed(outputs.table1_files),
     "heatmaps": _heatmaps,
+    "prediction": _printed(outputs.prediction_files),
+    "convergence": _printed(outputs.convergence_files),
+    "diagnostics": _printed(outputs.diagnostics_files),
     "kernel": _kernel,
     "spectrum": _spectrum,
     "report": _report,

@@ -114,8 +114,8 @@ def html(table: Table) -> Markup:
 
 
 def html_text(text: str) -> Markup:
-    """Text in HTML: escaped, with λ_min and λ_max as symbols."""
-    return Markup(re.sub("λ_(min|max)", r"λ<sub>\1</sub>", str(escape(text))))
+    """Text in HTML: escaped, with λ_min, λ_max and Θ_ij as symbols."""
+    return Markup(re.sub("(λ|Θ)_(min|max|[ij]{2})", r"\1<sub>\2</sub>", str(escape(text))))
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -194,7 +194,16 @@ _LATEX = {
     "λ_min": r"$\lambda_{\min}$",
     "λ_max": r"$\lambda_{\max}$",
     "λ": r"$\lambda$",
+    "Θ_ij": r"$\Theta_{ij}$",
+    "Θ_ii": r"$\Theta_{ii}$",
+    "Θ_jj": r"$\Theta_{jj}$",
+    "Θ̄": r"$\bar{\Theta}$",
     "Θ": r"$\Theta$",
+    "ȳ": r"$\bar{y}$",
+    "‖": r"$\|$",
+    "²": r"$^2$",
+    "√": r"$\surd$",
+    "ᵀ": r"$^{\mathsf{T}}$",
 }
 
 

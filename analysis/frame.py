@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +62,10 @@ class Group:
     def title(self) -> str:
         """The group in words, for headings."""
         classes = f", classes {' and '.join(map(str, self.classes))}" if self.classes else ""
-        return f"{self.data}{classes}, N = {self.n_samples}, parametrisation {self.parametrisation}, {self.dtype}"
+        # Where one name stands for several data sets, the file names tell them apart by their fingerprints, and so does the title.
+        shown = self.fingerprint[:SHOWN_DIGITS]
+        which = f" ({shown})" if shown in self.slug else ""
+        return f"{self.data}{which}{classes}, N = {self.n_samples}, parametrisation {self.parametrisation}, {self.dtype}"
 
     @property
     def ok(self) -> pd.DataFrame:
@@ -130,6 +134,8 @@ def groups(
     Raises:
         AnalysisError: Nothing is left; the message lists what there is.
     """
+    # The same data may have been given under several names; they are one group, under the first of these.
+    frame = frame.assign(data=frame.groupby("data_fingerprint")["data"].transform("min"))
     names = _slugs(frame)
     chosen = []
     for values, rows in frame.groupby(_GROUP, sort=True):
@@ -210,5 +216,5 @@ def _slugs(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
             scaling,
             *([precision] if precision != "float64" else []),
         ]
-        slugs[name, fingerprint, scaling, precision] = "-".join(parts)
+        slugs[name, fingerprint, scaling, precision] = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(parts))
     return slugs

@@ -1,24 +1,23 @@
-"""Heat maps of λ_min over width and depth, one an activation: Figures 5 to 8 of the thesis."""
+"""Heat maps over width and depth, one an activation; of λ_min they are Figures 5 to 8 of the thesis."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
 from analysis.cells import seeds_text
+from analysis.colours import ColourScale, colour_scale, label_ticks
 from analysis.figures import style
 from analysis.frame import activation_title
-
-COLOURS = "viridis"
-"""Monotone in lightness, so it survives colour blindness and grey print (van der Walt and Smith 2015)."""
+from analysis.quantities import LAMBDA_MIN, Quantity
 
 MOST_TICKS = 20
 """Labels that fit along an axis at the font size and width of these figures; the thesis's grid has 20 widths."""
@@ -35,10 +34,12 @@ class Grid:
         act: The activation.
         widths: The widths that occur, ascending.
         depths: The depths that occur, ascending.
-        value: Geometric mean of λ_min over seeds, (depths, widths); NaN where there is none to show.
+        value: Mean of the quantity over seeds, (depths, widths); NaN where there is none to show.
         unresolved: Where at least one seed is unresolved, (depths, widths).
-        best: Place (depth index, width index) of the greatest arithmetic mean, which Table 1 names; None if nothing is resolved.
+        best: Place (depth index, width index) of the greatest arithmetic mean, which Table 1 names for λ_min; None if nothing is
+            resolved, or where the greatest means nothing.
         seeds: How many seeds the cells hold, in words.
+        quantity: What is shown.
     """
 
     act: str
@@ -48,6 +49,7 @@ class Grid:
     unresolved: np.ndarray
     best: tuple[int, int] | None
     seeds: str
+    quantity: Quantity = LAMBDA_MIN
 
     @property
     def missing(self) -> np.ndarray:
@@ -55,37 +57,41 @@ class Grid:
         return np.isnan(self.value) & ~self.unresolved
 
 
-def grid(cells: pd.DataFrame, act: str) -> Grid:
+def grid(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> Grid:
     """The cells of an activation on the product of all widths and depths of the group, so that its heat maps line up.
 
-    On a logarithmic colour axis the natural mean is the geometric one: the mean of what is drawn.
+    Args:
+        cells: The frame of `analysis.cells.cells` for the quantity.
+        act: The activation.
+        quantity: λ_min unless given.
     """
     widths, depths = np.sort(cells["width"].unique()), np.sort(cells["depth"].unique())
     own = cells[cells["act"] == act]
     shape = (len(depths), len(widths))
     value, unresolved = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     row, column = np.searchsorted(depths, own["depth"]), np.searchsorted(widths, own["width"])
-    value[row, column] = own["geometric_mean"]
+    value[row, column] = own["geometric_mean" if quantity.mean == "geometric" else "mean"]
     unresolved[row, column] = own["unresolved"] > 0
     best = None
-    if own["resolved"].any():
+    if quantity.greatest and own["resolved"].any():
         place = int(np.nanargmax(own["mean"].to_numpy(float)))
         best = (int(row[place]), int(column[place]))
-    return Grid(act, widths, depths, value, unresolved, best, seeds_text(own))
+    return Grid(act, widths, depths, value, unresolved, best, seeds_text(own), quantity)
 
 
-def numbers(cells: pd.DataFrame, act: str) -> pd.DataFrame:
+def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
     """The numbers behind a heat map, one row a cell, for CSV.
 
-    The column `state` is "resolved", "unresolved", "failed" (all its points did) or "missing" (never computed).
+    The column `state` is "resolved", "unresolved" ("undefined" for quantities without an error bound), "failed" (all its points
+    did) or "missing" (never computed).
     """
-    shape = grid(cells, act)
+    shape = grid(cells, act, quantity)
     product = pd.MultiIndex.from_product([shape.widths, shape.depths], names=["width", "depth"]).to_frame(index=False)
     table = product.merge(cells[cells["act"] == act].drop(columns="act"), on=["width", "depth"], how="left")
     counts = ["seeds", "unresolved", "failed"]
     table[counts] = table[counts].fillna(0).astype(int)
     conditions = [table["unresolved"] > 0, table["seeds"] > 0, table["failed"] > 0]
-    state = np.select(conditions, ["unresolved", "resolved", "failed"], "missing")
+    state = np.select(conditions, [quantity.state, "resolved", "failed"], "missing")
     table = table.drop(columns="resolved").assign(act=act, state=state)
     return table[["act", "width", "depth", "state", *counts, "geometric_mean", "mean", "sd", "error", "least", "greatest"]]
 
@@ -98,77 +104,86 @@ def heatmap(shown: Grid, subtitle: str = "") -> Figure:
         subtitle: A second line of the title, such as the data set.
     """
     with style():
-        height, width = shown.value.shape
-        figure = Figure(
-            figsize=(2.2 + np.clip(0.23 * width, 3.0, 5.2), 1.5 + np.clip(0.24 * height, 1.3, 5.0)), layout="constrained"
-        )
+        figure = Figure(figsize=size(shown), layout="constrained")
         axes = figure.add_subplot()
-        edges = np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5
-        large = shown.value.size > MOST_OUTLINED
-        if not np.isnan(shown.value).all():
-            mesh = axes.pcolormesh(
-                *edges,
-                np.ma.masked_invalid(shown.value),
-                norm=_norm(shown.value),
-                cmap=COLOURS,
-                edgecolors="none" if large else "white",
-                linewidth=0 if large else 0.4,
-                rasterized=large,
-            )
-            colours = figure.colorbar(mesh, ax=axes, pad=0.02, fraction=0.08)
-            mean = "" if shown.seeds == "1 seed" else "geometric mean over "
-            colours.set_label(rf"$\lambda_{{\min}}$, {mean}{shown.seeds}")
-            _label_decades(colours.ax, *mesh.get_clim())
-        _hatch(axes, shown.unresolved)
-        if shown.best:
-            depth, column = shown.best
-            axes.add_patch(Rectangle((column - 0.5, depth - 0.5), 1, 1, fill=False, edgecolor="#d62728", linewidth=1.8, zorder=4))
-        axes.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), xlabel="width", ylabel="depth")
-        _ticks(axes, shown)
-        axes.spines[:].set_visible(True)
-        axes.spines[:].set_color("#888888")
-        axes.tick_params(length=2)
+        scale = colour_scale(shown.quantity, shown.value)
+        draw(axes, shown, scale)
+        if scale:
+            colour_bar(figure, [axes], scale, bar_label(shown))
         axes.set_title(activation_title(shown.act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5)
-        handles = _legend(shown)
-        if handles:
-            figure.legend(
-                handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8, handlelength=1.4, columnspacing=1.2
-            )
+        add_legend(figure, [shown])
         return figure
+
+
+def size(shown: Grid) -> tuple[float, float]:
+    """Width and height of the figure of one heat map, in inches."""
+    height, width = shown.value.shape
+    return 2.2 + float(np.clip(0.23 * width, 3.0, 5.2)), 1.5 + float(np.clip(0.24 * height, 1.3, 5.0))
+
+
+def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
+    """Draws the cells of a grid, their ticks and labels.
+
+    Args:
+        axes: Where.
+        shown: From `grid`.
+        scale: None where no cell has a value.
+    """
+    height, width = shown.value.shape
+    large = shown.value.size > MOST_OUTLINED
+    if scale and not np.isnan(shown.value).all():
+        axes.pcolormesh(
+            np.arange(width + 1) - 0.5,
+            np.arange(height + 1) - 0.5,
+            np.ma.masked_invalid(shown.value),
+            norm=scale.norm,
+            cmap=scale.colours,
+            edgecolors="none" if large else "white",
+            linewidth=0 if large else 0.4,
+            rasterized=large,
+        )
+    _hatch(axes, shown.unresolved)
+    if shown.best:
+        depth, column = shown.best
+        axes.add_patch(Rectangle((column - 0.5, depth - 0.5), 1, 1, fill=False, edgecolor="#d62728", linewidth=1.8, zorder=4))
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), xlabel="width", ylabel="depth")
+    _ticks(axes, shown)
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_color("#888888")
+    axes.tick_params(length=2)
+
+
+def colour_bar(figure: Figure, axes: Sequence[Axes], scale: ColourScale, label: str) -> None:
+    """The colour bar of one heat map, or of several that share a scale."""
+    bar = figure.colorbar(ScalarMappable(scale.norm, scale.colours), ax=axes, pad=0.02, fraction=0.08)
+    bar.set_label(label)
+    label_ticks(bar.ax, scale)
+
+
+def bar_label(shown: Grid) -> str:
+    """What the colours of a heat map stand for."""
+    if not shown.quantity.seeded:
+        return shown.quantity.symbol
+    mean = {"geometric": "geometric mean over ", "arithmetic": "mean over "}[shown.quantity.mean]
+    return f"{shown.quantity.symbol}, {'' if shown.seeds == '1 seed' else mean}{shown.seeds}"
 
 
 def alt_text(shown: Grid) -> str:
     """The heat map in words, for those who cannot see it."""
     values = shown.value[np.isfinite(shown.value)]
     text = (
-        f"Heat map of the smallest NTK eigenvalue of {activation_title(shown.act)} networks over width ({_range(shown.widths)}) "
+        f"Heat map of the {shown.quantity.words} of {activation_title(shown.act)} networks over width ({_range(shown.widths)}) "
         f"and depth ({_range(shown.depths)}). "
     )
     if len(values):
         text += f"Values run from {values.min():.3g} to {values.max():.3g}"
     if shown.best:
         depth, width = shown.best
-        text += f"; the greatest mean is at width {shown.widths[width]} and depth {shown.depths[depth]}"
-    counts = f"{shown.unresolved.sum()} of {shown.value.size} cells are unresolved and {shown.missing.sum()} hold no result."
+        text += f"; the {shown.quantity.greatest} is at width {shown.widths[width]} and depth {shown.depths[depth]}"
+    counts = (
+        f"{shown.unresolved.sum()} of {shown.value.size} cells are {shown.quantity.state} and {shown.missing.sum()} hold no result."
+    )
     return text + (". " if len(values) else "") + counts
-
-
-def _norm(value: np.ndarray) -> LogNorm:
-    least, most = float(np.nanmin(value)), float(np.nanmax(value))
-    # A single value has no range of its own; a factor of two either way gives it the middle colour.
-    return LogNorm(least, most) if least < most else LogNorm(least / 2, most * 2)
-
-
-def _label_decades(axes: Axes, least: float, most: float) -> None:
-    """Ticks at powers of ten, and between them where there are few, or a narrow range would have no label at all."""
-    decades = np.log10(most / least)
-    if decades > 3:
-        return
-    halves = [step / 2 for step in range(2, 20)]
-    axes.yaxis.set_major_locator(LogLocator(subs=halves if decades < 0.5 else [1, 2, 3, 5, 7] if decades < 1.5 else [1, 2, 5]))
-    powers = LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf))
-    axes.yaxis.set_major_formatter("{x:g}" if least > 1e-3 and most < 1e4 else powers)
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
@@ -185,17 +200,21 @@ def _ticks(axes: Axes, shown: Grid) -> None:
         axes.tick_params(axis="x", rotation=90)
 
 
-def _legend(shown: Grid) -> list[Patch]:
+def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
+    """What frames, hatches and empty cells mean, below the figure, as far as they occur; in the words of the first grid with them."""
     handles = []
-    if shown.best:
-        handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label="greatest mean"))
-    if shown.unresolved.any():
-        handles.append(
-            Patch(facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0, label="unresolved (below error bound)")
-        )
-    if shown.missing.any():
+    framed = [shown.quantity.greatest for shown in grids if shown.best]
+    hatched = [shown.quantity.gap for shown in grids if shown.unresolved.any()]
+    if framed:
+        handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=framed[0]))
+    if hatched:
+        handles.append(Patch(facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0, label=hatched[0]))
+    if any(shown.missing.any() for shown in grids):
         handles.append(Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result"))
-    return handles
+    if handles:
+        figure.legend(
+            handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8, handlelength=1.4, columnspacing=1.2
+        )
 
 
 def _range(values: np.ndarray) -> str:

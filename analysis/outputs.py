@@ -9,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import heatmaps, kernels, spectra
+from analysis import convergence, heatmaps, kernels, panels, prediction, spectra
 from analysis.cells import cells
+from analysis.diagnostics import diagnostics, diagnostics_table
 from analysis.figures import FORMATS, render
 from analysis.formats import Table, csv, latex, markdown
 from analysis.frame import AnalysisError, Group, activations
 from analysis.networks import Selection, comparison, comparison_table, label, of_thesis, select, stem
+from analysis.quantities import LAMBDA_MIN, Quantity
 from analysis.report import GRID, chapter, page
 from analysis.table1 import beside_thesis, best_cells, table1
 from ntk_sweep.store import Store
@@ -64,17 +66,65 @@ def table1_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     return table, write_table(output / f"table1-{group.slug}", beside_thesis(best_cells(statistics), group), table)
 
 
-def heatmap_files(group: Group, output: Path) -> Iterator[Path]:
-    """A heat map for each activation of a group.
+def heatmap_files(group: Group, output: Path, quantity: Quantity = LAMBDA_MIN) -> Iterator[Path]:
+    """A heat map of a quantity for each activation of a group; all but those of λ_min have the quantity in their names.
+
+    Raises:
+        AnalysisError: No network has a result.
+    """
+    _require_results(group)
+    statistics = cells(group.rows, quantity)
+    name = "heatmap" if quantity is LAMBDA_MIN else f"heatmap-{quantity.name}"
+    for act in activations(statistics["act"]):
+        figure = heatmaps.heatmap(heatmaps.grid(statistics, act, quantity), group.title)
+        yield from write_figure(output / f"{name}-{act}-{group.slug}", figure, heatmaps.numbers(statistics, act, quantity))
+
+
+def prediction_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
+    """λ_min measured, predicted from infinite width, and their ratio: a figure for each activation of a group, and a table.
+
+    Raises:
+        AnalysisError: No network has a result.
+    """
+    _require_results(group)
+    table = prediction.ratio_table(group)
+    written = write_table(output / f"prediction-{group.slug}", prediction.ratios(group.rows), table)
+    for act in activations(group.ok["act"]):
+        figure = panels.stacked(prediction.blocks(group.rows, act), f"{prediction.title(act)}\n{group.title}")
+        written += write_figure(output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(group.rows, act))
+    return table, written
+
+
+def convergence_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
+    """The distance from the infinite-width kernel against width, a figure for each activation, and the fitted slopes.
+
+    Raises:
+        AnalysisError: No network has a result, or all have the same width.
+    """
+    _require_results(group)
+    points = convergence.distances(group.rows)
+    missing = convergence.missing(points)
+    if missing:
+        raise AnalysisError(f"{group.title}: {missing} Make more with\n  {group.command(GRID)}")
+    fits = convergence.slopes(points)
+    table = convergence.slope_table(group, fits)
+    written = write_table(output / f"convergence-{group.slug}", fits, table)
+    for act in activations(points["act"]):
+        figure = convergence.convergence_figure(points, fits, act, group.title)
+        written += write_figure(output / f"convergence-{act}-{group.slug}", figure, points[points["act"] == act])
+    return table, written
+
+
+def diagnostics_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
+    """The diagnostics at the cell of each activation that Table 1 names.
 
     Raises:
         AnalysisError: No network has a result.
     """
     _require_results(group)
     statistics = cells(group.rows)
-    for act in activations(statistics["act"]):
-        figure = heatmaps.heatmap(heatmaps.grid(statistics, act), group.title)
-        yield from write_figure(output / f"heatmap-{act}-{group.slug}", figure, heatmaps.numbers(statistics, act))
+    table = diagnostics_table(group, statistics)
+    return table, write_table(output / f"diagnostics-{group.slug}", diagnostics(group, statistics), table)
 
 
 def kernel_files(group: Group, store: Store, wanted: Selection, output: Path) -> Iterator[Path]:

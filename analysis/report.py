@@ -1,4 +1,4 @@
-"""One self-contained page with everything: what was run, Table 1, heat maps, kernels and spectra."""
+"""One self-contained page with everything: what was run, tables, heat maps, the infinite-width prediction, kernels and spectra."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from analysis import heatmaps, kernels, spectra
+from analysis import convergence, heatmaps, kernels, panels, prediction, spectra
 from analysis.cells import cells
+from analysis.diagnostics import diagnostics_table
 from analysis.figures import render
 from analysis.formats import html, html_text
 from analysis.frame import Group, activations
@@ -78,6 +79,9 @@ def chapter(group: Group, store: Store) -> Chapter:
     sections = [
         _table_section(group, table),
         _heatmap_section(group, table),
+        _prediction_section(group),
+        _convergence_section(group),
+        _diagnostics_section(group, table),
         _kernel_section(group, store),
         _spectrum_section(group, table),
     ]
@@ -118,6 +122,50 @@ def _heatmap_section(group: Group, table: pd.DataFrame) -> Section:
         "noise. The red frame marks the greatest mean."
     )
     return Section(anchor, title, lead, pictures=pictures)
+
+
+def _prediction_section(group: Group) -> Section:
+    anchor, title = f"prediction-{group.slug}", "Predicted from infinite width"
+    if not len(group.ok):
+        return Section(anchor, title, missing="There is no network with a result.", command=group.command(GRID))
+    pictures = []
+    for act in activations(group.ok["act"]):
+        blocks = prediction.blocks(group.rows, act)
+        figure = panels.stacked(blocks, prediction.title(act))
+        pictures.append(Picture(panels.alt_text(blocks), embed(figure)))
+    lead = (
+        "λ_min of the infinite-width kernel Θ̄ of each width and depth below the measured one, in the same colours, and the ratio "
+        "of measured to predicted in colours centred at 1. Hatched cells are unresolved: the eigenvalue, measured or predicted, "
+        "does not exceed its error bound."
+    )
+    return Section(anchor, title, lead, [html(prediction.ratio_table(group))], pictures)
+
+
+def _convergence_section(group: Group) -> Section:
+    anchor, title = f"convergence-{group.slug}", "Convergence with width"
+    points = convergence.distances(group.rows)
+    missing = convergence.missing(points)
+    if missing:
+        return Section(anchor, title, missing=missing, command=group.command(GRID))
+    fits = convergence.slopes(points)
+    pictures = [
+        Picture(convergence.alt_text(points, fits, act), embed(convergence.convergence_figure(points, fits, act)))
+        for act in activations(points["act"])
+    ]
+    lead = (
+        "The relative distance ‖Θ - Θ̄‖ / ‖Θ̄‖ in the Frobenius norm from the infinite-width kernel of the same width and depth, on "
+        "logarithmic axes: the mean over seeds, and a band that holds two thirds of them. The dashed line falls like 1/√width. At most "
+        f"{convergence.MOST_LINES} depths are drawn; the table has all."
+    )
+    return Section(anchor, title, lead, [html(convergence.slope_table(group, fits))], pictures)
+
+
+def _diagnostics_section(group: Group, table: pd.DataFrame) -> Section:
+    anchor, title = f"diagnostics-{group.slug}", "What else the kernel tells"
+    shown = diagnostics_table(group, table)
+    if not shown.rows:
+        return Section(anchor, title, missing="There is no cell with a resolved λ_min.", command=group.command(GRID))
+    return Section(anchor, title, tables=[html(shown)])
 
 
 def _kernel_section(group: Group, store: Store) -> Section:

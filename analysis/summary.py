@@ -69,7 +69,8 @@ def summarise(group: Group) -> Summary:
         ("Inputs", inputs),
         ("Parametrisation", group.parametrisation),
         ("Precision", group.dtype),
-        ("Eigenvalue method", _list(ok["method"].dropna().unique())),
+        ("Eigenvalue method", _methods(ok)),
+        ("Error bounds", _targets(ok)),
         ("Versions", _versions(rows)),
         ("Commits", _list(_short(commit) for commit in rows["git_commit"].dropna().unique())),
         ("Devices", _list(rows["device"].dropna().unique())),
@@ -85,6 +86,22 @@ def summarise(group: Group) -> Summary:
         for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")
     ]
     return Summary([(name, value) for name, value in facts if value], failures, len(bad))
+
+
+def _methods(ok: pd.DataFrame) -> str:
+    """How many networks each method took."""
+    return ", ".join(f"{method} ({count})" for method, count in ok["method"].value_counts().sort_index().items())
+
+
+def _targets(ok: pd.DataFrame) -> str:
+    """The relative errors that were asked for, and how many spectra miss theirs."""
+    asked = ok[ok["target"].notna()]
+    if asked.empty:
+        return ""
+    targets = " or ".join(f"{target:g}" for target in sorted(asked["target"].unique()))
+    missed = int((asked["meets_target"] != True).sum())  # noqa: E712 (the column may hold None)
+    goal = f"at most {targets} of every eigenvalue"
+    return f"{goal} in all of {len(asked)} networks" if not missed else f"{goal}; more in {missed} of {len(asked)} networks"
 
 
 def _versions(rows: pd.DataFrame) -> str:

@@ -1,7 +1,8 @@
 """Remakes what docs/results.md and the README show from stored results.
 
-    python docs/remake.py RESULTS
+    python docs/remake.py RESULTS RESULTS_EIGH
 
+RESULTS_EIGH holds the sigmoid networks by plain float64 (task.method=eigh), to be shown beside the exact ones.
 Figures go to docs/figures; tables go into docs/results.md, between the comments that name them.
 """
 
@@ -13,16 +14,23 @@ import sys
 import tempfile
 from pathlib import Path
 
+from analysis import heatmaps
+from analysis.cells import cells
+from analysis.figures import render
+from analysis.frame import groups, load
+from analysis.panels import Panel, stacked, unresolved_count
+
 DOCS = Path(__file__).parent
 GROUP = "fashion_mnist-thesis"
-FIGURES = ("heatmap-*.png", "kernel-*.png", "spectrum-*.png")
-TABLES = ("table1", "networks")
+COMMANDS = ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
+FIGURES = ("heatmap-*.png", "prediction-*.png", "convergence-*.png", "kernel-*.png", "spectrum-*.png")
+TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
 
 
-def main(results: str) -> None:
+def main(results: str, results_eigh: str) -> None:
     """Runs the analysis and takes over what the docs show."""
     with tempfile.TemporaryDirectory() as folder:
-        for command in ("table1", "heatmaps", "kernel", "spectrum"):
+        for command in COMMANDS:
             arguments = [sys.executable, "-m", "analysis", command, results, "-o", folder, "--data", "fashion_mnist"]
             subprocess.run(arguments, check=True, cwd=DOCS.parent, stdout=subprocess.DEVNULL)
         (DOCS / "figures").mkdir(exist_ok=True)
@@ -32,6 +40,24 @@ def main(results: str) -> None:
                 (DOCS / "figures" / name).write_bytes(figure.read_bytes())
         for name in TABLES:
             fill(DOCS / "results.md", name, (Path(folder) / f"{name}-{GROUP}.md").read_text())
+    figure, text = beside(results, results_eigh)
+    (DOCS / "figures" / "sigmoid-methods.png").write_bytes(figure)
+    fill(DOCS / "results.md", "sigmoid", text)
+
+
+def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
+    """The sigmoid heat map beside the one by plain float64, in the same colours; and how many cells of each are unresolved."""
+    block, counts = [], []
+    for folder, title in (
+        (results, "by the default method"),
+        (results_eigh, "by plain float64, task.method=eigh"),
+    ):
+        (group,) = groups(load(folder), folder, "fashion_mnist", "thesis", "float64")
+        grid = heatmaps.grid(cells(group.rows), "sigmoid")
+        block.append(Panel(title, grid))
+        counts.append(unresolved_count(grid))
+    text = f"Unresolved: {counts[0]} cells with the default method, {counts[1]} by plain float64."
+    return render(stacked([block], "Sigmoid: the smallest eigenvalue by two methods"), "png"), text
 
 
 def fill(page: Path, name: str, content: str) -> None:
@@ -44,6 +70,6 @@ def fill(page: Path, name: str, content: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         raise SystemExit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -12,8 +12,10 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.frame import Group, groups
+from ntk_sweep.schema import _SPECTRUM as RESULTS
 from ntk_sweep.schema import schema
-from ntk_sweep.store import PartWriter, Store
+from ntk_sweep.store import Store
+from ntk_sweep.writing import PartWriter
 
 N = 6
 
@@ -44,7 +46,23 @@ def row(
         "lambda_min_resolved": lambda_min > error,
         "lambda_max": lambda_min * 1e5,
         "lambda_max_error": error,
+        "condition_number": 1e5 if lambda_min > error else None,
+        "trace": lambda_min * 111111.0,
         "method": "eigh",
+        "target": 1e-9,
+        "meets_target": lambda_min > error,
+        "limit_lambda_min": 2 * lambda_min,
+        "limit_lambda_min_error": error,
+        "limit_distance": width**-0.5,
+        "effective_rank": 1.5,
+        "alignment": 0.5,
+        "centred_alignment": 0.8,
+        "class_contrast": 0.01,
+        "target_share_1": 1e-5,
+        "target_share_2": 0.8,
+        "target_share_5": 0.9,
+        "target_share_10": 0.95,
+        "layer_trace_shares": [1 / depth] * depth,
         "status": "ok",
         "seconds": 0.5,
         "finished_at": datetime(2024, 7, 1, 12, tzinfo=UTC),
@@ -65,8 +83,8 @@ def failed(
 ) -> dict[str, Any]:
     """A row without a result."""
     good = row(act, width, depth, seed, **changes)
-    nothing = dict.fromkeys([name for name in good if name.startswith(("lambda", "eigen"))])
-    return good | nothing | {"status": "failed", "error": error, "method": None}
+    nothing = dict.fromkeys(name for name, _, _ in RESULTS)
+    return good | nothing | {"status": "failed", "error": error}
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def results(tmp_path_factory) -> str:
 
 
 def test_every_command_writes_what_it_prints(results, tmp_path, capsys):
-    for command in ("table1", "heatmaps", "kernel", "spectrum", "report"):
+    for command in ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "kernel", "spectrum", "report"):
         assert main([command, results, "-o", str(tmp_path)]) == 0
     printed = [Path(line) for line in capsys.readouterr().out.splitlines() if line.startswith(str(tmp_path))]
     assert sorted(printed) == sorted(tmp_path.iterdir())
@@ -74,6 +74,17 @@ def test_every_command_writes_what_it_prints(results, tmp_path, capsys):
         f"heatmap-{act}-fashion_mnist-thesis.{kind}" for act in ("relu", "sigmoid") for kind in ("png", "svg", "pdf", "csv")
     } <= names
     assert {f"spectrum-sigmoid-300x8-seed0-fashion_mnist-thesis.{kind}" for kind in ("png", "svg", "pdf", "csv")} <= names
+    assert {
+        f"{name}-{act}-fashion_mnist-thesis.{kind}"
+        for name in ("prediction", "convergence")
+        for act in ("relu", "sigmoid")
+        for kind in ("png", "svg", "pdf", "csv")
+    } <= names
+    assert {
+        f"{name}-fashion_mnist-thesis.{kind}"
+        for name in ("prediction", "convergence", "diagnostics")
+        for kind in ("csv", "md", "tex")
+    } <= names
     assert {"kernel-relu-800x3-seed0-fashion_mnist-thesis.png", "networks-fashion_mnist-thesis.md"} <= names
     for path in printed:
         if path.suffix == ".png":
@@ -93,7 +104,8 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path):
     assert "url(" not in text
     assert "script" not in page.tags
     assert len(page.ids) == len(set(page.ids))
-    assert len(page.alts) == 3 + 2 + 2  # three activations, two kernels, two spectra
+    # three activations, of which two have a prediction and a convergence, two kernels, two spectra
+    assert len(page.alts) == 3 + 2 + 2 + 2 + 2
     assert all(len(alt) > 40 for alt in page.alts)
     pictures = [base64.b64decode(source.partition(",")[2]) for source in page.sources if source.startswith("data:image/svg")]
     assert all(b"<svg" in picture for picture in pictures)
@@ -141,7 +153,7 @@ def test_groups_get_files_and_chapters_of_their_own(tmp_path, capsys):
     assert main(["report", results, "-o", str(tmp_path)]) == 0
     page = Page((tmp_path / "index.html").read_text())
     assert {"fashion_mnist-thesis", "digits-thesis", "fashion_mnist-ntk"} <= set(page.ids)
-    assert len(page.alts) == 3 * 2
+    assert len(page.alts) == 3 * 3
     assert main(["report", results, "-o", str(tmp_path), "--data", "digits"]) == 0
     assert "fashion_mnist" not in (tmp_path / "index.html").read_text()
 
@@ -177,6 +189,33 @@ def test_without_the_thesis_networks_the_command_that_makes_them_is_named(tmp_pa
         assert "python launch.py +experiment=thesis_kernels" in capsys.readouterr().err
 
 
+def test_a_heat_map_of_another_quantity_is_named_after_it(results, tmp_path, capsys):
+    assert main(["heatmaps", results, "-o", str(tmp_path), "--quantity", "ratio"]) == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert "heatmap-ratio-relu-fashion_mnist-thesis.csv" in names
+    assert "heatmap-relu-fashion_mnist-thesis.csv" not in names
+    with pytest.raises(SystemExit):
+        main(["heatmaps", results, "-o", str(tmp_path), "--quantity", "beauty"])
+    assert "invalid choice: 'beauty'" in capsys.readouterr().err
+
+
+def test_convergence_needs_two_widths(tmp_path, capsys):
+    results = store(tmp_path / "r", [row(width=500, depth=d, seed=s) for d in (2, 3) for s in (0, 1)])
+    assert main(["convergence", results, "-o", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "All rows have the same width (500), and convergence needs at least two." in error
+    assert "python launch.py +experiment=thesis_grid" in error
+    assert main(["report", results, "-o", str(tmp_path)]) == 0
+    assert "All rows have the same width (500)" in (tmp_path / "index.html").read_text()
+
+
+def test_the_page_says_which_methods_were_used_and_what_misses_its_target(results, tmp_path):
+    main(["report", results, "-o", str(tmp_path)])
+    text = (tmp_path / "index.html").read_text()
+    assert "<dd>eigh (23)</dd>" in text
+    assert "at most 1e-09 of every eigenvalue; more in 2 of 23 networks" in text
+
+
 def test_a_lost_kernel_is_named_and_the_page_made_without_it(tmp_path, capsys):
     results = store(tmp_path / "r", [row("relu", 800, 3, kernel_file="_kernels/gone.npy")])
     assert main(["kernel", results, "-o", str(tmp_path)]) == 2
@@ -191,7 +230,10 @@ def test_a_store_that_a_sweep_has_only_opened(tmp_path, capsys):
     assert "holds no rows yet" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["table1"], ["heatmaps"], ["kernel"], ["spectrum"], ["report"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["table1"], ["heatmaps"], ["prediction"], ["convergence"], ["diagnostics"], ["kernel"], ["spectrum"], ["report"]],
+)
 def test_help_gives_examples(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([*command, "--help"])

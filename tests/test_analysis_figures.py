@@ -154,3 +154,20 @@ def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
         second = draw()
     assert first == second
     assert dict(matplotlib.rcParams) == before
+
+
+def test_hatches_and_frame_stand_on_their_cells():
+    # Widths 30, 75, 400 and depths 2, 3: of the sigmoid networks (30, 3) is unresolved and (400, 2) is the greatest.
+    axes = heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid")).axes[0]
+    (framed,) = axes.patches
+    assert framed.get_xy() == (1.5, -0.5)
+    (hatched,) = (collection for collection in axes.collections if collection.get_hatch())
+    (path,) = hatched.get_paths()
+    assert path.get_extents().bounds == (-0.5, 0.5, 1, 1)
+
+
+def test_a_kernel_image_shows_the_kernel_with_its_first_input_on_top():
+    theta = np.arange(16.0).reshape(4, 4)
+    image = kernels.kernel_image(theta, "title").axes[0].images[0]
+    np.testing.assert_array_equal(image.get_array(), theta)
+    assert (image.origin, tuple(image.get_extent())) == ("upper", (0.5, 4.5, 4.5, 0.5))
