@@ -53,9 +53,10 @@ lint: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/remake.py $(RESULTS) $(RESULTS_EIGH)
 
-# make benchmark	what a point costs apart from its numerics, against stock Hydra
+# make benchmark	what a point and an exact spectrum cost; the tables go into docs/performance.md
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.dispatch
+	$(BIN)/python -m benchmarks.spectrum
 
 # make clean	removes the environment and caches; results and reports stay
 clean:
