@@ -210,6 +210,7 @@ def test_reduced_precision_products_are_refused():
         torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
 def test_gpu(activation):

@@ -1,0 +1,45 @@
+"""Actual errors and stated bounds against the reference spectra; the table of docs/numerics.md.
+
+    python -m benchmarks.accuracy
+
+Needs the folder of reference spectra and images, at $NTK_SWEEP_SHARED or beside the checkout.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from docs.remake import fill
+from ntk_sweep import ntk_spectrum
+
+ROOT = Path(__file__).parents[1]
+METHODS = ("double-double", "eigh", "jacobian")
+
+
+def main() -> None:
+    """Prints the table and puts it into docs/numerics.md."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from exact import absolute_errors
+    from references import FILES, SHARED, reference
+
+    if not FILES:
+        raise SystemExit(f"no reference spectra in {SHARED}: set NTK_SWEEP_SHARED to the folder that has them")
+    lines = [f"| network | λ_min | {' | '.join(f'{method} | its bound' for method in METHODS)} |", "|---" * 8 + "|"]
+    print("\n".join(lines))
+    for path in FILES:
+        network, x, exact = reference(path)
+        _, act, width, depth, *_ = path.stem.split("_")
+        figures = []
+        for method in METHODS:
+            spectrum = ntk_spectrum(network, x, method=method)
+            errors = absolute_errors(spectrum.eigenvalues, exact)
+            relative = max(float(error) / float(value) for error, value in zip(errors, exact, strict=True))
+            figures.append(f"{relative:.0e} | {float(spectrum.errors[0]) / float(exact[0]):.0e}")
+        lines.append(f"| {act} {width} × {depth} | {float(exact[0]):.1e} | {' | '.join(figures)} |")
+        print(lines[-1], flush=True)
+    fill(ROOT / "docs" / "numerics.md", "accuracy", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
