@@ -143,7 +143,8 @@ def _open_fashion_mnist(root: Path, source: str) -> FashionMNIST:
     folder = root / "FashionMNIST" / "raw"
     if not folder.is_dir():
         raise DataError(
-            f"Fashion-MNIST is not in {source}: there is no folder {folder}. Mend data.root, or use data=digits, which needs no download"
+            f"Fashion-MNIST is not in {source}: there is no folder {folder}. "
+            f"Mend {source.split('=')[0]}, or use data=digits, which needs no download"
         )
     FashionMNIST = _torchvision_fashion_mnist()
     try:

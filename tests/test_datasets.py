@@ -245,10 +245,10 @@ def test_environment_names_the_folder_and_data_root_wins(tiny, tmp_path, monkeyp
 
 def test_a_wrong_data_root_is_never_passed_over(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("NTK_SWEEP_DATA", str(tiny))
-    with pytest.raises(DataError, match=r"not in data.root=.*nowhere: .*or use data=digits"):
+    with pytest.raises(DataError, match=r"not in data.root=.*nowhere: .*Mend data.root, or use data=digits"):
         load_dataset(fashion(tmp_path / "nowhere"))
     monkeypatch.setenv("NTK_SWEEP_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match=r"not readable in \$NTK_SWEEP_DATA=.*nowhere"):
+    with pytest.raises(DataError, match=r"not in \$NTK_SWEEP_DATA=.*nowhere: .*Mend \$NTK_SWEEP_DATA, or use data=digits"):
         load_dataset(fashion())
 
 
