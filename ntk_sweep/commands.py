@@ -166,7 +166,7 @@ def _print_summary(result: SweepResult, console: Console) -> None:
     if kinds:
         console.print(table)
     if missed := int((~good["meets_target"].astype(bool)).sum()):
-        console.print(f"{missed} points have an eigenvalue whose error bound misses task.target; their column meets_target says so")
+        console.print(f"in {missed} of {len(good)} points an error bound misses task.target; the column meets_target says in which")
     _print_counts(result, frame, console)
     for store in result.plan.stores.values():
         console.print(f"rows: {store.location}")
