@@ -75,7 +75,6 @@ class ComputeConfig:
     """Where a multirun is computed, and with what.
 
     Attributes:
-        name: The choice made, for the record.
         address: The Ray cluster to join; "auto" requires one; None joins `$RAY_ADDRESS` if set and otherwise starts a private one.
         num_workers: How many workers at once; None for as many as the resources allow.
         num_cpus: CPU cores, and BLAS threads, of a worker.
@@ -84,7 +83,6 @@ class ComputeConfig:
         object_store_mb: Cap of a private Ray's object store, which holds nothing but the data sets.
     """
 
-    name: str = "local"
     address: str | None = None
     num_workers: int | None = None
     num_cpus: float = 1

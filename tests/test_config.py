@@ -59,7 +59,7 @@ def test_every_activation_and_parametrisation_is_valid(act, parametrisation):
         {"data": DataConfig("npz", path="data.npz")},
         {"data": DataConfig("npz", path="data.npz", classes=[3, 1], n_per_class=5)},
         {"data": DataConfig("fashion_mnist", root="somewhere", classes=[0, 9])},
-        {"compute": ComputeConfig("cluster", address="auto", num_workers=3, num_cpus=0.5, num_gpus=0.25)},
+        {"compute": ComputeConfig(address="auto", num_workers=3, num_cpus=0.5, num_gpus=0.25)},
         {"compute": ComputeConfig(num_gpus=2)},
     ],
 )
@@ -168,7 +168,7 @@ def test_removed_settings_are_refused(name):
 
 def test_setting_names_are_those_promised():
     promised = "act width depth seed parametrisation task.name task.save_kernel data.name data.root data.path data.classes"
-    promised += " data.n_per_class results compute.name compute.address device force"
+    promised += " data.n_per_class results compute.address device force"
     assert set(promised.split()) <= set(setting_names())
 
 
@@ -219,7 +219,7 @@ def test_key_changes_with_the_numerics_version(monkeypatch):
         {"device": "cuda"},
         {"force": True},
         {"task": TaskConfig(save_kernel=True)},
-        {"compute": ComputeConfig("cluster", address="auto", num_workers=5, num_cpus=2, num_gpus=1)},
+        {"compute": ComputeConfig(address="auto", num_workers=5, num_cpus=2, num_gpus=1)},
         {"data": DataConfig("npz", path="elsewhere.npz")},
     ],
 )

@@ -9,13 +9,14 @@ import pytest
 import torch
 from exact import FUNCTIONS, absolute_errors, exact_spectrum
 
+from ntk_sweep import config
 from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.factored import traced_kernel
 from ntk_sweep.kernel import empirical_ntk
 from ntk_sweep.network import Network
 from ntk_sweep.parametrisations import PARAMETRISATIONS
 from ntk_sweep.passes import ELEMENTWISE, centred_trace
-from ntk_sweep.spectrum import METHODS, Spectrum, ntk_spectrum, traced_spectrum
+from ntk_sweep.spectrum import METHODS, TARGET, Spectrum, ntk_spectrum, traced_spectrum
 
 # (inputs, features, width, depth): small, deep, wide and shallow, and one with fewer features and units than inputs
 SHAPES = [(5, 4, 6, 3), (6, 8, 10, 8), (8, 30, 20, 2), (10, 3, 5, 4)]
@@ -183,6 +184,16 @@ def test_bounds_hold_for_inputs_much_larger_than_one(activation, dtype):
     assert_within_bounds(ntk_spectrum(network, x), exact_spectrum(network, x))
 
 
+@pytest.mark.parametrize("activation", ["relu", "elu", "lrelu"])
+@pytest.mark.parametrize("share", [0.9, 0.99, 0.999, 0.9999])
+def test_auto_goes_on_where_eigh_misses_the_target_by_little(activation, share):
+    network, x = Network.initialise(30, 40, 3, activation, "thesis", seed=2), images(8, 30)
+    plain = ntk_spectrum(network, x, method="eigh")
+    target = share * (plain.errors / plain.eigenvalues).max().item()
+    spectrum = ntk_spectrum(network, x, target=target)
+    assert spectrum.method == "double-double" and spectrum.meets_target
+
+
 def test_mistakes_are_explained():
     network, x = Network.initialise(4, 6, 3, "relu", "thesis", seed=1), images(3, 4)
     with pytest.raises(ValueError, match="unknown method 'svd': choose one of auto, eigh"):
@@ -227,3 +238,7 @@ def test_identical_inputs_leave_the_other_bounds_alone():
     spectrum = ntk_spectrum(network, torch.cat((x, x[:2])), method="double-double")
     assert spectrum.resolved.tolist() == [False] * 2 + [True] * 6
     assert (spectrum.errors <= spectrum.target * spectrum.eigenvalues)[2:].all()
+
+
+def test_settings_and_library_agree_on_methods_and_target():
+    assert (config.METHODS, config.TaskConfig().target) == (METHODS, TARGET)
