@@ -36,8 +36,9 @@ def run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
             outcomes.append(Outcome(point.key, result.row["status"], result.row.get("error")))
             seconds += result.row["seconds"]
             if time.monotonic() - committed > spec.commit_seconds:
-                writer.commit(rows)
-                rows, committed = [], time.monotonic()
+                # Let go first: interrupted in between, a batch is computed again rather than stored twice.
+                batch, rows, committed = rows, [], time.monotonic()
+                writer.commit(batch)
     finally:
         if rows:
             writer.commit(rows)
