@@ -58,7 +58,7 @@ class Activation:
 
 
 def _relu_derivative(z: Tensor) -> Tensor:
-    return (z > 0).to(z.dtype)
+    return z.sign().clamp(min=0)
 
 
 def _elu(z: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def _lrelu(z: Tensor) -> Tensor:
 
 
 def _lrelu_derivative(z: Tensor) -> Tensor:
-    return (z >= 0).to(z.dtype).clamp(min=LRELU_SLOPE)
+    return (1 - (-z).sign().clamp(min=0)).clamp(min=LRELU_SLOPE)
 
 
 def _sigmoid_derivative(z: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ntk_sweep.config import Point
+from ntk_sweep.points import Point
 
 
 @dataclass(frozen=True)

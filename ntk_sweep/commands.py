@@ -11,9 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
-from rich.table import Table
 
-from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.config import SweepConfig
 from ntk_sweep.dispatch import SweepResult, run_sweep
 from ntk_sweep.errors import SweepError
@@ -22,6 +20,7 @@ from ntk_sweep.plan import git_commit
 from ntk_sweep.progress import duration
 from ntk_sweep.signals import Interrupted
 from ntk_sweep.store import latest_good
+from ntk_sweep.summary import SUMMARIES
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""
@@ -50,9 +49,10 @@ def compute_one(values: dict[str, Any]) -> int:
     if result.failed:
         _print_failures(result, console)
         return EXIT_FAILED
-    row = _rows(result).iloc[0]
+    ((task, frame),) = _rows(result).items()
+    row = frame.iloc[0]
     console.print(f"{result.plan.points[0]} on data={row.data} ({row.n_samples} inputs)")
-    for name, value in _figures(row):
+    for name, value in [*SUMMARIES[task].figures(row), ("row", row.location)]:
         console.print(f"  {name:<17} {value}")
     if result.plan.skipped:
         wanted = values["data"]["name"]
@@ -101,73 +101,26 @@ def _console() -> Console:
     return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 
 
-SHOWN = [
-    *("key", "status", "finished_at", "git_commit", "act", "width", "depth", "seed", "parametrisation", "dtype", "data"),
-    *("data_fingerprint", "n_samples", "lambda_min", "lambda_min_error", "lambda_min_resolved", "lambda_max", "lambda_max_error"),
-    *("condition_number", "method", "meets_target", "target", "limit_lambda_min", "limit_lambda_min_error", "seconds"),
-]
-"""The columns read for what is printed: those with a list a row would fill the memory with a large store."""
-
-
-def _rows(result: SweepResult) -> pd.DataFrame:
-    """The rows of the sweep's points that are in the stores, one a point."""
-    frames = []
+def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
+    """By task, the rows of the sweep's points that are in the stores, one a point."""
+    frames: dict[str, list[pd.DataFrame]] = {}
     for (_, task), store in result.plan.stores.items():
         keys = pa.array(sorted({point.key for point in result.plan.points if point.task == task}), pa.string())
-        table = store.read(SHOWN)
+        table = store.read(SUMMARIES[task].columns)
         table = table.filter(pc.is_in(table["key"], value_set=keys))
-        frames.append(latest_good(table).to_pandas().assign(location=store.location))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _figures(row: pd.Series) -> list[tuple[str, str]]:
-    limit_resolved = row.limit_lambda_min > row.limit_lambda_min_error
-    condition = f"{row.condition_number:.6g}" if row.lambda_min_resolved else "unknown, since lambda_min is unresolved"
-    return [
-        ("lambda_min", _with_error(row.lambda_min, row.lambda_min_error, row.lambda_min_resolved)),
-        ("lambda_max", _with_error(row.lambda_max, row.lambda_max_error, True)),
-        ("condition_number", condition),
-        ("infinite width", f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, limit_resolved)}"),
-        ("method", row.method + ("" if row.meets_target else f", whose bounds miss the target of {row.target:g} somewhere")),
-        ("seconds", f"{row.seconds:.3f}"),
-        ("row", row.location),
-    ]
-
-
-def _with_error(value: float, error: float, resolved: bool) -> str:
-    if not resolved:
-        return f"unresolved: at most {value + error:.2g}, which is the rounding error of this method"
-    return f"{value:.10g} ± {error:.1g}"
-
-
-KIND = ["data", "data_fingerprint", "parametrisation", "dtype", "act"]
-"""Only rows that agree in these may be compared."""
+        frames.setdefault(task, []).append(latest_good(table).to_pandas().assign(location=store.location))
+    return {task: pd.concat(own, ignore_index=True) for task, own in frames.items()}
 
 
 def _print_summary(result: SweepResult, console: Console) -> None:
-    frame = _rows(result)
-    good = frame[frame["status"] == "ok"]
-    kinds = dict(sorted(good.groupby(KIND), key=lambda item: [*item[0][:-1], list(ACTIVATIONS).index(item[0][-1])]))
-    varying = [name for name in KIND if name == "act" or good[name].nunique() > 1]
-    columns = [*varying, "lambda_min", "width", "depth", "seed", "points", "unresolved"]
-    table = Table(title="greatest lambda_min of this sweep", title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="left" if column in KIND else "right")
-    for kind, rows in kinds.items():
-        named = dict(zip(KIND, kind, strict=True))
-        resolved = rows[rows["lambda_min_resolved"].astype(bool)]
-        cells = [str(named[name])[:12] if name == "data_fingerprint" else str(named[name]) for name in varying]
-        if resolved.empty:
-            cells += ["unresolved", "", "", ""]
-        else:
-            best = resolved.loc[resolved["lambda_min"].idxmax()]
-            cells += [f"{best.lambda_min:.6g}", *(str(best[name]) for name in ("width", "depth", "seed"))]
-        table.add_row(*cells, str(len(rows)), str(len(rows) - len(resolved)))
-    if kinds:
-        console.print(table)
-    if missed := int((~good["meets_target"].astype(bool)).sum()):
-        console.print(f"in {missed} of {len(good)} points an error bound misses task.target; the column meets_target says in which")
-    _print_counts(result, frame, console)
+    frames = _rows(result)
+    for task, frame in frames.items():
+        good = frame[frame["status"] != "failed"]
+        if not good.empty:
+            console.print(SUMMARIES[task].table(good))
+        if remark := SUMMARIES[task].remark(good):
+            console.print(remark)
+    _print_counts(result, pd.concat([frame[["key", "git_commit"]] for frame in frames.values()]), console)
     for store in result.plan.stores.values():
         console.print(f"rows: {store.location}")
 

@@ -1,4 +1,4 @@
-"""The settings: dataclasses that are the schema of `conf/`, their validation, and the key of a point.
+"""The settings: dataclasses that are the schema of `conf/`, and their validation.
 
 Nothing here imports torch or ray: every mistake in the settings is found before either is loaded.
 """
@@ -6,21 +6,15 @@ Nothing here imports torch or ray: every mistake in the settings is found before
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.parametrisations import PARAMETRISATIONS
-
-NUMERICS_VERSION = 2
-"""Part of every key. Raise it when a change of the code changes the numbers in a row beyond their stated errors."""
 
 LARGEST_INTEGER = 2**63 - 1
 """What an integer column of the results holds."""
@@ -28,9 +22,10 @@ LARGEST_INTEGER = 2**63 - 1
 DATA_NAMES = ("fashion_mnist", "digits", "npz")
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
-TASKS = ("spectrum",)
 METHODS = ("auto", "eigh", "double-double", "jacobian")
+LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max")
 CHOICES = {"act": tuple(ACTIVATIONS), "parametrisation": tuple(PARAMETRISATIONS), "dtype": DTYPES, "device": DEVICES}
+"""Of the settings that every task has."""
 
 
 @dataclass
@@ -55,10 +50,20 @@ class DataConfig:
 
 @dataclass
 class TaskConfig:
-    """What is computed for a point.
+    """What is computed for a point; each task has settings of its own.
 
     Attributes:
         name: One of `TASKS`.
+    """
+
+    name: str
+
+
+@dataclass
+class SpectrumConfig(TaskConfig):
+    """The spectrum of the kernel at initialisation.
+
+    Attributes:
         method: How eigenvalues are computed, one of `METHODS`; "auto" takes the cheapest that meets the target.
         target: The relative error that "auto" asks of every eigenvalue.
         save_kernel: Whether the kernel matrix is stored beside the row.
@@ -68,6 +73,34 @@ class TaskConfig:
     method: str = "auto"
     target: float = 1e-9
     save_kernel: bool = False
+
+
+@dataclass
+class TrainingConfig(TaskConfig):
+    """Training by stochastic gradient descent on the squared error, and what the kernel at initialisation predicts of it.
+
+    The defaults are the thesis's.
+
+    Attributes:
+        learning_rate: η, or with another unit a multiple of it.
+        learning_rate_unit: One of `LEARNING_RATE_UNITS`: "absolute", or "inverse_lambda_max", 1/λ_max of the kernel at
+            initialisation.
+        batch_size: Samples a step; None (or more than there are) takes all of them, which is gradient descent.
+        epochs: Passes through the data.
+        shuffle: Whether the samples take their turns in a new random order every epoch.
+        record_kernel_every: After how many epochs the kernel and its spectrum are computed anew; None never does.
+    """
+
+    name: str = "training"
+    learning_rate: float = 1e-3
+    learning_rate_unit: str = "absolute"
+    batch_size: int | None = 1
+    epochs: int = 100
+    shuffle: bool = True
+    record_kernel_every: int | None = None
+
+
+TASKS: dict[str, type[TaskConfig]] = {"spectrum": SpectrumConfig, "training": TrainingConfig}
 
 
 @dataclass
@@ -101,7 +134,7 @@ class SweepConfig:
     seed: int = 0
     parametrisation: str = "thesis"
     dtype: str = "float64"
-    task: TaskConfig = field(default_factory=TaskConfig)
+    task: TaskConfig = field(default_factory=SpectrumConfig)
     data: DataConfig = field(default_factory=DataConfig)
     results: str = "results"
     compute: ComputeConfig = field(default_factory=ComputeConfig)
@@ -115,31 +148,38 @@ class SweepConfig:
         Raises:
             ConfigError: A key is unknown or a value out of range.
         """
-        known, given = list(setting_names(cls)), list(_flat_names(values))
+        task = values.get("task", {}).get("name", "spectrum")
+        _one_of("task.name", task, TASKS)
+        own, given = list(setting_names(task)), list(_flat_names(values))
         for name in given:
-            if name not in known:
-                raise ConfigError(unknown_setting(name))
-        if missing := [name for name in known if name not in given]:
+            if name not in own:
+                raise ConfigError(unknown_setting(name, task))
+        if missing := [name for name in own if name not in given]:
             raise ConfigError(f"the settings {', '.join(missing)} are missing: they can be changed, but not removed")
-        parts = {"task": TaskConfig, "data": DataConfig, "compute": ComputeConfig}
+        parts = {"task": TASKS[task], "data": DataConfig, "compute": ComputeConfig}
         config = cls(**{key: parts[key](**value) if key in parts else value for key, value in values.items()})
         validate(config)
         return config
 
 
-def setting_names(schema: type = SweepConfig, prefix: str = "") -> Iterator[str]:
-    """The dotted names of all settings."""
-    for item in fields(schema):
-        nested = item.default_factory if isinstance(item.default_factory, type) else None
-        if nested and is_dataclass(nested):
-            yield from setting_names(nested, f"{prefix}{item.name}.")
+def setting_names(task: str | None = None) -> list[str]:
+    """The dotted names of all settings; with a task, without those of other tasks."""
+    names = []
+    for item in fields(SweepConfig):
+        if item.name == "task":
+            schemas = TASKS.values() if task is None else [TASKS[task]]
         else:
-            yield prefix + item.name
+            schemas = [item.default_factory] if isinstance(item.default_factory, type) else []
+        names += [f"{item.name}.{inner.name}" for schema in schemas for inner in fields(schema)] or [item.name]
+    return list(dict.fromkeys(names))
 
 
-def unknown_setting(name: str) -> str:
-    """The message for a setting that does not exist."""
-    known = list(setting_names())
+def unknown_setting(name: str, task: str | None = None) -> str:
+    """The message for a setting that does not exist, or that the task does not have."""
+    owners = [other for other in TASKS if name in setting_names(other)]
+    if owners:
+        return f"{name} is a setting of {' and '.join(f'task={owner}' for owner in owners)} only"
+    known = setting_names(task)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"unknown setting '{name}'.{hint}\nThe settings are: {', '.join(known)}"
@@ -164,14 +204,27 @@ def validate(config: SweepConfig) -> None:
     _integer("width", config.width, 1)
     _integer("depth", config.depth, 2, "with fewer than two weight layers the activation would not appear")
     _integer("seed", config.seed, 0)
-    _one_of("task.name", config.task.name, TASKS)
-    _one_of("task.method", config.task.method, METHODS)
-    if not 0 < config.task.target < 1:
-        raise ConfigError(f"task.target={config.task.target} must be a relative error between 0 and 1, such as 1e-9")
+    _validate_task(config.task)
     if not config.results or not config.results.strip():
         raise ConfigError("results is empty: give a folder, or a URI such as s3://bucket/prefix")
     _validate_data(config.data)
     _validate_compute(config.compute)
+
+
+def _validate_task(task: TaskConfig) -> None:
+    if TASKS.get(task.name) is not type(task):
+        raise ConfigError(f"task.name={task.name} cannot be set: choose one of {', '.join(f'task={name}' for name in TASKS)}")
+    if isinstance(task, SpectrumConfig):
+        _one_of("task.method", task.method, METHODS)
+        if not 0 < task.target < 1:
+            raise ConfigError(f"task.target={task.target} must be a relative error between 0 and 1, such as 1e-9")
+    elif isinstance(task, TrainingConfig):
+        _one_of("task.learning_rate_unit", task.learning_rate_unit, LEARNING_RATE_UNITS)
+        _positive("task.learning_rate", task.learning_rate)
+        _integer("task.epochs", task.epochs, 1)
+        for name in ("batch_size", "record_kernel_every"):
+            if getattr(task, name) is not None:
+                _integer(f"task.{name}", getattr(task, name), 1)
 
 
 def _validate_data(data: DataConfig) -> None:
@@ -209,9 +262,7 @@ def _validate_compute(compute: ComputeConfig) -> None:
         _integer("compute.num_workers", compute.num_workers, 1)
     _integer("compute.object_store_mb", compute.object_store_mb, 80, "Ray needs 78 MB at least")
     for name in ("num_cpus", "chunk_seconds"):
-        value = getattr(compute, name)
-        if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"compute.{name}={value} must be a positive number")
+        _positive(f"compute.{name}", getattr(compute, name))
     if not (math.isfinite(compute.num_gpus) and compute.num_gpus >= 0):
         raise ConfigError(f"compute.num_gpus={compute.num_gpus} must be 0 or a positive number, such as 0.25")
     if compute.num_gpus > 1 and compute.num_gpus != int(compute.num_gpus):
@@ -223,58 +274,16 @@ def _one_of(name: str, value: str, choices: Any) -> None:
         raise ConfigError(f"{name}={value} is unknown: choose one of {', '.join(choices)}")
 
 
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"{name}={value} must be a positive number")
+
+
 def _integer(name: str, value: Any, least: int, why: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name}={value} must be an integer of at least {least}" + (f": {why}" if why else ""))
     if value > LARGEST_INTEGER:
         raise ConfigError(f"{name}={value} must be an integer of at most {LARGEST_INTEGER}: the results store 64 bits")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One network on one data set, and what is to be computed of it: everything that determines the numbers of a row.
-
-    `save_kernel` asks for a by-product and changes no number, so it is not part of the key.
-    """
-
-    task: str
-    act: str
-    width: int
-    depth: int
-    seed: int
-    parametrisation: str
-    dtype: str
-    data_fingerprint: str
-    method: str = "auto"
-    target: float = 1e-9
-    save_kernel: bool = field(default=False, compare=False)
-
-    @classmethod
-    def of(cls, config: SweepConfig, data_fingerprint: str) -> Point:
-        """The point that `config` describes, on the data with this fingerprint."""
-        return cls(
-            task=config.task.name,
-            act=config.act,
-            width=config.width,
-            depth=config.depth,
-            seed=config.seed,
-            parametrisation=config.parametrisation,
-            dtype=config.dtype,
-            data_fingerprint=data_fingerprint,
-            method=config.task.method,
-            target=config.task.target,
-            save_kernel=config.task.save_kernel,
-        )
-
-    @cached_property
-    def key(self) -> str:
-        """SHA-256 over the point and the numerics version; not over hosts, paths, devices or launchers."""
-        values = {name: value for name, value in asdict(self).items() if name != "save_kernel"}
-        values["numerics_version"] = NUMERICS_VERSION
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-    def __str__(self) -> str:
-        return f"act={self.act} width={self.width} depth={self.depth} seed={self.seed} ({self.parametrisation}, {self.dtype})"
 
 
 def absolute_results(results: str) -> str:

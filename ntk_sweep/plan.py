@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ntk_sweep.config import Point, SweepConfig
+from ntk_sweep.config import SweepConfig, TrainingConfig
 from ntk_sweep.datasets import Dataset, load_dataset
+from ntk_sweep.points import Point
 from ntk_sweep.store import Store
 
 OVERHEAD_SECONDS = 0.01
@@ -23,6 +24,12 @@ SECONDS_PER_PASS_FLOP = 4e-11
 
 SECONDS_PER_GRAM_FLOP = 2e-10
 """Of the Gram matrices, in float64 and double-double; the latter are not always needed, so this errs upwards."""
+
+SECONDS_PER_LAYER_STEP = 3e-5
+"""Of training: what a layer costs in a step, however narrow it is."""
+
+SECONDS_PER_WEIGHT_STEP = 4e-10
+"""Of training: what a hidden layer's weight costs in a step."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,20 @@ class Job:
         weights = n * n_inputs + n * n * (self.point.depth - 2)
         passes = 4 * n_samples * weights
         gram = 2 * n_samples**2 * (n_inputs + 2 * n * (self.point.depth - 1) + 20 * n_samples)
-        return OVERHEAD_SECONDS + SECONDS_PER_DRAW * weights + SECONDS_PER_PASS_FLOP * passes + SECONDS_PER_GRAM_FLOP * gram
+        spectrum = SECONDS_PER_DRAW * weights + SECONDS_PER_PASS_FLOP * passes + SECONDS_PER_GRAM_FLOP * gram
+        return OVERHEAD_SECONDS + spectrum + self._training_cost(spectrum, passes)
+
+    def _training_cost(self, spectrum: float, passes: int) -> float:
+        settings = self.point.settings
+        if not isinstance(settings, TrainingConfig):
+            return 0.0
+        n_samples, depth = len(self.dataset.x), self.point.depth
+        batch_size = min(settings.batch_size or n_samples, n_samples)
+        step = SECONDS_PER_LAYER_STEP * depth + SECONDS_PER_WEIGHT_STEP * self.point.width**2 * (depth - 2)
+        # A larger batch costs a step at least the arithmetic of its passes, of which an epoch holds one and a half.
+        epoch = -(-n_samples // batch_size) * step + 1.5 * SECONDS_PER_PASS_FLOP * passes
+        kernels = settings.epochs // settings.record_kernel_every if settings.record_kernel_every else 0
+        return settings.epochs * epoch + kernels * spectrum
 
 
 @dataclass(frozen=True)

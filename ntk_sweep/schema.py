@@ -56,6 +56,37 @@ _SPECTRUM = [
     ("kernel_file", pa.string(), True),
 ]
 
+_TRAINING = [
+    ("learning_rate", pa.float64(), True),
+    ("learning_rate_unit", pa.string(), True),
+    ("step_size", pa.float64(), True),
+    ("batch_size", pa.int64(), True),
+    ("epochs", pa.int64(), True),
+    ("shuffle", pa.bool_(), True),
+    ("record_kernel_every", pa.int64(), True),
+    ("steps", pa.int64(), True),
+    ("steps_per_epoch", pa.int64(), True),
+    ("losses", pa.list_(pa.float64()), True),
+    ("running_losses", pa.list_(pa.float64()), True),
+    ("accuracies", pa.list_(pa.float64()), True),
+    ("initial_loss", pa.float64(), True),
+    ("final_loss", pa.float64(), True),
+    ("final_accuracy", pa.float64(), True),
+    ("initial_outputs", pa.list_(pa.float64()), True),
+    ("outputs", pa.list_(pa.float64()), True),
+    ("flow_losses", pa.list_(pa.float64()), True),
+    ("descent_losses", pa.list_(pa.float64()), True),
+    ("linearised_losses", pa.list_(pa.float64()), True),
+    ("kernel_epochs", pa.list_(pa.int64()), True),
+    ("kernel_changes", pa.list_(pa.float64()), True),
+    ("kernel_lambda_min", pa.list_(pa.float64()), True),
+    ("kernel_lambda_min_errors", pa.list_(pa.float64()), True),
+    ("kernel_lambda_max", pa.list_(pa.float64()), True),
+    ("kernel_alignments", pa.list_(pa.float64()), True),
+    ("training_seconds", pa.float64(), True),
+]
+"""Beside the spectrum of the kernel at initialisation."""
+
 _PROVENANCE = [
     ("status", pa.string(), False),
     ("error", pa.string(), True),
@@ -69,7 +100,7 @@ _PROVENANCE = [
     ("git_commit", pa.string(), True),
 ]
 
-_RESULTS = {"spectrum": _SPECTRUM}
+_RESULTS = {"spectrum": _SPECTRUM, "training": _SPECTRUM + _TRAINING}
 
 
 def schema(task: str) -> pa.Schema:

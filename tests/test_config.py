@@ -2,29 +2,31 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 from conftest import REPOSITORY
 
-from ntk_sweep import config as config_module
+from ntk_sweep import points as points_module
 from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.config import (
+    TASKS,
     ComputeConfig,
     DataConfig,
-    Point,
+    SpectrumConfig,
     SweepConfig,
-    TaskConfig,
+    TrainingConfig,
     absolute_results,
     setting_names,
     unknown_setting,
     validate,
 )
 from ntk_sweep.errors import ConfigError
+from ntk_sweep.points import Point
 
 LARGEST = 2**63 - 1
 
-POINT = Point("spectrum", "relu", 100, 3, 0, "thesis", "float64", "0" * 64)
+POINT = Point(SpectrumConfig(), "relu", 100, 3, 0, "thesis", "float64", "0" * 64)
 
 
 def settings(**changes) -> SweepConfig:
@@ -61,6 +63,12 @@ def test_every_activation_and_parametrisation_is_valid(act, parametrisation):
         {"data": DataConfig("fashion_mnist", root="somewhere", classes=[0, 9])},
         {"compute": ComputeConfig(address="auto", num_workers=3, num_cpus=0.5, num_gpus=0.25)},
         {"compute": ComputeConfig(num_gpus=2)},
+        {"task": TrainingConfig()},
+        {
+            "task": TrainingConfig(
+                learning_rate=50.0, learning_rate_unit="inverse_lambda_max", batch_size=None, record_kernel_every=5
+            )
+        },
     ],
 )
 def test_valid_settings_are_accepted(changes):
@@ -76,7 +84,13 @@ def test_valid_settings_are_accepted(changes):
         ({"parametrisation": "mup"}, "parametrisation=mup is unknown: choose one of thesis, ntk, standard"),
         ({"dtype": "float16"}, "dtype=float16 is unknown: choose one of float64, float32"),
         ({"device": "tpu"}, "device=tpu is unknown: choose one of auto, cpu, cuda"),
-        ({"task__name": "training_run"}, "task.name=training_run is unknown: choose one of spectrum"),
+        ({"task__name": "training"}, "task.name=training cannot be set: choose one of task=spectrum, task=training"),
+        ({"task": TrainingConfig(learning_rate=0.0)}, "task.learning_rate=0.0 must be a positive number"),
+        ({"task": TrainingConfig(learning_rate=float("inf"))}, "task.learning_rate=inf must be a positive number"),
+        ({"task": TrainingConfig(learning_rate_unit="percent")}, "choose one of absolute, inverse_lambda_max"),
+        ({"task": TrainingConfig(batch_size=0)}, "task.batch_size=0 must be an integer of at least 1"),
+        ({"task": TrainingConfig(epochs=0)}, "task.epochs=0 must be an integer of at least 1"),
+        ({"task": TrainingConfig(record_kernel_every=0)}, "task.record_kernel_every=0 must be"),
         ({"data__name": "mnist"}, "data.name=mnist is unknown: choose one of fashion_mnist, digits, npz"),
         ({"width": 0}, "width=0 must be an integer of at least 1"),
         ({"width": -5}, "width=-5 must be an integer of at least 1"),
@@ -147,16 +161,33 @@ def test_unknown_settings_are_refused_with_the_known_ones(name, hint):
     target[leaf] = 3
     with pytest.raises(ConfigError) as caught:
         SweepConfig.from_dict(values)
-    assert str(caught.value) == unknown_setting(name)
+    assert str(caught.value) == unknown_setting(name, "spectrum")
     assert f"unknown setting '{name}'" in str(caught.value)
     assert ("Did you mean" in str(caught.value)) == bool(hint)
     assert hint in str(caught.value)
-    assert all(known in str(caught.value) for known in setting_names())
+    assert all(known in str(caught.value) for known in setting_names("spectrum"))
 
 
-@pytest.mark.parametrize("name", list(setting_names()))
-def test_removed_settings_are_refused(name):
+def test_a_setting_of_another_task_is_refused():
     values = asdict(settings())
+    values["task"]["epochs"] = 3
+    with pytest.raises(ConfigError, match=r"^task\.epochs is a setting of task=training only$"):
+        SweepConfig.from_dict(values)
+
+
+def test_an_unknown_task_is_refused():
+    values = asdict(settings())
+    values["task"] = {"name": "training_run"}
+    with pytest.raises(ConfigError, match=r"task\.name=training_run is unknown: choose one of spectrum, training"):
+        SweepConfig.from_dict(values)
+
+
+REMOVABLE = [(task, name) for task in TASKS for name in setting_names(task) if name != "task.name"]
+
+
+@pytest.mark.parametrize(("task", "name"), REMOVABLE)
+def test_removed_settings_are_refused(task, name):
+    values = asdict(settings(task=TASKS[task]()))
     *parents, leaf = name.split(".")
     target = values
     for parent in parents:
@@ -183,15 +214,15 @@ def test_key_is_pinned():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"task": "another"},
         {"act": "elu"},
         {"width": 101},
         {"depth": 4},
         {"seed": 1},
         {"parametrisation": "ntk"},
         {"dtype": "float32"},
-        {"method": "jacobian"},
-        {"target": 1e-6},
+        {"settings": SpectrumConfig(method="jacobian")},
+        {"settings": SpectrumConfig(target=1e-6)},
+        {"settings": TrainingConfig()},
         {"data_fingerprint": "1" + "0" * 63},
         {"width": 3, "depth": 100},
     ],
@@ -200,15 +231,31 @@ def test_key_changes_with_all_that_determines_the_numbers(changes):
     assert replace(POINT, **changes).key != POINT.key
 
 
-def test_every_field_of_a_point_is_in_the_key_or_known_not_to_be():
-    names = set(asdict(POINT))
-    in_the_key = {"task", "act", "width", "depth", "seed", "parametrisation", "dtype", "data_fingerprint", "method", "target"}
-    assert names == in_the_key | {"save_kernel"}
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": 1e-2},
+        {"learning_rate_unit": "inverse_lambda_max"},
+        {"batch_size": None},
+        {"batch_size": 2},
+        {"epochs": 99},
+        {"shuffle": False},
+        {"record_kernel_every": 10},
+    ],
+)
+def test_key_of_a_run_changes_with_all_its_settings(changes):
+    point = replace(POINT, settings=TrainingConfig())
+    assert replace(point, settings=TrainingConfig(**changes)).key != point.key
+    assert {"name", *changes} < {item.name for item in fields(TrainingConfig)}
+
+
+def test_key_is_not_changed_by_a_by_product():
+    assert replace(POINT, settings=SpectrumConfig(save_kernel=True)).key == POINT.key
 
 
 def test_key_changes_with_the_numerics_version(monkeypatch):
     before = replace(POINT).key
-    monkeypatch.setattr(config_module, "NUMERICS_VERSION", config_module.NUMERICS_VERSION + 1)
+    monkeypatch.setattr(points_module, "NUMERICS_VERSION", points_module.NUMERICS_VERSION + 1)
     assert replace(POINT).key != before
 
 
@@ -218,7 +265,7 @@ def test_key_changes_with_the_numerics_version(monkeypatch):
         {"results": "elsewhere"},
         {"device": "cuda"},
         {"force": True},
-        {"task": TaskConfig(save_kernel=True)},
+        {"task": SpectrumConfig(save_kernel=True)},
         {"compute": ComputeConfig(address="auto", num_workers=5, num_cpus=2, num_gpus=1)},
         {"data": DataConfig("npz", path="elsewhere.npz")},
     ],
@@ -238,7 +285,8 @@ def test_points_carry_the_settings(changes):
 
 
 def test_key_is_the_same_in_every_process():
-    code = "from ntk_sweep.config import Point; print(Point('spectrum', 'relu', 100, 3, 0, 'thesis', 'float64', '0' * 64).key)"
+    code = "from ntk_sweep.points import Point; from ntk_sweep.config import SpectrumConfig; "
+    code += "print(Point(SpectrumConfig(), 'relu', 100, 3, 0, 'thesis', 'float64', '0' * 64).key)"
     for hash_seed in ("1", "2"):
         run = subprocess.run(
             [sys.executable, "-c", code],

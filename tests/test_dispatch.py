@@ -276,8 +276,8 @@ def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(plain_jobs, wi
 
 @pytest.fixture(scope="module")
 def plain_jobs():
-    from ntk_sweep.config import Point
     from ntk_sweep.datasets import Dataset
+    from ntk_sweep.points import Point
 
     dataset = Dataset("npz", np.zeros((200, 64)), np.zeros(200), None, "f")
     return lambda width, depth: Job(

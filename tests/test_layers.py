@@ -13,8 +13,8 @@ ANALYSIS = ["analysis." + path.stem for path in (REPOSITORY / "analysis").glob("
 NUMERICS = [
     *("activations", "parametrisations", "network", "kernel", "passes", "doubled", "factored", "graded", "jacobian", "rounding"),
     *("spectrum", "gaussian", "quadrature", "interpolation", "duals", "limit_errors", "limit", "diagnostics"),
+    *("layers", "training", "arguments", "dynamics"),
 ]
-OPTIONAL_NUMERICS = ["training", "dynamics"]
 
 # What each module of the library may import of the others; downwards only.
 BELOW = {
@@ -37,13 +37,17 @@ BELOW = {
     "limit_errors": {"activations", "duals", "gaussian", "quadrature"},
     "limit": {"activations", "duals", "gaussian", "limit_errors", "parametrisations", "spectrum"},
     "diagnostics": set(),
-    "dynamics": set(),
-    "training": {"network", "activations", "parametrisations"},
+    "arguments": set(),
+    "dynamics": {"arguments"},
+    "layers": set(),
+    "training": {"activations", "layers", "network"},
     "config": {"activations", "parametrisations", "errors"},
+    "points": {"config"},
     "schema": set(),
     "store": {"schema", "config", "errors"},
     "writing": {"schema", "store"},
     "datasets": {"config", "errors"},
+    "winners": {"config", "datasets", "errors", "points", "store"},
 }
 
 
@@ -90,11 +94,12 @@ def test_hydra_plugins_is_a_namespace_package():
     assert not (REPOSITORY / "hydra_plugins" / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("name", NUMERICS + [name for name in OPTIONAL_NUMERICS if importlib.util.find_spec(f"ntk_sweep.{name}")])
+@pytest.mark.parametrize("name", NUMERICS)
 def test_numerics_know_no_config_path_logger_or_cluster(name):
     foreign = {"ray", "hydra", "omegaconf", "pandas", "pyarrow", "logging", "pathlib", "os", "rich"}
     foreign |= {
-        f"ntk_sweep.{module}" for module in ("config", "store", "schema", "datasets", "dispatch", "plan", "tasks", "commands")
+        f"ntk_sweep.{module}"
+        for module in ("config", "store", "schema", "datasets", "dispatch", "plan", "tasks", "commands", "points")
     }
     roots = {imported.split(".")[0] for imported in imports_of(name)}
     assert not (imports_of(name) | roots) & foreign
@@ -107,9 +112,9 @@ def test_modules_import_only_what_is_below_them(name):
     assert imported <= BELOW[name]
 
 
-def test_only_tasks_puts_network_and_spectrum_together():
+def test_only_tasks_put_network_and_spectrum_together():
     users = {path.stem for path in (REPOSITORY / "ntk_sweep").glob("*.py") if "ntk_sweep.spectrum" in imports_of(path.stem)}
-    assert users == {"tasks", "limit", "__init__"}  # the limit's spectrum is of the same type
+    assert users == {"spectrum_task", "training_task", "limit", "__init__"}  # the limit's spectrum is of the same type
 
 
 def test_entry_point_is_thin():

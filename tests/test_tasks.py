@@ -8,16 +8,17 @@ import torch
 
 from ntk_sweep import Network, empirical_ntk, limit_spectrum, ntk_spectrum
 from ntk_sweep.activations import ACTIVATIONS
-from ntk_sweep.config import DTYPES, METHODS, NUMERICS_VERSION, Point
+from ntk_sweep.config import DTYPES, METHODS, SpectrumConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.limit import limit_ntk
 from ntk_sweep.parametrisations import PARAMETRISATIONS
+from ntk_sweep.points import NUMERICS_VERSION, Point
 from ntk_sweep.schema import schema
 from ntk_sweep.tasks import compute_row
 
 GENERATOR = np.random.default_rng(3)
 DATASET = Dataset("npz", GENERATOR.random((6, 4)), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (3, 7), "fingerprint")
-POINT = Point("spectrum", "relu", 9, 3, 5, "thesis", "float64", "fingerprint", save_kernel=True)
+POINT = Point(SpectrumConfig(save_kernel=True), "relu", 9, 3, 5, "thesis", "float64", "fingerprint")
 
 
 def network_of(point):
@@ -93,7 +94,7 @@ def test_coordinates_and_provenance():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_method_asked_for_is_the_one_used(method):
-    row = compute_row(dataclasses.replace(POINT, method=method), DATASET, "cpu", None).row
+    row = compute_row(dataclasses.replace(POINT, settings=SpectrumConfig(method=method)), DATASET, "cpu", None).row
     assert method in ("auto", row["method"])
     exact = compute_row(POINT, DATASET, "cpu", None).row
     assert abs(row["lambda_min"] - exact["lambda_min"]) <= row["lambda_min_error"] + exact["lambda_min_error"]

@@ -1,7 +1,7 @@
 """The grid sweeper: all combinations of the values given, handed to the launcher in one piece."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from ntk_sweep.config import CHOICES, SweepConfig
+from hydra_plugins.ntk_sweep_hydra.composition import compose_all
+from ntk_sweep.config import CHOICES, TASKS, SweepConfig
 from ntk_sweep.errors import ConfigError
 
 
@@ -26,24 +27,31 @@ class GridSweeperConf:
     Attributes:
         params: Sweeps that a config file brings, key to sweep syntax, such as ``width: range(50,1001,50)``; the command line wins.
         points: Points that are not a product, each a mapping of settings; each is combined with every combination of the others.
+        winners: Activations of which the network with the greatest mean λ_min in the results is a point, as those under `points`.
     """
 
     _target_: str = "hydra_plugins.ntk_sweep_hydra.grid_sweeper.GridSweeper"
     params: dict[str, Any] = field(default_factory=dict)
     points: list[dict[str, Any]] = field(default_factory=list)
+    winners: list[str] = field(default_factory=list)
 
 
 class GridSweeper(Sweeper):
     """Expands sweeps as Hydra's basic sweeper does, and writes no files of its own."""
 
-    def __init__(self, params: dict[str, Any] | None = None, points: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self, params: dict[str, Any] | None = None, points: Sequence[dict[str, Any]] = (), winners: Sequence[str] = ()
+    ) -> None:
         self.params = params or {}
         self.points = points
+        self.winners = list(winners)
         self.launcher: Launcher | None = None
+        self._found: dict[tuple[str, ...], list[list[str]]] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Makes the launcher."""
         self.hydra_context = hydra_context
+        self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -70,8 +78,26 @@ class GridSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*lines, *arguments])
         (grid,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
-        points = [[_line(key, value) for key, value in point.items()] for point in self.points] or [[]]
-        return [[*point, *job] for point in points for job in grid]
+        points = [_lines(point) for point in self.points]
+        if not self.winners:
+            return [[*point, *job] for point in points or [[]] for job in grid]
+        return [[*point, *job] for job in grid for point in points + self._winners(job)]
+
+    def _winners(self, job: Sequence[str]) -> list[list[str]]:
+        """The winners on the data, and under the other settings, of a job."""
+        from ntk_sweep.winners import winners
+
+        assert self.hydra_context is not None and self.config is not None
+        (values,) = compose_all(self.hydra_context.config_loader, self.config, [job])
+        config = SweepConfig.from_dict(values)
+        asked = (repr(config.data), config.results, config.parametrisation, config.dtype)
+        if asked not in self._found:
+            self._found[asked] = [_lines(point) for point in winners(config, self.winners)]
+        return self._found[asked]
+
+
+def _lines(point: Mapping[str, Any]) -> list[str]:
+    return [_line(key, value) for key, value in point.items()]
 
 
 def _line(key: str, value: Any) -> str:
@@ -85,7 +111,12 @@ def register() -> None:
     OmegaConf.register_new_resolver("choices", lambda name: ", ".join(CHOICES[name]), replace=True)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="ntk_sweep")
-    store.store(name="sweep_schema", node=SweepConfig, provider="ntk_sweep")
+    schema = OmegaConf.structured(SweepConfig)
+    schema.task = "???"  # of any task, until one is chosen
+    store.store(name="sweep_schema", node=schema, provider="ntk_sweep")
+    # Under hydra/, where the help page does not list them as choices of their own.
+    for name, settings in TASKS.items():
+        store.store(group="hydra/ntk_sweep_task", name=name, node=settings, provider="ntk_sweep")
 
 
 register()

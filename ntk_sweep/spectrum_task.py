@@ -1,0 +1,155 @@
+"""The task `spectrum`: the spectrum of the kernel at initialisation, the infinite-width prediction, and diagnostics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ntk_sweep.config import SpectrumConfig
+from ntk_sweep.datasets import Dataset
+from ntk_sweep.diagnostics import (
+    centred_alignment,
+    class_contrast,
+    effective_rank,
+    kernel_target_alignment,
+    layer_trace_shares,
+    leading_target_shares,
+    relative_distance,
+)
+from ntk_sweep.factored import traced_kernel
+from ntk_sweep.limit import limit_kernel_spectrum, limit_ntks
+from ntk_sweep.network import Network
+from ntk_sweep.passes import centred_trace
+from ntk_sweep.points import Point
+from ntk_sweep.spectrum import Spectrum, ntk_spectrum, traced_spectrum
+
+LIMITS_KEPT_BELOW = 1000
+"""Number of inputs up to which the limit kernels of all depths are kept: at most 8 MB each."""
+
+ARCHITECTURES_KEPT = 12
+"""Limit kernels of so many (activation, width) are kept; a sweep runs through all activations before it changes the width."""
+
+
+@dataclass(frozen=True)
+class InitialKernel:
+    """A point's network, its kernel, and what a row says of it.
+
+    Attributes:
+        network: At initialisation.
+        x: The inputs in the network's dtype and on its device, (N, n_in).
+        theta: Θ, (N, N), float64 on the CPU.
+        spectrum: Its eigenvalues.
+        columns: The columns of the task `spectrum`.
+    """
+
+    network: Network
+    x: Tensor
+    theta: Tensor
+    spectrum: Spectrum
+    columns: dict[str, Any]
+
+
+def compute_spectrum(point: Point, dataset: Dataset, device: torch.device) -> tuple[dict[str, Any], np.ndarray | None]:
+    """The columns of the task, and Θ where the point asks for it."""
+    assert isinstance(point.settings, SpectrumConfig)
+    initial = initial_kernel(point, dataset, device, point.settings.method, point.settings.target)
+    return initial.columns, initial.theta.numpy() if point.save_kernel else None
+
+
+def initial_kernel(point: Point, dataset: Dataset, device: torch.device, method: str, target: float) -> InitialKernel:
+    """The network of a point at initialisation, and all that is known of its kernel.
+
+    Raises:
+        ValueError: The kernel is not finite.
+    """
+    inputs = torch.from_numpy(dataset.x)
+    x = inputs.to(device, getattr(torch, point.dtype))
+    network = Network.initialise(
+        x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, dtype=x.dtype, device=device
+    )
+    trace = centred_trace(network, x)
+    kernel = traced_kernel(trace)
+    spectrum = ntk_spectrum(network, x, method, target) if method == "jacobian" else traced_spectrum(trace, kernel, method, target)
+    theta = kernel.theta.cpu()
+    columns = _eigenvalue_columns(spectrum)
+    columns |= {"trace": float(theta.trace()), "layer_trace_shares": layer_trace_shares(kernel.layer_traces.cpu()).numpy()}
+    columns |= _limit_columns(point, dataset, theta)
+    columns |= _diagnostic_columns(spectrum, theta, torch.from_numpy(dataset.y))
+    return InitialKernel(network, x, theta, spectrum, columns)
+
+
+def _eigenvalue_columns(spectrum: Spectrum) -> dict[str, Any]:
+    eigenvalues, errors = spectrum.eigenvalues.numpy(), spectrum.errors.numpy()
+    resolved = bool(spectrum.resolved[0])
+    return {
+        "eigenvalues": eigenvalues,
+        "eigenvalue_errors": errors,
+        "lambda_min": float(eigenvalues[0]),
+        "lambda_min_error": float(errors[0]),
+        "lambda_min_resolved": resolved,
+        "lambda_max": float(eigenvalues[-1]),
+        "lambda_max_error": float(errors[-1]),
+        "condition_number": float(eigenvalues[-1] / eigenvalues[0]) if resolved else None,
+        "method": spectrum.method,
+        "target": spectrum.target,
+        "meets_target": spectrum.meets_target,
+    }
+
+
+def _limit_columns(point: Point, dataset: Dataset, theta: Tensor) -> dict[str, Any]:
+    limit = _limits.of(point, dataset)
+    return {
+        "limit_lambda_min": float(limit.spectrum.eigenvalues[0]),
+        "limit_lambda_min_error": float(limit.spectrum.errors[0]),
+        "limit_distance": relative_distance(theta, limit.kernel),
+    }
+
+
+def _diagnostic_columns(spectrum: Spectrum, theta: Tensor, y: Tensor) -> dict[str, Any]:
+    shares = leading_target_shares(eigenvectors(spectrum, theta), y)
+    return {
+        "effective_rank": effective_rank(spectrum.eigenvalues),
+        "alignment": kernel_target_alignment(theta, y),
+        "centred_alignment": centred_alignment(theta, y),
+        "class_contrast": class_contrast(theta, y),
+    } | {f"target_share_{count}": share for count, share in shares.items()}
+
+
+def eigenvectors(spectrum: Spectrum, theta: Tensor) -> Tensor:
+    """Eigenvectors of Θ in the columns, (N, N), in the order of the eigenvalues."""
+    return torch.linalg.eigh(theta)[1] if spectrum.eigenvectors is None else spectrum.eigenvectors
+
+
+@dataclass(frozen=True)
+class _Limit:
+    kernel: Tensor
+    spectrum: Spectrum
+
+
+class _Limits:
+    """The limit kernels of the architecture at hand; they depend on neither the seed nor the drawn weights.
+
+    The recursion passes through all smaller depths, so these are kept too where they are small: a sweep wants them next.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple, dict[int, _Limit]] = {}
+
+    def of(self, point: Point, dataset: Dataset) -> _Limit:
+        architecture = (dataset.fingerprint, point.act, point.width, point.parametrisation)
+        known = self._known.get(architecture, {})
+        if point.depth not in known:
+            depths = range(2, point.depth + 1) if len(dataset.x) <= LIMITS_KEPT_BELOW else (point.depth,)
+            kernels = limit_ntks(torch.from_numpy(dataset.x), point.act, point.width, depths, point.parametrisation)
+            known = {depth: _Limit(limit.kernel, limit_kernel_spectrum(limit)) for depth, limit in kernels.items()}
+            while len(self._known) >= ARCHITECTURES_KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[architecture] = known
+        return known[point.depth]
+
+
+_limits = _Limits()

@@ -1,0 +1,201 @@
+"""Training against torch's own: autodiff of the network and torch.optim.SGD."""
+
+import numpy as np
+import pytest
+import torch
+
+from ntk_sweep.activations import ACTIVATIONS
+from ntk_sweep.layers import DIRECT_BELOW, GRAM_WORTH_BELOW, KEPT_ROWS
+from ntk_sweep.network import Network
+from ntk_sweep.parametrisations import PARAMETRISATIONS
+from ntk_sweep.training import THRESHOLD, sample_orders, train
+
+STEP_SIZES = {"thesis": 2e-4, "ntk": 0.05, "standard": 1e-3}
+"""Such that a loss changes a lot, and none overflows."""
+
+
+def samples(n, n_inputs, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(n)
+    x = torch.rand(n, n_inputs, generator=generator, dtype=torch.float64)
+    return x.to(dtype), (torch.arange(n) % 3 == 0).to(dtype)
+
+
+def by_autodiff(network, x, y, step_size, batch_size, orders):
+    """Losses, running losses, outputs and parameters by torch.optim.SGD on the network's parameters."""
+    weights = [w.clone().requires_grad_() for w in network.weights]
+    biases = [b.clone().requires_grad_() for b in network.biases]
+    trained = Network(weights, biases, network.activation, network.parametrisation)
+    optimiser = torch.optim.SGD(weights + biases, lr=step_size)
+    criterion = torch.nn.MSELoss()
+    losses, running = [criterion(trained(x), y).item()], []
+    for order in orders:
+        errors = []
+        for batch in torch.from_numpy(order).split(batch_size):
+            optimiser.zero_grad()
+            outputs = trained(x[batch])
+            criterion(outputs, y[batch]).backward()
+            optimiser.step()
+            errors.append((outputs - y[batch]).detach().square())
+        running.append(torch.cat(errors).mean().item())
+        losses.append(criterion(trained(x), y).item())
+    return losses, running, trained(x).detach(), [p.detach() for p in weights + biases]
+
+
+def assert_same_trajectory(network, x, y, step_size, batch_size, epochs, tolerance=1e-10):
+    orders = list(sample_orders(len(x), epochs, seed=1))
+    run = train(network, x, y, step_size=step_size, batch_size=batch_size, orders=orders)
+    losses, running, outputs, parameters = by_autodiff(network, x, y, step_size, batch_size, orders)
+    assert not run.diverged and np.isfinite(losses).all()
+    assert losses[-1] < 0.98 * losses[0], "the run must go somewhere"
+    np.testing.assert_allclose(run.losses, losses, rtol=tolerance)
+    np.testing.assert_allclose(run.running_losses, running, rtol=tolerance)
+    np.testing.assert_allclose(run.outputs, outputs.double(), rtol=tolerance, atol=tolerance)
+    for own, other in zip([*run.network.weights, *run.network.biases], parameters, strict=True):
+        torch.testing.assert_close(own, other, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(run.network(x), outputs, rtol=tolerance, atol=tolerance)
+    assert run.steps == epochs * -(-len(x) // batch_size)
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+@pytest.mark.parametrize(("batch_size", "epochs"), [(1, 12), (7, 60), (30, 300)])
+def test_trajectory_is_that_of_torch_sgd(act, parametrisation, batch_size, epochs):
+    """Several hundred steps, to 1e-10."""
+    x, y = samples(30, 12)
+    network = Network.initialise(12, 20, 3, act, parametrisation, seed=2)
+    assert_same_trajectory(network, x, y, STEP_SIZES[parametrisation], batch_size, epochs)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, KEPT_ROWS - 1, KEPT_ROWS, 70])
+@pytest.mark.parametrize("act", ["relu", "sigmoid"])
+def test_wide_layers_that_keep_their_changes_are_trained_the_same(act, batch_size):
+    width = 140
+    assert width * width > DIRECT_BELOW
+    x, y = samples(70, 50)
+    network = Network.initialise(50, width, 4, act, "ntk", seed=3)
+    assert_same_trajectory(network, x, y, 0.05, batch_size, epochs=6 * batch_size if batch_size < 10 else 200)
+
+
+@pytest.mark.parametrize("batch_size", [1, 9, 64])
+@pytest.mark.parametrize("width", [10, 5000])
+def test_many_samples_of_few_features_are_trained_the_same(batch_size, width):
+    x, y = samples(64, 4)
+    assert len(x) > GRAM_WORTH_BELOW * x.shape[1]
+    network = Network.initialise(4, width, 2, "tanh", "ntk", seed=4)
+    assert (network.weights[0].numel() > DIRECT_BELOW) == (width == 5000)
+    assert_same_trajectory(network, x, y, 0.05, batch_size, epochs=5 if batch_size == 1 else 200)
+
+
+def test_float32_follows_float64_within_its_precision():
+    x, y = samples(40, 30)
+    orders = list(sample_orders(40, 10, seed=0))
+    runs = []
+    for dtype in (torch.float32, torch.float64):
+        network = Network.initialise(30, 150, 4, "elu", "ntk", seed=5, dtype=dtype)
+        runs.append(train(network, x.to(dtype), y.to(dtype), step_size=0.05, batch_size=1, orders=orders))
+    assert runs[0].network.weights[1].dtype == torch.float32
+    np.testing.assert_allclose(runs[0].losses, runs[1].losses, rtol=1e-3)
+    assert np.abs(runs[0].losses - runs[1].losses).max() > 1e-12
+
+
+def test_the_network_given_stays_as_it_is():
+    x, y = samples(12, 40)
+    network = Network.initialise(40, 150, 3, "relu", "ntk", seed=6)
+    before = [p.clone() for p in [*network.weights, *network.biases]]
+    run = train(network, x, y, step_size=0.05, batch_size=1, orders=sample_orders(12, 3, seed=0))
+    for old, kept, new in zip(
+        before,
+        [*network.weights, *network.biases],
+        [*run.network.weights, *run.network.biases],
+        strict=True,
+    ):
+        assert torch.equal(old, kept) and not torch.equal(old, new)
+
+
+def test_a_run_that_overflows_stops_and_keeps_its_history():
+    x, y = samples(20, 10)
+    network = Network.initialise(10, 30, 3, "relu", "thesis", seed=7)
+    run = train(network, x, y, step_size=1e3, batch_size=1, orders=sample_orders(20, 50, seed=0))
+    assert run.diverged
+    assert len(run.losses) == len(run.accuracies) == len(run.running_losses) + 1 < 51
+    assert np.isfinite(run.losses[:-1]).all() and not np.isfinite(run.losses[-1])
+    assert run.steps == 20 * len(run.running_losses)
+
+
+def test_a_network_that_overflows_before_the_first_step_takes_none():
+    x, y = samples(5, 3)
+    network = Network.initialise(3, 4, 2, "relu", "ntk", seed=0)
+    run = train(network, x * 1e200, y, step_size=0.1, batch_size=1, orders=sample_orders(5, 4, seed=0))
+    assert run.diverged and run.steps == 0 and len(run.losses) == 1
+
+
+def test_accuracy_counts_outputs_on_the_right_side_of_a_half():
+    x, y = samples(9, 3)
+    network = Network.initialise(3, 50, 2, "relu", "ntk", seed=8)
+    run = train(network, x, y, step_size=0.1, batch_size=9, orders=sample_orders(9, 2000, seed=0))
+    outputs = network(x).numpy()
+    assert THRESHOLD == 0.5
+    assert run.accuracies[0] == np.mean((outputs > 0.5) == (y.numpy() == 1))
+    assert run.accuracies[-1] == np.mean((run.outputs > 0.5) == (y.numpy() == 1)) > run.accuracies[0]
+    np.testing.assert_allclose(run.initial_outputs, outputs, rtol=1e-14)
+
+
+def test_observer_sees_the_network_at_the_stated_epochs():
+    x, y = samples(10, 20)
+    network = Network.initialise(20, 130, 3, "silu", "ntk", seed=9)
+    orders, seen = list(sample_orders(10, 7, seed=3)), {}
+    run = train(network, x, y, step_size=0.05, batch_size=3, orders=orders, observe=seen.__setitem__, observe_every=3)
+    assert list(seen) == [0, 3, 6]
+    for epochs, observed in seen.items():
+        assert float((observed(x) - y).square().mean()) == pytest.approx(run.losses[epochs], rel=1e-12)
+
+
+def test_orders_are_permutations_pinned_by_the_seed():
+    first, second = sample_orders(6, 2, seed=0)
+    assert sorted(first) == sorted(second) == list(range(6))
+    assert first.tolist() != second.tolist()
+    again = [order.tolist() for order in sample_orders(6, 2, seed=0)]
+    assert again == [first.tolist(), second.tolist()] == PINNED
+    assert [order.tolist() for order in sample_orders(6, 2, seed=1)] != again
+    assert [order.tolist() for order in sample_orders(4, 2, seed=0, shuffle=False)] == [[0, 1, 2, 3]] * 2
+
+
+PINNED = [[1, 0, 5, 2, 4, 3], [2, 3, 5, 0, 1, 4]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"step_size": 0.0}, "step_size is 0.0, but must be a positive number"),
+        ({"step_size": float("nan")}, "step_size is nan"),
+        ({"batch_size": 0}, "batch_size is 0, but must be an integer from 1 to the 5 samples"),
+        ({"batch_size": 6}, "batch_size is 6"),
+        ({"batch_size": True}, "batch_size is True"),
+        ({"observe_every": 0}, "observe_every is 0"),
+        ({"orders": [np.array([0, 1, 2, 3, 3])]}, "must be a permutation of the 5 samples"),
+        ({"orders": [np.arange(4)]}, "must be a permutation of the 5 samples"),
+        ({"y": torch.zeros(4, dtype=torch.float64)}, r"y is torch.float64 of shape \(4,\) on cpu, but must be .* shape \(5,\)"),
+        ({"y": torch.zeros(5)}, "y is torch.float32"),
+        ({"x": torch.zeros(5, 2, dtype=torch.float64)}, "the network takes"),
+    ],
+)
+def test_nonsense_is_refused(changes, message):
+    x, y = samples(5, 3)
+    network = Network.initialise(3, 4, 2, "relu", "ntk", seed=0)
+    arguments = {"x": x, "y": y, "step_size": 0.1, "batch_size": 1, "orders": [np.arange(5)]} | changes
+    with pytest.raises(ValueError, match=message):
+        train(network, **arguments)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("batch_size", [1, 7, 40])
+def test_a_gpu_trains_the_same(batch_size):
+    x, y = samples(40, 50)
+    network = Network.initialise(50, 140, 4, "elu", "ntk", seed=5)
+    orders = list(sample_orders(40, 6, seed=1))
+    run = train(network, x, y, step_size=0.05, batch_size=batch_size, orders=orders)
+    moved = Network([w.cuda() for w in network.weights], [b.cuda() for b in network.biases], "elu", "ntk")
+    other = train(moved, x.cuda(), y.cuda(), step_size=0.05, batch_size=batch_size, orders=orders)
+    np.testing.assert_allclose(other.losses, run.losses, rtol=1e-9)
+    np.testing.assert_allclose(other.outputs, run.outputs, rtol=1e-9, atol=1e-9)
