@@ -6,15 +6,16 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-LIGHT = ["ntk_sweep", "ntk_sweep.store", "ntk_sweep.schema", "ntk_sweep.config", "ntk_sweep.datasets", "ntk_sweep.errors"]
+LIGHT = ["ntk_sweep", *(f"ntk_sweep.{name}" for name in ("store", "schema", "config", "datasets", "errors", "dynamics"))]
 PLUGINS = [f"hydra_plugins.ntk_sweep_hydra.{path.stem}" for path in (REPOSITORY / "hydra_plugins" / "ntk_sweep_hydra").glob("*.py")]
 ANALYSIS = ["analysis." + path.stem for path in (REPOSITORY / "analysis").glob("*.py") if path.stem != "__main__"]
 
 NUMERICS = [
     *("activations", "parametrisations", "network", "kernel", "passes", "doubled", "factored", "graded", "jacobian", "rounding"),
     *("spectrum", "gaussian", "quadrature", "interpolation", "duals", "limit_errors", "limit", "diagnostics"),
+    *("arguments", "dynamics"),
 ]
-OPTIONAL_NUMERICS = ["training", "dynamics"]
+OPTIONAL_NUMERICS = ["training"]
 
 # What each module of the library may import of the others; downwards only.
 BELOW = {
@@ -37,7 +38,8 @@ BELOW = {
     "limit_errors": {"activations", "duals", "gaussian", "quadrature"},
     "limit": {"activations", "duals", "gaussian", "limit_errors", "parametrisations", "spectrum"},
     "diagnostics": set(),
-    "dynamics": set(),
+    "arguments": set(),
+    "dynamics": {"arguments"},
     "training": {"network", "activations", "parametrisations"},
     "config": {"activations", "parametrisations", "errors"},
     "schema": set(),
