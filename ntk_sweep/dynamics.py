@@ -254,9 +254,8 @@ def _epoch(theta: np.ndarray, residual: np.ndarray, time: TrainingTime) -> np.nd
     for start in range(0, time.n_samples, time.batch_size):
         batch = slice(start, start + time.batch_size)
         errors = residual[batch]
-        residual -= (
-            (2 * time.step_size / len(errors)) * errors @ theta[batch]
-        )  # rows of a symmetric matrix lie together, columns do not
+        # rows in place of columns, Θ being symmetric: they lie together in memory
+        residual -= (2 * time.step_size / len(errors)) * errors @ theta[batch]
     return residual
 
 
@@ -290,7 +289,7 @@ def _check_bound(initial_loss: float, lambda_min: float, n_samples: int) -> None
     check_number("initial_loss", initial_loss)
     if isinstance(lambda_min, Real) and lambda_min < 0:
         raise ValueError(
-            f"lambda_min is {lambda_min!r}, but a kernel has no eigenvalue below 0: pass max(lambda_min - its error, 0)"
+            f"lambda_min is {lambda_min!r}, but no kernel has an eigenvalue below 0: pass max(lambda_min - its error, 0)"
         )
     check_number("lambda_min", lambda_min)
 

@@ -324,13 +324,14 @@ def test_flow_bound_is_reached_by_the_slowest_direction():
 
 
 @given(seed=SEEDS, batch_size=st.integers(1, N))
-def test_a_step_of_one_over_lambda_max_is_stable_for_every_batch_size(seed, batch_size):
+def test_steps_that_are_stable_for_every_batch_size(seed, batch_size):
     """No step takes the parameters further from a solution, so that the loss is at most the condition number times the initial one."""
     _, theta, residual = problem(seed)
     values = np.linalg.eigvalsh(theta)
-    losses = linearised_sgd_losses(theta, residual, permutations(seed, 40), 1 / values[-1], batch_size)
-    assert (losses <= values[-1] / values[0] * losses[0]).all()
-    assert losses[-1] < losses[0]
+    for step_size in (1 / values[-1], 1 / theta.diagonal().max()):
+        losses = linearised_sgd_losses(theta, residual, permutations(seed, 40), step_size, batch_size)
+        assert (losses <= values[-1] / values[0] * losses[0]).all()
+        assert losses[-1] < losses[0]
 
 
 def test_du_bound_in_its_own_conventions():
@@ -345,6 +346,27 @@ def test_du_bound_in_its_own_conventions():
     steps = np.array([0, 1, 5, 1000])
     expected = loss(residual) * (1 - own_step * lowest / 2) ** steps
     np.testing.assert_allclose(du_bound(loss(residual), lowest, N, step_size, steps), expected, rtol=1e-12)
+
+
+def test_du_bound_holds_where_it_was_shown():
+    """The network of the theorem: two layers, ReLU, only the first one trained on ½Σ(f - y)², inputs of norm 1, wide, small steps."""
+    size, width, n_inputs = 10, 4000, 6
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((size, n_inputs))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    y = np.sign(rng.standard_normal(size))
+    weights, signs = rng.standard_normal((width, n_inputs)), np.sign(rng.standard_normal(width))
+    cosines = (x @ x.T).clip(-1, 1)
+    lowest = float(np.linalg.eigvalsh(cosines * (np.pi - np.arccos(cosines)) / (2 * np.pi))[0])  # of the kernel at infinite width
+    own_step, steps, losses = lowest / size**2, 4000, []
+    for _ in range(steps + 1):
+        z = x @ weights.T
+        residual = z.clip(min=0) @ signs / width**0.5 - y
+        losses.append(loss(residual))
+        weights = weights - own_step * (residual[:, None] * (z > 0) * signs).T @ x / width**0.5
+    bound = du_bound(losses[0], lowest, size, own_step * size / 2, np.arange(steps + 1))
+    assert bound[-1] < 0.9 * losses[0]
+    assert (losses <= bound * (1 + 1e-12)).all()
 
 
 def test_bounds_of_a_singular_kernel_say_nothing():
@@ -420,7 +442,7 @@ def test_nonsense_is_refused_by_the_linearised_network(change, message):
         ({"initial_loss": np.inf}, "initial_loss is inf, but must be a finite number of at least 0"),
         (
             {"lambda_min": -1e-12},
-            r"lambda_min is -1e-12, but a kernel has no eigenvalue below 0: pass max\(lambda_min - its error, 0\)",
+            r"lambda_min is -1e-12, but no kernel has an eigenvalue below 0: pass max\(lambda_min - its error, 0\)",
         ),
         ({"lambda_min": np.nan}, "lambda_min is nan, but must be a finite number"),
         ({"n_samples": 0}, "n_samples is 0, but must be an integer of at least 1"),
