@@ -225,6 +225,8 @@ def test_divergence_is_infinite_and_not_nan():
     # what has no component along the directions that diverge stays finite
     losses = gradient_descent_losses(values, np.eye(N), np.eye(N)[0], 0.5 * N / values[0], np.array([10**6]))
     assert losses[0] < 1
+    losses = gradient_descent_losses(np.array([0.0, 1e3]), np.eye(2), np.array([1.0, 0.0]), 1e308, np.array([0, 1, 10]))
+    assert losses.tolist() == [0.5, 0.5, 0.5]
 
 
 def test_the_loss_may_overflow_before_the_residual_does():
