@@ -125,8 +125,7 @@ def gradient_descent_losses(
 ) -> Float[np.ndarray, " T"]:
     """L_k = (1/N) Σ_i (1 - 2ηλ_i/N)^{2k} (v_iᵀ r_0)² of full-batch gradient descent (Arora et al. 2019, theorem 4.1).
 
-    r_{k+1} = (I - (2η/N) Θ) r_k, which diverges along every v_i with ηλ_i > N. Arora et al. have the loss ½‖r‖², so that their η is
-    2η/N here.
+    r_{k+1} = (I - (2η/N) Θ) r_k, which diverges along every v_i with ηλ_i > N. Arora et al.'s loss is ½‖r‖², their η our 2η/N.
 
     Args:
         eigenvalues: λ_i, as for `gradient_flow_losses`.
@@ -233,7 +232,7 @@ def du_bound(
         lambda_min: A lower bound of the smallest eigenvalue, as for `flow_bound`.
         n_samples: N.
         step_size: η.
-        steps: k, whole numbers; steps and not epochs.
+        steps: k, whole numbers, and not epochs.
 
     Raises:
         ValueError: A value is out of range, or ηλ_min > N, where gradient descent diverges.

@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-LIGHT = ["ntk_sweep", "ntk_sweep.store", "ntk_sweep.schema", "ntk_sweep.config", "ntk_sweep.datasets", "ntk_sweep.errors"]
+LIGHT = ["ntk_sweep", *(f"ntk_sweep.{name}" for name in ("store", "schema", "config", "datasets", "errors", "dynamics"))]
 PLUGINS = [f"hydra_plugins.ntk_sweep_hydra.{path.stem}" for path in (REPOSITORY / "hydra_plugins" / "ntk_sweep_hydra").glob("*.py")]
 ANALYSIS = ["analysis." + path.stem for path in (REPOSITORY / "analysis").glob("*.py") if path.stem != "__main__"]
 
