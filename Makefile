@@ -53,10 +53,11 @@ lint: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/remake.py $(RESULTS) $(RESULTS_EIGH)
 
-# make benchmark	what a point and an exact spectrum cost; the tables go into docs/performance.md
+# make benchmark	what a point, an exact spectrum and a step of training cost; the tables go into docs/performance.md
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.dispatch
 	$(BIN)/python -m benchmarks.spectrum
+	$(BIN)/python -m benchmarks.training
 
 # make clean	removes the environment and caches; results and reports stay
 clean:

@@ -1,4 +1,4 @@
-"""Computes NTK spectra: one network (`python launch.py act=relu`), or a sweep (`python launch.py -m act=relu,elu`)."""
+"""Computes one network (`python launch.py act=relu`) or a sweep (`python launch.py -m act=relu,elu`): NTK spectra, or training."""
 
 from __future__ import annotations
 

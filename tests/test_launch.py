@@ -112,6 +112,14 @@ REFUSED = [
     (["width"], "missing EQUAL"),
     (["task.method=svd"], "choose one of auto, eigh, double-double, jacobian"),
     (["task.target=2"], "must be a relative error between 0 and 1"),
+    (["task.epochs=3"], "task.epochs is a setting of task=training only"),
+    (["task=training", "task.method=eigh"], "task.method is a setting of task=spectrum only"),
+    (["task=training", "task.epoch=3"], "Did you mean task.epochs?"),
+    (["task=training", "task.learning_rate=-1"], "task.learning_rate=-1.0 must be a positive number"),
+    (["task=training", "task.learning_rate=fast"], "'fast' is not a number"),
+    (["task=training", "task.shuffle=3.5"], "'3.5' is neither true nor false"),
+    (["task=training", "task.batch_size=0"], "task.batch_size=0 must be an integer of at least 1"),
+    (["task.name=training"], "task.method is a setting of task=spectrum only"),
 ]
 
 
@@ -229,6 +237,58 @@ def test_a_failing_point_becomes_a_row_and_the_others_go_on(run, tmp_path):
     status, out, _ = run(*huge, "dtype=float32", "width=5")
     assert status == 1
     assert "ValueError" in out
+
+
+TRAINING = ("task=training", "data.n_per_class=5", "task.epochs=3")
+
+
+def test_one_run_prints_its_figures_and_stores_its_row(run, tmp_path):
+    status, out, err = run("data=digits", *TRAINING, "width=20")
+    assert (status, err) == (0, "")
+    row = load_results(tmp_path / "results" / "training").iloc[0]
+    assert (row.task, row.status, row.steps, len(row.losses)) == ("training", "ok", 30, 4)
+    assert f"{row.initial_loss:.6g} before training, {row.final_loss:.6g} after 30 steps" in out
+    assert f"{row.lambda_min:.10g} ± " in out
+    status, out, _ = run("data=digits", *TRAINING, "width=20")
+    assert "already in the store" in out
+
+
+def test_spectra_and_runs_in_one_sweep_go_to_their_own_stores(run, tmp_path):
+    tasks = ("task=training,spectrum", "data.n_per_class=5", "width=10,20")
+    status, out, _ = run(*SERIAL, *tasks)
+    assert status == 0
+    assert "smallest loss" in out and "greatest lambda_min" in out and "4 points computed" in out
+    for task in ("training", "spectrum"):
+        assert load_results(tmp_path / "results" / task).width.tolist() == [10, 20]
+    assert "4 were there" in run(*SERIAL, *tasks)[1]
+
+
+def test_runs_that_diverge_are_results(run, tmp_path):
+    status, out, _ = run(*SERIAL, *TRAINING, "task.epochs=30", "width=20", "task.learning_rate=1e-3,1e4")
+    assert status == 0
+    frame = load_results(tmp_path / "results" / "training").set_index("learning_rate")
+    assert frame.status.to_dict() == {1e-3: "ok", 1e4: "diverged"}
+    assert "1 of 2 runs diverged" in out
+    status, out, _ = run("data=digits", *TRAINING, "task.epochs=30", "width=20", "task.learning_rate=1e4")
+    assert (status, "the learning rate is too large" in out) == (0, True)
+    assert "already in the store" in out
+
+
+def test_thesis_training_takes_the_winners_from_the_store(run, tmp_path):
+    small = ("hydra/launcher=serial", "data=digits", "data.n_per_class=5")
+    status, _, err = run("+experiment=thesis_training", *small)
+    assert status == 2
+    assert "holds no spectra of relu, elu, lrelu, sigmoid" in err and "+experiment=thesis_grid" in err
+    run("+experiment=thesis_grid", *small, "width=10,20", "depth=2,3", "seed=0,1")
+    status, out, err = run("+experiment=thesis_training", *small, "task.epochs=2", "seed=0,1,2")
+    assert (status, err) == (0, "")
+    spectra = load_results(tmp_path / "results" / "spectrum")
+    means = spectra.groupby(["act", "width", "depth"]).lambda_min.mean().reset_index()
+    best = means.loc[means.groupby("act").lambda_min.idxmax()]
+    runs = load_results(tmp_path / "results" / "training")
+    assert len(runs) == 12
+    named = {tuple(point) for point in best[["act", "width", "depth"]].to_numpy()}
+    assert {tuple(point) for point in runs[["act", "width", "depth"]].to_numpy()} == named
 
 
 def test_thesis_kernels_saves_two_kernels(run, tmp_path):

@@ -54,7 +54,13 @@ def test_an_unresolved_seed_disqualifies(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"data_fingerprint": "0" * 64}, {"parametrisation": "ntk"}, {"dtype": "float32"}, {"numerics_version": 1}, {"lambda_min": 1e-12}],
+    [
+        {"data_fingerprint": "0" * 64},
+        {"parametrisation": "ntk"},
+        {"dtype": "float32"},
+        {"numerics_version": 1},
+        {"lambda_min": 1e-12},
+    ],
 )
 def test_rows_of_another_kind_do_not_count(tmp_path, changes):
     folder = store(tmp_path, [spectrum("relu", 50, 2, 0, **({"lambda_min": 1.0} | changes))])
