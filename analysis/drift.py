@@ -15,7 +15,7 @@ from analysis.curves import ENDS, bracket
 from analysis.formats import Entry, Table
 from analysis.frame import NETWORK, AnalysisError, Group, activation_title
 from analysis.lines import spread
-from analysis.runs import Runs, diverged_note, history, list_cells, network_title, rows_of, seeds_note
+from analysis.runs import Runs, history, list_cells, network_title, rows_of, seeds_note
 
 LINE = ["act", "depth"]
 
@@ -33,6 +33,21 @@ LEVEL = 0.95
 
 RNG_SEED = 0
 """Of the bootstrap: the same rows give the same intervals."""
+
+_FIT = [
+    *LINE,
+    "widths",
+    "seeds",
+    "narrowest",
+    "widest",
+    "change_narrowest",
+    "change_widest",
+    "slope",
+    "low",
+    "high",
+    "level",
+    "residual",
+]
 
 SHOWN_WIDTHS = 3
 """Widths for each activation and depth in the table: the narrowest, a middle one and the widest; the figures and the CSV have all."""
@@ -117,7 +132,8 @@ def slopes(points: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `act`, `depth`, `widths` (how many), `seeds` (the fewest at a width), `narrowest`, `widest`, the geometric means of the change
         there (`change_narrowest`, `change_widest`), `slope`, `low` and `high` (NaN with one seed), `level` (the line at width 1),
-        and `residual`, the greatest factor between a width's mean and the line. No slope below two widths.
+        and `residual`, the greatest factor between a width's mean and the line. No slope below two widths, and no row without a
+        run that came to its end.
     """
     final = at_the_end(points)
     final = final[np.isfinite(final["change"]) & (final["change"] > 0)]
@@ -132,7 +148,7 @@ def slopes(points: pd.DataFrame) -> pd.DataFrame:
         line |= {"narrowest": int(widths[0]), "widest": int(widths[-1])}
         line |= {"change_narrowest": float(np.exp(means[0])), "change_widest": float(np.exp(means[-1]))}
         lines.append(line | _fit(np.log(widths), logs, means, few, rng))
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=_FIT)
 
 
 def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
@@ -158,8 +174,8 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
         notes.append("One seed: the slopes have no intervals. Add seed=range(0,5) to the command that made the runs.")
     elif len(fits) and fits["seeds"].min() < 5:
         notes.append("With fewer than five seeds a bootstrap interval is too narrow.")
-    notes += [*diverged_note(runs.rows), *_unfinished(points)]
-    return Table(f"How far the kernel moves in training, against width ({runs.title})", columns, rows, notes)
+    caption = f"How far the kernel moves in training, against width ({runs.title})"
+    return Table(caption, columns, rows, [*notes, *_unfinished(points)])
 
 
 def end_table(runs: Runs, points: pd.DataFrame) -> Table:
@@ -175,7 +191,7 @@ def end_table(runs: Runs, points: pd.DataFrame) -> Table:
         rows.append([network_title((act, width, depth)), int(line["seeds"]), *after, *aligned])
     columns = ["Network", "seeds", "change", *(SHOWN[name] for name in ("lambda_min_ratio", "lambda_max_ratio"))]
     columns += ["alignment before", "alignment after"]
-    notes = [seeds_note(runs.rows, "each number")]
+    notes = [seeds_note(points[points["epoch"] == 0], "each number")]
     if points["lambda_min_ratio"].isna().any():
         notes.append("The ratio of λ_min is left out where λ_min does not exceed its error bound, before training or after.")
     return Table(f"The kernel before and after training ({runs.title})", columns, rows, notes)

@@ -29,7 +29,7 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
 
     Args:
         points: From `analysis.drift.drift`.
-        fits: From `analysis.drift.slopes`.
+        fits: From `analysis.drift.slopes`, not empty.
         subtitle: Above the panels.
     """
     final = at_the_end(points)

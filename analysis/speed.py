@@ -65,8 +65,8 @@ def epochs_to_loss(losses: object, threshold: float) -> float:
     if not len(reached):
         return np.inf
     place = int(reached[0])
-    if place == 0:
-        return 0.0
+    if place == 0 or not np.isfinite(known[place - 1]):
+        return float(place)
     with np.errstate(divide="ignore"):
         before, after = np.log(known[place - 1 : place + 1])
     return place - 1 + float((before - np.log(threshold)) / (before - after))

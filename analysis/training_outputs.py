@@ -76,7 +76,8 @@ def drift_files(group: Group, output: Path) -> Written:
         tables += pair
         written += write_table(output / f"drift-slopes-{one.slug}", fits, pair[0])
         written += write_table(output / f"drift-ends-{one.slug}", drift.over_seeds(drift.at_the_end(points)), pair[1])
-        written += write_figure(output / f"drift-width-{one.slug}", drift_figures.width_figure(points, fits, title))
+        if len(fits):
+            written += write_figure(output / f"drift-width-{one.slug}", drift_figures.width_figure(points, fits, title))
         for depth in sorted(points["depth"].unique()):
             figure = drift_figures.epoch_figure(points, int(depth), f"{title}, depth {depth}")
             own = drift.over_seeds(points[points["depth"] == depth])

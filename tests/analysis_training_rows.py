@@ -125,10 +125,10 @@ def sweep(
 ) -> list[dict[str, Any]]:
     """Plausible runs: noisy decays whose rate follows λ_max and alignment more than λ_min; the fastest ReLU networks diverge.
 
-    The predictions are smooth curves near the measured ones, and sigmoid networks learn slowly.
+    The predictions are smooth curves near the measured ones, and sigmoid networks learn slowly; however many epochs, most reach 0.1.
     """
     rng = np.random.default_rng(1)
-    time = np.arange(epochs + 1)
+    time = 60 * np.arange(epochs + 1) / epochs
     rows = []
     for act in acts:
         fast, least = {"relu": (1.0, 1.0), "elu": (1.6, 0.2), "lrelu": (1.0, 1.0)}.get(act, (0.05, 1e-8))
