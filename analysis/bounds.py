@@ -51,16 +51,17 @@ def bound_values(runs: Runs) -> pd.DataFrame:
     """The bounds of every run after each epoch, beside its loss.
 
     Args:
-        runs: Those whose λ_min is not resolved are left out: without it there is no bound to draw.
+        runs: Those whose λ_min is not resolved, or whose loss overflows before training, are left out: there is no bound to draw.
 
     Returns:
         A row for each run and epoch: act, width, depth, seed, `epoch`, `loss` (infinite after a run diverged) and the bounds
-        `flow`, `du` and `thesis`.
+        `flow`, `du` and `thesis`, of λ_min less its error bound; NaN where the step is so large that the factor is negative.
 
     Raises:
         AnalysisError: λ_min is resolved in none of the runs.
     """
-    known = trusted(runs.rows.assign(status="ok"), LAMBDA_MIN)
+    known = trusted(runs.rows.assign(status="ok"), LAMBDA_MIN) - runs.rows["lambda_min_error"].astype(float)
+    known = known.where(np.isfinite(runs.rows["initial_loss"].astype(float)))
     if known.isna().all():
         raise AnalysisError(
             f"{runs.title}: λ_min does not exceed its error bound in any run, so there is no bound to compare with: compute the "
@@ -82,8 +83,10 @@ def bound_values(runs: Runs) -> pd.DataFrame:
                     "epoch": epochs,
                     "loss": padded,
                     "flow": flow_bound(first, least, runs.group.n_samples, time.flow_time(steps)),
-                    "du": du_bound(first, least, runs.group.n_samples, eta, steps),
-                    "thesis": first * (1 - eta * least / 2) ** epochs,
+                    "du": du_bound(first, least, runs.group.n_samples, eta, steps)
+                    if eta * least <= runs.group.n_samples
+                    else np.nan,
+                    "thesis": first * (1 - eta * least / 2) ** epochs if eta * least <= 2 else np.nan,
                 }
             )
         )
@@ -97,15 +100,15 @@ def violations(values: pd.DataFrame) -> pd.DataFrame:
         values: From `bound_values`.
 
     Returns:
-        A row for each network and bound: `seeds`, `exceeding` (how many of them ever do), `first`, `first_low` and `first_high`
-        epoch at which the loss exceeds the bound (over those seeds), `epochs` (in which share of all epochs it does), and
+        A row for each network and bound: `seeds` (with the bound), `exceeding` (how many of them ever do), `first`, `first_low` and
+        `first_high` epoch at which the loss exceeds the bound (over those seeds), `epochs` (in which share of all epochs it does), and
         `ratio`, `ratio_low`, `ratio_high`: the final loss over the final bound.
     """
     rows = []
     last = values["epoch"].max()
     for network in list_cells(values):
-        own = rows_of(values, network)
         for name in TITLES:
+            own = rows_of(values, network).dropna(subset=name)
             # Before training, loss and bound are the same number.
             above = own[(own["epoch"] > 0) & (own["loss"] > own[name])]
             first = above.groupby("seed")["epoch"].min()
@@ -132,24 +135,27 @@ def violation_table(runs: Runs, values: pd.DataFrame) -> Table:
             [
                 network_title(network),
                 TITLES[line["bound"]],
-                f"{line['exceeding']} of {line['seeds']} seeds" if line["exceeding"] else "never",
+                _seeds(line),
                 first,
-                f"{100 * line['epochs']:.0f} %",
+                f"{100 * line['epochs']:.0f} %" if line["seeds"] else "—",
                 bracket(line, "ratio"),
             ]
         )
     left_out = len(runs.rows) - len(values[[*CELL, "seed"]].drop_duplicates())
     notes = [
         "Gradient flow: L(0) exp(-(4/N) λ_min t). Du et al. (2019), in the loss and step of these runs: (1 - η λ_min/N)^k L(0) after k "
-        "steps. As the thesis draws it: (1 - η λ_min/2)^k L(0) after k epochs. λ_min is that of the kernel at initialisation, and each "
-        "run is compared with the bounds of its own λ_min.",
+        "steps. As the thesis draws it: (1 - η λ_min/2)^k L(0) after k epochs. λ_min is that of the kernel at initialisation, less its "
+        "error bound, and each run is compared with the bounds of its own λ_min.",
         "None of them is a theorem for these runs: the first is one for gradient flow with a constant kernel, the second for full-batch "
         "descent of a very wide two-layer ReLU network.",
         seeds_note(runs.rows, "the final loss over the bound"),
         *diverged_note(runs.rows),
     ]
+    if values[list(TITLES)].isna().any(axis=None):
+        notes.append("No bound: the step is so large that the factor of the bound is negative (η λ_min above N, or above 2).")
     if left_out:
-        notes.append(f"{left_out} of {len(runs.rows)} runs are left out: their λ_min does not exceed its error bound.")
+        why = "their λ_min does not exceed its error bound, or their loss overflows before training"
+        notes.append(f"{left_out} of {len(runs.rows)} runs are left out: {why}.")
     columns = ["Network", "bound", "loss above it", "first at epoch", "share of epochs", "final loss over bound"]
     return Table(f"The measured loss against bounds from λ_min ({runs.title})", columns, rows, notes)
 
@@ -188,9 +194,15 @@ def alt_text(values: pd.DataFrame) -> str:
     texts = []
     for line in violations(values).to_dict("records"):
         network = network_title((line["act"], line["width"], line["depth"]))
-        count = f"in {line['exceeding']} of {line['seeds']} seeds" if line["exceeding"] else "never"
-        texts.append(f"{network} {count} above the bound of {TITLES[line['bound']]}")
+        texts.append(f"{network} above the bound of {TITLES[line['bound']]}: {_seeds(line)}")
     return f"Loss over epochs beside three bounds from the smallest eigenvalue, on a logarithmic axis: {'; '.join(texts)}."
+
+
+def _seeds(line: dict) -> str:
+    """In how many seeds the loss exceeds a bound."""
+    if not line["seeds"]:
+        return "no bound"
+    return f"{line['exceeding']} of {line['seeds']} seeds" if line["exceeding"] else "never"
 
 
 def _ends(values: np.ndarray) -> tuple[float, float, float]:

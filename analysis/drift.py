@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import CELL
-from analysis.curves import ENDS, bracket
-from analysis.formats import Entry, Table
+from analysis.curves import DIGITS, ENDS, bracket
+from analysis.formats import Entry, Table, number
 from analysis.frame import NETWORK, AnalysisError, Group, activation_title
 from analysis.lines import spread
 from analysis.runs import Runs, history, list_cells, network_title, rows_of, seeds_note
@@ -159,7 +159,7 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
         slope = "—" if np.isnan(fit["slope"]) else f"{fit['slope']:.2f}"
         if not np.isnan(fit["low"]):
             slope += f" [{fit['low']:.2f}, {fit['high']:.2f}]"
-        ends = [f"{fit[f'change_{which}']:.3g}" for which in ("narrowest", "widest")]
+        ends = [number(fit[f"change_{which}"], DIGITS) for which in ("narrowest", "widest")]
         off = "—" if np.isnan(fit["residual"]) else f"{fit['residual']:.2f}"
         rows.append([activation_title(fit["act"]), fit["depth"], _range(fit), few, *ends, slope, off])
     columns = ["Activation", "depth", "widths", "seeds", "change, narrowest", "change, widest", "slope", "farthest from line"]

@@ -113,7 +113,7 @@ def test_the_tables_to_be_read():
     found = only_runs(powers(-0.5, factors=(1.0, 1.0), widths=(100, 400)))
     points = drift.drift(found)
     table = drift.slope_table(found, points, drift.slopes(points))
-    assert table.rows == [["ReLU", 3, "100 to 400 (2)", 2, "0.3", "0.15", "-0.50 [-0.50, -0.50]", "1.00"]]
+    assert table.rows == [["ReLU", 3, "100 to 400 (2)", 2, "0.300", "0.150", "-0.50 [-0.50, -0.50]", "1.00"]]
     assert "With fewer than five seeds" in markdown(table)
     ends = drift.end_table(found, points)
     assert ends.rows[0] == ["ReLU 100 × 3", 2, "0.300", "0.500", "2.00", "0.500", "0.600"]
