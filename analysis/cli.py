@@ -9,11 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis import outputs
+from analysis import outputs, training_cli
 from analysis.formats import Table, markdown
 from analysis.frame import TASK, AnalysisError, Group, groups, load
 from analysis.networks import Selection
 from analysis.quantities import LAMBDA_MIN, QUANTITIES
+from analysis.runs import TASK as TRAINING
 from ntk_sweep.errors import SweepError
 from ntk_sweep.store import Store
 
@@ -29,6 +30,8 @@ examples:
   python -m analysis prediction results           λ_min measured, and predicted from infinite width
   python -m analysis spectrum results --act relu --width 800 --depth 3 --seed 0
   python -m analysis kernel s3://bucket/sweeps
+  python -m analysis training results --best      loss curves of the best network of each activation
+  python -m analysis speed results                what ranks the networks by training speed
 
 RESULTS is what a sweep was given as results=…; it may still be running. Where a store holds several data sets or
 parametrisations, each gets files (or a chapter of the report) of its own.
@@ -97,13 +100,16 @@ _COMMANDS = {
     ),
 }
 
+_COMMANDS |= {name: _Command(*texts) for name, texts in training_cli.TEXTS.items()}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     options = parser().parse_args(arguments)
     try:
-        frame = load(options.results)
+        of_training = [TRAINING, training_cli.EXPERIMENTS[options.command]] if options.command in training_cli.RUN else []
+        frame = load(options.results, *of_training)
         chosen = groups(frame, options.results, options.data, options.parametrisation, options.dtype)
         _RUN[options.command](chosen, options, console)
     except SweepError as error:
@@ -125,7 +131,9 @@ def parser() -> argparse.ArgumentParser:
         examples = "\n".join(["examples:", *(f"  python -m analysis {example}" for example in shown.examples)])
         command = commands.add_parser(name, help=shown.title, description=shown.text, epilog=examples, formatter_class=_Wrapped)
         command.add_argument(
-            "results", metavar="RESULTS", help="the results folder or URI of a sweep (its rows lie in RESULTS/spectrum)"
+            "results",
+            metavar="RESULTS",
+            help=f"the results folder or URI of a sweep (its rows lie in RESULTS/{TRAINING if name in training_cli.RUN else TASK})",
         )
         command.add_argument(
             "-o", "--output", metavar="FOLDER", type=Path, default=Path("report"), help="where to write (default: report)"
@@ -133,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--data", metavar="NAME", help="only this data set: its name, or the beginning of its fingerprint")
         command.add_argument("--parametrisation", metavar="NAME", help="only this parametrisation")
         command.add_argument("--dtype", metavar="NAME", help="only this precision")
+        training_cli.add_arguments(name, command)
         if name == "heatmaps":
             command.add_argument(
                 "--quantity",
@@ -172,6 +181,21 @@ def _printed(files: Callable[[Group, Path], tuple[Table, list[Path]]]) -> _Run:
     return run
 
 
+def _trained(files: Callable[[Group, argparse.Namespace], tuple[list[Table], list[Path]]]) -> _Run:
+    """A command that prints the tables of training runs that it writes."""
+
+    def run(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
+        def one(group: Group) -> list[Path]:
+            tables, written = files(group, options)
+            for table in tables:
+                console.print(markdown(table))
+            return written
+
+        _each(chosen, console, one)
+
+    return run
+
+
 def _heatmaps(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
     quantity = QUANTITIES[options.quantity]
     _each(chosen, console, lambda group: outputs.heatmap_files(group, options.output, quantity))
@@ -199,6 +223,7 @@ _RUN: dict[str, _Run] = {
     "kernel": _kernel,
     "spectrum": _spectrum,
     "report": _report,
+    **{name: _trained(files) for name, files in training_cli.RUN.items()},
 }
 
 

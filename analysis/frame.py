@@ -20,6 +20,11 @@ TASK = "spectrum"
 NETWORK = ["act", "width", "depth", "seed"]
 """What tells the networks of a group apart."""
 
+SETTING = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"]
+"""How a network was trained: runs that differ in one of these are never averaged."""
+
+_RUN = [*NETWORK, *SETTING, "record_kernel_every"]
+
 _GROUP = ["data", "data_fingerprint", "parametrisation", "dtype"]
 
 SHOWN_DIGITS = 12
@@ -92,27 +97,30 @@ class Group:
         return shlex.join(["python", "launch.py", *settings])
 
 
-def load(results: str) -> pd.DataFrame:
+def load(results: str, task: str = TASK, experiment: str = "+experiment=thesis_grid") -> pd.DataFrame:
     """The rows of a results folder or URI, one a point.
+
+    Args:
+        results: The folder or URI.
+        task: Whose rows.
+        experiment: What makes such rows, for messages.
 
     Raises:
         AnalysisError: There is no such folder, or it holds no rows yet.
         StoreError: A part of the store is unreadable.
     """
     results = results.rstrip("/") or "/"
-    example = shlex.join(
-        ["python", "launch.py", "+experiment=thesis_grid", *([] if results == "results" else [f"results={results}"])]
-    )
+    example = shlex.join(["python", "launch.py", experiment, *([] if results == "results" else [f"results={results}"])])
     try:
-        frame = load_results(posixpath.join(results, TASK))
+        frame = load_results(posixpath.join(results, task))
     except FileNotFoundError as error:
         above, last = posixpath.split(results)
-        hint = f"give the results folder itself, {above or '.'}, or " if last == TASK else ""
+        hint = f"give the results folder itself, {above or '.'}, or " if last == task else ""
         raise AnalysisError(
-            f"there are no rows in {posixpath.join(results, TASK)}: {hint}make some first, for example\n  {example}"
+            f"there are no rows in {posixpath.join(results, task)}: {hint}make some first, for example\n  {example}"
         ) from error
     if frame.empty:
-        folder = posixpath.join(results, TASK)
+        folder = posixpath.join(results, task)
         raise AnalysisError(
             f"{folder} holds no rows yet: wait for the first of a running sweep, or make some, for example\n  {example}"
         )
@@ -173,11 +181,13 @@ def groups(
 def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
     """The latest good row of each (activation, width, depth, seed), so that no seed counts twice in a mean.
 
-    Two keys can stand for one network where it was computed by two versions of the numerics.
+    Two keys can stand for one network where it was computed by two versions of the numerics. Of training runs one row stays for
+    each way in which a network was trained.
     """
     ranked = rows.assign(_good=rows["status"] != "failed").sort_values(["_good", "finished_at", "key"], kind="stable")
-    latest = ranked.drop_duplicates(NETWORK, keep="last").drop(columns="_good")
-    return by_activation(latest, ["width", "depth", "seed"])
+    apart = [name for name in _RUN if name in ranked]
+    latest = ranked.drop_duplicates(apart, keep="last").drop(columns="_good")
+    return by_activation(latest, apart[1:])
 
 
 def by_activation(frame: pd.DataFrame, then: Sequence[str]) -> pd.DataFrame:

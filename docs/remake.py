@@ -2,7 +2,8 @@
 
     python docs/remake.py RESULTS RESULTS_EIGH
 
-RESULTS_EIGH holds the sigmoid networks by plain float64 (task.method=eigh), to be shown beside the exact ones.
+RESULTS holds the spectra and the training runs that the page names; RESULTS_EIGH the sigmoid networks by plain float64
+(task.method=eigh), to be shown beside the exact ones.
 Figures go to docs/figures; tables go into docs/results.md, between the comments that name them.
 """
 
@@ -26,23 +27,92 @@ COMMANDS = ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "k
 FIGURES = ("heatmap-*.png", "prediction-*.png", "convergence-*.png", "kernel-*.png", "spectrum-*.png")
 TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
 
+TRAINING_COMMANDS = (
+    ("training", "--best"),
+    ("training", "--network", "relu-800x3", "--network", "sigmoid-300x8"),
+    ("bounds",),
+    ("drift",),
+    ("speed",),
+)
+THESIS = "lr0.001-b1-e100"
+"""How the thesis trains, as file names say it."""
+
+LOSS = "loss0.05"
+"""The loss whose ranking is shown in full; the summary has all."""
+
+TRAINING = {
+    "training": (
+        (f"training-best-{THESIS}", ""),
+        (f"curves-best-{THESIS}", "Figure 9: loss and accuracy of the best network of each activation"),
+        (f"predicted-best-{THESIS}", "Figure 9: the measured loss and its predictions"),
+        (f"training-relu-800x3-sigmoid-300x8-{THESIS}", ""),
+        (f"curves-relu-800x3-sigmoid-300x8-{THESIS}", "Figure 10: loss and accuracy of ReLU 800 × 3 and Sigmoid 300 × 8"),
+        (f"predicted-relu-800x3-sigmoid-300x8-{THESIS}", "Figure 10: the measured loss and its predictions"),
+    ),
+    "bounds": (
+        (f"bounds-relu-800x3-{THESIS}", ""),
+        (f"bounds-relu-800x3-{THESIS}", "Figure 11: the loss of ReLU 800 × 3 and its bounds"),
+    ),
+    "drift": (
+        ("drift-slopes-*", ""),
+        ("drift-width-*", "Change of the kernel in training, against width"),
+        ("drift-ends-*", ""),
+        ("drift-epochs-*", "Change of the kernel, its eigenvalues and its alignment over epochs"),
+    ),
+    "speed": (
+        ("speed", ""),
+        (f"speed-{LOSS}", "Rank correlations with the epochs to the loss"),
+        (f"speed-scatter-{LOSS}", "The best predictor and λ_min against the epochs to the loss"),
+        (f"speed-{LOSS}-*", ""),
+    ),
+}
+"""What stands between the comments of each name: files without group and ending; figures where there are words for them, else tables."""
+
 
 def main(results: str, results_eigh: str) -> None:
     """Runs the analysis and takes over what the docs show."""
+    (DOCS / "figures").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for command in COMMANDS:
-            arguments = [sys.executable, "-m", "analysis", command, results, "-o", folder, "--data", "fashion_mnist"]
-            subprocess.run(arguments, check=True, cwd=DOCS.parent, stdout=subprocess.DEVNULL)
-        (DOCS / "figures").mkdir(exist_ok=True)
+            analyse(results, folder, command)
         for pattern in FIGURES:
             for figure in sorted(Path(folder).glob(pattern)):
                 name = figure.name.replace(f"-{GROUP}", "")
                 (DOCS / "figures" / name).write_bytes(figure.read_bytes())
         for name in TABLES:
             fill(DOCS / "results.md", name, (Path(folder) / f"{name}-{GROUP}.md").read_text())
+    training(results)
     figure, text = beside(results, results_eigh)
     (DOCS / "figures" / "sigmoid-methods.png").write_bytes(figure)
     fill(DOCS / "results.md", "sigmoid", text)
+
+
+def training(results: str) -> None:
+    """The training runs: tables and the figures that belong to them, in the order of `TRAINING`."""
+    with tempfile.TemporaryDirectory() as folder:
+        for command in TRAINING_COMMANDS:
+            analyse(results, folder, *command)
+        for name, parts in TRAINING.items():
+            content: list[str] = []
+            for pattern, words in parts:
+                found = sorted(Path(folder).glob(f"{pattern}-{GROUP}.{'png' if words else 'md'}"))
+                if not found:
+                    raise SystemExit(f"{results} has no runs for {pattern}: docs/results.md names the commands that make them")
+                content += [shown(path, words) if words else path.read_text().strip() for path in found]
+            fill(DOCS / "results.md", name, "\n\n".join(content))
+
+
+def shown(figure: Path, words: str) -> str:
+    """Takes a figure over, and returns the line that shows it."""
+    name = figure.name.replace(f"-{GROUP}", "").replace(f"-{THESIS}", "")
+    (DOCS / "figures" / name).write_bytes(figure.read_bytes())
+    return f"![{words}](figures/{name})"
+
+
+def analyse(results: str, folder: str, command: str, *options: str) -> None:
+    """Runs a command of the analysis."""
+    arguments = [sys.executable, "-m", "analysis", command, results, "-o", folder, "--data", "fashion_mnist", *options]
+    subprocess.run(arguments, check=True, cwd=DOCS.parent, stdout=subprocess.DEVNULL)
 
 
 def beside(results: str, results_eigh: str) -> tuple[bytes, str]:

@@ -1,0 +1,234 @@
+"""Which quantity known before training ranks the networks by the epochs that they need to a given loss?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.cells import CELL
+from analysis.frame import activations
+from analysis.quantities import LAMBDA_MIN, QUANTITIES, trusted
+from analysis.ranking import interval, kendall, resample, rounded, spearman, standardised_ranks
+from analysis.runs import ABSOLUTE, Runs, history
+
+THRESHOLDS = (0.1, 0.05, 0.01)
+"""Losses to reach. Targets are 0 and 1, so a constant output of ½ has a loss of 0.25: at 0.1 a network tells the classes apart, at 0.01
+its outputs are off by a tenth."""
+
+LEAST_NETWORKS = 10
+"""Of a setting, for a ranking: intervals from fewer say nothing; tuned on synthetic runs."""
+
+LEAST_REACHING = 5
+"""Networks that reach a loss, for a correlation: where fewer do, all others tie and a resample often holds none; tuned likewise."""
+
+BLOCK = 250_000
+"""Weights worked on at a time: two megabytes, of which some fifty arrays are kept; tuned."""
+
+ACROSS, WITHIN = "across", "within"
+"""All runs of a setting ranked together; the mean of the correlations within each activation."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A quantity known before training.
+
+    Attributes:
+        name: As in CSV files.
+        title: As in tables and figures.
+        value: From rows and a threshold a number each, NaN where it is not known.
+    """
+
+    name: str
+    title: str
+    value: Callable[[pd.DataFrame, float], np.ndarray]
+
+
+def epochs_to_loss(losses: object, threshold: float) -> float:
+    """When a loss first falls to a threshold, in epochs.
+
+    Between two epochs the logarithm of the loss is taken to be linear.
+
+    Args:
+        losses: Before training and after every epoch; None if unknown.
+        threshold: The loss to reach, above 0.
+
+    Returns:
+        0 where it starts there; infinity where it never gets there; NaN for None.
+    """
+    known = history(losses)
+    if known is None:
+        return np.nan
+    reached = np.flatnonzero(known <= threshold)
+    if not len(reached):
+        return np.inf
+    place = int(reached[0])
+    if place == 0 or not np.isfinite(known[place - 1]):
+        return float(place)
+    with np.errstate(divide="ignore"):
+        before, after = np.log(known[place - 1 : place + 1])
+    return place - 1 + float((before - np.log(threshold)) / (before - after))
+
+
+def measured_epochs(rows: pd.DataFrame, threshold: float) -> np.ndarray:
+    """The epochs that each run needs to a loss; infinity where it does not get there, or diverges at any time."""
+    epochs = np.array([epochs_to_loss(losses, threshold) for losses in rows["losses"]])
+    return np.where(rows["status"] == "diverged", np.inf, epochs)
+
+
+def _quantity(name: str) -> Candidate:
+    quantity = QUANTITIES[name]
+    # Known before training, so that a diverged run has it too.
+    return Candidate(name, quantity.title, lambda rows, _: trusted(rows.assign(status="ok"), quantity).to_numpy(float))
+
+
+def _coordinate(name: str, title: str) -> Candidate:
+    return Candidate(name, title, lambda rows, _: rows[name].to_numpy(float))
+
+
+def _step_times(name: str) -> Candidate:
+    of = _quantity(name).value
+    title = f"step size × {QUANTITIES[name].title}"
+    return Candidate(f"step_size_{name}", title, lambda rows, loss: rows["step_size"].to_numpy(float) * of(rows, loss))
+
+
+def _predicted(name: str, title: str) -> Candidate:
+    return Candidate(
+        f"{name}_epochs", title, lambda rows, loss: np.array([epochs_to_loss(value, loss) for value in rows[f"{name}_losses"]])
+    )
+
+
+_SPECTRAL = ("lambda_min", "lambda_max", "condition_number", "trace", "effective_rank", "limit_lambda_min")
+_ALIGNED = ("alignment", "centred_alignment", "class_contrast", *(f"target_share_{count}" for count in (1, 2, 5, 10)))
+
+CANDIDATES = (
+    *map(_quantity, (*_SPECTRAL, *_ALIGNED)),
+    _step_times("lambda_min"),
+    _step_times("lambda_max"),
+    _coordinate("initial_loss", "Loss before training"),
+    _predicted("linearised", "Predicted epochs: linearised network"),
+    _predicted("descent", "Predicted epochs: gradient descent"),
+    _predicted("flow", "Predicted epochs: gradient flow"),
+    _coordinate("width", "Width"),
+    _coordinate("depth", "Depth"),
+)
+
+BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
+
+
+def candidates(runs: Runs) -> list[Candidate]:
+    """Those that say something of their own: with one step size for all, products with it rank as without it."""
+    one_step = runs.setting.learning_rate_unit == ABSOLUTE
+    return [one for one in CANDIDATES if not (one_step and one.name.startswith("step_size"))]
+
+
+def correlations(runs: Runs, thresholds: Sequence[float] = THRESHOLDS) -> pd.DataFrame:
+    """How well each candidate ranks the runs of a setting by the epochs to each threshold.
+
+    Runs that never reach the threshold, and diverged ones, are slowest and tie with one another. Runs in which a candidate is not
+    known (an unresolved λ_min) are left out of that candidate and counted. Intervals are 95 % percentile intervals of a bootstrap
+    that draws networks, with all their seeds, anew within each activation.
+
+    Returns:
+        A row for each threshold, candidate and scope ("across", "within", then each activation): `rho` (Spearman), `low`, `high`,
+        `tau` (Kendall's τ-b), `runs`, `networks` and `left_out` (runs), and `gain`, `gain_low`, `gain_high`: |ρ| less that of λ_min on
+        the runs where both are known. "within" is the mean over activations in which ρ is defined. ρ is NaN where the candidate is the
+        same in all runs, or fewer than `LEAST_REACHING` networks reach the threshold.
+    """
+    rows = runs.rows
+    acts = activations(rows["act"])
+    networks = pd.factorize(pd.MultiIndex.from_frame(rows[CELL]))[0]
+    strata = rows["act"].map(acts.index).to_numpy()
+    subsets = [np.arange(len(rows)), *(np.flatnonzero(strata == place) for place in range(len(acts)))]
+    shown = candidates(runs)
+    epochs = {threshold: rounded(measured_epochs(rows, threshold)) for threshold in thresholds}
+    values = {(threshold, one.name): rounded(one.value(rows, threshold)) for threshold in thresholds for one in shown}
+    drawn: dict[tuple[float, str], list[_Drawn]] = {key: [] for key in values}
+    # First the sample itself, then its resamples.
+    for weights in (np.ones((1, len(rows))), *_blocks(resample(networks, strata))):
+        ranks = _Ranks(weights, networks)
+        for (threshold, name), value in values.items():
+            reference = values[threshold, LAMBDA_MIN.name]
+            drawn[threshold, name].append(_draw(ranks, value, epochs[threshold], reference, subsets))
+    records = []
+    for (threshold, name), value in values.items():
+        rho, gain = (np.concatenate(parts, axis=1) for parts in zip(*drawn[threshold, name], strict=True))
+        own = [subset[~np.isnan(value[subset])] for subset in subsets]
+        times = epochs[threshold]
+        tau = [kendall(value[part], times[part]) if rankable(networks[part], times[part]) else np.nan for part in own]
+        tau.insert(1, float(_mean(np.array(tau[1:])[:, None])[0]))
+        own.insert(1, own[0])
+        whole = [subsets[0], *subsets]
+        for place, scope in enumerate((ACROSS, WITHIN, *acts)):
+            counts = {"runs": len(own[place]), "networks": len(np.unique(networks[own[place]]))}
+            counts["left_out"] = len(whole[place]) - len(own[place])
+            found = _numbers("rho", rho[place]) | {"tau": tau[place]} | counts | _numbers("gain", gain[place])
+            records.append({"threshold": threshold, "candidate": name, "scope": scope, **found})
+    return pd.DataFrame(records)
+
+
+def rankable(networks: np.ndarray, epochs: np.ndarray) -> bool:
+    """Whether enough networks reach the threshold for a correlation to mean something (`LEAST_REACHING`)."""
+    return len(np.unique(networks[np.isfinite(epochs)])) >= LEAST_REACHING
+
+
+_Drawn = tuple[np.ndarray, np.ndarray]
+"""ρ and gain, (scopes, resamples)."""
+
+
+class _Ranks:
+    """Standardised ranks under some weights, kept, since most candidates occur at every threshold."""
+
+    def __init__(self, weights: np.ndarray, networks: np.ndarray) -> None:
+        self._weights = weights
+        self._networks = networks
+        self._kept: dict[tuple[bytes, bytes], np.ndarray] = {}
+
+    def spearman(self, values: np.ndarray, epochs: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """ρ with the epochs over the runs at the places `own`, for each row of weights."""
+        if not rankable(self._networks[own], epochs[own]):
+            return np.full(len(self._weights), np.nan)
+        return spearman(self._of(values, own), self._of(epochs, own))
+
+    def _of(self, values: np.ndarray, own: np.ndarray) -> np.ndarray:
+        key = (values[own].tobytes(), own.tobytes())
+        if key not in self._kept:
+            self._kept[key] = standardised_ranks(values[own], self._weights[:, own])
+        return self._kept[key]
+
+
+def _draw(ranks: _Ranks, value: np.ndarray, epochs: np.ndarray, reference: np.ndarray, subsets: Sequence[np.ndarray]) -> _Drawn:
+    """ρ of a candidate, and |ρ| less that of the reference, over all runs, as the mean within activations, and in each of these."""
+    known = [subset[~np.isnan(value[subset])] for subset in subsets]
+    both = [own[~np.isnan(reference[own])] for own in known]
+    rho = np.stack([ranks.spearman(value, epochs, own) for own in known])
+    here = np.abs([ranks.spearman(value, epochs, own) for own in both])
+    there = np.abs([ranks.spearman(reference, epochs, own) for own in both])
+    return _with_mean(rho), _with_mean(here) - _with_mean(there)
+
+
+def _with_mean(rows: np.ndarray) -> np.ndarray:
+    """The mean over activations in the second place, behind all runs and before each activation."""
+    return np.vstack([rows[:1], _mean(rows[1:])[None], rows[1:]])
+
+
+def _blocks(weights: np.ndarray) -> list[np.ndarray]:
+    """The weights in blocks small enough to keep the ranks of every candidate."""
+    count = -(-weights.size // BLOCK)
+    return [block.astype(float) for block in np.array_split(weights, min(max(count, 1), len(weights)))]
+
+
+def _numbers(name: str, values: np.ndarray) -> dict[str, float]:
+    """The first value, that of the sample, and the interval of the others, its resamples."""
+    low, high = interval(values[1:]) if np.isfinite(values[0]) else (np.nan, np.nan)
+    ends = ("low", "high") if name == "rho" else (f"{name}_low", f"{name}_high")
+    return dict(zip((name, *ends), (float(values[0]), low, high), strict=True))
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean over the first axis of what is defined; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
