@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import pandas as pd
 
 from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.errors import SweepError
+from ntk_sweep.filesystems import above, below
 from ntk_sweep.store import load_results
 
 TASK = "spectrum"
@@ -103,16 +103,14 @@ def load(results: str) -> pd.DataFrame:
     example = shlex.join(
         ["python", "launch.py", "+experiment=thesis_grid", *([] if results == "results" else [f"results={results}"])]
     )
+    folder = below(results, TASK)
     try:
-        frame = load_results(posixpath.join(results, TASK))
+        frame = load_results(folder)
     except FileNotFoundError as error:
-        above, last = posixpath.split(results)
-        hint = f"give the results folder itself, {above or '.'}, or " if last == TASK else ""
-        raise AnalysisError(
-            f"there are no rows in {posixpath.join(results, TASK)}: {hint}make some first, for example\n  {example}"
-        ) from error
+        parent, last = above(results)
+        hint = f"give the results folder itself, {parent}, or " if last == TASK else ""
+        raise AnalysisError(f"there are no rows in {folder}: {hint}make some first, for example\n  {example}") from error
     if frame.empty:
-        folder = posixpath.join(results, TASK)
         raise AnalysisError(
             f"{folder} holds no rows yet: wait for the first of a running sweep, or make some, for example\n  {example}"
         )

@@ -41,7 +41,9 @@ BELOW = {
     "training": {"network", "activations", "parametrisations"},
     "config": {"activations", "parametrisations", "errors"},
     "schema": set(),
-    "store": {"schema", "config", "errors"},
+    "filesystems": {"errors"},
+    "parts": {"filesystems", "schema", "errors"},
+    "store": {"parts", "filesystems", "schema", "config", "errors"},
     "writing": {"schema", "store"},
     "datasets": {"config", "errors"},
 }
