@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,7 +112,7 @@ RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 
 
 @contextmanager
-def ray_head(*arguments, dashboard_port=None, cwd=None, env=None):
+def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None):
     """`ray start --head` on the loopback, with token authentication, in a temporary folder; stopped by its own handle."""
     temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
     port = free_port()
@@ -122,7 +122,7 @@ def ray_head(*arguments, dashboard_port=None, cwd=None, env=None):
         dashboard = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
     options = [f"--port={port}", f"--temp-dir={temporary}", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"]
     head = subprocess.Popen(
-        [*RAY, "start", "--head", "--block", "--num-cpus=2", "--disable-usage-stats", *options, *dashboard, *arguments],
+        [*RAY, "start", "--head", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", *options, *dashboard, *arguments],
         env=environment(**token) if env is None else env | token,
         cwd=cwd,
         stdout=subprocess.DEVNULL,
@@ -135,6 +135,31 @@ def ray_head(*arguments, dashboard_port=None, cwd=None, env=None):
     finally:
         stop(head)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def ray_node(cluster, *arguments):
+    """Another node of the cluster of `ray_head`, with one CPU; stopped by its own handle."""
+    node = subprocess.Popen(
+        [*RAY, "start", "--block", f"--address={cluster.address}", "--num-cpus=1", "--object-store-memory=100000000", *arguments],
+        env=environment(**cluster.token),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield node
+    finally:
+        stop(node)
+
+
+def raylet_of(node):
+    """The raylet that a node's process started, once it is there."""
+    for child in psutil.Process(node.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            if child.name() == "raylet":
+                return child
+    return None
 
 
 def free_port():

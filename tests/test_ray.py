@@ -50,19 +50,20 @@ def test_ray_gives_the_rows_of_the_serial_launcher(tmp_path, undisturbed):
 
 
 def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, undisturbed):
-    done = run(tmp_path, *GRID, faults={30: "die", 40: "raise"})
+    done = run(tmp_path, *GRID, faults={30: "die", 40: "raise", 50: "memory"})
     assert done.returncode == 1
     assert "\x1b" not in done.stdout + done.stderr
     frame = load_results(tmp_path / "spectrum")
     assert len(frame) == POINTS
     assert frame[frame.width == 30].error.str.contains("3 workers were lost").all()
     assert frame[frame.width == 40].error.str.contains("made to fail").all()
-    assert (frame.status == "failed").sum() == 8
-    assert "8 points failed" in done.stdout
+    assert frame[frame.width == 50].error.str.contains("MemoryError").all()
+    assert (frame.status == "failed").sum() == 12
+    assert "12 points failed" in done.stdout
     assert "width=40" in done.stdout
     healed = run(tmp_path, *GRID)
     assert healed.returncode == 0
-    assert "12 were there" in healed.stdout
+    assert "8 were there" in healed.stdout
     frame = load_results(tmp_path / "spectrum")
     assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()
 
