@@ -21,7 +21,8 @@ def is_part(name: str) -> bool:
 def serialise(table: pa.Table, task: str) -> bytes:
     """A table of rows as the bytes of a part."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table.cast(schema(task)), sink, compression="zstd")
+    # Without checksums a byte that a disk changed would be read as another number.
+    pq.write_table(table.cast(schema(task)), sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue().to_pybytes()
 
 
@@ -34,7 +35,7 @@ def read_part(filesystem: fs.FileSystem, path: str, task: str, columns: Sequence
     """
     try:
         with filesystem.open_input_file(path) as file:
-            parquet = pq.ParquetFile(file)
+            parquet = pq.ParquetFile(file, page_checksum_verification=True)
             _check_version(path, (parquet.schema_arrow.metadata or {}).get(VERSION_KEY))
             return parquet.read(columns=columns).replace_schema_metadata(None).cast(_plain(task, columns))
     except FileNotFoundError:

@@ -37,11 +37,11 @@ def environment(faults=None, **others):
     return env | others
 
 
-def run(results, *arguments, faults=None, cwd=ROOT, **others):
+def run(results, *arguments, faults=None, cwd=ROOT, limit=TIME_LIMIT, **others):
     """Runs a sweep to its end."""
     process = start(results, *arguments, faults=faults, cwd=cwd, stderr=subprocess.PIPE, **others)
     try:
-        stdout, stderr = process.communicate(timeout=TIME_LIMIT)
+        stdout, stderr = process.communicate(timeout=limit)
     finally:
         stop(process)
     return SimpleNamespace(pid=process.pid, returncode=process.returncode, stdout=stdout, stderr=stderr)
