@@ -84,7 +84,7 @@ class Soak:
 
     def strike(self):
         """Kills something."""
-        what = self.random.choices(["worker", "node", "driver"], [6, 1, 2])[0]
+        what = self.random.choices(["worker", "node", "driver"], [6, 2, 1])[0]
         if what == "worker" and (workers := self.workers()):
             try:
                 self.random.choice(workers).kill()
