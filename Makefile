@@ -15,7 +15,7 @@ RESULTS ?= results
 RESULTS_EIGH ?= results-eigh
 REPORT ?= report
 
-.PHONY: help sweep report test lint docs benchmark clean
+.PHONY: help sweep report test lint soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 18
@@ -48,6 +48,14 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# make soak	ten minutes of kills under a sweep, then the comparison; SOAK_SECONDS=60 is shorter; the output goes into docs/reliability.md
+soak: $(READY)
+	$(BIN)/python tests/soak.py --docs
+
+# make audit	compares the pinned versions with the known vulnerabilities; needs a network
+audit: $(READY)
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 # make docs	tables and figures of docs/results.md from the rows in RESULTS and, by plain float64, RESULTS_EIGH
 docs: $(READY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import pandas as pd
 
 from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.errors import SweepError
+from ntk_sweep.filesystems import above, below
 from ntk_sweep.store import load_results
 
 TASK = "spectrum"
@@ -111,16 +111,15 @@ def load(results: str, task: str = TASK, experiment: str = "+experiment=thesis_g
     """
     results = results.rstrip("/") or "/"
     example = shlex.join(["python", "launch.py", experiment, *([] if results == "results" else [f"results={results}"])])
+    folder = below(results, task)
     try:
-        frame = load_results(posixpath.join(results, task))
+        frame = load_results(folder)
     except FileNotFoundError as error:
-        above, last = posixpath.split(results)
-        hint = f"give the results folder itself, {above or '.'}, or " if last == task else ""
-        raise AnalysisError(
-            f"there are no rows in {posixpath.join(results, task)}: {hint}make some first, for example\n  {example}"
-        ) from error
+        parent, last = above(results)
+        hint = f"give the results folder itself, {parent}, or " if last == task else ""
+        raise AnalysisError(f"there are no rows in {folder}: {hint}make some first, for example
+  {example}") from error
     if frame.empty:
-        folder = posixpath.join(results, task)
         raise AnalysisError(
             f"{folder} holds no rows yet: wait for the first of a running sweep, or make some, for example\n  {example}"
         )

@@ -66,6 +66,7 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
     configs = [replace(config, results=absolute_results(config.results)) for config in configs]
     compute = _single_compute(configs)
     validate_data_files(configs)
+    _refuse_passing_folders(configs)
     executor_class.check(compute, {config.device for config in configs})
     stores = open_stores(configs)
     with ExitStack() as stack:
@@ -183,6 +184,16 @@ class _Run:
         part = self.writers[job.home].commit([failed_row(job.point, job.dataset, error, self.commit)])
         self.result.parts.setdefault(job.home, set()).add(part)
         self.result.failed[job.point.key] = error
+
+
+def _refuse_passing_folders(configs: list[SweepConfig]) -> None:
+    """Rows in the folder that Ray unpacks a job's files into would go with the job."""
+    for config in configs:
+        if "/runtime_resources/working_dir_files/" in config.results:
+            raise ConfigError(
+                f"results={config.results} lies in the working folder of a Ray job, which Ray removes: give a folder that all machines "
+                "share, with its whole path, or an object store (results=s3://bucket/prefix)"
+            )
 
 
 def _single_compute(configs: list[SweepConfig]) -> ComputeConfig:

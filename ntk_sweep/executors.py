@@ -21,6 +21,9 @@ from ntk_sweep.errors import ConfigError, SweepError
 RAY_FOLDER = "ntk-sweep-"
 """What the temporary folder of a private Ray is called, followed by the process that it belongs to."""
 
+RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by `ray job submit` in the process that it starts."""
+
 CONNECT_SECONDS = 10
 """Longer than any network takes to open a connection, shorter than Ray's own minute of silence."""
 
@@ -164,8 +167,13 @@ class RayExecutor:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self._address:
             _knock(self._address)
-            package = str(Path(__file__).parent)
-            self._ray.init(address=self._address, runtime_env={"py_modules": [package]}, **quiet)
+            runtime_env: dict[str, Any] = {"py_modules": [str(Path(__file__).parent)]}
+            with tempfile.TemporaryDirectory(prefix=RAY_FOLDER) as empty:
+                if RAY_JOB_VARIABLE not in os.environ:
+                    # Without a working folder of its own, a worker looks first where this script lies here, and would take
+                    # whatever checkout lies there on its machine. A submitted job has one.
+                    runtime_env["working_dir"] = empty
+                self._ray.init(address=self._address, runtime_env=runtime_env, **quiet)
         else:
             # Under /tmp, since Ray's sockets lie in it and their paths may not be longer than 107 characters.
             _remove_orphans()

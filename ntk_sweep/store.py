@@ -15,6 +15,7 @@ import io
 import os
 import posixpath
 import re
+import socket
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -25,12 +26,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyarrow import fs
 
+from ntk_sweep import parts
 from ntk_sweep.config import TASKS, absolute_results
 from ntk_sweep.errors import StoreError
-from ntk_sweep.schema import SCHEMA_VERSION, VERSION_KEY, schema
+from ntk_sweep.filesystems import FAILURES, above, below, cause, open_filesystem, without_credentials, write_file
+from ntk_sweep.schema import schema
 
 READ_SECONDS = 10.0
 """How long reading is tried again when parts vanish under it; a merge takes a fraction of a second, once a sweep."""
@@ -64,7 +66,7 @@ class Store:
     def __init__(self, results: str, task: str) -> None:
         self.results = absolute_results(results)
         self.task = task
-        self.filesystem, root = _filesystem(self.results)
+        self.filesystem, root = open_filesystem(self.results)
         self.folder = posixpath.join(root, task)
 
     @property
@@ -75,8 +77,7 @@ class Store:
     @property
     def location(self) -> str:
         """Where the rows lie, as a user would type it."""
-        base, question, query = self.results.partition("?") if "://" in self.results else (self.results, "", "")
-        return posixpath.join(base, self.task) + question + query
+        return below(self.results, self.task)
 
     @contextmanager
     def opened_for_writing(self) -> Iterator[str]:
@@ -98,34 +99,64 @@ class Store:
 
     def _remove_leftovers(self) -> None:
         """Removes marks and half-written files of processes that were killed long ago."""
+        for path, modified in self._hidden():
+            if time.time() - modified > MARK_SECONDS:
+                with suppress(OSError):
+                    self.filesystem.delete_file(path)
+
+    def _hidden(self) -> Iterator[tuple[str, float]]:
+        """Marks and half-written files, with the time of their last change."""
         if self.is_local:
             for name in os.listdir(self.folder):
-                path = posixpath.join(self.folder, name)
-                with suppress(OSError):
-                    if (
-                        re.fullmatch(r"\.sweep-[0-9a-f]{32}|\.[0-9a-f]{32}\.tmp", name)
-                        and time.time() - os.stat(path).st_mtime > MARK_SECONDS
-                    ):
-                        os.unlink(path)
+                if _LEFTOVER.fullmatch(name):
+                    path = posixpath.join(self.folder, name)
+                    with suppress(FileNotFoundError):
+                        yield path, os.stat(path).st_mtime
+        else:
+            for found in self.filesystem.get_file_info(fs.FileSelector(self.folder, allow_not_found=True)):
+                if _LEFTOVER.fullmatch(found.base_name) and found.mtime is not None:
+                    yield found.path, found.mtime.timestamp()
 
     def check_mark(self, mark: str) -> None:
         """Raises a StoreError if this process does not see the folder in which the sweep was started."""
-        if self.filesystem.get_file_info(posixpath.join(self.folder, mark)).type != fs.FileType.File:
+        with self._looking():
+            found = self.filesystem.get_file_info(posixpath.join(self.folder, mark))
+        if found.type != fs.FileType.File:
             raise StoreError(
                 f"the results folder {self.location} was removed, or is not the one that the sweep was started with: workers on "
                 "other machines need a shared folder or an object store (results=s3://bucket/prefix)"
             )
 
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Turns what a file system that cannot be reached raises into a StoreError."""
+        try:
+            yield
+        except FAILURES as error:
+            where = f" on host {socket.gethostname()}; an object store's endpoint and credentials are looked for there"
+            raise StoreError(
+                f"{self.location} cannot be read ({cause(error)}){'' if self.is_local else where}: check the address, the network and "
+                "the permissions"
+            ) from error
+
+    def exists(self) -> bool:
+        """Whether there is a folder of the task, if only an empty one."""
+        with self._looking():
+            return self.filesystem.get_file_info(self.folder).type == fs.FileType.Directory
+
     def parts(self) -> list[fs.FileInfo]:
         """The visible parts, by name; none if the folder does not exist."""
         if not self.is_local:
-            found = self.filesystem.get_file_info(fs.FileSelector(self.folder, allow_not_found=True))
-            return sorted((f for f in found if f.type == fs.FileType.File and _is_part(f.base_name)), key=lambda f: f.base_name)
+            with self._looking():
+                found = self.filesystem.get_file_info(fs.FileSelector(self.folder, allow_not_found=True))
+            return sorted(
+                (f for f in found if f.type == fs.FileType.File and parts.is_part(f.base_name)), key=lambda f: f.base_name
+            )
         # Arrow's own listing silently leaves out what a merge removes between its listing of names and its look at each, whereas
         # the merged part is not yet among the names; here the names are listed again.
         while True:
             try:
-                names = sorted(name for name in os.listdir(self.folder) if _is_part(name))
+                names = sorted(name for name in os.listdir(self.folder) if parts.is_part(name))
             except (FileNotFoundError, NotADirectoryError):
                 return []
             found = self.filesystem.get_file_info([posixpath.join(self.folder, name) for name in names])
@@ -147,7 +178,7 @@ class Store:
             except FileNotFoundError as error:
                 # A merge removed a part between the listing and the reading: its rows are in a newer part.
                 if time.monotonic() > deadline:
-                    raise StoreError(f"parts of {self.location} vanish while they are read ({_cause(error)}): try again") from error
+                    raise StoreError(f"parts of {self.location} vanish while they are read ({cause(error)}): try again") from error
                 time.sleep(READ_PAUSE_SECONDS)
         empty = schema(self.task).empty_table()
         return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
@@ -182,47 +213,15 @@ class Store:
             with self.filesystem.open_input_file(path) as file:
                 return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise StoreError(f"the kernel {path} cannot be read ({_cause(error)}): recompute its point with force=true") from error
+            raise StoreError(f"the kernel {path} cannot be read ({cause(error)}): recompute its point with force=true") from error
 
     def read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one part.
-
-        Raises:
-            FileNotFoundError: It is not there, or not any more.
-            StoreError: It is truncated, foreign or of another version.
-        """
-        try:
-            with self.filesystem.open_input_file(path) as file:
-                parquet = pq.ParquetFile(file)
-                self._check_version(path, (parquet.schema_arrow.metadata or {}).get(VERSION_KEY))
-                return parquet.read(columns=columns).replace_schema_metadata(None).cast(_plain(self.task, columns))
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise StoreError(
-                f"{path} is not a readable part of a sweep ({_cause(error)}): move it out of the folder; the points whose rows "
-                "it held are computed again when the sweep is started again"
-            ) from error
-
-    def _check_version(self, path: str, version: bytes | None) -> None:
-        if version is None:
-            raise StoreError(f"{path} was not written by ntk-sweep (it carries no schema version): move it out of the folder")
-        if int(version) > SCHEMA_VERSION:
-            raise StoreError(
-                f"{path} has schema version {int(version)}, newer than the {SCHEMA_VERSION} known here: update ntk-sweep, or choose "
-                "another folder with results=…"
-            )
-        if int(version) < SCHEMA_VERSION:
-            raise StoreError(
-                f"{path} has schema version {int(version)}, older than the {SCHEMA_VERSION} written here: read it with the version of "
-                "ntk-sweep that wrote it, or choose another folder with results=… to compute its points anew"
-            )
+        """The rows of one part; raises as `parts.read_part`."""
+        return parts.read_part(self.filesystem, path, self.task, columns)
 
     def serialise(self, table: pa.Table) -> bytes:
         """A table of rows as the bytes of a part."""
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.cast(schema(self.task)), sink, compression="zstd")
-        return sink.getvalue().to_pybytes()
+        return parts.serialise(table, self.task)
 
     def write(self, name: str, content: bytes) -> str:
         """Makes `content` appear under `name`, wholly or not at all, and returns the name.
@@ -232,15 +231,10 @@ class Store:
         """
         target = posixpath.join(self.folder, name)
         try:
-            self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
-            if self.is_local:
-                _replace_file(target, content)
-            else:
-                with self.filesystem.open_output_stream(target) as stream:
-                    stream.write(content)
-        except (OSError, pa.ArrowException) as error:
+            write_file(self.filesystem, target, content)
+        except FAILURES as error:
             raise StoreError(
-                f"the results folder {self.location} cannot be written ({_cause(error)}): mend that, or give another with results=…; "
+                f"the results folder {self.location} cannot be written ({cause(error)}): mend that, or give another with results=…; "
                 "rows that are there stay, and the same command again computes what is missing"
             ) from error
         return name
@@ -260,13 +254,13 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
         FileNotFoundError: There is no such folder, or it is not a task's folder.
         StoreError: A part is truncated, foreign or of another version; the message names it.
     """
-    base, question, query = os.fspath(path).partition("?") if "://" in os.fspath(path) else (os.fspath(path), "", "")
-    results, task = posixpath.split(base.rstrip("/"))
+    results, task = above(os.fspath(path))
+    shown = without_credentials(os.fspath(path))
     if task not in TASKS:
-        raise FileNotFoundError(f"{path} is not the folder of a task: give <results>/<task>, with a task of {', '.join(TASKS)}")
-    store = Store((results or ".") + question + query, task)
-    if store.filesystem.get_file_info(store.folder).type != fs.FileType.Directory:
-        raise FileNotFoundError(f"there is no folder {path}: run a sweep first, for example `python launch.py act=relu`")
+        raise FileNotFoundError(f"{shown} is not the folder of a task: give <results>/<task>, with a task of {', '.join(TASKS)}")
+    store = Store(results, task)
+    if not store.exists():
+        raise FileNotFoundError(f"there is no folder {shown}: run a sweep first, for example `python launch.py act=relu`")
     frame = latest_good(store.read()).to_pandas()
     point = ["data", "data_fingerprint", "parametrisation", "dtype", "act", "width", "depth", "seed"]
     newest = frame.groupby(point)["numerics_version"].transform("max")
@@ -284,49 +278,3 @@ def latest_good(table: pa.Table) -> pa.Table:
     )
     last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates("key", keep="last")
     return table.take(pa.array(np.sort(last.index.to_numpy())))
-
-
-def _is_part(name: str) -> bool:
-    return name.endswith(".parquet") and name[0] not in "._"
-
-
-def _plain(task: str, columns: Sequence[str] | None) -> pa.Schema:
-    fields = schema(task).remove_metadata()
-    return fields if columns is None else pa.schema([fields.field(name) for name in columns])
-
-
-def _filesystem(results: str) -> tuple[fs.FileSystem, str]:
-    if "://" not in results:
-        return fs.LocalFileSystem(), results
-    try:
-        filesystem, root = fs.FileSystem.from_uri(results)
-        if not root:
-            raise ValueError("it names no bucket or folder")
-        return filesystem, root
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise StoreError(f"results={results} is not a folder or URI that can be opened ({_cause(error)})") from error
-
-
-def _replace_file(target: str, content: bytes) -> None:
-    """Writes a file under a hidden name, syncs it, and renames it."""
-    folder = posixpath.dirname(target)
-    hidden = posixpath.join(folder, f".{uuid.uuid4().hex}.tmp")
-    try:
-        with open(hidden, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(hidden, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(hidden)
-        raise
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)  # makes the rename durable
-    finally:
-        os.close(descriptor)
-
-
-def _cause(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -57,3 +57,16 @@ def npz(tmp_path):
         return str(tmp_path / name)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The rows of the grid of `processes`, computed in one process that nothing happens to."""
+    from processes import GRID, run
+
+    from ntk_sweep.store import load_results
+
+    results = tmp_path_factory.mktemp("undisturbed")
+    done = run(results, *GRID, "hydra/launcher=serial")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return load_results(results / "spectrum")

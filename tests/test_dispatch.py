@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ntk_sweep import dispatch, store, writing
+from ntk_sweep import dispatch, filesystems, writing
 from ntk_sweep.chunks import Lost
 from ntk_sweep.config import ComputeConfig, DataConfig, SweepConfig
 from ntk_sweep.errors import ConfigError, StoreError
@@ -123,14 +123,14 @@ def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
 
 
 def test_rows_that_cannot_be_written_end_the_sweep(base, monkeypatch):
-    plain = store._replace_file
+    plain = filesystems.replace_file
 
     def full(target, content):
         if content:
             raise OSError(28, "No space left on device")
         plain(target, content)
 
-    monkeypatch.setattr(store, "_replace_file", full)
+    monkeypatch.setattr(filesystems, "replace_file", full)
     with pytest.raises(StoreError, match="No space left on device"):
         dispatch.run_sweep(grid(base, [3]), SerialExecutor, QUIET)
 

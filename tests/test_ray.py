@@ -3,122 +3,34 @@
 Every test starts a Ray of its own, in a temporary folder of its own, and stops it by its own handle.
 """
 
-import json
 import os
-import secrets
-import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from processes import (
+    GRID,
+    POINTS,
+    TIME_LIMIT,
+    assert_same_numbers,
+    free_port,
+    is_alive,
+    kill,
+    left_behind,
+    ray_head,
+    run,
+    start,
+    stop,
+    stored,
+    wait_for,
+    workers_of,
+)
 
 from ntk_sweep.store import load_results
 
 pytestmark = pytest.mark.ray
-
-ROOT = Path(__file__).parents[1]
-GRID = ("data=digits", "act=relu,sigmoid", "width=range(20,61,10)", "depth=2,3")
-POINTS = 2 * 5 * 2
-TIME_LIMIT = 120
-
-
-def command(results, *arguments):
-    return [sys.executable, str(ROOT / "launch.py"), "-m", *arguments, f"results={results}"]
-
-
-def environment(faults=None, **others):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    path = [str(ROOT / "tests" / "faults"), str(ROOT), *env.get("PYTHONPATH", "").split(os.pathsep)]
-    env["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
-    env["NTK_SWEEP_FAULTS"] = json.dumps({str(width): fault for width, fault in (faults or {}).items()})
-    return env | others
-
-
-def run(results, *arguments, faults=None, cwd=ROOT, **others):
-    """Runs a sweep to its end."""
-    process = start(results, *arguments, faults=faults, cwd=cwd, stderr=subprocess.PIPE, **others)
-    try:
-        stdout, stderr = process.communicate(timeout=TIME_LIMIT)
-    finally:
-        stop(process)
-    return SimpleNamespace(pid=process.pid, returncode=process.returncode, stdout=stdout, stderr=stderr)
-
-
-def start(results, *arguments, faults=None, cwd=ROOT, stderr=subprocess.STDOUT, **others):
-    # A session of its own, so that nothing sent to it reaches the test.
-    return subprocess.Popen(
-        command(results, *arguments),
-        env=environment(faults, **others),
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(condition, what):
-    deadline = time.monotonic() + TIME_LIMIT
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"waited in vain for {what}")
-
-
-def workers_of(process):
-    """The Ray workers of a driver that are computing a chunk."""
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    found = []
-    for child in children:
-        try:
-            if child.cmdline()[:1] == ["ray::_run_chunk"]:
-                found.append(child)
-        except psutil.Error:
-            continue
-    return found
-
-
-def stored(results):
-    parts = list((results / "spectrum").glob("part-*.parquet"))
-    return len(pd.read_parquet(results / "spectrum")) if parts else 0
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The rows of the grid, computed in one process."""
-    results = tmp_path_factory.mktemp("undisturbed")
-    done = run(results, *GRID, "hydra/launcher=serial")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return load_results(results / "spectrum")
-
-
-def assert_same_numbers(results, undisturbed):
-    frame = load_results(results / "spectrum")
-    assert frame.key.tolist() == undisturbed.key.tolist()
-    assert frame.status.eq("ok").all()
-    assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()
-    for eigenvalues, others in zip(frame.eigenvalues, undisturbed.eigenvalues, strict=True):
-        np.testing.assert_array_equal(eigenvalues, others)
-    assert pd.read_parquet(results / "spectrum").key.is_unique
-
-
-def left_behind(number):
-    """Temporary folders of the private Ray of a process."""
-    return [path.name for path in Path("/tmp").glob(f"ntk-sweep-{number}-*")]
 
 
 def test_ray_gives_the_rows_of_the_serial_launcher(tmp_path, undisturbed):
@@ -138,19 +50,20 @@ def test_ray_gives_the_rows_of_the_serial_launcher(tmp_path, undisturbed):
 
 
 def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, undisturbed):
-    done = run(tmp_path, *GRID, faults={30: "die", 40: "raise"})
+    done = run(tmp_path, *GRID, faults={30: "die", 40: "raise", 50: "memory"})
     assert done.returncode == 1
     assert "\x1b" not in done.stdout + done.stderr
     frame = load_results(tmp_path / "spectrum")
     assert len(frame) == POINTS
     assert frame[frame.width == 30].error.str.contains("3 workers were lost").all()
     assert frame[frame.width == 40].error.str.contains("made to fail").all()
-    assert (frame.status == "failed").sum() == 8
-    assert "8 points failed" in done.stdout
+    assert frame[frame.width == 50].error.str.contains("MemoryError").all()
+    assert (frame.status == "failed").sum() == 12
+    assert "12 points failed" in done.stdout
     assert "width=40" in done.stdout
     healed = run(tmp_path, *GRID)
     assert healed.returncode == 0
-    assert "12 were there" in healed.stdout
+    assert "8 were there" in healed.stdout
     frame = load_results(tmp_path / "spectrum")
     assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()
 
@@ -239,26 +152,9 @@ def test_readers_see_every_row_once_while_the_sweep_runs(tmp_path):
 
 
 def test_a_cluster_is_joined_and_left_as_it_was(tmp_path, undisturbed):
-    """`ray start --head` in a temporary folder; joined once by RAY_ADDRESS and once by compute.address."""
-    temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
-    port = free_port()
-    address = f"127.0.0.1:{port}"
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    env = environment(**token)
-    head = subprocess.Popen(
-        [
-            *(sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head", "--block", "--num-cpus=2"),
-            *(f"--port={port}", f"--temp-dir={temporary}", "--include-dashboard=false", "--object-store-memory=100000000"),
-            *("--node-ip-address=127.0.0.1", "--disable-usage-stats"),
-        ],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        wait_for(lambda: list(Path(temporary).glob("session_latest/sockets/raylet")), "the cluster's head")
+    """Joined once by RAY_ADDRESS and once by compute.address."""
+    with ray_head() as cluster:
+        head, address, token = cluster.process, cluster.address, cluster.token
         by_variable = run(tmp_path / "one", *GRID, RAY_ADDRESS=address, **token)
         assert by_variable.returncode == 0, by_variable.stdout + by_variable.stderr
         assert f"on the Ray cluster at {address}" in by_variable.stdout
@@ -277,9 +173,6 @@ def test_a_cluster_is_joined_and_left_as_it_was(tmp_path, undisturbed):
         finally:
             stop(waits)
         assert head.poll() is None
-    finally:
-        stop(head)
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def test_a_cluster_that_is_not_there_is_an_error_with_a_remedy(tmp_path):
@@ -287,42 +180,3 @@ def test_a_cluster_that_is_not_there_is_an_error_with_a_remedy(tmp_path):
     assert done.returncode == 2
     assert "cannot be joined" in done.stderr
     assert "compute.address" in done.stderr
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def is_alive(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def kill(processes):
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
-def stop(process):
-    """Ends a process that this test started, and all that it started."""
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    kill(family)
-    process.wait(30)
-    if process.stdout:
-        process.stdout.close()

@@ -796,7 +796,7 @@ def remote(tmp_path, monkeypatch):
     """A store whose file system is not the local one: all goes through `pyarrow.fs`."""
     (tmp_path / "bucket").mkdir()
     tree = fs.SubTreeFileSystem(str(tmp_path / "bucket"), fs.LocalFileSystem())
-    monkeypatch.setattr(store_module, "_filesystem", lambda results: (tree, results.removeprefix("mock://")))
+    monkeypatch.setattr(store_module, "open_filesystem", lambda results: (tree, results.removeprefix("mock://")))
     remote = Store("mock://prefix", "spectrum")
     assert not remote.is_local
     return remote

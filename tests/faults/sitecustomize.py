@@ -1,17 +1,39 @@
 """Put on PYTHONPATH by tests: makes chosen points misbehave in whichever process computes them.
 
-``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise", or seconds to sleep.
+``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise", "memory" (more than the
+process may have), or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which the process may open no file.
 """
 
 import importlib.abc
 import importlib.machinery
 import json
 import os
+import resource
 import signal
 import sys
 import time
 
 FAULTS = json.loads(os.environ.get("NTK_SWEEP_FAULTS", "{}"))
+
+
+HIDDEN = [folder + os.sep for folder in os.environ.get("NTK_SWEEP_HIDDEN", "").split(os.pathsep) if folder]
+
+
+def _need_too_much():
+    """Asks for twice the memory that the process is then allowed to have."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, limits[1]))
+    try:
+        bytearray(2**28)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def _refuse_hidden(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(tuple(HIDDEN)):
+        raise FileNotFoundError(f"{arguments[0]} is hidden from this process")
 
 
 class _Patcher(importlib.abc.MetaPathFinder):
@@ -31,6 +53,8 @@ class _Patcher(importlib.abc.MetaPathFinder):
                     os.kill(os.getpid(), signal.SIGKILL)
                 elif fault == "raise":
                     raise RuntimeError("this point was made to fail")
+                elif fault == "memory":
+                    _need_too_much()
                 elif fault:
                     time.sleep(fault)
                 return plain(point, dataset, device)
@@ -43,3 +67,5 @@ class _Patcher(importlib.abc.MetaPathFinder):
 
 if FAULTS:
     sys.meta_path.insert(0, _Patcher())
+if HIDDEN:
+    sys.addaudithook(_refuse_hidden)
