@@ -11,9 +11,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from test_store import keys_of, make_row
 
-from ntk_sweep.config import ACTIVATIONS, DataConfig, Point, SweepConfig, setting_names
+from ntk_sweep.config import ACTIVATIONS, DataConfig, SweepConfig, setting_names
 from ntk_sweep.datasets import load_dataset
 from ntk_sweep.errors import ConfigError, DataError, StoreError
+from ntk_sweep.points import Point
 from ntk_sweep.store import Store, load_results
 from ntk_sweep.writing import PartWriter
 
