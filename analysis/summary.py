@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pandas as pd
 
+from analysis.formats import Table
 from analysis.frame import SHOWN_DIGITS, Group, activation_title, activations
 
 SHOWN_FAILURES = 50
@@ -86,6 +87,15 @@ def summarise(group: Group) -> Summary:
         for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")
     ]
     return Summary([(name, value) for name, value in facts if value], failures, len(bad))
+
+
+def summary_table(group: Group) -> Table:
+    """The facts of a summary as a table."""
+    summary = summarise(group)
+    notes = [f"{failure.point} ({failure.status}): {failure.reason}" for failure in summary.failures]
+    if summary.failed > len(notes):
+        notes.append(f"… and {summary.failed - len(notes)} more without a result.")
+    return Table(f"What was run ({group.title})", ["Fact", "Value"], [[name, value] for name, value in summary.facts], notes)
 
 
 def _methods(ok: pd.DataFrame) -> str:

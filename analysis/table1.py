@@ -25,9 +25,9 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
         cells: The frame of `analysis.cells.cells`.
 
     Returns:
-        One row an activation: `act`, `lambda_min` (the mean), `sd`, `low` and `high` (its 95 % interval), `error`, `width`, `depth`, `seeds`, and of the activation's
-        cells `cells` (that hold a result), `unresolved_cells` and `failed_points`. A cell with an unresolved seed is never the
-        greatest; where none is left, the numbers are missing.
+        One row an activation: `act`, `lambda_min` (the mean), `sd`, `low` and `high` (its 95 % interval), `error`, `width`,
+        `depth`, `seeds`, and of the activation's cells `cells` (that hold a result), `unresolved_cells` and `failed_points`. A cell
+        with an unresolved seed is never the greatest; where none is left, the numbers are missing.
     """
     rows = []
     for act in activations(cells["act"]):
