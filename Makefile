@@ -15,7 +15,7 @@ RESULTS ?= results
 RESULTS_EIGH ?= results-eigh
 REPORT ?= report
 
-.PHONY: help sweep report test lint docs benchmark clean
+.PHONY: help sweep report test lint browser docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 18
@@ -48,6 +48,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# make browser	a headless Chromium for the tests of the report and its screenshot; one of the system will do as well
+browser: $(READY)
+	@$(BIN)/python docs/browser.py || $(BIN)/python -m playwright install --with-deps --only-shell chromium || \
+	    { echo "no Chromium could be downloaded: install your system's package chromium, or name a browser in NTK_SWEEP_BROWSER"; exit 1; }
 
 # make docs	tables and figures of docs/results.md from the rows in RESULTS and, by plain float64, RESULTS_EIGH
 docs: $(READY)

@@ -91,9 +91,10 @@ def prediction_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     _require_results(group)
     table = prediction.ratio_table(group)
     written = write_table(output / f"prediction-{group.slug}", prediction.ratios(group.rows), table)
+    compared = prediction.tables(group.rows)
     for act in activations(group.ok["act"]):
-        figure = panels.stacked(prediction.blocks(group.rows, act), f"{prediction.title(act)}\n{group.title}")
-        written += write_figure(output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(group.rows, act))
+        figure = panels.stacked(prediction.blocks(compared, act), f"{prediction.title(act)}\n{group.title}")
+        written += write_figure(output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(compared, act))
     return table, written
 
 

@@ -102,11 +102,11 @@ def _networks_missing(rows: pd.DataFrame, what: str) -> str:
 
 def _prediction(material: Material) -> Content:
     group = material.group
-    pictures = []
+    compared, pictures = prediction.tables(group.rows), []
     for act in activations(group.ok["act"]):
-        blocks = prediction.blocks(group.rows, act)
+        blocks = prediction.blocks(compared, act)
         draw = partial(panels.stacked, blocks, f"{prediction.title(act)}\n{group.title}")
-        pictures.append(Picture(f"prediction-{act}", panels.alt_text(blocks), draw, prediction.numbers(group.rows, act)))
+        pictures.append(Picture(f"prediction-{act}", panels.alt_text(blocks), draw, prediction.numbers(compared, act)))
     lead = (
         "λ_min of the infinite-width kernel Θ̄ of each width and depth below the measured one, in the same colours, and the ratio "
         "of measured to predicted in colours centred at 1. Hatched cells are unresolved: the eigenvalue, measured or predicted, "

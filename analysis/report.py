@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -113,13 +115,11 @@ def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
 
 def page(chapters: Sequence[Chapter], packer: Packer, date: str = "") -> str:
     """The page as HTML; everything that is printed is escaped."""
-    from plotly.offline import get_plotlyjs  # takes a while, and only the page needs it
-
     templates = files("analysis").joinpath("templates")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["symbols"] = html_text
     data = {"colours": colour_maps(), "groups": [chapter.data for chapter in chapters]}
-    library = get_plotlyjs()
+    library, library_name = _library()
     return (
         environment.from_string(templates.joinpath("report.html").read_text(encoding="utf-8")).render(
             chapters=chapters,
@@ -130,11 +130,21 @@ def page(chapters: Sequence[Chapter], packer: Packer, date: str = "") -> str:
             # A name in a row may hold "</script>".
             header=Markup(json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")),
             numbers=Markup(packer.text()),
-            library=Markup(compressed(library.encode())),
-            library_name=library[:200].partition("\n")[2].partition("\n")[0].strip("* "),
+            library=Markup(library),
+            library_name=library_name,
         )
         + "\n"
     )
+
+
+@cache
+def _library() -> tuple[str, str]:
+    """The plotting library, compressed, and its name and version as it calls itself."""
+    from plotly.offline import get_plotlyjs  # takes a while, and only the page needs it
+
+    text = get_plotlyjs()
+    named = re.search(r"plotly\.js v[\d.]+", text[:300])
+    return compressed(text.encode()), named[0] if named else "plotly.js"
 
 
 def _content(part: Part, material: Material) -> Content:

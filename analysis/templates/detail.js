@@ -49,7 +49,7 @@ function drawSpectrum(place, group, cell, name) {
   const layout = {
     ...baseLayout(),
     height: 360,
-    title: { text: `Spectrum of ${escaped(name)}`, x: 0, xref: "paper", xanchor: "left", font: { size: 14 } },
+    title: { text: "Spectrum", x: 0, xref: "paper", xanchor: "left", font: { size: 14 } },
     xaxis: axis("index, greatest eigenvalue first", { showgrid: true, gridcolor: colour("grid") }),
     yaxis: axis("eigenvalue", { type: "log", showgrid: true, gridcolor: colour("grid"), exponentformat: "power", dtick: most / least > 1e6 ? undefined : 1 }),
     legend: { orientation: "h", y: -0.22, font: { size: 11 } },
@@ -58,7 +58,7 @@ function drawSpectrum(place, group, cell, name) {
   const first = curves[0];
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", first ? `The eigenvalues of the kernel of ${name} on a logarithmic axis, ${curves.map((curve) => curve.name).join(", ")}. They run from ${formatted(most, 3)} down to ${formatted(least, 3)}.` : `There is no spectrum of ${name}.`);
-  return Plotly.react(place, traces, layout, CONFIG);
+  return Plotly.react(place, traces, layout, config(place));
 }
 
 function drawKernel(place, kernel, name, colours) {
@@ -77,7 +77,7 @@ function drawKernel(place, kernel, name, colours) {
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", `The kernel matrix of ${name}, seed ${kernel.seed}. Entries run from ${formatted(least, 4)} to ${formatted(greatest, 4)}.`);
   const trace = { type: "heatmap", x: inputs, y: inputs, z, colorscale: colours.viridis, colorbar: { thickness: 12, outlinewidth: 0 }, hovertemplate: "Θ(%{y}, %{x}) = %{z:.6g}<extra></extra>" };
-  return Plotly.react(place, [trace], layout, CONFIG);
+  return Plotly.react(place, [trace], layout, config(place));
 }
 
 // All quantities of a cell.

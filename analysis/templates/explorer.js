@@ -178,7 +178,7 @@ async function start() {
     for (const entry of entries)
       if (entry.isIntersecting) {
         watcher.unobserve(entry.target);
-        begin(entry.target);
+        begin(entry.target.querySelector(".explorer"));
       }
   }, { rootMargin: "800px" });
   const begin = (place) => {

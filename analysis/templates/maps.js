@@ -1,6 +1,10 @@
 // Heat maps: what they show, in which colours, and what hovering says.
 
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+// Nothing that leaves the page; on a phone, where fingers zoom, no buttons at all.
+function config(place) {
+  return { responsive: true, displaylogo: false, displayModeBar: place.clientWidth < 480 ? false : "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
+}
+
 const MOST_OUTLINED = 2000;
 
 const VIEWS = {
@@ -75,9 +79,14 @@ function ticks(low, high) {
   found = found.filter((_, i) => i % every === 0);
   const text = found.map((place) => {
     const value = 10 ** place;
-    return Math.abs(place - Math.round(place)) < 1e-9 && Math.abs(place) > 3 ? power(Math.round(place)) : formatted(value, 2).replace(/\.?0+$/, (zeros) => (zeros[0] === "." ? "" : zeros));
+    return Math.abs(place - Math.round(place)) < 1e-9 && Math.abs(place) > 3 ? power(Math.round(place)) : shortened(formatted(value, 2));
   });
   return { tickvals: found, ticktext: text };
+}
+
+// 0.010 is 0.01, but 10 stays 10.
+function shortened(text) {
+  return text.includes(".") && !text.includes("×") ? text.replace(/\.?0+$/, "") : text;
 }
 
 function seedsText(count) {
@@ -116,6 +125,8 @@ function baseLayout() {
     font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") },
     hoverlabel: { align: "left", bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 } },
     margin: { l: 44, r: 8, t: 30, b: 44 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
   };
 }
 
@@ -167,7 +178,7 @@ function drawMap(place, explorer, act, shown, range, logarithmic) {
     ...baseLayout(),
     height: Math.min(560, Math.max(230, 22 * depths.length + 96)),
     title: { text: escaped(name), x: 0, xref: "paper", xanchor: "left", y: 0.99, yanchor: "top", font: { size: 14 } },
-    xaxis: axis("width", { range: [-0.5, widths.length - 0.5], ...thinnedTicks(widths, place.clientWidth < 480 ? 8 : 20), tickangle: 0 }),
+    xaxis: axis("width", { range: [-0.5, widths.length - 0.5], ...thinnedTicks(widths, Math.max(4, Math.floor((place.clientWidth - 130) / 42))), tickangle: 0 }),
     yaxis: axis("depth", { range: [-0.5, depths.length - 0.5], ...thinnedTicks(depths, 20) }),
     shapes,
   };
@@ -178,5 +189,5 @@ function drawMap(place, explorer, act, shown, range, logarithmic) {
     `Heat map of ${shown.title} of ${name} networks over width ${widths[0]} to ${widths.at(-1)} and depth ${depths[0]} to ${depths.at(-1)}. ` +
       (values.length ? `Values run from ${formatted(Math.min(...values), 3)} to ${formatted(Math.max(...values), 3)}.` : "No cell holds a value."),
   );
-  return Plotly.react(place, traces, layout, CONFIG);
+  return Plotly.react(place, traces, layout, config(place));
 }
