@@ -100,7 +100,6 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
     Args:
         values: The seeds' values of each cell.
     """
-    result = np.zeros(len(values))
     means = np.array([value.mean() for value in values])
     # Who cannot exceed the worst draw of the best cell can never win: its draws would be made in vain.
     rivals = np.flatnonzero(np.array([value.max() for value in values]) >= values[int(means.argmax())].min())
@@ -111,5 +110,4 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
         drawn = values[place][generator.integers(n, size=(DRAWS, n))].mean(axis=1)
         won = drawn > greatest
         greatest[won], winner[won] = drawn[won], place
-    np.add.at(result, winner, 1 / DRAWS)
-    return result
+    return np.bincount(winner, minlength=len(values)) / DRAWS
