@@ -9,10 +9,9 @@ import pandas as pd
 
 from analysis.cells import cells
 from analysis.frame import TASK, AnalysisError, Group, groups, load, one_row_a_network
-from ntk_sweep.config import TASKS
+from analysis.runs import TASK as TRAINING
+from ntk_sweep.schema import schema
 from ntk_sweep.store import Store, load_results
-
-TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -23,14 +22,14 @@ class Material:
         group: The rows of the task `spectrum`; none of them where only networks were trained.
         store: Where kernels lie.
         statistics: λ_min of every cell (`analysis.cells.cells`).
-        training: The rows of the task `training`, one a run: a network trained with several settings has several.
+        training: The rows of the task `training`, one a run: a network trained in several ways has several. None where there are none.
         images: Where the inputs lie (`analysis.inputs.find`); None looks where a sweep would.
     """
 
     group: Group
     store: Store
     statistics: pd.DataFrame
-    training: pd.DataFrame
+    training: Group | None = None
     images: str | None = None
 
 
@@ -49,15 +48,17 @@ def materials(
     except AnalysisError:
         if training.empty:
             raise
-        spectra = training.iloc[:0]
+        spectra = training.iloc[:0][schema(TASK).names]
     # Both tasks together, so that names and titles tell all groups apart; training rows hold the columns of spectra.
-    together = spectra if training.empty else pd.concat([spectra, training[spectra.columns]], ignore_index=True)
+    parts = [part[spectra.columns] for part in (spectra, training) if len(part)]
+    together = pd.concat(parts, ignore_index=True)
     store = Store(results, TASK)
     chosen = []
     for group in groups(together, results, data, parametrisation, dtype):
+        runs = _of(training, group) if len(training) else training
+        trained = replace(group, rows=one_row_a_network(runs)) if len(runs) else None
         if len(training):
             group = replace(group, rows=one_row_a_network(_of(spectra, group)))
-        trained = _of(training, group) if len(training) else training
         chosen.append(Material(group, store, cells(group.rows), trained, images))
     return chosen
 
@@ -70,8 +71,6 @@ def _of(rows: pd.DataFrame, group: Group) -> pd.DataFrame:
 
 def _training(results: str) -> pd.DataFrame:
     """The rows of the task `training`; an empty frame where there are none."""
-    if TRAINING not in TASKS:
-        return pd.DataFrame()
     try:
         return load_results(posixpath.join(results, TRAINING))
     except FileNotFoundError:

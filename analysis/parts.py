@@ -15,6 +15,7 @@ from analysis.material import Material
 from analysis.networks import KERNELS, comparison, comparison_table, exemplars, label, of_thesis, stem
 from analysis.sections import Content, Part, Picture, Sheet, grid_command, results_missing
 from analysis.table1 import beside_thesis, best_cells, table1
+from analysis.training_parts import TRAINING_PARTS
 from ntk_sweep.errors import StoreError
 
 
@@ -26,7 +27,7 @@ def _inputs(material: Material) -> Content:
         option = "--images " + ("FILE.npz" if group.data == "npz" else "FOLDER")
         command = f"python -m analysis report {shlex.quote(group.results)} {option}"
         return Content(missing=f"The inputs were not found where this page was made: {error}.", command=command)
-    lead = f"The first inputs in the order of the kernel's rows; their fingerprint is that of all {len(group.rows)} rows."
+    lead = "The first inputs in the order of the kernel's rows; their fingerprint is that of the rows."
     if not inputs.drawable(group):
         return Content("The inputs were found, and are no square images that could be shown.")
     return Content(lead, pictures=[Picture("inputs", inputs.alt_text(data), partial(inputs.figure, data))])
@@ -177,5 +178,6 @@ PARTS = (
     Part("spread", "Spread over seeds", lambda material: spread.missing(material.statistics), _seeds_command, _spread),
     Part("convergence", "Convergence with width", _convergence_missing, grid_command, _convergence),
     Part("diagnostics", "What else the kernel tells", _resolved_missing, grid_command, _diagnostics),
+    *TRAINING_PARTS,
 )
 """A part more is an entry more: its rows in `Material`, its tables and figures in a `Content`."""

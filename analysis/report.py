@@ -109,7 +109,7 @@ def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
         sections = [_section(part, content, material.group, rendered, output) for part, content in parts]
         data = explorer(material, packer, 1 / len(chosen))
         table = _cells_file(material, output) if data else None
-        chapters.append(Chapter(material.group, summarise(material.group), sections, data, table))
+        chapters.append(Chapter(material.group, summarise(material.group, material.training), sections, data, table))
     return write(output / "index.html", page(chapters, packer, date))
 
 
@@ -156,12 +156,12 @@ def _section(part: Part, content: Content, group: Group, rendered: Iterator[dict
     """Writes the files of a part, and gives what the page shows of it."""
     tables, figures = [], []
     for sheet in content.sheets:
-        written = write_table(output / TABLES / f"{sheet.name}-{group.slug}", sheet.numbers, sheet.table)
+        written = write_table(output / TABLES / _stem(sheet.name, group), sheet.numbers, sheet.table)
         tables.append(Shown(sheet.name, _links(written, output), html(sheet.table)))
     for picture in content.pictures:
         drawn = next(rendered)
         source = "data:image/svg+xml;base64," + base64.b64encode(drawn["svg"]).decode()
-        written = _figure_files(picture, drawn, output / FIGURES / f"{picture.name}-{group.slug}")
+        written = _figure_files(picture, drawn, output / FIGURES / _stem(picture.name, group))
         figures.append(Shown(picture.name, _links(written, output), alt=picture.alt, source=source))
     return Section(
         f"{part.name}-{group.slug}",
@@ -173,6 +173,11 @@ def _section(part: Part, content: Content, group: Group, rendered: Iterator[dict
         content.command,
         content.explorer,
     )
+
+
+def _stem(name: str, group: Group) -> str:
+    """The name of a file; an activation's name, which a row may choose, makes no folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name) + f"-{group.slug}"
 
 
 def _figure_files(picture: Picture, drawn: dict[str, bytes], stem: Path) -> list[Path]:

@@ -44,7 +44,7 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
             cell = resolved.iloc[int(resolved["mean"].to_numpy().argmax())]
             best = {"lambda_min": cell["mean"], **{name: cell[name] for name in FOUND}}
         rows.append({"act": act, **best, **counts})
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, columns=["act", "lambda_min", *FOUND, "cells", "unresolved_cells", "failed_points"])
     return frame.astype(
         dict.fromkeys(["lambda_min", "sd", "low", "high", "error"], "float64") | dict.fromkeys(["width", "depth", "seeds"], "Int64")
     )
