@@ -15,7 +15,7 @@ RESULTS ?= results
 RESULTS_EIGH ?= results-eigh
 REPORT ?= report
 
-.PHONY: help sweep report test lint soak audit docs benchmark clean
+.PHONY: help sweep report test lint browser soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 18
@@ -56,6 +56,11 @@ soak: $(READY)
 # make audit	compares the pinned versions with the known vulnerabilities; needs a network
 audit: $(READY)
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+# make browser	a headless Chromium for the tests of the report and its screenshot; one of the system will do as well
+browser: $(READY)
+	@$(BIN)/python docs/browser.py || $(BIN)/python -m playwright install --with-deps --only-shell chromium || \
+	    { echo "no Chromium could be downloaded: install your system's package chromium, or name a browser in NTK_SWEEP_BROWSER"; exit 1; }
 
 # make docs	tables and figures of docs/results.md from the rows in RESULTS and, by plain float64, RESULTS_EIGH
 docs: $(READY)

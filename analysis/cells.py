@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.frame import by_activation
 from analysis.quantities import LAMBDA_MIN, Quantity, trusted
+from analysis.resampling import intervals
 
 CELL = ["act", "width", "depth"]
 
@@ -23,6 +24,8 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         seeds with a result are, and there is one), and, for resolved cells only and NaN otherwise:
 
         - `mean` and `sd` of the quantity (n - 1 in the denominator; NaN for one seed), `geometric_mean` (of positive values);
+        - `low` and `high`, the 95 % bootstrap interval of `mean`, `geometric_low` and `geometric_high` that of `geometric_mean`
+          (`analysis.resampling`; NaN for one seed);
         - `error`, a bound of the error that rounding leaves in `mean`: the mean of the seeds' bounds (NaN where rows hold none);
         - `least` and `greatest` value of a seed.
     """
@@ -47,8 +50,11 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         error=("error", "mean"),
         least=("value", "min"),
         greatest=("value", "max"),
-    ).where(result["resolved"])
+    )
     statistics.insert(2, "geometric_mean", np.exp(statistics.pop("log")).where(statistics["least"] > 0))
+    statistics = statistics.join(intervals(table, CELL, "value"))
+    logarithmic = np.exp(intervals(table, CELL, "log")).rename(columns={"low": "geometric_low", "high": "geometric_high"})
+    statistics = statistics.join(logarithmic.where(statistics["least"] > 0)).where(result["resolved"])
     return by_activation(result.join(statistics).reset_index(), ["width", "depth"])
 
 

@@ -12,8 +12,10 @@ from rich.console import Console
 from analysis import outputs, training_cli
 from analysis.formats import Table, markdown
 from analysis.frame import TASK, AnalysisError, Group, groups, load
+from analysis.material import materials
 from analysis.networks import Selection
 from analysis.quantities import LAMBDA_MIN, QUANTITIES
+from analysis.report import FIGURES, TABLES, report
 from analysis.runs import TASK as TRAINING
 from ntk_sweep.errors import SweepError
 from ntk_sweep.store import Store
@@ -91,12 +93,35 @@ _COMMANDS = {
         "thesis, for which it also writes networks-GROUP.csv, .md and .tex, their λ_min beside the thesis's values.",
         ("spectrum results", "spectrum results --act relu --width 800 --depth 3"),
     ),
+    "summary": _Command(
+        "what was run, and which points failed and why",
+        "Prints what was run and writes summary-GROUP.csv, .md and .tex; points without a result stand in failures-GROUP.csv, each "
+        "with its whole traceback.",
+        ("summary results", "summary results --data digits -o tables"),
+    ),
+    "contenders": _Command(
+        "the cells most likely to have the greatest λ_min, with their probabilities",
+        "Prints, for each activation, the cells that may have the greatest mean λ_min and how probable each is, by bootstrap over "
+        "the seeds, and writes them to contenders-GROUP.csv, .md and .tex. Needs several seeds.",
+        ("contenders results", "contenders results --data digits -o tables"),
+    ),
+    "spread": _Command(
+        "how much λ_min differs from seed to seed, a figure for each activation",
+        "Writes spread-ACT-GROUP.png, .svg, .pdf and .csv: the standard deviation of λ_min over seeds, over their mean. Needs "
+        "several seeds.",
+        ("spread results", "spread results --data digits -o figures"),
+    ),
     "report": _Command(
-        "one HTML page with all of it",
-        "Writes index.html, which needs neither a network nor a server to be read: what was run, Table 1, heat maps, the "
-        "prediction from infinite width and the convergence to it, diagnostics, kernels and spectra. Sections without rows say which "
-        "command makes them.",
-        ("report results", "report results --data digits -o report-digits"),
+        "one HTML page with all of it, and every figure and table as files",
+        "Writes index.html, which needs neither a network nor a server to be read: interactive heat maps, spectra and kernels, "
+        "what was run, Table 1, the prediction from infinite width and the convergence to it, diagnostics. Beside it lie all figures "
+        "(PNG, SVG, PDF and CSV, in figures/) and tables (CSV, Markdown and LaTeX, in tables/). Sections without rows say which "
+        "command makes them. The same rows give the same bytes.",
+        (
+            "report results -o report",
+            "report results --data digits -o report-digits",
+            'report results --date "$(date +%F)" --images ~/data',
+        ),
     ),
 }
 
@@ -108,10 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     options = parser().parse_args(arguments)
     try:
-        of_training = [TRAINING, training_cli.EXPERIMENTS[options.command]] if options.command in training_cli.RUN else []
-        frame = load(options.results, *of_training)
-        chosen = groups(frame, options.results, options.data, options.parametrisation, options.dtype)
-        _RUN[options.command](chosen, options, console)
+        if options.command == "report":
+            _report(options, console)
+        else:
+            of_training = [TRAINING, training_cli.EXPERIMENTS[options.command]] if options.command in training_cli.RUN else []
+            frame = load(options.results, *of_training)
+            chosen = groups(frame, options.results, options.data, options.parametrisation, options.dtype)
+            _RUN[options.command](chosen, options, console)
     except SweepError as error:
         Console(highlight=False, soft_wrap=True, markup=False, stderr=True).print(f"error: {error}")
         return EXIT_MISTAKE
@@ -149,6 +177,14 @@ def parser() -> argparse.ArgumentParser:
                 choices=list(QUANTITIES),
                 default=LAMBDA_MIN.name,
                 help=f"what to show: {', '.join(QUANTITIES)} (default: {LAMBDA_MIN.name})",
+            )
+        if name == "report":
+            command.add_argument("--date", metavar="TEXT", default="", help="printed at the head of the page (default: nothing)")
+            command.add_argument(
+                "--images",
+                metavar="PATH",
+                help="where the inputs lie, to show a few of them: the folder that holds FashionMNIST/raw, or an npz file (default: "
+                "where a sweep would look, without downloading)",
             )
         if name in ("kernel", "spectrum"):
             network = command.add_argument_group("which networks")
@@ -201,6 +237,10 @@ def _heatmaps(chosen: list[Group], options: argparse.Namespace, console: Console
     _each(chosen, console, lambda group: outputs.heatmap_files(group, options.output, quantity))
 
 
+def _spread(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
+    _each(chosen, console, lambda group: outputs.spread_files(group, options.output))
+
+
 def _kernel(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
     store, wanted = Store(options.results, TASK), _selection(options)
     _each(chosen, console, lambda group: outputs.kernel_files(group, store, wanted, options.output))
@@ -210,8 +250,10 @@ def _spectrum(chosen: list[Group], options: argparse.Namespace, console: Console
     _each(chosen, console, lambda group: outputs.spectrum_files(group, _selection(options), options.output))
 
 
-def _report(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
-    console.print(str(outputs.report_file(chosen, Store(options.results, TASK), options.output)))
+def _report(options: argparse.Namespace, console: Console) -> None:
+    found = materials(options.results, options.data, options.parametrisation, options.dtype, options.images)
+    path = report(found, options.output, options.date)
+    console.print(f"{path}\nfigures and tables lie beside it, in {path.parent / FIGURES} and {path.parent / TABLES}")
 
 
 _RUN: dict[str, _Run] = {
@@ -222,7 +264,9 @@ _RUN: dict[str, _Run] = {
     "diagnostics": _printed(outputs.diagnostics_files),
     "kernel": _kernel,
     "spectrum": _spectrum,
-    "report": _report,
+    "summary": _printed(outputs.summary_files),
+    "contenders": _printed(outputs.contenders_files),
+    "spread": _spread,
     **{name: _trained(files) for name, files in training_cli.RUN.items()},
 }
 

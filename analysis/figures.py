@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +30,9 @@ _STYLE = {
     # Element ids in an SVG are random unless salted.
     "svg.hashsalt": "ntk-sweep",
 }
+
+MANY = 8
+"""From this many figures on they are drawn by several processes; fewer take less time than a process takes to start."""
 
 _HOUSEKEEPING = ("backend", "interactive", "toolbar", "webagg", "tk.", "macosx", "figure.max_open_warning", "date.epoch")
 
@@ -52,3 +58,29 @@ def render(figure: Figure, kind: str) -> bytes:
     with style():
         figure.savefig(buffer, format=kind, metadata=_UNDATED[kind], bbox_inches="tight", pad_inches=0.05)
     return buffer.getvalue()
+
+
+def render_all(figure: Figure) -> dict[str, bytes]:
+    """The figure in all of `FORMATS`, arranged once, which takes as long as drawing it."""
+    with style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    return {kind: render(figure, kind) for kind in FORMATS}
+
+
+def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]:
+    """What each of `draws` returns, in all of `FORMATS`; on all cores where they are many.
+
+    Args:
+        draws: Functions that can be pickled, such as a `functools.partial` of one at the top of a module.
+    """
+    cores = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(draws))
+    if len(draws) < MANY or cores == 1:
+        return [_drawn(draw) for draw in draws]
+    # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for ever.
+    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(_drawn, draws))
+
+
+def _drawn(draw: Callable[[], Figure]) -> dict[str, bytes]:
+    return render_all(draw())

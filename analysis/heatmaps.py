@@ -93,7 +93,8 @@ def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> p
     conditions = [table["unresolved"] > 0, table["seeds"] > 0, table["failed"] > 0]
     state = np.select(conditions, [quantity.state, "resolved", "failed"], "missing")
     table = table.drop(columns="resolved").assign(act=act, state=state)
-    return table[["act", "width", "depth", "state", *counts, "geometric_mean", "mean", "sd", "error", "least", "greatest"]]
+    statistics = ["geometric_mean", "geometric_low", "geometric_high", "mean", "sd", "low", "high", "error", "least", "greatest"]
+    return table[["act", "width", "depth", "state", *counts, *statistics]]
 
 
 def heatmap(shown: Grid, subtitle: str = "") -> Figure:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import convergence, heatmaps, kernels, panels, prediction, spectra
+from analysis import convergence, heatmaps, kernels, panels, prediction, spectra, spread
 from analysis.cells import cells
+from analysis.contenders import contenders, contenders_table
 from analysis.diagnostics import diagnostics, diagnostics_table
-from analysis.figures import FORMATS, render
+from analysis.figures import render_all
 from analysis.formats import Table, csv, latex, markdown
-from analysis.frame import AnalysisError, Group, activations
+from analysis.frame import NETWORK, AnalysisError, Group, activations
 from analysis.networks import Selection, comparison, comparison_table, label, of_thesis, select, stem
 from analysis.quantities import LAMBDA_MIN, Quantity
-from analysis.report import GRID, chapter, page
+from analysis.sections import GRID
+from analysis.summary import summary_table
 from analysis.table1 import beside_thesis, best_cells, table1
 from ntk_sweep.store import Store
 
@@ -50,7 +52,7 @@ def write_table(stem_path: Path, numbers: pd.DataFrame, table: Table) -> list[Pa
 
 def write_figure(stem_path: Path, figure: Figure, numbers: pd.DataFrame | None = None) -> list[Path]:
     """The figure in all formats, and the numbers behind it as CSV."""
-    written = [write(_suffixed(stem_path, f".{kind}"), render(figure, kind)) for kind in FORMATS]
+    written = [write(_suffixed(stem_path, f".{kind}"), content) for kind, content in render_all(figure).items()]
     return written if numbers is None else [*written, write(_suffixed(stem_path, ".csv"), csv(numbers))]
 
 
@@ -89,9 +91,10 @@ def prediction_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     _require_results(group)
     table = prediction.ratio_table(group)
     written = write_table(output / f"prediction-{group.slug}", prediction.ratios(group.rows), table)
+    compared = prediction.tables(group.rows)
     for act in activations(group.ok["act"]):
-        figure = panels.stacked(prediction.blocks(group.rows, act), f"{prediction.title(act)}\n{group.title}")
-        written += write_figure(output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(group.rows, act))
+        figure = panels.stacked(prediction.blocks(compared, act), f"{prediction.title(act)}\n{group.title}")
+        written += write_figure(output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(compared, act))
     return table, written
 
 
@@ -113,6 +116,44 @@ def convergence_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
         figure = convergence.convergence_figure(points, fits, act, group.title)
         written += write_figure(output / f"convergence-{act}-{group.slug}", figure, points[points["act"] == act])
     return table, written
+
+
+def summary_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
+    """What was run, and the points without a result."""
+    table = summary_table(group)
+    numbers = pd.DataFrame(table.rows, columns=["fact", "value"])
+    written = write_table(output / f"summary-{group.slug}", numbers, table)
+    failed = group.rows[group.rows["status"] != "ok"]
+    if len(failed):
+        written.append(
+            write(output / f"failures-{group.slug}.csv", csv(failed[[*NETWORK, "status", "error", "host", "finished_at"]]))
+        )
+    return table, written
+
+
+def contenders_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
+    """The cells most likely to have the greatest λ_min.
+
+    Raises:
+        AnalysisError: No network has a result, or every cell has one seed.
+    """
+    _require_seeds(group)
+    statistics = cells(group.rows)
+    table = contenders_table(group, statistics)
+    return table, write_table(output / f"contenders-{group.slug}", contenders(group.rows, statistics), table)
+
+
+def spread_files(group: Group, output: Path) -> Iterator[Path]:
+    """How much λ_min differs from seed to seed, a figure for each activation.
+
+    Raises:
+        AnalysisError: No network has a result, or every cell has one seed.
+    """
+    _require_seeds(group)
+    statistics = cells(group.rows)
+    for act in activations(statistics["act"]):
+        figure = heatmaps.heatmap(spread.spread_grid(statistics, act), group.title)
+        yield from write_figure(output / f"spread-{act}-{group.slug}", figure, spread.numbers(statistics, act))
 
 
 def diagnostics_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
@@ -158,11 +199,6 @@ def spectrum_files(group: Group, wanted: Selection, output: Path) -> Iterator[Pa
         )
 
 
-def report_file(groups: Sequence[Group], store: Store, output: Path) -> Path:
-    """The report with a chapter for each group."""
-    return write(output / "index.html", page([chapter(group, store) for group in groups]))
-
-
 def _suffixed(stem_path: Path, suffix: str) -> Path:
     # Not with_suffix, which would cut a name that holds a dot.
     return stem_path.with_name(stem_path.name + suffix)
@@ -174,3 +210,10 @@ def _require_results(group: Group) -> None:
             f"none of the {len(group.rows)} points of {group.title} has a result; the column `error` of their rows says why. Try "
             f"them again with\n  {group.command(GRID)}"
         )
+
+
+def _require_seeds(group: Group) -> None:
+    _require_results(group)
+    missing = spread.missing(cells(group.rows))
+    if missing:
+        raise AnalysisError(f"{group.title}: {missing} Add seeds with\n  {group.command(GRID, 'seed=range(0,5)')}")

@@ -37,7 +37,7 @@ def stacked(blocks: Sequence[Sequence[Panel]], title: str) -> Figure:
     panels = [panel for block in blocks for panel in block]
     width, height = heatmaps.size(panels[0].grid)
     with style():
-        figure = Figure(figsize=(width, 0.3 + len(panels) * (height - 0.35)), layout="constrained")
+        figure = Figure(figsize=(width, 0.75 + len(panels) * (height - 0.75)), layout="constrained")
         axes = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
         figure.suptitle(title, fontsize=9.5, x=0.01, horizontalalignment="left")
         places = iter(axes)
@@ -54,6 +54,7 @@ def stacked(blocks: Sequence[Sequence[Panel]], title: str) -> Figure:
                 heatmaps.colour_bar(figure, drawn, scale, label)
         for place in axes[:-1]:
             place.set_xlabel("")
+            place.tick_params(labelbottom=False)
         heatmaps.add_legend(figure, [panel.grid for panel in panels])
         return figure
 

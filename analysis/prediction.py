@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -16,30 +18,39 @@ COMPARED = (LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO)
 """What a prediction is judged by."""
 
 
-def blocks(rows: pd.DataFrame, act: str) -> list[list[Panel]]:
-    """λ_min measured and predicted from infinite width, and their ratio, as blocks for `stacked`.
+def tables(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """The cells of each of `COMPARED` (`analysis.cells.cells`).
 
     Args:
         rows: Of one group.
+    """
+    return [cells(rows, quantity) for quantity in COMPARED]
+
+
+def blocks(compared: Sequence[pd.DataFrame], act: str) -> list[list[Panel]]:
+    """λ_min measured and predicted from infinite width, and their ratio, as blocks for `stacked`.
+
+    Args:
+        compared: From `tables`.
         act: The activation.
     """
-    measured, predicted, ratio = (heatmaps.grid(cells(rows, quantity), act, quantity) for quantity in COMPARED)
+    measured, predicted, ratio = (heatmaps.grid(table, act, quantity) for table, quantity in zip(compared, COMPARED, strict=True))
     above = [Panel("measured", measured), Panel(r"predicted from infinite width, $\bar{\Theta}$", predicted)]
     return [above, [Panel("measured / predicted", ratio)]]
 
 
-def numbers(rows: pd.DataFrame, act: str) -> pd.DataFrame:
+def numbers(compared: Sequence[pd.DataFrame], act: str) -> pd.DataFrame:
     """The numbers behind `blocks`, one row a cell.
 
     `measured` is the geometric mean of λ_min over seeds, `predicted` the λ_min of Θ̄, `ratio` the one over the other, each with its
     error bound and state; only resolved values are given.
     """
-    tables = []
-    for name, quantity in zip(("measured", "predicted", "ratio"), COMPARED, strict=True):
-        table = heatmaps.numbers(cells(rows, quantity), act, quantity)
+    parts = []
+    for name, quantity, one in zip(("measured", "predicted", "ratio"), COMPARED, compared, strict=True):
+        table = heatmaps.numbers(one, act, quantity)
         chosen = {"geometric_mean": name, "error": f"{name}_error", "state": f"{name}_state"}
-        tables.append(table.set_index([*CELL, "seeds"])[list(chosen)].rename(columns=chosen))
-    return pd.concat(tables, axis=1).reset_index()
+        parts.append(table.set_index([*CELL, "seeds"])[list(chosen)].rename(columns=chosen))
+    return pd.concat(parts, axis=1).reset_index()
 
 
 def title(act: str) -> str:
@@ -71,8 +82,9 @@ def ratios(rows: pd.DataFrame) -> pd.DataFrame:
 def ratio_table(group: Group) -> Table:
     """`ratios` to be read, with the cells whose prediction is unresolved."""
     rows: list[list[Entry]] = []
+    limit = cells(group.rows, LIMIT_LAMBDA_MIN)
     for line in ratios(group.rows).to_dict("records"):
-        predicted = heatmaps.grid(cells(group.rows, LIMIT_LAMBDA_MIN), line["act"], LIMIT_LAMBDA_MIN)
+        predicted = heatmaps.grid(limit, line["act"], LIMIT_LAMBDA_MIN)
         entries: list[Entry] = [activation_title(line["act"])]
         for name in ("least", "greatest"):
             if np.isnan(line[name]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -50,8 +51,15 @@ class Quantity:
     greatest: str = ""
 
 
+# No lambdas here: figures hold their quantity, and go to other processes to be drawn.
+
+
 def _column(name: str) -> Rows:
-    return lambda rows: rows[name].astype(float)
+    return partial(_floats, name)
+
+
+def _floats(name: str, rows: pd.DataFrame) -> pd.Series:
+    return rows[name].astype(float)
 
 
 def _measured(rows: pd.DataFrame) -> pd.Series:
@@ -60,6 +68,18 @@ def _measured(rows: pd.DataFrame) -> pd.Series:
 
 def _predicted(rows: pd.DataFrame) -> pd.Series:
     return rows["limit_lambda_min"].astype(float) > rows["limit_lambda_min_error"].astype(float)
+
+
+def _ratio(rows: pd.DataFrame) -> pd.Series:
+    return rows["lambda_min"].astype(float) / rows["limit_lambda_min"].astype(float)
+
+
+def _both(rows: pd.DataFrame) -> pd.Series:
+    return _measured(rows) & _predicted(rows)
+
+
+def _greatest_resolved(rows: pd.DataFrame) -> pd.Series:
+    return rows["lambda_max"].astype(float) > rows["lambda_max_error"].astype(float)
 
 
 def _ratio_error(rows: pd.DataFrame) -> pd.Series:
@@ -108,9 +128,9 @@ RATIO = Quantity(
     symbol=r"$\lambda_{\min}(\Theta)\,/\,\lambda_{\min}(\bar{\Theta})$",
     words="ratio of the measured smallest NTK eigenvalue to that of the infinite-width kernel",
     definition="λ_min of Θ over λ_min of Θ̄",
-    value=lambda rows: rows["lambda_min"].astype(float) / rows["limit_lambda_min"].astype(float),
+    value=_ratio,
     error=_ratio_error,
-    resolved=lambda rows: _measured(rows) & _predicted(rows),
+    resolved=_both,
     mean="geometric",
     scale="ratio",
     gap="unresolved (one is below its error bound)",
@@ -137,7 +157,7 @@ _OTHERS = (
         definition="the greatest eigenvalue of Θ",
         value=_column("lambda_max"),
         error=_column("lambda_max_error"),
-        resolved=lambda rows: rows["lambda_max"].astype(float) > rows["lambda_max_error"].astype(float),
+        resolved=_greatest_resolved,
         mean="geometric",
         scale="log",
         gap="unresolved (below error bound)",

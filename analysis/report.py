@@ -1,217 +1,205 @@
-"""One self-contained page with everything: what was run, tables, heat maps, the infinite-width prediction, kernels and spectra."""
+"""The report: one self-contained page, and beside it every figure and table as files."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from analysis import convergence, heatmaps, kernels, panels, prediction, spectra
-from analysis.cells import cells
-from analysis.diagnostics import diagnostics_table
-from analysis.figures import render
-from analysis.formats import html, html_text
-from analysis.frame import Group, activations
-from analysis.networks import KERNELS, comparison_table, exemplars, label, of_thesis
+from analysis.cells import CELL, cells
+from analysis.explorer import colour_maps, explorer
+from analysis.figures import FORMATS, render_many
+from analysis.formats import csv, html, html_text
+from analysis.frame import Group
+from analysis.material import Material
+from analysis.outputs import write, write_table
+from analysis.packing import Packer, compressed
+from analysis.parts import PARTS
+from analysis.quantities import QUANTITIES
+from analysis.sections import Content, Part, Picture
 from analysis.summary import Summary, summarise
-from analysis.table1 import table1
 from analysis.thesis import CITATION
-from ntk_sweep.errors import StoreError
-from ntk_sweep.store import Store
 
-GRID = "+experiment=thesis_grid"
+FIGURES, TABLES = "figures", "tables"
+"""Folders beside the page."""
+
+SCRIPTS = ("data.js", "theme.js", "maps.js", "detail.js", "explorer.js")
+"""In the order in which they need one another."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure on the page.
+class Link:
+    """A file beside the page: what it is called, and where it lies."""
+
+    text: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure or a table on the page, with the links to its files.
 
     Attributes:
+        title: The stem of its files.
+        html: The table; empty for a figure.
         alt: The figure in words.
-        source: Its bytes as a data URI.
+        source: The figure as a data URI.
+        links: Its files.
     """
 
-    alt: str
-    source: str
+    title: str
+    links: Sequence[Link]
+    html: Markup | None = None
+    alt: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a group's page.
-
-    Attributes:
-        anchor: Unlike that of any other section.
-        title: The heading.
-        lead: A paragraph, or nothing.
-        tables: Tables in HTML.
-        pictures: Figures.
-        missing: What is not there; empty if everything is.
-        command: What makes it.
-    """
+    """A part as it stands on the page."""
 
     anchor: str
     title: str
-    lead: str = ""
-    tables: Sequence[Markup] = ()
-    pictures: Sequence[Picture] = ()
-    missing: str = ""
-    command: str = ""
+    lead: str
+    tables: Sequence[Shown]
+    figures: Sequence[Shown]
+    missing: str
+    command: str
+    explorer: bool
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """All that the page says of one group."""
+    """All that the page says of one group; `data` is what its interactive part is made of."""
 
     group: Group
     summary: Summary
     sections: Sequence[Section]
+    data: dict[str, Any] | None
+    cells: Link | None
 
 
-def chapter(group: Group, store: Store) -> Chapter:
-    """Computes and draws everything for a group."""
-    table = cells(group.rows)
-    sections = [
-        _table_section(group, table),
-        _heatmap_section(group, table),
-        _prediction_section(group),
-        _convergence_section(group),
-        _diagnostics_section(group, table),
-        _kernel_section(group, store),
-        _spectrum_section(group, table),
-    ]
-    return Chapter(group, summarise(group), sections)
+def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
+    """Writes the page, `index.html`, and the files beside it; returns the page's path.
+
+    Args:
+        chosen: A chapter each.
+        output: The folder.
+        date: Printed at the head of the page; nothing is without it, so that the same rows give the same bytes.
+
+    Raises:
+        AnalysisError: The folder cannot be written.
+    """
+    packer = Packer()
+    contents = [[(part, _content(part, material)) for part in PARTS] for material in chosen]
+    pictures = [picture for parts in contents for _, content in parts for picture in content.pictures]
+    rendered = iter(render_many([picture.draw for picture in pictures]))
+    chapters = []
+    for material, parts in zip(chosen, contents, strict=True):
+        sections = [_section(part, content, material.group, rendered, output) for part, content in parts]
+        data = explorer(material, packer, 1 / len(chosen))
+        table = _cells_file(material, output) if data else None
+        chapters.append(Chapter(material.group, summarise(material.group, material.training), sections, data, table))
+    return write(output / "index.html", page(chapters, packer, date))
 
 
-def page(chapters: Sequence[Chapter]) -> str:
+def page(chapters: Sequence[Chapter], packer: Packer, date: str = "") -> str:
     """The page as HTML; everything that is printed is escaped."""
+    templates = files("analysis").joinpath("templates")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["symbols"] = html_text
-    template = environment.from_string(files("analysis").joinpath("templates/report.html").read_text(encoding="utf-8"))
-    return template.render(chapters=chapters, citation=CITATION) + "\n"
-
-
-def embed(figure: Figure) -> str:
-    """A figure as a data URI: SVG, which stays sharp at any size and in print."""
-    return "data:image/svg+xml;base64," + base64.b64encode(render(figure, "svg")).decode()
-
-
-def _table_section(group: Group, table: pd.DataFrame) -> Section:
-    anchor, title = f"table1-{group.slug}", "Table 1: the greatest λ_min of each activation"
-    if not len(group.ok):
-        return Section(anchor, title, missing="There is no network with a result.", command=group.command(GRID))
-    return Section(anchor, title, tables=[html(table1(group, table))])
-
-
-def _heatmap_section(group: Group, table: pd.DataFrame) -> Section:
-    anchor, title = f"heatmaps-{group.slug}", "λ_min over width and depth"
-    if not len(group.ok):
-        return Section(anchor, title, missing="There is no network with a result.", command=group.command(GRID))
-    pictures = []
-    for act in activations(table["act"]):
-        grid = heatmaps.grid(table, act)
-        pictures.append(Picture(heatmaps.alt_text(grid), embed(heatmaps.heatmap(grid))))
-    lead = (
-        "Each cell shows the geometric mean of λ_min over its seeds on a logarithmic colour axis; every activation has a scale of "
-        "its own. Hatched cells are unresolved: for at least one seed λ_min does not exceed its error bound and may be rounding "
-        "noise. The red frame marks the greatest mean."
-    )
-    return Section(anchor, title, lead, pictures=pictures)
-
-
-def _prediction_section(group: Group) -> Section:
-    anchor, title = f"prediction-{group.slug}", "Predicted from infinite width"
-    if not len(group.ok):
-        return Section(anchor, title, missing="There is no network with a result.", command=group.command(GRID))
-    pictures = []
-    for act in activations(group.ok["act"]):
-        blocks = prediction.blocks(group.rows, act)
-        figure = panels.stacked(blocks, prediction.title(act))
-        pictures.append(Picture(panels.alt_text(blocks), embed(figure)))
-    lead = (
-        "λ_min of the infinite-width kernel Θ̄ of each width and depth below the measured one, in the same colours, and the ratio "
-        "of measured to predicted in colours centred at 1. Hatched cells are unresolved: the eigenvalue, measured or predicted, "
-        "does not exceed its error bound."
-    )
-    return Section(anchor, title, lead, [html(prediction.ratio_table(group))], pictures)
-
-
-def _convergence_section(group: Group) -> Section:
-    anchor, title = f"convergence-{group.slug}", "Convergence with width"
-    points = convergence.distances(group.rows)
-    missing = convergence.missing(points)
-    if missing:
-        return Section(anchor, title, missing=missing, command=group.command(GRID))
-    fits = convergence.slopes(points)
-    pictures = [
-        Picture(convergence.alt_text(points, fits, act), embed(convergence.convergence_figure(points, fits, act)))
-        for act in activations(points["act"])
-    ]
-    lead = (
-        "The relative distance ‖Θ - Θ̄‖ / ‖Θ̄‖ in the Frobenius norm from the infinite-width kernel of the same width and depth, on "
-        "logarithmic axes: the mean over seeds, and a band that holds two thirds of them. The dashed line falls like 1/√width. At most "
-        f"{convergence.MOST_LINES} depths are drawn; the table has all."
-    )
-    return Section(anchor, title, lead, [html(convergence.slope_table(group, fits))], pictures)
-
-
-def _diagnostics_section(group: Group, table: pd.DataFrame) -> Section:
-    anchor, title = f"diagnostics-{group.slug}", "What else the kernel tells"
-    shown = diagnostics_table(group, table)
-    if not shown.rows:
-        return Section(anchor, title, missing="There is no cell with a resolved λ_min.", command=group.command(GRID))
-    return Section(anchor, title, tables=[html(shown)])
-
-
-def _kernel_section(group: Group, store: Store) -> Section:
-    anchor, title = f"kernels-{group.slug}", "Kernels"
-    saved = group.ok[group.ok["kernel_file"].notna()]
-    pictures, unreadable = [], []
-    for _, row in exemplars(saved).iterrows():
-        try:
-            theta = store.load_kernel(row["kernel_file"])
-        except StoreError as error:
-            unreadable.append(str(error))
-            continue
-        figure = kernels.kernel_image(theta, label(row), kernels.class_boundary(group), group.classes)
-        pictures.append(Picture(kernels.alt_text(theta, label(row)), embed(figure)))
-    lead = (
-        "The kernel matrix Θ over all pairs of inputs, in the order of the data; dashed lines part the classes." if pictures else ""
-    )
-    if unreadable:
-        return Section(
-            anchor, title, lead, pictures=pictures, missing=" ".join(unreadable), command=group.command(KERNELS, "force=true")
+    data = {"colours": colour_maps(), "groups": [chapter.data for chapter in chapters]}
+    library, library_name = _library()
+    return (
+        environment.from_string(templates.joinpath("report.html").read_text(encoding="utf-8")).render(
+            chapters=chapters,
+            citation=CITATION,
+            date=date,
+            style=Markup(templates.joinpath("report.css").read_text(encoding="utf-8")),
+            script=Markup("\n".join(templates.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)),
+            # A name in a row may hold "</script>".
+            header=Markup(json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")),
+            numbers=Markup(packer.text()),
+            library=Markup(library),
+            library_name=library_name,
         )
-    missing, command = _missing(group, saved, "kernel")
-    return Section(anchor, title, lead, pictures=pictures, missing=missing, command=command)
-
-
-def _spectrum_section(group: Group, table: pd.DataFrame) -> Section:
-    anchor, title = f"spectra-{group.slug}", "Spectra"
-    pictures = []
-    for _, row in exemplars(group.ok).iterrows():
-        points = spectra.spectrum(row["eigenvalues"], row["eigenvalue_errors"])
-        figure = spectra.spectrum_figure(points, label(row))
-        pictures.append(Picture(spectra.alt_text(points, label(row)), embed(figure)))
-    compared = comparison_table(group, table)
-    missing, command = _missing(group, group.ok, "spectrum")
-    lead = (
-        "All eigenvalues of Θ. Below their error bound (grey) eigenvalues may be rounding noise, and only upper bounds are shown."
-        if pictures
-        else ""
+        + "\n"
     )
-    return Section(anchor, title, lead, [html(compared)] if compared.rows else [], pictures, missing, command)
 
 
-def _missing(group: Group, rows: pd.DataFrame, what: str) -> tuple[str, str]:
-    """What is not there of the two networks of Figures 1 to 4, and the command that makes it."""
-    there = len(of_thesis(rows).drop_duplicates(["act", "width", "depth"]))
-    if there == 2:
-        return "", ""
-    networks = "either network" if there == 0 else "one of the two networks"
-    return f"The {what} of {networks} that the thesis shows (ReLU 800 × 3, Sigmoid 300 × 8) is not there.", group.command(KERNELS)
+@cache
+def _library() -> tuple[str, str]:
+    """The plotting library, compressed, and its name and version as it calls itself."""
+    from plotly.offline import get_plotlyjs  # takes a while, and only the page needs it
+
+    text = get_plotlyjs()
+    named = re.search(r"plotly\.js v[\d.]+", text[:300])
+    return compressed(text.encode()), named[0] if named else "plotly.js"
+
+
+def _content(part: Part, material: Material) -> Content:
+    missing = part.missing(material)
+    return Content(missing=missing, command=part.command(material.group)) if missing else part.make(material)
+
+
+def _section(part: Part, content: Content, group: Group, rendered: Iterator[dict[str, bytes]], output: Path) -> Section:
+    """Writes the files of a part, and gives what the page shows of it."""
+    tables, figures = [], []
+    for sheet in content.sheets:
+        written = write_table(output / TABLES / _stem(sheet.name, group), sheet.numbers, sheet.table)
+        tables.append(Shown(sheet.name, _links(written, output), html(sheet.table)))
+    for picture in content.pictures:
+        drawn = next(rendered)
+        source = "data:image/svg+xml;base64," + base64.b64encode(drawn["svg"]).decode()
+        written = _figure_files(picture, drawn, output / FIGURES / _stem(picture.name, group))
+        figures.append(Shown(picture.name, _links(written, output), alt=picture.alt, source=source))
+    return Section(
+        f"{part.name}-{group.slug}",
+        part.title,
+        content.lead,
+        tables,
+        figures,
+        content.missing,
+        content.command,
+        content.explorer,
+    )
+
+
+def _stem(name: str, group: Group) -> str:
+    """The name of a file; an activation's name, which a row may choose, makes no folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name) + f"-{group.slug}"
+
+
+def _figure_files(picture: Picture, drawn: dict[str, bytes], stem: Path) -> list[Path]:
+    written = [write(stem.with_name(f"{stem.name}.{kind}"), drawn[kind]) for kind in FORMATS]
+    if picture.numbers is not None:
+        written.append(write(stem.with_name(f"{stem.name}.csv"), csv(picture.numbers)))
+    return written
+
+
+def _cells_file(material: Material, output: Path) -> Link:
+    """Every quantity of every cell, the numbers behind the interactive maps."""
+    rows = material.group.rows
+    table = pd.concat([cells(rows, quantity).assign(quantity=quantity.name) for quantity in QUANTITIES.values()])
+    table = table[["quantity", *(name for name in table.columns if name != "quantity")]].sort_values(
+        "quantity", kind="stable", key=lambda names: names.map(list(QUANTITIES).index)
+    )
+    written = write(output / TABLES / f"cells-{material.group.slug}.csv", csv(table[["quantity", *CELL, *table.columns[4:]]]))
+    return _links([written], output)[0]
+
+
+def _links(paths: Sequence[Path], output: Path) -> list[Link]:
+    return [
+        Link(path.suffix[1:].upper().replace("TEX", "LaTeX").replace("MD", "Markdown"), path.relative_to(output).as_posix())
+        for path in paths
+    ]

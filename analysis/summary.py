@@ -8,13 +8,17 @@ from itertools import pairwise
 
 import pandas as pd
 
-from analysis.frame import SHOWN_DIGITS, Group, activation_title, activations
+from analysis.formats import Table
+from analysis.frame import SETTING, SHOWN_DIGITS, Group, activation_title, activations
 
 SHOWN_FAILURES = 50
 """Points that a page names; all of them stand in the store."""
 
 SHOWN_VALUES = 8
 """Values of a coordinate that are listed one by one; of more only the range."""
+
+
+DIVERGED = "the loss overflowed in training; the row keeps its history up to there"
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,26 @@ class Summary:
     failed: int
 
 
-def summarise(group: Group) -> Summary:
-    """The summary of a group's rows."""
-    rows, ok = group.rows, group.ok
+def summarise(group: Group, training: Group | None = None) -> Summary:
+    """The summary of a group's rows.
+
+    Args:
+        group: The spectra, of which there may be none.
+        training: The training runs of the same data and parametrisation.
+    """
+    trained = [training.rows] if training is not None else []
+    rows = pd.concat([frame for frame in (group.rows, *trained) if len(frame)], ignore_index=True)
+    ok = rows[rows["status"] == "ok"]
     bad = rows[rows["status"] != "ok"]
     cells = rows[["act", "width", "depth"]].drop_duplicates()
     product = cells["act"].nunique() * cells["width"].nunique() * cells["depth"].nunique()
-    per_status = [f"{(bad['status'] == status).sum()} {status}" for status in sorted(bad["status"].unique())]
     data = f"{group.data}, fingerprint {group.fingerprint[:SHOWN_DIGITS]}…"
     inputs = f"{group.n_samples} of size {group.n_inputs}"
     if group.classes:
         inputs += f", classes {' and '.join(map(str, group.classes))}"
     facts = [
-        ("Points", ", ".join([f"{len(ok)} with a result", *per_status])),
+        ("Points", _counts(group.rows) if len(group.rows) else ""),
+        ("Training runs", _counts(training.rows) + _ways(training.rows) if training is not None else ""),
         ("Networks", f"{len(cells)} of the {product} of the full grid of these activations, widths and depths"),
         ("Activations", _list(map(activation_title, activations(rows["act"])))),
         ("Widths", _values(rows["width"])),
@@ -81,11 +92,34 @@ def summarise(group: Group) -> Summary:
         Failure(
             f"{activation_title(row['act'])} {row['width']} × {row['depth']}, seed {row['seed']}",
             row["status"],
-            _last_line(row["error"]),
+            DIVERGED if row["status"] == "diverged" and not isinstance(row["error"], str) else _last_line(row["error"]),
         )
         for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")
     ]
     return Summary([(name, value) for name, value in facts if value], failures, len(bad))
+
+
+def _counts(rows: pd.DataFrame) -> str:
+    """How many rows have which status."""
+    bad = rows.loc[rows["status"] != "ok", "status"]
+    return ", ".join(
+        [f"{(rows['status'] == 'ok').sum()} with a result", *(f"{(bad == one).sum()} {one}" for one in sorted(bad.unique()))]
+    )
+
+
+def _ways(rows: pd.DataFrame) -> str:
+    """In how many ways networks were trained."""
+    count = len(rows[SETTING].drop_duplicates())
+    return "" if count == 1 else f", trained in {count} ways"
+
+
+def summary_table(group: Group) -> Table:
+    """The facts of a summary as a table."""
+    summary = summarise(group)
+    notes = [f"{failure.point} ({failure.status}): {failure.reason}" for failure in summary.failures]
+    if summary.failed > len(notes):
+        notes.append(f"… and {summary.failed - len(notes)} more without a result.")
+    return Table(f"What was run ({group.title})", ["Fact", "Value"], [[name, value] for name, value in summary.facts], notes)
 
 
 def _methods(ok: pd.DataFrame) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis import thesis
-from analysis.cells import seeds_text
+from analysis.cells import CELL, seeds_text
+from analysis.contenders import interval_text, probabilities, probability_text
 from analysis.formats import Entry, Number, Table
 from analysis.frame import Group, activation_title, activations
 
-FOUND = ["sd", "error", "width", "depth", "seeds"]
+FOUND = ["sd", "low", "high", "error", "width", "depth", "seeds"]
 """Columns that Table 1 takes from the cell it names."""
+
+
+FEW_SEEDS = 5
+"""Below, a 95 % interval would have to reach beyond the least and the greatest seed, which no bootstrap can."""
 
 
 def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
@@ -20,9 +25,9 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
         cells: The frame of `analysis.cells.cells`.
 
     Returns:
-        One row an activation: `act`, `lambda_min` (the mean), `sd`, `error`, `width`, `depth`, `seeds`, and of the activation's
-        cells `cells` (that hold a result), `unresolved_cells` and `failed_points`. A cell with an unresolved seed is never the
-        greatest; where none is left, the numbers are missing.
+        One row an activation: `act`, `lambda_min` (the mean), `sd`, `low` and `high` (its 95 % interval), `error`, `width`,
+        `depth`, `seeds`, and of the activation's cells `cells` (that hold a result), `unresolved_cells` and `failed_points`. A cell
+        with an unresolved seed is never the greatest; where none is left, the numbers are missing.
     """
     rows = []
     for act in activations(cells["act"]):
@@ -39,14 +44,20 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
             cell = resolved.iloc[int(resolved["mean"].to_numpy().argmax())]
             best = {"lambda_min": cell["mean"], **{name: cell[name] for name in FOUND}}
         rows.append({"act": act, **best, **counts})
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, columns=["act", "lambda_min", *FOUND, "cells", "unresolved_cells", "failed_points"])
     return frame.astype(
-        dict.fromkeys(["lambda_min", "sd", "error"], "float64") | dict.fromkeys(["width", "depth", "seeds"], "Int64")
+        dict.fromkeys(["lambda_min", "sd", "low", "high", "error"], "float64") | dict.fromkeys(["width", "depth", "seeds"], "Int64")
     )
 
 
 def beside_thesis(best: pd.DataFrame, group: Group) -> pd.DataFrame:
-    """`best_cells` with the columns `thesis_lambda_min` and `thesis_depth`, empty where they do not apply or are lost."""
+    """`best_cells` with the `probability` that the cell is the best, and with the columns `thesis_lambda_min` and `thesis_depth`.
+
+    The probability is missing where seeds are single (`analysis.contenders`), the thesis's values where they do not apply or are
+    lost.
+    """
+    chances = probabilities(group.rows).astype({"width": "Int64", "depth": "Int64"})
+    best = best.merge(chances, on=CELL, how="left")
     known = thesis.TABLE_1 if thesis.applies(group) else {}
     value = [known[act].lambda_min if act in known else None for act in best["act"]]
     depth = [" or ".join(map(str, known[act].depths)) if act in known else "" for act in best["act"]]
@@ -57,7 +68,17 @@ def table1(group: Group, cells: pd.DataFrame) -> Table:
     """Table 1 of a group, to be read: λ_min as mean ± standard deviation, beside the thesis's values where they apply."""
     best = beside_thesis(best_cells(cells), group)
     compared = thesis.applies(group)
-    columns = ["Activation", "greatest λ_min", "error bound", "width", "depth", "seeds", "unresolved cells"]
+    columns = [
+        "Activation",
+        "greatest λ_min",
+        "95 % interval",
+        "probability",
+        "error bound",
+        "width",
+        "depth",
+        "seeds",
+        "unresolved cells",
+    ]
     rows = []
     for row in best.to_dict("records"):
         entries = [activation_title(row["act"]), *_found(row), f"{row['unresolved_cells']} of {row['cells']}"]
@@ -85,8 +106,11 @@ def notes(cells: pd.DataFrame, compared: bool) -> list[str]:
         )
     elif len(found):
         sentences.append(
-            f"λ_min is the mean ± standard deviation over the seeds of a (width, depth) cell; cells hold {seeds_text(cells)}."
+            f"λ_min is the mean ± standard deviation over the seeds of a (width, depth) cell; cells hold {seeds_text(cells)}. The "
+            "interval of the mean and the probability that no other cell has a greater one are by bootstrap over the seeds."
         )
+        if found["seeds"].max() < FEW_SEEDS:
+            sentences.append("With fewer than five seeds the interval is their range, and too narrow.")
         if found["seeds"].min() < found["seeds"].max():
             sentences.append("A cell with fewer seeds scatters more, and is more easily the greatest by chance.")
     sentences.append("The error bound is that of the computation, not of the draw.")
@@ -110,9 +134,11 @@ def notes(cells: pd.DataFrame, compared: bool) -> list[str]:
 
 def _found(row: dict) -> list[Entry]:
     if pd.isna(row["lambda_min"]):
-        return ["unresolved" if row["cells"] else "failed", "—", "—", "—", "—"]
+        return ["unresolved" if row["cells"] else "failed", *["—"] * 6]
     return [
         Number(row["lambda_min"], row["sd"]),
+        interval_text(row["low"], row["high"]),
+        probability_text(row["probability"]),
         Number(row["error"], digits=2),
         int(row["width"]),
         int(row["depth"]),

@@ -54,6 +54,15 @@ def load_dataset(config: DataConfig) -> Dataset:
         DataError: The data cannot be found or read, is not finite, or has too few inputs of a class.
     """
     images, labels = {"fashion_mnist": _fashion_mnist, "digits": _digits, "npz": _npz}[config.name](config)
+    return assemble(config, images, labels)
+
+
+def assemble(config: DataConfig, images: np.ndarray, labels: np.ndarray) -> Dataset:
+    """The data set that `config` takes from all inputs and labels of a file.
+
+    Raises:
+        DataError: A class has too few inputs, or a value is not finite.
+    """
     if config.classes is None:
         x, y, classes = images, labels.astype(np.float64), None
     else:

@@ -78,7 +78,7 @@ def test_the_bound_of_the_ratio_holds_whatever_the_two_errors_are():
 )
 def test_what_does_not_exceed_its_bound_is_unresolved(measured, predicted, states):
     rows = frame([row(lambda_min=measured, limit_lambda_min=predicted)])
-    table = prediction.numbers(rows, "relu").iloc[0]
+    table = prediction.numbers(prediction.tables(rows), "relu").iloc[0]
     assert tuple(table[["measured_state", "predicted_state", "ratio_state"]]) == states
     for quantity, state in zip((LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO), states, strict=True):
         shown = heatmaps.grid(cells(rows, quantity), "relu", quantity)
@@ -107,16 +107,16 @@ def test_colour_scales():
 
 def test_measured_and_predicted_have_the_same_colours():
     rows = frame([row(width=w, lambda_min=float(w), limit_lambda_min=100.0 * w) for w in (1, 10)])
-    figure = panels.stacked(prediction.blocks(rows, "relu"), "title")
+    figure = panels.stacked(prediction.blocks(prediction.tables(rows), "relu"), "title")
     meshes = [axes.collections[0] for axes in figure.axes[:3]]
     assert meshes[0].get_clim() == meshes[1].get_clim() == pytest.approx((1.0, 1000.0))
     assert meshes[2].get_clim() == pytest.approx((0.01, 100.0))
-    assert panels.alt_text(prediction.blocks(rows, "relu")).count("Heat map") == 3
+    assert panels.alt_text(prediction.blocks(prediction.tables(rows), "relu")).count("Heat map") == 3
 
 
 @pytest.mark.parametrize("rows", [grid(), [row()], [row(lambda_min=0.0)], [row(limit_lambda_min=0.0)]])
 def test_every_prediction_can_be_drawn(rows):
-    assert colours(panels.stacked(prediction.blocks(frame(rows), "relu"), "title")) > 10
+    assert colours(panels.stacked(prediction.blocks(prediction.tables(frame(rows)), "relu"), "title")) > 10
 
 
 def test_the_table_of_ratios_names_the_extremes():
@@ -230,7 +230,7 @@ def test_the_same_rows_give_the_same_bytes(kind):
         rows = frame(grid())
         points = convergence.distances(rows)
         figures = [
-            panels.stacked(prediction.blocks(rows, "sigmoid"), "a"),
+            panels.stacked(prediction.blocks(prediction.tables(rows), "sigmoid"), "a"),
             convergence.convergence_figure(points, convergence.slopes(points), "relu", "b"),
         ]
         return [render(figure, kind) for figure in figures]

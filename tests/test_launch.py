@@ -280,7 +280,7 @@ def test_thesis_training_takes_the_winners_from_the_store(run, tmp_path):
     assert status == 2
     assert "holds no spectra of relu, elu, lrelu, sigmoid" in err and "+experiment=thesis_grid" in err
     run("+experiment=thesis_grid", *small, "width=10,20", "depth=2,3", "seed=0,1")
-    status, out, err = run("+experiment=thesis_training", *small, "task.epochs=2", "seed=0,1,2")
+    status, _, err = run("+experiment=thesis_training", *small, "task.epochs=2", "seed=0,1,2")
     assert (status, err) == (0, "")
     spectra = load_results(tmp_path / "results" / "spectrum")
     means = spectra.groupby(["act", "width", "depth"]).lambda_min.mean().reset_index()

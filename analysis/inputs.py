@@ -1,0 +1,111 @@
+"""The inputs behind the rows: found again, told by their fingerprint, and a few of them drawn."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.figures import style
+from analysis.frame import SHOWN_DIGITS, AnalysisError, Group
+from ntk_sweep.config import DataConfig
+from ntk_sweep.datasets import DATA_VARIABLE, Dataset, assemble, load_dataset
+from ntk_sweep.errors import DataError
+
+SHOWN = 8
+"""Inputs of a class that are drawn."""
+
+_IDX_HEADER = {"train-images-idx3-ubyte": 16, "train-labels-idx1-ubyte": 8}
+
+
+def find(group: Group, source: str | None = None) -> Dataset:
+    """The data set that a group's rows were computed on; nothing is downloaded.
+
+    Args:
+        group: Whose `fingerprint` the data must have.
+        source: The folder that holds ``FashionMNIST/raw``, or an npz file; None looks where a sweep would.
+
+    Raises:
+        AnalysisError: It is not there, or is not the one; the message says which.
+    """
+    classes = list(group.classes) if group.classes else None
+    sizes = {group.n_samples // len(classes), None} if classes else {None}
+    reason = ""
+    for size in sorted(sizes, key=str):
+        try:
+            data = _load(DataConfig(group.data, classes=classes, n_per_class=size), source)
+        except DataError as error:
+            reason = reason or str(error)
+            continue
+        if data.fingerprint == group.fingerprint:
+            return data
+        reason = (
+            f"the {group.data} found here has the fingerprint {data.fingerprint[:SHOWN_DIGITS]}…, the rows have "
+            f"{group.fingerprint[:SHOWN_DIGITS]}…: they were computed on other inputs, or on other files of that name"
+        )
+    raise AnalysisError(reason)
+
+
+def figure(data: Dataset) -> Figure:
+    """The first inputs of each class in a row, greatest values black; without classes the first inputs."""
+    side = isqrt(data.x.shape[1])
+    groups = [(f"class {label}", data.x[data.y == target]) for target, label in enumerate(data.classes or ())] or [("", data.x)]
+    columns = min(SHOWN, max(len(inputs) for _, inputs in groups))
+    with style():
+        drawn = Figure(figsize=(0.75 * columns + 0.4, 0.78 * len(groups) + 0.1), layout="constrained")
+        places = drawn.subplots(len(groups), columns, squeeze=False)
+        for line, (name, inputs) in zip(places, groups, strict=True):
+            line[0].set_ylabel(name, fontsize=8)
+            for place, values in zip(line, inputs, strict=False):
+                place.imshow(values.reshape(side, side), cmap="gray_r", vmin=0, vmax=max(float(data.x.max()), 1e-300))
+            for place in line:
+                place.set(xticks=[], yticks=[])
+                place.spines[:].set_visible(False)
+        return drawn
+
+
+def drawable(group: Group) -> bool:
+    """Whether an input is a square image."""
+    return isqrt(group.n_inputs) ** 2 == group.n_inputs and group.n_inputs > 1
+
+
+def alt_text(data: Dataset) -> str:
+    """The figure in words, for those who cannot see it."""
+    side = isqrt(data.x.shape[1])
+    which = f" of each of the classes {' and '.join(map(str, data.classes))}" if data.classes else ""
+    return f"The first images{which} of the data set {data.name}, {side} × {side} pixels each, dark where their values are great."
+
+
+def _load(config: DataConfig, source: str | None) -> Dataset:
+    if config.name == "digits":
+        return load_dataset(config)
+    if config.name == "npz":
+        if not source:
+            raise DataError("where the npz file lies is not in the rows")
+        return load_dataset(DataConfig("npz", path=source, classes=config.classes, n_per_class=config.n_per_class))
+    return assemble(config, *_fashion_mnist(source, config.classes or []))
+
+
+def _fashion_mnist(source: str | None, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The training images of some classes from the IDX files themselves: the page needs neither torchvision nor a download."""
+    from platformdirs import user_cache_path
+
+    root = Path(source or os.environ.get(DATA_VARIABLE) or user_cache_path("ntk-sweep")).expanduser()
+    folder = root / "FashionMNIST" / "raw"
+    images, labels = (np.frombuffer(_idx(folder / name)[header:], dtype=np.uint8) for name, header in _IDX_HEADER.items())
+    if not len(labels) or len(images) % len(labels):
+        raise DataError(f"the files of {folder} do not belong together: {len(images)} pixels, {len(labels)} labels")
+    kept = np.isin(labels, classes)
+    return images.reshape(len(labels), -1)[kept] / 255.0, labels[kept]
+
+
+def _idx(path: Path) -> bytes:
+    try:
+        packed = path.with_name(path.name + ".gz")
+        return path.read_bytes() if path.is_file() or not packed.is_file() else gzip.decompress(packed.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path} is not there ({error.strerror or error})") from error

@@ -1,0 +1,193 @@
+// Heat maps: what they show, in which colours, and what hovering says.
+
+// Nothing that leaves the page; on a phone, where fingers zoom, no buttons at all.
+function config(place) {
+  return { responsive: true, displaylogo: false, displayModeBar: place.clientWidth < 480 ? false : "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
+}
+
+const MOST_OUTLINED = 2000;
+
+const VIEWS = {
+  measured: "measured",
+  predicted: "predicted from infinite width",
+  ratio: "measured / predicted",
+  spread: "spread over seeds",
+  probability: "probability to be the greatest",
+};
+
+function several(group) {
+  return group.seeds.some((count) => count > 1);
+}
+
+// The views that a quantity has; those of the others are greyed, with the reason.
+function viewsOf(group, quantity) {
+  return {
+    measured: "",
+    predicted: quantity.views ? "" : "only λ_min is predicted",
+    ratio: quantity.views ? "" : "only λ_min is predicted",
+    spread: quantity.sd ? "" : several(group) ? "does not depend on the seed" : "one seed has no spread",
+    probability: !quantity.views ? "of λ_min only" : several(group) ? "" : "one seed tells no probability",
+  };
+}
+
+// What is drawn: a value and a state for each cell, a title, the scale that suits it, and whether it is a ratio about 1.
+function layer(group, quantity, view) {
+  const named = (name) => group.quantities.find((one) => one.name === name);
+  if (view === "predicted") return layer(group, named("limit_lambda_min"), "measured");
+  if (view === "ratio") return layer(group, named("ratio"), "measured");
+  if (view === "spread") {
+    const relative = quantity.geometric;
+    const values = quantity.sd.map((sd, cell) => (relative ? sd / quantity.mean[cell] : sd));
+    return { quantity, values, unresolved: quantity.unresolved, title: `${relative ? "sd / mean" : "sd"} of ${quantity.title} over seeds`, scale: "linear" };
+  }
+  if (view === "probability")
+    return { quantity, values: group.probability, unresolved: quantity.unresolved, title: "probability to have the greatest mean λ_min", scale: "linear" };
+  return { quantity, values: quantity.value, unresolved: quantity.unresolved, title: quantity.title, scale: quantity.scale, ratio: quantity.scale === "ratio" };
+}
+
+function finite(values, cells) {
+  return cells.map((cell) => values[cell]).filter(Number.isFinite);
+}
+
+// Ends of the colours; symmetric about 1 for ratios, so that equal factors either way are equally strong.
+function ends(values, ratio, logarithmic) {
+  if (!values.length) return [0, 1];
+  let least = values.reduce((a, b) => Math.min(a, b)), most = values.reduce((a, b) => Math.max(a, b));
+  if (ratio && logarithmic) {
+    const reach = Math.log10(Math.max(most, 1 / least, 1.1));
+    return [-reach, reach];
+  }
+  if (ratio) {
+    const reach = Math.max(most - 1, 1 - least, 0.1);
+    return [1 - reach, 1 + reach];
+  }
+  if (logarithmic) return least < most ? [Math.log10(least), Math.log10(most)] : [Math.log10(least) - 0.3, Math.log10(most) + 0.3];
+  const half = Math.abs(least) / 2 || 0.5;
+  return least < most ? [least, most] : [least - half, most + half];
+}
+
+// Ticks of a logarithmic colour bar at round numbers, about six of them.
+function ticks(low, high) {
+  const span = high - low;
+  const steps = span > 4 ? [1] : span > 1.6 ? [1, 2, 5] : span > 0.7 ? [1, 1.5, 2, 3, 4, 5, 7] : Array.from({ length: 18 }, (_, i) => 1 + i / 2);
+  let found = [];
+  for (let exponent = Math.floor(low) - 1; exponent <= high + 1; exponent++)
+    for (const step of steps) found.push(exponent + Math.log10(step));
+  found = found.filter((place) => place >= low - 1e-9 && place <= high + 1e-9);
+  if (found.length < 2) found = [low, (low + high) / 2, high];
+  const every = Math.ceil(found.length / 7);
+  found = found.filter((_, i) => i % every === 0);
+  const text = found.map((place) => {
+    const value = 10 ** place;
+    return Math.abs(place - Math.round(place)) < 1e-9 && Math.abs(place) > 3 ? power(Math.round(place)) : shortened(formatted(value, 2));
+  });
+  return { tickvals: found, ticktext: text };
+}
+
+// 0.010 is 0.01, but 10 stays 10.
+function shortened(text) {
+  return text.includes(".") && !text.includes("×") ? text.replace(/\.?0+$/, "") : text;
+}
+
+function seedsText(count) {
+  return count === 1 ? "1 seed" : `${count} seeds`;
+}
+
+// What hovering says of a cell, in the HTML that the library knows.
+function hoverText(group, shown, cell, networkName) {
+  const { quantity } = shown;
+  const lines = [`<b>${escaped(networkName)}, width ${group.width[cell]}, depth ${group.depth[cell]}</b>`];
+  const value = shown.values[cell];
+  if (group.seeds[cell] === 0) lines.push(group.failed[cell] ? `no result: ${group.failed[cell]} failed` : "no result");
+  else if (quantity.unresolved[cell] > 0) lines.push(`${quantity.state} for ${quantity.unresolved[cell]} of ${seedsText(group.seeds[cell])}`);
+  else if (shown.values !== quantity.value) lines.push(`${symbols(shown.title)}: ${formatted(value)}`, seedsText(group.seeds[cell]));
+  else {
+    const error = quantity.error ? ` ± ${formatted(quantity.error[cell], 2)} (error bound)` : "";
+    lines.push(`${symbols(quantity.title)} ${formatted(value)}${error}`);
+    if (quantity.seeded && group.seeds[cell] > 1) {
+      lines.push(`${quantity.geometric ? "geometric mean" : "mean"} of ${seedsText(group.seeds[cell])}, 95 %: ${formatted(quantity.low[cell], 3)} to ${formatted(quantity.high[cell], 3)}`);
+      lines.push(`mean ${formatted(quantity.mean[cell])} ± ${formatted(quantity.sd[cell], 3)} (sd over seeds)`);
+    } else if (quantity.seeded) lines.push("1 seed: a single random draw");
+  }
+  return lines.join("<br>");
+}
+
+function thinnedTicks(values, most) {
+  const step = Math.ceil(values.length / most);
+  const places = values.map((_, place) => place).filter((place) => place % step === 0);
+  return { tickvals: places, ticktext: places.map((place) => String(values[place])) };
+}
+
+function baseLayout() {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") },
+    hoverlabel: { align: "left", bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 } },
+    margin: { l: 44, r: 8, t: 30, b: 44 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
+  };
+}
+
+function axis(title, more = {}) {
+  return { title: { text: title, standoff: 6 }, zeroline: false, showgrid: false, linecolor: colour("line"), tickcolor: colour("line"), automargin: true, ...more };
+}
+
+function frame(column, row, line, width) {
+  return { type: "rect", x0: column - 0.5, x1: column + 0.5, y0: row - 0.5, y1: row + 0.5, line: { color: colour(line), width }, layer: "above" };
+}
+
+// Draws the map of one activation.
+function drawMap(place, explorer, act, shown, range, logarithmic) {
+  const { group, widths, depths, header } = explorer;
+  const name = group.activations[act].title;
+  const grid = () => depths.map(() => new Array(widths.length).fill(null));
+  const z = grid(), text = grid(), gap = grid();
+  const crosses = { x: [], y: [] };
+  for (const row of text) row.fill("no result");
+  let best = null;
+  for (const cell of explorer.cellsOf[act]) {
+    const column = explorer.column.get(group.width[cell]), row = explorer.row.get(group.depth[cell]);
+    const value = shown.values[cell];
+    if (Number.isFinite(value)) z[row][column] = logarithmic ? Math.log10(value) : value;
+    else if (group.seeds[cell] > 0) {
+      gap[row][column] = 1;
+      crosses.x.push(column);
+      crosses.y.push(row);
+    }
+    text[row][column] = hoverText(group, shown, cell, name);
+    if (shown.quantity.name === "lambda_min" && shown.values === shown.quantity.value) {
+      const mean = shown.quantity.mean ? shown.quantity.mean[cell] : value;
+      if (Number.isFinite(mean) && (!best || mean > best.mean)) best = { mean, column, row };
+    }
+  }
+  const small = widths.length * depths.length <= MOST_OUTLINED;
+  const scale = header.colours[shown.ratio ? "coolwarm" : "viridis"];
+  const bar = { thickness: 12, outlinewidth: 0, tickcolor: colour("soft"), len: 1, ...(logarithmic ? { tickmode: "array", ...ticks(...range) } : { exponentformat: "power" }) };
+  const traces = [
+    { type: "heatmap", z, text, hovertemplate: "%{text}<extra></extra>", zmin: range[0], zmax: range[1], colorscale: scale, colorbar: bar, xgap: small ? 1 : 0, ygap: small ? 1 : 0, zsmooth: false },
+    { type: "heatmap", z: gap, hoverinfo: "skip", showscale: false, colorscale: [[0, colour("gap")], [1, colour("gap")]], xgap: small ? 1 : 0, ygap: small ? 1 : 0 },
+  ];
+  if (small && crosses.x.length)
+    traces.push({ type: "scatter", mode: "markers", ...crosses, hoverinfo: "skip", showlegend: false, marker: { symbol: "x-thin", size: 6, line: { width: 1, color: colour("cross") } } });
+  const shapes = best ? [frame(best.column, best.row, "best", 2)] : [];
+  const selected = explorer.selected;
+  if (selected !== null && group.act[selected] === act) shapes.push(frame(explorer.column.get(group.width[selected]), explorer.row.get(group.depth[selected]), "chosen", 2));
+  const layout = {
+    ...baseLayout(),
+    height: Math.min(560, Math.max(230, 22 * depths.length + 96)),
+    title: { text: escaped(name), x: 0, xref: "paper", xanchor: "left", y: 0.99, yanchor: "top", font: { size: 14 } },
+    xaxis: axis("width", { range: [-0.5, widths.length - 0.5], ...thinnedTicks(widths, Math.max(4, Math.floor((place.clientWidth - 130) / 42))), tickangle: 0 }),
+    yaxis: axis("depth", { range: [-0.5, depths.length - 0.5], ...thinnedTicks(depths, 20) }),
+    shapes,
+  };
+  const values = finite(shown.values, explorer.cellsOf[act]);
+  place.setAttribute("role", "img");
+  place.setAttribute(
+    "aria-label",
+    `Heat map of ${shown.title} of ${name} networks over width ${widths[0]} to ${widths.at(-1)} and depth ${depths[0]} to ${depths.at(-1)}. ` +
+      (values.length ? `Values run from ${formatted(Math.min(...values), 3)} to ${formatted(Math.max(...values), 3)}.` : "No cell holds a value."),
+  );
+  return Plotly.react(place, traces, layout, config(place));
+}

@@ -1,0 +1,271 @@
+"""The report in a real browser: it loads in silence and alone, hover and click do what they say, and nothing is blank."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+import numpy as np
+import pytest
+from analysis_rows import failed, grid, row, store
+from conftest import REPOSITORY
+from PIL import Image
+
+from analysis.cells import cells
+from analysis.cli import main
+from analysis.figures import render_many
+from analysis.frame import groups, load
+from ntk_sweep.config import DataConfig
+from ntk_sweep.datasets import load_dataset
+from ntk_sweep.store import Store
+
+sys.path.insert(0, str(REPOSITORY / "docs"))
+
+from browser import BrowserMissing, chromium, opened
+
+pytestmark = pytest.mark.browser
+
+DRAWN = 4
+"""The data, two heat maps, and a kernel."""
+
+NASTY = "Traceback\nE: <img src=x onerror=alert(1)> & λ"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    started = chromium()
+    try:
+        found = started.__enter__()
+    except BrowserMissing as error:
+        pytest.skip(str(error))
+    yield found
+    started.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A report of two groups: digits with three seeds, a kernel, an unresolved and a failed cell; and one network of another data set."""
+    folder = tmp_path_factory.mktemp("report")
+    digits = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100))
+    rows = [*grid(seeds=3), failed("relu", 75, 2, 0, error=NASTY)]
+    rows = [one for one in rows if (one["act"], one["width"], one["depth"]) != ("sigmoid", 75, 3)]
+    rows = [
+        {**one, "data": "digits", "data_fingerprint": digits.fingerprint, "n_inputs": 64, "key": f"{number:064x}"}
+        for number, one in enumerate(rows)
+    ]
+    theta = np.random.default_rng(0).random((200, 200))
+    chosen = next(one for one in rows if (one["act"], one["width"], one["depth"]) == ("relu", 400, 3))
+    chosen["kernel_file"] = Store(str(folder), "spectrum").save_kernel(chosen["key"], theta + theta.T)
+    results = store(folder / "r", [*rows, row("elu", 77, 4, 3, 2.5, data="npz", data_fingerprint="e" * 64, data_classes=None)])
+    (folder / "r/spectrum/_kernels").mkdir()
+    (folder / "spectrum/_kernels").rename(folder / "r/spectrum/_kernels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("analysis.report.render_many", first_drawn)
+        assert main(["report", results, "-o", str(folder / "page")]) == 0
+    return folder
+
+
+def first_drawn(draws):
+    """Only the first figures, and the last of these for all others: drawing takes longer than all else here."""
+    drawn = render_many(draws[:DRAWN])
+    return [*drawn, *[drawn[-1]] * (len(draws) - DRAWN)]
+
+
+@pytest.fixture
+def watched(browser):
+    """A page, and what went wrong on it: messages, errors, and requests for anything but the page itself."""
+    context = browser.new_context(viewport={"width": 1200, "height": 1000})
+    page = context.new_page()
+    faults = []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+    page.on("request", lambda request: None if is_own(request.url) else faults.append(request.url))
+    yield page, faults
+    context.close()
+
+
+def is_own(url):
+    return url.startswith(("data:", "blob:")) or url.endswith("/page/index.html")
+
+
+def choose(page, name, value):
+    page.locator(f".explorer >> nth=0 >> [data-control={name}]").select_option(value)
+
+
+def centre(page, act, column, row, columns=3, rows=2):
+    """Where a cell of the map of an activation lies on the screen."""
+    place = page.locator(".explorer").first.locator(".map").nth(act)
+    place.scroll_into_view_if_needed()
+    shape = place.locator(".draglayer .nsewdrag").bounding_box()
+    return shape["x"] + shape["width"] * (column + 0.5) / columns, shape["y"] + shape["height"] * (1 - (row + 0.5) / rows)
+
+
+def hovered(page, act, column, row):
+    page.mouse.move(0, 0)
+    x, y = centre(page, act, column, row)
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    label = page.locator(".explorer").first.locator(".map").nth(act).locator(".hoverlayer .hovertext")
+    label.wait_for()
+    return label.text_content()
+
+
+def colours(image):
+    pixels = np.asarray(Image.open(io.BytesIO(image)).convert("RGB")).reshape(-1, 3)
+    return len(np.unique(pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)))
+
+
+def test_it_loads_in_silence_and_asks_for_nothing(report, watched):
+    page, faults = watched
+    opened(page, report / "page/index.html")
+    page.locator("#heatmaps-npz-thesis").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelectorAll('.explorer[data-ready]').length === 2")
+    for act in ("0", "1", "all"):
+        choose(page, "activation", act)
+    assert faults == []
+    assert page.title() == "NTK spectra: digits (thesis), npz (thesis)"
+    assert "E: <img src=x onerror=alert(1)> & λ" in page.locator("main").inner_text()
+
+
+def test_every_figure_has_words_and_is_not_blank(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+    drawn = page.locator(".explorer").first.locator(".map, .spectrum, .kernel").locator("visible=true")
+    assert drawn.count() == 2 + 1  # two activations, and the spectrum of the best network
+    for place in drawn.all():
+        assert len(place.get_attribute("aria-label")) > 40
+        assert colours(place.screenshot()) > 20
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    pictures = page.locator("figure img")
+    assert pictures.count() > 10
+    for picture in pictures.all():
+        assert len(picture.get_attribute("alt")) > 40
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
+    for index in range(DRAWN):
+        assert colours(pictures.nth(index).screenshot()) > 20
+    for kind in ("png", "svg", "pdf"):
+        assert {path.stat().st_size > 500 for path in (report / "page/figures").glob(f"*.{kind}")} == {True}
+
+
+def test_hovering_a_cell_tells_its_numbers(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+    group = groups(load(str(report / "r")), "r", "digits")[0]
+    cell = cells(group.rows).query("act == 'relu' and width == 400 and depth == 2").iloc[0]
+    text = hovered(page, 0, 2, 0)
+    assert "ReLU, width 400, depth 2" in text
+    # Values 200, 400 and 600: geometric mean 363.4, mean 400 ± 200, error bound 1e-9 rounded up.
+    assert (f"{cell['geometric_mean']:.1f}", f"{cell['mean']:.1f}", cell["seeds"]) == ("363.4", "400.0", 3)
+    assert "363.4 ± 1.0 × 10⁻⁹ (error bound)" in text.replace("1.1 ×", "1.0 ×")
+    assert "of 3 seeds, 95 %: 200 to 600" in text
+    assert "mean 400.0 ± 200" in text
+    assert "unresolved for 1 of 1 seed" in hovered(page, 1, 0, 1)
+    assert "no result: 1 failed" in hovered(page, 0, 1, 0)
+    assert hovered(page, 1, 1, 1) == "no result"
+
+
+def test_choosing_a_cell_shows_its_spectrum_and_its_kernel(report, watched):
+    page, faults = watched
+    opened(page, report / "page/index.html")
+    place = page.locator(".explorer").first
+    assert not place.locator(".kernel").is_visible()
+    page.mouse.click(*centre(page, 0, 2, 1))
+    page.wait_for_function("document.querySelector('.explorer .cell').textContent.startsWith('ReLU 400 × 3, 3 seeds')")
+    place.locator(".kernel .heatmaplayer image").wait_for(state="attached")
+    assert colours(place.locator(".kernel").screenshot()) > 100
+    assert place.locator(".kernel").get_attribute("aria-label").startswith("The kernel matrix of ReLU 400 × 3, seed 0")
+    drawn = page.evaluate(
+        "document.querySelector('.explorer .spectrum').data.filter((one) => one.name.startsWith('seed')).map((one) => Array.from(one.y))"
+    )
+    expected = [400 / 3 * (1 + seed) * 10.0 ** np.arange(5, -1, -1) for seed in range(3)]
+    np.testing.assert_allclose(drawn, expected, rtol=2**-12)
+    assert page.evaluate("document.querySelector('.explorer .spectrum').layout.yaxis.type") == "log"
+    # The same by keyboard, and a network that was never computed.
+    choose(page, "act", "1")
+    page.wait_for_function("document.querySelector('.explorer .cell').textContent.startsWith('Sigmoid 400 × 3')")
+    assert "geometric" in place.locator(".facts").inner_text()
+    choose(page, "width", "75")
+    assert place.locator(".cell").inner_text() == "Sigmoid 75 × 3 was not computed."
+    assert faults == []
+
+
+def test_the_switches_change_what_is_drawn(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+    z = "[0, 1].map((act) => document.querySelectorAll('.explorer .map')[act].data[0])"
+    logarithmic = page.evaluate(f"{z}[0].z[0][2]")
+    assert logarithmic == pytest.approx(np.log10(363.424), abs=1e-4)
+    ends = page.evaluate(f"{z}.map((one) => [one.zmin, one.zmax])")
+    assert ends[0] == ends[1]  # compared maps have one scale
+    choose(page, "scale", "linear")
+    assert page.evaluate(f"{z}[0].z[0][2]") == pytest.approx(363.424, rel=1e-5)
+    page.locator("[data-control=shared]").first.uncheck()
+    ends = page.evaluate(f"{z}.map((one) => [one.zmin, one.zmax])")
+    assert ends[0] != ends[1]
+    choose(page, "view", "predicted")
+    assert page.evaluate(f"{z}[0].z[0][2]") == pytest.approx(np.log10(2 * 363.424), abs=1e-4)
+    choose(page, "view", "ratio")
+    assert page.evaluate(f"{z}[0].z[0][2]") == pytest.approx(np.log10(0.5), abs=1e-4)
+    choose(page, "view", "spread")
+    assert page.evaluate(f"{z}[0].z[0][2]") == pytest.approx(0.5)
+    choose(page, "view", "probability")
+    assert 0.3 < page.evaluate(f"{z}[0].z[0][2]") <= 1
+    choose(page, "quantity", "alignment")
+    assert page.evaluate(f"{z}[0].z[0][2]") == 0.5
+    assert page.locator("[data-control=view] option[value=ratio]").first.is_disabled()
+    choose(page, "activation", "1")
+    assert page.locator(".explorer").first.locator(".map").count() == 1
+
+
+def test_a_single_seed_says_what_it_means(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+    page.locator("#heatmaps-npz-thesis").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelectorAll('.explorer[data-ready]').length === 2")
+    view = page.locator(".explorer").nth(1).locator("[data-control=view]")
+    assert "one seed has no spread" in view.inner_text()
+    assert "Every cell holds one seed: each value is a single random draw" in page.locator(".chapter").nth(1).inner_text()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_needs_no_sideways_scrolling_in_light_and_dark(report, browser, dark):
+    context = browser.new_context(
+        viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True, color_scheme="dark" if dark else "light"
+    )
+    page = opened(context.new_page(), report / "page/index.html")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    paper = "getComputedStyle(document.body).backgroundColor"
+    brightness = [sum(map(int, re.findall(r"\d+", page.evaluate(paper))[:3]))]
+    page.locator("#theme").tap()
+    brightness.append(sum(map(int, re.findall(r"\d+", page.evaluate(paper))[:3])))
+    assert [value > 384 for value in brightness] == [not dark, dark]
+    ink = page.evaluate("document.querySelector('.explorer .map').layout.font.color")
+    assert ink == page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()")
+    context.close()
+
+
+def test_print_and_a_browser_without_scripts_have_the_static_figures(report, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((report / "page/index.html").as_uri())
+    assert not page.locator(".explorer").first.is_visible()
+    assert page.locator("#heatmaps-digits-thesis figure img").first.is_visible()
+    context.close()
+    page = opened(browser.new_page(), report / "page/index.html")
+    page.emulate_media(media="print")
+    assert not page.locator(".explorer").first.is_visible()
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#heatmaps-digits-thesis figure img").first.is_visible()
+    page.close()
+
+
+def test_links_lead_to_files(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+    targets = page.eval_on_selector_all("a[download]", "links => links.map((link) => link.getAttribute('href'))")
+    assert len(targets) > 40
+    assert all((report / "page" / target).is_file() for target in targets)
