@@ -117,8 +117,7 @@ def load(results: str, task: str = TASK, experiment: str = "+experiment=thesis_g
     except FileNotFoundError as error:
         parent, last = above(results)
         hint = f"give the results folder itself, {parent}, or " if last == task else ""
-        raise AnalysisError(f"there are no rows in {folder}: {hint}make some first, for example
-  {example}") from error
+        raise AnalysisError(f"there are no rows in {folder}: {hint}make some first, for example\n  {example}") from error
     if frame.empty:
         raise AnalysisError(
             f"{folder} holds no rows yet: wait for the first of a running sweep, or make some, for example\n  {example}"
