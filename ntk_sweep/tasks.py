@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from ntk_sweep import __version__
+from ntk_sweep.config import TrainingConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.points import NUMERICS_VERSION, Point
 from ntk_sweep.spectrum_task import compute_spectrum
-from ntk_sweep.training_task import compute_training
+from ntk_sweep.training_task import compute_training, setting_columns
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ _TASKS: dict[str, Callable[[Point, Dataset, torch.device], tuple[dict[str, Any],
 
 
 def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
-    return {
+    settings = setting_columns(point.settings, len(dataset.x)) if isinstance(point.settings, TrainingConfig) else {}
+    return settings | {
         "key": point.key,
         "task": point.task,
         "act": point.act,

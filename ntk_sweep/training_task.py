@@ -35,7 +35,7 @@ def compute_training(point: Point, dataset: Dataset, device: torch.device) -> tu
     assert isinstance(settings, TrainingConfig)
     initial = initial_kernel(point, dataset, device, METHOD, TARGET)
     n_samples = len(dataset.x)
-    batch_size = min(settings.batch_size or n_samples, n_samples)
+    batch_size = _batch_size(settings, n_samples)
     clock = TrainingTime(n_samples, batch_size, _step_size(settings, initial))
     history = _KernelHistory(initial, dataset)
     start = time.perf_counter()
@@ -51,13 +51,7 @@ def compute_training(point: Point, dataset: Dataset, device: torch.device) -> tu
     )
     seconds = time.perf_counter() - start - history.seconds
     columns = initial.columns | {
-        "learning_rate": settings.learning_rate,
-        "learning_rate_unit": settings.learning_rate_unit,
         "step_size": clock.step_size,
-        "batch_size": batch_size,
-        "epochs": settings.epochs,
-        "shuffle": settings.shuffle,
-        "record_kernel_every": settings.record_kernel_every,
         "steps": run.steps,
         "steps_per_epoch": clock.steps_per_epoch,
         "losses": run.losses,
@@ -78,6 +72,22 @@ def compute_training(point: Point, dataset: Dataset, device: torch.device) -> tu
     if run.diverged:
         columns |= {"status": "diverged", "error": f"the loss overflowed in epoch {len(run.losses) - 1} of {settings.epochs}"}
     return columns, None
+
+
+def setting_columns(settings: TrainingConfig, n_samples: int) -> dict[str, Any]:
+    """The columns that say how a network is trained, which a failed run has too."""
+    return {
+        "learning_rate": settings.learning_rate,
+        "learning_rate_unit": settings.learning_rate_unit,
+        "batch_size": _batch_size(settings, n_samples),
+        "epochs": settings.epochs,
+        "shuffle": settings.shuffle,
+        "record_kernel_every": settings.record_kernel_every,
+    }
+
+
+def _batch_size(settings: TrainingConfig, n_samples: int) -> int:
+    return min(settings.batch_size or n_samples, n_samples)
 
 
 def _step_size(settings: TrainingConfig, initial: InitialKernel) -> float:

@@ -81,12 +81,10 @@ def recorded(
 
 def failed_run(act: str = "relu", width: int = 100, depth: int = 3, seed: int = 0, **changes: Any) -> dict[str, Any]:
     """A run without a result."""
-    good = row(act, width, depth, seed, **changes)
-    nothing = {name: None for name in schema("training").names if schema("training").field(name).nullable}
-    return nothing | {
-        **{name: value for name, value in good.items() if name in schema("training").names and name not in nothing},
-        **{"task": "training", "status": "failed", "error": "Traceback\nRuntimeError: no"},
-    }
+    good = run(act, width, depth, seed, **changes)
+    kept = {name: value for name, value in good.items() if name in SETTING or not schema("training").field(name).nullable}
+    nothing = dict.fromkeys(schema("training").names)
+    return nothing | kept | {"status": "failed", "error": "Traceback\nRuntimeError: no"}
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

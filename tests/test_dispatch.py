@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ntk_sweep import dispatch, filesystems, writing
 from ntk_sweep.chunks import Lost
-from ntk_sweep.config import ComputeConfig, DataConfig, SweepConfig
+from ntk_sweep.config import ComputeConfig, DataConfig, SpectrumConfig, SweepConfig
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors import SerialExecutor
 from ntk_sweep.plan import Chunk, ChunkQueue, Job, make_plan, open_stores
@@ -281,7 +281,7 @@ def plain_jobs():
 
     dataset = Dataset("npz", np.zeros((200, 64)), np.zeros(200), None, "f")
     return lambda width, depth: Job(
-        Point("spectrum", "relu", width, depth, 0, "thesis", "float64", "f"), "r", "cpu", False, dataset
+        Point(SpectrumConfig(), "relu", width, depth, 0, "thesis", "float64", "f"), "r", "cpu", False, dataset
     )
 
 

@@ -84,5 +84,7 @@ def test_spread_and_pairs(answers):
 
 
 def test_cost(answers):
-    assert answers["cost"]["sum"].sum() == pytest.approx(17 * 0.5 + 0)
+    # A failed point costs time too.
+    assert answers["cost"]["count"].sum() == 18
+    assert answers["cost"]["sum"].sum() == pytest.approx(18 * 0.5)
     assert len(answers["slowest"]) == 3

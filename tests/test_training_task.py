@@ -116,6 +116,7 @@ def test_a_network_whose_kernel_overflows_fails_with_a_reason():
     dataset = dataclasses.replace(DATASET, x=DATASET.x * 1e200)
     row = compute_row(POINT, dataset, "cpu", None).row
     assert row["status"] == "failed" and "overflows" in row["error"]
+    assert (row["learning_rate"], row["batch_size"], row["epochs"], row["shuffle"]) == (0.02, 1, 6, True)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
