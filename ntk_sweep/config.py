@@ -22,7 +22,7 @@ LARGEST_INTEGER = 2**63 - 1
 DATA_NAMES = ("fashion_mnist", "digits", "npz")
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
-METHODS = ("auto", "eigh", "double-double", "jacobian")
+METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
 LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max")
 CHOICES = {"act": tuple(ACTIVATIONS), "parametrisation": tuple(PARAMETRISATIONS), "dtype": DTYPES, "device": DEVICES}
 """Of the settings that every task has."""

@@ -4,15 +4,18 @@ Elementwise operations are the error-free transformations of Dekker (1971) and K
 the scheme of Ozaki, Ogita, Oishi and Rump (2012): each matrix is cut into slices of so few bits that a product of two slices adds
 up without any rounding, whatever the order of the sum, so ordinary float64 GEMMs on any device do the work.
 
+Matrices may have leading dimensions, which stand for as many matrices side by side.
+
 Everything here assumes round-to-nearest and no overflow (entries below about 1e130). Underflow costs absolute errors of about
 1e-320, nothing beside a kernel, whose diagonal is at least 1 (the last bias).
 """
 
 from __future__ import annotations
 
-import itertools
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,9 +26,12 @@ MANTISSA = 53
 _SPLITTER = 2.0**27 + 1
 """Veltkamp's constant: cuts 53 bits into two halves of at most 26 (Dekker 1971, section 5)."""
 
-UNIT = 2.0**-103
-"""Bound of the relative error of `add` (of operands of one sign) and `multiply`: 2⁻¹⁰⁴ and 2⁻¹⁰³·⁴ (Joldes, Muller, Popescu 2017,
-algorithms 6 and 12, theorems 3.1 and 5.1), rounded up."""
+_HALF_ULP = 2.0**-MANTISSA
+"""The unit of rounding u of float64."""
+
+UNIT = 2.0**-102
+"""Bound of the error of `add` relative to |x| + |y|, and of `multiply` relative to |xy|: 4u² and 8u² (after Joldes, Muller, Popescu
+2017, sections 3 and 5), rounded up to 16u²."""
 
 
 class Doubled(NamedTuple):
@@ -37,11 +43,15 @@ class Doubled(NamedTuple):
     @property
     def T(self) -> Doubled:  # noqa: N802 - the name of the operation on tensors
         """The transpose."""
-        return Doubled(self.hi.T, self.lo.T)
+        return Doubled(self.hi.mT, self.lo.mT)
 
     def __getitem__(self, index: Any) -> Doubled:  # type: ignore[override]  # an index selects elements, not the fields
         """The selected elements."""
         return Doubled(self.hi[index], self.lo[index])
+
+    def at(self, index: Tensor) -> Doubled:
+        """The elements at these places of the last dimension."""
+        return Doubled(self.hi.index_select(-1, index), self.lo.index_select(-1, index))
 
     def to(self, device: torch.device | str) -> Doubled:
         """The same numbers on another device."""
@@ -69,10 +79,9 @@ def two_prod(a: Tensor, b: Tensor) -> Doubled:
 
 
 def add(x: Doubled, y: Doubled) -> Doubled:
-    """X + y (Joldes, Muller, Popescu 2017, algorithm 6)."""
-    s, t = two_sum(x.hi, y.hi), two_sum(x.lo, y.lo)
-    s = _renormalise(s.hi, s.lo + t.hi)
-    return _renormalise(s.hi, s.lo + t.lo)
+    """X + y, off by at most UNIT (|x| + |y|) (Dekker 1971, add2; Joldes, Muller, Popescu 2017, algorithm 5)."""
+    s = two_sum(x.hi, y.hi)
+    return _renormalise(s.hi, s.lo + (x.lo + y.lo))
 
 
 def add_plain(x: Doubled, y: Tensor) -> Doubled:
@@ -82,31 +91,33 @@ def add_plain(x: Doubled, y: Tensor) -> Doubled:
 
 
 def multiply(x: Doubled, y: Doubled) -> Doubled:
-    """X · y elementwise (Joldes, Muller, Popescu 2017, algorithm 12 without fused multiply-add)."""
+    """X · y elementwise (Joldes, Muller, Popescu 2017, algorithm 11, with Dekker's product)."""
     product = two_prod(x.hi, y.hi)
-    cross = x.hi * y.lo + x.lo * y.hi
-    return _renormalise(product.hi, product.lo + (cross + x.lo * y.lo))
+    return _renormalise(product.hi, product.lo + torch.addcmul(x.hi * y.lo, x.lo, y.hi))
 
 
-def symmetrised(x: Doubled) -> Doubled:
-    """The upper triangle mirrored to the lower: exactly symmetric."""
-    return Doubled(*(part.triu() + part.triu(1).T for part in x))
+@lru_cache(maxsize=8)
+def pairs(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Row, column and place in a flattened (size, size) matrix of each entry of the upper triangle, diagonal included, (p,) each.
 
-
-def slices(rows: Float[Tensor, "m k"], count: int, bits: int) -> Float[Tensor, "count m k"]:
-    """Cuts each row into `count` slices that add up to it exactly; each but the last has at most `bits` bits.
-
-    Slice s of a row whose largest entry lies below 2^e holds integer multiples of 2^(e - s·bits), at most 2^bits of them; the last
-    slice is the remainder, at most 2^(e - (count - 1)·bits - 1), with whatever bits are left.
+    Symmetric matrices are worked on as the vector of these entries, which is half the work.
     """
-    parts, power = rows.new_empty(count, *rows.shape), _powers(rows)
-    for index in range(count - 1):
-        # adding and subtracting 1.5 · 2^(52 + e - s·bits) rounds to a multiple of 2^(e - s·bits)
-        shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - (index + 1) * bits))
-        torch.add(rows, shifter, out=parts[index]).sub_(shifter)
-        rows = rows - parts[index]
-    parts[-1] = rows
-    return parts
+    rows, columns = torch.triu_indices(size, size, device=device)
+    return rows, columns, rows * size + columns
+
+
+def upper(matrix: Float[Tensor, "*b m m"]) -> Float[Tensor, "*b p"]:
+    """The entries of the upper triangle, in the order of `pairs`."""
+    return matrix.flatten(-2).index_select(-1, pairs(matrix.shape[-1], matrix.device)[2])
+
+
+def symmetric(entries: Float[Tensor, "*b p"], size: int) -> Float[Tensor, "*b m m"]:
+    """The symmetric matrix with this upper triangle."""
+    rows, columns, _ = pairs(size, entries.device)
+    matrix = entries.new_empty(*entries.shape[:-1], size, size)
+    matrix[..., rows, columns] = entries
+    matrix[..., columns, rows] = entries
+    return matrix
 
 
 def slice_bits(terms: int) -> int:
@@ -114,116 +125,178 @@ def slice_bits(terms: int) -> int:
     return (MANTISSA - (max(terms, 1) - 1).bit_length()) // 2
 
 
-def matmul(a: Doubled, b: Doubled) -> Doubled:
-    """A · b to nearly the full accuracy of double-double.
+def slices(rows: Float[Tensor, "*b m k"], count: int, bits: int, power: Tensor | None = None) -> list[Float[Tensor, "*b m k"]]:
+    """Cuts each row into `count` slices that add up to it exactly; each but the last has at most `bits` bits.
 
-    With slices A = Σ A_s and B = Σ B_s, the products A_s B_t with s + t ≤ 4 are summed exactly, one GEMM for each s + t; what is
-    left is smaller by 2^(-3·bits + 2) and is summed in float64.
-
-    Returns:
-        The product, with a Frobenius error of at most `matmul_error(k)` ‖A‖_F ‖B‖_F.
+    Slice s of a row whose largest entry lies below 2^e holds integer multiples of 2^(e - s·bits), at most 2^bits of them; the last
+    slice is the remainder, at most 2^(e - (count - 1)·bits - 1), with whatever bits are left. `power` is 2^e, from `powers`.
     """
-    bits = slice_bits(3 * a.hi.shape[1])
-    left = _doubled_slices(a, bits)
-    right = [part.T for part in _doubled_slices(b.T, bits)]
-    total = doubled(left[0] @ right[0])
-    for order in (2, 3):
-        exact = torch.cat(left[:order], dim=1) @ torch.cat(right[:order][::-1], dim=0)
-        total = add_plain(total, exact)
-    # A_1 (B_4 + …) + A_2 (B_3 + …) + A_3 (B_2 + …) + (A_4 + …) B
-    tails = [right[3], right[2] + right[3], right[1] + (right[2] + right[3]), b.hi]
-    return add_plain(total, torch.cat(left, dim=1) @ torch.cat(tails, dim=0))
+    power = powers(rows) if power is None else power
+    parts = []
+    for index in range(1, count):
+        # adding and subtracting 1.5 · 2^(52 + e - s·bits) rounds to a multiple of 2^(e - s·bits)
+        shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - index * bits))
+        parts.append((rows + shifter).sub_(shifter))
+        rows = rows - parts[-1]
+    return [*parts, rows]
 
 
-def matmul_error(terms: int) -> float:
-    """Frobenius error of `matmul` over `terms` products, relative to ‖A‖_F ‖B‖_F.
-
-    Three additions, each at most 2 UNIT relative to the sum of the moduli of what is added (≤ 3 ‖a_i‖ ‖b_j‖ row by column), and
-    4 k products of size 2^(-3·bits + 2) max|a_i| max|b_j| summed in float64, with γ_4k ≤ 4k · 2⁻⁵² for the sum. b.hi for b in the
-    last term adds 2^(-3·bits - 53).
-    """
-    bits = slice_bits(3 * terms)
-    return 18 * UNIT + (4 * terms) * terms * 2.0 ** (-3 * bits + 2 - 52)
-
-
-def gram(rows: Float[Tensor, "m k"], centre: Float[Tensor, " k"] | None = None) -> Doubled:
-    """Gram matrix of the rows centre + rows_i (not rounded), exactly symmetric; its error is bounded by `gram_error`.
-
-    The rows' own part takes three slices each: S_1 S_1ᵀ and S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact; with R = S_2 + S_3 what is left, S_1
-    S_3ᵀ + (S_1 S_3ᵀ)ᵀ + R Rᵀ, is smaller by 2^(-2·bits) and is summed in float64. Products with the centre, which can be much
-    larger, are taken as exactly as in `matmul`.
-    """
-    size, terms = rows.shape
-    bits = slice_bits(terms)
-    parts = slices(rows, 4 if centre is not None else 3, bits)
-    third = parts[2].clone()
-    if centre is not None:
-        parts[2] += parts[3]
-    # one wide product is faster than three
-    wide = parts[0] @ parts[:3].reshape(3 * size, terms).T
-    leading, cross, outer = wide.split(size, dim=1)
-    rest = parts[1] + parts[2]
-    tail = rest @ rest.T + (outer + outer.T)
-    total = add_plain(add_plain(two_sum(cross, cross.T), leading), 0.5 * (tail + tail.T))
-    if centre is None:
-        return total
-    right = slices(centre[None], 4, bits)[:, 0]
-    column = _by_order(torch.stack([part @ right.T for part in (parts[0], parts[1], third, parts[3])]))
-    square = _by_order((right @ right.T)[:, None, :])
-    column = Doubled(column.hi[:, None], column.lo[:, None])
-    return add(add(total, add(column, column.T)), square)
-
-
-def gram_error(rows: Float[Tensor, "m k"], centre: Float[Tensor, " k"] | None = None) -> float:
-    """Bound of the Frobenius norm of the error of `gram`.
-
-    With moduli below M_i = 2^e ≤ 2 max|a_i|, S_1 S_3ᵀ is below k M_i M_j 2^(-2·bits - 1) and R Rᵀ below k M_i M_j 2^(-2·bits - 2);
-    S_1 S_3ᵀ counts twice. The float64 sum of their 2k products is off by γ_2k ≤ 2k · 2⁻⁵³ · 1.01 times that, and combining them by
-    three more roundings. Of the products with the centre, ten pairs of slices are left for float64, each below k M_i M_0
-    2^(-3·bits). Additions in double-double, at most 8 in a row, err by UNIT relative to what they add up to, which is below ‖a_i‖
-    ‖a_j‖ and k M_i M_j.
-    """
-    terms = rows.shape[1]
-    bits = slice_bits(terms)
-    largest = 2 * torch.linalg.vector_norm(rows, ord=torch.inf, dim=1)
-    own = terms * (3 * UNIT + (2 * terms + 6) * 1.25 * 2.0 ** (-2 * bits - 53) * 1.01)
-    error = own * largest.square().sum().item()
-    if centre is not None:
-        most = 2 * centre.abs().max().item()
-        tail = 10 * terms * (terms + 10) * 2.0 ** (-3 * bits - 53) * 1.01
-        error += tail * (2 * most * len(rows) ** 0.5 * largest.norm().item() + len(rows) * most**2)
-        # ten slices' worth of moduli for the sums by order, three additions of the parts
-        norms = rows.norm().item() + len(rows) ** 0.5 * centre.norm().item()
-        error += 14 * UNIT * norms**2
-    return error
-
-
-def _by_order(products: Float[Tensor, "4 m 4"]) -> Doubled:
-    """Σ_{s,t} products[s, :, t], the pairs with s + t ≤ 4 (from 1), each exact, in double-double."""
-    total, tail = doubled(products[0, :, 0]), torch.zeros_like(products[0, :, 0])
-    for s, t in itertools.product(range(4), range(4)):
-        if s + t > 2:
-            tail = tail + products[s, :, t]
-    for s, t in ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0)):
-        total = add_plain(total, products[s, :, t])
-    return add_plain(total, tail)
-
-
-def _doubled_slices(x: Doubled, bits: int) -> list[Tensor]:
-    """Four slices of hi + lo: three exact ones, and the remainder rounded to float64."""
-    *leading, rest = slices(x.hi, 3, bits).unbind()
-    # the third slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may reach into it
-    total = two_sum(rest, x.lo)
-    shifter = _powers(x.hi) * (1.5 * 2.0 ** (MANTISSA - 1 - 3 * bits))
-    third = (total.hi + shifter) - shifter
-    return [*leading, third, (total.hi - third) + total.lo]
-
-
-def _powers(rows: Tensor) -> Tensor:
-    """For each row a power of two above its largest modulus and at most twice it, (m, 1)."""
-    largest = torch.linalg.vector_norm(rows, ord=torch.inf, dim=1, keepdim=True)
+def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
+    """For each row a power of two above its largest modulus and at most twice it; 1 for a row of zeros."""
+    largest = torch.linalg.vector_norm(rows, ord=torch.inf, dim=-1, keepdim=True)
     # the quotient is the power of two exactly; torch.ldexp would compute it in float32
     return (largest / torch.frexp(largest).mantissa).where(largest > 0, torch.ones_like(largest))
+
+
+def matmul(a: Doubled, b: Float[Tensor, "*b k n"], orders: int) -> tuple[Doubled, Float[Tensor, "*b"]]:
+    """A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits), with bits about 21.
+
+    A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a rest. The products A_s b_t with s + t ≤ orders + 1 are
+    summed exactly, one GEMM for each s + t; what is left is summed in float64:
+
+        A_1 (b_orders+1 + …) + A_2 (b_orders + …) + … + A_orders+1 b.
+
+    Returns:
+        The product, and a bound of its error's Frobenius norm: a float64 sum of n products errs by at most n · 2⁻⁵³ times the sum of
+        their moduli (Higham 2002, section 3.1), and ‖ |X| |Y| ‖_F ≤ ‖X‖_F ‖Y‖_F; each addition in double-double adds UNIT.
+    """
+    terms = b.shape[-2]
+    bits = slice_bits(orders * terms)
+    left = _doubled_slices(a, orders, bits)
+    right = [part.mT for part in slices(b.mT, orders + 1, bits)]
+    rests = [b]
+    for part in right[:-1]:
+        rests.append(rests[-1] - part)
+    total = doubled(left[0] @ right[0])
+    for order in range(2, orders + 1):
+        exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
+        total = add_plain(total, exact)
+    moduli = sum(_frobenius(part) * _frobenius(rest) for part, rest in zip(left, rests[::-1], strict=True))
+    tail = torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2)
+    # lo of A and the last rests are rounded once more each
+    error = ((orders + 1) * terms + 4) * _HALF_ULP * moduli + 2 * (orders + 1) * UNIT * _frobenius(a.hi) * _frobenius(b)
+    return add_plain(total, tail), error
+
+
+def gram(rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2) -> Doubled:
+    """Gram matrix of the rows centre + rows_i (not rounded), up to what is smaller by 2^(-orders · bits), with bits about 21.
+
+    With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for two orders, S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact. What is left is
+    summed in float64: for one order T + Tᵀ with T = (S_1 + R/2) Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
+
+    Products with the centre, which can be much larger than the rows, are taken to three orders if those of the rows are to two.
+
+    Args:
+        rows: The rows, float64.
+        centre: Added to each of them; None for zero.
+        orders: 1 or 2.
+
+    Returns:
+        Its upper triangle, (..., p) as in `pairs`; `gram_error` bounds its error.
+    """
+    bits, power = slice_bits(rows.shape[-1]), powers(rows)
+    parts = slices(rows, orders + 1, bits, power)
+    exact = upper(symmetric_product(parts[0]))
+    if orders == 1:
+        first, rest = parts
+        half = torch.add(first, rest, alpha=0.5) @ rest.mT
+        total = two_sum(exact, upper(half) + upper(half.mT))
+    else:
+        first, second, rest = parts
+        cross, half = (first @ torch.cat((second, rest), dim=-2).mT).chunk(2, dim=-1)
+        tail = (upper(half) + upper(half.mT)) + upper(symmetric_product(second + rest))
+        total = add_plain(add_plain(two_sum(upper(cross), upper(cross.mT)), exact), tail)
+        parts = [first, second, *slices(rest, 2, bits, power * 2.0 ** (-2 * bits))]
+    if centre is None:
+        return total
+    column = _centre_products(parts, centre, bits - 2)
+    rows_of, columns_of, _ = pairs(rows.shape[-2], rows.device)
+    return add(total, add(column.at(rows_of), column.at(columns_of)))
+
+
+def gram_error(
+    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+) -> Float[Tensor, "*b"]:
+    """Bound of the Frobenius norm of the error of `gram`, at the cost of a few norms.
+
+    A float64 sum of k products errs by at most k · 2⁻⁵³ times the product of the lengths of its factors. With M_i = 2^e ≤ 2 max|a_i| the
+    rest R is at most √k M_i 2^(-orders · bits - 1) long, S_2 + R at most √k M_i 2^(-bits - 1), and slice s at most √k M_i 2^(-(s-1)·bits).
+    Of the products with the centre those of slices with s + t > count, counted from 1, are summed in float64: two with s + t =
+    count + 1 are of a first slice, count - 2 are not, and all others are smaller by 2^-bits.
+    Additions in double-double err by UNIT relative to what they add up to, at most 24 of them in a row.
+    """
+    size, terms = rows.shape[-2:]
+    bits = slice_bits(terms)
+    power, lengths = powers(rows)[..., 0], torch.linalg.vector_norm(rows, dim=-1)
+    most = torch.linalg.vector_norm(power, dim=-1)
+    length = torch.linalg.vector_norm(lengths, dim=-1)
+    unit = (terms + 6) * _HALF_ULP * 1.01
+    error = 2 * unit * length * terms**0.5 * 2.0 ** (-orders * bits - 1) * most
+    if orders == 2:
+        error = error + unit * terms * 2.0 ** (-2 * bits - 2) * most**2
+    if centre is not None:
+        count, shorter = _centre_slices(orders), bits - 2
+        largest, centre_length = powers(centre)[..., 0, 0], torch.linalg.vector_norm(centre, dim=(-2, -1))
+        unit = (terms + count**2) * _HALF_ULP * 1.01 * 2.0 ** (-(count - 1) * shorter)
+        others = (count - 2 + count**2 * 2.0**-shorter) * terms * largest
+        error = error + unit * 2 * size**0.5 * (terms**0.5 * (length * largest + most * centre_length) + others * most)
+        error = error + unit * size * (2 * terms**0.5 * centre_length * largest + others * largest)
+        length = length + size**0.5 * centre_length
+    return error + 24 * UNIT * length**2
+
+
+def symmetric_product(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m m"]:
+    """Rows · rowsᵀ in float64, exactly symmetric."""
+    if rows.device.type == "cpu" and rows.ndim == 2:
+        # NumPy computes one triangle only, in half the time; torch has no such product
+        array = rows.numpy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            return torch.from_numpy(array @ array.T)
+    product = rows @ rows.mT
+    return product.triu() + product.triu(1).mT
+
+
+def _centre_slices(orders: int) -> int:
+    """How many slices rows and centre have in products with the centre."""
+    return 2 * orders
+
+
+def _centre_products(parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor, "*b 1 k"], bits: int) -> Doubled:
+    """c·a_i + c·c/2 for the slices of the rows a_i and the centre c, (..., m).
+
+    With shorter slices of the centre sums of products of equal order, four at the most, are exact too.
+    """
+    right = slices(centre, len(parts), bits)
+    columns = torch.cat(right, dim=-2).mT
+    rows = _by_order(torch.stack([part @ columns for part in parts], dim=-1))
+    square = _by_order(torch.stack([part @ columns for part in right], dim=-1))
+    return add(rows, Doubled(0.5 * square.hi, 0.5 * square.lo))
+
+
+def _by_order(products: Float[Tensor, "*b m count count"]) -> Doubled:
+    """Σ_{s,t} products[..., s, t]: those with s + t ≤ count - 2 (from 0) exact, order by order, the others in float64."""
+    count = products.shape[-1]
+    order = torch.arange(count, device=products.device)
+    order = (order[:, None] + order).clamp(max=count - 1).flatten()
+    by_order = products.flatten(-2) @ torch.nn.functional.one_hot(order).to(products.dtype)
+    total = doubled(by_order[..., 0])
+    for index in range(1, count):
+        total = add_plain(total, by_order[..., index])
+    return total
+
+
+def _doubled_slices(x: Doubled, count: int, bits: int) -> list[Tensor]:
+    """`count` exact slices of hi + lo, and the remainder rounded to float64."""
+    *leading, rest = slices(x.hi, count, bits)
+    # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may reach into it
+    total = two_sum(rest, x.lo)
+    shifter = powers(x.hi) * (1.5 * 2.0 ** (MANTISSA - 1 - count * bits))
+    last = (total.hi + shifter) - shifter
+    return [*leading, last, (total.hi - last) + total.lo]
+
+
+def _frobenius(x: Tensor) -> Tensor:
+    return torch.linalg.matrix_norm(x)
 
 
 def _halves(a: Tensor) -> tuple[Tensor, Tensor]:

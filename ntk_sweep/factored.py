@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.doubled import UNIT, Doubled, add, add_plain, doubled, gram, gram_error, multiply, symmetrised, two_prod
+from ntk_sweep.doubled import UNIT, Doubled, add, gram, gram_error, multiply, symmetric, symmetric_product, two_prod
 from ntk_sweep.passes import CentredTrace, Factor
 
 EPS = torch.finfo(torch.float64).eps
@@ -50,35 +50,57 @@ def traced_kernel(trace: CentredTrace) -> TracedKernel:
     assert theta is not None
     if not torch.isfinite(theta).all():
         raise ValueError(f"the kernel is not finite: it overflows {trace.outputs.dtype}; scale the inputs down or use float64")
-    theta = theta.triu() + theta.triu(1).T
     return TracedKernel(theta, torch.stack(traces).cpu(), float(error))
 
 
-def doubled_kernel(trace: CentredTrace) -> tuple[Doubled, float]:
-    """Θ in double-double and a bound of ‖Θ - Θ(traced)‖_F."""
-    size = len(trace.outputs)
-    theta, error = doubled(trace.outputs.new_zeros(size, size, dtype=torch.float64)), 0.0
-    one = trace.outputs.new_ones((), dtype=torch.float64)
+def doubled_kernel(trace: CentredTrace, orders: int = 2) -> Doubled:
+    """Θ in double-double, up to `doubled_error`; `orders` as in `ntk_sweep.doubled.gram`.
+
+    Θ = Σ_c c² Σ_l (δ^l δ^lᵀ) ∘ (a^{l-1} a^{l-1}ᵀ) + Σ_l δ^l δ^lᵀ, where c runs over the different factors and l over their layers.
+    """
+    size = trace.outputs.shape[-1]
+    theta: Doubled | None = None
+    weights: dict[float, Doubled] = {}
     for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
-        gradients, gradients_error = _doubled_gram(delta)
-        inputs, inputs_error = _doubled_gram(a)
-        factor = one * c
-        inputs = add_plain(multiply(inputs, two_prod(factor, factor)), one)
-        layer = multiply(gradients, inputs)
-        theta = add(theta, layer)
-        # ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F; Θ_l is positive semi-definite, so its entries are bounded by its diagonal
-        error += gradients_error * inputs.hi.diagonal().max().item() + c * c * inputs_error * gradients.hi.diagonal().max().item()
-        error += 8 * UNIT * theta.hi.diagonal().sum().item()
-    return symmetrised(theta), error
+        gradients, inputs = _doubled_gram(delta, orders), _doubled_gram(a, orders)
+        product = multiply(gradients, inputs)
+        theta = gradients if theta is None else add(theta, gradients)
+        weights[c] = add(weights[c], product) if c in weights else product
+    assert theta is not None
+    for c, product in weights.items():
+        factor = theta.hi.new_tensor(c)
+        theta = add(theta, multiply(product, two_prod(factor, factor)))
+    return Doubled(symmetric(theta.hi, size), symmetric(theta.lo, size))
+
+
+def doubled_error(trace: CentredTrace, orders: int = 2) -> float:
+    """Bound of ‖Θ - Θ(traced)‖_F for Θ of `doubled_kernel`, without computing it.
+
+    ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of a row's norm.
+    """
+    error = trace.inputs[0].row_norms.new_zeros(())
+    for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
+        inputs, gradients = c * c * _largest_square(a) + 1, _largest_square(delta)
+        error = error + _gram_error(delta, orders) * inputs + c * c * _gram_error(a, orders) * gradients
+        error = error + (8 + 2 * len(trace.factors)) * UNIT * trace.outputs.shape[-1] * inputs * gradients
+    return float(error)
+
+
+def _largest_square(factor: Factor) -> Tensor:
+    """An upper bound of the greatest ‖centre + row‖²."""
+    largest = factor.row_norms.amax(dim=-1)
+    if factor.centre is not None:
+        largest = largest + torch.linalg.vector_norm(factor.centre, dim=(-2, -1), dtype=torch.float64)
+    return largest**2
 
 
 def _plain_gram(factor: Factor) -> Tensor:
-    rows = factor.total
-    return rows @ rows.T
+    return symmetric_product(factor.total)
 
 
-def _doubled_gram(factor: Factor) -> tuple[Doubled, float]:
-    """Gram matrix of centre + rows, and a bound of its error's Frobenius norm."""
-    rows = factor.rows.double()
-    centre = None if factor.centre is None else factor.centre.double()
-    return gram(rows, centre), gram_error(rows, centre)
+def _doubled_gram(factor: Factor, orders: int) -> Doubled:
+    return gram(factor.rows.double(), None if factor.centre is None else factor.centre.double(), orders)
+
+
+def _gram_error(factor: Factor, orders: int) -> Tensor:
+    return gram_error(factor.rows.double(), None if factor.centre is None else factor.centre.double(), orders)

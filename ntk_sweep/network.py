@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from numbers import Integral
 
@@ -15,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.activations import ACTIVATIONS
+from ntk_sweep.activations import ACTIVATIONS, Activation
+from ntk_sweep.linear import Linear
 from ntk_sweep.parametrisations import PARAMETRISATIONS
 
 
@@ -103,6 +105,25 @@ class Network:
             weights.append(w.to(device, dtype))
             biases.append(b.to(device, dtype))
         return cls(weights, biases, activation, parametrisation)
+
+    @property
+    def nonlinearity(self) -> Activation:
+        """The activation itself."""
+        return ACTIVATIONS[self.activation]
+
+    def with_activation(self, activation: str) -> Network:
+        """The network with the same weights and another activation."""
+        other = Network(self.weights, self.biases, activation, self.parametrisation)
+        other.__dict__["_layers"] = self._layers
+        return other
+
+    def layer(self, index: int) -> Linear:
+        """The linear map of layer `index` + 1."""
+        return self._layers[index]
+
+    @cached_property
+    def _layers(self) -> tuple[Linear, ...]:
+        return tuple(map(Linear, self.weights, self.biases, self.factors))
 
     @property
     def depth(self) -> int:

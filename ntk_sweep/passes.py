@@ -9,6 +9,8 @@ the value that belongs to the mean input, plus one row of differences for each i
 
 so that rounding is relative to the differences, at the cost of one plain pass. Errors of the centre are shared by all rows and
 act on eigenvalues as a *relative* perturbation; docs/numerics.md has the proof and the error model.
+
+A centre is a matrix of one row. Shapes are written for one network; several side by side have leading dimensions.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.activations import ACTIVATIONS, Activation
+from ntk_sweep.activations import Activation
+from ntk_sweep.linear import Linear
 from ntk_sweep.network import Network
 
 ELEMENTWISE = 8
@@ -36,19 +39,21 @@ class Factor:
     """One factor of a layer's Jacobian, a^{l-1} or δ^l, as centre + rows; the sum is not rounded.
 
     Attributes:
-        centre: Shared by all rows, (n,); None for zero.
+        centre: Shared by all rows, (1, n); None for zero.
         rows: The differences, (N, n).
-        centre_error: Root mean square estimate of the Euclidean norm of the centre's rounding error.
+        row_norms: Euclidean norm of each, (N,), float64.
+        centre_error: Root mean square estimate of the Euclidean norm of the centre's rounding error, (1,), float64.
         row_errors: The same for each row, (N,), float64.
     """
 
-    centre: Float[Tensor, " n"] | None
-    rows: Float[Tensor, "N n"]
-    centre_error: float
-    row_errors: Float[Tensor, " N"]
+    centre: Float[Tensor, "*b 1 n"] | None
+    rows: Float[Tensor, "*b N n"]
+    row_norms: Float[Tensor, "*b N"]
+    centre_error: Float[Tensor, "*b 1"]
+    row_errors: Float[Tensor, "*b N"]
 
     @property
-    def total(self) -> Float[Tensor, "N n"]:
+    def total(self) -> Float[Tensor, "*b N n"]:
         """Centre + rows, in float64 whatever the dtype of the pass."""
         rows = self.rows.double()
         return rows if self.centre is None else rows + self.centre
@@ -68,22 +73,41 @@ class CentredTrace:
     inputs: tuple[Factor, ...]
     gradients: tuple[Factor, ...]
     factors: tuple[float, ...]
-    outputs: Float[Tensor, " N"]
+    outputs: Float[Tensor, "*b N"]
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """What the backward pass needs of hidden layer l."""
+class PreActivation:
+    """z^l as centre + rows.
 
-    derivative: Tensor  # σ'(z^l), (N, n)
-    derivative_centre: Tensor | None  # σ'(z̄^l), (n,)
-    derivative_rows: Tensor  # σ'(z^l) - σ'(z̄^l)
+    Attributes:
+        centre: z̄^l, (1, n); None for zero.
+        rows: d^l, (N, n).
+        total: z^l, (N, n).
+        centre_error: As in `Factor`.
+        row_errors: As in `Factor`.
+    """
+
+    centre: Float[Tensor, "*b 1 n"] | None
+    rows: Float[Tensor, "*b N n"]
+    total: Float[Tensor, "*b N n"]
+    centre_error: Float[Tensor, "*b 1"]
+    row_errors: Float[Tensor, "*b N"]
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """σ'(z^l), for the backward pass."""
+
+    total: Tensor  # σ'(z^l), (N, n)
+    centre: Tensor | None  # σ'(z̄^l), (1, n)
+    rows: Tensor  # σ'(z^l) - σ'(z̄^l)
     row_errors: Tensor  # error of σ'(z^l) - σ'(z̄^l) away from kinks, norm of each row
-    centre_error: float  # error of σ'(z̄^l), norm
+    centre_error: Tensor  # error of σ'(z̄^l), norm
     uncertain: Tensor | None  # units too close to a kink for their side to be certain, (N, n)
 
 
-def centred_trace(network: Network, x: Float[Tensor, "N n_in"]) -> CentredTrace:
+def centred_trace(network: Network, x: Float[Tensor, "N n_in"], first: PreActivation | None = None) -> CentredTrace:
     """One forward and one backward pass around the mean of `x`.
 
     An activation without a difference formula, and a single input, are traced around zero, which is the plain pass.
@@ -91,6 +115,7 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"]) -> CentredTrace:
     Args:
         network: The network, at its present weights.
         x: N inputs, of the network's dtype and on its device.
+        first: `first_layer` of a network with the same weights, where it is known; it does not depend on the activation.
 
     Raises:
         ValueError: `x` does not fit the network, a pass overflows, or float32 products are set to be less precise than float32.
@@ -101,103 +126,123 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"]) -> CentredTrace:
             f"float32 matrix products are set to {torch.get_float32_matmul_precision()!r} precision (TF32), so their error is "
             "unknown: call torch.set_float32_matmul_precision('highest') first"
         )
-    activation = ACTIVATIONS[network.activation]
-    centred = activation.differences is not None and len(x) > 1
-    unit = torch.finfo(x.dtype).eps / 2
-    mean = x.mean(dim=0) if centred else None
-    forward = Factor(mean, x if mean is None else x - mean, 0.0, _norms(x) * 0)
-    if mean is not None:
-        forward = Factor(mean, forward.rows, 0.0, unit * _norms(forward.rows))
+    activation, unit = network.nonlinearity, torch.finfo(x.dtype).eps / 2
+    zero = x.new_zeros(1, dtype=torch.float64)
+    z = first if first is not None and (first.centre is not None) == _is_centred(network, x) else first_layer(network, x)
     # the first layer's part of the kernel takes x itself, which is exact
-    inputs, layers = [Factor(None, x, 0.0, _norms(x) * 0)], []
-    for weight, bias, c in zip(network.weights[:-1], network.biases[:-1], network.factors[:-1], strict=True):
-        forward, layer = _forward(activation, weight, bias, c, forward, unit)
+    norms = _norms(x)
+    inputs, slopes = [Factor(None, x, norms, zero, norms * 0)], []
+    for index in range(1, network.depth):
+        forward, slope = _activate(activation, z, unit)
         inputs.append(forward)
-        layers.append(layer)
-    last = forward.total.to(x.dtype)
-    outputs = torch.addmm(network.biases[-1], last, network.weights[-1].T, alpha=network.factors[-1])
+        slopes.append(slope)
+        if index < network.depth - 1:
+            z = _pre_activation(network.layer(index), forward, unit)
+    outputs = network.layer(-1).forward(forward.total.to(x.dtype))[..., 0] + network.layer(-1).bias[..., 0]
     if not torch.isfinite(outputs).all():
         raise ValueError(
             f"the network's output is not finite: the input holds NaN or infinity, or it overflows "
             f"{x.dtype}; scale the inputs down or use float64"
         )
-    ones = torch.ones_like(outputs)
-    backward = Factor(None, ones, 0.0, _norms(ones) * 0)
-    if centred:
-        backward = Factor(ones[0], ones * 0, 0.0, backward.row_errors)
+    ones = torch.ones_like(outputs)[..., None]
+    one = torch.ones_like(outputs, dtype=torch.float64)
+    none = one * 0
+    backward = Factor(None, ones, one, zero, none)
+    if z.centre is not None:
+        backward = Factor(ones[..., :1, :], ones * 0, none, none[..., :1], none)
     gradients = [backward]
-    for weight, c, layer in zip(network.weights[:0:-1], network.factors[:0:-1], layers[::-1], strict=True):
-        backward = _backward(weight, c, backward, layer, activation.jump, unit)
+    for index in range(network.depth - 1, 0, -1):
+        backward = _backward(network.layer(index), backward, slopes[index - 1], activation, unit)
         gradients.append(backward)
-    return CentredTrace(tuple(inputs), tuple(gradients[::-1]), network.factors, outputs[:, 0])
+    return CentredTrace(tuple(inputs), tuple(gradients[::-1]), network.factors, outputs)
 
 
-def _forward(activation: Activation, weight: Tensor, bias: Tensor, c: float, a: Factor, unit: float) -> tuple[Factor, _Layer]:
-    """From a^{l-1} to a^l, and what the backward pass needs of layer l."""
-    columns = torch.linalg.vector_norm(weight, dim=0, dtype=torch.float64).square() * c**2
-    root = len(bias) ** 0.5
+def first_layer(network: Network, x: Float[Tensor, "N n_in"]) -> PreActivation:
+    """z^1, which networks that differ in their activation share."""
+    unit = torch.finfo(x.dtype).eps / 2
+    mean = x.mean(dim=-2, keepdim=True) if _is_centred(network, x) else None
+    rows = x if mean is None else x - mean
+    norms = _norms(rows)
+    a = Factor(mean, rows, norms, x.new_zeros(1, dtype=torch.float64), norms * (0 if mean is None else unit))
+    return _pre_activation(network.layer(0), a, unit)
+
+
+def _is_centred(network: Network, x: Tensor) -> bool:
+    return network.nonlinearity.differences is not None and x.shape[-2] > 1
+
+
+def _pre_activation(layer: Linear, a: Factor, unit: float) -> PreActivation:
+    """From a^{l-1} to z^l."""
+    squares, rows = layer.column_squares, layer.forward(a.rows)
+    row_errors = _product_errors(a.rows, a.row_norms, a.row_errors, _norms(rows), squares, unit)
     if a.centre is None:
-        z = torch.addmm(bias, a.rows, weight.T, alpha=c)
-        rows, derivative = activation.function(z), activation.derivative(z)
-        centre, derivative_centre, derivative_rows = None, None, derivative
-        z_errors = torch.hypot(_product_errors(a, z - bias, columns, unit), unit * _norms(z))
-        shared, centre_error, slope_error, mixed = 0.0, 0.0, 0.0, 0 * z_errors
+        z = rows + layer.bias
+        return PreActivation(None, z, z, a.centre_error, torch.hypot(row_errors, unit * _norms(z)))
+    product = layer.forward(a.centre)
+    centre = product + layer.bias
+    centre_error = _product_errors(a.centre, _norms(a.centre), a.centre_error, _norms(product), squares, unit)
+    return PreActivation(centre, rows, centre + rows, centre_error + unit * _norms(centre), row_errors)
+
+
+def _activate(activation: Activation, z: PreActivation, unit: float) -> tuple[Factor, _Slope]:
+    """From z^l to a^l, and what the backward pass needs of layer l."""
+    root, shared = z.total.shape[-1] ** 0.5, z.centre_error
+    if z.centre is None:
+        rows, slope_rows = activation.function(z.total), activation.derivative(z.total)
+        slope, centre, slope_centre = slope_rows, None, None
+        centre_error = slope_error = mixed = shared * 0
     else:
         assert activation.differences is not None
-        mean = torch.addmv(bias, weight, a.centre, alpha=c)
-        shared = _centre_product_error(a, mean - bias, columns, unit) + unit * mean.norm().item()
-        d = (a.rows @ weight.T).mul_(c)
-        z_errors = _product_errors(a, d, columns, unit)
-        z = mean + d
-        rows, derivative_rows = activation.differences(mean, d)
-        centre, derivative_centre = activation.function(mean), activation.derivative(mean)
-        derivative = derivative_centre + derivative_rows
-        slope = derivative_centre.norm().item() / root
-        centre_error = slope * shared + ELEMENTWISE * unit * centre.norm().item()
-        slope_error = activation.curvature * shared + ELEMENTWISE * unit * derivative_centre.norm().item()
+        rows, slope_rows = activation.differences(z.centre, z.rows)
+        centre, slope_centre = activation.function(z.centre), activation.derivative(z.centre)
+        slope = slope_centre + slope_rows
+        centre_error = _norms(slope_centre) / root * shared + ELEMENTWISE * unit * _norms(centre)
+        slope_error = activation.curvature * shared + ELEMENTWISE * unit * _norms(slope_centre)
         # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by about σ'' e d
-        mixed = activation.curvature * shared / root * _norms(d)
-    elementwise = ELEMENTWISE * unit * _norms(rows)
-    errors = _root_sum(_norms(derivative) / root * z_errors, elementwise, mixed)
-    slope_errors = _root_sum(activation.curvature * z_errors, elementwise, ELEMENTWISE * unit * _norms(derivative_rows), mixed)
+        mixed = activation.curvature * shared / root * _norms(z.rows)
+    norms = _norms(rows)
+    elementwise = ELEMENTWISE * unit * norms
+    errors = _root_sum(_norms(slope) / root * z.row_errors, elementwise, mixed)
+    slope_errors = _root_sum(activation.curvature * z.row_errors, elementwise, ELEMENTWISE * unit * _norms(slope_rows), mixed)
     uncertain = None
     if activation.jump:
-        spread = TAIL / root * (z_errors + shared)
-        uncertain = z.abs() < spread.to(z.dtype)[:, None]
-    layer = _Layer(derivative, derivative_centre, derivative_rows, slope_errors, slope_error, uncertain)
-    return Factor(centre, rows, centre_error, errors), layer
+        spread = TAIL / root * (z.row_errors + shared)
+        uncertain = z.total.abs() < spread.to(z.total.dtype)[..., None]
+    return Factor(centre, rows, norms, centre_error, errors), _Slope(
+        slope, slope_centre, slope_rows, slope_errors, slope_error, uncertain
+    )
 
 
-def _backward(weight: Tensor, c: float, delta: Factor, layer: _Layer, jump: float, unit: float) -> Factor:
+def _backward(layer: Linear, delta: Factor, slope: _Slope, activation: Activation, unit: float) -> Factor:
     """From δ^{l+1} to δ^l."""
-    squares = torch.linalg.vector_norm(weight, dim=1, dtype=torch.float64).square() * c**2
-    root = weight.shape[1] ** 0.5
-    pulled = (delta.rows @ weight).mul_(c)
-    rows = pulled * layer.derivative
-    errors = _norms(layer.derivative) / root * _product_errors(delta, pulled, squares, unit)
-    centre, centre_error = None, 0.0
+    squares, root = layer.row_squares, layer.weight.shape[-1] ** 0.5
+    pulled = layer.backward(delta.rows)
+    rows = pulled * slope.total
+    pulled_errors = _product_errors(delta.rows, delta.row_norms, delta.row_errors, _norms(pulled), squares, unit)
+    errors = _norms(slope.total) / root * pulled_errors
+    centre, centre_error = None, delta.centre_error
     if delta.centre is not None:
-        assert layer.derivative_centre is not None
-        shared = c * (delta.centre @ weight)
-        shared_error = _centre_product_error(delta, shared, squares, unit)
+        assert slope.centre is not None
+        shared = layer.backward(delta.centre)
+        norm = _norms(shared)
+        shared_error = _product_errors(delta.centre, _norms(delta.centre), delta.centre_error, norm, squares, unit)
         pulled = pulled + shared
-        centre = shared * layer.derivative_centre
-        rows = rows + shared * layer.derivative_rows
-        centre_error = (
-            layer.derivative_centre.norm().item() * shared_error + shared.norm().item() * layer.centre_error
-        ) / root + 2 * unit * centre.norm().item()
+        centre = shared * slope.centre
+        rows = rows.addcmul(shared, slope.rows)
+        centre_error = (_norms(slope.centre) * shared_error + norm * slope.centre_error) / root + 2 * unit * _norms(centre)
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
-        errors = torch.hypot(errors, shared_error / root * _norms(layer.derivative_rows))
-    errors = _root_sum(errors, _norms(pulled) / root * layer.row_errors, 4 * unit * _norms(rows))
-    if layer.uncertain is not None and bool(layer.uncertain.any()):
-        errors = torch.hypot(errors, jump * _norms(pulled * layer.uncertain))
-    return Factor(centre, rows, centre_error, errors)
+        errors = torch.hypot(errors, shared_error / root * _norms(slope.rows))
+    norms = _norms(rows)
+    errors = _root_sum(errors, _norms(pulled) / root * slope.row_errors, 4 * unit * norms)
+    if slope.uncertain is not None and bool(slope.uncertain.any()):
+        errors = torch.hypot(errors, activation.jump * _norms(pulled * slope.uncertain))
+    return Factor(centre, rows, norms, centre_error, errors)
 
 
-def _product_errors(factor: Factor, products: Tensor, squares: Tensor, unit: float) -> Tensor:
+def _product_errors(rows: Tensor, norms: Tensor, errors: Tensor, results: Tensor, squares: Tensor, unit: float) -> Tensor:
     """Norm of the error of each row of c · rows · Wᵀ: its own rounding, and what the rows bring.
 
-    Takes the products and c² ‖W_k‖² in `squares`.
+    Takes the rows, their norms and errors, the norms of the products, and c² ‖W_k‖² in `squares`.
 
     A sum of n terms in any order has the variance Σ_k (u s_k)² over its partial sums s_k, roundings taken as independent with mean
     zero (Higham and Mary 2019). If the order is not related to the values, E s_k² = (k/n)² s_n² + (k/n)(1 - k/n) Q with Q the sum
@@ -207,26 +252,19 @@ def _product_errors(factor: Factor, products: Tensor, squares: Tensor, unit: flo
     The rows' errors are amplified like an isotropic vector, by the root mean square of c ‖W_k‖, or like the rows themselves if that
     is more (they may lie along leading singular vectors of W, and so may their errors).
     """
-    terms = factor.rows.shape[1]
-    result, given = _norms(products), _norms(factor.rows)
-    spread = (factor.rows.double() ** 2) @ squares
-    rounding = unit * (terms * (result**2 / 3 + spread / 6) + 2 * result**2).sqrt()
-    gain = (result / given).nan_to_num(0.0, 0.0, 0.0).clamp(min=squares.mean().item() ** 0.5)
-    return torch.hypot(rounding, gain * factor.row_errors)
-
-
-def _centre_product_error(factor: Factor, product: Tensor, squares: Tensor, unit: float) -> float:
-    """The same for the centre."""
-    assert factor.centre is not None
-    error = torch.full((1,), factor.centre_error, dtype=torch.float64, device=product.device)
-    return _product_errors(Factor(None, factor.centre[None], 0.0, error), product[None], squares, unit).item()
+    terms = rows.shape[-1]
+    spread = (rows.double().square() @ squares)[..., 0]
+    rounding = unit * (terms * (results**2 / 3 + spread / 6) + 2 * results**2).sqrt()
+    mean = squares.mean(dim=(-2, -1), keepdim=True)[..., 0]
+    gain = (results / norms).nan_to_num(0.0, 0.0, 0.0).maximum(mean.sqrt())
+    return torch.hypot(rounding, gain * errors)
 
 
 def _norms(rows: Tensor) -> Tensor:
     """Euclidean norm of each row, float64."""
-    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    return torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64)
 
 
 def _root_sum(*errors: Tensor) -> Tensor:
     """√(Σ errors²): independent errors."""
-    return torch.stack(errors).square().sum(dim=0).sqrt()
+    return torch.stack(torch.broadcast_tensors(*errors)).square().sum(dim=0).sqrt()

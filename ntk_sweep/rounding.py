@@ -36,15 +36,17 @@ def pass_errors(trace: CentredTrace) -> PassErrors:
     ε_δ̄ ⊗ [c ā, 1] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, 1] + c δ ⊗ ε_g + c ε_δ̄ ⊗ g + c d ⊗ ε_ā. Errors of different layers
     and terms are taken as independent, so that squares add.
     """
-    shared, rows = 0.0, torch.zeros_like(trace.gradients[-1].row_errors)
+    shared, rows = trace.gradients[-1].centre_error * 0, torch.zeros_like(trace.gradients[-1].row_errors)
     for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
         rows = rows + delta.row_errors**2 * (c * c * _squares(a.total) + 1) + c * c * _squares(delta.total) * a.row_errors**2
         if a.centre is not None:
-            rows = rows + c * c * _squares(delta.rows) * a.centre_error**2
+            rows = rows + c * c * delta.row_norms**2 * a.centre_error**2
         if delta.centre is not None:
-            rows = rows + delta.centre_error**2 * c * c * _squares(a.rows)
-        shared += delta.centre_error**2 * (c * c * _centre_square(a) + 1) + c * c * _centre_square(delta) * a.centre_error**2
-    return PassErrors(SAFETY * shared**0.5, (SAFETY * rows.sqrt()).cpu())
+            rows = rows + delta.centre_error**2 * c * c * a.row_norms**2
+        shared = (
+            shared + delta.centre_error**2 * (c * c * _centre_square(a) + 1) + c * c * _centre_square(delta) * a.centre_error**2
+        )
+    return PassErrors(SAFETY * float(shared.sqrt()), (SAFETY * rows.sqrt()).cpu())
 
 
 def eigenvalue_errors(
@@ -74,8 +76,8 @@ def eigenvalue_errors(
 
 
 def _squares(rows: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64) ** 2
+    return torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64) ** 2
 
 
-def _centre_square(factor: Factor) -> float:
-    return 0.0 if factor.centre is None else torch.linalg.vector_norm(factor.centre, dtype=torch.float64).item() ** 2
+def _centre_square(factor: Factor) -> Tensor:
+    return factor.centre_error * 0 if factor.centre is None else _squares(factor.centre)

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.factored import TracedKernel, doubled_kernel, traced_kernel
+from ntk_sweep.factored import TracedKernel, doubled_error, doubled_kernel, traced_kernel
 from ntk_sweep.graded import graded_spectrum
 from ntk_sweep.jacobian import jacobian_spectrum
 from ntk_sweep.network import Network
 from ntk_sweep.passes import CentredTrace, centred_trace
-from ntk_sweep.rounding import eigenvalue_errors, pass_errors
+from ntk_sweep.rounding import PassErrors, eigenvalue_errors, pass_errors
 
-METHODS = ("auto", "eigh", "double-double", "jacobian")
+METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
+
+
+class Orders(NamedTuple):
+    """How many times products are taken some 21 bits beyond float64.
+
+    Attributes:
+        kernel: Those of the kernel (`ntk_sweep.doubled.gram`).
+        products: Those of the residual of its eigenvectors (`ntk_sweep.graded`).
+    """
+
+    kernel: int
+    products: int
+
+
+ORDERS = {"compensated": Orders(1, 2), "double-double": Orders(2, 3)}
+"""The second reaches 1e-28 λ_max; the first costs half as much and is enough for condition numbers up to about 1e9."""
 
 TARGET = 1e-9
 """Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and within reach of the bounds of all but
@@ -29,7 +46,7 @@ class Spectrum:
     Attributes:
         eigenvalues: Ascending, (N,), float64, none negative.
         errors: A bound of the absolute error of each eigenvalue, (N,), float64.
-        method: How they were obtained: "eigh", "double-double" or "jacobian".
+        method: How they were obtained, one of `METHODS` but "auto".
         target: The relative error that was asked for.
         eigenvectors: Of the computed kernel, in the columns, (N, N); None for the jacobian method. Good to rounding for eigenvalues
             that are well apart, such as the leading ones; those of close or unresolved eigenvalues are arbitrary rotations.
@@ -58,10 +75,11 @@ def ntk_spectrum(network: Network, x: Float[Tensor, "N n_in"], method: str = "au
     | method | error at λ_i beside that of the passes | cost at width 1000, depth 10, N = 200, two cores |
     |---|---|---|
     | eigh | about 50 ε λ_max | 0.2 s |
-    | double-double | about 1e-12 λ_i, and 1e-28 λ_max | 0.4 s |
+    | compensated | about 1e-11 λ_i, and 1e-19 λ_max | 0.3 s |
+    | double-double | about 1e-11 λ_i, and 1e-28 λ_max | 0.4 s |
     | jacobian | about ε √(N λ_max λ_i) | 2 s |
 
-    `auto` takes the first of eigh and double-double whose bound meets the target; jacobian is an independent check.
+    `auto` takes the first of the upper three whose bound meets the target; jacobian is an independent check.
     docs/numerics.md derives the bounds.
 
     Args:
@@ -90,26 +108,43 @@ def traced_spectrum(trace: CentredTrace, kernel: TracedKernel, method: str = "au
     Args:
         trace: From `ntk_sweep.passes.centred_trace`.
         kernel: From `ntk_sweep.factored.traced_kernel` of this trace.
-        method: "auto", "eigh" or "double-double".
+        method: One of `METHODS` but "jacobian".
         target: As in `ntk_spectrum`.
     """
-    if method not in METHODS[:3]:
-        raise ValueError(f"method {method!r} does not start from a trace: choose one of {', '.join(METHODS[:3])}")
-    errors = pass_errors(trace)
-    if method != "double-double":
+    if method not in METHODS[:-1]:
+        raise ValueError(f"method {method!r} does not start from a trace: choose one of {', '.join(METHODS[:-1])}")
+    errors, vectors = pass_errors(trace), None
+    if method in ("auto", "eigh"):
         values, vectors, solver = _eigh(kernel.theta.cpu())
         own = (solver + kernel.error).expand(len(values)).clone()
-        passes = eigenvalue_errors(errors, values, own, vectors)
-        spectrum = Spectrum(values, own + passes, "eigh", target, vectors)
-        # A better solver is no help where the solver meets the target and the passes alone miss it.
-        hopeless = bool((own <= target * values).all()) and bool((passes > target * values).any())
-        if method == "eigh" or spectrum.meets_target or hopeless:
+        spectrum, improvable = _with_passes(errors, values, own, vectors, "eigh", target)
+        if method == "eigh" or not improvable:
             return spectrum
-    theta, theta_error = doubled_kernel(trace)
-    graded = graded_spectrum(theta.to("cpu"))
-    own = (1 + graded.relative) * graded.relative * graded.eigenvalues + graded.absolute + theta_error
-    total = own + eigenvalue_errors(errors, graded.eigenvalues, own, graded.vectors)
-    return Spectrum(graded.eigenvalues, total, "double-double", target, graded.vectors)
+        within_reach = doubled_error(trace, ORDERS["compensated"].kernel) < target / 4 * float(values[0] - own[0])
+        methods = ["compensated", "double-double"] if within_reach else ["double-double"]
+    else:
+        methods = [method]
+    for name in methods:
+        orders = ORDERS[name]
+        graded = graded_spectrum(doubled_kernel(trace, orders.kernel).to("cpu"), orders.products, vectors)
+        own = (1 + graded.relative) * graded.relative * graded.eigenvalues + graded.absolute + doubled_error(trace, orders.kernel)
+        spectrum, improvable = _with_passes(errors, graded.eigenvalues, own, graded.vectors, name, target)
+        if not improvable:
+            break
+    return spectrum
+
+
+def _with_passes(
+    errors: PassErrors, values: Tensor, own: Tensor, vectors: Tensor, method: str, target: float
+) -> tuple[Spectrum, bool]:
+    """The spectrum with the errors of the passes added to its own, and whether a more accurate method may meet the target.
+
+    It may not where this one meets it and the passes alone miss it.
+    """
+    passes = eigenvalue_errors(errors, values, own, vectors)
+    spectrum = Spectrum(values, own + passes, method, target, vectors)
+    hopeless = bool((own <= target * values).all()) and bool((passes > target * values).any())
+    return spectrum, not (spectrum.meets_target or hopeless)
 
 
 def _eigh(theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:

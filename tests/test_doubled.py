@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -18,12 +19,14 @@ from ntk_sweep.doubled import (
     gram,
     gram_error,
     matmul,
-    matmul_error,
     multiply,
     slice_bits,
     slices,
+    symmetric,
+    symmetric_product,
     two_prod,
     two_sum,
+    upper,
 )
 
 
@@ -69,7 +72,7 @@ def test_elementwise_operations_keep_their_error_bound():
     plain = numbers(300, seed=7, decades=9)
     results = add(x, y), multiply(x, y), add_plain(x, plain)
     for (a,), (b,), (c,), (s,), (p,), (t,) in zip(*map(fractions, (x, y, plain, *results)), strict=True):
-        assert abs(s - (a + b)) <= UNIT * abs(a + b)
+        assert abs(s - (a + b)) <= UNIT * (abs(a) + abs(b))
         assert abs(p - a * b) <= UNIT * abs(a * b)
         assert abs(t - (a + c)) <= UNIT * abs(a + c)
     for result in results:
@@ -99,32 +102,58 @@ def test_sums_of_slice_products_are_exact(terms):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 30, 4), (6, 200, 3)], ids=str)
 @pytest.mark.parametrize("decades", [0, 15])
-def test_matmul(shape, decades):
+@pytest.mark.parametrize(("orders", "reached"), [(1, 1e-21), (2, 1e-27), (3, 1e-29)])
+def test_matmul(shape, decades, orders, reached):
     m, k, n = shape
-    a, b = doubled_numbers(m, k, seed=11, decades=decades), doubled_numbers(k, n, seed=13, decades=decades)
-    error = distance(fractions(matmul(a, b)), product(fractions(a), fractions(b)))
-    assert error <= matmul_error(k) * a.hi.norm().item() * b.hi.norm().item()
-    assert error <= 1e-29 * a.hi.norm().item() * b.hi.norm().item()
+    a, b = doubled_numbers(m, k, seed=11, decades=decades), numbers(k, n, seed=13, decades=decades)
+    result, bound = matmul(a, b, orders)
+    error = distance(fractions(result), product(fractions(a), fractions(b)))
+    assert error <= bound
+    assert error <= reached * a.hi.norm().item() * b.norm().item()
 
 
+@pytest.mark.parametrize("orders", [1, 2])
 @pytest.mark.parametrize("spread", [None, 1.0, 1e-6])
 @pytest.mark.parametrize("shape", [(1, 1), (4, 30), (3, 900)], ids=str)
-def test_gram(shape, spread):
+def test_gram(shape, spread, orders):
     rows = numbers(*shape, seed=17, decades=3)
     centre = None
     total = fractions(rows)
     if spread is not None:
-        rows, centre = spread * rows, numbers(shape[1], seed=19)
-        total = [[x + c for x, (c,) in zip(row, fractions(centre), strict=True)] for row in fractions(rows)]
-    result = gram(rows, centre)
-    assert torch.equal(result.hi, result.hi.T) and torch.equal(result.lo, result.lo.T)
+        rows, centre = spread * rows, numbers(1, shape[1], seed=19)
+        total = [[x + c for x, c in zip(row, fractions(centre)[0], strict=True)] for row in fractions(rows)]
+    upper_triangle = gram(rows, centre, orders)
+    result = Doubled(*(symmetric(part, len(rows)) for part in upper_triangle))
     error = distance(fractions(result), product(total, [list(column) for column in zip(*total, strict=True)]))
-    assert error <= gram_error(rows, centre)
+    bound = float(gram_error(rows, centre, orders))
+    assert error <= bound
     # informative: within six orders of magnitude, as worst-case sums grow with k² and real ones hardly at all
-    assert gram_error(rows, centre) <= 1e6 * max(error, 2.0**-106 * result.hi.norm().item())
+    assert bound <= 1e6 * max(error, 2.0**-106 * result.hi.norm().item())
+
+
+@pytest.mark.parametrize("orders", [1, 2])
+def test_matrices_side_by_side_are_those_alone(orders):
+    rows, centres = numbers(2, 3, 4, 30, seed=21, decades=3), numbers(2, 3, 1, 30, seed=23)
+    together, bounds = gram(rows, centres, orders), gram_error(rows, centres, orders)
+    for i, j in itertools.product(range(2), range(3)):
+        alone = gram(rows[i, j], centres[i, j], orders)
+        torch.testing.assert_close(together.hi[i, j], alone.hi, rtol=1e-15, atol=0)
+        torch.testing.assert_close(together.hi[i, j] - alone.hi + together.lo[i, j], alone.lo, rtol=0, atol=1e-20)
+        torch.testing.assert_close(bounds[i, j], gram_error(rows[i, j], centres[i, j], orders), rtol=1e-12, atol=0)
+
+
+def test_symmetric_matrices_and_their_upper_triangles():
+    matrix = numbers(2, 5, 5, seed=25)
+    matrix = matrix + matrix.mT
+    assert upper(matrix).shape == (2, 15)
+    assert torch.equal(symmetric(upper(matrix), 5), matrix)
+    rows = numbers(4, 9, seed=27)
+    torch.testing.assert_close(symmetric_product(rows), rows @ rows.T, rtol=1e-13, atol=1e-15)
+    assert torch.equal(symmetric_product(rows), symmetric_product(rows).T)
+    torch.testing.assert_close(symmetric_product(rows[None])[0], symmetric_product(rows), rtol=1e-13, atol=1e-15)
 
 
 def test_zero_rows():
     zeros = torch.zeros(3, 5, dtype=torch.float64)
-    assert torch.equal(gram(zeros).hi, torch.zeros(3, 3, dtype=torch.float64))
-    assert torch.equal(matmul(doubled(zeros), doubled(zeros.T)).hi, torch.zeros(3, 3, dtype=torch.float64))
+    assert torch.equal(gram(zeros).hi, torch.zeros(6, dtype=torch.float64))
+    assert torch.equal(matmul(doubled(zeros), zeros.T, 2)[0].hi, torch.zeros(3, 3, dtype=torch.float64))

@@ -127,6 +127,8 @@ def test_auto_takes_the_cheapest_method_that_meets_the_target():
     assert ntk_spectrum(network, x, target=1.0).method == "eigh"
     easy = Network.initialise(8, 30, 2, "relu", "thesis", seed=1)
     assert ntk_spectrum(easy, x).method == "eigh"
+    between = Network.initialise(8, 10, 4, "sigmoid", "thesis", seed=1)
+    assert ntk_spectrum(between, x).method == "compensated"
     out_of_reach = ntk_spectrum(network, x, target=1e-16)
     assert out_of_reach.method == "double-double" and not out_of_reach.meets_target
 
@@ -191,7 +193,7 @@ def test_auto_goes_on_where_eigh_misses_the_target_by_little(activation, share):
     plain = ntk_spectrum(network, x, method="eigh")
     target = share * (plain.errors / plain.eigenvalues).max().item()
     spectrum = ntk_spectrum(network, x, target=target)
-    assert spectrum.method == "double-double" and spectrum.meets_target
+    assert spectrum.method == "compensated" and spectrum.meets_target
 
 
 def test_mistakes_are_explained():
