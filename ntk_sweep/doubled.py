@@ -143,7 +143,7 @@ def slices(rows: Float[Tensor, "*b m k"], count: int, bits: int, power: Tensor |
 
 def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
     """For each row a power of two above its largest modulus and at most twice it; 1 for a row of zeros."""
-    largest = torch.linalg.vector_norm(rows, ord=torch.inf, dim=-1, keepdim=True)
+    largest = rows.abs().amax(dim=-1, keepdim=True)
     # the quotient is the power of two exactly; torch.ldexp would compute it in float32
     return (largest / torch.frexp(largest).mantissa).where(largest > 0, torch.ones_like(largest))
 

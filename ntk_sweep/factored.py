@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +17,8 @@ from ntk_sweep.doubled import UNIT, Doubled, add, gram, gram_error, multiply, sy
 from ntk_sweep.passes import CentredTrace, Factor
 
 EPS = torch.finfo(torch.float64).eps
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,25 @@ def _largest_square(factor: Factor) -> Tensor:
 
 
 def _plain_gram(factor: Factor) -> Tensor:
-    return symmetric_product(factor.total)
+    return _once(factor, "plain", lambda: symmetric_product(factor.total))
 
 
 def _doubled_gram(factor: Factor, orders: int) -> Doubled:
-    return gram(factor.rows.double(), None if factor.centre is None else factor.centre.double(), orders)
+    return _once(factor, orders, lambda: gram(*_doubles(factor), orders))
 
 
 def _gram_error(factor: Factor, orders: int) -> Tensor:
-    return gram_error(factor.rows.double(), None if factor.centre is None else factor.centre.double(), orders)
+    return gram_error(*_doubles(factor), orders)
+
+
+def _doubles(factor: Factor) -> tuple[Tensor, Tensor | None]:
+    return factor.rows.double(), None if factor.centre is None else factor.centre.double()
+
+
+def _once(factor: Factor, name: str | int, compute: Callable[[], T]) -> T:
+    """What `compute` returns, computed once where the factor keeps its Gram matrices."""
+    if factor.grams is None:
+        return compute()
+    if name not in factor.grams:
+        factor.grams[name] = compute()
+    return factor.grams[name]

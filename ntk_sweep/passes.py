@@ -16,6 +16,7 @@ A centre is a matrix of one row. Shapes are written for one network; several sid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -44,6 +45,7 @@ class Factor:
         row_norms: Euclidean norm of each, (N,), float64.
         centre_error: Root mean square estimate of the Euclidean norm of the centre's rounding error, (1,), float64.
         row_errors: The same for each row, (N,), float64.
+        grams: Where `ntk_sweep.factored` keeps the Gram matrices of a factor that several networks share; None where it does not.
     """
 
     centre: Float[Tensor, "*b 1 n"] | None
@@ -51,6 +53,7 @@ class Factor:
     row_norms: Float[Tensor, "*b N"]
     centre_error: Float[Tensor, "*b 1"]
     row_errors: Float[Tensor, "*b N"]
+    grams: dict[Any, Any] | None = None
 
     @property
     def total(self) -> Float[Tensor, "*b N n"]:
@@ -74,6 +77,19 @@ class CentredTrace:
     gradients: tuple[Factor, ...]
     factors: tuple[float, ...]
     outputs: Float[Tensor, "*b N"]
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """What networks that differ in their activation share.
+
+    Attributes:
+        inputs: The inputs as a factor of the first layer's Jacobian, exact and without a centre.
+        z: z^1.
+    """
+
+    inputs: Factor
+    z: PreActivation
 
 
 @dataclass(frozen=True)
@@ -107,7 +123,7 @@ class _Slope:
     uncertain: Tensor | None  # units too close to a kink for their side to be certain, (N, n)
 
 
-def centred_trace(network: Network, x: Float[Tensor, "N n_in"], first: PreActivation | None = None) -> CentredTrace:
+def centred_trace(network: Network, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None) -> CentredTrace:
     """One forward and one backward pass around the mean of `x`.
 
     An activation without a difference formula, and a single input, are traced around zero, which is the plain pass.
@@ -127,11 +143,9 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"], first: PreActiva
             "unknown: call torch.set_float32_matmul_precision('highest') first"
         )
     activation, unit = network.nonlinearity, torch.finfo(x.dtype).eps / 2
-    zero = x.new_zeros(1, dtype=torch.float64)
-    z = first if first is not None and (first.centre is not None) == _is_centred(network, x) else first_layer(network, x)
-    # the first layer's part of the kernel takes x itself, which is exact
-    norms = _norms(x)
-    inputs, slopes = [Factor(None, x, norms, zero, norms * 0)], []
+    if first is None or (first.z.centre is None) == _is_centred(network, x):
+        first = first_layer(network, exact_factor(x))
+    z, inputs, slopes = first.z, [first.inputs], []
     for index in range(1, network.depth):
         forward, slope = _activate(activation, z, unit)
         inputs.append(forward)
@@ -147,7 +161,7 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"], first: PreActiva
     ones = torch.ones_like(outputs)[..., None]
     one = torch.ones_like(outputs, dtype=torch.float64)
     none = one * 0
-    backward = Factor(None, ones, one, zero, none)
+    backward = Factor(None, ones, one, none[..., :1], none)
     if z.centre is not None:
         backward = Factor(ones[..., :1, :], ones * 0, none, none[..., :1], none)
     gradients = [backward]
@@ -157,14 +171,22 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"], first: PreActiva
     return CentredTrace(tuple(inputs), tuple(gradients[::-1]), network.factors, outputs)
 
 
-def first_layer(network: Network, x: Float[Tensor, "N n_in"]) -> PreActivation:
-    """z^1, which networks that differ in their activation share."""
-    unit = torch.finfo(x.dtype).eps / 2
-    mean = x.mean(dim=-2, keepdim=True) if _is_centred(network, x) else None
-    rows = x if mean is None else x - mean
-    norms = _norms(rows)
-    a = Factor(mean, rows, norms, x.new_zeros(1, dtype=torch.float64), norms * (0 if mean is None else unit))
-    return _pre_activation(network.layer(0), a, unit)
+def exact_factor(x: Float[Tensor, "N n_in"], shared: bool = False) -> Factor:
+    """The inputs as they are; `shared` if more than one network will be traced on them."""
+    norms = _norms(x)
+    return Factor(None, x, norms, norms[..., :1] * 0, norms * 0, {} if shared else None)
+
+
+def first_layer(network: Network, inputs: Factor) -> FirstLayer:
+    """The first layer's linear part, for inputs from `exact_factor`."""
+    x, unit = inputs.rows, torch.finfo(inputs.rows.dtype).eps / 2
+    a = inputs
+    if _is_centred(network, x):
+        mean = x.mean(dim=-2, keepdim=True)
+        rows = x - mean
+        norms = _norms(rows)
+        a = Factor(mean, rows, norms, norms[..., :1] * 0, unit * norms)
+    return FirstLayer(inputs, _pre_activation(network.layer(0), a, unit))
 
 
 def _is_centred(network: Network, x: Tensor) -> bool:

@@ -120,14 +120,14 @@ def traced_spectrum(trace: CentredTrace, kernel: TracedKernel, method: str = "au
         spectrum, improvable = _with_passes(errors, values, own, vectors, "eigh", target)
         if method == "eigh" or not improvable:
             return spectrum
-        within_reach = doubled_error(trace, ORDERS["compensated"].kernel) < target / 4 * float(values[0] - own[0])
-        methods = ["compensated", "double-double"] if within_reach else ["double-double"]
-    else:
-        methods = [method]
-    for name in methods:
-        orders = ORDERS[name]
+    for name, orders in ORDERS.items():
+        if method not in ("auto", name):
+            continue
+        kernel_error = doubled_error(trace, orders.kernel)
+        if method == "auto" and name == "compensated" and kernel_error > target / 4 * float(values[0] - own[0]):
+            continue
         graded = graded_spectrum(doubled_kernel(trace, orders.kernel).to("cpu"), orders.products, vectors)
-        own = (1 + graded.relative) * graded.relative * graded.eigenvalues + graded.absolute + doubled_error(trace, orders.kernel)
+        own = (1 + graded.relative) * graded.relative * graded.eigenvalues + graded.absolute + kernel_error
         spectrum, improvable = _with_passes(errors, graded.eigenvalues, own, graded.vectors, name, target)
         if not improvable:
             break

@@ -23,7 +23,7 @@ from ntk_sweep.diagnostics import (
 from ntk_sweep.factored import traced_kernel
 from ntk_sweep.limit import limit_kernel_spectrum, limit_ntks
 from ntk_sweep.network import Network
-from ntk_sweep.passes import centred_trace
+from ntk_sweep.passes import Factor, FirstLayer, centred_trace, exact_factor, first_layer
 from ntk_sweep.points import Point
 from ntk_sweep.spectrum import Spectrum, ntk_spectrum, traced_spectrum
 
@@ -66,12 +66,10 @@ def initial_kernel(point: Point, dataset: Dataset, device: torch.device, method:
     Raises:
         ValueError: The kernel is not finite.
     """
-    inputs = torch.from_numpy(dataset.x)
-    x = inputs.to(device, getattr(torch, point.dtype))
-    network = Network.initialise(
-        x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, dtype=x.dtype, device=device
-    )
-    trace = centred_trace(network, x)
+    inputs = _draws.inputs(dataset, getattr(torch, point.dtype), device)
+    x = inputs.rows
+    network, first = _draws.network(point, inputs)
+    trace = centred_trace(network, x, first)
     kernel = traced_kernel(trace)
     spectrum = ntk_spectrum(network, x, method, target) if method == "jacobian" else traced_spectrum(trace, kernel, method, target)
     theta = kernel.theta.cpu()
@@ -122,6 +120,36 @@ def _diagnostic_columns(spectrum: Spectrum, theta: Tensor, y: Tensor) -> dict[st
 def eigenvectors(spectrum: Spectrum, theta: Tensor) -> Tensor:
     """Eigenvectors of Θ in the columns, (N, N), in the order of the eigenvalues."""
     return torch.linalg.eigh(theta)[1] if spectrum.eigenvectors is None else spectrum.eigenvectors
+
+
+class _Draws:
+    """The inputs and the network drawn last; the next point most often wants the same weights with another activation."""
+
+    def __init__(self) -> None:
+        self._inputs: tuple[Dataset, Any, Factor] | None = None
+        self._network: tuple[Any, Network, FirstLayer] | None = None
+
+    def inputs(self, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> Factor:
+        """The inputs of a data set."""
+        if self._inputs is None or self._inputs[0] is not dataset or self._inputs[1] != (dtype, device):
+            x = torch.from_numpy(dataset.x).to(device, dtype)
+            self._inputs = dataset, (dtype, device), exact_factor(x, shared=True)
+        return self._inputs[2]
+
+    def network(self, point: Point, inputs: Factor) -> tuple[Network, FirstLayer]:
+        """The network of a point, and its first layer on these inputs."""
+        x, key = inputs.rows, (point.seed, point.width, point.depth, point.parametrisation)
+        if self._network is None or self._network[0] != key or self._network[2].inputs is not inputs:
+            self._network = None  # before the next one takes its room
+            network = Network.initialise(
+                x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, dtype=x.dtype, device=x.device
+            )
+            self._network = key, network, first_layer(network, inputs)
+        _, network, first = self._network
+        return network.with_activation(point.act), first
+
+
+_draws = _Draws()
 
 
 @dataclass(frozen=True)
