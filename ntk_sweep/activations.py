@@ -51,10 +51,15 @@ class Activation:
     title: str
     function: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor], Tensor]
-    curvature: float
-    jump: float = 0.0
+    curvature: float | Tensor
+    jump: float | Tensor = 0.0
     differences: Callable[[Tensor, Tensor], Difference] | None = None
     closed_dual: Callable[[GaussianPairs], ClosedDual] | None = None
+
+    @property
+    def kinked(self) -> bool:
+        """Whether σ' jumps at zero."""
+        return not (isinstance(self.jump, float) and self.jump == 0.0)
 
 
 def _relu_derivative(z: Tensor) -> Tensor:

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ntk_sweep.points import Point
+
+LIMITS_KEPT_BELOW = 1000
+"""Number of inputs up to which the limit kernels of all depths are kept: at most 8 MB each."""
+
+
+@dataclass(frozen=True)
+class LimitSpec:
+    """The limit kernels of one architecture, which do not depend on weights: several points need the same.
+
+    Attributes:
+        act: The activation.
+        width: The width.
+        parametrisation: The parametrisation.
+        depths: The depths that the sweep wants, ascending.
+    """
+
+    act: str
+    width: int
+    parametrisation: str
+    depths: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -14,20 +34,24 @@ class ChunkSpec:
 
     Attributes:
         points: What to compute.
+        limits: The limit kernels that they need.
         results: The results folder or URI.
         task: The task of all the points.
         mark: The mark of the sweep in the store; names the sweep.
         device: "auto", "cpu" or "cuda".
+        device_share: The part of a GPU that the worker has, from 0 to 1.
         num_threads: BLAS threads. Serial and Ray execution use the same number, since rounding depends on it.
         commit_seconds: Rows are committed at least this often, when a point ends.
         git_commit: For the record.
     """
 
     points: tuple[Point, ...]
+    limits: tuple[LimitSpec, ...]
     results: str
     task: str
     mark: str
     device: str
+    device_share: float
     num_threads: int
     commit_seconds: float
     git_commit: str | None
@@ -68,3 +92,8 @@ class Lost:
 
     reason: str
     blamed: bool
+
+
+def limit_depths(wanted: Iterable[int], depth: int, n_samples: int) -> list[int]:
+    """The depths whose limit kernels are computed and kept together with that of `depth`: where kernels are small, all that are wanted."""
+    return sorted(wanted) if n_samples <= LIMITS_KEPT_BELOW else [depth]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ntk_sweep.doubled import UNIT, Doubled, add, gram, gram_error, multiply, symmetric, symmetric_product, two_prod
 from ntk_sweep.passes import CentredTrace, Factor
+from ntk_sweep.rounding import PassErrors, pass_errors
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -23,38 +24,65 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TracedKernel:
-    """Θ of the traced factors in float64.
+    """Θ of the traced factors of one network, and what a more accurate Θ would be computed from.
 
     Attributes:
-        theta: Θ, exactly symmetric, float64, on the trace's device.
+        theta: Θ in float64, exactly symmetric, on the CPU.
         layer_traces: tr Θ_l for each layer, (D,), float64 on the CPU: the share of each layer in the trace.
         error: Estimate of ‖Θ - Θ(traced)‖_F.
+        passes: The errors of the factors.
+        trace: The factors.
+        doubles: Θ in double-double, on the CPU, by the orders for which it has been computed.
     """
 
     theta: Float[Tensor, "N N"]
     layer_traces: Float[Tensor, " D"]
     error: float
+    passes: PassErrors
+    trace: CentredTrace
+    doubles: dict[int, Doubled] = field(default_factory=dict)
+
+    def doubled(self, orders: int) -> Doubled:
+        """Θ in double-double on the CPU, up to `doubled_error`; `orders` as in `ntk_sweep.doubled.gram`."""
+        return self.doubles[orders] if orders in self.doubles else doubled_kernel(self.trace, orders).to("cpu")
+
+    def doubled_error(self, orders: int) -> float:
+        """Bound of ‖Θ - Θ(traced)‖_F for Θ of `doubled`; known before that is computed."""
+        return float(doubled_error(self.trace, orders))
 
 
 def traced_kernel(trace: CentredTrace) -> TracedKernel:
     """Θ in float64, whatever the dtype of the passes.
 
+    Raises:
+        ValueError: The network's output or Θ is not finite.
+    """
+    theta, traces, error = plain_kernel(trace)
+    dtype = trace.outputs.dtype
+    if not torch.isfinite(trace.outputs).all():
+        raise ValueError(
+            f"the network's output is not finite: the input holds NaN or infinity, or it overflows {dtype}; "
+            "scale the inputs down or use float64"
+        )
+    if not torch.isfinite(theta).all():
+        raise ValueError(f"the kernel is not finite: it overflows {dtype}; scale the inputs down or use float64")
+    return TracedKernel(theta.cpu(), traces.cpu(), float(error), pass_errors(trace).cpu(), trace)
+
+
+def plain_kernel(trace: CentredTrace) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b D"], Float[Tensor, "*b"]]:
+    """Θ in float64, tr Θ_l for each layer, and an estimate of ‖Θ - Θ(traced)‖_F.
+
     An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1: independent roundings, u = ε/2),
     and eight u cover centre + row and the elementwise operations; the Frobenius norm of such errors of layer l is at most tr Θ_l.
-
-    Raises:
-        ValueError: Θ is not finite.
     """
-    traces, theta, error = [], None, 0.0
+    traces, theta, error = [], None, trace.outputs.new_zeros((), dtype=torch.float64)
     for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
         layer = _plain_gram(delta) * (c * c * _plain_gram(a) + 1)
         theta = layer if theta is None else theta + layer
-        traces.append(layer.diagonal().sum())
-        error = error + EPS / 2 * (a.rows.shape[1] ** 0.5 + delta.rows.shape[1] ** 0.5 + 8) * traces[-1]
+        traces.append(layer.diagonal(dim1=-2, dim2=-1).sum(-1))
+        error = error + EPS / 2 * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8) * traces[-1]
     assert theta is not None
-    if not torch.isfinite(theta).all():
-        raise ValueError(f"the kernel is not finite: it overflows {trace.outputs.dtype}; scale the inputs down or use float64")
-    return TracedKernel(theta, torch.stack(traces).cpu(), float(error))
+    return theta, torch.stack(traces, dim=-1), error
 
 
 def doubled_kernel(trace: CentredTrace, orders: int = 2) -> Doubled:
@@ -77,7 +105,7 @@ def doubled_kernel(trace: CentredTrace, orders: int = 2) -> Doubled:
     return Doubled(symmetric(theta.hi, size), symmetric(theta.lo, size))
 
 
-def doubled_error(trace: CentredTrace, orders: int = 2) -> float:
+def doubled_error(trace: CentredTrace, orders: int = 2) -> Float[Tensor, "*b"]:
     """Bound of ‖Θ - Θ(traced)‖_F for Θ of `doubled_kernel`, without computing it.
 
     ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of a row's norm.
@@ -87,7 +115,7 @@ def doubled_error(trace: CentredTrace, orders: int = 2) -> float:
         inputs, gradients = c * c * _largest_square(a) + 1, _largest_square(delta)
         error = error + _gram_error(delta, orders) * inputs + c * c * _gram_error(a, orders) * gradients
         error = error + (8 + 2 * len(trace.factors)) * UNIT * trace.outputs.shape[-1] * inputs * gradients
-    return float(error)
+    return error
 
 
 def _largest_square(factor: Factor) -> Tensor:

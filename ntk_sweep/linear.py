@@ -49,6 +49,8 @@ class Linear:
     def _product(self, rows: Tensor, matrix: Tensor) -> Tensor:
         if matrix.ndim == 2:
             return rows @ matrix
+        if rows.ndim == 2:  # the inputs, the same for all
+            return (rows @ matrix)[:, None]
         # one product a network, over the rows of all its activations
         product = rows.flatten(1, -2) @ matrix
         return product.unflatten(1, rows.shape[1:-1])

@@ -6,6 +6,7 @@ Dimension letters in the annotations: N inputs, n_in features of the input, n_l 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -19,6 +20,9 @@ from torch import Tensor
 from ntk_sweep.activations import ACTIVATIONS, Activation
 from ntk_sweep.linear import Linear
 from ntk_sweep.parametrisations import PARAMETRISATIONS
+
+WORTH_A_THREAD = 2**16
+"""Draws of a layer that take longer than to start a thread, about half a millisecond."""
 
 
 @dataclass(frozen=True)
@@ -196,13 +200,19 @@ def standard_normals(n_inputs: int, width: int, depth: int, seed: int) -> list[t
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ValueError(f"{name} is {value!r}, but must be an integer of at least {least}")
     sizes = [n_inputs] + [width] * (depth - 1) + [1]
-    layers = []
-    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
+
+    def draw(layer: int, fan_in: int, fan_out: int) -> tuple[Tensor, Tensor]:
         stream = np.random.SeedSequence(seed, spawn_key=(width, depth, layer))
         generator = np.random.Generator(np.random.SFC64(stream))
         weight = generator.standard_normal((fan_out, fan_in))
-        layers.append((torch.from_numpy(weight), torch.from_numpy(generator.standard_normal(fan_out))))
-    return layers
+        return torch.from_numpy(weight), torch.from_numpy(generator.standard_normal(fan_out))
+
+    layers = list(zip(range(1, depth + 1), *zip(*pairwise(sizes), strict=True), strict=True))
+    threads = min(torch.get_num_threads(), depth - 1)
+    if threads == 1 or width * max(n_inputs, width) < WORTH_A_THREAD:
+        return [draw(*layer) for layer in layers]
+    with ThreadPoolExecutor(threads) as pool:  # NumPy lets other threads run while it draws
+        return list(pool.map(draw, *zip(*layers, strict=True)))
 
 
 def _check_name(kind: str, name: str, known: dict) -> None:

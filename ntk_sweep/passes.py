@@ -25,6 +25,7 @@ from torch import Tensor
 from ntk_sweep.activations import Activation
 from ntk_sweep.linear import Linear
 from ntk_sweep.network import Network
+from ntk_sweep.stack import NetworkStack
 
 ELEMENTWISE = 8
 """Units of rounding charged to an activation, its derivative or their differences: a dozen operations at most, each with half a
@@ -61,6 +62,13 @@ class Factor:
         rows = self.rows.double()
         return rows if self.centre is None else rows + self.centre
 
+    def __getitem__(self, index: tuple[int, int]) -> Factor:
+        """That of one of several networks side by side; the inputs belong to all of them."""
+        if self.rows.ndim == 2:
+            return self
+        centre = None if self.centre is None else self.centre[index]
+        return Factor(centre, self.rows[index], self.row_norms[index], self.centre_error[index], self.row_errors[index])
+
 
 @dataclass(frozen=True)
 class CentredTrace:
@@ -77,6 +85,11 @@ class CentredTrace:
     gradients: tuple[Factor, ...]
     factors: tuple[float, ...]
     outputs: Float[Tensor, "*b N"]
+
+    def __getitem__(self, index: tuple[int, int]) -> CentredTrace:
+        """That of one of several networks side by side."""
+        inputs, gradients = ([factor[index] for factor in factors] for factors in (self.inputs, self.gradients))
+        return CentredTrace(tuple(inputs), tuple(gradients), self.factors, self.outputs[index])
 
 
 @dataclass(frozen=True)
@@ -123,18 +136,19 @@ class _Slope:
     uncertain: Tensor | None  # units too close to a kink for their side to be certain, (N, n)
 
 
-def centred_trace(network: Network, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None) -> CentredTrace:
+def centred_trace(network: Network | NetworkStack, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None) -> CentredTrace:
     """One forward and one backward pass around the mean of `x`.
 
     An activation without a difference formula, and a single input, are traced around zero, which is the plain pass.
 
     Args:
-        network: The network, at its present weights.
+        network: The network, at its present weights, or several.
         x: N inputs, of the network's dtype and on its device.
         first: `first_layer` of a network with the same weights, where it is known; it does not depend on the activation.
 
     Raises:
-        ValueError: `x` does not fit the network, a pass overflows, or float32 products are set to be less precise than float32.
+        ValueError: `x` does not fit the network, or float32 products are set to be less precise than float32. A pass that overflows
+            shows in the outputs; the kernel of such a trace is refused.
     """
     network.check_inputs(x)
     if x.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
@@ -153,11 +167,6 @@ def centred_trace(network: Network, x: Float[Tensor, "N n_in"], first: FirstLaye
         if index < network.depth - 1:
             z = _pre_activation(network.layer(index), forward, unit)
     outputs = network.layer(-1).forward(forward.total.to(x.dtype))[..., 0] + network.layer(-1).bias[..., 0]
-    if not torch.isfinite(outputs).all():
-        raise ValueError(
-            f"the network's output is not finite: the input holds NaN or infinity, or it overflows "
-            f"{x.dtype}; scale the inputs down or use float64"
-        )
     ones = torch.ones_like(outputs)[..., None]
     one = torch.ones_like(outputs, dtype=torch.float64)
     none = one * 0
@@ -177,7 +186,7 @@ def exact_factor(x: Float[Tensor, "N n_in"], shared: bool = False) -> Factor:
     return Factor(None, x, norms, norms[..., :1] * 0, norms * 0, {} if shared else None)
 
 
-def first_layer(network: Network, inputs: Factor) -> FirstLayer:
+def first_layer(network: Network | NetworkStack, inputs: Factor) -> FirstLayer:
     """The first layer's linear part, for inputs from `exact_factor`."""
     x, unit = inputs.rows, torch.finfo(inputs.rows.dtype).eps / 2
     a = inputs
@@ -189,7 +198,7 @@ def first_layer(network: Network, inputs: Factor) -> FirstLayer:
     return FirstLayer(inputs, _pre_activation(network.layer(0), a, unit))
 
 
-def _is_centred(network: Network, x: Tensor) -> bool:
+def _is_centred(network: Network | NetworkStack, x: Tensor) -> bool:
     return network.nonlinearity.differences is not None and x.shape[-2] > 1
 
 
@@ -227,7 +236,7 @@ def _activate(activation: Activation, z: PreActivation, unit: float) -> tuple[Fa
     errors = _root_sum(_norms(slope) / root * z.row_errors, elementwise, mixed)
     slope_errors = _root_sum(activation.curvature * z.row_errors, elementwise, ELEMENTWISE * unit * _norms(slope_rows), mixed)
     uncertain = None
-    if activation.jump:
+    if activation.kinked:
         spread = TAIL / root * (z.row_errors + shared)
         uncertain = z.total.abs() < spread.to(z.total.dtype)[..., None]
     return Factor(centre, rows, norms, centre_error, errors), _Slope(
@@ -256,7 +265,8 @@ def _backward(layer: Linear, delta: Factor, slope: _Slope, activation: Activatio
         errors = torch.hypot(errors, shared_error / root * _norms(slope.rows))
     norms = _norms(rows)
     errors = _root_sum(errors, _norms(pulled) / root * slope.row_errors, 4 * unit * norms)
-    if slope.uncertain is not None and bool(slope.uncertain.any()):
+    # asking costs less than the norm, but on a GPU it would wait for everything before
+    if slope.uncertain is not None and (slope.uncertain.is_cuda or bool(slope.uncertain.any())):
         errors = torch.hypot(errors, activation.jump * _norms(pulled * slope.uncertain))
     return Factor(centre, rows, norms, centre_error, errors)
 

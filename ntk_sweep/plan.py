@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ntk_sweep.chunks import LimitSpec, limit_depths
 from ntk_sweep.config import SweepConfig, TrainingConfig
 from ntk_sweep.datasets import Dataset, load_dataset
 from ntk_sweep.points import Point
@@ -134,6 +135,29 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
         else:
             jobs[config.results, point.key] = Job(point, config.results, config.device, config.force, dataset)
     return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)
+
+
+class LimitPlan:
+    """Which limit kernels the jobs of a sweep need: those of an architecture together, since one recursion gives them all."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._depths: dict[tuple[str, str, int, str], set[int]] = {}
+        for job in jobs:
+            self._depths.setdefault(self._architecture(job), set()).add(job.point.depth)
+
+    def of(self, chunk: Chunk) -> tuple[LimitSpec, ...]:
+        """The limits of a chunk's points, each once."""
+        return tuple(dict.fromkeys(map(self._spec, chunk.jobs)))
+
+    def _spec(self, job: Job) -> LimitSpec:
+        point = job.point
+        depths = limit_depths(sorted(self._depths[self._architecture(job)]), point.depth, len(job.dataset.x))
+        return LimitSpec(point.act, point.width, point.parametrisation, tuple(depths))
+
+    @staticmethod
+    def _architecture(job: Job) -> tuple[str, str, int, str]:
+        point = job.point
+        return (point.data_fingerprint, point.act, point.width, point.parametrisation)
 
 
 class ChunkQueue:

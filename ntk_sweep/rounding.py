@@ -21,12 +21,20 @@ class PassErrors:
     """The Jacobian of the traced kernel is J + 1 eᵀ + F.
 
     Attributes:
-        shared: Bound of ‖e‖, the error that all rows have in common.
-        rows: Bound of the norm of each row of F, (N,), float64 on the CPU.
+        shared: Bound of ‖e‖, the error that all rows have in common, (1,), float64.
+        rows: Bound of the norm of each row of F, (N,), float64.
     """
 
-    shared: float
-    rows: Float[Tensor, " N"]
+    shared: Float[Tensor, "*b 1"]
+    rows: Float[Tensor, "*b N"]
+
+    def __getitem__(self, index: tuple[int, ...]) -> PassErrors:
+        """Those of one of several networks."""
+        return PassErrors(self.shared[index], self.rows[index])
+
+    def cpu(self) -> PassErrors:
+        """The same on the CPU."""
+        return PassErrors(self.shared.cpu(), self.rows.cpu())
 
 
 def pass_errors(trace: CentredTrace) -> PassErrors:
@@ -46,7 +54,7 @@ def pass_errors(trace: CentredTrace) -> PassErrors:
         shared = (
             shared + delta.centre_error**2 * (c * c * _centre_square(a) + 1) + c * c * _centre_square(delta) * a.centre_error**2
         )
-    return PassErrors(SAFETY * float(shared.sqrt()), (SAFETY * rows.sqrt()).cpu())
+    return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows.sqrt())
 
 
 def eigenvalue_errors(
@@ -67,10 +75,11 @@ def eigenvalue_errors(
     along = vectors.sum(dim=0) ** 2
     resolved = eigenvalues > 2 * traced_errors
     inverse = (along[resolved] / (eigenvalues - traced_errors)[resolved]).sum().sqrt().item()
-    relative = errors.shared * inverse
-    absolute = (errors.rows**2).sum().sqrt().item() + errors.shared * along[~resolved].sum().sqrt().item()
+    shared = float(errors.shared)
+    relative = shared * inverse
+    absolute = (errors.rows**2).sum().sqrt().item() + shared * along[~resolved].sum().sqrt().item()
     if relative > 0.5:
-        relative, absolute = 0.0, absolute + errors.shared * len(eigenvalues) ** 0.5
+        relative, absolute = 0.0, absolute + shared * len(eigenvalues) ** 0.5
     change = relative * (eigenvalues + traced_errors).sqrt() + absolute
     return 2 * (eigenvalues + traced_errors).sqrt() * change + change**2
 

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.factored import TracedKernel, doubled_error, doubled_kernel, traced_kernel
+from ntk_sweep.factored import TracedKernel, traced_kernel
 from ntk_sweep.graded import graded_spectrum
 from ntk_sweep.jacobian import jacobian_spectrum
 from ntk_sweep.network import Network
-from ntk_sweep.passes import CentredTrace, centred_trace
-from ntk_sweep.rounding import PassErrors, eigenvalue_errors, pass_errors
+from ntk_sweep.passes import centred_trace
+from ntk_sweep.rounding import PassErrors, eigenvalue_errors
 
 METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
 
@@ -98,37 +98,35 @@ def ntk_spectrum(network: Network, x: Float[Tensor, "N n_in"], method: str = "au
     if method == "jacobian":
         values, errors = jacobian_spectrum(network, x)
         return Spectrum(values, errors, "jacobian", target)
-    trace = centred_trace(network, x)
-    return traced_spectrum(trace, traced_kernel(trace), method, target)
+    return traced_spectrum(traced_kernel(centred_trace(network, x)), method, target)
 
 
-def traced_spectrum(trace: CentredTrace, kernel: TracedKernel, method: str = "auto", target: float = TARGET) -> Spectrum:
-    """The spectrum from passes and a kernel that the caller needs for other things too.
+def traced_spectrum(kernel: TracedKernel, method: str = "auto", target: float = TARGET) -> Spectrum:
+    """The spectrum of a kernel that the caller needs for other things too.
 
     Args:
-        trace: From `ntk_sweep.passes.centred_trace`.
-        kernel: From `ntk_sweep.factored.traced_kernel` of this trace.
+        kernel: From `ntk_sweep.factored.traced_kernel`.
         method: One of `METHODS` but "jacobian".
         target: As in `ntk_spectrum`.
     """
     if method not in METHODS[:-1]:
         raise ValueError(f"method {method!r} does not start from a trace: choose one of {', '.join(METHODS[:-1])}")
-    errors, vectors = pass_errors(trace), None
+    vectors = None
     if method in ("auto", "eigh"):
-        values, vectors, solver = _eigh(kernel.theta.cpu())
+        values, vectors, solver = _eigh(kernel.theta)
         own = (solver + kernel.error).expand(len(values)).clone()
-        spectrum, improvable = _with_passes(errors, values, own, vectors, "eigh", target)
+        spectrum, improvable = _with_passes(kernel.passes, values, own, vectors, "eigh", target)
         if method == "eigh" or not improvable:
             return spectrum
     for name, orders in ORDERS.items():
         if method not in ("auto", name):
             continue
-        kernel_error = doubled_error(trace, orders.kernel)
+        kernel_error = kernel.doubled_error(orders.kernel)
         if method == "auto" and name == "compensated" and kernel_error > target / 4 * float(values[0] - own[0]):
             continue
-        graded = graded_spectrum(doubled_kernel(trace, orders.kernel).to("cpu"), orders.products, vectors)
+        graded = graded_spectrum(kernel.doubled(orders.kernel), orders.products, vectors)
         own = (1 + graded.relative) * graded.relative * graded.eigenvalues + graded.absolute + kernel_error
-        spectrum, improvable = _with_passes(errors, graded.eigenvalues, own, graded.vectors, name, target)
+        spectrum, improvable = _with_passes(kernel.passes, graded.eigenvalues, own, graded.vectors, name, target)
         if not improvable:
             break
     return spectrum

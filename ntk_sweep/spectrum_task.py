@@ -20,18 +20,12 @@ from ntk_sweep.diagnostics import (
     leading_target_shares,
     relative_distance,
 )
-from ntk_sweep.factored import traced_kernel
-from ntk_sweep.limit import limit_kernel_spectrum, limit_ntks
+from ntk_sweep.factored import TracedKernel, traced_kernel
+from ntk_sweep.limits import shelf
 from ntk_sweep.network import Network
 from ntk_sweep.passes import Factor, FirstLayer, centred_trace, exact_factor, first_layer
 from ntk_sweep.points import Point
 from ntk_sweep.spectrum import Spectrum, ntk_spectrum, traced_spectrum
-
-LIMITS_KEPT_BELOW = 1000
-"""Number of inputs up to which the limit kernels of all depths are kept: at most 8 MB each."""
-
-ARCHITECTURES_KEPT = 12
-"""Limit kernels of so many (activation, width) are kept; a sweep runs through all activations before it changes the width."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +63,18 @@ def initial_kernel(point: Point, dataset: Dataset, device: torch.device, method:
     inputs = _draws.inputs(dataset, getattr(torch, point.dtype), device)
     x = inputs.rows
     network, first = _draws.network(point, inputs)
-    trace = centred_trace(network, x, first)
-    kernel = traced_kernel(trace)
-    spectrum = ntk_spectrum(network, x, method, target) if method == "jacobian" else traced_spectrum(trace, kernel, method, target)
-    theta = kernel.theta.cpu()
+    kernel = traced_kernel(centred_trace(network, x, first))
+    spectrum = ntk_spectrum(network, x, method, target) if method == "jacobian" else traced_spectrum(kernel, method, target)
+    return InitialKernel(network, x, kernel.theta, spectrum, spectrum_columns(point, dataset, kernel, spectrum))
+
+
+def spectrum_columns(point: Point, dataset: Dataset, kernel: TracedKernel, spectrum: Spectrum) -> dict[str, Any]:
+    """The columns of the task, from a point's kernel and its spectrum."""
     columns = _eigenvalue_columns(spectrum)
-    columns |= {"trace": float(theta.trace()), "layer_trace_shares": layer_trace_shares(kernel.layer_traces.cpu()).numpy()}
-    columns |= _limit_columns(point, dataset, theta)
-    columns |= _diagnostic_columns(spectrum, theta, torch.from_numpy(dataset.y))
-    return InitialKernel(network, x, theta, spectrum, columns)
+    columns |= {"trace": float(kernel.theta.trace()), "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy()}
+    columns |= _limit_columns(point, dataset, kernel.theta)
+    columns |= _diagnostic_columns(spectrum, kernel.theta, torch.from_numpy(dataset.y))
+    return columns
 
 
 def _eigenvalue_columns(spectrum: Spectrum) -> dict[str, Any]:
@@ -99,11 +96,11 @@ def _eigenvalue_columns(spectrum: Spectrum) -> dict[str, Any]:
 
 
 def _limit_columns(point: Point, dataset: Dataset, theta: Tensor) -> dict[str, Any]:
-    limit = _limits.of(point, dataset)
+    limit = shelf.of(point, dataset)
     return {
-        "limit_lambda_min": float(limit.spectrum.eigenvalues[0]),
-        "limit_lambda_min_error": float(limit.spectrum.errors[0]),
-        "limit_distance": relative_distance(theta, limit.kernel),
+        "limit_lambda_min": limit.lambda_min,
+        "limit_lambda_min_error": limit.lambda_min_error,
+        "limit_distance": relative_distance(theta, torch.tensor(limit.kernel)),
     }
 
 
@@ -150,34 +147,3 @@ class _Draws:
 
 
 _draws = _Draws()
-
-
-@dataclass(frozen=True)
-class _Limit:
-    kernel: Tensor
-    spectrum: Spectrum
-
-
-class _Limits:
-    """The limit kernels of the architecture at hand; they depend on neither the seed nor the drawn weights.
-
-    The recursion passes through all smaller depths, so these are kept too where they are small: a sweep wants them next.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[tuple, dict[int, _Limit]] = {}
-
-    def of(self, point: Point, dataset: Dataset) -> _Limit:
-        architecture = (dataset.fingerprint, point.act, point.width, point.parametrisation)
-        known = self._known.get(architecture, {})
-        if point.depth not in known:
-            depths = range(2, point.depth + 1) if len(dataset.x) <= LIMITS_KEPT_BELOW else (point.depth,)
-            kernels = limit_ntks(torch.from_numpy(dataset.x), point.act, point.width, depths, point.parametrisation)
-            known = {depth: _Limit(limit.kernel, limit_kernel_spectrum(limit)) for depth, limit in kernels.items()}
-            while len(self._known) >= ARCHITECTURES_KEPT:
-                del self._known[next(iter(self._known))]
-            self._known[architecture] = known
-        return known[point.depth]
-
-
-_limits = _Limits()

@@ -6,7 +6,7 @@ import platform
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from ntk_sweep.config import TrainingConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.points import NUMERICS_VERSION, Point
 from ntk_sweep.spectrum_task import compute_spectrum
+from ntk_sweep.stack_task import can_be_stacked, compute_stacked
 from ntk_sweep.training_task import compute_training, setting_columns
 
 
@@ -35,15 +36,46 @@ class Result:
     kernel: np.ndarray | None = None
 
 
-def compute_row(point: Point, dataset: Dataset, device: str, git_commit: str | None) -> Result:
-    """Computes a point; an exception becomes a row with ``status=failed`` and its traceback.
+def compute_rows(
+    points: Sequence[Point], dataset: Dataset, device: str, git_commit: str | None, share: float = 1.0
+) -> Iterator[Result]:
+    """Computes points; an exception becomes a row with ``status=failed`` and its traceback.
+
+    On a GPU many networks are computed at once, and their rows come in another order.
 
     Args:
-        point: What to compute.
-        dataset: The data whose fingerprint the point names.
+        points: What to compute, all of one task.
+        dataset: The data whose fingerprint the points name.
         device: "auto", "cpu" or "cuda".
         git_commit: The commit of the code, for the record.
+        share: The part of a GPU's memory that this process may use.
     """
+    stacked = [point for point in points if can_be_stacked(point)] if _is_cuda(device) else []
+    yield from stacked_rows(stacked, dataset, device, git_commit, share)
+    for point in points:
+        if not stacked or not can_be_stacked(point):
+            yield compute_row(point, dataset, device, git_commit)
+
+
+def stacked_rows(
+    points: Sequence[Point], dataset: Dataset, device: str, git_commit: str | None, share: float = 1.0
+) -> Iterator[Result]:
+    """`compute_rows` for points that can be stacked. One that fails in company is computed again alone, which finds out why."""
+    if not points:
+        return
+    used, start = torch_device(device), time.perf_counter()
+    for point, outcome in compute_stacked(points, dataset, used, share):
+        if isinstance(outcome, Exception):
+            yield compute_row(point, dataset, device, git_commit)
+        else:
+            columns, kernel = outcome
+            columns |= {"status": "ok", "device": _device_name(used), "seconds": time.perf_counter() - start}
+            yield Result(_coordinates(point, dataset) | columns | _provenance(git_commit), kernel)
+        start = time.perf_counter()
+
+
+def compute_row(point: Point, dataset: Dataset, device: str, git_commit: str | None) -> Result:
+    """Computes one point; takes the arguments of `compute_rows`."""
     assert point.data_fingerprint == dataset.fingerprint
     start = time.perf_counter()
     try:
@@ -51,7 +83,7 @@ def compute_row(point: Point, dataset: Dataset, device: str, git_commit: str | N
         results, kernel = _TASKS[point.task](point, dataset, used)
         if used.type == "cuda":
             torch.cuda.synchronize(used)
-        results = {"status": "ok"} | results | {"device": torch.cuda.get_device_name(used) if used.type == "cuda" else used.type}
+        results = {"status": "ok"} | results | {"device": _device_name(used)}
     except Exception:  # noqa: BLE001 - whatever a point raises becomes its row; the sweep goes on
         results, kernel = {"status": "failed", "error": traceback.format_exc()}, None
     results["seconds"] = time.perf_counter() - start
@@ -73,7 +105,15 @@ def torch_device(name: str) -> torch.device:
         raise RuntimeError(
             "device=cuda, but this process sees no CUDA device: use device=auto, or give workers one with compute.num_gpus"
         )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device("cuda" if _is_cuda(name) else "cpu")
+
+
+def _is_cuda(name: str) -> bool:
+    return name != "cpu" and torch.cuda.is_available()
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 _TASKS: dict[str, Callable[[Point, Dataset, torch.device], tuple[dict[str, Any], np.ndarray | None]]] = {

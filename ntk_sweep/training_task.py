@@ -133,12 +133,11 @@ class _KernelHistory:
         return (0.0, *(known[name] for name in ("lambda_min", "lambda_min_error", "lambda_max", "alignment")))
 
     def _figures(self, network: Network) -> tuple[float, ...]:
-        trace = centred_trace(network, self._initial.x)
         try:
-            kernel = traced_kernel(trace)
+            kernel = traced_kernel(centred_trace(network, self._initial.x))
         except ValueError:
             return (math.nan,) * 5
-        spectrum, theta = traced_spectrum(trace, kernel, METHOD, TARGET), kernel.theta.cpu()
+        spectrum, theta = traced_spectrum(kernel, METHOD, TARGET), kernel.theta
         values, errors = spectrum.eigenvalues, spectrum.errors
         change, alignment = relative_distance(theta, self._initial.theta), kernel_target_alignment(theta, self._y)
         return (change, float(values[0]), float(errors[0]), float(values[-1]), alignment)

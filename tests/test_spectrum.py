@@ -145,7 +145,7 @@ def test_traced_spectrum_shares_the_passes_with_its_caller():
     torch.testing.assert_close(kernel.theta, empirical_ntk(network, x), rtol=1e-13, atol=0)
     torch.testing.assert_close(kernel.layer_traces.sum(), kernel.theta.trace(), rtol=1e-14, atol=0)
     torch.testing.assert_close(trace.outputs, network(x), rtol=1e-13, atol=1e-13)
-    shared, alone = traced_spectrum(trace, kernel), ntk_spectrum(network, x)
+    shared, alone = traced_spectrum(kernel), ntk_spectrum(network, x)
     assert torch.equal(shared.eigenvalues, alone.eigenvalues) and torch.equal(shared.errors, alone.errors)
 
 
@@ -207,9 +207,8 @@ def test_mistakes_are_explained():
             ntk_spectrum(network, x * 1e200, method=method)
         with pytest.raises(ValueError, match="not finite"):
             ntk_spectrum(network, x * float("nan"), method=method)
-    trace = centred_trace(network, x)
     with pytest.raises(ValueError, match="does not start from a trace"):
-        traced_spectrum(trace, traced_kernel(trace), method="jacobian")
+        traced_spectrum(traced_kernel(centred_trace(network, x)), method="jacobian")
 
 
 def test_reduced_precision_products_are_refused():
