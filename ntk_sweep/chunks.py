@@ -17,6 +17,7 @@ class ChunkSpec:
         results: The results folder or URI.
         task: The task of all the points.
         mark: The mark of the sweep in the store; names the sweep.
+        ticket: The number of the chunk in the sweep.
         device: "auto", "cpu" or "cuda".
         num_threads: BLAS threads. Serial and Ray execution use the same number, since rounding depends on it.
         commit_seconds: Rows are committed at least this often, when a point ends.
@@ -27,6 +28,7 @@ class ChunkSpec:
     results: str
     task: str
     mark: str
+    ticket: int
     device: str
     num_threads: int
     commit_seconds: float

@@ -161,7 +161,13 @@ def ray_node(cluster, *arguments, host=None):
     """Another node of the cluster of `ray_head`, with one CPU; stopped by its own handle."""
     # In one folder two nodes that start at the same time take the same name for a socket, and one of them ends.
     temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
-    options = [f"--address={cluster.address}", f"--temp-dir={temporary}", "--num-cpus=1", "--object-store-memory=100000000", *arguments]
+    options = [
+        f"--address={cluster.address}",
+        f"--temp-dir={temporary}",
+        "--num-cpus=1",
+        "--object-store-memory=100000000",
+        *arguments,
+    ]
     if host:
         options.append(f"--node-ip-address={host.address}")
     node = subprocess.Popen(
