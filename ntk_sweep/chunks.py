@@ -38,6 +38,7 @@ class ChunkSpec:
         results: The results folder or URI.
         task: The task of all the points.
         mark: The mark of the sweep in the store; names the sweep.
+        ticket: The number of the chunk in the sweep.
         device: "auto", "cpu" or "cuda".
         device_share: The part of a GPU that the worker has, from 0 to 1.
         num_threads: BLAS threads. Serial and Ray execution use the same number, since rounding depends on it.
@@ -50,6 +51,7 @@ class ChunkSpec:
     results: str
     task: str
     mark: str
+    ticket: int
     device: str
     device_share: float
     num_threads: int

@@ -15,6 +15,7 @@ from ntk_sweep.chunks import ChunkSpec, Lost
 from ntk_sweep.config import ComputeConfig, SweepConfig, absolute_results, validate_data_files
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors import Executor
+from ntk_sweep.permits import Permit
 from ntk_sweep.plan import Chunk, ChunkQueue, Job, Plan, git_commit, make_plan, open_stores
 from ntk_sweep.progress import SweepProgress
 from ntk_sweep.signals import Interrupted, SignalGuard
@@ -129,7 +130,7 @@ class _Run:
             while self.queue and len(self.chunks) < 2 * slots:
                 ticket, chunk = next(tickets), self.queue.next(slots)
                 self.chunks[ticket] = chunk
-                executor.submit(ticket, self._spec(chunk), chunk.jobs[0].dataset)
+                executor.submit(ticket, self._spec(ticket, chunk), chunk.jobs[0].dataset)
             self.guard.check()
             with self.guard.immediate() if executor.interruptible else nullcontext():
                 reports = executor.wait(POLL_SECONDS)
@@ -137,7 +138,7 @@ class _Run:
             for ticket, report in reports:
                 chunk = self.chunks.pop(ticket)
                 if isinstance(report, Lost):
-                    self._recover(chunk, report, progress)
+                    self._recover(ticket, chunk, report, progress)
                     continue
                 self.result.parts.setdefault(chunk.jobs[0].home, set()).add(report.part)
                 failures = {outcome.key: outcome.error or "" for outcome in report.outcomes if outcome.status == "failed"}
@@ -145,22 +146,27 @@ class _Run:
                 self.queue.observe(chunk.cost, report.seconds)
                 progress.advance(len(chunk.jobs), len(failures), chunk.cost)
 
-    def _spec(self, chunk: Chunk) -> ChunkSpec:
+    def _spec(self, ticket: int, chunk: Chunk) -> ChunkSpec:
         job = chunk.jobs[0]
         return ChunkSpec(
             points=tuple(job.point for job in chunk.jobs),
             results=job.results,
             task=job.point.task,
             mark=self.marks[job.home],
+            ticket=ticket,
             device=job.device,
             num_threads=max(int(self.compute.num_cpus), 1),
             commit_seconds=self.compute.chunk_seconds,
             git_commit=self.commit,
         )
 
-    def _recover(self, chunk: Chunk, lost: Lost, progress: SweepProgress) -> None:
+    def _recover(self, ticket: int, chunk: Chunk, lost: Lost, progress: SweepProgress) -> None:
         """Sends the unfinished points of a lost chunk out again, alone, and gives up on those that kill every worker."""
-        finished = self.plan.stores[chunk.jobs[0].home].finished()
+        home = chunk.jobs[0].home
+        store = self.plan.stores[home]
+        # First, since a worker that was only cut off may still be about to commit.
+        Permit(store, self.marks[home], ticket).revoke()
+        finished = store.finished()
         counter, limit = (self.deaths, MAX_DEATHS) if lost.blamed else (self.losses, MAX_LOSSES)
         again = []
         for job in chunk.jobs:

@@ -66,15 +66,22 @@ def without_credentials(uri: str) -> str:
     return scheme + separator + host.rpartition("@")[2] + slash + path
 
 
-def write_file(filesystem: fs.FileSystem, target: str, content: bytes) -> None:
+def write_file(filesystem: fs.FileSystem, target: str, content: bytes, workshop: str | None = None) -> None:
     """Makes `content` appear under `target`, wholly or not at all.
+
+    Args:
+        filesystem: Where.
+        target: The path in it.
+        content: Of the file.
+        workshop: On a disk, the folder to write it in before it appears; must be there. By default that of the target, which is made.
 
     Raises:
         OSError, pa.ArrowException: It cannot be written.
     """
     if isinstance(filesystem, fs.LocalFileSystem):
-        os.makedirs(posixpath.dirname(target), exist_ok=True)
-        replace_file(target, content)
+        if workshop is None:
+            os.makedirs(posixpath.dirname(target), exist_ok=True)
+        replace_file(target, content, workshop)
         return
     # Object stores have no folders to be made; others do.
     if not isinstance(filesystem, fs.S3FileSystem):
@@ -102,10 +109,10 @@ def _with_single_put(uri: str) -> str:
     return uri + ("&" if "?" in uri else "?") + "allow_delayed_open=true"
 
 
-def replace_file(target: str, content: bytes) -> None:
-    """Writes a local file under a hidden name, syncs it, and renames it."""
+def replace_file(target: str, content: bytes, workshop: str | None = None) -> None:
+    """Writes a local file under a hidden name, in `workshop` or beside the target, syncs it, and renames it."""
     folder = posixpath.dirname(target)
-    hidden = posixpath.join(folder, f".{uuid.uuid4().hex}.tmp")
+    hidden = posixpath.join(workshop or folder, f".{uuid.uuid4().hex}.tmp")
     try:
         with open(hidden, "wb") as file:
             file.write(content)

@@ -15,10 +15,11 @@ import io
 import os
 import posixpath
 import re
+import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ MARK_SECONDS = 7 * 86400
 
 KERNEL_FOLDER = "_kernels"
 
-_LEFTOVER = re.compile(r"\.sweep-[0-9a-f]{32}|\.[0-9a-f]{32}\.tmp")
+_LEFTOVER = re.compile(r"\.sweep-[0-9a-f]{32}(-\d+(\.revoked)?)?|\.[0-9a-f]{32}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,23 @@ class Store:
         try:
             yield mark
         finally:
-            with suppress(OSError):
-                self.filesystem.delete_file(posixpath.join(self.folder, mark))
+            with suppress(*FAILURES):
+                self._remove(path for path, _ in self._hidden() if posixpath.basename(path).startswith(mark))
 
     def _remove_leftovers(self) -> None:
         """Removes marks and half-written files of processes that were killed long ago."""
-        for path, modified in self._hidden():
-            if time.time() - modified > MARK_SECONDS:
-                with suppress(OSError):
-                    self.filesystem.delete_file(path)
+        self._remove(path for path, modified in self._hidden() if time.time() - modified > MARK_SECONDS)
+
+    def _remove(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            if self.is_local and os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            with suppress(OSError):
+                self.filesystem.delete_file(path)
 
     def _hidden(self) -> Iterator[tuple[str, float]]:
-        """Marks and half-written files, with the time of their last change."""
+        """Marks, permits and half-written files, with the time of their last change."""
         if self.is_local:
             for name in os.listdir(self.folder):
                 if _LEFTOVER.fullmatch(name):
@@ -223,21 +229,30 @@ class Store:
         """A table of rows as the bytes of a part."""
         return parts.serialise(table, self.task)
 
-    def write(self, name: str, content: bytes) -> str:
+    def write(self, name: str, content: bytes, workshop: str | None = None) -> str:
         """Makes `content` appear under `name`, wholly or not at all, and returns the name.
+
+        Args:
+            name: Relative to the task's folder.
+            content: Of the file.
+            workshop: As of `write_file`.
 
         Raises:
             StoreError: It cannot be written.
         """
         target = posixpath.join(self.folder, name)
         try:
-            write_file(self.filesystem, target, content)
+            write_file(self.filesystem, target, content, workshop)
         except FAILURES as error:
-            raise StoreError(
-                f"the results folder {self.location} cannot be written ({cause(error)}): mend that, or give another with results=…; "
-                "rows that are there stay, and the same command again computes what is missing"
-            ) from error
+            raise self.unwritable(error) from error
         return name
+
+    def unwritable(self, error: BaseException) -> StoreError:
+        """What to say when the results cannot be written."""
+        return StoreError(
+            f"the results folder {self.location} cannot be written ({cause(error)}): mend that, or give another with results=…; "
+            "rows that are there stay, and the same command again computes what is missing"
+        )
 
 
 def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:

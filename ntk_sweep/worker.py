@@ -8,6 +8,7 @@ import torch
 
 from ntk_sweep.chunks import ChunkSpec, Outcome, Report
 from ntk_sweep.datasets import Dataset
+from ntk_sweep.permits import Permit
 from ntk_sweep.store import Store
 from ntk_sweep.tasks import compute_row
 from ntk_sweep.writing import PartWriter
@@ -21,10 +22,15 @@ def run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
 
     Raises:
         StoreError: This process does not see the folder of the sweep, or cannot write to it.
+        RevokedError: The driver gave the chunk to others, since it took this process for dead.
     """
     torch.set_num_threads(spec.num_threads)
     store = Store(spec.results, spec.task)
-    store.check_mark(spec.mark)
+    with Permit(store, spec.mark, spec.ticket).claimed() as permit:
+        return _run_chunk(spec, dataset, store, permit)
+
+
+def _run_chunk(spec: ChunkSpec, dataset: Dataset, store: Store, permit: Permit) -> Report:
     writer = _writers.setdefault((spec.mark, spec.results, spec.task), PartWriter(store))
     outcomes, seconds, rows, committed = [], 0.0, [], time.monotonic()
     try:
@@ -38,8 +44,8 @@ def run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
             if time.monotonic() - committed > spec.commit_seconds:
                 # Let go first: interrupted in between, a batch is computed again rather than stored twice.
                 batch, rows, committed = rows, [], time.monotonic()
-                writer.commit(batch)
+                writer.commit(batch, permit)
     finally:
         if rows:
-            writer.commit(rows)
+            writer.commit(rows, permit)
     return Report(writer.name, outcomes, seconds)

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
+from ntk_sweep.permits import Permit
 from ntk_sweep.schema import schema
 from ntk_sweep.store import Store, latest_good
 
@@ -41,17 +42,22 @@ class PartWriter:
         self._table = schema(self._store.task).empty_table()
         self._begun = time.time()
 
-    def commit(self, rows: Sequence[dict[str, Any]]) -> str:
+    def commit(self, rows: Sequence[dict[str, Any]], permit: Permit | None = None) -> str:
         """Makes `rows` durable and visible, and returns the name of the part that holds them.
+
+        Args:
+            rows: New ones.
+            permit: What a worker commits them under.
 
         Raises:
             StoreError: They cannot be written; those of earlier commits stay.
+            RevokedError: The permit was taken back.
         """
         if self._table.num_rows >= FULL_PART_ROWS or not 0 <= time.time() - self._begun <= GROW_SECONDS or not self._store.is_local:
             self._begin()
         new = pa.Table.from_pylist(list(rows), schema=schema(self._store.task))
         table = pa.concat_tables([self._table, new])
-        self._store.write(self.name, self._store.serialise(table))
+        (permit or self._store).write(self.name, self._store.serialise(table))
         self._table = table
         return self.name
 

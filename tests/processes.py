@@ -47,10 +47,10 @@ def run(results, *arguments, faults=None, cwd=ROOT, limit=TIME_LIMIT, **others):
     return SimpleNamespace(pid=process.pid, returncode=process.returncode, stdout=stdout, stderr=stderr)
 
 
-def start(results, *arguments, faults=None, cwd=ROOT, stderr=subprocess.STDOUT, **others):
+def start(results, *arguments, faults=None, cwd=ROOT, stderr=subprocess.STDOUT, prefix=(), **others):
     # A session of its own, so that nothing sent to it reaches the test.
     return subprocess.Popen(
-        command(results, *arguments),
+        [*prefix, *command(results, *arguments)],
         env=environment(faults, **others),
         cwd=cwd,
         stdout=subprocess.PIPE,
@@ -60,12 +60,17 @@ def start(results, *arguments, faults=None, cwd=ROOT, stderr=subprocess.STDOUT, 
     )
 
 
-def wait_for(condition, what):
+def wait_for(condition, what, *processes):
+    """What `condition` returns once it is true; an error at once when one of the processes that must live for it has ended."""
     deadline = time.monotonic() + TIME_LIMIT
     while time.monotonic() < deadline:
+        ended = [process for process in processes if process.poll() is not None]
         found = condition()
         if found:
             return found
+        for process in ended:
+            said = process.stdout.read() if process.stdout else ""
+            raise AssertionError(f"waited for {what}, but the process ended with status {process.returncode}:\n{said}")
         time.sleep(0.05)
     raise AssertionError(f"waited in vain for {what}")
 
@@ -107,42 +112,67 @@ def left_behind(number):
     return [path.name for path in Path("/tmp").glob(f"ntk-sweep-{number}-*")]
 
 
+FAST_HEALTH_CHECKS = {
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "6",
+}
+"""A node that cannot be reached for some seconds is taken for dead; Ray by itself takes most of a minute."""
+
 RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 """The command `ray`, of the interpreter that runs the tests."""
 
 
 @contextmanager
-def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None):
-    """`ray start --head` on the loopback, with token authentication, in a temporary folder; stopped by its own handle."""
+def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=None, faults=None):
+    """`ray start --head` on the loopback or on a host of its own, with token authentication; stopped by its own handle.
+
+    Faults must be given here: workers have the environment of their node, not of the sweep.
+    """
     temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
     port = free_port()
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    env = (environment(faults, **FAST_HEALTH_CHECKS) if env is None else env) | token
     dashboard = ["--include-dashboard=false"]
     if dashboard_port:
         dashboard = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
-    options = [f"--port={port}", f"--temp-dir={temporary}", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"]
+    address = host.address if host else "127.0.0.1"
+    options = [f"--port={port}", f"--temp-dir={temporary}", "--object-store-memory=100000000", f"--node-ip-address={address}"]
+    options += [f"--num-cpus={cpus}", "--disable-usage-stats", *dashboard, *arguments]
     head = subprocess.Popen(
-        [*RAY, "start", "--head", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", *options, *dashboard, *arguments],
-        env=environment(**token) if env is None else env | token,
+        [*(host.prefix if host else ()), *RAY, "start", "--head", "--block", *options],
+        env=env,
         cwd=cwd,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
     try:
-        wait_for(lambda: list(Path(temporary).glob("session_latest/sockets/raylet")), "the cluster's head")
-        yield SimpleNamespace(process=head, address=f"127.0.0.1:{port}", token=token, temporary=Path(temporary))
+        wait_for(lambda: list(Path(temporary).glob("session_latest/sockets/raylet")), "the cluster's head", head)
+        yield SimpleNamespace(process=head, address=f"{address}:{port}", token=token, env=env, temporary=Path(temporary))
     finally:
         stop(head)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
-def ray_node(cluster, *arguments):
+def ray_node(cluster, *arguments, host=None):
     """Another node of the cluster of `ray_head`, with one CPU; stopped by its own handle."""
+    # In one folder two nodes that start at the same time take the same name for a socket, and one of them ends.
+    temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
+    options = [
+        f"--address={cluster.address}",
+        f"--temp-dir={temporary}",
+        "--num-cpus=1",
+        "--object-store-memory=100000000",
+        *arguments,
+    ]
+    if host:
+        options.append(f"--node-ip-address={host.address}")
     node = subprocess.Popen(
-        [*RAY, "start", "--block", f"--address={cluster.address}", "--num-cpus=1", "--object-store-memory=100000000", *arguments],
-        env=environment(**cluster.token),
+        [*(host.prefix if host else ()), *RAY, "start", "--block", *options],
+        env=cluster.env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -151,6 +181,7 @@ def ray_node(cluster, *arguments):
         yield node
     finally:
         stop(node)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def raylet_of(node):

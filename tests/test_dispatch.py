@@ -125,10 +125,10 @@ def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
 def test_rows_that_cannot_be_written_end_the_sweep(base, monkeypatch):
     plain = filesystems.replace_file
 
-    def full(target, content):
+    def full(target, content, workshop=None):
         if content:
             raise OSError(28, "No space left on device")
-        plain(target, content)
+        plain(target, content, workshop)
 
     monkeypatch.setattr(filesystems, "replace_file", full)
     with pytest.raises(StoreError, match="No space left on device"):
@@ -205,7 +205,9 @@ def test_a_data_file_that_no_data_set_reads_is_refused(base):
 def test_rows_are_committed_while_a_chunk_is_at_work(base, monkeypatch):
     commits = []
     plain = writing.PartWriter.commit
-    monkeypatch.setattr(writing.PartWriter, "commit", lambda self, rows: commits.append(len(rows)) or plain(self, rows))
+    monkeypatch.setattr(
+        writing.PartWriter, "commit", lambda self, rows, permit=None: commits.append(len(rows)) or plain(self, rows)
+    )
     compute = ComputeConfig(chunk_seconds=1e-6)
     spec = []
 

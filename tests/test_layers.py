@@ -47,7 +47,8 @@ BELOW = {
     "filesystems": {"errors"},
     "parts": {"filesystems", "schema", "errors"},
     "store": {"parts", "filesystems", "schema", "config", "errors"},
-    "writing": {"schema", "store"},
+    "permits": {"errors", "filesystems", "store"},
+    "writing": {"permits", "schema", "store"},
     "datasets": {"config", "errors"},
     "winners": {"config", "datasets", "errors", "points", "store"},
 }

@@ -1,0 +1,128 @@
+"""Permits: a worker commits the rows of a chunk under one, and the driver takes it back before others compute the chunk again.
+
+A machine that is cut off from the network is taken for dead, but may well go on computing, and still reach the results. Without a
+permit its rows would come on top of those of the worker that took its place.
+
+On a disk the permit is a hidden folder, in which a part is written and out of which it is renamed. The driver renames the folder
+itself away, so that a commit either is visible before the driver looks for what is missing, or fails. An object store has no renames:
+there the worker looks for an object by which the driver takes the permit back, just before it uploads; what is uploaded in the
+moment between the two is a second row with the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from pyarrow import fs
+
+from ntk_sweep.errors import StoreError
+from ntk_sweep.filesystems import FAILURES
+from ntk_sweep.store import Store
+
+
+class RevokedError(StoreError):
+    """A worker that was taken for dead wants to commit rows that others compute by now."""
+
+
+@dataclass(frozen=True)
+class Permit:
+    """The right to commit the rows of one chunk.
+
+    Attributes:
+        store: Where the rows go.
+        mark: The mark of the sweep in the store.
+        ticket: The number of the chunk in the sweep.
+    """
+
+    store: Store
+    mark: str
+    ticket: int
+
+    @property
+    def _name(self) -> str:
+        return f"{self.mark}-{self.ticket}"
+
+    @property
+    def path(self) -> str:
+        """On a disk: the folder that parts are written in; in an object store: what takes the permit back."""
+        return posixpath.join(self.store.folder, self._name)
+
+    @contextmanager
+    def claimed(self) -> Iterator[Permit]:
+        """The worker's side, while it is at work on the chunk.
+
+        Raises:
+            StoreError: This process does not see the folder of the sweep.
+            RevokedError: The chunk was given to others before this worker began.
+        """
+        self.store.check_mark(self.mark)
+        if not self.store.is_local:
+            yield self
+            return
+        try:
+            os.mkdir(self.path)
+        except FileExistsError as error:
+            raise self._revoked() from error
+        try:
+            yield self
+        finally:
+            with suppress(OSError):
+                os.rmdir(self.path)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Makes `content` appear under `name` in the store, wholly or not at all.
+
+        Raises:
+            StoreError: It cannot be written.
+            RevokedError: The driver took the permit back.
+        """
+        if not self.store.is_local:
+            self._check()
+            self.store.write(name, content)
+            return
+        try:
+            self.store.write(name, content, workshop=self.path)
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                self._check()
+            raise
+
+    def _check(self) -> None:
+        self.store.check_mark(self.mark)
+        found = self.store.filesystem.get_file_info(self.path).type
+        if found != (fs.FileType.Directory if self.store.is_local else fs.FileType.NotFound):
+            raise self._revoked()
+
+    def revoke(self) -> None:
+        """The driver's side: after this the worker commits nothing more.
+
+        Raises:
+            StoreError: The results cannot be written any more.
+        """
+        if not self.store.is_local:
+            self.store.write(self._name, b"")
+            return None
+        self.store.check_mark(self.mark)
+        away = self.path + ".revoked"
+        try:
+            while True:
+                # A worker that has not begun never will.
+                with suppress(FileExistsError):
+                    return os.mkdir(self.path)
+                # One that has ends here; one that has just ended removed the folder itself.
+                with suppress(FileNotFoundError):
+                    os.rename(self.path, away)
+                    return shutil.rmtree(away, ignore_errors=True)
+        except FAILURES as error:
+            raise self.store.unwritable(error) from error
+
+    def _revoked(self) -> RevokedError:
+        return RevokedError(
+            f"the driver took the worker on this machine for dead and gave its points to others, so its rows are not written to "
+            f"{self.store.location} a second time"
+        )
