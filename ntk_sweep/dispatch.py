@@ -16,7 +16,7 @@ from ntk_sweep.config import ComputeConfig, SweepConfig, absolute_results, valid
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors import Executor
 from ntk_sweep.permits import Permit
-from ntk_sweep.plan import Chunk, ChunkQueue, Job, Plan, git_commit, make_plan, open_stores
+from ntk_sweep.plan import Chunk, ChunkQueue, Job, LimitPlan, Plan, git_commit, make_plan, open_stores
 from ntk_sweep.progress import SweepProgress
 from ntk_sweep.signals import Interrupted, SignalGuard
 from ntk_sweep.writing import PartWriter, merge
@@ -98,6 +98,7 @@ class _Run:
         self.guard = guard
         self.commit = git_commit()
         self.queue = ChunkQueue(self.plan.jobs, compute.chunk_seconds)
+        self.limits = LimitPlan(self.plan.jobs)
         self.chunks: dict[int, Chunk] = {}
         self.deaths: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
@@ -150,11 +151,13 @@ class _Run:
         job = chunk.jobs[0]
         return ChunkSpec(
             points=tuple(job.point for job in chunk.jobs),
+            limits=self.limits.of(chunk),
             results=job.results,
             task=job.point.task,
             mark=self.marks[job.home],
             ticket=ticket,
             device=job.device,
+            device_share=min(self.compute.num_gpus, 1.0) or 1.0,
             num_threads=max(int(self.compute.num_cpus), 1),
             commit_seconds=self.compute.chunk_seconds,
             git_commit=self.commit,

@@ -13,7 +13,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, Protocol
 
-from ntk_sweep.chunks import ChunkSpec, Lost, Report
+from ntk_sweep.chunks import ChunkSpec, LimitSpec, Lost, Report
 from ntk_sweep.config import ComputeConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.errors import ConfigError, SweepError
@@ -23,6 +23,9 @@ RAY_FOLDER = "ntk-sweep-"
 
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the process that it starts."""
+
+LIMITS_KEPT = 32
+"""Limit kernels of so many architectures stay in the object store, 3 MB each with the thesis's nine depths and 200 inputs."""
 
 CONNECT_SECONDS = 10
 """Longer than any network takes to open a connection, shorter than Ray's own minute of silence."""
@@ -139,6 +142,7 @@ class RayExecutor:
         self._address = compute.address or os.environ.get("RAY_ADDRESS")
         self._temporary: str | None = None
         self._datasets: dict[str, Any] = {}
+        self._limits: dict[tuple[str, LimitSpec], Any] = {}
         self._tickets: dict[Any, int] = {}
         try:
             self._start()
@@ -149,6 +153,7 @@ class RayExecutor:
             raise
         resources = ray.remote(num_cpus=compute.num_cpus, num_gpus=compute.num_gpus, max_retries=0)
         self._run_chunk = resources(_run_chunk)
+        self._compute_limits = ray.remote(num_cpus=compute.num_cpus)(_compute_limits)
 
     @staticmethod
     def check(compute: ComputeConfig, devices: set[str]) -> None:
@@ -231,8 +236,21 @@ class RayExecutor:
         """Hands over a chunk; the data set itself is sent the first time only."""
         if dataset.fingerprint not in self._datasets:
             self._datasets[dataset.fingerprint] = self._ray.put(dataset)
-        reference = self._run_chunk.remote(spec, self._datasets[dataset.fingerprint])
+        sent = self._datasets[dataset.fingerprint]
+        limits = [self._limit(wanted, dataset.fingerprint) for wanted in spec.limits]
+        reference = self._run_chunk.remote(spec, sent, *limits)
         self._tickets[reference] = ticket
+
+    def _limit(self, wanted: LimitSpec, fingerprint: str) -> Any:
+        """A reference to the limit kernels of an architecture, computed once and before the chunks that wait for them."""
+        key = (fingerprint, wanted)
+        limit = self._limits.pop(key, None)
+        if limit is None:
+            limit = self._compute_limits.remote(wanted, self._datasets[fingerprint])
+        while len(self._limits) >= LIMITS_KEPT:
+            del self._limits[next(iter(self._limits))]
+        self._limits[key] = limit
+        return limit
 
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
         """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised here."""
@@ -240,7 +258,10 @@ class RayExecutor:
         ready, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
         if ready:
             ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
-        return [(self._tickets.pop(reference), self._collect(reference)) for reference in ready]
+        reports = [(self._tickets.pop(reference), self._collect(reference)) for reference in ready]
+        if any(isinstance(report, Lost) for _, report in reports):
+            self._limits.clear()  # what was lost may be one of them
+        return reports
 
     def _collect(self, reference: Any) -> Report | Lost:
         errors = self._ray.exceptions
@@ -305,8 +326,20 @@ def _cuda_devices() -> int:
     return torch.cuda.device_count()
 
 
-def _run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
+def _run_chunk(spec: ChunkSpec, dataset: Dataset, *limits: Any) -> Report:
     """Runs on a Ray worker; torch is imported there."""
     from ntk_sweep.worker import run_chunk
 
-    return run_chunk(spec, dataset)
+    return run_chunk(spec, dataset, limits)
+
+
+def _compute_limits(spec: LimitSpec, dataset: Dataset) -> Any:
+    """Likewise. An exception is a result: the points that wait for it become rows with its traceback."""
+    from ntk_sweep.limits import compute_limits
+    from ntk_sweep.worker import prepare_process
+
+    prepare_process(1)
+    try:
+        return compute_limits(spec, dataset)
+    except Exception as error:  # noqa: BLE001 - as for a point
+        return error

@@ -11,7 +11,8 @@ PLUGINS = [f"hydra_plugins.ntk_sweep_hydra.{path.stem}" for path in (REPOSITORY 
 ANALYSIS = ["analysis." + path.stem for path in (REPOSITORY / "analysis").glob("*.py") if path.stem != "__main__"]
 
 NUMERICS = [
-    *("activations", "parametrisations", "network", "kernel", "passes", "doubled", "factored", "graded", "jacobian", "rounding"),
+    *("activations", "parametrisations", "linear", "network", "stack", "kernel", "passes", "doubled", "factored", "graded"),
+    *("jacobian", "rounding"),
     *("spectrum", "gaussian", "quadrature", "interpolation", "duals", "limit_errors", "limit", "diagnostics"),
     *("layers", "training", "arguments", "dynamics"),
 ]
@@ -21,15 +22,19 @@ BELOW = {
     "errors": set(),
     "activations": {"gaussian"},  # for annotations only
     "parametrisations": set(),
-    "network": {"activations", "parametrisations"},
+    "linear": set(),
+    "network": {"activations", "linear", "parametrisations"},
+    "stack": {"activations", "linear", "network"},
     "kernel": {"network"},
     "doubled": set(),
-    "passes": {"activations", "network"},
-    "factored": {"doubled", "passes"},
+    "passes": {"activations", "linear", "network", "stack"},
+    "factored": {"doubled", "passes", "rounding"},
     "graded": {"doubled"},
     "jacobian": {"network"},
     "rounding": {"passes"},
     "spectrum": {"factored", "graded", "jacobian", "network", "passes", "rounding"},
+    "chunks": {"points"},
+    "limits": {"chunks", "datasets", "limit", "points"},
     "gaussian": set(),
     "quadrature": set(),
     "interpolation": {"gaussian", "quadrature"},
@@ -117,7 +122,13 @@ def test_modules_import_only_what_is_below_them(name):
 
 def test_only_tasks_put_network_and_spectrum_together():
     users = {path.stem for path in (REPOSITORY / "ntk_sweep").glob("*.py") if "ntk_sweep.spectrum" in imports_of(path.stem)}
-    assert users == {"spectrum_task", "training_task", "limit", "__init__"}  # the limit's spectrum is of the same type
+    assert users == {
+        "spectrum_task",
+        "stack_task",
+        "training_task",
+        "limit",
+        "__init__",
+    }  # the limit's spectrum is of the same type
 
 
 def test_entry_point_is_thin():
