@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ntk_sweep.points import Point
-
-LIMITS_KEPT_BELOW = 1000
-"""Number of inputs up to which the limit kernels of all depths are kept: at most 8 MB each."""
+from ntk_sweep.sizes import LIMITS_KEPT_BELOW
 
 
 @dataclass(frozen=True)

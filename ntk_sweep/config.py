@@ -22,7 +22,7 @@ LARGEST_INTEGER = 2**63 - 1
 DATA_NAMES = ("fashion_mnist", "digits", "npz")
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
-METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
+METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian", "extreme")
 LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max")
 CHOICES = {"act": tuple(ACTIVATIONS), "parametrisation": tuple(PARAMETRISATIONS), "dtype": DTYPES, "device": DEVICES}
 """Of the settings that every task has."""
@@ -64,7 +64,8 @@ class SpectrumConfig(TaskConfig):
     """The spectrum of the kernel at initialisation.
 
     Attributes:
-        method: How eigenvalues are computed, one of `METHODS`; "auto" takes the cheapest that meets the target.
+        method: How eigenvalues are computed, one of `METHODS`; "auto" takes the cheapest that meets the target, "extreme" computes only
+            the smallest and the greatest.
         target: The relative error that "auto" asks of every eigenvalue.
         save_kernel: Whether the kernel matrix is stored beside the row.
     """

@@ -15,8 +15,9 @@ from ntk_sweep.chunks import ChunkSpec, Lost
 from ntk_sweep.config import ComputeConfig, SweepConfig, absolute_results, validate_data_files
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors import Executor
+from ntk_sweep.memory import available_memory, not_enough
 from ntk_sweep.permits import Permit
-from ntk_sweep.plan import Chunk, ChunkQueue, Job, LimitPlan, Plan, git_commit, make_plan, open_stores
+from ntk_sweep.plan import Chunk, ChunkQueue, Job, LimitPlan, Plan, git_commit, greediest, make_plan, open_stores
 from ntk_sweep.progress import SweepProgress
 from ntk_sweep.signals import Interrupted, SignalGuard
 from ntk_sweep.writing import PartWriter, merge
@@ -26,6 +27,9 @@ MAX_DEATHS = 3
 
 MAX_LOSSES = 20
 """The same for losses that are not the point's fault; a cluster that loses one point so often will not finish it."""
+
+WORTH_MENTIONING = 2**30
+"""Bytes of a point from which on its memory is spoken of."""
 
 POLL_SECONDS = 0.5
 """How long to wait for a report before redrawing the progress."""
@@ -76,6 +80,7 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
         with guard.immediate():
             result = SweepResult(make_plan(configs, stores))
         if result.plan.jobs:
+            _check_memory(result.plan, executor_class, compute, console)
             start = time.monotonic()
             _Run(result, compute, marks, guard).drive(executor_class, console)
             result.seconds = time.monotonic() - start
@@ -193,6 +198,28 @@ class _Run:
         part = self.writers[job.home].commit([failed_row(job.point, job.dataset, error, self.commit)])
         self.result.parts.setdefault(job.home, set()).add(part)
         self.result.failed[job.point.key] = error
+
+
+def _check_memory(plan: Plan, executor_class: type[Executor], compute: ComputeConfig, console: Console) -> None:
+    """Says what the largest point needs if that is much, and refuses it where this machine has not got it.
+
+    On a cluster each worker compares for itself, and a point that does not fit becomes a failed row.
+    """
+    job, need = greediest(plan.jobs)
+    if need.peak < WORTH_MENTIONING:
+        return
+    console.print(f"memory of the largest point, {job.point}: {need.describe()}", soft_wrap=True)
+    workers = executor_class.workers_here(compute)
+    if workers is None:
+        return
+    free = available_memory()
+    if need.peak > free:
+        raise ConfigError(f"{job.point} cannot be computed on this machine: {not_enough(need, free)}")
+    if need.peak * min(workers, len(plan.jobs)) > free:
+        raise ConfigError(
+            f"{min(workers, len(plan.jobs))} workers at {need.peak / 2**30:.1f} GiB each need more than the {free / 2**30:.1f} GiB that "
+            f"are free: use compute.num_workers={free // need.peak}"
+        )
 
 
 def _refuse_passing_folders(configs: list[SweepConfig]) -> None:

@@ -24,8 +24,8 @@ RAY_FOLDER = "ntk-sweep-"
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the process that it starts."""
 
-LIMITS_KEPT = 32
-"""Limit kernels of so many architectures stay in the object store, 3 MB each with the thesis's nine depths and 200 inputs."""
+LIMITS_SHARE = 0.4
+"""Part of the object store in which limit kernels are kept; the thesis's nine depths take 3 MB at 200 inputs."""
 
 CONNECT_SECONDS = 10
 """Longer than any network takes to open a connection, shorter than Ray's own minute of silence."""
@@ -54,6 +54,11 @@ class Executor(Protocol):
         Raises:
             ConfigError: They could not.
         """
+        ...
+
+    @staticmethod
+    def workers_here(compute: ComputeConfig) -> int | None:
+        """How many workers share this machine's memory; None if they are elsewhere."""
         ...
 
     @property
@@ -96,6 +101,11 @@ class SerialExecutor:
         """Asks torch for CUDA where device=cuda."""
         if "cuda" in devices and _cuda_devices() == 0:
             raise ConfigError("device=cuda, but torch finds no CUDA device in this process: use device=auto or device=cpu")
+
+    @staticmethod
+    def workers_here(compute: ComputeConfig) -> int:
+        """This process."""
+        return 1
 
     def describe(self) -> str:
         """Where the chunks are computed, in words."""
@@ -142,6 +152,7 @@ class RayExecutor:
         self._address = compute.address or os.environ.get("RAY_ADDRESS")
         self._temporary: str | None = None
         self._datasets: dict[str, Any] = {}
+        self._n_samples: dict[str, int] = {}
         self._limits: dict[tuple[str, LimitSpec], Any] = {}
         self._tickets: dict[Any, int] = {}
         try:
@@ -167,6 +178,14 @@ class RayExecutor:
                 f"compute.num_gpus={compute.num_gpus:g}, but torch finds {_cuda_devices()} CUDA devices on this machine: use "
                 "compute.num_gpus=0, or join a cluster that has GPUs with compute=cluster"
             )
+
+    @staticmethod
+    def workers_here(compute: ComputeConfig) -> int | None:
+        """As many as a private Ray will have, by its count of cores."""
+        if not _is_private(compute):
+            return None
+        room = max(int((os.cpu_count() or 1) / compute.num_cpus), 1)
+        return min(room, compute.num_workers or room)
 
     def _start(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -236,6 +255,7 @@ class RayExecutor:
         """Hands over a chunk; the data set itself is sent the first time only."""
         if dataset.fingerprint not in self._datasets:
             self._datasets[dataset.fingerprint] = self._ray.put(dataset)
+            self._n_samples[dataset.fingerprint] = len(dataset.x)
         sent = self._datasets[dataset.fingerprint]
         limits = [self._limit(wanted, dataset.fingerprint) for wanted in spec.limits]
         reference = self._run_chunk.remote(spec, sent, *limits)
@@ -247,7 +267,8 @@ class RayExecutor:
         limit = self._limits.pop(key, None)
         if limit is None:
             limit = self._compute_limits.remote(wanted, self._datasets[fingerprint])
-        while len(self._limits) >= LIMITS_KEPT:
+        size = self._n_samples[fingerprint] ** 2 * 8 * len(wanted.depths)
+        while len(self._limits) >= max(int(self._compute.object_store_mb * 1e6 * LIMITS_SHARE / size), 1):
             del self._limits[next(iter(self._limits))]
         self._limits[key] = limit
         return limit

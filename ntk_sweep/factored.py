@@ -16,6 +16,7 @@ from torch import Tensor
 from ntk_sweep.doubled import UNIT, Doubled, add, gram, gram_error, multiply, symmetric, symmetric_product, two_prod
 from ntk_sweep.passes import CentredTrace, Factor
 from ntk_sweep.rounding import PassErrors, pass_errors
+from ntk_sweep.sizes import TILE_ROWS
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -31,7 +32,7 @@ class TracedKernel:
         layer_traces: tr Θ_l for each layer, (D,), float64 on the CPU: the share of each layer in the trace.
         error: Estimate of ‖Θ - Θ(traced)‖_F.
         passes: The errors of the factors.
-        trace: The factors.
+        trace: The factors; None where they are not kept.
         doubles: Θ in double-double, on the CPU, by the orders for which it has been computed.
     """
 
@@ -39,20 +40,26 @@ class TracedKernel:
     layer_traces: Float[Tensor, " D"]
     error: float
     passes: PassErrors
-    trace: CentredTrace
+    trace: CentredTrace | None
     doubles: dict[int, Doubled] = field(default_factory=dict)
 
     def doubled(self, orders: int) -> Doubled:
         """Θ in double-double on the CPU, up to `doubled_error`; `orders` as in `ntk_sweep.doubled.gram`."""
+        assert self.trace is not None
         return self.doubles[orders] if orders in self.doubles else doubled_kernel(self.trace, orders).to("cpu")
 
     def doubled_error(self, orders: int) -> float:
         """Bound of ‖Θ - Θ(traced)‖_F for Θ of `doubled`; known before that is computed."""
+        assert self.trace is not None
         return float(doubled_error(self.trace, orders))
 
 
-def traced_kernel(trace: CentredTrace) -> TracedKernel:
+def traced_kernel(trace: CentredTrace, refinable: bool = True) -> TracedKernel:
     """Θ in float64, whatever the dtype of the passes.
+
+    Args:
+        trace: From `ntk_sweep.passes.centred_trace`.
+        refinable: Whether Θ in double-double may be asked for; if not, the factors are not kept.
 
     Raises:
         ValueError: The network's output or Θ is not finite.
@@ -66,7 +73,7 @@ def traced_kernel(trace: CentredTrace) -> TracedKernel:
         )
     if not torch.isfinite(theta).all():
         raise ValueError(f"the kernel is not finite: it overflows {dtype}; scale the inputs down or use float64")
-    return TracedKernel(theta.cpu(), traces.cpu(), float(error), pass_errors(trace).cpu(), trace)
+    return TracedKernel(theta.cpu(), traces.cpu(), float(error), pass_errors(trace).cpu(), trace if refinable else None)
 
 
 def plain_kernel(trace: CentredTrace) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b D"], Float[Tensor, "*b"]]:
@@ -77,12 +84,32 @@ def plain_kernel(trace: CentredTrace) -> tuple[Float[Tensor, "*b N N"], Float[Te
     """
     traces, theta, error = [], None, trace.outputs.new_zeros((), dtype=torch.float64)
     for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
-        layer = _plain_gram(delta) * (c * c * _plain_gram(a) + 1)
-        theta = layer if theta is None else theta + layer
-        traces.append(layer.diagonal(dim1=-2, dim2=-1).sum(-1))
+        if trace.outputs.ndim == 1 and len(trace.outputs) > TILE_ROWS:
+            theta = torch.zeros(2 * trace.outputs.shape, dtype=torch.float64, device=a.rows.device) if theta is None else theta
+            traces.append(_add_in_tiles(theta, a, delta, c))
+        else:
+            layer = _plain_gram(delta) * (c * c * _plain_gram(a) + 1)
+            theta = layer if theta is None else theta + layer
+            traces.append(layer.diagonal(dim1=-2, dim2=-1).sum(-1))
         error = error + EPS / 2 * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8) * traces[-1]
     assert theta is not None
     return theta, torch.stack(traces, dim=-1), error
+
+
+def _add_in_tiles(theta: Tensor, a: Factor, delta: Factor, c: float) -> Tensor:
+    """Adds Θ_l to Θ tile by tile, those below the diagonal as mirror images, and returns tr Θ_l."""
+    inputs, gradients, trace = a.total, delta.total, theta.new_zeros(())
+    for top in range(0, len(theta), TILE_ROWS):
+        rows = slice(top, top + TILE_ROWS)
+        layer = symmetric_product(gradients[rows]) * (symmetric_product(inputs[rows]).mul_(c * c).add_(1))
+        theta[rows, rows] += layer
+        trace = trace + layer.diagonal().sum()
+        for left in range(top + TILE_ROWS, len(theta), TILE_ROWS):
+            columns = slice(left, left + TILE_ROWS)
+            layer = (inputs[rows] @ inputs[columns].T).mul_(c * c).add_(1).mul_(gradients[rows] @ gradients[columns].T)
+            theta[rows, columns] += layer
+            theta[columns, rows] += layer.T
+    return trace
 
 
 def doubled_kernel(trace: CentredTrace, orders: int = 2) -> Doubled:

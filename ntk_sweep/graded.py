@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.doubled import UNIT, Doubled, add, matmul, two_prod
+from ntk_sweep.doubled import UNIT, Doubled, add, gram, gram_error, matmul, symmetric, two_prod
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -128,16 +128,15 @@ def _congruence(theta: Doubled, vectors: Tensor, values: Tensor, orders: int) ->
     v, values = vectors[:, order], values[order].clamp(min=0)
     product, error = matmul(theta, v, orders)
     residual = _minus(product, two_prod(v, values))
-    overlap = v.T @ v
-    overlap.diagonal().sub_(1)
+    overlap, overlap_error = _overlap(v)
     upper = (overlap * values + v.T @ residual).triu(1)
     off = upper + upper.T
     # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
     rounding = size * EPS / 2 * 1.01
     sizes = torch.linalg.vector_norm(residual, dim=0)
     floor = 1.01 * error.item() + rounding * size**0.5 * sizes.norm().item() + 4 * UNIT * torch.linalg.matrix_norm(theta.hi).item()
-    # the second allows for W_ij Λ_j off the diagonal
-    orthogonality = torch.linalg.matrix_norm(overlap).item() + 2 * rounding * size
+    # twice, since it stands for W_ij Λ_j off the diagonal too
+    orthogonality = torch.linalg.matrix_norm(overlap).item() + 2 * overlap_error
     plain = values + (v * residual).sum(0)
     diagonal = plain.clamp(min=floor)
     gaps = diagonal[None, :] - diagonal[:, None]
@@ -149,6 +148,16 @@ def _congruence(theta: Doubled, vectors: Tensor, values: Tensor, orders: int) ->
     left = (off.abs() / accepted).masked_fill(taken, 0).fill_diagonal_(0).max().item()
     angles = angles.masked_fill(~taken, 0).fill_diagonal_(0)
     return _Congruence(v, diagonal, off, floor, orthogonality, (diagonal - plain).max().item(), angles, left)
+
+
+def _overlap(v: Tensor) -> tuple[Tensor, float]:
+    """W = VᵀV - I, and a bound of its error's Frobenius norm: taken one order beyond float64, in which it would be all rounding."""
+    columns = v.T.contiguous()
+    entries = gram(columns, orders=1)
+    overlap = symmetric(entries.hi, len(v))
+    overlap.diagonal().sub_(1)
+    overlap += symmetric(entries.lo, len(v))
+    return overlap, gram_error(columns, orders=1).item() + EPS * torch.linalg.matrix_norm(overlap).item()
 
 
 def _minus(x: Doubled, y: Doubled) -> Tensor:

@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+ROWS_AT_ONCE = 1024
+"""160 MB at width 20,000."""
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -38,8 +41,9 @@ class Linear:
     @cached_property
     def column_squares(self) -> Float[Tensor, "*s n_below 1"]:
         """c² ‖W_:k‖² of each column, float64."""
-        weight = self.weight.double()
-        return self._aligned((weight * weight).sum(dim=-2) * self.factor**2)
+        # some rows at a time, since the squares of a whole matrix may be too large to be held beside it
+        parts = (part.double().square().sum(dim=-2) for part in self.weight.split(ROWS_AT_ONCE, dim=-2))
+        return self._aligned(torch.stack(list(parts)).sum(dim=0) * self.factor**2)
 
     @cached_property
     def row_squares(self) -> Float[Tensor, "*s n_l 1"]:

@@ -196,23 +196,44 @@ def standard_normals(n_inputs: int, width: int, depth: int, seed: int) -> list[t
     Raises:
         ValueError: A size or the seed is out of range.
     """
+    _check_sizes(n_inputs, width, depth, seed)
+    threads = min(torch.get_num_threads(), depth - 1)
+    layers = range(1, depth + 1)
+
+    def draw(layer: int) -> tuple[Tensor, Tensor]:
+        return layer_normals(n_inputs, width, depth, seed, layer)
+
+    if threads == 1 or width * max(n_inputs, width) < WORTH_A_THREAD:
+        return list(map(draw, layers))
+    with ThreadPoolExecutor(threads) as pool:  # NumPy lets other threads run while it draws
+        return list(pool.map(draw, layers))
+
+
+def layer_normals(n_inputs: int, width: int, depth: int, seed: int, layer: int) -> tuple[Tensor, Tensor]:
+    """(W^l, b^l) of `standard_normals` for one layer, counted from 1; sizes are not checked."""
+    fan_in, fan_out = layer_sizes(n_inputs, width, depth)[layer - 1]
+    stream = np.random.SeedSequence(seed, spawn_key=(width, depth, layer))
+    generator = np.random.Generator(np.random.SFC64(stream))
+    weight = generator.standard_normal((fan_out, fan_in))
+    return torch.from_numpy(weight), torch.from_numpy(generator.standard_normal(fan_out))
+
+
+def layer_sizes(n_inputs: int, width: int, depth: int) -> list[tuple[int, int]]:
+    """Fan-in and fan-out of each layer."""
+    return list(pairwise([n_inputs] + [width] * (depth - 1) + [1]))
+
+
+def check_initialisation(n_inputs: int, width: int, depth: int, activation: str, parametrisation: str, seed: int) -> None:
+    """Raises a ValueError if a size is out of range, or a name unknown."""
+    _check_name("activation", activation, ACTIVATIONS)
+    _check_name("parametrisation", parametrisation, PARAMETRISATIONS)
+    _check_sizes(n_inputs, width, depth, seed)
+
+
+def _check_sizes(n_inputs: int, width: int, depth: int, seed: int) -> None:
     for name, value, least in (("n_inputs", n_inputs, 1), ("width", width, 1), ("depth", depth, 2), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ValueError(f"{name} is {value!r}, but must be an integer of at least {least}")
-    sizes = [n_inputs] + [width] * (depth - 1) + [1]
-
-    def draw(layer: int, fan_in: int, fan_out: int) -> tuple[Tensor, Tensor]:
-        stream = np.random.SeedSequence(seed, spawn_key=(width, depth, layer))
-        generator = np.random.Generator(np.random.SFC64(stream))
-        weight = generator.standard_normal((fan_out, fan_in))
-        return torch.from_numpy(weight), torch.from_numpy(generator.standard_normal(fan_out))
-
-    layers = list(zip(range(1, depth + 1), *zip(*pairwise(sizes), strict=True), strict=True))
-    threads = min(torch.get_num_threads(), depth - 1)
-    if threads == 1 or width * max(n_inputs, width) < WORTH_A_THREAD:
-        return [draw(*layer) for layer in layers]
-    with ThreadPoolExecutor(threads) as pool:  # NumPy lets other threads run while it draws
-        return list(pool.map(draw, *zip(*layers, strict=True)))
 
 
 def _check_name(kind: str, name: str, known: dict) -> None:

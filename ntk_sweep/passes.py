@@ -26,6 +26,9 @@ from ntk_sweep.activations import Activation
 from ntk_sweep.linear import Linear
 from ntk_sweep.network import Network
 from ntk_sweep.stack import NetworkStack
+from ntk_sweep.stream import StreamedNetwork
+
+Networks = Network | StreamedNetwork | NetworkStack
 
 ELEMENTWISE = 8
 """Units of rounding charged to an activation, its derivative or their differences: a dozen operations at most, each with half a
@@ -136,7 +139,7 @@ class _Slope:
     uncertain: Tensor | None  # units too close to a kink for their side to be certain, (N, n)
 
 
-def centred_trace(network: Network | NetworkStack, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None) -> CentredTrace:
+def centred_trace(network: Networks, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None) -> CentredTrace:
     """One forward and one backward pass around the mean of `x`.
 
     An activation without a difference formula, and a single input, are traced around zero, which is the plain pass.
@@ -175,7 +178,7 @@ def centred_trace(network: Network | NetworkStack, x: Float[Tensor, "N n_in"], f
         backward = Factor(ones[..., :1, :], ones * 0, none, none[..., :1], none)
     gradients = [backward]
     for index in range(network.depth - 1, 0, -1):
-        backward = _backward(network.layer(index), backward, slopes[index - 1], activation, unit)
+        backward = _backward(network.layer(index), backward, slopes.pop(), activation, unit)
         gradients.append(backward)
     return CentredTrace(tuple(inputs), tuple(gradients[::-1]), network.factors, outputs)
 
@@ -186,7 +189,7 @@ def exact_factor(x: Float[Tensor, "N n_in"], shared: bool = False) -> Factor:
     return Factor(None, x, norms, norms[..., :1] * 0, norms * 0, {} if shared else None)
 
 
-def first_layer(network: Network | NetworkStack, inputs: Factor) -> FirstLayer:
+def first_layer(network: Networks, inputs: Factor) -> FirstLayer:
     """The first layer's linear part, for inputs from `exact_factor`."""
     x, unit = inputs.rows, torch.finfo(inputs.rows.dtype).eps / 2
     a = inputs
@@ -198,7 +201,7 @@ def first_layer(network: Network | NetworkStack, inputs: Factor) -> FirstLayer:
     return FirstLayer(inputs, _pre_activation(network.layer(0), a, unit))
 
 
-def _is_centred(network: Network | NetworkStack, x: Tensor) -> bool:
+def _is_centred(network: Networks, x: Tensor) -> bool:
     return network.nonlinearity.differences is not None and x.shape[-2] > 1
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ntk_sweep.chunks import LimitSpec, limit_depths
 from ntk_sweep.config import SweepConfig, TrainingConfig
 from ntk_sweep.datasets import Dataset, load_dataset
+from ntk_sweep.memory import MemoryPlan, point_memory
 from ntk_sweep.points import Point
 from ntk_sweep.store import Store
 
@@ -135,6 +136,13 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
         else:
             jobs[config.results, point.key] = Job(point, config.results, config.device, config.force, dataset)
     return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)
+
+
+def greediest(jobs: Sequence[Job]) -> tuple[Job, MemoryPlan]:
+    """The job that needs the most memory, and how much."""
+    kinds = {(job.batch, job.point.width, job.point.depth, job.point.dtype, repr(job.point.settings)): job for job in jobs}
+    plans = [(job, point_memory(job.point, *job.dataset.x.shape)) for job in kinds.values()]
+    return max(plans, key=lambda pair: pair[1].peak)
 
 
 class LimitPlan:

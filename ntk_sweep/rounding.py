@@ -75,13 +75,28 @@ def eigenvalue_errors(
     along = vectors.sum(dim=0) ** 2
     resolved = eigenvalues > 2 * traced_errors
     inverse = (along[resolved] / (eigenvalues - traced_errors)[resolved]).sum().sqrt().item()
-    shared = float(errors.shared)
-    relative = shared * inverse
-    absolute = (errors.rows**2).sum().sqrt().item() + shared * along[~resolved].sum().sqrt().item()
-    if relative > 0.5:
-        relative, absolute = 0.0, absolute + shared * len(eigenvalues) ** 0.5
-    change = relative * (eigenvalues + traced_errors).sqrt() + absolute
-    return 2 * (eigenvalues + traced_errors).sqrt() * change + change**2
+    return change(errors, eigenvalues, traced_errors, inverse, along[~resolved].sum().sqrt().item())
+
+
+def change(
+    errors: PassErrors, eigenvalues: Tensor, traced_errors: Tensor, inverse: float | None, unresolved: float = 0.0
+) -> Float[Tensor, " n"]:
+    """`eigenvalue_errors` for some eigenvalues only.
+
+    Args:
+        errors: From `pass_errors`.
+        eigenvalues: Of the traced kernel.
+        traced_errors: Bound of their errors.
+        inverse: ‖w‖ over the resolved eigenvectors; None if it is not known.
+        unresolved: The length of 1 along the others.
+    """
+    shared, rows = float(errors.shared), float(errors.rows.norm())
+    relative, absolute = (0.0, 0.0) if inverse is None else (shared * inverse, shared * unresolved)
+    if inverse is None or relative > 0.5:
+        relative, absolute = 0.0, shared * len(errors.rows) ** 0.5
+    root = (eigenvalues + traced_errors).sqrt()
+    size = relative * root + absolute + rows
+    return 2 * root * size + size**2
 
 
 def _squares(rows: Tensor) -> Tensor:

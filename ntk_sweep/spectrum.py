@@ -15,6 +15,7 @@ from ntk_sweep.jacobian import jacobian_spectrum
 from ntk_sweep.network import Network
 from ntk_sweep.passes import centred_trace
 from ntk_sweep.rounding import PassErrors, eigenvalue_errors
+from ntk_sweep.sizes import REFINED_SAMPLES
 
 METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
 
@@ -75,11 +76,12 @@ def ntk_spectrum(network: Network, x: Float[Tensor, "N n_in"], method: str = "au
     | method | error at λ_i beside that of the passes | cost at width 1000, depth 10, N = 200, two cores |
     |---|---|---|
     | eigh | about 50 ε λ_max | 0.2 s |
-    | compensated | about 1e-11 λ_i, and 1e-19 λ_max | 0.3 s |
-    | double-double | about 1e-11 λ_i, and 1e-28 λ_max | 0.4 s |
+    | compensated | about 1e-13 λ_i, and 1e-19 λ_max | 0.3 s |
+    | double-double | about 1e-13 λ_i, and 1e-28 λ_max | 0.4 s |
     | jacobian | about ε √(N λ_max λ_i) | 2 s |
 
-    `auto` takes the first of the upper three whose bound meets the target; jacobian is an independent check.
+    `auto` takes the first of the upper three whose bound meets the target, and eigh for more than `REFINED_SAMPLES` inputs; jacobian is
+    an independent check.
     docs/numerics.md derives the bounds.
 
     Args:
@@ -98,7 +100,8 @@ def ntk_spectrum(network: Network, x: Float[Tensor, "N n_in"], method: str = "au
     if method == "jacobian":
         values, errors = jacobian_spectrum(network, x)
         return Spectrum(values, errors, "jacobian", target)
-    return traced_spectrum(traced_kernel(centred_trace(network, x)), method, target)
+    refinable = method in ORDERS or (method == "auto" and len(x) <= REFINED_SAMPLES)
+    return traced_spectrum(traced_kernel(centred_trace(network, x), refinable), method, target)
 
 
 def traced_spectrum(kernel: TracedKernel, method: str = "auto", target: float = TARGET) -> Spectrum:
@@ -116,7 +119,7 @@ def traced_spectrum(kernel: TracedKernel, method: str = "auto", target: float = 
         values, vectors, solver = _eigh(kernel.theta)
         own = (solver + kernel.error).expand(len(values)).clone()
         spectrum, improvable = _with_passes(kernel.passes, values, own, vectors, "eigh", target)
-        if method == "eigh" or not improvable:
+        if method == "eigh" or not improvable or len(values) > REFINED_SAMPLES:
             return spectrum
     for name, orders in ORDERS.items():
         if method not in ("auto", name):

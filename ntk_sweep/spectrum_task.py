@@ -20,12 +20,21 @@ from ntk_sweep.diagnostics import (
     leading_target_shares,
     relative_distance,
 )
+from ntk_sweep.extremes import kernel_extremes
 from ntk_sweep.factored import TracedKernel, traced_kernel
 from ntk_sweep.limits import shelf
+from ntk_sweep.memory import available_memory, not_enough, point_memory
 from ntk_sweep.network import Network
 from ntk_sweep.passes import Factor, FirstLayer, centred_trace, exact_factor, first_layer
 from ntk_sweep.points import Point
-from ntk_sweep.spectrum import Spectrum, ntk_spectrum, traced_spectrum
+from ntk_sweep.sizes import LIMIT_SAMPLES, REFINED_SAMPLES
+from ntk_sweep.spectrum import ORDERS, Spectrum, ntk_spectrum, traced_spectrum
+from ntk_sweep.stream import StreamedNetwork
+
+EXTREME = "extreme"
+
+CHECKED_FROM = 2**30
+"""Bytes below which a point does not ask how much memory is free."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class InitialKernel:
         columns: The columns of the task `spectrum`.
     """
 
-    network: Network
+    network: Network | StreamedNetwork
     x: Tensor
     theta: Tensor
     spectrum: Spectrum
@@ -48,10 +57,21 @@ class InitialKernel:
 
 
 def compute_spectrum(point: Point, dataset: Dataset, device: torch.device) -> tuple[dict[str, Any], np.ndarray | None]:
-    """The columns of the task, and Θ where the point asks for it."""
-    assert isinstance(point.settings, SpectrumConfig)
-    initial = initial_kernel(point, dataset, device, point.settings.method, point.settings.target)
-    return initial.columns, initial.theta.numpy() if point.save_kernel else None
+    """The columns of the task, and Θ where the point asks for it.
+
+    Raises:
+        ValueError: The kernel is not finite.
+        MemoryError: There is not enough memory.
+    """
+    settings = point.settings
+    assert isinstance(settings, SpectrumConfig)
+    if settings.method == EXTREME:
+        _, _, kernel = _kernel(point, dataset, device, EXTREME)
+        theta, columns = kernel.theta, _extreme_columns(point, dataset, kernel)
+    else:
+        initial = initial_kernel(point, dataset, device, settings.method, settings.target)
+        theta, columns = initial.theta, initial.columns
+    return columns, theta.numpy() if point.save_kernel else None
 
 
 def initial_kernel(point: Point, dataset: Dataset, device: torch.device, method: str, target: float) -> InitialKernel:
@@ -59,22 +79,57 @@ def initial_kernel(point: Point, dataset: Dataset, device: torch.device, method:
 
     Raises:
         ValueError: The kernel is not finite.
+        MemoryError: There is not enough memory.
     """
-    inputs = _draws.inputs(dataset, getattr(torch, point.dtype), device)
-    x = inputs.rows
-    network, first = _draws.network(point, inputs)
-    kernel = traced_kernel(centred_trace(network, x, first))
-    spectrum = ntk_spectrum(network, x, method, target) if method == "jacobian" else traced_spectrum(kernel, method, target)
+    network, x, kernel = _kernel(point, dataset, device, method)
+    if method == "jacobian":
+        assert isinstance(network, Network)
+        spectrum = ntk_spectrum(network, x, method, target)
+    else:
+        spectrum = traced_spectrum(kernel, method, target)
     return InitialKernel(network, x, kernel.theta, spectrum, spectrum_columns(point, dataset, kernel, spectrum))
+
+
+def _kernel(
+    point: Point, dataset: Dataset, device: torch.device, method: str
+) -> tuple[Network | StreamedNetwork, Tensor, TracedKernel]:
+    """The network of a point, the inputs in its dtype and on its device, and its kernel."""
+    plan = point_memory(point, *dataset.x.shape)
+    if plan.peak > CHECKED_FROM and plan.peak > (free := available_memory()):
+        raise MemoryError(not_enough(plan, free))
+    inputs = _draws.inputs(dataset, getattr(torch, point.dtype), device)
+    network, first = _draws.network(point, inputs, plan.held)
+    refinable = method in ORDERS or (method == "auto" and len(dataset.x) <= REFINED_SAMPLES)
+    return network, inputs.rows, traced_kernel(centred_trace(network, inputs.rows, first), refinable)
 
 
 def spectrum_columns(point: Point, dataset: Dataset, kernel: TracedKernel, spectrum: Spectrum) -> dict[str, Any]:
     """The columns of the task, from a point's kernel and its spectrum."""
-    columns = _eigenvalue_columns(spectrum)
-    columns |= {"trace": float(kernel.theta.trace()), "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy()}
-    columns |= _limit_columns(point, dataset, kernel.theta)
-    columns |= _diagnostic_columns(spectrum, kernel.theta, torch.from_numpy(dataset.y))
-    return columns
+    vectors = eigenvectors(spectrum, kernel.theta)
+    columns = _eigenvalue_columns(spectrum) | {"effective_rank": effective_rank(spectrum.eigenvalues)}
+    return columns | _kernel_columns(point, dataset, kernel, vectors)
+
+
+def _extreme_columns(point: Point, dataset: Dataset, kernel: TracedKernel) -> dict[str, Any]:
+    """The columns that do without the whole spectrum."""
+    extremes = kernel_extremes(kernel)
+    columns = {
+        "lambda_min": extremes.lambda_min,
+        "lambda_min_error": extremes.lambda_min_error,
+        "lambda_min_resolved": extremes.resolved,
+        "lambda_max": extremes.lambda_max,
+        "lambda_max_error": extremes.lambda_max_error,
+        "condition_number": extremes.lambda_max / extremes.lambda_min if extremes.resolved else None,
+        "method": EXTREME,
+    }
+    return columns | _kernel_columns(point, dataset, kernel, extremes.leading)
+
+
+def _kernel_columns(point: Point, dataset: Dataset, kernel: TracedKernel, vectors: Tensor) -> dict[str, Any]:
+    columns = {"trace": float(kernel.theta.trace()), "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy()}
+    if len(dataset.x) <= LIMIT_SAMPLES:
+        columns |= _limit_columns(point, dataset, kernel.theta)
+    return columns | _diagnostic_columns(vectors, kernel.theta, torch.from_numpy(dataset.y))
 
 
 def _eigenvalue_columns(spectrum: Spectrum) -> dict[str, Any]:
@@ -104,10 +159,9 @@ def _limit_columns(point: Point, dataset: Dataset, theta: Tensor) -> dict[str, A
     }
 
 
-def _diagnostic_columns(spectrum: Spectrum, theta: Tensor, y: Tensor) -> dict[str, Any]:
-    shares = leading_target_shares(eigenvectors(spectrum, theta), y)
+def _diagnostic_columns(vectors: Tensor, theta: Tensor, y: Tensor) -> dict[str, Any]:
+    shares = leading_target_shares(vectors, y)
     return {
-        "effective_rank": effective_rank(spectrum.eigenvalues),
         "alignment": kernel_target_alignment(theta, y),
         "centred_alignment": centred_alignment(theta, y),
         "class_contrast": class_contrast(theta, y),
@@ -124,7 +178,7 @@ class _Draws:
 
     def __init__(self) -> None:
         self._inputs: tuple[Dataset, Any, Factor] | None = None
-        self._network: tuple[Any, Network, FirstLayer] | None = None
+        self._network: tuple[Any, Network | StreamedNetwork, FirstLayer] | None = None
 
     def inputs(self, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> Factor:
         """The inputs of a data set."""
@@ -133,14 +187,13 @@ class _Draws:
             self._inputs = dataset, (dtype, device), exact_factor(x, shared=True)
         return self._inputs[2]
 
-    def network(self, point: Point, inputs: Factor) -> tuple[Network, FirstLayer]:
-        """The network of a point, and its first layer on these inputs."""
-        x, key = inputs.rows, (point.seed, point.width, point.depth, point.parametrisation)
+    def network(self, point: Point, inputs: Factor, held: bool) -> tuple[Network | StreamedNetwork, FirstLayer]:
+        """The network of a point, and its first layer on these inputs; `held` if its weights are."""
+        x, key = inputs.rows, (point.seed, point.width, point.depth, point.parametrisation, held)
         if self._network is None or self._network[0] != key or self._network[2].inputs is not inputs:
             self._network = None  # before the next one takes its room
-            network = Network.initialise(
-                x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, dtype=x.dtype, device=x.device
-            )
+            create = Network.initialise if held else StreamedNetwork
+            network = create(x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, x.dtype, x.device)
             self._network = key, network, first_layer(network, inputs)
         _, network, first = self._network
         return network.with_activation(point.act), first

@@ -15,10 +15,12 @@ from ntk_sweep.config import SpectrumConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.doubled import Doubled
 from ntk_sweep.factored import TracedKernel, doubled_kernel, plain_kernel
+from ntk_sweep.memory import point_memory
 from ntk_sweep.network import Network
 from ntk_sweep.passes import CentredTrace, Factor, centred_trace, exact_factor, first_layer
 from ntk_sweep.points import Point
 from ntk_sweep.rounding import PassErrors, pass_errors
+from ntk_sweep.sizes import TILE_ROWS
 from ntk_sweep.spectrum import ORDERS, traced_spectrum
 from ntk_sweep.spectrum_task import spectrum_columns
 from ntk_sweep.stack import NetworkStack
@@ -75,9 +77,11 @@ class _Launched:
                 )
 
 
-def can_be_stacked(point: Point) -> bool:
-    """Whether `compute_stacked` does this point."""
-    return isinstance(point.settings, SpectrumConfig) and point.settings.method != "jacobian"
+def can_be_stacked(point: Point, dataset: Dataset) -> bool:
+    """Whether `compute_stacked` does this point; a large one fills the device by itself."""
+    settings = point.settings
+    small = len(dataset.x) <= TILE_ROWS and point_memory(point, *dataset.x.shape).held
+    return small and isinstance(settings, SpectrumConfig) and settings.method in ("auto", "eigh", *ORDERS)
 
 
 def compute_stacked(

@@ -50,11 +50,13 @@ def compute_rows(
         git_commit: The commit of the code, for the record.
         share: The part of a GPU's memory that this process may use.
     """
-    stacked = [point for point in points if can_be_stacked(point)] if _is_cuda(device) else []
+    alone, stacked = list(points), []
+    if _is_cuda(device):
+        stacked = [point for point in points if can_be_stacked(point, dataset)]
+        alone = [point for point in points if not can_be_stacked(point, dataset)]
     yield from stacked_rows(stacked, dataset, device, git_commit, share)
-    for point in points:
-        if not stacked or not can_be_stacked(point):
-            yield compute_row(point, dataset, device, git_commit)
+    for point in alone:
+        yield compute_row(point, dataset, device, git_commit)
 
 
 def stacked_rows(

@@ -34,6 +34,7 @@ def compute_training(point: Point, dataset: Dataset, device: torch.device) -> tu
     settings = point.settings
     assert isinstance(settings, TrainingConfig)
     initial = initial_kernel(point, dataset, device, METHOD, TARGET)
+    assert isinstance(initial.network, Network)
     n_samples = len(dataset.x)
     batch_size = _batch_size(settings, n_samples)
     clock = TrainingTime(n_samples, batch_size, _step_size(settings, initial))

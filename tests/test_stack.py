@@ -159,7 +159,11 @@ def test_a_point_that_fails_in_company_fails_alone_too(monkeypatch):
 def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
     training = dataclasses.replace(POINT, settings=TrainingConfig(epochs=1))
     jacobian = dataclasses.replace(POINT, settings=SpectrumConfig(method="jacobian"))
-    assert not stack_task.can_be_stacked(training) and not stack_task.can_be_stacked(jacobian)
+    extreme = dataclasses.replace(POINT, settings=SpectrumConfig(method="extreme"))
+    giant = dataclasses.replace(POINT, width=20_000, depth=4)
+    for point in (training, jacobian, extreme, giant):
+        assert not stack_task.can_be_stacked(point, DATASET)
+    assert stack_task.can_be_stacked(POINT, DATASET)
     rows = [result.row for result in compute_rows([POINT, jacobian], DATASET, "cpu", None)]
     assert [row["method"] for row in rows] == [compute_row(POINT, DATASET, "cpu", None).row["method"], "jacobian"]
 
