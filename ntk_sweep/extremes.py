@@ -19,10 +19,10 @@ LEADING = 10
 """Leading eigenvectors that are computed: as many as the diagnostics use."""
 
 SMALLEST = 20
-"""Inputs below which Lanczos vectors would span the whole space."""
+"""Inputs up to which Lanczos vectors would span the whole space, and all eigenvectors are computed instead."""
 
-ATTEMPTS = 12
-"""Doublings of a shift or a margin before it is given up; one is enough where λ_min is resolved."""
+ATTEMPTS = 20
+"""Of a shift or a margin, each larger than the last, before it is given up; one is enough where Lanczos found the right vectors."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ def extreme_eigenvalues(network: Network, x: Float[Tensor, "N n_in"]) -> Extreme
 
     Args:
         network: The network, at its present weights.
-        x: N > 20 inputs, of the network's dtype and on its device.
+        x: N ≥ 1 inputs, of the network's dtype and on its device.
 
     Raises:
-        ValueError: `x` does not fit the network, there are too few inputs, or the kernel overflows.
+        ValueError: `x` does not fit the network or is empty, or the kernel overflows.
     """
-    return kernel_extremes(traced_kernel(centred_trace(network, x)))
+    if len(x) == 0:
+        raise ValueError("the kernel is empty: a spectrum needs at least one input")
+    return kernel_extremes(traced_kernel(centred_trace(network, x), refinable=False))
 
 
 def kernel_extremes(kernel: TracedKernel) -> Extremes:
@@ -71,24 +73,13 @@ def kernel_extremes(kernel: TracedKernel) -> Extremes:
 
     A factorisation errs by at most (N + 1) u tr A (Higham 2002, theorem 10.3, with ‖|L||Lᵀ|‖ ≤ tr A); taken as independent, its
     roundings leave √N in place of N + 1 (Higham and Mary 2019), here with a safety factor of four.
-
-    Raises:
-        ValueError: There are too few inputs.
     """
     theta, size = kernel.theta, len(kernel.theta)
-    if size <= SMALLEST:
-        raise ValueError(f"{size} inputs are too few for method 'extreme', which needs more than {SMALLEST}: take another method")
     rounding = 4 * size**0.5 * torch.finfo(torch.float64).eps / 2 * theta.trace().item()
-    start = np.random.default_rng(0).standard_normal(size)
-    product = LinearOperator((size, size), matvec=lambda v: (theta @ torch.from_numpy(v.reshape(-1))).numpy(), dtype=float)
-    values, vectors = eigsh(product, k=LEADING, which="LA", v0=start)
-    leading = torch.from_numpy(vectors)
-    greatest, own_greatest = _certified(theta, float(values[-1]), leading[:, -1], rounding, sign=-1)
-
     shift, lower = _factor(theta, rounding)
-    inverse = LinearOperator((size, size), matvec=lambda v: _solve(lower, v), dtype=float)
-    values, vectors = eigsh(inverse, k=1, which="LM", v0=start)
-    smallest, own_smallest = _certified(theta, 1 / float(values[0]) - shift, torch.from_numpy(vectors[:, 0]), rounding, sign=1)
+    leading, last = _vectors(theta, lower)
+    greatest, own_greatest = _certified(theta, leading[:, -1], rounding, sign=-1)
+    smallest, own_smallest = _certified(theta, last, rounding, sign=1)
 
     own = torch.tensor([own_smallest, own_greatest], dtype=torch.float64) + kernel.error
     ends = torch.tensor([max(smallest, 0.0), greatest], dtype=torch.float64)
@@ -99,6 +90,20 @@ def kernel_extremes(kernel: TracedKernel) -> Extremes:
         inverse_norm = ones * float(((ends[0] + shift) / (ends[0] - own[0])) ** 0.5)
     errors = own + change(kernel.passes, ends, own, inverse_norm)
     return Extremes(float(ends[0]), float(errors[0]), float(ends[1]), float(errors[1]), leading)
+
+
+def _vectors(theta: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvectors of the greatest eigenvalues, ascending, and of the smallest one."""
+    size = len(theta)
+    if size <= SMALLEST:
+        vectors = torch.linalg.eigh(theta).eigenvectors
+        return vectors[:, -LEADING:], vectors[:, 0]
+    start = np.random.default_rng(0).standard_normal(size)
+    product = LinearOperator((size, size), matvec=lambda v: (theta @ torch.from_numpy(v.reshape(-1))).numpy(), dtype=float)
+    _, leading = eigsh(product, k=LEADING, which="LA", v0=start)
+    inverse = LinearOperator((size, size), matvec=lambda v: _solve(lower, v), dtype=float)
+    _, last = eigsh(inverse, k=1, which="LM", v0=start)
+    return torch.from_numpy(leading), torch.from_numpy(last[:, 0])
 
 
 def _factor(theta: Tensor, rounding: float) -> tuple[float, Tensor]:
@@ -112,15 +117,15 @@ def _factor(theta: Tensor, rounding: float) -> tuple[float, Tensor]:
     raise ValueError("the kernel is not positive semi-definite up to rounding")
 
 
-def _certified(theta: Tensor, value: float, vector: Tensor, rounding: float, sign: int) -> tuple[float, float]:
-    """The eigenvalue at one end of the spectrum (`sign` 1: the lower one) and a bound of its error, from an approximate pair."""
+def _certified(theta: Tensor, vector: Tensor, rounding: float, sign: int) -> tuple[float, float]:
+    """The eigenvalue at one end of the spectrum (`sign` 1: the lower one) and a bound of its error, from its vector."""
     product = theta @ vector
     value = (vector @ product / (vector @ vector)).item()
     margin = max((product - value * vector).norm().item(), rounding)
     for _ in range(ATTEMPTS):
         if _cholesky(theta, -sign * (value - sign * margin), sign) is not None:
             return value, margin + rounding
-        margin *= 2
+        margin *= 10
     raise ValueError(f"no bound was found for the eigenvalue near {value:g}")
 
 
