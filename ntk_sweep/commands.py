@@ -43,7 +43,7 @@ def compute_one(values: dict[str, Any]) -> int:
     """
     console = _console()
     with console.status("computing") if console.is_terminal else nullcontext():
-        status, result = _run([values], SerialExecutor, Console(quiet=True))
+        status, result = _run([values], SerialExecutor, Console(quiet=True), console)
     if result is None:
         return status
     if result.failed:
@@ -72,7 +72,7 @@ def compute_many(values: Iterable[dict[str, Any]], executor_class: type[Executor
         The exit status, and the result unless the sweep was refused or interrupted.
     """
     console = _console()
-    status, result = _run(values, executor_class, console)
+    status, result = _run(values, executor_class, console, console)
     if result is None:
         return status, None
     _print_summary(result, console)
@@ -82,10 +82,13 @@ def compute_many(values: Iterable[dict[str, Any]], executor_class: type[Executor
     return 0, result
 
 
-def _run(values: Iterable[dict[str, Any]], executor_class: type[Executor], console: Console) -> tuple[int, SweepResult | None]:
+def _run(
+    values: Iterable[dict[str, Any]], executor_class: type[Executor], progress: Console, announcements: Console
+) -> tuple[int, SweepResult | None]:
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
-        return 0, run_sweep([SweepConfig.from_dict(point) for point in values], executor_class, console)
+        configs = [SweepConfig.from_dict(point) for point in values]
+        return 0, run_sweep(configs, executor_class, progress, announcements)
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_MISTAKE, None

@@ -52,7 +52,9 @@ class SweepResult:
     parts: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
 
-def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], console: Console) -> SweepResult:
+def run_sweep(
+    configs: Iterable[SweepConfig], executor_class: type[Executor], console: Console, announcements: Console | None = None
+) -> SweepResult:
     """Computes every point that the stores do not have yet.
 
     Everything that can be wrong with settings, results folder or data is found, in this order, before the executor is started.
@@ -61,6 +63,7 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
         configs: The settings of each point.
         executor_class: Where to compute; started only if there is something to compute.
         console: Where to show progress.
+        announcements: Where to say how much memory a large point takes; by default on `console`.
 
     Raises:
         ConfigError, DataError, StoreError: Before anything starts, or when rows can no longer be written.
@@ -80,7 +83,7 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
         with guard.immediate():
             result = SweepResult(make_plan(configs, stores))
         if result.plan.jobs:
-            _check_memory(result.plan, executor_class, compute, console)
+            _check_memory(result.plan, executor_class, compute, announcements or console)
             start = time.monotonic()
             _Run(result, compute, marks, guard).drive(executor_class, console)
             result.seconds = time.monotonic() - start

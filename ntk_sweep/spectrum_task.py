@@ -67,7 +67,7 @@ def compute_spectrum(point: Point, dataset: Dataset, device: torch.device) -> tu
     assert isinstance(settings, SpectrumConfig)
     if settings.method == EXTREME:
         _, _, kernel = _kernel(point, dataset, device, EXTREME)
-        theta, columns = kernel.theta, _extreme_columns(point, dataset, kernel)
+        theta, columns = kernel.theta, _extreme_columns(point, dataset, kernel, settings.target)
     else:
         initial = initial_kernel(point, dataset, device, settings.method, settings.target)
         theta, columns = initial.theta, initial.columns
@@ -110,7 +110,7 @@ def spectrum_columns(point: Point, dataset: Dataset, kernel: TracedKernel, spect
     return columns | _kernel_columns(point, dataset, kernel, vectors)
 
 
-def _extreme_columns(point: Point, dataset: Dataset, kernel: TracedKernel) -> dict[str, Any]:
+def _extreme_columns(point: Point, dataset: Dataset, kernel: TracedKernel, target: float) -> dict[str, Any]:
     """The columns that do without the whole spectrum."""
     extremes = kernel_extremes(kernel)
     columns = {
@@ -121,6 +121,9 @@ def _extreme_columns(point: Point, dataset: Dataset, kernel: TracedKernel) -> di
         "lambda_max_error": extremes.lambda_max_error,
         "condition_number": extremes.lambda_max / extremes.lambda_min if extremes.resolved else None,
         "method": EXTREME,
+        "target": target,
+        "meets_target": extremes.lambda_min_error <= target * extremes.lambda_min
+        and extremes.lambda_max_error <= target * extremes.lambda_max,
     }
     return columns | _kernel_columns(point, dataset, kernel, extremes.leading)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from ntk_sweep.activations import ACTIVATIONS
+from ntk_sweep.sizes import LIMIT_SAMPLES
 
 KIND = ["data", "data_fingerprint", "parametrisation", "dtype", "act"]
 """Only rows that agree in these may be compared."""
@@ -41,13 +42,16 @@ class Summary:
 
 
 def _kernel_figures(row: pd.Series) -> list[tuple[str, str]]:
-    limit_resolved = row.limit_lambda_min > row.limit_lambda_min_error
+    limit = f"not computed for more than {LIMIT_SAMPLES} inputs"
+    if not pd.isna(row.limit_lambda_min):
+        resolved = row.limit_lambda_min > row.limit_lambda_min_error
+        limit = f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, resolved)}"
     condition = f"{row.condition_number:.6g}" if row.lambda_min_resolved else "unknown, since lambda_min is unresolved"
     return [
         ("lambda_min", _with_error(row.lambda_min, row.lambda_min_error, row.lambda_min_resolved)),
         ("lambda_max", _with_error(row.lambda_max, row.lambda_max_error, True)),
         ("condition_number", condition),
-        ("infinite width", f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, limit_resolved)}"),
+        ("infinite width", limit),
     ]
 
 
