@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntk_sweep.doubled import symmetric_product
 from ntk_sweep.network import Network
 
 
@@ -31,11 +31,5 @@ def empirical_ntk(network: Network, x: Float[Tensor, "N n_in"]) -> Float[Tensor,
     trace = network.trace(x)
     theta = x.new_zeros(len(x), len(x))
     for inputs, gradients, factor in zip(trace.inputs, trace.gradients, network.factors, strict=True):
-        theta += _gram(gradients) * (factor**2 * _gram(inputs) + 1)
+        theta += symmetric_product(inputs).mul_(factor**2).add_(1).mul_(symmetric_product(gradients))
     return theta
-
-
-def _gram(rows: Tensor) -> Tensor:
-    """Rows · rowsᵀ, exactly symmetric (a GEMM need not be)."""
-    gram = rows @ rows.T
-    return torch.triu(gram) + torch.triu(gram, 1).T

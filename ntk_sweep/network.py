@@ -162,7 +162,7 @@ class Network:
         outputs = torch.addmm(self.biases[-1], inputs[-1], self.weights[-1].T, alpha=factors[-1])
         gradients = [torch.ones_like(outputs)]
         for weight, factor, derivative in zip(self.weights[:0:-1], factors[:0:-1], derivatives[::-1], strict=True):
-            gradients.append(factor * (gradients[-1] @ weight) * derivative)
+            gradients.append((gradients[-1] @ weight).mul_(factor).mul_(derivative))
         return Trace(tuple(inputs), tuple(gradients[::-1]), outputs[:, 0])
 
     def __call__(self, x: Float[Tensor, "N n_in"]) -> Float[Tensor, " N"]:

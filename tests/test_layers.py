@@ -37,7 +37,7 @@ BELOW = {
     "linear": set(),
     "network": {"activations", "linear", "parametrisations"},
     "stack": {"activations", "linear", "network"},
-    "kernel": {"network"},
+    "kernel": {"doubled", "network"},
     "doubled": set(),
     "sizes": set(),
     "stream": {"activations", "linear", "network", "parametrisations"},

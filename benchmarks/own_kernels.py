@@ -1,0 +1,72 @@
+"""One measurement of `benchmarks.kernels` on ntk-sweep itself; prints a line of JSON like the scripts of the peers."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from ntk_sweep import Network, empirical_ntk, ntk_spectrum
+from ntk_sweep.network import standard_normals
+from ntk_sweep.worker import prepare_process
+
+REPEATS = 7
+
+
+def main() -> None:
+    """Takes the file of the network, what to measure, and the network's activation, width and depth."""
+    path, what, act, width, depth = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    prepare_process(torch.get_num_threads())
+    with np.load(path, allow_pickle=False) as file:
+        x = torch.from_numpy(file["x"])
+        weights = [torch.from_numpy(file[f"weight{index}"]) for index in range(depth)]
+        biases = [torch.from_numpy(file[f"bias{index}"]) for index in range(depth)]
+    network = Network(weights, biases, act, "standard")
+
+    def draw() -> Network:
+        return Network.initialise(x.shape[1], width, depth, act, "standard", seed=0)
+
+    result: dict[str, float] = {}
+    if what == "floor":
+        result["seconds"] = floor(x, width, depth)
+    elif what == "spectrum":
+        result["seconds"] = _least(lambda: ntk_spectrum(draw(), x))
+    else:
+        compute = {"kernel": lambda: empirical_ntk(network, x), "drawn": lambda: empirical_ntk(draw(), x)}[what]
+        result["seconds"] = _least(compute)
+        theta = compute()
+        result |= {"trace": theta.trace().item(), "norm": theta.norm().item()}
+    if what != "floor":
+        result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(result))
+
+
+def floor(x: torch.Tensor, width: int, depth: int) -> float:
+    """Seconds for the multiply-adds of the passes and the contraction, and for the draws, each at the rate measured here."""
+    n_samples, n_inputs = x.shape
+    a, first, square = (
+        torch.rand(*shape, dtype=torch.float64) for shape in ((n_samples, width), (width, n_inputs), (width, width))
+    )
+    forward = _least(lambda: x @ first.T) + (depth - 2) * _least(lambda: a @ square.T)
+    backward = (depth - 2) * _least(lambda: a @ square)
+    grams = _least(lambda: x @ x.T) + 2 * (depth - 1) * _least(lambda: a @ a.T)
+    draws = _least(lambda: standard_normals(n_inputs, width, depth, seed=0))
+    return forward + backward + grams + draws
+
+
+def _least(compute: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        compute()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()

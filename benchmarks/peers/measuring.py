@@ -1,0 +1,48 @@
+"""What the scripts of the peers share; they run in environments of their own, with NumPy only in common.
+
+A script is called with the file that `benchmarks.kernels` writes, holding x and the weights of a fully connected network, and with the
+name of an implementation. It prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+LIMIT_BYTES = 18 * 2**30
+"""Beyond it a peer fails, rather than the machine: the larger Jacobians need more."""
+
+REPEATS = 3
+ENOUGH_SECONDS = 20
+"""A peer that took so long once is not asked again."""
+
+
+def arguments() -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], str, str]:
+    """Inputs, weights and biases by layer, the activation, and the implementation that was asked for."""
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
+    with np.load(sys.argv[1], allow_pickle=False) as file:
+        count = sum(name.startswith("weight") for name in file.files)
+        layers = [(file[f"weight{index}"], file[f"bias{index}"]) for index in range(count)]
+        return file["x"], layers, str(file["act"]), sys.argv[2]
+
+
+def report(kernel: Callable[[], np.ndarray]) -> None:
+    """Prints seconds, peak memory and a checksum of the kernel; the first call, which may compile, does not count."""
+    start = time.perf_counter()
+    theta = kernel()
+    seconds = [first := time.perf_counter() - start]
+    if first < ENOUGH_SECONDS:
+        seconds = []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            theta = kernel()
+            seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        json.dumps({"seconds": min(seconds), "peak": peak, "trace": float(np.trace(theta)), "norm": float(np.linalg.norm(theta))})
+    )
