@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, jvp, vjp, vmap
 
 ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+ROWS_AT_ONCE = 4
+
 x, layers, act, implementation = arguments()
 inputs = torch.from_numpy(x)
 
@@ -51,7 +53,9 @@ def by_products() -> np.ndarray:
 
         return vmap(product)(basis)
 
-    return vmap(vmap(entry, (None, 0)), (0, None))(inputs, inputs)[:, :, 0, 0].detach().numpy()
+    # a few rows at a time: all pairs at once hold as many gradients as there are pairs
+    rows = vmap(vmap(entry, (None, 0)), (0, None), chunk_size=ROWS_AT_ONCE)
+    return rows(inputs, inputs)[:, :, 0, 0].detach().numpy()
 
 
 report({"jacobian": by_jacobian, "products": by_products}[implementation])

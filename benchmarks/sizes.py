@@ -1,0 +1,215 @@
+"""Large sizes, and how cost grows.
+
+    python -m benchmarks.sizes
+
+1. Kernels that do not fit elsewhere: 12,000 inputs (all training images of two classes, as many as in Fashion-MNIST; smooth synthetic
+   images stand in for them), width 20,000, depth 100. Each is one point computed by `launch.py` as a user would; seconds and the
+   memory planned are the row's own and the program's, the peak is what the system recorded.
+2. How seconds grow with the number of inputs, the width, the depth, the points and the workers: least squares in the logarithms, beside
+   the exponent that counting multiply-adds gives. Exponents below it mean that something smaller still counts at these sizes.
+
+Tables go into docs/performance.md, the plot to docs/figures.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from docs.remake import fill
+from ntk_sweep import load_results
+
+ROOT = Path(__file__).parents[1]
+N_INPUTS = 784
+LARGE = [
+    (12_000, "relu", 500, 3, "extreme"),
+    (12_000, "relu", 500, 3, "eigh"),
+    (200, "relu", 20_000, 3, "auto"),
+    (200, "relu", 1000, 100, "auto"),
+]
+REPEATS = 3
+
+
+def main() -> None:
+    """Prints the tables and puts them into docs/performance.md."""
+    lines = [
+        "| inputs | network | method | seconds | planned, GiB | peak, GiB | λ_min | λ_max |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines))
+    with tempfile.TemporaryDirectory() as folder:
+        for size in LARGE:
+            lines.append(large(Path(folder), *size))
+            print(lines[-1], flush=True)
+    fill(ROOT / "docs" / "performance.md", "sizes", "\n".join(lines))
+    lines = growth()
+    print("\n".join(lines))
+    fill(ROOT / "docs" / "performance.md", "growth", "\n".join(lines))
+
+
+def images(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth images in [0, 1] of two kinds, 28 × 28, and their labels."""
+    from scipy.ndimage import gaussian_filter
+
+    generator = np.random.default_rng(0)
+    prototypes = gaussian_filter(generator.standard_normal((2, 28, 28)), (0, 3, 3))
+    labels = np.repeat([0, 1], [count // 2, count - count // 2])
+    noise = gaussian_filter(generator.standard_normal((count, 28, 28)), (0, 1, 1))
+    x = 6 * prototypes[labels] + noise + 0.3 * generator.standard_normal((count, 28, 28))
+    return (1 / (1 + np.exp(-x))).reshape(count, -1), labels
+
+
+def large(folder: Path, n_samples: int, act: str, width: int, depth: int, method: str) -> str:
+    """One line of the first table."""
+    data, results = folder / f"{n_samples}.npz", folder / f"{act}-{width}-{depth}-{n_samples}-{method}"
+    if not data.exists():
+        x, y = images(n_samples)
+        np.savez(data, x=x, y=y)
+    command = [sys.executable, str(ROOT / "launch.py"), "data=npz", f"data.path={data}", f"act={act}", f"width={width}"]
+    command += [f"depth={depth}", f"task.method={method}", f"results={results}"]
+    # a process of its own whose only child it is, so that the record of children is about it alone
+    code = "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], capture_output=True, text=True, check=True); "
+    code += "print(done.stdout); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True, env=environment)
+    planned = re.search(r"([\d.]+) GiB at most", done.stdout)
+    peak = float(done.stdout.strip().splitlines()[-1])
+    row = load_results(results / "spectrum").iloc[0]
+    network = f"{act} {width:,} × {depth}"
+    least = f"{row.lambda_min:.4g} ± {row.lambda_min_error:.1g}"
+    greatest = f"{row.lambda_max:.4g} ± {row.lambda_max_error:.1g}"
+    room = planned[1] if planned else "—"
+    return f"| {n_samples:,} | {network} | {row.method} | {row.seconds:.0f} | {room} | {peak:.1f} | {least} | {greatest} |"
+
+
+def growth() -> list[str]:
+    """The second table, and its plot."""
+    import matplotlib.pyplot as plt
+    import torch
+
+    from ntk_sweep.worker import prepare_process
+
+    prepare_process(torch.get_num_threads())
+    curves = {
+        "passes": [
+            ("inputs", 1, [(n, _passes(n, 500, 4)) for n in (100, 200, 400, 800, 1600)]),
+            ("width", 2, [(w, _passes(200, w, 6)) for w in (500, 1000, 2000, 4000)]),
+            ("depth", 1, [(d, _passes(200, 500, d)) for d in (5, 10, 20, 40)]),
+        ],
+        "kernel in float64": [
+            ("inputs", 2, [(n, _kernel(n, 500, 4)) for n in (200, 400, 800, 1600)]),
+            ("width", 1, [(w, _kernel(400, w, 4)) for w in (500, 1000, 2000, 4000)]),
+            ("depth", 1, [(d, _kernel(400, 500, d)) for d in (5, 10, 20, 40)]),
+        ],
+        "kernel beyond float64": [
+            ("inputs", 2, [(n, _doubled(n, 500, 4)) for n in (200, 400, 800, 1600)]),
+            ("width", 1, [(w, _doubled(400, w, 4)) for w in (500, 1000, 2000, 4000)]),
+            ("depth", 1, [(d, _doubled(400, 500, d)) for d in (5, 10, 20, 40)]),
+        ],
+        "eigenvalues and vectors": [("inputs", 3, [(n, _eigh(n)) for n in (200, 400, 800, 1600)])],
+        "whole sweep, less its start": [
+            ("points", 1, _points()),
+            ("workers", -1, _workers()),
+        ],
+    }
+    lines = ["| seconds of | against | from – to | fitted exponent | by counting |", "|---|---|---|---|---|"]
+    figure, axes = plt.subplots(1, 5, figsize=(13, 3.2), layout="constrained")
+    places = {name: place for place, name in enumerate(("inputs", "width", "depth", "points", "workers"))}
+    for part, fits in curves.items():
+        for variable, exponent, points in fits:
+            sizes, seconds = np.array(points, dtype=float).T
+            slope, offset = np.polyfit(np.log(sizes), np.log(seconds), 1)
+            lines.append(f"| {part} | {variable} | {sizes[0]:,.0f} – {sizes[-1]:,.0f} | {slope:.2f} | {exponent} |")
+            panel = axes[places[variable]]
+            (line,) = panel.loglog(sizes, seconds, "o", label=f"{part}: {slope:.2f} ({exponent})")
+            panel.loglog(sizes, np.exp(offset) * sizes**slope, color=line.get_color(), linewidth=1)
+            panel.loglog(sizes, seconds[-1] * (sizes / sizes[-1]) ** exponent, ":", color=line.get_color(), linewidth=1)
+    for name, place in places.items():
+        axes[place].set(xlabel=name, ylabel="seconds" if place == 0 else "")
+        axes[place].legend(fontsize=6, frameon=False)
+    figure.suptitle("Fitted slopes (lines) beside those by counting (dotted, in brackets)", fontsize=9)
+    figure.savefig(ROOT / "docs" / "figures" / "growth.png", dpi=150)
+    plt.close(figure)
+    return lines
+
+
+def _trace(n_samples: int, width: int, depth: int):  # noqa: ANN202 - of a type that would be imported too early
+    import torch
+
+    from ntk_sweep import Network
+    from ntk_sweep.passes import centred_trace
+
+    x = torch.rand(n_samples, N_INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    network = Network.initialise(N_INPUTS, width, depth, "relu", "thesis", seed=0)
+    return network, x, centred_trace
+
+
+def _passes(n_samples: int, width: int, depth: int) -> float:
+    network, x, trace = _trace(n_samples, width, depth)
+    return _least(lambda: trace(network, x))
+
+
+def _kernel(n_samples: int, width: int, depth: int) -> float:
+    from ntk_sweep.factored import plain_kernel
+
+    network, x, trace = _trace(n_samples, width, depth)
+    traced = trace(network, x)
+    return _least(lambda: plain_kernel(traced))
+
+
+def _doubled(n_samples: int, width: int, depth: int) -> float:
+    from ntk_sweep.factored import doubled_kernel
+
+    network, x, trace = _trace(n_samples, width, depth)
+    traced = trace(network, x)
+    return _least(lambda: doubled_kernel(traced, 1))
+
+
+def _eigh(n_samples: int) -> float:
+    import torch
+
+    matrix = torch.rand(n_samples, n_samples, dtype=torch.float64)
+    matrix = matrix @ matrix.T
+    return _least(lambda: torch.linalg.eigh(matrix))
+
+
+def _points() -> list[tuple[int, float]]:
+    """Sweeps of small networks on one worker, less the seconds of a sweep of one point."""
+    start = _sweep(1, 1)
+    return [(points, _sweep(points, 1) - start) for points in (500, 1000, 2000, 4000)]
+
+
+def _workers() -> list[tuple[int, float]]:
+    """The same sweep of larger networks on one worker and more."""
+    counts = sorted({1, os.cpu_count() or 1})
+    return [(workers, _sweep(60, workers, width=500, depth=5) - _sweep(workers, workers, width=500, depth=5)) for workers in counts]
+
+
+def _sweep(points: int, workers: int, width: int = 20, depth: int = 3) -> float:
+    with tempfile.TemporaryDirectory() as results:
+        command = [sys.executable, str(ROOT / "launch.py"), "-m", "data=digits", f"width={width}", f"depth={depth}"]
+        command += [f"seed=range(0,{points})", f"compute.num_workers={workers}", f"results={results}"]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        return time.perf_counter() - start
+
+
+def _least(compute: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        compute()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()
