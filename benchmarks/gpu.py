@@ -40,7 +40,7 @@ def main() -> None:
     from ntk_sweep.stack import NetworkStack
 
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
-    head = "| stack | drawing | passes | kernel in float64 | beyond float64 | error bounds | floor of passes and kernels | eigenvalues, CPU |"
+    head = "| stack | drawing | passes | kernel in float64 | beyond float64 | error bounds | their floor | eigenvalues, CPU |"
     print(head, "|---" * 8 + "|", sep="\n")
     x = torch.rand(N_SAMPLES, N_INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).cuda()
     for width, depth, seeds in STACKS:

@@ -114,7 +114,7 @@ class ComputeConfig:
         num_cpus: CPU cores, and BLAS threads, of a worker.
         num_gpus: GPUs of a worker; a fraction shares a GPU between workers.
         chunk_seconds: Aimed-at time between two reports of a worker.
-        object_store_mb: Cap of a private Ray's object store, which holds nothing but the data sets.
+        object_store_mb: Cap of a private Ray's object store, which holds data sets and limit kernels.
     """
 
     address: str | None = None
