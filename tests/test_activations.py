@@ -42,6 +42,13 @@ def test_derivative_is_autograd_of_the_function(name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+def test_cheap_derivative_is_good_to_absolute_accuracy(name):
+    z = torch.tensor([*POINTS, 0.0], dtype=torch.float64)
+    activation = ACTIVATIONS[name]
+    torch.testing.assert_close(activation.cheap_derivative(z, activation.function(z)), activation.derivative(z), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_dtype_is_kept_and_extremes_are_finite(name, dtype):
     z = torch.tensor([-1e4, -0.0, 0.0, 1e4], dtype=dtype)

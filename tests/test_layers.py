@@ -13,7 +13,7 @@ ANALYSIS = ["analysis." + path.stem for path in (REPOSITORY / "analysis").glob("
 NUMERICS = [
     *("activations", "parametrisations", "network", "kernel", "passes", "doubled", "factored", "graded", "jacobian", "rounding"),
     *("spectrum", "gaussian", "quadrature", "interpolation", "duals", "limit_errors", "limit", "diagnostics"),
-    *("layers", "training", "arguments", "dynamics"),
+    *("layers", "input_layers", "training", "arguments", "dynamics"),
 ]
 
 # What each module of the library may import of the others; downwards only.
@@ -40,7 +40,8 @@ BELOW = {
     "arguments": set(),
     "dynamics": {"arguments"},
     "layers": set(),
-    "training": {"activations", "layers", "network"},
+    "input_layers": {"layers"},
+    "training": {"activations", "input_layers", "layers", "network"},
     "config": {"activations", "parametrisations", "errors"},
     "points": {"config"},
     "schema": set(),
