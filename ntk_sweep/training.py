@@ -211,11 +211,11 @@ class GradientDescent:
 
     def _step(self, step: int, y: Float[Tensor, "B 1"], residuals: Float[Tensor, "B 1"]) -> None:
         """One step: forward, backward, update (ordinary back-propagation); f - y of its samples is put into `residuals`."""
-        activation, slopes = self._activation, []
+        slopes = []
         z = self._input.forward(step)
         for layer in self._later:
-            a = activation.function(z)
-            slopes.append(activation.cheap_derivative(z, a))
+            a, slope = self._activation.value_and_derivative(z)
+            slopes.append(slope)
             z = layer.forward(a)
         torch.sub(z, y, out=residuals)
         # η is put into the gradient where it is smallest, so that every update has the factor one.
