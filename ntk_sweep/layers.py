@@ -49,6 +49,7 @@ class _Place:
         z: c a W_nowᵀ + b_now, (B, n_l).
         below: c g W_now, (B, n_below).
         kept: The products of ã with those of the earlier steps, and the g, gᵀ and a of these; None if W̃ has them all.
+        kept_after: How many rows are kept when the step is taken.
     """
 
     extended: Tensor
@@ -60,6 +61,7 @@ class _Place:
     z: Tensor
     below: Tensor
     kept: tuple[Tensor, Tensor, Tensor, Tensor] | None
+    kept_after: int
 
 
 class DenseLayer:
@@ -97,14 +99,15 @@ class DenseLayer:
         self._gradients = weight.new_empty(kept, n_out)
         self._products = weight.new_empty(batch_size, n_out if self._direct else n_out + kept)
         self._below = weight.new_empty(batch_size, n_in)
-        self._kept = 0
+        self._kept, self._room = 0, kept
         self._places: dict[tuple[int, int], _Place] = {}
 
     def forward(self, inputs: Float[Tensor, "B n_below"]) -> Float[Tensor, "B n_l"]:
         """Z for each row a of `inputs`."""
-        if self._kept + len(inputs) > len(self._inputs):
+        count = inputs.shape[0]
+        if self._kept + count > self._room:
             self.flush()
-        self._place = place = self._place_of(len(inputs))
+        self._place = place = self._places.get((self._kept, count)) or self._place_of(count)
         self.gradients = place.gradients
         place.inputs.copy_(inputs)
         torch.mm(place.extended, place.rows, out=place.products)
@@ -128,7 +131,7 @@ class DenseLayer:
         if self._direct:
             self._extended.addmm_(place.gradients_transposed, place.extended, alpha=self._rate)
         else:
-            self._kept += len(place.inputs)
+            self._kept = place.kept_after
 
     def flush(self) -> None:
         """Adds what is kept to W̃."""
@@ -151,24 +154,24 @@ class DenseLayer:
         self.flush()
         return self._weight, self._extended[:, -1]
 
-    def _place_of(self, rows: int) -> _Place:
-        kept = self._kept
-        if (kept, rows) not in self._places:
-            extended, gradients = self._inputs[kept : kept + rows], self._gradients[kept : kept + rows]
-            n_out, theirs = len(self._extended), self._gradients[:kept]
-            products = self._products[:rows, : n_out + kept]
-            self._places[kept, rows] = _Place(
-                extended=extended,
-                inputs=extended[:, :-1],
-                gradients=gradients,
-                gradients_transposed=gradients.T,
-                rows=self._rows[: n_out + kept].T,
-                products=products,
-                z=products[:, :n_out],
-                below=self._below[:rows],
-                kept=(products[:, n_out:], theirs, theirs.T, self._inputs[:kept, :-1]) if kept else None,
-            )
-        return self._places[kept, rows]
+    def _place_of(self, count: int) -> _Place:
+        kept, after = self._kept, self._kept + count
+        extended, gradients = self._inputs[kept:after], self._gradients[kept:after]
+        n_out, theirs = len(self._extended), self._gradients[:kept]
+        products = self._products[:count, : n_out + kept]
+        self._places[kept, count] = place = _Place(
+            extended=extended,
+            inputs=extended[:, :-1],
+            gradients=gradients,
+            gradients_transposed=gradients.T,
+            rows=self._rows[: n_out + kept].T,
+            products=products,
+            z=products[:, :n_out],
+            below=self._below[:count],
+            kept=(products[:, n_out:], theirs, theirs.T, self._inputs[:kept, :-1]) if kept else None,
+            kept_after=after,
+        )
+        return place
 
 
 def _aligned(rows: int, columns: int, like: Tensor) -> Tensor:

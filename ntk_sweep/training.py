@@ -151,10 +151,11 @@ class GradientDescent:
             raise ValueError(f"batch_size is {batch_size}, but must be an integer from 1 to the {len(x)} samples")
         self._initial = network
         self._activation = ACTIVATIONS[network.activation]
-        self._step_size = step_size
         self._y = y
         self._y_in_order, self._residuals = y[:, None].clone(), torch.empty_like(y[:, None])
-        self._batches = list(zip(self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True))
+        # What a step needs, made once: the batch's targets, where its residuals are put, and the factor of its gradients.
+        batches = zip(self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True)
+        self._batches = [(targets, residuals, 2 * step_size / len(targets)) for targets, residuals in batches]
         weights, biases, factors = network.weights, network.biases, network.factors
         self._input: InputLayer = input_layer(weights[0], biases[0], factors[0], x, batch_size)
         later = zip(weights[1:], biases[1:], factors[1:], strict=True)
@@ -204,12 +205,12 @@ class GradientDescent:
             self._graph.replay()
 
     def _steps(self) -> None:
-        for step, (y, residuals) in enumerate(self._batches):
-            self._step(step, y, residuals)
+        for step, batch in enumerate(self._batches):
+            self._step(step, *batch)
         for layer in self._later:
             layer.flush()
 
-    def _step(self, step: int, y: Float[Tensor, "B 1"], residuals: Float[Tensor, "B 1"]) -> None:
+    def _step(self, step: int, y: Float[Tensor, "B 1"], residuals: Float[Tensor, "B 1"], rate: float) -> None:
         """One step: forward, backward, update (ordinary back-propagation); f - y of its samples is put into `residuals`."""
         slopes = []
         z = self._input.forward(step)
@@ -218,8 +219,8 @@ class GradientDescent:
             slopes.append(slope)
             z = layer.forward(a)
         torch.sub(z, y, out=residuals)
-        # η is put into the gradient where it is smallest, so that every update has the factor one.
-        torch.mul(residuals, 2 * self._step_size / len(y), out=self._later[-1].gradients)
+        # 2η/B is put into the gradient where it is smallest, so that every update has the factor one.
+        torch.mul(residuals, rate, out=self._later[-1].gradients)
         for (layer, below), slope in zip(self._downwards, slopes[::-1], strict=True):
             torch.mul(layer.backward(), slope, out=below.gradients)
             layer.update()
