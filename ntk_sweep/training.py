@@ -156,7 +156,8 @@ class GradientDescent:
         # What a step needs, made once: the batch's targets, where its residuals are put, and the factor of its gradients.
         batches = zip(self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True)
         self._batches = [(targets, residuals, 2 * step_size / len(targets)) for targets, residuals in batches]
-        weights, biases, factors = network.weights, network.biases, network.factors
+        weights, biases = ([p.detach() for p in parameters] for parameters in (network.weights, network.biases))
+        factors = network.factors
         self._input: InputLayer = input_layer(weights[0], biases[0], factors[0], x, batch_size)
         later = zip(weights[1:], biases[1:], factors[1:], strict=True)
         self._later = [DenseLayer(weight, bias, factor, batch_size) for weight, bias, factor in later]

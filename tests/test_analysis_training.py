@@ -85,7 +85,8 @@ def test_a_choice_of_networks():
         choose(every, [], best=False)
     assert choose(every, ["relu-5x3", "relu-77x3"], best=False) == [("relu", 5, 3)]
     with pytest.raises(
-        AnalysisError, match=r"none of those asked for was trained \(elu-5x3\)(.|\n)*launch.py -m task=training .* act=elu width=5 depth=3"
+        AnalysisError,
+        match=r"none of those asked for was trained \(elu-5x3\)(.|\n)*launch.py -m task=training .* act=elu width=5 depth=3",
     ):
         choose(every, ["elu-5x3"], best=False)
     with pytest.raises(AnalysisError, match=r"a figure shows at most 8 networks, and --network names 9"):

@@ -130,6 +130,15 @@ def test_the_network_given_stays_as_it_is():
         assert torch.equal(old, kept) and not torch.equal(old, new)
 
 
+def test_a_network_that_autograd_follows_is_trained_the_same():
+    x, y = samples(12, 5)
+    network = Network.initialise(5, 30, 3, "relu", "ntk", seed=6)
+    followed = Network([w.clone().requires_grad_() for w in network.weights], network.biases, "relu", "ntk")
+    runs = [train(net, x, y, step_size=0.05, batch_size=5, orders=sample_orders(12, 3, seed=0)) for net in (network, followed)]
+    np.testing.assert_array_equal(runs[0].losses, runs[1].losses)
+    assert not any(w.requires_grad for w in runs[1].network.weights)
+
+
 def test_a_run_that_overflows_stops_and_keeps_its_history():
     x, y = samples(20, 10)
     network = Network.initialise(10, 30, 3, "relu", "thesis", seed=7)
