@@ -53,13 +53,13 @@ class GramInputLayer:
         factor: c.
         x: The inputs, (N, n_in).
         batch_size: The number of samples of a step; the last of an epoch may have fewer.
+        gram: c² X Xᵀ + 1, (N, N), finite.
     """
 
     gradients: Float[Tensor, "B n_l"]
 
-    def __init__(self, weight: Tensor, bias: Tensor, factor: float, x: Tensor, batch_size: int) -> None:
-        self._weight, self._bias, self._factor, self._x = weight, bias, factor, x
-        self._gram = factor**2 * (x @ x.T) + 1
+    def __init__(self, weight: Tensor, bias: Tensor, factor: float, x: Tensor, batch_size: int, gram: Tensor) -> None:
+        self._weight, self._bias, self._factor, self._x, self._gram = weight, bias, factor, x, gram
         self._z = torch.addmm(bias, x, weight.T, alpha=factor)
         self._total = torch.zeros_like(self._z)
         self._gram_in_order = torch.empty_like(self._gram)
@@ -162,6 +162,9 @@ InputLayer = GramInputLayer | DenseInputLayer
 
 
 def input_layer(weight: Tensor, bias: Tensor, factor: float, x: Float[Tensor, "N n_in"], batch_size: int) -> InputLayer:
-    """The first layer in the cheaper of its two forms."""
-    form = GramInputLayer if len(x) <= GRAM_WORTH_BELOW * x.shape[1] else DenseInputLayer
-    return form(weight, bias, factor, x, batch_size)
+    """The first layer in the cheaper of its two forms; by its weights where squares of the inputs overflow."""
+    if len(x) <= GRAM_WORTH_BELOW * x.shape[1]:
+        gram = factor**2 * (x @ x.T) + 1
+        if gram.isfinite().all():
+            return GramInputLayer(weight, bias, factor, x, batch_size, gram)
+    return DenseInputLayer(weight, bias, factor, x, batch_size)

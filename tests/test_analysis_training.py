@@ -251,8 +251,10 @@ def test_without_a_resolved_eigenvalue_there_is_no_bound():
     values = bounds.bound_values(mixed)
     assert values["seed"].unique().tolist() == [1]
     assert "1 of 2 runs are left out" in markdown(bounds.violation_table(mixed, values))
-    with pytest.raises(AnalysisError, match="does not exceed its error bound in any run"):
+    with pytest.raises(AnalysisError, match=r"does not exceed its error bound in any run, so there is no bound to compare with$"):
         bounds.bound_values(only_runs([run(lambda_min=1e-12)]))
+    with pytest.raises(AnalysisError, match=r"to compare with: networks of dtype=float64 have smaller errors$"):
+        bounds.bound_values(only_runs([run(lambda_min=1e-12, dtype="float32")]))
 
 
 @pytest.mark.parametrize("rows", EDGES.values(), ids=EDGES)

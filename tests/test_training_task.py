@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from ntk_sweep import Network, empirical_ntk
+from ntk_sweep import Network, empirical_ntk, training_task
 from ntk_sweep.config import SpectrumConfig, TrainingConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.dynamics import gradient_descent_losses, gradient_flow_losses, linearised_sgd_losses
@@ -153,6 +153,38 @@ def test_a_diverged_run_is_a_result_with_its_history():
     assert len(row["flow_losses"]) == len(row["linearised_losses"]) == 81
     assert len(row["kernel_epochs"]) == len(row["kernel_changes"]) >= epochs
     assert row["lambda_min"] > 0
+
+
+def test_a_kernel_that_overflows_while_the_loss_does_not_leaves_a_gap(monkeypatch):
+    def overflows(trace):
+        raise ValueError("the kernel overflows")
+
+    monkeypatch.setattr(training_task, "traced_kernel", overflows)
+    row = row_of(point(record_kernel_every=3))
+    assert row["status"] == "ok"
+    assert row["kernel_epochs"] == [0, 3, 6]
+    assert row["kernel_lambda_max"][0] == row["lambda_max"]
+    assert np.isnan(row["kernel_lambda_max"][1:]).all() and np.isnan(row["kernel_changes"][1:]).all()
+
+
+def test_outputs_that_overflow_before_training_have_no_predictions(monkeypatch):
+    """At the edge of what a number can hold, where the kernel is still finite."""
+
+    def overflowing(*arguments, **settings):
+        return dataclasses.replace(train(*arguments, **settings), initial_outputs=np.full(9, np.inf))
+
+    monkeypatch.setattr(training_task, "train", overflowing)
+    row = row_of(POINT)
+    assert row["lambda_max"] > 0
+    assert "flow_losses" not in row
+
+
+def test_huge_inputs_of_saturated_units_are_trained_in_single_precision_too():
+    """Their squares overflow, which the steps need not."""
+    dataset = dataclasses.replace(DATASET, x=DATASET.x * 1e20)
+    row = compute_row(dataclasses.replace(POINT, act="sigmoid", dtype="float32"), dataset, "cpu", None).row
+    assert (row["status"], row["steps"]) == ("ok", 54)
+    assert row["final_loss"] < row["initial_loss"]
 
 
 def test_a_network_whose_kernel_overflows_fails_with_a_reason():
