@@ -63,9 +63,9 @@ def bound_values(runs: Runs) -> pd.DataFrame:
     known = trusted(runs.rows.assign(status="ok"), LAMBDA_MIN) - runs.rows["lambda_min_error"].astype(float)
     known = known.where(np.isfinite(runs.rows["initial_loss"].astype(float)))
     if known.isna().all():
+        hint = ": networks of dtype=float64 have smaller errors" if runs.group.dtype == "float32" else ""
         raise AnalysisError(
-            f"{runs.title}: λ_min does not exceed its error bound in any run, so there is no bound to compare with: compute the "
-            "spectra with task.method=auto, which resolves it"
+            f"{runs.title}: λ_min does not exceed its error bound in any run, so there is no bound to compare with{hint}"
         )
     epochs = np.arange(runs.setting.epochs + 1)
     tables = []

@@ -34,6 +34,12 @@ LEVEL = 0.95
 RNG_SEED = 0
 """Of the bootstrap: the same rows give the same intervals."""
 
+OVER_SEEDS = (*SHOWN, "step_trace")
+"""What is put together over seeds."""
+
+INVERSE_ROOT = -0.5
+"""The slope of 1/√width, which is often expected."""
+
 _FIT = [
     *LINE,
     "widths",
@@ -58,8 +64,8 @@ def drift(runs: Runs) -> pd.DataFrame:
 
     Returns:
         act, width, depth, seed, `epoch`, `diverged` (the run), `change`, `lambda_min`, `lambda_min_error`, `lambda_max`, `alignment`,
-        `lambda_min_ratio` and `lambda_max_ratio` to epoch 0. The ratio of λ_min is missing where one of the two does not exceed
-        its error bound.
+        `lambda_min_ratio` and `lambda_max_ratio` to epoch 0, and `step_trace`, η tr Θ / N before training. The ratio of λ_min is
+        missing where one of the two does not exceed its error bound.
 
     Raises:
         AnalysisError: No run recorded its kernel.
@@ -85,6 +91,7 @@ def drift(runs: Runs) -> pd.DataFrame:
                     "alignment": np.asarray(row["kernel_alignments"], dtype=float),
                     "lambda_min_ratio": resolved / resolved[0],
                     "lambda_max_ratio": greatest / greatest[0],
+                    "step_trace": row["step_size"] * row["trace"] / row["n_samples"],
                 }
             )
         )
@@ -105,10 +112,10 @@ def missing(group: Group) -> str:
 
 
 def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
-    """`drift` over seeds: for each network and epoch `seeds`, and of each of `SHOWN` the median, `_low` and `_high`."""
+    """`drift` over seeds: for each network and epoch `seeds`, and of each of `OVER_SEEDS` the median, `_low` and `_high`."""
     grouped = points.replace([np.inf, -np.inf], np.nan).groupby([*CELL, "epoch"], sort=False)
     table = grouped.agg(seeds=("seed", "nunique"))
-    for name in SHOWN:
+    for name in OVER_SEEDS:
         for end, statistic in zip(ENDS, ("median", "min", "max"), strict=True):
             table[f"{name}{end}"] = grouped[name].agg(statistic)
     return table.reset_index()
@@ -170,6 +177,7 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
         "within each width; a change of order 1/√width has slope -0.5. Farthest from line: the greatest factor between a width's mean "
         "and the fitted line; where it is large, one slope does not describe the curve.",
     ]
+    notes += _against(fits, INVERSE_ROOT)
     if len(fits) and fits["seeds"].max() == 1:
         notes.append("One seed: the slopes have no intervals. Add seed=range(0,5) to the command that made the runs.")
     elif len(fits) and fits["seeds"].min() < 5:
@@ -188,10 +196,20 @@ def end_table(runs: Runs, points: pd.DataFrame) -> Table:
         first = rows_of(before, (act, width, depth)).iloc[0].to_dict()
         after = [bracket(line, name) for name in ("change", "lambda_min_ratio", "lambda_max_ratio")]
         aligned = [bracket(one, "alignment") for one in (first, line)]
-        rows.append([network_title((act, width, depth)), int(line["seeds"]), *after, *aligned])
-    columns = ["Network", "seeds", "change", *(SHOWN[name] for name in ("lambda_min_ratio", "lambda_max_ratio"))]
+        rows.append([network_title((act, width, depth)), int(line["seeds"]), bracket(line, "step_trace"), *after, *aligned])
+    columns = [
+        "Network",
+        "seeds",
+        "η tr Θ / N before",
+        "change",
+        *(SHOWN[name] for name in ("lambda_min_ratio", "lambda_max_ratio")),
+    ]
     columns += ["alignment before", "alignment after"]
-    notes = [seeds_note(points[points["epoch"] == 0], "each number")]
+    notes = [
+        seeds_note(points[points["epoch"] == 0], "each number"),
+        "η tr Θ / N: the mean of η Θ_ii over the samples, η being the step size. With batches of one sample, a step on a sample with "
+        "η Θ_ii above 1 overshoots by more than it began with; where most do, the loss falls only if the kernel shrinks.",
+    ]
     if points["lambda_min_ratio"].isna().any():
         notes.append("The ratio of λ_min is left out where λ_min does not exceed its error bound, before training or after.")
     return Table(f"The kernel before and after training ({runs.title})", columns, rows, notes)
@@ -228,6 +246,29 @@ def _fit(x: np.ndarray, logs: Sequence[np.ndarray], means: np.ndarray, few: int,
         low, high = np.quantile(np.stack(drawn, axis=1) @ pull, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         fitted |= {"low": float(low), "high": float(high)}
     return fitted
+
+
+def _against(fits: pd.DataFrame, slope: float) -> list[str]:
+    """Which lines have an interval that holds a slope, and which not, as a sentence."""
+    known = fits.dropna(subset=["low", "high"])
+    kinds = {
+        f"holds {slope:g} for": (known["low"] <= slope) & (slope <= known["high"]),
+        "lies below it, so that the change falls faster, for": known["high"] < slope,
+        "lies above it but below 0, so that it falls more slowly, for": (known["low"] > slope) & (known["high"] < 0),
+        "holds 0 and not it, so that no fall with width is seen, for": (known["low"] > slope)
+        & (known["low"] <= 0)
+        & (known["high"] >= 0),
+        "lies above 0, so that the change grows with width, for": known["low"] > 0,
+    }
+    several = fits["depth"].nunique() > 1
+    texts = []
+    for words, chosen in kinds.items():
+        names = [
+            activation_title(act) + (f" × {depth}" if several else "")
+            for act, depth in known.loc[chosen, LINE].itertuples(index=False)
+        ]
+        texts += [f"{words} {', '.join(names)}"] if names else []
+    return [f"The interval of the slope {'; it '.join(texts)}."] if texts else []
 
 
 def _recorded(rows: pd.DataFrame) -> pd.Series:

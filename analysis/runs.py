@@ -69,7 +69,7 @@ class Setting:
     def words(self) -> list[str]:
         """The setting as a command line sets it, as far as it is not the default."""
         unit = [] if self.learning_rate_unit == ABSOLUTE else [f"task.learning_rate_unit={self.learning_rate_unit}"]
-        given = [f"task.learning_rate={self.learning_rate:g}", *unit, f"task.batch_size={self.batch_size}"]
+        given = [f"task.learning_rate={self.learning_rate!r}", *unit, f"task.batch_size={self.batch_size}"]
         return ["task=training", *given, f"task.epochs={self.epochs}", *([] if self.shuffle else ["task.shuffle=false"])]
 
 
@@ -198,7 +198,7 @@ def choose(every: Sequence[Runs], names: Sequence[str], best: bool) -> list[Cell
         asked = "the networks with the greatest λ_min" if best and not names else "those asked for"
         acts, widths, depths = zip(*wanted, strict=True)
         coordinates = [f"act={_values(acts)}", f"width={_values(widths)}", f"depth={_values(depths)}"]
-        words = [WINNERS] if best else ["task=training", *coordinates]
+        words = [WINNERS] if best else ["-m", *every[0].setting.words, *coordinates]
         raise AnalysisError(
             f"{group.title}: none of {asked} was trained ({_listed(list(dict.fromkeys(wanted)))}): train them with\n"
             f"  {group.command(*words)}\nor choose of those that were, with --network:\n  {_listed(there)}"

@@ -62,7 +62,7 @@ def ranking_table(runs: Runs, frame: pd.DataFrame, threshold: float) -> Table:
     rows: list[list[Entry]] = []
     for name in ranked(frame):
         across = known.loc[(name, ACROSS)]
-        gain = "—" if name == LAMBDA_MIN.name else _interval(across, "gain", "gain_low", "gain_high", "+")
+        gain = "—" if name == LAMBDA_MIN.name else gain_text(across)
         scopes = [correlation_text(known.loc[(name, scope)]) for scope in (WITHIN, *acts)]
         tau = "—" if np.isnan(across["tau"]) else f"{across['tau']:.2f}"
         rows.append([BY_NAME[name].title, correlation_text(across), tau, gain, *scopes, int(across["left_out"])])
@@ -128,6 +128,11 @@ def counts(runs: Runs, threshold: float) -> tuple[int, int]:
 def correlation_text(line: pd.Series) -> str:
     """ρ with its interval: -0.83 [-0.90, -0.74]."""
     return _interval(line, "rho", "low", "high", "")
+
+
+def gain_text(line: pd.Series) -> str:
+    """|ρ| less that of λ_min, with its interval: +0.60 [+0.39, +0.76]."""
+    return _interval(line, "gain", "gain_low", "gain_high", "+")
 
 
 def _interval(line: pd.Series, middle: str, low: str, high: str, sign: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import bounds, curves, drift, drift_figures, speed, speed_figures, speed_tables
+from analysis import bounds, curves, drift, drift_figures, speed, speed_figures, speed_tables, verdict
 from analysis.formats import Table
 from analysis.frame import AnalysisError, Group
 from analysis.outputs import write_figure, write_table
@@ -104,7 +104,7 @@ def speed_files(group: Group, output: Path, thresholds: Sequence[float] = speed.
             f"{most}: train more with\n  {group.command('+experiment=speed_study')}"
         )
     every = [(one, speed.correlations(one, thresholds)) for one in settings]
-    summary = speed_tables.summary_table(every)
+    summary = verdict.answer_table(every)
     tables = [summary]
     written = write_table(output / f"speed-{group.slug}", speed_tables.numbers(every), summary)
     for threshold in thresholds:

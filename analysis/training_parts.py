@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from analysis import bounds, curves, drift, drift_figures, speed, speed_figures, speed_tables
+from analysis import bounds, curves, drift, drift_figures, speed, speed_figures, speed_tables, verdict
 from analysis.frame import Group
 from analysis.material import Material
 from analysis.networks import of_thesis
@@ -100,7 +100,7 @@ def _drift(material: Material) -> Content:
 
 def _speed(material: Material) -> Content:
     every = [(one, speed.correlations(one)) for one in _enough(material)]
-    sheets, pictures = [Sheet("speed", speed_tables.summary_table(every), speed_tables.numbers(every))], []
+    sheets, pictures = [Sheet("speed", verdict.answer_table(every), speed_tables.numbers(every))], []
     title = material.group.title
     for threshold in speed.THRESHOLDS:
         shown = [(one, frame) for one, frame in every if frame.loc[frame["threshold"] == threshold, "rho"].notna().any()]

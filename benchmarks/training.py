@@ -2,15 +2,19 @@
 
     python -m benchmarks.training
 
-N = 200 inputs of 784 features in [0, 1], float64, batch size 1, one thread, as a worker has it; `standard` parametrisation, which
-plain nn.Linear layers compute. Both take turns on the same network in
-the same process; the microseconds are the least of `ROUNDS` of process time, so that other work on the machine counts as little as
-can be. That both computed the same after an epoch is checked first.
+N = 200 inputs of 784 features in [0, 1], one thread, as a worker has it; `standard` parametrisation, which plain nn.Linear layers
+compute. Both take turns on the same network in the same process, and that both computed the same after an epoch is checked first.
+The microseconds are of process time, so that other work on the machine counts as little as can be; medians over `ROUNDS`, and
+the ratio is the median of the rounds' ratios, between the least and the greatest of them. "Products alone" is what multiplying with
+all weight matrices but the first takes, once from either side, in the order of a step: less no step can cost that does both.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,57 +26,115 @@ from ntk_sweep.network import Network
 from ntk_sweep.training import GradientDescent
 
 ROOT = Path(__file__).parents[1]
-NETWORKS = [
-    *(("relu", 50, 2), ("relu", 50, 10), ("relu", 100, 3), ("sigmoid", 200, 5), ("relu", 400, 5), ("sigmoid", 300, 8)),
-    *(("relu", 800, 3), ("relu", 850, 4), ("relu", 1000, 10)),
-]
-MODULES = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+MODULES = {"relu": nn.ReLU, "elu": nn.ELU, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
 N_SAMPLES = 200
 STEP_SIZE = 1e-6
-MODULE_STEPS = 50
-ROUNDS = 7
+LEAST_STEPS = 50
+ROUNDS = 9
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained, and how."""
+
+    act: str
+    width: int
+    depth: int
+    batch_size: int = 1
+    dtype: torch.dtype = torch.float64
+
+    def __str__(self) -> str:
+        return f"{self.act} {self.width} × {self.depth} | {self.batch_size} | {str(self.dtype).removeprefix('torch.')}"
+
+
+CASES = [
+    *(Case("relu", 50, 2), Case("relu", 50, 10), Case("relu", 100, 3), Case("elu", 100, 3), Case("gelu", 100, 3)),
+    *(Case("sigmoid", 200, 5), Case("relu", 400, 5), Case("sigmoid", 300, 8), Case("relu", 800, 3), Case("relu", 850, 4)),
+    *(Case("relu", 1000, 10), Case("relu", 100, 3, dtype=torch.float32), Case("relu", 800, 3, dtype=torch.float32)),
+    *(Case("relu", 800, 3, batch_size=4), Case("relu", 800, 3, batch_size=10), Case("relu", 800, 3, batch_size=N_SAMPLES)),
+]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of a step, one entry a round."""
+
+    theirs: np.ndarray
+    ours: np.ndarray
+    products: np.ndarray
+
+    def __str__(self) -> str:
+        ratios = self.theirs / self.ours
+        microseconds = " | ".join(f"{np.median(seconds) * 1e6:.0f}" for seconds in (self.theirs, self.ours, self.products))
+        return f"{microseconds} | {np.median(ratios):.1f} ({ratios.min():.1f}, {ratios.max():.1f})"
 
 
 def main() -> None:
     """Prints the table and puts it into docs/performance.md."""
     torch.set_num_threads(1)
-    lines = ["| network | nn.Module and optim.SGD, µs a step | ntk-sweep, µs a step | ratio |", "|---|---|---|---|"]
+    lines = [
+        "| network | batch size | dtype | nn.Module and optim.SGD, µs a step | ntk-sweep, µs a step | products alone, µs | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
     print("\n".join(lines))
-    for act, width, depth in NETWORKS:
-        theirs, ours = measure(act, width, depth)
-        lines.append(f"| {act} {width} × {depth} | {theirs:.0f} | {ours:.0f} | {theirs / ours:.1f} |")
+    for case in CASES:
+        lines.append(f"| {case} | {measure(case)} |")
         print(lines[-1], flush=True)
     fill(ROOT / "docs" / "performance.md", "training", "\n".join(lines))
 
 
-def measure(act: str, width: int, depth: int) -> tuple[float, float]:
-    """Microseconds of a step through the module and of one of ours."""
-    x = torch.rand(N_SAMPLES, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    y = (torch.arange(N_SAMPLES) >= N_SAMPLES // 2).double()
-    network = Network.initialise(784, width, depth, act, "standard", seed=0)
+def measure(case: Case) -> Measured:
+    """Both steps, in turns."""
+    x = torch.rand(N_SAMPLES, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(case.dtype)
+    y = (torch.arange(N_SAMPLES) >= N_SAMPLES // 2).to(case.dtype)
+    network = Network.initialise(784, case.width, case.depth, case.act, "standard", seed=0, dtype=case.dtype)
     module = as_module(network)
     optimiser = torch.optim.SGD(module.parameters(), lr=STEP_SIZE)
     criterion = nn.MSELoss()
+    batches = list(zip(x.split(case.batch_size), y.split(case.batch_size), strict=True))
+    descent, order = GradientDescent(network, x, y, STEP_SIZE, case.batch_size), np.arange(N_SAMPLES)
 
-    def steps(count: int) -> None:
-        for i in range(count):
+    def their_epoch() -> None:
+        for inputs, targets in batches:
             optimiser.zero_grad()
-            criterion(module(x[i : i + 1])[:, 0], y[i : i + 1]).backward()
+            criterion(module(inputs)[:, 0], targets).backward()
             optimiser.step()
 
-    descent, order = GradientDescent(network, x, y, STEP_SIZE, batch_size=1), np.arange(N_SAMPLES)
-    steps(N_SAMPLES)
-    descent.epoch(order)
-    torch.testing.assert_close(module(x)[:, 0].detach(), descent.outputs(), rtol=1e-9, atol=1e-9)
-    theirs, ours = [], []
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        steps(MODULE_STEPS)
-        middle = time.process_time()
+    def our_epoch() -> None:
         descent.epoch(order)
-        ours.append((time.process_time() - middle) / N_SAMPLES)
-        theirs.append((middle - start) / MODULE_STEPS)
-    return min(theirs) * 1e6, min(ours) * 1e6
+
+    their_epoch()
+    our_epoch()
+    close = 1e-9 if case.dtype == torch.float64 else 1e-4
+    torch.testing.assert_close(module(x)[:, 0].detach(), descent.outputs(), rtol=close, atol=close)
+    contenders = (their_epoch, our_epoch, products(network, case.batch_size))
+    epochs = math.ceil(LEAST_STEPS / len(batches))
+    rounds = []
+    for _ in range(ROUNDS):
+        times = [time.process_time()]
+        for epoch in contenders:
+            for _ in range(epochs):
+                epoch()
+            times.append(time.process_time())
+        rounds.append(np.diff(times) / epochs / len(batches))
+    return Measured(*np.array(rounds).T)
+
+
+def products(network: Network, batch_size: int) -> Callable[[], None]:
+    """An epoch of nothing but the products with the weights."""
+    factors = [
+        (torch.ones(batch_size, w.shape[1], dtype=w.dtype), torch.ones(batch_size, w.shape[0], dtype=w.dtype))
+        for w in network.weights
+    ]
+    upwards = [(a, w.T, torch.empty_like(g)) for w, (a, g) in zip(network.weights[1:], factors[1:], strict=True)]
+    downwards = [(g, w, torch.empty_like(a)) for w, (a, g) in zip(network.weights[:0:-1], factors[:0:-1], strict=True)]
+
+    def epoch() -> None:
+        for _ in range(math.ceil(N_SAMPLES / batch_size)):
+            for left, right, result in upwards + downwards:
+                torch.mm(left, right, out=result)
+
+    return epoch
 
 
 class Plain(nn.Linear):

@@ -62,11 +62,16 @@ TRAINING = {
     "speed": (
         ("speed", ""),
         (f"speed-{LOSS}", "Rank correlations with the epochs to the loss"),
+    ),
+    "rankings": (
         (f"speed-scatter-{LOSS}", "The best predictor and λ_min against the epochs to the loss"),
         (f"speed-{LOSS}-*", ""),
     ),
 }
 """What stands between the comments of each name: files without group and ending; figures where there are words for them, else tables."""
+
+FOLDED = (f"speed-{LOSS}-*", "drift-ends-*")
+"""Tables that are too long for a page to be read through: only their captions show until they are opened."""
 
 
 def main(results: str, results_eigh: str) -> None:
@@ -98,8 +103,16 @@ def training(results: str) -> None:
                 found = sorted(Path(folder).glob(f"{pattern}-{GROUP}.{'png' if words else 'md'}"))
                 if not found:
                     raise SystemExit(f"{results} has no runs for {pattern}: docs/results.md names the commands that make them")
-                content += [shown(path, words) if words else path.read_text().strip() for path in found]
+                content += [shown(path, words) if words else table(path.read_text().strip(), pattern in FOLDED) for path in found]
             fill(DOCS / "results.md", name, "\n\n".join(content))
+
+
+def table(text: str, fold: bool) -> str:
+    """A table as it is, or folded away behind its caption."""
+    if not fold:
+        return text
+    caption, _, rest = text.partition("\n\n")
+    return f"<details>\n<summary>{caption}</summary>\n\n{rest}\n\n</details>"
 
 
 def shown(figure: Path, words: str) -> str:

@@ -1,8 +1,8 @@
 """Training by stochastic gradient descent on the squared error, from single samples up to the full batch.
 
 The loss of a batch of B samples is (1/B) Σ (f(x_i) - y_i)², and a step is θ ← θ - η ∇loss, as `torch.optim.SGD` takes it with
-`torch.nn.MSELoss`. The step is the same; how it is computed is not (`ntk_sweep.layers` says how a step does without rewriting
-the weight matrices).
+`torch.nn.MSELoss`. The step is the same; how it is computed is not (`ntk_sweep.layers` and `ntk_sweep.input_layers` say how a step
+does without rewriting the weight matrices).
 
 Dimension letters in the annotations: N samples, n_in features of an input, B samples of a batch.
 """
@@ -19,7 +19,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ntk_sweep.activations import ACTIVATIONS
-from ntk_sweep.layers import DenseLayer, InputLayer, input_layer
+from ntk_sweep.input_layers import InputLayer, input_layer
+from ntk_sweep.layers import DenseLayer
 from ntk_sweep.network import Network
 
 THRESHOLD = 0.5
@@ -150,19 +151,25 @@ class GradientDescent:
             raise ValueError(f"batch_size is {batch_size}, but must be an integer from 1 to the {len(x)} samples")
         self._initial = network
         self._activation = ACTIVATIONS[network.activation]
-        self._step_size, self._batch_size = step_size, batch_size
-        self._y, self._y_in_order, self._residuals = y, y.clone(), torch.empty_like(y)
-        weights, biases, factors = network.weights, network.biases, network.factors
+        self._y = y
+        self._y_in_order, self._residuals = y[:, None].clone(), torch.empty_like(y[:, None])
+        # What a step needs, made once: the batch's targets, where its residuals are put, and the factor of its gradients.
+        batches = zip(self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True)
+        self._batches = [(targets, residuals, 2 * step_size / len(targets)) for targets, residuals in batches]
+        weights, biases = ([p.detach() for p in parameters] for parameters in (network.weights, network.biases))
+        factors = network.factors
         self._input: InputLayer = input_layer(weights[0], biases[0], factors[0], x, batch_size)
         later = zip(weights[1:], biases[1:], factors[1:], strict=True)
         self._later = [DenseLayer(weight, bias, factor, batch_size) for weight, bias, factor in later]
+        # from the last layer down, each with the one below it
+        self._downwards = list(zip(self._later[::-1], [*self._later[-2::-1], self._input], strict=True))
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = False
 
     @property
     def steps_per_epoch(self) -> int:
         """⌈N/B⌉."""
-        return -(-len(self._y) // self._batch_size)
+        return len(self._batches)
 
     @torch.inference_mode()
     def epoch(self, order: Int64[np.ndarray, " N"]) -> float:
@@ -175,8 +182,8 @@ class GradientDescent:
             raise ValueError(f"the order of an epoch must be a permutation of the {len(self._y)} samples")
         turns = torch.from_numpy(order).to(self._y.device)
         self._input.begin_epoch(turns)
-        self._y_in_order.copy_(self._y[turns])
-        if self._y.is_cuda and self.steps_per_epoch <= CAPTURED_STEPS:
+        self._y_in_order[:, 0] = self._y[turns]
+        if _capturable(self._y, self.steps_per_epoch):
             self._replay()
         else:
             self._steps()
@@ -190,43 +197,42 @@ class GradientDescent:
             self._steps()
             self._warm = True
             return
-        if self._graph is None:
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
-                self._steps()
-        self._graph.replay()
+        with torch.cuda.device(self._y.device):
+            if self._graph is None:
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph, stream=torch.cuda.Stream()):
+                    self._steps()
+                self._graph = graph
+            self._graph.replay()
 
     def _steps(self) -> None:
-        n_samples, size = len(self._y), self._batch_size
-        for start in range(0, n_samples, size):
-            self._step(start, min(start + size, n_samples))
+        for step, batch in enumerate(self._batches):
+            self._step(step, *batch)
         for layer in self._later:
             layer.flush()
 
-    def _step(self, start: int, end: int) -> None:
-        """One step on the samples whose turns are start to end: forward, backward, update (ordinary back-propagation)."""
-        function, derivative = self._activation.function, self._activation.derivative
-        z = self._input.forward(start, end)
-        inputs, derivatives = [], []
+    def _step(self, step: int, y: Float[Tensor, "B 1"], residuals: Float[Tensor, "B 1"], rate: float) -> None:
+        """One step: forward, backward, update (ordinary back-propagation); f - y of its samples is put into `residuals`."""
+        slopes = []
+        z = self._input.forward(step)
         for layer in self._later:
-            inputs.append(layer.extend(function(z)))
-            derivatives.append(derivative(z))
-            z = layer.forward(inputs[-1])
-        residual = torch.sub(z[:, 0], self._y_in_order[start:end], out=self._residuals[start:end])
-        # η is put into the gradient where it is smallest, so that every update has the factor one.
-        gradient = (2 * self._step_size / (end - start) * residual)[:, None]
-        for layer, a, slope in zip(self._later[::-1], inputs[::-1], derivatives[::-1], strict=True):
-            below = layer.backward(gradient)
-            layer.update(a, gradient)
-            gradient = below.mul_(slope)
-        self._input.update(start, end, gradient)
+            a, slope = self._activation.value_and_derivative(z)
+            slopes.append(slope)
+            z = layer.forward(a)
+        torch.sub(z, y, out=residuals)
+        # 2η/B is put into the gradient where it is smallest, so that every update has the factor one.
+        torch.mul(residuals, rate, out=self._later[-1].gradients)
+        for (layer, below), slope in zip(self._downwards, slopes[::-1], strict=True):
+            torch.mul(layer.backward(), slope, out=below.gradients)
+            layer.update()
+        self._input.update()
 
     @torch.inference_mode()
     def outputs(self) -> Float[Tensor, " N"]:
         """f(x) for all samples; not in the middle of an epoch."""
         z = self._input.pre_activations()
         for layer in self._later:
-            z = layer.forward(layer.extend(self._activation.function(z)))
+            z = layer.evaluate(self._activation.function(z))
         return z[:, 0]
 
     def network(self) -> Network:
@@ -234,6 +240,10 @@ class GradientDescent:
         layers = [self._input.parameters(), *(layer.parameters() for layer in self._later)]
         weights, biases = zip(*layers, strict=True)
         return Network(weights, biases, self._initial.activation, self._initial.parametrisation)
+
+
+def _capturable(y: Tensor, steps: int) -> bool:
+    return y.is_cuda and steps <= CAPTURED_STEPS
 
 
 def _loss(outputs: Tensor, y: Tensor) -> float:

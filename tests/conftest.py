@@ -6,7 +6,8 @@ from pathlib import Path
 import jaxtyping
 
 # Before anything imports these modules: from here on a tensor that contradicts its annotation raises.
-jaxtyping.install_import_hook(["ntk_sweep.network", "ntk_sweep.kernel", "ntk_sweep.spectrum"], "beartype.beartype")
+CHECKED = ("network", "kernel", "spectrum", "training", "layers", "input_layers")
+jaxtyping.install_import_hook([f"ntk_sweep.{name}" for name in CHECKED], "beartype.beartype")
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402

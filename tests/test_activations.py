@@ -42,6 +42,16 @@ def test_derivative_is_autograd_of_the_function(name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+def test_value_and_derivative_together(name):
+    """The derivative to absolute accuracy only."""
+    z = torch.tensor([*POINTS, 0.0], dtype=torch.float64)
+    activation = ACTIVATIONS[name]
+    value, derivative = activation.value_and_derivative(z)
+    torch.testing.assert_close(value, activation.function(z), rtol=0, atol=0)
+    torch.testing.assert_close(derivative, activation.derivative(z), rtol=0, atol=2e-15)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_dtype_is_kept_and_extremes_are_finite(name, dtype):
     z = torch.tensor([-1e4, -0.0, 0.0, 1e4], dtype=dtype)

@@ -13,7 +13,7 @@ from PIL import Image
 from analysis import drift, drift_figures
 from analysis.cli import main
 from analysis.figures import FORMATS, render
-from analysis.formats import html, latex, markdown
+from analysis.formats import html, latex, markdown, number
 from analysis.frame import AnalysisError
 
 WIDTHS = (50, 100, 200, 400)
@@ -45,7 +45,7 @@ def test_the_ratio_of_an_unresolved_eigenvalue_is_missing(before, after):
     points = drift.drift(found)
     assert math.isnan(points["lambda_min_ratio"].iloc[1])
     table = drift.end_table(found, points)
-    assert table.rows[0][3:5] == ["—", "2.00"]
+    assert table.rows[0][4:6] == ["—", "2.00"]
     assert "left out where λ_min does not exceed its error bound" in markdown(table)
 
 
@@ -100,6 +100,19 @@ def test_slopes_are_fitted_for_each_activation_and_depth():
     assert math.isnan(fits[("sigmoid", 3)])
 
 
+def test_a_note_says_which_slopes_are_those_of_one_over_root_width():
+    factors = (0.8, 1.0, 1.25)
+    slopes = {"relu": -0.5, "elu": -2.0, "lrelu": -0.25, "sigmoid": 0.0, "tanh": 1.0}
+    found = only_runs([row for act, slope in slopes.items() for row in powers(slope, act=act, factors=factors)])
+    points = drift.drift(found)
+    notes = drift.slope_table(found, points, drift.slopes(points)).notes
+    assert (
+        "The interval of the slope holds -0.5 for ReLU; it lies below it, so that the change falls faster, for ELU; it lies above it "
+        "but below 0, so that it falls more slowly, for LeakyReLU; it holds 0 and not it, so that no fall with width is seen, for "
+        "Sigmoid; it lies above 0, so that the change grows with width, for Tanh."
+    ) in notes
+
+
 def test_a_diverged_run_is_left_out_of_the_end_and_counted():
     early = {"kernel_epochs": [0, 2], "kernel_changes": [0.0, 1e9], "losses": [1.0, math.inf], "epochs": 2}
     found = only_runs([*powers(-0.5), recorded(width=100, seed=5, **early)])
@@ -116,9 +129,11 @@ def test_the_tables_to_be_read():
     assert table.rows == [["ReLU", 3, "100 to 400 (2)", 2, "0.300", "0.150", "-0.50 [-0.50, -0.50]", "1.00"]]
     assert "With fewer than five seeds" in markdown(table)
     ends = drift.end_table(found, points)
-    assert ends.rows[0] == ["ReLU 100 × 3", 2, "0.300", "0.500", "2.00", "0.500", "0.600"]
+    one = found.rows.iloc[0]
+    step_trace = number(one["step_size"] * one["trace"] / one["n_samples"], 3)
+    assert ends.rows[0] == ["ReLU 100 × 3", 2, step_trace, "0.300", "0.500", "2.00", "0.500", "0.600"]
     spread = only_runs(powers(0.0, factors=(1.0, 2.0, 4.0), widths=(100,)))
-    assert drift.end_table(spread, drift.drift(spread)).rows[0][2] == "6.00 [3.00, 12.0]"
+    assert drift.end_table(spread, drift.drift(spread)).rows[0][3] == "6.00 [3.00, 12.0]"
 
 
 def test_few_widths_of_many_are_shown():

@@ -6,12 +6,13 @@ import io
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from analysis_training_rows import only_runs, run, store, sweep
 from PIL import Image
 from scipy.stats import kendalltau, spearmanr
 
-from analysis import ranking, speed, speed_figures, speed_tables
+from analysis import ranking, speed, speed_figures, speed_tables, verdict
 from analysis.cli import main
 from analysis.figures import FORMATS, render
 from analysis.formats import html, latex, markdown
@@ -271,6 +272,37 @@ def test_the_summary_names_the_best_candidate():
     assert second[5:] == ["—", "—", "—", "—", "—", "—"]
 
 
+def test_the_verdict_reads_the_intervals():
+    """Sixteen networks whose epochs fall with λ_min: the verdict says so, of the smallest loss that half of the runs reach."""
+    found_runs = only_runs(ladder(networks=16))
+    every = [(found_runs, speed.correlations(found_runs, (0.5, LOSS, 1e-9)))]
+    (text,) = verdict.verdict(every)
+    assert text.startswith("At learning rate 0.001, epochs to a loss of 0.1, which 16 of 16 runs reach. λ_min has ρ = -1.00 [")
+    assert text.count("the greater, the fewer epochs") == 2
+    assert verdict.answer_table(every).notes[0] == text
+    assert verdict.spoken_of(found_runs, every[0][1]) == LOSS
+
+
+@pytest.mark.parametrize(
+    ("rho", "low", "high", "words"),
+    [
+        (-0.5, -0.7, -0.2, "the greater, the fewer epochs"),
+        (0.5, 0.2, 0.7, "the greater, the more epochs, against what a bound suggests"),
+        (-0.1, -0.4, 0.2, "no ranking that could be told from chance"),
+        (np.nan, np.nan, np.nan, "too few networks reach the loss to say"),
+        (0.9, np.nan, np.nan, "no ranking that could be told from chance"),
+    ],
+)
+def test_a_reading_goes_as_far_as_the_interval(rho, low, high, words):
+    assert verdict.reading(pd.Series({"rho": rho, "low": low, "high": high})) == words
+
+
+def test_where_no_loss_is_reached_the_verdict_says_so():
+    found_runs = only_runs(ladder(networks=12))
+    (text,) = verdict.verdict([(found_runs, speed.correlations(found_runs, (1e-9, 1e-8)))])
+    assert text == "At learning rate 0.001, epochs to a loss of 1e-08, which 0 of 12 runs reach: too few for a ranking."
+
+
 def test_candidates_are_ordered_by_strength():
     frame = speed.correlations(only_runs(sweep(epochs=12)), (LOSS,))
     order = speed_tables.ranked(frame)
@@ -299,7 +331,7 @@ def test_every_ranking_can_be_drawn(rows, recwarn):
     assert colours(speed_figures.ranking_figure(every, LOSS, "title")) > 10
     assert colours(speed_figures.scatter_figure(every, LOSS, "title")) > 10
     assert "Rank correlations" in speed_figures.alt_text(every, LOSS)
-    for table in (speed_tables.summary_table(every), speed_tables.ranking_table(*every[0], LOSS)):
+    for table in (verdict.answer_table(every), speed_tables.ranking_table(*every[0], LOSS)):
         assert markdown(table) and latex(table) and html(table)
     assert len(speed_tables.scatter_numbers([found_runs], LOSS)) == len(found_runs.rows)
     assert [str(warning.message) for warning in recwarn] == []

@@ -85,7 +85,8 @@ def test_a_choice_of_networks():
         choose(every, [], best=False)
     assert choose(every, ["relu-5x3", "relu-77x3"], best=False) == [("relu", 5, 3)]
     with pytest.raises(
-        AnalysisError, match=r"none of those asked for was trained \(elu-5x3\)(.|\n)*task=training act=elu width=5 depth=3"
+        AnalysisError,
+        match=r"none of those asked for was trained \(elu-5x3\)(.|\n)*launch.py -m task=training .* act=elu width=5 depth=3",
     ):
         choose(every, ["elu-5x3"], best=False)
     with pytest.raises(AnalysisError, match=r"a figure shows at most 8 networks, and --network names 9"):
@@ -250,8 +251,10 @@ def test_without_a_resolved_eigenvalue_there_is_no_bound():
     values = bounds.bound_values(mixed)
     assert values["seed"].unique().tolist() == [1]
     assert "1 of 2 runs are left out" in markdown(bounds.violation_table(mixed, values))
-    with pytest.raises(AnalysisError, match="does not exceed its error bound in any run"):
+    with pytest.raises(AnalysisError, match=r"does not exceed its error bound in any run, so there is no bound to compare with$"):
         bounds.bound_values(only_runs([run(lambda_min=1e-12)]))
+    with pytest.raises(AnalysisError, match=r"to compare with: networks of dtype=float64 have smaller errors$"):
+        bounds.bound_values(only_runs([run(lambda_min=1e-12, dtype="float32")]))
 
 
 @pytest.mark.parametrize("rows", EDGES.values(), ids=EDGES)

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.messages import explain
+from ntk_sweep.activations import ACTIVATIONS
 
 CONF = str(Path(__file__).parents[1] / "conf")
 
@@ -158,10 +159,43 @@ def test_an_empty_range_gives_no_job(composer):
     assert expand(composer, ["width=range(5,5)"]) == []
 
 
-def test_the_grid_of_the_thesis_has_720_points(composer):
+def experiment(composer, name):
+    """The points of an experiment, each the set of its settings."""
     loader, _ = composer
-    master = loader.load_configuration("config", overrides=["+experiment=thesis_grid"], run_mode=RunMode.MULTIRUN)
-    jobs = expand(composer, [], params=OmegaConf.to_container(master.hydra.sweeper.params))
+    master = loader.load_configuration("config", overrides=[f"+experiment={name}"], run_mode=RunMode.MULTIRUN)
+    sweeper = OmegaConf.to_container(master.hydra.sweeper)
+    return expand(composer, [], params=sweeper["params"], points=sweeper.get("points") or [])
+
+
+def values(jobs, name):
+    return {setting.removeprefix(f"{name}=") for job in jobs for setting in job if setting.startswith(f"{name}=")}
+
+
+def test_the_speed_study_is_what_the_docs_say(composer):
+    jobs = experiment(composer, "speed_study")
+    assert len({tuple(sorted(job)) for job in jobs}) == len(jobs) == 72 * 5 * 2 >= 200
+    assert values(jobs, "act") == set(ACTIVATIONS)
+    assert all(len(values(jobs, name)) > 2 for name in ("width", "depth"))
+    assert values(jobs, "seed") == set("01234")
+    assert values(jobs, "task.learning_rate_unit") == {"absolute", "inverse_lambda_max"}
+
+
+def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(composer):
+    jobs = experiment(composer, "drift")
+    assert values(jobs, "act") == set(ACTIVATIONS)
+    widths = sorted(map(int, values(jobs, "width")))
+    assert (widths[0], widths[-1]) == (50, 1000)
+    assert values(jobs, "seed") == set("01234")
+
+
+def test_figures_10_and_11_are_over_seeds(composer):
+    jobs = experiment(composer, "thesis_kernels_training")
+    assert values(jobs, "seed") == set("01234")
+    assert len(jobs) == 2 * 5
+
+
+def test_the_grid_of_the_thesis_has_720_points(composer):
+    jobs = experiment(composer, "thesis_grid")
     assert len({tuple(job) for job in jobs}) == len(jobs) == 4 * 20 * 9
     assert {"act=sigmoid", "width=1000", "depth=10"} <= set(jobs[-1])
 

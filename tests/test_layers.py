@@ -26,7 +26,7 @@ NUMERICS = [
     ),
     *("jacobian", "rounding", "sizes", "extremes"),
     *("spectrum", "gaussian", "quadrature", "interpolation", "duals", "limit_errors", "limit", "diagnostics"),
-    *("layers", "training", "arguments", "dynamics"),
+    *("layers", "input_layers", "training", "arguments", "dynamics"),
 ]
 
 # What each module of the library may import of the others; downwards only.
@@ -61,7 +61,8 @@ BELOW = {
     "arguments": set(),
     "dynamics": {"arguments"},
     "layers": set(),
-    "training": {"activations", "layers", "network"},
+    "input_layers": {"layers"},
+    "training": {"activations", "input_layers", "layers", "network"},
     "config": {"activations", "parametrisations", "errors"},
     "points": {"config"},
     "schema": set(),

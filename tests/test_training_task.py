@@ -4,12 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
-from ntk_sweep import Network, empirical_ntk
+from ntk_sweep import Network, empirical_ntk, training_task
 from ntk_sweep.config import SpectrumConfig, TrainingConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.dynamics import gradient_descent_losses, gradient_flow_losses, linearised_sgd_losses
+from ntk_sweep.parametrisations import PARAMETRISATIONS
 from ntk_sweep.points import Point
 from ntk_sweep.schema import schema
 from ntk_sweep.tasks import compute_row
@@ -62,6 +64,47 @@ def test_a_row_is_what_the_library_computes(batch_size, used, steps, shuffle):
     np.testing.assert_allclose(row["linearised_losses"], linearised_sgd_losses(theta, residual, orders, 0.02, used), rtol=1e-9)
 
 
+def linearised(network, x):
+    """The Jacobian of the outputs with respect to all parameters by autograd, (N, parameters)."""
+    parameters = [*network.weights, *network.biases]
+    count = len(network.weights)
+
+    def outputs(*values):
+        return Network(values[:count], values[count:], network.activation, network.parametrisation)(x)
+
+    blocks = torch.autograd.functional.jacobian(outputs, tuple(parameters))
+    return torch.cat([block.flatten(1) for block in blocks], 1).numpy()
+
+
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+@pytest.mark.parametrize("batch_size", [1, 4, None])
+def test_predictions_are_those_of_the_network_linearised_by_autograd(batch_size, parametrisation):
+    """No formula of the library: parameters of f_0 + J θ moved step by step, and the matrix exponential."""
+    settings = point(batch_size=batch_size, epochs=4, learning_rate=0.003)
+    wanted = dataclasses.replace(settings, parametrisation=parametrisation, width=12)
+    row = row_of(wanted)
+    network, x, y = network_of(wanted)
+    jacobian, first, y = linearised(network, x), network(x).numpy(), y.numpy()
+    size = batch_size or 9
+    theta, sgd = np.zeros(jacobian.shape[1]), [np.mean((first - y) ** 2)]
+    for order in sample_orders(9, 4, seed=5):
+        for start in range(0, 9, size):
+            batch = order[start : start + size]
+            residual = first[batch] + jacobian[batch] @ theta - y[batch]
+            theta -= 0.003 * 2 / len(batch) * residual @ jacobian[batch]
+        sgd.append(np.mean((first + jacobian @ theta - y) ** 2))
+    np.testing.assert_allclose(row["linearised_losses"], sgd, rtol=1e-9)
+    kernel, steps_per_epoch = jacobian @ jacobian.T, -(-9 // size)
+    for epoch in range(5):
+        steps = epoch * steps_per_epoch
+        flow = scipy.linalg.expm(-2 / 9 * kernel * 0.003 * steps) @ (first - y)
+        assert row["flow_losses"][epoch] == pytest.approx(np.mean(flow**2), rel=1e-9)
+        descent = np.linalg.matrix_power(np.eye(9) - 2 * 0.003 / 9 * kernel, steps) @ (first - y)
+        assert row["descent_losses"][epoch] == pytest.approx(np.mean(descent**2), rel=1e-9)
+    assert row["lambda_max"] == pytest.approx(np.linalg.eigvalsh(kernel)[-1], rel=1e-12)
+    assert sgd[-1] < 0.9 * sgd[0]
+
+
 def test_a_row_holds_the_spectrum_that_the_other_task_computes():
     spectrum = compute_row(dataclasses.replace(POINT, settings=SpectrumConfig()), DATASET, "cpu", None).row
     row = row_of(POINT)
@@ -110,6 +153,38 @@ def test_a_diverged_run_is_a_result_with_its_history():
     assert len(row["flow_losses"]) == len(row["linearised_losses"]) == 81
     assert len(row["kernel_epochs"]) == len(row["kernel_changes"]) >= epochs
     assert row["lambda_min"] > 0
+
+
+def test_a_kernel_that_overflows_while_the_loss_does_not_leaves_a_gap(monkeypatch):
+    def overflows(trace):
+        raise ValueError("the kernel overflows")
+
+    monkeypatch.setattr(training_task, "traced_kernel", overflows)
+    row = row_of(point(record_kernel_every=3))
+    assert row["status"] == "ok"
+    assert row["kernel_epochs"] == [0, 3, 6]
+    assert row["kernel_lambda_max"][0] == row["lambda_max"]
+    assert np.isnan(row["kernel_lambda_max"][1:]).all() and np.isnan(row["kernel_changes"][1:]).all()
+
+
+def test_outputs_that_overflow_before_training_have_no_predictions(monkeypatch):
+    """At the edge of what a number can hold, where the kernel is still finite."""
+
+    def overflowing(*arguments, **settings):
+        return dataclasses.replace(train(*arguments, **settings), initial_outputs=np.full(9, np.inf))
+
+    monkeypatch.setattr(training_task, "train", overflowing)
+    row = row_of(POINT)
+    assert row["lambda_max"] > 0
+    assert "flow_losses" not in row
+
+
+def test_huge_inputs_of_saturated_units_are_trained_in_single_precision_too():
+    """Their squares overflow, which the steps need not."""
+    dataset = dataclasses.replace(DATASET, x=DATASET.x * 1e20)
+    row = compute_row(dataclasses.replace(POINT, act="sigmoid", dtype="float32"), dataset, "cpu", None).row
+    assert (row["status"], row["steps"]) == ("ok", 54)
+    assert row["final_loss"] < row["initial_loss"]
 
 
 def test_a_network_whose_kernel_overflows_fails_with_a_reason():

@@ -47,6 +47,12 @@ def best_cells_resolved(rows):
     return np.array([row["lambda_min_resolved"] for row in rows])
 
 
+def test_the_mean_over_seeds_counts_and_not_the_greatest_draw(tmp_path):
+    rows = [spectrum("relu", 50, 2, seed, value) for seed, value in enumerate((9.0, 1.0, 1.0))]
+    rows += [spectrum("relu", 70, 3, seed, 5.0) for seed in range(3)]
+    assert winners(config(store(tmp_path, rows)), ["relu"]) == [{"act": "relu", "width": 70, "depth": 3}]
+
+
 def test_an_unresolved_seed_disqualifies(tmp_path):
     rows = [spectrum("relu", 50, 2, 0, 9.0), spectrum("relu", 50, 2, 1, 1e-12), spectrum("relu", 70, 3, 0, 1.0)]
     assert winners(config(store(tmp_path, rows)), ["relu"]) == [{"act": "relu", "width": 70, "depth": 3}]
