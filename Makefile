@@ -15,7 +15,7 @@ RESULTS ?= results
 RESULTS_EIGH ?= results-eigh
 REPORT ?= report
 
-.PHONY: help sweep report test lint browser soak audit docs benchmark clean
+.PHONY: help sweep report test lint browser partition soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 18
@@ -48,6 +48,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# make partition	cuts a host of a cluster off the network and brings it back; needs root, since it makes network namespaces
+partition: $(READY)
+	$(BIN)/python -m pytest -m partition tests/test_partition.py
 
 # make soak	ten minutes of kills under a sweep, then the comparison; SOAK_SECONDS=60 is shorter; the output goes into docs/reliability.md
 soak: $(READY)

@@ -180,6 +180,7 @@ class _Run:
             else:
                 self._give_up(job, f"{limit} workers were lost while they computed this point; the last time: {lost.reason}")
                 progress.advance(1, 1, job.cost)
+        progress.lose(lost.reason, len(again))
         self.queue.put_back_alone(again)
 
     def _give_up(self, job: Job, error: str) -> None:

@@ -9,10 +9,12 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any, Protocol
 
+from ntk_sweep import whereabouts
 from ntk_sweep.chunks import ChunkSpec, Lost, Report
 from ntk_sweep.config import ComputeConfig
 from ntk_sweep.datasets import Dataset
@@ -140,6 +142,9 @@ class RayExecutor:
         self._temporary: str | None = None
         self._datasets: dict[str, Any] = {}
         self._tickets: dict[Any, int] = {}
+        self._specs: dict[int, ChunkSpec] = {}
+        self._marks: set[str] = set()
+        self._watch = whereabouts.Watch()
         try:
             self._start()
         except BaseException as error:
@@ -231,16 +236,35 @@ class RayExecutor:
         """Hands over a chunk; the data set itself is sent the first time only."""
         if dataset.fingerprint not in self._datasets:
             self._datasets[dataset.fingerprint] = self._ray.put(dataset)
-        reference = self._run_chunk.remote(spec, self._datasets[dataset.fingerprint])
+        reference = self._run_chunk.remote(spec, self._datasets[dataset.fingerprint], bool(self._address))
         self._tickets[reference] = ticket
+        self._specs[ticket] = spec
+        if self._address:
+            self._marks.add(spec.mark)
 
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
         """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised here."""
         references = list(self._tickets)
         ready, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
-        if ready:
-            ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
-        return [(self._tickets.pop(reference), self._collect(reference)) for reference in ready]
+        if not ready:
+            return self._given_up()
+        ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+        return [(self._pop(reference), self._collect(reference)) for reference in ready]
+
+    def _pop(self, reference: Any) -> int:
+        ticket = self._tickets.pop(reference)
+        del self._specs[ticket]
+        return ticket
+
+    def _given_up(self) -> list[tuple[int, Report | Lost]]:
+        """Chunks of machines that have fallen silent, which Ray itself would wait for much longer."""
+        if not self._address:
+            return []
+        lost = self._watch.lost(self._ray.nodes(), self._specs, time.monotonic())
+        for reference in [reference for reference, ticket in self._tickets.items() if ticket in lost]:
+            self._ray.cancel(reference)
+            self._pop(reference)
+        return [(ticket, Lost(reason, blamed=False)) for ticket, reason in lost.items()]
 
     def _collect(self, reference: Any) -> Report | Lost:
         errors = self._ray.exceptions
@@ -263,6 +287,8 @@ class RayExecutor:
         if self._ray.is_initialized():
             for reference in self._tickets:
                 self._ray.cancel(reference, force=True)
+            if self._marks:
+                whereabouts.forget(self._marks)
             self._ray.shutdown()
         self._tickets.clear()
         if self._temporary:
@@ -305,8 +331,10 @@ def _cuda_devices() -> int:
     return torch.cuda.device_count()
 
 
-def _run_chunk(spec: ChunkSpec, dataset: Dataset) -> Report:
+def _run_chunk(spec: ChunkSpec, dataset: Dataset, in_cluster: bool) -> Report:
     """Runs on a Ray worker; torch is imported there."""
+    if in_cluster:
+        whereabouts.note(spec)
     from ntk_sweep.worker import run_chunk
 
     return run_chunk(spec, dataset)

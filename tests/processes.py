@@ -75,22 +75,6 @@ def wait_for(condition, what, *processes):
     raise AssertionError(f"waited in vain for {what}")
 
 
-def workers_of(process):
-    """The Ray workers of a driver that are computing a chunk."""
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    found = []
-    for child in children:
-        try:
-            if child.cmdline()[:1] == ["ray::_run_chunk"]:
-                found.append(child)
-        except psutil.Error:
-            continue
-    return found
-
-
 def stored(results):
     """How many rows a reader sees."""
     parts = list((results / "spectrum").glob("part-*.parquet"))
@@ -125,7 +109,7 @@ RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 
 
 @contextmanager
-def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=None, faults=None):
+def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=None, faults=None, **others):
     """`ray start --head` on the loopback or on a host of its own, with token authentication; stopped by its own handle.
 
     Faults must be given here: workers have the environment of their node, not of the sweep.
@@ -133,7 +117,7 @@ def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=N
     temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
     port = free_port()
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    env = (environment(faults, **FAST_HEALTH_CHECKS) if env is None else env) | token
+    env = (environment(faults, **FAST_HEALTH_CHECKS | others) if env is None else env) | token
     dashboard = ["--include-dashboard=false"]
     if dashboard_port:
         dashboard = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
@@ -178,6 +162,7 @@ def ray_node(cluster, *arguments, host=None):
         start_new_session=True,
     )
     try:
+        node.temporary = Path(temporary)
         yield node
     finally:
         stop(node)
@@ -186,11 +171,23 @@ def ray_node(cluster, *arguments, host=None):
 
 def raylet_of(node):
     """The raylet that a node's process started, once it is there."""
-    for child in psutil.Process(node.pid).children(recursive=True):
-        with suppress(psutil.Error):
-            if child.name() == "raylet":
-                return child
+    with suppress(psutil.Error):
+        for child in psutil.Process(node.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if child.name() == "raylet":
+                    return child
     return None
+
+
+def workers_at(node):
+    """The Ray workers of a node's process, or of a driver with a private Ray, that are computing a chunk."""
+    found = []
+    with suppress(psutil.Error):
+        for child in psutil.Process(node.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if child.cmdline()[:1] == ["ray::_run_chunk"]:
+                    found.append(child)
+    return found
 
 
 def free_port():

@@ -25,7 +25,7 @@ from processes import (
     stop,
     stored,
     wait_for,
-    workers_of,
+    workers_at,
 )
 
 from ntk_sweep.store import load_results
@@ -71,7 +71,7 @@ def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, un
 def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(tmp_path, undisturbed):
     process = start(tmp_path, *GRID, faults={20: 0.7, 40: 0.7})
     try:
-        victim = wait_for(lambda: workers_of(process), "a worker at work")[0]
+        victim = wait_for(lambda: workers_at(process), "a worker at work")[0]
         victim.kill()
         output, _ = process.communicate(timeout=TIME_LIMIT)
     finally:
@@ -84,7 +84,7 @@ def test_a_killed_driver_is_followed_by_the_same_command(tmp_path, undisturbed):
     process = start(tmp_path, *GRID, "compute.chunk_seconds=0.2", faults=dict.fromkeys(range(20, 61, 10), 0.3))
     try:
         wait_for(lambda: stored(tmp_path), "a first row")
-        workers = workers_of(process)
+        workers = workers_at(process)
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait(TIME_LIMIT)
