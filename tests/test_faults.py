@@ -8,8 +8,8 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,11 @@ from processes import (
     ray_head,
     ray_node,
     raylet_of,
-    run,
     start,
     stop,
     stored,
     wait_for,
+    workers_at,
 )
 from rich.console import Console
 from test_store import broken_parts, make_row
@@ -117,6 +117,14 @@ def test_a_disk_that_turns_read_only_ends_the_sweep_with_a_message(data, tmp_pat
         assert_complete(data, results, tmp_path)
 
 
+def test_a_task_folder_that_is_a_disk_of_its_own_is_written_like_any_other(data, tmp_path):
+    (tmp_path / "results").mkdir()
+    with small_disk(tmp_path / "results" / "spectrum", 10 * 1024**2):
+        sweep(data, tmp_path / "results")
+        assert_complete(data, tmp_path / "results", tmp_path)
+        assert os.listdir(tmp_path / "results") == ["spectrum"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"), list(broken_parts()), ids=lambda value: value if isinstance(value, str) else ""
 )
@@ -184,6 +192,7 @@ def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
             keys = pd.read_parquet(tmp_path / "spectrum").key.nunique() if stored(tmp_path) else 0
             assert keys >= seen
             seen = keys
+            time.sleep(0.05)
     finally:
         for driver in drivers:
             stop(driver)
@@ -199,24 +208,25 @@ def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(tmp_path, undisturbed):
-    slow = dict.fromkeys(range(20, 61, 10), 0.5)
-    with ray_head(cpus=1) as cluster, ray_node(cluster) as node, ray_node(cluster) as other:
-        raylet = wait_for(lambda: raylet_of(node), "the raylet of the second node")
-        wait_for(lambda: raylet_of(other), "the raylet of the third node")
-        sweep = start(
-            tmp_path, *GRID, "compute=cluster", "compute.chunk_seconds=1", faults=slow, RAY_ADDRESS=cluster.address, **cluster.token
-        )
+    # Twenty points of a second are work for three, wherever the first chunks go.
+    with (
+        ray_head(cpus=1, faults=dict.fromkeys(range(20, 61, 10), 1)) as cluster,
+        ray_node(cluster) as node,
+        ray_node(cluster) as other,
+    ):
+        for each in (node, other):
+            wait_for(lambda each=each: raylet_of(each), "a raylet", each)
+        options = (*GRID, "compute=cluster", "compute.chunk_seconds=1")
+        sweep = start(tmp_path, *options, RAY_ADDRESS=cluster.address, **cluster.token)
         try:
-            wait_for(lambda: stored(tmp_path) or sweep.poll() is not None, "a first row")
-            wait_for(lambda: [c for c in raylet.children() if c.cmdline()[:1] == ["ray::_run_chunk"]], "work on the second node")
-            raylet.kill()
+            wait_for(lambda: workers_at(node), "work on the second node", sweep, node)
+            raylet_of(node).kill()
             output, _ = sweep.communicate(timeout=2 * TIME_LIMIT)
         finally:
             stop(sweep)
         assert sweep.returncode == 0, output
         assert f"{POINTS} points computed" in output
+        assert "0 failed, 1 worker lost" in output
         assert cluster.process.poll() is None
     assert_same_numbers(tmp_path, undisturbed)
-    again = run(tmp_path, *GRID, "hydra/launcher=serial")
-    assert f"{POINTS} were there" in again.stdout
-    assert not list(Path(tmp_path / "spectrum").glob(".*"))
+    assert not list((tmp_path / "spectrum").glob(".*"))

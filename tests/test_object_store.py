@@ -148,18 +148,21 @@ def test_a_killed_sweep_goes_on_and_is_read_in_place(results, tmp_path, undistur
     process = start(results, *GRID, "compute.chunk_seconds=0.2", faults=slow, cwd=tmp_path)
     location, seen = results + "/spectrum", 0
     try:
-        family = wait_for(lambda: Store(results, "spectrum").parts() and psutil.Process(process.pid).children(True), "a first part")
+        wait_for(lambda: Store(results, "spectrum").parts(), "a first part", process)
+        family = psutil.Process(process.pid).children(recursive=True)
         while seen < 4:
+            assert process.poll() is None, process.stdout.read()
             frame = pd.read_parquet(location)
             assert frame.key.is_unique
             assert len(frame) >= seen
             seen = len(frame)
+            time.sleep(0.1)
         process.kill()
         process.wait(TIME_LIMIT)
         kill(family)
     finally:
         stop(process)
-    done = run(results, *GRID)
+    done = run(results, *GRID, "hydra/launcher=serial")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"rows: {location}" in done.stdout
     frame = load_results(location)
