@@ -144,15 +144,17 @@ def main():
         done = run(folder / "undisturbed", *grid(folder), "hydra/launcher=serial", limit=SECONDS + 10 * TIME_LIMIT)
         assert done.returncode == 0, done.stdout + done.stderr
         soak = Soak(folder, stack)
-        wait_for(lambda: soak.workers(), "the first worker")
+        wait_for(lambda: soak.workers(), "the first worker", soak.driver)
+        under_fire = time.monotonic()
         soak.rage()
+        under_fire = time.monotonic() - under_fire
         last = run(soak.results, *grid(folder), "hydra/launcher=serial", limit=SECONDS + 10 * TIME_LIMIT)
         assert last.returncode == 0, last.stdout + last.stderr
         rows, stored = load_results(soak.results / "spectrum"), pd.read_parquet(soak.results / "spectrum")
         wrong = differences(soak.results, folder / "undisturbed")
         struck = ", ".join(f"{count} {what}s" for what, count in sorted(soak.kills.items()))
         lines = [
-            f"kills survived: {soak.kills.total()} ({struck}) in {SECONDS:g} s",
+            f"kills survived: {soak.kills.total()} ({struck}) in {under_fire:.0f} s",
             f"rows: {len(rows)} of {len(load_results(folder / 'undisturbed' / 'spectrum'))}, {soak.seen} of them under fire",
             f"rows stored a second time, with the same numbers: {len(stored) - stored.key.nunique()}",
             f"differences from the undisturbed sweep: {wrong}",

@@ -3,11 +3,9 @@
 Every test starts a Ray of its own, in a temporary folder of its own, and stops it by its own handle.
 """
 
-import ast
 import os
 import signal
 import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
@@ -23,7 +21,6 @@ from processes import (
     is_alive,
     kill,
     left_behind,
-    ray_head,
     run,
     start,
     stop,
@@ -158,41 +155,6 @@ def test_a_results_folder_that_vanishes_ends_the_sweep_with_a_message(at_work):
     assert len(errors.splitlines()) == 1
     assert "\x1b" not in errors
     assert not (results / "spectrum").exists()
-
-
-def test_a_cluster_is_joined_and_left_as_it_was(tmp_path, undisturbed):
-    """Joined once by RAY_ADDRESS and once by compute.address, to the end and until it is interrupted."""
-    with ray_head() as cluster:
-        head, address, token = cluster.process, cluster.address, cluster.token
-        by_variable = run(tmp_path / "one", *GRID, RAY_ADDRESS=address, **token)
-        assert by_variable.returncode == 0, by_variable.stdout + by_variable.stderr
-        assert f"on the Ray cluster at {address}" in by_variable.stdout
-        assert_same_numbers(tmp_path / "one", undisturbed)
-        by_setting = start(tmp_path / "two", *GRID, "compute=cluster", f"compute.address={address}", "compute.num_cpus=64", **token)
-        try:
-            line = next(line for line in by_setting.stdout if "waiting" in line)
-            assert "waiting for a machine with 64 CPUs" in line
-            by_setting.send_signal(signal.SIGINT)
-            assert by_setting.wait(TIME_LIMIT) == 128 + signal.SIGINT
-        finally:
-            stop(by_setting)
-        assert head.poll() is None
-        wait_for(lambda: not ray_workers(head), "the end of the sweeps' workers", head)
-        assert written_down(cluster) == []
-
-
-def ray_workers(head):
-    """Processes of a cluster that are there for a job."""
-    names = [" ".join(child.cmdline()) for child in psutil.Process(head.pid).children(recursive=True) if is_alive(child)]
-    return [name for name in names if name.startswith("ray::") and "Agent" not in name]
-
-
-def written_down(cluster):
-    """What sweeps keep with the head of a cluster."""
-    code = f"from ray._raylet import GcsClient; print(GcsClient({cluster.address!r}).internal_kv_keys(b'', b'ntk-sweep'))"
-    asked = subprocess.run([sys.executable, "-c", code], env=cluster.env, capture_output=True, text=True, timeout=TIME_LIMIT)
-    assert asked.returncode == 0, asked.stderr
-    return ast.literal_eval(asked.stdout)
 
 
 def test_a_cluster_that_is_not_there_is_an_error_with_a_remedy(tmp_path):
