@@ -59,7 +59,7 @@ soak: $(READY)
 
 # make audit	compares the pinned versions with the known vulnerabilities; needs a network
 audit: $(READY)
-	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 # make browser	a headless Chromium for the tests of the report and its screenshot; one of the system will do as well
 browser: $(READY)

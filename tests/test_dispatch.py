@@ -163,6 +163,23 @@ def test_an_interruption_keeps_what_is_finished(base):
     assert len(pd.read_parquet(base.results + "/spectrum")) == 57
 
 
+def test_a_signal_that_was_ignored_stays_ignored(base):
+    """As SIGHUP under `nohup`."""
+
+    class Interrupts(SerialExecutor):
+        def wait(self, seconds):
+            signal.raise_signal(signal.SIGHUP)
+            return super().wait(seconds)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        dispatch.run_sweep(grid(base, range(3, 6)), Interrupts, QUIET)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(rows(base)) == 3
+
+
 def test_two_sweeps_at_once_leave_one_good_row_a_point(base):
     threads = [
         threading.Thread(target=dispatch.run_sweep, args=(grid(base, range(3, 23)), SerialExecutor, QUIET)) for _ in range(2)
