@@ -26,6 +26,9 @@ RAY_FOLDER = "ntk-sweep-"
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the process that it starts."""
 
+NOWHERE = "http://127.0.0.1:9"
+"""Where nothing listens."""
+
 CONNECT_SECONDS = 10
 """Longer than any network takes to open a connection, shorter than Ray's own minute of silence."""
 
@@ -130,8 +133,10 @@ class RayExecutor:
     interruptible = False
 
     def __init__(self, compute: ComputeConfig) -> None:
-        # Read by Ray when it is imported: no usage statistics, and CUDA_VISIBLE_DEVICES left to Ray on workers without a GPU.
+        # Read by Ray when it is imported: no usage statistics, no report that they are off either, and CUDA_VISIBLE_DEVICES left to Ray
+        # on workers without a GPU.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_REPORT_URL", NOWHERE)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         import ray
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +31,11 @@ def cluster(tmp_path_factory):
     env = environment(NTK_SWEEP_HIDDEN=os.pathsep.join(map(str, [*HIDDEN, folder / "data"])), PYTHONPATH=str(folder / "site"))
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     port = free_port()
-    with ray_head(dashboard_port=port, cwd=folder / "site", env=env) as cluster:
-        cluster.folder, cluster.dashboard, cluster.env = folder, f"http://127.0.0.1:{port}", env
-        yield cluster
+    with socket.create_server(("127.0.0.1", 0)) as home:
+        env["RAY_USAGE_STATS_REPORT_URL"] = f"http://127.0.0.1:{home.getsockname()[1]}"
+        with ray_head(dashboard_port=port, cwd=folder / "site", env=env) as cluster:
+            cluster.folder, cluster.dashboard, cluster.env, cluster.home = folder, f"http://127.0.0.1:{port}", env, home
+            yield cluster
 
 
 def test_the_workers_of_these_tests_cannot_open_the_checkout(cluster):
@@ -75,6 +78,14 @@ def test_a_job_is_submitted(cluster, tmp_path):
     assert re.search(r"on the Ray cluster at .*, 2 workers", done.stdout)
     assert len(load_results(tmp_path / "spectrum")) == 6
     assert "lies in the working folder of a Ray job" in done.stdout
+
+
+def test_what_a_head_reports_goes_where_we_say(cluster):
+    """It reports that it was told to report nothing; docs/cluster.md and docker/ say to where nothing listens."""
+    cluster.home.settimeout(TIME_LIMIT)
+    connection, _ = cluster.home.accept()
+    with connection:
+        assert connection.recv(5) == b"POST "
 
 
 def test_nobody_submits_without_the_token(cluster):
