@@ -19,6 +19,7 @@ from ntk_sweep.chunks import ChunkSpec, Lost, Report
 from ntk_sweep.config import ComputeConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.errors import ConfigError, SweepError
+from ntk_sweep.filesystems import cause
 
 RAY_FOLDER = "ntk-sweep-"
 """What the temporary folder of a private Ray is called, followed by the process that it belongs to."""
@@ -280,7 +281,9 @@ class RayExecutor:
             raise error.cause if isinstance(error.cause, SweepError) else error.as_instanceof_cause() from None
         except errors.NodeDiedError as error:
             return Lost(str(error), blamed=False)
-        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+        except errors.OutOfMemoryError as error:
+            return Lost(cause(error), blamed=True, crowded=True)  # fifty lines of figures and advice follow
+        except errors.WorkerCrashedError as error:
             return Lost(str(error), blamed=True)
         except errors.RayError as error:
             if not self._ray.is_initialized():

@@ -67,9 +67,9 @@ class SweepProgress:
         """Tells of a worker that was lost, and of how many points are tried again for it."""
         self.lost += 1
         if self.lost <= SHOWN_LOSSES:
-            points = "1 point is" if again == 1 else f"{again} points are"
+            retried = f": {'1 point is' if again == 1 else f'{again} points are'} tried again" if again else ""
             said = (reason.strip() or "Ray gives no reason").splitlines()[0].strip().rstrip(".")
-            self._console.print(f"a worker was lost ({said}): {points} tried again", markup=False)
+            self._console.print(f"a worker was lost ({said}){retried}", markup=False)
 
     def tick(self, note: str = "") -> None:
         """Shows that the sweep lives; `note` says what keeps it waiting."""

@@ -21,6 +21,7 @@ from processes import (
     is_alive,
     kill,
     left_behind,
+    memory_limit,
     run,
     start,
     stop,
@@ -35,9 +36,12 @@ pytestmark = pytest.mark.ray
 
 
 def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, undisturbed):
-    """One worker, so that they share chunks with others."""
+    """One worker, so that they share chunks with others; where it can be had, the system's killer ends it for want of memory."""
     grid = ("data=digits", "act=relu", "width=range(20,61,10)", "depth=2")
-    done = run(tmp_path, *grid, "compute.num_workers=1", faults={30: "die", 40: "raise", 50: "memory"})
+    with memory_limit(2 * 10**9) as group:
+        faults = {30: "all memory" if group else "die", 40: "raise", 50: "memory"}
+        done = run(tmp_path, *grid, "compute.num_workers=1", faults=faults, prefix=group.prefix if group else ())
+        assert group is None or group.kills() >= 3
     assert done.returncode == 1
     assert "\x1b" not in done.stdout + done.stderr
     frame = load_results(tmp_path / "spectrum").set_index("width")
