@@ -1,7 +1,7 @@
 """Put on PYTHONPATH by tests: makes chosen points misbehave in whichever process computes them.
 
-``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise", "memory" (more than the
-process may have), "all memory" (until somebody ends the process), or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which
+``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise", "memory" (more than the process may
+have), "all memory" (until somebody ends the process), or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which
 the process may open no file.
 """
 
