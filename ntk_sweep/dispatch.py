@@ -73,6 +73,12 @@ def run_sweep(configs: Iterable[SweepConfig], executor_class: type[Executor], co
     with ExitStack() as stack:
         guard = stack.enter_context(SignalGuard())
         marks = {home: stack.enter_context(store.opened_for_writing()) for home, store in stores.items()}
+        for home, store in stores.items():
+            for owner in store.other_sweeps(marks[home]):
+                console.print(
+                    f"another sweep is at work in {store.location} ({owner}), unless it was killed; a point that both compute is stored "
+                    "twice, with the same numbers"
+                )
         with guard.immediate():
             result = SweepResult(make_plan(configs, stores))
         if result.plan.jobs:

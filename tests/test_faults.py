@@ -196,10 +196,12 @@ def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
             assert keys >= seen
             seen = keys
             time.sleep(0.05)
+        outputs = "".join(driver.stdout.read() for driver in drivers)
     finally:
         for driver in drivers:
             stop(driver)
     assert [driver.returncode for driver in drivers] == [0, 0]
+    assert f"another sweep is at work in {tmp_path}/spectrum (process " in outputs
     frame = load_results(tmp_path / "spectrum")
     assert frame.key.tolist() == undisturbed.key.tolist()
     assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()

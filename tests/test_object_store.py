@@ -16,8 +16,7 @@ from pyarrow import fs
 from s3 import BUCKET, objects, s3_server
 from test_store import keys_of, make_row
 
-from ntk_sweep import store as store_module
-from ntk_sweep import writing
+from ntk_sweep import marks, writing
 from ntk_sweep.errors import StoreError
 from ntk_sweep.filesystems import write_file
 from ntk_sweep.store import Store, load_results
@@ -81,7 +80,7 @@ def test_marks_of_killed_sweeps_are_removed_in_the_end(store, results, monkeypat
         store.write(name, b"")
     with store.opened_for_writing():
         assert len(objects(results.partition(BUCKET + "/")[2])) == 4
-    monkeypatch.setattr(store_module, "MARK_SECONDS", -60)
+    monkeypatch.setattr(marks, "OLD_SECONDS", -60)
     with store.opened_for_writing():
         pass
     assert objects(results.partition(BUCKET + "/")[2]) == [".mine"]
@@ -140,6 +139,22 @@ def test_an_interrupted_upload_is_whole(tmp_path):
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert wait_for((tmp_path / "folder" / "part").read_bytes, "the content") == b"whole"
+
+
+def test_two_drivers_at_once_leave_one_good_row_a_point(results, undisturbed):
+    grid = ("data=digits", "act=relu", "width=20,30,40", "depth=2", "hydra/launcher=serial", "compute.chunk_seconds=0.1")
+    drivers = [start(results, *grid, faults=dict.fromkeys((20, 30, 40), 0.5)) for _ in range(2)]
+    try:
+        outputs = [driver.communicate(timeout=TIME_LIMIT)[0] for driver in drivers]
+    finally:
+        for driver in drivers:
+            stop(driver)
+    assert [driver.returncode for driver in drivers] == [0, 0], outputs
+    assert f"another sweep is at work in {results}/spectrum (process " in "".join(outputs)
+    frame = load_results(results + "/spectrum")
+    same = undisturbed[(undisturbed.act == "relu") & (undisturbed.depth == 2) & (undisturbed.width <= 40)]
+    assert frame.lambda_min.tolist() == same.lambda_min.tolist()
+    assert pd.read_parquet(results + "/spectrum").groupby("key").lambda_min.nunique().eq(1).all()
 
 
 @pytest.mark.ray

@@ -107,6 +107,9 @@ def test_a_killed_driver_is_followed_by_the_same_command(tmp_path, undisturbed):
     assert "\x1b" not in done.stdout + done.stderr
     assert_same_numbers(results, undisturbed)
     assert not left_behind(done.pid)
+    assert not left_behind(process.pid)
+    assert [path.name for path in results.iterdir()] == ["spectrum"]
+    assert not list((results / "spectrum").glob(".*"))
     assert not list(elsewhere.iterdir())
     again = run(results, *GRID)
     assert again.returncode == 0
