@@ -133,7 +133,9 @@ def _print_summary(result: SweepResult, console: Console) -> None:
 def _print_counts(result: SweepResult, frame: pd.DataFrame, console: Console) -> None:
     computed = {job.point.key for job in result.plan.jobs}
     others = frame[~frame["key"].isin(computed)]
-    foreign = int((others["git_commit"].fillna("") != (git_commit() or "")).sum())
+    own = git_commit()
+    # A submitted job does not know its commit, and of rows without one nothing can be said.
+    foreign = int((others["git_commit"].notna() & (others["git_commit"] != own)).sum()) if own else 0
     there = f"{result.plan.skipped} were there"
     if foreign:
         there += f" ({foreign} from another commit of the code; force=true computes them anew)"
