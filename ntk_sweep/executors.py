@@ -139,12 +139,15 @@ class RayExecutor:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_USAGE_STATS_REPORT_URL", NOWHERE)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+        self._compute = compute
+        self._address = compute.address or os.environ.get("RAY_ADDRESS")
+        if not self._address:
+            # Without it the servers of a private Ray listen to the network, on every system but those that the variable is named after.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
         _silence(ray)
         self._ray = ray
-        self._compute = compute
-        self._address = compute.address or os.environ.get("RAY_ADDRESS")
         self._temporary: str | None = None
         self._datasets: dict[str, Any] = {}
         self._tickets: dict[Any, int] = {}

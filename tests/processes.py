@@ -112,6 +112,17 @@ def wait_for(condition, what, *processes):
     raise AssertionError(f"waited in vain for {what}")
 
 
+def listening(process, port=None):
+    """The addresses that a process and what it started listen at, for one port or any."""
+    found = set()
+    with suppress(psutil.Error):
+        for each in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+            with suppress(psutil.Error):
+                listens = [c.laddr for c in each.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+                found |= {address.ip for address in listens if port in (None, address.port)}
+    return found
+
+
 def stored(results):
     """How many rows a reader sees."""
     parts = list((results / "spectrum").glob("part-*.parquet"))

@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
-from processes import RAY, ROOT, TIME_LIMIT, environment, free_port, ray_head, run
+from processes import RAY, ROOT, TIME_LIMIT, environment, free_port, listening, ray_head, run
 
 from ntk_sweep.store import load_results
 
@@ -95,13 +94,6 @@ def test_nobody_submits_without_the_token(cluster):
 
 
 def test_the_dashboard_listens_on_the_loopback_only(cluster):
-    port = int(cluster.dashboard.rpartition(":")[2])
-    family = [psutil.Process(cluster.process.pid), *psutil.Process(cluster.process.pid).children(recursive=True)]
-    listening = {
-        connection.laddr.ip
-        for process in family
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-    }
-    assert listening <= {"127.0.0.1", "::1"}
-    assert listening
+    found = listening(cluster.process, int(cluster.dashboard.rpartition(":")[2]))
+    assert found
+    assert found <= {"127.0.0.1", "::1"}

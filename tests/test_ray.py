@@ -21,6 +21,7 @@ from processes import (
     is_alive,
     kill,
     left_behind,
+    listening,
     memory_limit,
     run,
     start,
@@ -65,6 +66,8 @@ def test_a_killed_worker_is_replaced_and_readers_see_every_row_once(tmp_path, un
     seen = 0
     try:
         victim = wait_for(lambda: workers_at(process), "a worker at work", process)[0]
+        # A private Ray is nothing for the network.
+        assert listening(process) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
         while process.poll() is None:
             if stored(tmp_path):
                 frame = pd.read_parquet(tmp_path / "spectrum")
