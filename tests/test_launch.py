@@ -218,6 +218,13 @@ def test_rows_of_another_commit_are_named(run, monkeypatch):
     assert "1 were there (1 from another commit of the code; force=true computes them anew)" in out
 
 
+def test_a_finished_sweep_starts_no_ray(run, no_ray):
+    run(*SERIAL, "width=10,20")
+    status, out, _ = run("-m", "hydra/launcher=ray", "data=digits", "width=10,20")
+    assert status == 0
+    assert "0 points computed in 0 s, 2 were there" in out
+
+
 def test_rows_from_the_future_are_told_of(run, monkeypatch):
     class Ahead(datetime.datetime):
         @classmethod

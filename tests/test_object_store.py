@@ -1,5 +1,7 @@
 """Results in an object store: a sweep, its readers and its faults against a real S3-compatible server on the loopback."""
 
+import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -13,11 +15,15 @@ import psutil
 import pytest
 from processes import GRID, ROOT, TIME_LIMIT, environment, kill, run, start, stop, wait_for
 from pyarrow import fs
+from rich.console import Console
 from s3 import BUCKET, objects, s3_server
 from test_store import keys_of, make_row
 
 from ntk_sweep import marks, writing
+from ntk_sweep.config import DataConfig, SweepConfig
+from ntk_sweep.dispatch import run_sweep
 from ntk_sweep.errors import StoreError
+from ntk_sweep.executors import SerialExecutor
 from ntk_sweep.filesystems import write_file
 from ntk_sweep.store import Store, load_results
 from ntk_sweep.writing import PartWriter, merge
@@ -141,20 +147,26 @@ def test_an_interrupted_upload_is_whole(tmp_path):
     assert wait_for((tmp_path / "folder" / "part").read_bytes, "the content") == b"whole"
 
 
-def test_two_drivers_at_once_leave_one_good_row_a_point(results, undisturbed):
-    grid = ("data=digits", "act=relu", "width=20,30,40", "depth=2", "hydra/launcher=serial", "compute.chunk_seconds=0.1")
-    drivers = [start(results, *grid, faults=dict.fromkeys((20, 30, 40), 0.5)) for _ in range(2)]
-    try:
-        outputs = [driver.communicate(timeout=TIME_LIMIT)[0] for driver in drivers]
-    finally:
-        for driver in drivers:
-            stop(driver)
-    assert [driver.returncode for driver in drivers] == [0, 0], outputs
-    assert f"another sweep is at work in {results}/spectrum (process " in "".join(outputs)
-    frame = load_results(results + "/spectrum")
-    same = undisturbed[(undisturbed.act == "relu") & (undisturbed.depth == 2) & (undisturbed.width <= 40)]
-    assert frame.lambda_min.tolist() == same.lambda_min.tolist()
-    assert pd.read_parquet(results + "/spectrum").groupby("key").lambda_min.nunique().eq(1).all()
+def test_two_sweeps_at_once_leave_one_good_row_a_point(results, tmp_path):
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(1).random((6, 4)), y=np.arange(6))
+    base = SweepConfig(data=DataConfig("npz", path=str(tmp_path / "data.npz")), results=results)
+    base.compute.chunk_seconds = 1e-9
+    configs = [dataclasses.replace(base, width=width) for width in range(3, 9)]
+    sweeps = [threading.Thread(target=run_sweep, args=(configs, SerialExecutor, Console(quiet=True))) for _ in range(2)]
+    for each in sweeps:
+        each.start()
+    for each in sweeps:
+        each.join()
+    rows = pd.read_parquet(results + "/spectrum")
+    assert len(load_results(results + "/spectrum")) == rows.key.nunique() == 6
+    assert rows.groupby("key").lambda_min.nunique().eq(1).all()
+    assert not [name for name in objects(results.partition(BUCKET + "/")[2]) if name.startswith(".")]
+
+
+def test_a_sweep_sees_the_mark_of_another(store):
+    with store.opened_for_writing(), store.opened_for_writing() as mark:
+        (said,) = store.other_sweeps(mark)
+    assert said.startswith(f"process {os.getpid()} on ")
 
 
 @pytest.mark.ray
