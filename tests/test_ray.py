@@ -85,38 +85,7 @@ def test_a_killed_worker_is_replaced_and_readers_see_every_row_once(tmp_path, un
     assert len(list((tmp_path / "spectrum").glob("*.parquet"))) <= os.cpu_count() + 2
 
 
-def test_a_killed_driver_is_followed_by_the_same_command(tmp_path, undisturbed):
-    """The rows are those of the serial launcher, whichever of the two drivers computed them."""
-    elsewhere, results = tmp_path / "elsewhere", tmp_path / "results"
-    elsewhere.mkdir()
-    process = start(results, *GRID, "compute.chunk_seconds=0.2", faults=dict.fromkeys(range(20, 61, 10), 0.3), cwd=elsewhere)
-    try:
-        wait_for(lambda: stored(results), "a first row", process)
-        workers = workers_at(process)
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        process.wait(TIME_LIMIT)
-        # The workers notice that their driver is gone and end; the rest of Ray takes a minute longer.
-        wait_for(lambda: not any(is_alive(worker) for worker in workers), "the workers' end")
-        there = stored(results)
-        assert 0 < there < POINTS
-        done = run(results, *GRID, cwd=elsewhere)
-    finally:
-        kill(family)
-        stop(process)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{there} were there" in done.stdout
-    assert f"{POINTS - there} points computed" in done.stdout
-    assert "\x1b" not in done.stdout + done.stderr
-    assert_same_numbers(results, undisturbed)
-    assert not left_behind(done.pid)
-    assert not left_behind(process.pid)
-    assert [path.name for path in results.iterdir()] == ["spectrum"]
-    assert not list((results / "spectrum").glob(".*"))
-    assert not list(elsewhere.iterdir())
-
-
-INTERRUPTED = {signal.SIGINT: "ray", signal.SIGTERM: "ray", signal.SIGHUP: "serial"}
+INTERRUPTED = {signal.SIGINT: "serial", signal.SIGTERM: "ray", signal.SIGHUP: "serial"}
 """Signal → launcher of the sweep that it ends."""
 
 
@@ -125,7 +94,7 @@ def at_work(tmp_path_factory):
     """Sweeps that have stored a row each and will take half a minute, by what is going to happen to them; started together to save time."""
     sweeps = {}
     try:
-        for what, launcher in (INTERRUPTED | {"folder": "ray"}).items():
+        for what, launcher in (INTERRUPTED | {"folder": "ray", "driver": "ray"}).items():
             results = tmp_path_factory.mktemp("at_work")
             options = (*GRID, f"hydra/launcher={launcher}", "compute.chunk_seconds=0.2", "compute.num_workers=1")
             process = start(results, *options, faults=dict.fromkeys(range(20, 61, 10), 3), stderr=subprocess.PIPE)
@@ -161,6 +130,33 @@ def test_a_results_folder_that_vanishes_ends_the_sweep_with_a_message(at_work):
     assert len(errors.splitlines()) == 1
     assert "\x1b" not in errors
     assert not (results / "spectrum").exists()
+
+
+def test_a_killed_driver_is_followed_by_the_same_command(at_work, tmp_path, undisturbed):
+    """The rows are those of the serial launcher, whichever of the two drivers computed them."""
+    process, results = at_work["driver"].process, at_work["driver"].results
+    try:
+        workers = workers_at(process)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait(TIME_LIMIT)
+        # The workers notice that their driver is gone and end; the rest of Ray takes a minute longer.
+        wait_for(lambda: not any(is_alive(worker) for worker in workers), "the workers' end")
+        there = stored(results)
+        assert 0 < there < POINTS
+        done = run(results, *GRID, cwd=tmp_path)
+    finally:
+        kill(family)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{there} were there" in done.stdout
+    assert f"{POINTS - there} points computed" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert_same_numbers(results, undisturbed)
+    assert not left_behind(done.pid)
+    assert not left_behind(process.pid)
+    assert [path.name for path in results.iterdir()] == ["spectrum"]
+    assert not list((results / "spectrum").glob(".*"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_cluster_that_is_not_there_is_an_error_with_a_remedy(tmp_path):
