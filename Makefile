@@ -15,7 +15,7 @@ RESULTS ?= results
 RESULTS_EIGH ?= results-eigh
 REPORT ?= report
 
-.PHONY: help sweep report test lint browser soak audit docs benchmark clean
+.PHONY: help sweep report test lint browser partition soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 18
@@ -49,13 +49,17 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# make partition	cuts a host of a cluster off the network and brings it back; needs root, since it makes network namespaces
+partition: $(READY)
+	$(BIN)/python -m pytest -m partition tests/test_partition.py
+
 # make soak	ten minutes of kills under a sweep, then the comparison; SOAK_SECONDS=60 is shorter; the output goes into docs/reliability.md
 soak: $(READY)
 	$(BIN)/python tests/soak.py --docs
 
 # make audit	compares the pinned versions with the known vulnerabilities; needs a network
 audit: $(READY)
-	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 # make browser	a headless Chromium for the tests of the report and its screenshot; one of the system will do as well
 browser: $(READY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -24,6 +25,9 @@ from ntk_sweep.summary import SUMMARIES
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""Clocks that are kept in step differ by less than a second."""
 
 EXIT_FAILED = 1
 """A point failed."""
@@ -124,6 +128,7 @@ def _print_summary(result: SweepResult, console: Console) -> None:
         if remark := SUMMARIES[task].remark(good):
             console.print(remark)
     _print_counts(result, pd.concat([frame[["key", "git_commit"]] for frame in frames.values()]), console)
+    _print_clocks(pd.concat([frame[["finished_at", "host"]] for frame in frames.values()]), console)
     for store in result.plan.stores.values():
         console.print(f"rows: {store.location}")
 
@@ -131,12 +136,28 @@ def _print_summary(result: SweepResult, console: Console) -> None:
 def _print_counts(result: SweepResult, frame: pd.DataFrame, console: Console) -> None:
     computed = {job.point.key for job in result.plan.jobs}
     others = frame[~frame["key"].isin(computed)]
-    foreign = int((others["git_commit"].fillna("") != (git_commit() or "")).sum())
+    own = git_commit()
+    # A submitted job does not know its commit, and of rows without one nothing can be said.
+    foreign = int((others["git_commit"].notna() & (others["git_commit"] != own)).sum()) if own else 0
     there = f"{result.plan.skipped} were there"
     if foreign:
         there += f" ({foreign} from another commit of the code; force=true computes them anew)"
     done = len(result.plan.jobs) - len(result.failed)
     console.print(f"{done} points computed in {duration(result.seconds)}, {there}, {len(result.failed)} failed")
+
+
+def _print_clocks(frame: pd.DataFrame, console: Console) -> None:
+    """Says so if rows come from the future, since the latest of equal keys is the one that is read."""
+    now = datetime.now(UTC)
+    ahead = frame[frame["finished_at"] > now + CLOCK_TOLERANCE]
+    if ahead.empty:
+        return
+    last = ahead.sort_values("finished_at").iloc[-1]
+    rows = "1 row bears" if len(ahead) == 1 else f"{len(ahead)} rows bear"
+    console.print(
+        f"{rows} a time in the future, up to {duration((last.finished_at - now).total_seconds())} from now: the clock of {last.host}, or "
+        "that of this machine, is wrong; until then what force=true computes is taken for older"
+    )
 
 
 def _print_failures(result: SweepResult, console: Console) -> None:

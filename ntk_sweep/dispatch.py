@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
@@ -80,6 +80,12 @@ def run_sweep(
     with ExitStack() as stack:
         guard = stack.enter_context(SignalGuard())
         marks = {home: stack.enter_context(store.opened_for_writing()) for home, store in stores.items()}
+        for home, store in stores.items():
+            for owner in store.other_sweeps(marks[home]):
+                console.print(
+                    f"another sweep is at work in {store.location} ({owner}), unless it was killed; a point that both compute is stored "
+                    "twice, with the same numbers"
+                )
         with guard.immediate():
             result = SweepResult(make_plan(configs, stores))
         if result.plan.jobs:
@@ -110,6 +116,8 @@ class _Run:
         self.chunks: dict[int, Chunk] = {}
         self.deaths: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
+        self.crowded: deque[Job] = deque()
+        self.solitary = False
         self.writers: dict[tuple[str, str], PartWriter] = {}
 
     def drive(self, executor_class: type[Executor], console: Console) -> None:
@@ -133,13 +141,14 @@ class _Run:
 
     def _loop(self, executor: Executor, progress: SweepProgress) -> None:
         tickets = iter(range(2**62))
-        while self.queue or self.chunks:
+        while self.queue or self.chunks or self.crowded:
             slots = max(executor.slots, 1)
             # One chunk at work and one waiting for each worker: none idles, and little is lost when all is stopped.
             while self.queue and len(self.chunks) < 2 * slots:
-                ticket, chunk = next(tickets), self.queue.next(slots)
-                self.chunks[ticket] = chunk
-                executor.submit(ticket, self._spec(ticket, chunk), chunk.jobs[0].dataset)
+                self._submit(executor, next(tickets), self.queue.next(slots))
+            if self.crowded and not self.chunks:
+                self.solitary = True
+                self._submit(executor, next(tickets), Chunk((self.crowded.popleft(),)))
             self.guard.check()
             with self.guard.immediate() if executor.interruptible else nullcontext():
                 reports = executor.wait(POLL_SECONDS)
@@ -154,6 +163,10 @@ class _Run:
                 self.result.failed.update(failures)
                 self.queue.observe(chunk.cost, report.seconds)
                 progress.advance(len(chunk.jobs), len(failures), chunk.cost)
+
+    def _submit(self, executor: Executor, ticket: int, chunk: Chunk) -> None:
+        self.chunks[ticket] = chunk
+        executor.submit(ticket, self._spec(ticket, chunk), chunk.jobs[0].dataset)
 
     def _spec(self, ticket: int, chunk: Chunk) -> ChunkSpec:
         job = chunk.jobs[0]
@@ -172,26 +185,34 @@ class _Run:
         )
 
     def _recover(self, ticket: int, chunk: Chunk, lost: Lost, progress: SweepProgress) -> None:
-        """Sends the unfinished points of a lost chunk out again, alone, and gives up on those that kill every worker."""
+        """Sends the unfinished points of a lost chunk out again, alone, and gives up on those that kill every worker.
+
+        A point that was alone and lost for want of memory waits until all others are done, and then has the machines to itself.
+        """
         home = chunk.jobs[0].home
         store = self.plan.stores[home]
         # First, since a worker that was only cut off may still be about to commit.
         Permit(store, self.marks[home], ticket).revoke()
         finished = store.finished()
         counter, limit = (self.deaths, MAX_DEATHS) if lost.blamed else (self.losses, MAX_LOSSES)
-        again = []
+        # Among others it may be their memory that was missing, so a death counts only when the point has the machines to itself.
+        alone, crowded, tried_again = len(chunk.jobs) == 1, lost.crowded and not self.solitary, 0
         for job in chunk.jobs:
             key = job.point.key
             if key in finished and not job.force:
                 progress.advance(1, 0, job.cost)
                 continue
-            counter[key] += len(chunk.jobs) == 1
-            if counter[key] < limit:
-                again.append(job)
-            else:
+            counter[key] += alone and not crowded
+            if counter[key] >= limit:
                 self._give_up(job, f"{limit} workers were lost while they computed this point; the last time: {lost.reason}")
                 progress.advance(1, 1, job.cost)
-        self.queue.put_back_alone(again)
+                continue
+            tried_again += 1
+            if self.solitary or (alone and crowded):
+                self.crowded.append(job)
+            else:
+                self.queue.put_back_alone([job])
+        progress.lose(lost.reason, tried_again)
 
     def _give_up(self, job: Job, error: str) -> None:
         from ntk_sweep.tasks import failed_row

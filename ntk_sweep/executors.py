@@ -9,14 +9,17 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any, Protocol
 
+from ntk_sweep import whereabouts
 from ntk_sweep.chunks import ChunkSpec, LimitSpec, Lost, Report
 from ntk_sweep.config import ComputeConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.errors import ConfigError, SweepError
+from ntk_sweep.filesystems import cause
 
 RAY_FOLDER = "ntk-sweep-"
 """What the temporary folder of a private Ray is called, followed by the process that it belongs to."""
@@ -26,6 +29,9 @@ RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 LIMITS_SHARE = 0.4
 """Part of the object store in which limit kernels are kept; the thesis's nine depths take 3 MB at 200 inputs."""
+
+NOWHERE = "http://127.0.0.1:9"
+"""Where nothing listens."""
 
 CONNECT_SECONDS = 10
 """Longer than any network takes to open a connection, shorter than Ray's own minute of silence."""
@@ -141,20 +147,28 @@ class RayExecutor:
     interruptible = False
 
     def __init__(self, compute: ComputeConfig) -> None:
-        # Read by Ray when it is imported: no usage statistics, and CUDA_VISIBLE_DEVICES left to Ray on workers without a GPU.
+        # Read by Ray when it is imported: no usage statistics, no report that they are off either, and CUDA_VISIBLE_DEVICES left to Ray
+        # on workers without a GPU.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_REPORT_URL", NOWHERE)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+        self._compute = compute
+        self._address = compute.address or os.environ.get("RAY_ADDRESS")
+        if not self._address:
+            # Without it the servers of a private Ray listen to the network, on every system but those that the variable is named after.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
         _silence(ray)
         self._ray = ray
-        self._compute = compute
-        self._address = compute.address or os.environ.get("RAY_ADDRESS")
         self._temporary: str | None = None
         self._datasets: dict[str, Any] = {}
         self._n_samples: dict[str, int] = {}
         self._limits: dict[tuple[str, LimitSpec], Any] = {}
         self._tickets: dict[Any, int] = {}
+        self._specs: dict[int, ChunkSpec] = {}
+        self._marks: set[str] = set()
+        self._watch = whereabouts.Watch()
         try:
             self._start()
         except BaseException as error:
@@ -258,8 +272,11 @@ class RayExecutor:
             self._n_samples[dataset.fingerprint] = len(dataset.x)
         sent = self._datasets[dataset.fingerprint]
         limits = [self._limit(wanted, dataset.fingerprint) for wanted in spec.limits]
-        reference = self._run_chunk.remote(spec, sent, *limits)
+        reference = self._run_chunk.remote(spec, sent, bool(self._address), *limits)
         self._tickets[reference] = ticket
+        self._specs[ticket] = spec
+        if self._address:
+            self._marks.add(spec.mark)
 
     def _limit(self, wanted: LimitSpec, fingerprint: str) -> Any:
         """A reference to the limit kernels of an architecture, computed once and before the chunks that wait for them."""
@@ -277,12 +294,30 @@ class RayExecutor:
         """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised here."""
         references = list(self._tickets)
         ready, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
-        if ready:
-            ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
-        reports = [(self._tickets.pop(reference), self._collect(reference)) for reference in ready]
+        if not ready:
+            return self._given_up()
+        ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+        reports = [(self._pop(reference), self._collect(reference)) for reference in ready]
         if any(isinstance(report, Lost) for _, report in reports):
             self._limits.clear()  # what was lost may be one of them
         return reports
+
+    def _pop(self, reference: Any) -> int:
+        ticket = self._tickets.pop(reference)
+        del self._specs[ticket]
+        return ticket
+
+    def _given_up(self) -> list[tuple[int, Report | Lost]]:
+        """Chunks of machines that have fallen silent, which Ray itself would wait for much longer."""
+        if not self._address:
+            return []
+        lost = self._watch.lost(self._ray.nodes(), self._specs, time.monotonic())
+        for reference in [reference for reference, ticket in self._tickets.items() if ticket in lost]:
+            self._ray.cancel(reference)
+            self._pop(reference)
+        if lost:
+            self._limits.clear()
+        return [(ticket, Lost(reason, blamed=False)) for ticket, reason in lost.items()]
 
     def _collect(self, reference: Any) -> Report | Lost:
         errors = self._ray.exceptions
@@ -293,7 +328,9 @@ class RayExecutor:
             raise error.cause if isinstance(error.cause, SweepError) else error.as_instanceof_cause() from None
         except errors.NodeDiedError as error:
             return Lost(str(error), blamed=False)
-        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+        except errors.OutOfMemoryError as error:
+            return Lost(cause(error), blamed=True, crowded=True)  # fifty lines of figures and advice follow
+        except errors.WorkerCrashedError as error:
             return Lost(str(error), blamed=True)
         except errors.RayError as error:
             if not self._ray.is_initialized():
@@ -305,6 +342,8 @@ class RayExecutor:
         if self._ray.is_initialized():
             for reference in self._tickets:
                 self._ray.cancel(reference, force=True)
+            if self._marks:
+                whereabouts.forget(self._marks)
             self._ray.shutdown()
         self._tickets.clear()
         if self._temporary:
@@ -347,8 +386,10 @@ def _cuda_devices() -> int:
     return torch.cuda.device_count()
 
 
-def _run_chunk(spec: ChunkSpec, dataset: Dataset, *limits: Any) -> Report:
+def _run_chunk(spec: ChunkSpec, dataset: Dataset, in_cluster: bool, *limits: Any) -> Report:
     """Runs on a Ray worker; torch is imported there."""
+    if in_cluster:
+        whereabouts.note(spec)
     from ntk_sweep.worker import run_chunk
 
     return run_chunk(spec, dataset, limits)

@@ -3,10 +3,10 @@
 A machine that is cut off from the network is taken for dead, but may well go on computing, and still reach the results. Without a
 permit its rows would come on top of those of the worker that took its place.
 
-On a disk the permit is a hidden folder, in which a part is written and out of which it is renamed. The driver renames the folder
-itself away, so that a commit either is visible before the driver looks for what is missing, or fails. An object store has no renames:
-there the worker looks for an object by which the driver takes the permit back, just before it uploads; what is uploaded in the
-moment between the two is a second row with the same numbers.
+On a disk the permit is a folder in the sweep's workshop, in which a part is written and out of which it is renamed. The driver renames
+the folder itself away, so that a commit either is visible before the driver looks for what is missing, or fails. An object store has no
+renames, and a task's folder that is a mount of its own has no workshop: there the worker looks for a file by which the driver takes the
+permit back, just before it commits; what is committed in the moment between the two is a second row with the same numbers.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from pyarrow import fs
-
 from ntk_sweep.errors import StoreError
-from ntk_sweep.filesystems import FAILURES
 from ntk_sweep.store import Store
 
 
@@ -44,35 +41,40 @@ class Permit:
     ticket: int
 
     @property
-    def _name(self) -> str:
-        return f"{self.mark}-{self.ticket}"
+    def _is_folder(self) -> bool:
+        return self.store.is_local and os.path.isdir(self.store.workshop(self.mark))
 
     @property
-    def path(self) -> str:
-        """On a disk: the folder that parts are written in; in an object store: what takes the permit back."""
-        return posixpath.join(self.store.folder, self._name)
+    def _folder(self) -> str:
+        return posixpath.join(self.store.workshop(self.mark), str(self.ticket))
+
+    @property
+    def _blocker(self) -> str:
+        return f"{self.mark}-{self.ticket}"
 
     @contextmanager
     def claimed(self) -> Iterator[Permit]:
         """The worker's side, while it is at work on the chunk.
 
         Raises:
-            StoreError: This process does not see the folder of the sweep.
+            StoreError: This process does not see the folder of the sweep, or cannot write to it.
             RevokedError: The chunk was given to others before this worker began.
         """
         self.store.check_mark(self.mark)
-        if not self.store.is_local:
+        if not self._is_folder:
             yield self
             return
         try:
-            os.mkdir(self.path)
+            os.mkdir(self._folder)
         except FileExistsError as error:
             raise self._revoked() from error
+        except OSError as error:
+            raise self.store.unwritable(error) from error
         try:
             yield self
         finally:
             with suppress(OSError):
-                os.rmdir(self.path)
+                os.rmdir(self._folder)
 
     def write(self, name: str, content: bytes) -> None:
         """Makes `content` appear under `name` in the store, wholly or not at all.
@@ -81,22 +83,20 @@ class Permit:
             StoreError: It cannot be written.
             RevokedError: The driver took the permit back.
         """
-        if not self.store.is_local:
-            self._check()
+        if not self._is_folder:
+            self.store.check_mark(self.mark)
+            if self.store.has(self._blocker):
+                raise self._revoked()
             self.store.write(name, content)
             return
         try:
-            self.store.write(name, content, workshop=self.path)
+            self.store.write(name, content, workshop=self._folder)
         except StoreError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                self._check()
+                self.store.check_mark(self.mark)
+                if not os.path.isdir(self._folder):
+                    raise self._revoked() from error
             raise
-
-    def _check(self) -> None:
-        self.store.check_mark(self.mark)
-        found = self.store.filesystem.get_file_info(self.path).type
-        if found != (fs.FileType.Directory if self.store.is_local else fs.FileType.NotFound):
-            raise self._revoked()
 
     def revoke(self) -> None:
         """The driver's side: after this the worker commits nothing more.
@@ -104,21 +104,21 @@ class Permit:
         Raises:
             StoreError: The results cannot be written any more.
         """
-        if not self.store.is_local:
-            self.store.write(self._name, b"")
-            return None
         self.store.check_mark(self.mark)
-        away = self.path + ".revoked"
+        if not self._is_folder:
+            self.store.write(self._blocker, b"")
+            return None
+        away = self._folder + ".revoked"
         try:
             while True:
                 # A worker that has not begun never will.
                 with suppress(FileExistsError):
-                    return os.mkdir(self.path)
+                    return os.mkdir(self._folder)
                 # One that has ends here; one that has just ended removed the folder itself.
                 with suppress(FileNotFoundError):
-                    os.rename(self.path, away)
+                    os.rename(self._folder, away)
                     return shutil.rmtree(away, ignore_errors=True)
-        except FAILURES as error:
+        except OSError as error:
             raise self.store.unwritable(error) from error
 
     def _revoked(self) -> RevokedError:

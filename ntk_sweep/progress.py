@@ -12,9 +12,12 @@ from rich.text import Text
 LINE_SECONDS = 10.0
 """Time between two lines where there is no terminal: readable in a log, and soon enough to see that it lives."""
 
+SHOWN_LOSSES = 10
+"""How many lost workers are told of one by one; all of them are counted."""
+
 
 class SweepProgress:
-    """Counts points done, skipped and failed, with rate and time left.
+    """Counts points done, skipped and failed, and workers lost, with rate and time left.
 
     The time left follows from expected costs, not from numbers of points, since a deep and wide network takes a thousand times
     as long as a small one.
@@ -27,7 +30,7 @@ class SweepProgress:
     """
 
     def __init__(self, console: Console, total: int, skipped: int, cost: float) -> None:
-        self.total, self.skipped, self.done, self.failed = total, skipped, 0, 0
+        self.total, self.skipped, self.done, self.failed, self.lost = total, skipped, 0, 0, 0
         self._console = console
         self._cost, self._spent = cost, 0.0
         self._begun = time.monotonic()
@@ -60,6 +63,14 @@ class SweepProgress:
         if self._bar:
             self._bar.update(self._task, completed=self.skipped + self.done)
 
+    def lose(self, reason: str, again: int) -> None:
+        """Tells of a worker that was lost, and of how many points are tried again for it."""
+        self.lost += 1
+        if self.lost <= SHOWN_LOSSES:
+            retried = f": {'1 point is' if again == 1 else f'{again} points are'} tried again" if again else ""
+            said = (reason.strip() or "Ray gives no reason").splitlines()[0].strip().rstrip(".")
+            self._console.print(f"a worker was lost ({said}){retried}", markup=False)
+
     def tick(self, note: str = "") -> None:
         """Shows that the sweep lives; `note` says what keeps it waiting."""
         news, self._note = note != self._note, note
@@ -71,9 +82,11 @@ class SweepProgress:
         self._console.print(f"{self.skipped + self.done}/{self.total} points, {self.figures()}")
 
     def figures(self) -> str:
-        """Skipped, failed, rate and time left."""
+        """Skipped, failed, lost, rate and time left."""
         elapsed = time.monotonic() - self._begun
         parts = [f"{self.skipped} skipped", f"{self.failed} failed"]
+        if self.lost:
+            parts.append("1 worker lost" if self.lost == 1 else f"{self.lost} workers lost")
         if self._note:
             parts.append(self._note)
         if self.done:

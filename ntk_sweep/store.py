@@ -14,12 +14,10 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-import re
-import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -29,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from ntk_sweep import parts
+from ntk_sweep import marks, parts
 from ntk_sweep.config import TASKS, absolute_results
 from ntk_sweep.errors import StoreError
 from ntk_sweep.filesystems import FAILURES, above, below, cause, open_filesystem, without_credentials, write_file
@@ -40,12 +38,7 @@ READ_SECONDS = 10.0
 
 READ_PAUSE_SECONDS = 0.01
 
-MARK_SECONDS = 7 * 86400
-"""A mark this old was left by a sweep that was killed."""
-
 KERNEL_FOLDER = "_kernels"
-
-_LEFTOVER = re.compile(r"\.sweep-[0-9a-f]{32}(-\d+(\.revoked)?)?|\.[0-9a-f]{32}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -90,48 +83,47 @@ class Store:
         Raises:
             StoreError: The folder cannot be written, or holds a part that cannot be read.
         """
-        mark = self.write(f".sweep-{uuid.uuid4().hex}", b"")
-        self._remove_leftovers()
+        mark = self.write(f".sweep-{uuid.uuid4().hex}", marks.Owner.this().content)
+        marks.remove_leftovers(self.filesystem, self.folder)
+        if self.is_local:
+            self._make_workshop(mark)
         try:
             yield mark
         finally:
             with suppress(*FAILURES):
-                self._remove(path for path, _ in self._hidden() if posixpath.basename(path).startswith(mark))
+                own = [path for path, _ in marks.hidden(self.filesystem, self.folder) if posixpath.basename(path).startswith(mark)]
+                marks.remove(self.filesystem, own)
 
-    def _remove_leftovers(self) -> None:
-        """Removes marks and half-written files of processes that were killed long ago."""
-        self._remove(path for path, modified in self._hidden() if time.time() - modified > MARK_SECONDS)
+    def other_sweeps(self, mark: str) -> list[str]:
+        """Whose marks there are besides `mark`, in words."""
+        return marks.others(self.filesystem, self.folder, mark)
 
-    def _remove(self, paths: Iterable[str]) -> None:
-        for path in paths:
-            if self.is_local and os.path.isdir(path):
-                shutil.rmtree(path, ignore_errors=True)
-                continue
-            with suppress(OSError):
-                self.filesystem.delete_file(path)
+    def workshop(self, mark: str) -> str:
+        """Where, on a disk, the workers of a sweep write parts before these appear.
 
-    def _hidden(self) -> Iterator[tuple[str, float]]:
-        """Marks, permits and half-written files, with the time of their last change."""
-        if self.is_local:
-            for name in os.listdir(self.folder):
-                if _LEFTOVER.fullmatch(name):
-                    path = posixpath.join(self.folder, name)
-                    with suppress(FileNotFoundError):
-                        yield path, os.stat(path).st_mtime
-        else:
-            for found in self.filesystem.get_file_info(fs.FileSelector(self.folder, allow_not_found=True)):
-                if _LEFTOVER.fullmatch(found.base_name) and found.mtime is not None:
-                    yield found.path, found.mtime.timestamp()
+        Beside the task's folder, since a reader of that would stumble over folders that come and go, hidden ones too.
+        """
+        return posixpath.join(posixpath.dirname(self.folder), mark)
+
+    def _make_workshop(self, mark: str) -> None:
+        """Goes without where parts cannot be renamed out of it, because the task's folder is a mount of its own."""
+        with suppress(OSError):
+            os.mkdir(self.workshop(mark))
+            if os.stat(self.workshop(mark)).st_dev != os.stat(self.folder).st_dev:
+                os.rmdir(self.workshop(mark))
 
     def check_mark(self, mark: str) -> None:
         """Raises a StoreError if this process does not see the folder in which the sweep was started."""
-        with self._looking():
-            found = self.filesystem.get_file_info(posixpath.join(self.folder, mark))
-        if found.type != fs.FileType.File:
+        if not self.has(mark):
             raise StoreError(
                 f"the results folder {self.location} was removed, or is not the one that the sweep was started with: workers on "
                 "other machines need a shared folder or an object store (results=s3://bucket/prefix)"
             )
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        with self._looking():
+            return self.filesystem.get_file_info(posixpath.join(self.folder, name)).type == fs.FileType.File
 
     @contextmanager
     def _looking(self) -> Iterator[None]:

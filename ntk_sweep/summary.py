@@ -18,7 +18,7 @@ LEARNING_KIND = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", 
 """And, of runs, in these."""
 
 _COMMON = [
-    *("key", "status", "finished_at", "git_commit", "act", "width", "depth", "seed", "parametrisation", "dtype", "data"),
+    *("key", "status", "finished_at", "host", "git_commit", "act", "width", "depth", "seed", "parametrisation", "dtype", "data"),
     *("data_fingerprint", "n_samples", "lambda_min", "lambda_min_error", "lambda_min_resolved", "lambda_max", "lambda_max_error"),
     *("condition_number", "method", "meets_target", "target", "limit_lambda_min", "limit_lambda_min_error", "seconds"),
 ]

@@ -1,6 +1,7 @@
 """What all tests share: run-time checks of the array annotations, deterministic property tests, small data."""
 
 import os
+import signal
 from pathlib import Path
 
 import jaxtyping
@@ -20,6 +21,10 @@ hypothesis.settings.register_profile("deterministic", deadline=None, derandomize
 hypothesis.settings.load_profile("deterministic")
 
 torch.set_num_threads(1)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script; sweeps would inherit it, and mind no Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

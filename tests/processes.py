@@ -37,9 +37,9 @@ def environment(faults=None, **others):
     return env | others
 
 
-def run(results, *arguments, faults=None, cwd=ROOT, limit=TIME_LIMIT, **others):
+def run(results, *arguments, faults=None, cwd=ROOT, limit=TIME_LIMIT, prefix=(), **others):
     """Runs a sweep to its end."""
-    process = start(results, *arguments, faults=faults, cwd=cwd, stderr=subprocess.PIPE, **others)
+    process = start(results, *arguments, faults=faults, cwd=cwd, stderr=subprocess.PIPE, prefix=prefix, **others)
     try:
         stdout, stderr = process.communicate(timeout=limit)
     finally:
@@ -60,6 +60,43 @@ def start(results, *arguments, faults=None, cwd=ROOT, stderr=subprocess.STDOUT, 
     )
 
 
+@contextmanager
+def memory_limit(size):
+    """A control group of processes that have so many bytes between them, with what starts a command in it; None if none can be made."""
+    folder = _control_group()
+    try:
+        folder.mkdir()
+        limit, total = folder / "memory.limit_in_bytes", folder / "memory.max"
+        (limit if limit.exists() else total).write_text(str(size))
+    except (OSError, AttributeError):
+        yield None
+        return
+    try:
+        enter = f'echo $$ > {folder}/cgroup.procs && exec "$@"'
+        yield SimpleNamespace(prefix=("sh", "-c", enter, "sh"), kills=lambda: _kills(folder))
+    finally:
+        wait_for(lambda: not (folder / "cgroup.procs").read_text().strip(), "the end of all that was started in the control group")
+        folder.rmdir()
+
+
+def _control_group():
+    """Where this process may make one."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        root = Path("/sys/fs/cgroup", "memory" if controllers else "")
+        if (controllers in ("memory", "")) and (root / path.lstrip("/") / "cgroup.procs").exists():
+            return root / path.lstrip("/") / f"ntk-sweep-{os.getpid()}"
+    return None
+
+
+def _kills(folder):
+    """How many processes in a control group were killed for want of memory."""
+    for name in ("memory.events", "memory.oom_control"):
+        if (folder / name).exists():
+            return int(dict(line.split() for line in (folder / name).read_text().splitlines())["oom_kill"])
+    return 0
+
+
 def wait_for(condition, what, *processes):
     """What `condition` returns once it is true; an error at once when one of the processes that must live for it has ended."""
     deadline = time.monotonic() + TIME_LIMIT
@@ -75,19 +112,14 @@ def wait_for(condition, what, *processes):
     raise AssertionError(f"waited in vain for {what}")
 
 
-def workers_of(process):
-    """The Ray workers of a driver that are computing a chunk."""
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    found = []
-    for child in children:
-        try:
-            if child.cmdline()[:1] == ["ray::_run_chunk"]:
-                found.append(child)
-        except psutil.Error:
-            continue
+def listening(process, port=None):
+    """The addresses that a process and what it started listen at, for one port or any."""
+    found = set()
+    with suppress(psutil.Error):
+        for each in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+            with suppress(psutil.Error):
+                listens = [c.laddr for c in each.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+                found |= {address.ip for address in listens if port in (None, address.port)}
     return found
 
 
@@ -125,7 +157,7 @@ RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 
 
 @contextmanager
-def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=None, faults=None):
+def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=None, faults=None, **others):
     """`ray start --head` on the loopback or on a host of its own, with token authentication; stopped by its own handle.
 
     Faults must be given here: workers have the environment of their node, not of the sweep.
@@ -133,7 +165,7 @@ def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=N
     temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
     port = free_port()
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    env = (environment(faults, **FAST_HEALTH_CHECKS) if env is None else env) | token
+    env = (environment(faults, **FAST_HEALTH_CHECKS | others) if env is None else env) | token
     dashboard = ["--include-dashboard=false"]
     if dashboard_port:
         dashboard = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
@@ -178,6 +210,7 @@ def ray_node(cluster, *arguments, host=None):
         start_new_session=True,
     )
     try:
+        node.temporary = Path(temporary)
         yield node
     finally:
         stop(node)
@@ -186,11 +219,23 @@ def ray_node(cluster, *arguments, host=None):
 
 def raylet_of(node):
     """The raylet that a node's process started, once it is there."""
-    for child in psutil.Process(node.pid).children(recursive=True):
-        with suppress(psutil.Error):
-            if child.name() == "raylet":
-                return child
+    with suppress(psutil.Error):
+        for child in psutil.Process(node.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if child.name() == "raylet":
+                    return child
     return None
+
+
+def workers_at(node):
+    """The Ray workers of a node's process, or of a driver with a private Ray, that are computing a chunk."""
+    found = []
+    with suppress(psutil.Error):
+        for child in psutil.Process(node.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if child.cmdline()[:1] == ["ray::_run_chunk"]:
+                    found.append(child)
+    return found
 
 
 def free_port():

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-from processes import ROOT, TIME_LIMIT, ray_head, ray_node, raylet_of, run, start, stop, wait_for
+from processes import ROOT, TIME_LIMIT, ray_head, ray_node, raylet_of, run, start, stop, wait_for, workers_at
 
 from ntk_sweep.store import load_results
 
@@ -52,11 +52,10 @@ class Soak:
     def __init__(self, folder, stack):
         self.folder, self.stack, self.results = folder, stack, folder / "results"
         self.kills, self.random, self.seen = Counter(), random.Random(SEED), 0
-        self.cluster = stack.enter_context(ray_head(cpus=1))
-        self.nodes = [self.new_node() for _ in range(NODES)]
         # So slow that the kills meet a sweep at work for most of the time.
-        delay = SECONDS * (NODES + 1) / (2 * POINTS)
-        self.faults = dict.fromkeys(WIDTHS, delay)
+        slow = dict.fromkeys(WIDTHS, SECONDS * (NODES + 1) / (2 * POINTS))
+        self.cluster = stack.enter_context(ray_head(cpus=1, faults=slow))
+        self.nodes = [self.new_node() for _ in range(NODES)]
         self.driver = self.new_driver()
 
     def new_node(self):
@@ -65,7 +64,6 @@ class Soak:
     def new_driver(self):
         driver = start(
             *(self.results, *grid(self.folder), "compute=cluster", "compute.chunk_seconds=0.5"),
-            faults=self.faults,
             RAY_ADDRESS=self.cluster.address,
             **self.cluster.token,
         )
@@ -73,14 +71,7 @@ class Soak:
         return driver
 
     def workers(self):
-        found = []
-        for process in [self.cluster.process, *self.nodes]:
-            try:
-                children = psutil.Process(process.pid).children(recursive=True)
-                found += [child for child in children if child.cmdline()[:1] == ["ray::_run_chunk"]]
-            except psutil.Error:
-                continue
-        return found
+        return [worker for node in (self.cluster.process, *self.nodes) for worker in workers_at(node)]
 
     def strike(self):
         """Kills something."""
@@ -153,15 +144,17 @@ def main():
         done = run(folder / "undisturbed", *grid(folder), "hydra/launcher=serial", limit=SECONDS + 10 * TIME_LIMIT)
         assert done.returncode == 0, done.stdout + done.stderr
         soak = Soak(folder, stack)
-        wait_for(lambda: soak.workers(), "the first worker")
+        wait_for(lambda: soak.workers(), "the first worker", soak.driver)
+        under_fire = time.monotonic()
         soak.rage()
+        under_fire = time.monotonic() - under_fire
         last = run(soak.results, *grid(folder), "hydra/launcher=serial", limit=SECONDS + 10 * TIME_LIMIT)
         assert last.returncode == 0, last.stdout + last.stderr
         rows, stored = load_results(soak.results / "spectrum"), pd.read_parquet(soak.results / "spectrum")
         wrong = differences(soak.results, folder / "undisturbed")
         struck = ", ".join(f"{count} {what}s" for what, count in sorted(soak.kills.items()))
         lines = [
-            f"kills survived: {soak.kills.total()} ({struck}) in {SECONDS:g} s",
+            f"kills survived: {soak.kills.total()} ({struck}) in {under_fire:.0f} s",
             f"rows: {len(rows)} of {len(load_results(folder / 'undisturbed' / 'spectrum'))}, {soak.seen} of them under fire",
             f"rows stored a second time, with the same numbers: {len(stored) - stored.key.nunique()}",
             f"differences from the undisturbed sweep: {wrong}",

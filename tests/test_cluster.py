@@ -3,14 +3,14 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
-from processes import RAY, ROOT, TIME_LIMIT, environment, free_port, ray_head, run
+from processes import RAY, ROOT, TIME_LIMIT, environment, free_port, listening, ray_head, run
 
 from ntk_sweep.store import load_results
 
@@ -30,9 +30,11 @@ def cluster(tmp_path_factory):
     env = environment(NTK_SWEEP_HIDDEN=os.pathsep.join(map(str, [*HIDDEN, folder / "data"])), PYTHONPATH=str(folder / "site"))
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     port = free_port()
-    with ray_head(dashboard_port=port, cwd=folder / "site", env=env) as cluster:
-        cluster.folder, cluster.dashboard, cluster.env = folder, f"http://127.0.0.1:{port}", env
-        yield cluster
+    with socket.create_server(("127.0.0.1", 0)) as home:
+        env["RAY_USAGE_STATS_REPORT_URL"] = f"http://127.0.0.1:{home.getsockname()[1]}"
+        with ray_head(dashboard_port=port, cwd=folder / "site", env=env) as cluster:
+            cluster.folder, cluster.dashboard, cluster.env, cluster.home = folder, f"http://127.0.0.1:{port}", env, home
+            yield cluster
 
 
 def test_the_workers_of_these_tests_cannot_open_the_checkout(cluster):
@@ -67,14 +69,22 @@ def submit(cluster, *command, token=True):
 
 def test_a_job_is_submitted(cluster, tmp_path):
     sweep = ("python", "launch.py", "-m", "data=digits", "data.n_per_class=5", "act=relu,elu", "width=5,6,7")
-    done = submit(cluster, *sweep, f"results={tmp_path}")
+    line = " ".join(sweep)
+    # The results of the first would be removed with the job.
+    done = submit(cluster, "sh", "-c", f"! {line} results=results && {line} results={tmp_path}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 points computed" in done.stdout
     assert re.search(r"on the Ray cluster at .*, 2 workers", done.stdout)
     assert len(load_results(tmp_path / "spectrum")) == 6
-    lost = submit(cluster, *sweep)
-    assert lost.returncode != 0
-    assert "lies in the working folder of a Ray job" in lost.stdout
+    assert "lies in the working folder of a Ray job" in done.stdout
+
+
+def test_what_a_head_reports_goes_where_we_say(cluster):
+    """It reports that it was told to report nothing; docs/cluster.md and docker/ say to where nothing listens."""
+    cluster.home.settimeout(TIME_LIMIT)
+    connection, _ = cluster.home.accept()
+    with connection:
+        assert connection.recv(5) == b"POST "
 
 
 def test_nobody_submits_without_the_token(cluster):
@@ -84,13 +94,6 @@ def test_nobody_submits_without_the_token(cluster):
 
 
 def test_the_dashboard_listens_on_the_loopback_only(cluster):
-    port = int(cluster.dashboard.rpartition(":")[2])
-    family = [psutil.Process(cluster.process.pid), *psutil.Process(cluster.process.pid).children(recursive=True)]
-    listening = {
-        connection.laddr.ip
-        for process in family
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-    }
-    assert listening <= {"127.0.0.1", "::1"}
-    assert listening
+    found = listening(cluster.process, int(cluster.dashboard.rpartition(":")[2]))
+    assert found
+    assert found <= {"127.0.0.1", "::1"}

@@ -104,6 +104,38 @@ def test_a_point_lost_without_end_is_given_up_in_the_end(base):
     assert len(result.failed) == 1
 
 
+def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
+    """While it is at work, whatever is at work beside it may be ended in its place."""
+    under_way, greatest = {}, []
+
+    class Crowded(SerialExecutor):
+        slots = 4
+
+        def submit(self, ticket, spec, dataset):
+            under_way[ticket] = spec
+            super().submit(ticket, spec, dataset)
+
+        def wait(self, seconds):
+            ticket = self._queue[0][0]
+            hungry = [t for t, other in under_way.items() if any(point.width == 5 for point in other.points)]
+            if not hungry:
+                del under_way[ticket]
+                return super().wait(seconds)
+            greatest.append(len(under_way))
+            lost = [(t, Lost("memory ran out", blamed=True, crowded=True)) for t in under_way]
+            under_way.clear()
+            self._queue.clear()
+            return lost
+
+    result = dispatch.run_sweep(grid(base, range(3, 12)), Crowded, QUIET)
+    assert greatest[0] > 1
+    assert greatest[-3:] == [1, 1, 1]
+    assert list(result.failed) == rows(base).query("width == 5").key.tolist()
+    assert "3 workers were lost" in next(iter(result.failed.values()))
+    assert rows(base).query("width != 5").status.eq("ok").all()
+    assert len(rows(base)) == 9
+
+
 def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
     class LosesReports(SerialExecutor):
         def wait(self, seconds):
@@ -161,6 +193,23 @@ def test_an_interruption_keeps_what_is_finished(base):
     result = dispatch.run_sweep(grid(base, range(3, 60)), SerialExecutor, QUIET)
     assert len(result.plan.jobs) == 57 - done
     assert len(pd.read_parquet(base.results + "/spectrum")) == 57
+
+
+def test_a_signal_that_was_ignored_stays_ignored(base):
+    """As SIGHUP under `nohup`."""
+
+    class Interrupts(SerialExecutor):
+        def wait(self, seconds):
+            signal.raise_signal(signal.SIGHUP)
+            return super().wait(seconds)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        dispatch.run_sweep(grid(base, range(3, 6)), Interrupts, QUIET)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(rows(base)) == 3
 
 
 def test_two_sweeps_at_once_leave_one_good_row_a_point(base):

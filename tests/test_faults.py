@@ -8,25 +8,28 @@ import multiprocessing
 import os
 import signal
 import subprocess
-from contextlib import contextmanager
-from pathlib import Path
+import sys
+import time
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from processes import (
     GRID,
     POINTS,
     TIME_LIMIT,
     assert_same_numbers,
+    is_alive,
     ray_head,
     ray_node,
     raylet_of,
-    run,
     start,
     stop,
     stored,
     wait_for,
+    workers_at,
 )
 from rich.console import Console
 from test_store import broken_parts, make_row
@@ -117,6 +120,14 @@ def test_a_disk_that_turns_read_only_ends_the_sweep_with_a_message(data, tmp_pat
         assert_complete(data, results, tmp_path)
 
 
+def test_a_task_folder_that_is_a_disk_of_its_own_is_written_like_any_other(data, tmp_path):
+    (tmp_path / "results").mkdir()
+    with small_disk(tmp_path / "results" / "spectrum", 10 * 1024**2):
+        sweep(data, tmp_path / "results")
+        assert_complete(data, tmp_path / "results", tmp_path)
+        assert os.listdir(tmp_path / "results") == ["spectrum"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"), list(broken_parts()), ids=lambda value: value if isinstance(value, str) else ""
 )
@@ -184,10 +195,13 @@ def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
             keys = pd.read_parquet(tmp_path / "spectrum").key.nunique() if stored(tmp_path) else 0
             assert keys >= seen
             seen = keys
+            time.sleep(0.05)
+        outputs = "".join(driver.stdout.read() for driver in drivers)
     finally:
         for driver in drivers:
             stop(driver)
     assert [driver.returncode for driver in drivers] == [0, 0]
+    assert f"another sweep is at work in {tmp_path}/spectrum (process " in outputs
     frame = load_results(tmp_path / "spectrum")
     assert frame.key.tolist() == undisturbed.key.tolist()
     assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()
@@ -196,27 +210,60 @@ def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
     assert not list((tmp_path / "spectrum").glob(".*"))
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    """A head with one worker, whose points take a second: twenty of them are work for three machines, whoever gets the first chunks."""
+    with ray_head(cpus=1, faults=dict.fromkeys(range(20, 61, 10), 1)) as cluster:
+        yield cluster
+
+
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(tmp_path, undisturbed):
-    slow = dict.fromkeys(range(20, 61, 10), 0.5)
-    with ray_head(cpus=1) as cluster, ray_node(cluster) as node, ray_node(cluster) as other:
-        raylet = wait_for(lambda: raylet_of(node), "the raylet of the second node")
-        wait_for(lambda: raylet_of(other), "the raylet of the third node")
-        sweep = start(
-            tmp_path, *GRID, "compute=cluster", "compute.chunk_seconds=1", faults=slow, RAY_ADDRESS=cluster.address, **cluster.token
-        )
+def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(cluster, tmp_path, undisturbed):
+    with ray_node(cluster) as node, ray_node(cluster) as other:
+        for each in (node, other):
+            wait_for(lambda each=each: raylet_of(each), "a raylet", each)
+        sweep = start(tmp_path, *GRID, "compute.chunk_seconds=1", RAY_ADDRESS=cluster.address, **cluster.token)
         try:
-            wait_for(lambda: stored(tmp_path) or sweep.poll() is not None, "a first row")
-            wait_for(lambda: [c for c in raylet.children() if c.cmdline()[:1] == ["ray::_run_chunk"]], "work on the second node")
-            raylet.kill()
+            wait_for(lambda: workers_at(node), "work on the second node", sweep, node)
+            raylet_of(node).kill()
             output, _ = sweep.communicate(timeout=2 * TIME_LIMIT)
         finally:
             stop(sweep)
-        assert sweep.returncode == 0, output
-        assert f"{POINTS} points computed" in output
-        assert cluster.process.poll() is None
+    assert sweep.returncode == 0, output
+    assert f"on the Ray cluster at {cluster.address}" in output
+    assert f"{POINTS} points computed" in output
+    assert "0 failed, 1 worker lost" in output
     assert_same_numbers(tmp_path, undisturbed)
-    again = run(tmp_path, *GRID, "hydra/launcher=serial")
-    assert f"{POINTS} were there" in again.stdout
-    assert not list(Path(tmp_path / "spectrum").glob(".*"))
+    assert not list((tmp_path / "spectrum").glob(".*"))
+    assert cluster.process.poll() is None
+
+
+@pytest.mark.ray
+def test_a_cluster_is_left_as_it_was(cluster, tmp_path):
+    """Also by a sweep that is interrupted, and that joined it by compute.address."""
+    address = f"compute.address={cluster.address}"
+    waits = start(tmp_path, *GRID, "compute=cluster", address, "compute.num_cpus=64", **cluster.token)
+    try:
+        line = next(line for line in waits.stdout if "waiting" in line)
+        assert "waiting for a machine with 64 CPUs" in line
+        waits.send_signal(signal.SIGINT)
+        assert waits.wait(TIME_LIMIT) == 128 + signal.SIGINT
+    finally:
+        stop(waits)
+    assert cluster.process.poll() is None
+    wait_for(lambda: not sweep_processes(cluster), "the end of the sweeps' workers", cluster.process)
+    code = f"from ray._raylet import GcsClient; print(GcsClient({cluster.address!r}).internal_kv_keys(b'', b'ntk-sweep'))"
+    asked = subprocess.run([sys.executable, "-c", code], env=cluster.env, capture_output=True, text=True, timeout=TIME_LIMIT)
+    assert asked.stdout == "[]\n", asked.stderr
+
+
+def sweep_processes(cluster):
+    """Processes of a cluster that are there for a job."""
+    found = []
+    for child in psutil.Process(cluster.process.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            name = " ".join(child.cmdline())
+            if is_alive(child) and name.startswith("ray::") and "Agent" not in name:
+                found.append(name)
+    return found

@@ -1,6 +1,8 @@
 """The command line, in this process: what it prints, what it refuses, what it leaves behind."""
 
+import datetime
 import runpy
+import socket
 import sys
 from pathlib import Path
 
@@ -214,6 +216,27 @@ def test_rows_of_another_commit_are_named(run, monkeypatch):
     monkeypatch.setattr("ntk_sweep.commands.git_commit", lambda: "another")
     _, out, _ = run(*SERIAL, "width=10,20")
     assert "1 were there (1 from another commit of the code; force=true computes them anew)" in out
+
+
+def test_a_finished_sweep_starts_no_ray(run, no_ray):
+    run(*SERIAL, "width=10,20")
+    status, out, _ = run("-m", "hydra/launcher=ray", "data=digits", "width=10,20")
+    assert status == 0
+    assert "0 points computed in 0 s, 2 were there" in out
+
+
+def test_rows_from_the_future_are_told_of(run, monkeypatch):
+    class Ahead(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + datetime.timedelta(hours=2)
+
+    monkeypatch.setattr("ntk_sweep.tasks.datetime", Ahead)
+    run("data=digits", "width=10")
+    monkeypatch.undo()
+    _, out, _ = run(*SERIAL, "width=10,20")
+    assert "1 row bears a time in the future, up to " in out
+    assert f"the clock of {socket.gethostname()}, or that of this machine, is wrong" in out
 
 
 def test_a_stock_launcher_computes_every_point(run, tmp_path):

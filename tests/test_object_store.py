@@ -1,5 +1,7 @@
 """Results in an object store: a sweep, its readers and its faults against a real S3-compatible server on the loopback."""
 
+import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -13,12 +15,15 @@ import psutil
 import pytest
 from processes import GRID, ROOT, TIME_LIMIT, environment, kill, run, start, stop, wait_for
 from pyarrow import fs
+from rich.console import Console
 from s3 import BUCKET, objects, s3_server
 from test_store import keys_of, make_row
 
-from ntk_sweep import store as store_module
-from ntk_sweep import writing
+from ntk_sweep import marks, writing
+from ntk_sweep.config import DataConfig, SweepConfig
+from ntk_sweep.dispatch import run_sweep
 from ntk_sweep.errors import StoreError
+from ntk_sweep.executors import SerialExecutor
 from ntk_sweep.filesystems import write_file
 from ntk_sweep.store import Store, load_results
 from ntk_sweep.writing import PartWriter, merge
@@ -81,7 +86,7 @@ def test_marks_of_killed_sweeps_are_removed_in_the_end(store, results, monkeypat
         store.write(name, b"")
     with store.opened_for_writing():
         assert len(objects(results.partition(BUCKET + "/")[2])) == 4
-    monkeypatch.setattr(store_module, "MARK_SECONDS", -60)
+    monkeypatch.setattr(marks, "OLD_SECONDS", -60)
     with store.opened_for_writing():
         pass
     assert objects(results.partition(BUCKET + "/")[2]) == [".mine"]
@@ -142,24 +147,49 @@ def test_an_interrupted_upload_is_whole(tmp_path):
     assert wait_for((tmp_path / "folder" / "part").read_bytes, "the content") == b"whole"
 
 
+def test_two_sweeps_at_once_leave_one_good_row_a_point(results, tmp_path):
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(1).random((6, 4)), y=np.arange(6))
+    base = SweepConfig(data=DataConfig("npz", path=str(tmp_path / "data.npz")), results=results)
+    base.compute.chunk_seconds = 1e-9
+    configs = [dataclasses.replace(base, width=width) for width in range(3, 9)]
+    sweeps = [threading.Thread(target=run_sweep, args=(configs, SerialExecutor, Console(quiet=True))) for _ in range(2)]
+    for each in sweeps:
+        each.start()
+    for each in sweeps:
+        each.join()
+    rows = pd.read_parquet(results + "/spectrum")
+    assert len(load_results(results + "/spectrum")) == rows.key.nunique() == 6
+    assert rows.groupby("key").lambda_min.nunique().eq(1).all()
+    assert not [name for name in objects(results.partition(BUCKET + "/")[2]) if name.startswith(".")]
+
+
+def test_a_sweep_sees_the_mark_of_another(store):
+    with store.opened_for_writing(), store.opened_for_writing() as mark:
+        (said,) = store.other_sweeps(mark)
+    assert said.startswith(f"process {os.getpid()} on ")
+
+
 @pytest.mark.ray
 def test_a_killed_sweep_goes_on_and_is_read_in_place(results, tmp_path, undisturbed):
     slow = dict.fromkeys(range(20, 61, 10), 0.3)
     process = start(results, *GRID, "compute.chunk_seconds=0.2", faults=slow, cwd=tmp_path)
     location, seen = results + "/spectrum", 0
     try:
-        family = wait_for(lambda: Store(results, "spectrum").parts() and psutil.Process(process.pid).children(True), "a first part")
+        wait_for(lambda: Store(results, "spectrum").parts(), "a first part", process)
+        family = psutil.Process(process.pid).children(recursive=True)
         while seen < 4:
+            assert process.poll() is None, process.stdout.read()
             frame = pd.read_parquet(location)
             assert frame.key.is_unique
             assert len(frame) >= seen
             seen = len(frame)
+            time.sleep(0.1)
         process.kill()
         process.wait(TIME_LIMIT)
         kill(family)
     finally:
         stop(process)
-    done = run(results, *GRID)
+    done = run(results, *GRID, "hydra/launcher=serial")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"rows: {location}" in done.stdout
     frame = load_results(location)

@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import posixpath
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from ntk_sweep.store import Store, load_results
 from ntk_sweep.writing import PartWriter
 
 
-@pytest.fixture(params=["disk", "object store"])
+@pytest.fixture(params=["disk", "mount", "object store"])
 def store(request, tmp_path, monkeypatch):
-    if request.param == "object store":
+    if request.param == "mount":  # of the task's folder alone
+        monkeypatch.setattr(Store, "_make_workshop", lambda self, mark: None)
+    elif request.param == "object store":
         tree = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
         monkeypatch.setattr(store_module, "open_filesystem", lambda results: (tree, "results"))
     return Store(str(tmp_path / "results"), "spectrum")
@@ -30,19 +33,19 @@ def mark(store):
 
 
 def files(store):
-    """What lies in the store, hidden or not, without the mark."""
-    folder = store.filesystem.get_file_info(fs.FileSelector(store.folder, recursive=True))
-    return sorted(found.base_name for found in folder if not found.base_name.startswith(".sweep-") or "-" in found.base_name[8:])
+    """What lies in the results, hidden or not."""
+    found = store.filesystem.get_file_info(fs.FileSelector(posixpath.dirname(store.folder), recursive=True))
+    return sorted(each.base_name for each in found if each.base_name != "spectrum")
 
 
 def test_rows_are_committed_under_a_permit_which_leaves_nothing(store, mark):
-    writer = PartWriter(store)
+    writer, before = PartWriter(store), files(store)
     for ticket, keys in enumerate(("ab", "c")):
         with Permit(store, mark, ticket).claimed() as permit:
             for key in keys:
                 writer.commit([make_row(key)], permit)
     assert keys_of(load_results(store.results + "/spectrum")) == ["a", "b", "c"]
-    assert all(name.startswith("part-") for name in files(store))
+    assert all(name.startswith("part-") for name in set(files(store)) - set(before))
 
 
 def test_after_it_was_taken_back_nothing_is_committed(store, mark):
@@ -91,9 +94,8 @@ def test_a_folder_that_is_gone_is_said_by_worker_and_driver(store, mark):
         with pytest.raises(StoreError, match="was removed, or is not the one"):
             PartWriter(store).commit([make_row("a")], permit)
     assert not Path(store.results, "spectrum").exists()
-    if store.is_local:
-        with pytest.raises(StoreError, match="was removed, or is not the one"):
-            permit.revoke()
+    with pytest.raises(StoreError, match="was removed, or is not the one"):
+        permit.revoke()
 
 
 @pytest.mark.parametrize(("module", "step"), [(builtins, "open"), (os, "fsync"), (os, "replace")])
@@ -111,3 +113,27 @@ def test_at_whichever_step_of_a_commit_it_is_taken_back_no_row_appears_later(tmp
         with pytest.raises(RevokedError):
             PartWriter(store).commit([make_row("a")], permit)
         assert not store.finished()
+
+
+def test_readers_do_not_stumble_over_permits_that_come_and_go(tmp_path):
+    """Arrow lists hidden folders too, and fails if they are gone when it looks into them."""
+    store = Store(str(tmp_path), "spectrum")
+    with store.opened_for_writing() as mark:
+        PartWriter(store).commit([make_row("a")])
+        with Permit(store, mark, 0).claimed():
+            assert not [path for path in Path(store.folder).iterdir() if path.is_dir()]
+
+
+def test_a_disk_that_cannot_be_written_is_told_by_worker_and_driver(tmp_path, monkeypatch):
+    store = Store(str(tmp_path), "spectrum")
+    with store.opened_for_writing() as mark:
+
+        def refuse(path):
+            raise OSError(30, "Read-only file system")
+
+        monkeypatch.setattr(os, "mkdir", refuse)
+        permit = Permit(store, mark, 0)
+        with pytest.raises(StoreError, match=r"cannot be written \(.*Read-only"):
+            permit.claimed().__enter__()
+        with pytest.raises(StoreError, match=r"cannot be written \(.*Read-only"):
+            permit.revoke()

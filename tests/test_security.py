@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from processes import environment
 from ntk_sweep.config import DataConfig, SweepConfig, validate
 from ntk_sweep.datasets import load_dataset
 from ntk_sweep.errors import ConfigError, DataError, StoreError
+from ntk_sweep.executors import NOWHERE
 from ntk_sweep.store import Store
 
 
@@ -96,7 +98,14 @@ try:
     RayExecutor(ComputeConfig(address="127.0.0.1:1"))
 except ClusterError:
     from ray._common.usage import usage_lib
-    print(usage_lib.usage_stats_enabled())
+    print(usage_lib.usage_stats_enabled(), usage_lib._usage_stats_report_url())
 """
     asked = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
-    assert asked.stdout.strip() == "False", asked.stderr
+    assert asked.stdout.split() == ["False", NOWHERE], asked.stderr
+
+
+@pytest.mark.parametrize("name", ["docker/Dockerfile", "docker/compose.yaml", "docker/raycluster.yaml", "docs/cluster.md"])
+def test_no_cluster_of_ours_reports_even_that_it_reports_nothing(name):
+    text = (REPOSITORY / name).read_text()
+    assert re.search(r"RAY_USAGE_STATS_ENABLED\W+(value: )?\"?0", text)
+    assert re.search(rf"RAY_USAGE_STATS_REPORT_URL\W+(value: )?{NOWHERE}", text)

@@ -1,7 +1,8 @@
 """Put on PYTHONPATH by tests: makes chosen points misbehave in whichever process computes them.
 
-``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise", "memory" (more than the
-process may have), or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which the process may open no file.
+``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise", "memory" (more than the process may
+have), "all memory" (until somebody ends the process), or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which
+the process may open no file.
 """
 
 import importlib.abc
@@ -31,6 +32,15 @@ def _need_too_much():
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
+def _need_all():
+    """Takes memory until the system or Ray ends the process, or gives up at four gigabytes, which is more than tests leave it."""
+    taken = []
+    for _ in range(64):
+        taken.append(b"\1" * 2**26)
+        time.sleep(0.02)
+    raise RuntimeError("nobody ended this process")
+
+
 def _refuse_hidden(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(tuple(HIDDEN)):
         raise FileNotFoundError(f"{arguments[0]} is hidden from this process")
@@ -55,6 +65,8 @@ class _Patcher(importlib.abc.MetaPathFinder):
                     raise RuntimeError("this point was made to fail")
                 elif fault == "memory":
                     _need_too_much()
+                elif fault == "all memory":
+                    _need_all()
                 elif fault:
                     time.sleep(fault)
                 return plain(point, dataset, device)
