@@ -20,15 +20,13 @@ from ntk_sweep.config import ComputeConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.errors import ConfigError, SweepError
 from ntk_sweep.filesystems import cause
+from ntk_sweep.shared_limits import SharedLimits
 
 RAY_FOLDER = "ntk-sweep-"
 """What the temporary folder of a private Ray is called, followed by the process that it belongs to."""
 
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the process that it starts."""
-
-LIMITS_SHARE = 0.4
-"""Part of the object store in which limit kernels are kept; the thesis's nine depths take 3 MB at 200 inputs."""
 
 NOWHERE = "http://127.0.0.1:9"
 """Where nothing listens."""
@@ -163,8 +161,6 @@ class RayExecutor:
         self._ray = ray
         self._temporary: str | None = None
         self._datasets: dict[str, Any] = {}
-        self._n_samples: dict[str, int] = {}
-        self._limits: dict[tuple[str, LimitSpec], Any] = {}
         self._tickets: dict[Any, int] = {}
         self._specs: dict[int, ChunkSpec] = {}
         self._marks: set[str] = set()
@@ -178,7 +174,7 @@ class RayExecutor:
             raise
         resources = ray.remote(num_cpus=compute.num_cpus, num_gpus=compute.num_gpus, max_retries=0)
         self._run_chunk = resources(_run_chunk)
-        self._compute_limits = ray.remote(num_cpus=compute.num_cpus)(_compute_limits)
+        self._limits = SharedLimits(ray.remote(num_cpus=compute.num_cpus)(_compute_limits).remote, compute.object_store_mb * 1e6)
 
     @staticmethod
     def check(compute: ComputeConfig, devices: set[str]) -> None:
@@ -269,26 +265,13 @@ class RayExecutor:
         """Hands over a chunk; the data set itself is sent the first time only."""
         if dataset.fingerprint not in self._datasets:
             self._datasets[dataset.fingerprint] = self._ray.put(dataset)
-            self._n_samples[dataset.fingerprint] = len(dataset.x)
         sent = self._datasets[dataset.fingerprint]
-        limits = [self._limit(wanted, dataset.fingerprint) for wanted in spec.limits]
+        limits = [self._limits.reference(wanted, dataset, sent) for wanted in spec.limits]
         reference = self._run_chunk.remote(spec, sent, bool(self._address), *limits)
         self._tickets[reference] = ticket
         self._specs[ticket] = spec
         if self._address:
             self._marks.add(spec.mark)
-
-    def _limit(self, wanted: LimitSpec, fingerprint: str) -> Any:
-        """A reference to the limit kernels of an architecture, computed once and before the chunks that wait for them."""
-        key = (fingerprint, wanted)
-        limit = self._limits.pop(key, None)
-        if limit is None:
-            limit = self._compute_limits.remote(wanted, self._datasets[fingerprint])
-        size = self._n_samples[fingerprint] ** 2 * 8 * len(wanted.depths)
-        while len(self._limits) >= max(int(self._compute.object_store_mb * 1e6 * LIMITS_SHARE / size), 1):
-            del self._limits[next(iter(self._limits))]
-        self._limits[key] = limit
-        return limit
 
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
         """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised here."""
@@ -299,7 +282,7 @@ class RayExecutor:
         ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
         reports = [(self._pop(reference), self._collect(reference)) for reference in ready]
         if any(isinstance(report, Lost) for _, report in reports):
-            self._limits.clear()  # what was lost may be one of them
+            self._limits.forget()
         return reports
 
     def _pop(self, reference: Any) -> int:
@@ -316,7 +299,7 @@ class RayExecutor:
             self._ray.cancel(reference)
             self._pop(reference)
         if lost:
-            self._limits.clear()
+            self._limits.forget()
         return [(ticket, Lost(reason, blamed=False)) for ticket, reason in lost.items()]
 
     def _collect(self, reference: Any) -> Report | Lost:

@@ -1,7 +1,6 @@
 """Limit kernels of a sweep are computed once, by whoever needs them first."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +8,14 @@ import torch
 
 from ntk_sweep import limits
 from ntk_sweep.chunks import LimitSpec, limit_depths
-from ntk_sweep.config import ComputeConfig, SpectrumConfig
+from ntk_sweep.config import SpectrumConfig
 from ntk_sweep.datasets import Dataset
-from ntk_sweep.executors import RayExecutor, _compute_limits
+from ntk_sweep.executors import _compute_limits
 from ntk_sweep.limit import limit_ntk, limit_spectrum
 from ntk_sweep.limits import ARCHITECTURES_KEPT, LimitShelf, compute_limits
 from ntk_sweep.plan import Chunk, Job, LimitPlan
 from ntk_sweep.points import Point
+from ntk_sweep.shared_limits import SharedLimits
 from ntk_sweep.sizes import LIMITS_KEPT_BELOW
 
 X = np.random.default_rng(3).random((7, 4))
@@ -94,24 +94,15 @@ def test_an_exception_is_handed_over_too():
     assert shelf.of(POINT, DATASET).lambda_min > 0
 
 
-def test_ray_computes_an_architecture_once():
-    """With a stand-in for Ray that counts what is asked of it."""
+def test_a_cluster_computes_an_architecture_once():
     asked = []
-    executor = object.__new__(RayExecutor)
-    executor._ray = SimpleNamespace(put=lambda dataset: "dataset")
-    executor._compute = ComputeConfig(object_store_mb=80)
-    executor._datasets, executor._n_samples, executor._limits, executor._tickets = {}, {}, {}, {}
-    executor._compute_limits = SimpleNamespace(remote=lambda spec, dataset: asked.append(spec) or f"limits {len(asked)}")
-    sent = []
-    executor._run_chunk = SimpleNamespace(remote=lambda *arguments: sent.append(arguments) or len(sent))
-
-    def submit(ticket, *widths, dataset=DATASET):
-        specs = tuple(LimitSpec("relu", width, "thesis", (2, 3)) for width in widths)
-        executor.submit(ticket, SimpleNamespace(limits=specs), dataset)
-        return sent[-1][2:]
-
-    assert submit(0, 9, 20) == ("limits 1", "limits 2")
-    assert submit(1, 20, 9) == ("limits 2", "limits 1")
-    assert len(asked) == 2
+    shared = SharedLimits(lambda spec, sent: asked.append((spec, sent)) or f"limits {len(asked)}", store_bytes=80e6)
+    specs = {width: LimitSpec("relu", width, "thesis", (2, 3)) for width in (9, 20)}
+    for width, expected in ((9, "limits 1"), (20, "limits 2"), (20, "limits 2"), (9, "limits 1")):
+        assert shared.reference(specs[width], DATASET, "data") == expected
+    assert asked == [(specs[9], "data"), (specs[20], "data")]
     large = dataclasses.replace(DATASET, x=np.zeros((1400, 4)), fingerprint="large")  # 31 MB an architecture: there is room for one
-    assert submit(2, 9, 20, 9, dataset=large) == ("limits 3", "limits 4", "limits 5")
+    found = [shared.reference(specs[width], large, "large") for width in (9, 9, 20, 9)]
+    assert found == ["limits 3", "limits 3", "limits 4", "limits 5"]
+    shared.forget()
+    assert shared.reference(specs[9], large, "large") == "limits 6"
