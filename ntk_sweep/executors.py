@@ -198,11 +198,12 @@ class RayExecutor:
         return min(room, compute.num_workers or room)
 
     def _start(self) -> None:
+        _remove_orphans()
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self._address:
             _knock(self._address)
             runtime_env: dict[str, Any] = {"py_modules": [str(Path(__file__).parent)]}
-            with tempfile.TemporaryDirectory(prefix=RAY_FOLDER) as empty:
+            with tempfile.TemporaryDirectory(prefix=f"{RAY_FOLDER}{os.getpid()}-", dir="/tmp") as empty:
                 if RAY_JOB_VARIABLE not in os.environ:
                     # Without a working folder of its own, a worker looks first where this script lies here, and would take
                     # whatever checkout lies there on its machine. A submitted job has one.
@@ -210,7 +211,6 @@ class RayExecutor:
                 self._ray.init(address=self._address, runtime_env=runtime_env, **quiet)
         else:
             # Under /tmp, since Ray's sockets lie in it and their paths may not be longer than 107 characters.
-            _remove_orphans()
             self._temporary = tempfile.mkdtemp(prefix=f"{RAY_FOLDER}{os.getpid()}-", dir="/tmp")
             self._ray.init(
                 address="local",

@@ -1,6 +1,7 @@
 """Three hosts with addresses of their own on one machine: network namespaces on a bridge, whose links can be cut."""
 
 import os
+import re
 import shutil
 import subprocess
 from contextlib import ExitStack, contextmanager
@@ -44,6 +45,7 @@ def hosts(number):
     """So many hosts that reach each other and nothing else, bridge included in a namespace of its own; skips where it is not allowed."""
     if shutil.which("ip") is None:
         pytest.skip("no command `ip` (Debian's package iproute2)")
+    _remove_orphans()
     switch = f"ntk{os.getpid()}"
     with ExitStack() as stack:
         _namespace(stack, switch)
@@ -60,6 +62,14 @@ def hosts(number):
                 _ip("-n", host.name, "link", "set", link, "up")
             made.append(host)
         yield made
+
+
+def _remove_orphans():
+    """Namespaces of test runs that were killed."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+    for name, owner in re.findall(r"^(ntk(\d+)(?:-\d+)?)\b", listed, re.MULTILINE):
+        if not os.path.exists(f"/proc/{owner}"):
+            _ip("netns", "delete", name)
 
 
 def _namespace(stack, name):

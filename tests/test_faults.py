@@ -10,18 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 from processes import (
     GRID,
     POINTS,
     TIME_LIMIT,
     assert_same_numbers,
-    is_alive,
     ray_head,
     ray_node,
     raylet_of,
@@ -252,18 +250,7 @@ def test_a_cluster_is_left_as_it_was(cluster, tmp_path):
     finally:
         stop(waits)
     assert cluster.process.poll() is None
-    wait_for(lambda: not sweep_processes(cluster), "the end of the sweeps' workers", cluster.process)
+    wait_for(lambda: not workers_at(cluster.process), "the end of the sweeps' work", cluster.process)
     code = f"from ray._raylet import GcsClient; print(GcsClient({cluster.address!r}).internal_kv_keys(b'', b'ntk-sweep'))"
     asked = subprocess.run([sys.executable, "-c", code], env=cluster.env, capture_output=True, text=True, timeout=TIME_LIMIT)
     assert asked.stdout == "[]\n", asked.stderr
-
-
-def sweep_processes(cluster):
-    """Processes of a cluster that are there for a job."""
-    found = []
-    for child in psutil.Process(cluster.process.pid).children(recursive=True):
-        with suppress(psutil.Error):
-            name = " ".join(child.cmdline())
-            if is_alive(child) and name.startswith("ray::") and "Agent" not in name:
-                found.append(name)
-    return found
