@@ -14,13 +14,14 @@ from ntk_sweep import dispatch, factored, memory, spectrum_task
 from ntk_sweep.config import ComputeConfig, DataConfig, SpectrumConfig, SweepConfig, TrainingConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.errors import ConfigError
-from ntk_sweep.executors import RayExecutor, SerialExecutor
+from ntk_sweep.executors import SerialExecutor
 from ntk_sweep.factored import plain_kernel
 from ntk_sweep.memory import available_memory, memory_plan, point_memory
 from ntk_sweep.network import Network
 from ntk_sweep.parametrisations import PARAMETRISATIONS
 from ntk_sweep.passes import centred_trace
 from ntk_sweep.points import Point
+from ntk_sweep.ray_executor import RayExecutor
 from ntk_sweep.store import load_results
 from ntk_sweep.stream import StreamedNetwork
 from ntk_sweep.tasks import compute_row

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ntk_sweep import load_results
-from ntk_sweep.executors import RayExecutor
+from ntk_sweep.ray_executor import RayExecutor
 
 LAUNCH = str(Path(__file__).parents[1] / "launch.py")
 

@@ -10,11 +10,11 @@ from ntk_sweep import limits
 from ntk_sweep.chunks import LimitSpec, limit_depths
 from ntk_sweep.config import SpectrumConfig
 from ntk_sweep.datasets import Dataset
-from ntk_sweep.executors import _compute_limits
 from ntk_sweep.limit import limit_ntk, limit_spectrum
 from ntk_sweep.limits import ARCHITECTURES_KEPT, LimitShelf, compute_limits
 from ntk_sweep.plan import Chunk, Job, LimitPlan
 from ntk_sweep.points import Point
+from ntk_sweep.ray_executor import _compute_limits
 from ntk_sweep.shared_limits import SharedLimits
 from ntk_sweep.sizes import LIMITS_KEPT_BELOW
 

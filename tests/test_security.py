@@ -15,7 +15,7 @@ from processes import environment
 from ntk_sweep.config import DataConfig, SweepConfig, validate
 from ntk_sweep.datasets import load_dataset
 from ntk_sweep.errors import ConfigError, DataError, StoreError
-from ntk_sweep.executors import NOWHERE
+from ntk_sweep.ray_executor import NOWHERE
 from ntk_sweep.store import Store
 
 
@@ -93,7 +93,7 @@ def test_no_free_text_of_a_point_reaches_the_store(setting):
 def test_ray_sends_nothing_home():
     code = """
 from ntk_sweep.config import ComputeConfig
-from ntk_sweep.executors import ClusterError, RayExecutor
+from ntk_sweep.ray_executor import ClusterError, RayExecutor
 try:
     RayExecutor(ComputeConfig(address="127.0.0.1:1"))
 except ClusterError:

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from ntk_sweep.commands import compute_many
-from ntk_sweep.executors import Executor, RayExecutor, SerialExecutor
+from ntk_sweep.executors import Executor, SerialExecutor
+from ntk_sweep.ray_executor import RayExecutor
 
 
 class SweepLauncher(Launcher):
