@@ -112,7 +112,7 @@ REFUSED = [
     (["data=npz"], "data=npz needs data.path"),
     (["data=npz", "data.path=/nowhere.npz"], "cannot be read as an npz file"),
     (["width"], "missing EQUAL"),
-    (["task.method=svd"], "choose one of auto, eigh, double-double, jacobian"),
+    (["task.method=svd"], "choose one of auto, eigh, compensated, double-double, jacobian, extreme"),
     (["task.target=2"], "must be a relative error between 0 and 1"),
     (["task.epochs=3"], "task.epochs is a setting of task=training only"),
     (["task=training", "task.method=eigh"], "task.method is a setting of task=spectrum only"),
