@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,6 +16,7 @@ from analysis.cells import cells, seeds_text
 from analysis.formats import Number, Table, csv, html, latex, markdown, number
 from analysis.frame import AnalysisError, groups
 from analysis.networks import comparison_table
+from analysis.symbols import html_text, latex_text
 from analysis.table1 import beside_thesis, best_cells, table1
 
 
@@ -187,13 +190,59 @@ def test_tables_in_three_languages():
         "5 < 6",
     ]
     text = latex(table)
-    assert r"x\_1 <i> & $(3.93 \pm 0.70) \times 10^{-10}$ \\" in text
+    assert r"x\_1 $<$i$>$ & $(3.93 \pm 0.70) \times 10^{-10}$ \\" in text
     assert r"50 \% & $2.000$ \\" in text
-    assert r"\caption{$\lambda_{\min}$\_x \& <b>}" in text
+    assert r"\caption{$\lambda_{\min}$\_x \& $<$b$>$}" in text
     page = html(table)
     assert "(3.93 ± 0.70) × 10<sup>−10</sup>" in page
     assert "<td>x_1 &lt;i&gt;</td>" in page
     assert "<b>" not in page
+
+
+WRITTEN = {
+    "λ_max and Θ_ij, Θ̄, Θ_0": (
+        "λ<sub>max</sub> and Θ<sub>ij</sub>, Θ̄, Θ<sub>0</sub>",
+        r"$\lambda_{\max}$ and $\Theta_{ij}$, $\bar{\Theta}$, $\Theta_{0}$",
+    ),
+    "3.9e-10 or 1e+20": ("3.9 × 10<sup>−10</sup> or 1 × 10<sup>20</sup>", r"$3.9 \times 10^{-10}$ or $1 \times 10^{20}$"),
+    "-0.5 [-0.7, +0.1], y - x": ("−0.5 [−0.7, +0.1], y − x", "$-$0.5 [$-$0.7, +0.1], y $-$ x"),
+    "(1 - η)^k": ("(1 − η)<sup>k</sup>", r"(1 $-$ $\eta$)$^{k}$"),
+    "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act": ("relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act",) * 2,
+    "50 % of _a_ & {b}": ("50 % of _a_ &amp; {b}", r"50 \% of \_a\_ \& \{b\}"),
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_mathematics_in_plain_text(text):
+    assert (html_text(text), latex_text(text)) == WRITTEN[text]
+
+
+def test_latex_is_ascii_shrinks_only_wide_tables_and_leaves_the_numbering_to_latex():
+    short = latex(Table("Table 1. Greatest λ_min – “so” …", ["½ η ρ τ", "√ ‖ ² ᵀ ȳ Σ σ"], [["≤ 1 ≥ ± |x|", "—"]], ["A note."]))
+    assert short.isascii()
+    assert r"\caption{Greatest $\lambda_{\min}$" in short
+    assert "resizebox" not in short and short.splitlines()[0] == r"% \usepackage{booktabs}"
+    wide = latex(Table("c", [f"column {place}" for place in range(12)], [["x"] * 12]))
+    assert wide.count(r"\resizebox{") == 1 and wide.splitlines()[0] == r"% \usepackage{booktabs,graphicx}"
+    assert r"\end{tabular}}" in wide
+    for text in (short, wide):
+        unescaped = text.replace(r"\{", "").replace(r"\}", "")
+        assert unescaped.count("{") == unescaped.count("}")
+        assert text.count("$") % 2 == 0
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
+def test_latex_compiles(tmp_path):
+    tables = [Table(text, ["a", text], [["x", text], ["y", Number(-3e-10, 1e-10)]], [text]) for text in WRITTEN]
+    tables.append(Table("wide", ["column"] * 20, [["entry"] * 20]))
+    body = "\n".join(map(latex, tables))
+    text = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "all.tex").write_text(text)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
 
 
 def test_csv_gives_the_same_numbers_back():
