@@ -133,8 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     options = parser().parse_args(arguments)
     try:
-        if options.command == "report":
-            _report(options, console)
+        if options.command in _OF_BOTH:
+            _OF_BOTH[options.command](options, console)
         else:
             of_training = [TRAINING, training_cli.EXPERIMENTS[options.command]] if options.command in training_cli.RUN else []
             frame = load(options.results, *of_training)
@@ -256,6 +256,16 @@ def _report(options: argparse.Namespace, console: Console) -> None:
     console.print(f"{path}\nfigures and tables lie beside it, in {path.parent / FIGURES} and {path.parent / TABLES}")
 
 
+def _summary(options: argparse.Namespace, console: Console) -> None:
+    found = materials(options.results, options.data, options.parametrisation, options.dtype)
+    training = {one.group.slug: one.training for one in found}
+    run = _printed(lambda group, output: outputs.summary_files(group, output, training[group.slug]))
+    run([one.group for one in found], options, console)
+
+
+_OF_BOTH = {"report": _report, "summary": _summary}
+"""Commands that show spectra and training runs together."""
+
 _RUN: dict[str, _Run] = {
     "table1": _printed(outputs.table1_files),
     "heatmaps": _heatmaps,
@@ -264,7 +274,6 @@ _RUN: dict[str, _Run] = {
     "diagnostics": _printed(outputs.diagnostics_files),
     "kernel": _kernel,
     "spectrum": _spectrum,
-    "summary": _printed(outputs.summary_files),
     "contenders": _printed(outputs.contenders_files),
     "spread": _spread,
     **{name: _trained(files) for name, files in training_cli.RUN.items()},

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import CELL
-from analysis.formats import Entry, Number, Table
+from analysis.formats import Entry, Number, Table, number
 from analysis.frame import Group, activation_title, activations
 from analysis.quantities import LAMBDA_MIN, trusted
 from analysis.resampling import probability_greatest
@@ -83,13 +83,11 @@ def contenders_table(group: Group, cells: pd.DataFrame) -> Table:
 
 def interval_text(low: float, high: float) -> Entry:
     """An interval as an entry of a table."""
-    return "—" if np.isnan(low) else f"{_short(low)} to {_short(high)}"
+    return "—" if np.isnan(low) else f"{number(low, 3)} to {number(high, 3)}"
 
 
 def probability_text(value: float) -> Entry:
     """A probability as an entry of a table; `DRAWS` draws tell no more than whole percents."""
-    return "—" if np.isnan(value) else "< 1 %" if value < 0.01 else f"{100 * value:.0f} %"
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.2e}"
+    if np.isnan(value):
+        return "—"
+    return "< 1 %" if value < 0.01 else "> 99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from markupsafe import Markup
@@ -75,6 +75,28 @@ def markdown(table: Table) -> str:
     return "\n\n".join([table.caption, body, *table.notes]) + "\n"
 
 
+def without_gaps(table: Table, kept: int) -> Table:
+    """The table without the columns that hold nothing but a dash, of those behind the first `kept`."""
+    shown = [
+        place
+        for place in range(len(table.columns))
+        if place < kept or not table.rows or any(row[place] != "—" for row in table.rows)
+    ]
+    rows = [[row[place] for place in shown] for row in table.rows]
+    return replace(table, columns=[table.columns[place] for place in shown], rows=rows)
+
+
+def signed(value: float, digits: int = 2, sign: str = "") -> str:
+    """A number with fixed decimals, where what rounds to zero has no minus: 0.00 and not -0.00.
+
+    Args:
+        value: The number.
+        digits: Decimals.
+        sign: "+" writes it before positive numbers too.
+    """
+    return f"{value:{sign}z.{digits}f}"
+
+
 WIDE = 90
 """Characters of a row from which on a LaTeX table is shrunk to the line where it does not fit; tuned on A4 with usual margins."""
 
@@ -122,10 +144,11 @@ def html(table: Table) -> Markup:
         for row in table.rows
     )
     notes = Markup("").join(Markup('<p class="note">{}</p>\n').format(html_text(note)) for note in table.notes)
-    # The caption stands outside of the table, which scrolls sideways on a narrow screen.
+    # The caption stands outside of the table, which scrolls sideways on a narrow screen, with the keys too.
     return Markup(
-        '<p class="caption">{}</p>\n<div class="wide"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n{}'
-    ).format(html_text(table.caption), head, body, notes)
+        '<p class="caption">{}</p>\n<div class="wide" tabindex="0" role="region" aria-label="{}"><table>\n<thead><tr>{}</tr></thead>\n'
+        "<tbody>\n{}</tbody>\n</table></div>\n{}"
+    ).format(html_text(table.caption), table.caption, head, body, notes)
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -97,17 +97,18 @@ def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> p
     return table[["act", "width", "depth", "state", *counts, *statistics]]
 
 
-def heatmap(shown: Grid, subtitle: str = "") -> Figure:
+def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -> Figure:
     """The heat map of a grid.
 
     Args:
         shown: From `grid`.
         subtitle: A second line of the title, such as the data set.
+        scale: Of the colours; None for one of its own.
     """
     with style():
         figure = Figure(figsize=size(shown), layout="constrained")
         axes = figure.add_subplot()
-        scale = colour_scale(shown.quantity, shown.value)
+        scale = scale or colour_scale(shown.quantity, shown.value)
         draw(axes, shown, scale)
         if scale:
             colour_bar(figure, [axes], scale, bar_label(shown))
@@ -190,7 +191,7 @@ def alt_text(shown: Grid) -> str:
 def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
     if unresolved.any():
         patches = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(unresolved)]
-        axes.add_collection(PatchCollection(patches, facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0))
+        axes.add_collection(PatchCollection(patches, facecolor="#ffffff", edgecolor="#777777", hatch="//////", linewidth=0))
 
 
 def _ticks(axes: Axes, shown: Grid) -> None:
@@ -209,7 +210,7 @@ def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
     if framed:
         handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=framed[0]))
     if hatched:
-        handles.append(Patch(facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0, label=hatched[0]))
+        handles.append(Patch(facecolor="#ffffff", edgecolor="#777777", hatch="//////", linewidth=0, label=hatched[0]))
     if any(shown.missing.any() for shown in grids):
         handles.append(Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result"))
     if handles:

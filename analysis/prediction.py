@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis import heatmaps
 from analysis.cells import CELL, cells
+from analysis.colours import ColourScale, colour_scale
 from analysis.formats import Entry, Number, Table
 from analysis.frame import Group, activation_title, activations
 from analysis.panels import Panel, unresolved_count
@@ -37,6 +38,15 @@ def blocks(compared: Sequence[pd.DataFrame], act: str) -> list[list[Panel]]:
     measured, predicted, ratio = (heatmaps.grid(table, act, quantity) for table, quantity in zip(compared, COMPARED, strict=True))
     above = [Panel("measured", measured), Panel(r"predicted from infinite width, $\bar{\Theta}$", predicted)]
     return [above, [Panel("measured / predicted", ratio)]]
+
+
+def scales(compared: Sequence[pd.DataFrame]) -> list[ColourScale | None]:
+    """The colours of the `blocks` of every activation: λ_min has a scale in each, the ratio one for all.
+
+    Args:
+        compared: From `tables`.
+    """
+    return [None, colour_scale(RATIO, compared[COMPARED.index(RATIO)]["geometric_mean"].to_numpy(float))]
 
 
 def numbers(compared: Sequence[pd.DataFrame], act: str) -> pd.DataFrame:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.formats import Entry, Table
+from analysis.formats import Entry, Table, signed, without_gaps
 from analysis.frame import NETWORK, activation_title, activations
 from analysis.quantities import LAMBDA_MIN
 from analysis.ranking import LEVEL, RESAMPLES
 from analysis.runs import Runs
 from analysis.speed import ACROSS, BY_NAME, CANDIDATES, LEAST_REACHING, WITHIN, measured_epochs
+
+KEPT = 5
+"""Columns of a table that stay also where they are empty: what is ranked, over all runs. Within activations there may be too few."""
 
 
 def ranked(frame: pd.DataFrame, scope: str = ACROSS) -> list[str]:
@@ -64,12 +67,12 @@ def ranking_table(runs: Runs, frame: pd.DataFrame, threshold: float) -> Table:
         across = known.loc[(name, ACROSS)]
         gain = "—" if name == LAMBDA_MIN.name else _interval(across, "gain", "gain_low", "gain_high", "+")
         scopes = [correlation_text(known.loc[(name, scope)]) for scope in (WITHIN, *acts)]
-        tau = "—" if np.isnan(across["tau"]) else f"{across['tau']:.2f}"
+        tau = "—" if np.isnan(across["tau"]) else signed(across["tau"])
         rows.append([BY_NAME[name].title, correlation_text(across), tau, gain, *scopes, int(across["left_out"])])
     columns = ["Known before training", "ρ, all runs", "τ-b", "|ρ| less that of λ_min", "ρ, mean within activations"]
     columns += [*map(activation_title, acts), "left out"]
     caption = f"What ranks the networks by epochs to a loss of {threshold:g} ({runs.title})"
-    return Table(caption, columns, rows, [*notes(runs, threshold), *_gaps(frame)])
+    return without_gaps(Table(caption, columns, rows, [*notes(runs, threshold), *_gaps(frame)]), KEPT)
 
 
 def summary_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
@@ -89,7 +92,8 @@ def summary_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
     columns += ["within activations: best", "its mean ρ", "mean ρ of λ_min"]
     first = every[0][0]
     sizes = "; ".join(
-        f"at {runs.setting.title}: {len(runs.networks)} networks, {runs.rows['seed'].nunique()} seeds" for runs, _ in every
+        f"at {runs.setting.title}: {len(runs.networks)} networks, {_counted(runs.rows['seed'].nunique(), 'seed')}"
+        for runs, _ in every
     )
     text = [
         f"Runs: {sizes}.",
@@ -97,9 +101,8 @@ def summary_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
         "Best: the greatest |ρ| of all candidates; being the greatest of many it is a little too great, and candidates whose intervals "
         "overlap are not told apart.",
     ]
-    return Table(
-        f"Which quantity known before training ranks the networks by epochs to a loss ({first.group.title})", columns, rows, text
-    )
+    caption = f"Which quantity known before training ranks the networks by epochs to a loss ({first.group.title})"
+    return without_gaps(Table(caption, columns, rows, text), KEPT)
 
 
 def notes(runs: Runs, threshold: float) -> list[str]:
@@ -125,6 +128,10 @@ def counts(runs: Runs, threshold: float) -> tuple[int, int]:
     return int(np.isfinite(measured_epochs(runs.rows, threshold)).sum()), diverged
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def correlation_text(line: pd.Series) -> str:
     """ρ with its interval: -0.83 [-0.90, -0.74]."""
     return _interval(line, "rho", "low", "high", "")
@@ -134,8 +141,8 @@ def _interval(line: pd.Series, middle: str, low: str, high: str, sign: str) -> s
     value = float(line[middle])
     if np.isnan(value):
         return "—"
-    ends = "" if np.isnan(line[low]) else f" [{line[low]:{sign}.2f}, {line[high]:{sign}.2f}]"
-    return f"{value:{sign}.2f}{ends}"
+    ends = "" if np.isnan(line[low]) else f" [{signed(line[low], sign=sign)}, {signed(line[high], sign=sign)}]"
+    return signed(value, sign=sign) + ends
 
 
 def _method() -> str:

@@ -75,7 +75,7 @@ def html_text(text: str) -> Markup:
         if match["indexed"]:
             return f"{letter}<sub>{index}</sub>"
         if match["ten"]:
-            return f"{digits} × 10<sup>{MINUS if sign == '-' else ''}{exponent}</sup>"
+            return ("" if digits == "1" else f"{digits} × ") + f"10<sup>{MINUS if sign == '-' else ''}{exponent}</sup>"
         return f"<sup>{power}</sup>" if match["power"] else MINUS
 
     return Markup(_MATHEMATICS.sub(one, str(escape(text))))
@@ -90,7 +90,8 @@ def latex_text(text: str) -> str:
             shown = rf"\{index}" if index in ("min", "max") else index
             return rf"${_LATEX_LETTERS[letter]}_{{{shown}}}$"
         if match["ten"]:
-            return rf"${digits} \times 10^{{{sign if sign == '-' else ''}{exponent}}}$"
+            factor = "" if digits == "1" else rf"{digits} \times "
+            return f"${factor}10^{{{sign if sign == '-' else ''}{exponent}}}$"
         return f"$^{{{power}}}$" if match["power"] else "$-$"
 
     parts, place = [], 0

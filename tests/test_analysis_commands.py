@@ -121,7 +121,7 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
     assert "E: &lt;script&gt;alert(1)&lt;/script&gt; &amp; λ" in text
     for expected in ("23 with a result, 2 failed", "ffffffffffff…", "classes 0 and 9", "300.0 ± 141.4", "cccccccccc"):
         assert expected in text, expected
-    assert text.count("This command makes it") == 1 + 4  # the images, and the four parts of training
+    assert text.count("This command adds it") == 1 + 4  # the images, and the four parts of training
     assert f"python -m analysis report {results} --images FOLDER" in text
 
 
@@ -231,7 +231,7 @@ def test_the_page_says_which_methods_were_used_and_what_misses_its_target(result
     main(["report", results, "-o", str(tmp_path)])
     text = (tmp_path / "index.html").read_text()
     assert "<dd>eigh (23)</dd>" in text
-    assert "at most 1e-09 of every eigenvalue; more in 2 of 23 networks" in text
+    assert "at most 10<sup>−9</sup> of each eigenvalue; more in 2 of 23 spectra" in text
 
 
 def test_a_lost_kernel_is_named_and_the_page_made_without_it(tmp_path, capsys, undrawn):

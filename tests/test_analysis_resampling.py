@@ -79,7 +79,7 @@ def test_table_1_says_how_probable_its_cells_are():
     assert probabilities(one.rows)["probability"].tolist() == [0, 0, 1]
     text = markdown(table1(one, cells(one.rows)))
     assert "100 %" in text
-    assert "50 to 51" in text
+    assert "50.0 to 51.0" in text
     assert "With fewer than five seeds the interval is their range" in text
     assert contenders(one.rows, cells(one.rows))["width"].tolist() == [30]
 

@@ -204,7 +204,7 @@ WRITTEN = {
         "λ<sub>max</sub> and Θ<sub>ij</sub>, Θ̄, Θ<sub>0</sub>",
         r"$\lambda_{\max}$ and $\Theta_{ij}$, $\bar{\Theta}$, $\Theta_{0}$",
     ),
-    "3.9e-10 or 1e+20": ("3.9 × 10<sup>−10</sup> or 1 × 10<sup>20</sup>", r"$3.9 \times 10^{-10}$ or $1 \times 10^{20}$"),
+    "3.9e-10 or 1e+20": ("3.9 × 10<sup>−10</sup> or 10<sup>20</sup>", r"$3.9 \times 10^{-10}$ or $10^{20}$"),
     "-0.5 [-0.7, +0.1], y - x": ("−0.5 [−0.7, +0.1], y − x", "$-$0.5 [$-$0.7, +0.1], y $-$ x"),
     "(1 - η)^k": ("(1 − η)<sup>k</sup>", r"(1 $-$ $\eta$)$^{k}$"),
     "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act": ("relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act",) * 2,

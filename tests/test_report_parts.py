@@ -95,7 +95,7 @@ def test_groups_of_both_tasks_are_told_apart(tmp_path):
 def test_a_speed_study_has_its_rankings(tmp_path, undrawn):
     runs = training_rows.sweep(widths=(50, 100, 300), depths=(2, 3), seeds=1, acts=("relu", "elu"))
     text = report(training_rows.store(tmp_path / "r", runs), tmp_path)
-    assert "This command makes it" not in section(text, "speed")
+    assert "This command adds it" not in section(text, "speed")
     assert list(tmp_path.glob("figures/speed-loss0.1-*.png"))
     assert list(tmp_path.glob("figures/speed-scatter-loss0.1-*.csv"))
     assert "--network NAME" in section(text, "training")  # twelve networks, none of which Table 1 names

@@ -76,7 +76,7 @@ function drawKernel(place, kernel, name, colours) {
   };
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", `The kernel matrix of ${name}, seed ${kernel.seed}. Entries run from ${formatted(least, 4)} to ${formatted(greatest, 4)}.`);
-  const trace = { type: "heatmap", x: inputs, y: inputs, z, colorscale: colours.viridis, colorbar: { thickness: 12, outlinewidth: 0 }, hovertemplate: "Θ(%{y}, %{x}) = %{z:.6g}<extra></extra>" };
+  const trace = { type: "heatmap", x: inputs, y: inputs, z, colorscale: colours.viridis, colorbar: { thickness: 12, outlinewidth: 0 }, hovertemplate: "Θ(%{y}, %{x}) = %{z:.9g}<extra></extra>" };
   return Plotly.react(place, [trace], layout, config(place));
 }
 

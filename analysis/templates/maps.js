@@ -7,12 +7,15 @@ function config(place) {
 
 const MOST_OUTLINED = 2000;
 
+const TOGETHER = ["measured", "predicted", "ratio", "spread"];
+
 const VIEWS = {
   measured: "measured",
   predicted: "predicted from infinite width",
   ratio: "measured / predicted",
   spread: "spread over seeds",
   probability: "probability to be the greatest",
+  together: "side by side, of one activation",
 };
 
 function several(group) {
@@ -27,6 +30,7 @@ function viewsOf(group, quantity) {
     ratio: quantity.views ? "" : "only λ_min is predicted",
     spread: quantity.sd ? "" : several(group) ? "does not depend on the seed" : "one seed has no spread",
     probability: !quantity.views ? "of λ_min only" : several(group) ? "" : "one seed tells no probability",
+    together: quantity.views ? "" : "of λ_min only",
   };
 }
 
@@ -43,6 +47,14 @@ function layer(group, quantity, view) {
   if (view === "probability")
     return { quantity, values: group.probability, unresolved: quantity.unresolved, title: "probability to have the greatest mean λ_min", scale: "linear" };
   return { quantity, values: quantity.value, unresolved: quantity.unresolved, title: quantity.title, scale: quantity.scale, ratio: quantity.scale === "ratio" };
+}
+
+// The scale that suits it; a logarithmic one needs positive values.
+function suited({ values, scale }) {
+  const known = [...values].filter(Number.isFinite);
+  const positive = known.length > 0 && known.every((value) => value > 0);
+  const wide = positive && known.reduce((a, b) => Math.max(a, b)) > 100 * known.reduce((a, b) => Math.min(a, b));
+  return { positive, logarithmic: positive && (scale === "log" || scale === "ratio" || (scale === "auto" && wide)) };
 }
 
 function finite(values, cells) {
@@ -138,8 +150,8 @@ function frame(column, row, line, width) {
   return { type: "rect", x0: column - 0.5, x1: column + 0.5, y0: row - 0.5, y1: row + 0.5, line: { color: colour(line), width }, layer: "above" };
 }
 
-// Draws the map of one activation.
-function drawMap(place, explorer, act, shown, range, logarithmic) {
+// Draws the map of one activation under a title.
+function drawMap(place, explorer, act, shown, range, logarithmic, title) {
   const { group, widths, depths, header } = explorer;
   const name = group.activations[act].title;
   const grid = () => depths.map(() => new Array(widths.length).fill(null));
@@ -171,13 +183,15 @@ function drawMap(place, explorer, act, shown, range, logarithmic) {
   ];
   if (small && crosses.x.length)
     traces.push({ type: "scatter", mode: "markers", ...crosses, hoverinfo: "skip", showlegend: false, marker: { symbol: "x-thin", size: 6, line: { width: 1, color: colour("cross") } } });
-  const shapes = best ? [frame(best.column, best.row, "best", 2)] : [];
+  // Where both meet, the red one has an edge of the other.
+  const shapes = best ? [frame(best.column, best.row, "paper", 4)] : [];
   const selected = explorer.selected;
-  if (selected !== null && group.act[selected] === act) shapes.push(frame(explorer.column.get(group.width[selected]), explorer.row.get(group.depth[selected]), "chosen", 2));
+  if (selected !== null && group.act[selected] === act) shapes.push(frame(explorer.column.get(group.width[selected]), explorer.row.get(group.depth[selected]), "chosen", 4));
+  if (best) shapes.push(frame(best.column, best.row, "best", 2));
   const layout = {
     ...baseLayout(),
     height: Math.min(560, Math.max(230, 22 * depths.length + 96)),
-    title: { text: escaped(name), x: 0, xref: "paper", xanchor: "left", y: 0.99, yanchor: "top", font: { size: 14 } },
+    title: { text: escaped(title), x: 0, xref: "paper", xanchor: "left", y: 0.99, yanchor: "top", font: { size: 14 } },
     xaxis: axis("width", { range: [-0.5, widths.length - 0.5], ...thinnedTicks(widths, Math.max(4, Math.floor((place.clientWidth - 130) / 42))), tickangle: 0 }),
     yaxis: axis("depth", { range: [-0.5, depths.length - 0.5], ...thinnedTicks(depths, 20) }),
     shapes,
