@@ -55,7 +55,7 @@ def contenders(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def contenders_table(group: Group, cells: pd.DataFrame) -> Table:
+def contenders_table(group: Group, likely: pd.DataFrame) -> Table:
     """`contenders` to be read."""
     rows: list[list[Entry]] = [
         [
@@ -67,7 +67,7 @@ def contenders_table(group: Group, cells: pd.DataFrame) -> Table:
             interval_text(line["low"], line["high"]),
             probability_text(line["probability"]),
         ]
-        for line in contenders(group.rows, cells).to_dict("records")
+        for line in likely.to_dict("records")
     ]
     notes = (
         [

@@ -89,9 +89,9 @@ def prediction_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
         AnalysisError: No network has a result.
     """
     _require_results(group)
-    table = prediction.ratio_table(group)
-    written = write_table(output / f"prediction-{group.slug}", prediction.ratios(group.rows), table)
     compared = prediction.tables(group.rows)
+    table = prediction.ratio_table(group, compared)
+    written = write_table(output / f"prediction-{group.slug}", prediction.ratios(compared), table)
     scales = prediction.scales(compared)
     for act in activations(group.ok["act"]):
         figure = panels.stacked(prediction.blocks(compared, act), f"{prediction.title(act)}\n{group.title}", scales)
@@ -138,8 +138,9 @@ def contenders_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     """
     _require_seeds(group)
     statistics = cells(group.rows)
-    table = contenders_table(group, statistics)
-    return table, write_table(output / f"contenders-{group.slug}", contenders(group.rows, statistics), table)
+    likely = contenders(group.rows, statistics)
+    table = contenders_table(group, likely)
+    return table, write_table(output / f"contenders-{group.slug}", likely, table)
 
 
 def spread_files(group: Group, output: Path) -> Iterator[Path]:

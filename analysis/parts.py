@@ -54,7 +54,7 @@ def _table1(material: Material) -> Content:
     sheets = [Sheet("table1", table1(group, statistics), beside_thesis(best_cells(statistics), group))]
     likely = contenders(group.rows, statistics)
     if len(likely):
-        sheets.append(Sheet("contenders", contenders_table(group, statistics), likely))
+        sheets.append(Sheet("contenders", contenders_table(group, likely), likely))
     return Content(blocks=[Block(sheets)])
 
 
@@ -104,7 +104,8 @@ def _networks_missing(rows: pd.DataFrame, what: str) -> str:
 
 def _prediction(material: Material) -> Content:
     group = material.group
-    compared, pictures = prediction.tables(group.rows), []
+    compared = [material.cells(quantity) for quantity in prediction.COMPARED]
+    pictures = []
     scales = prediction.scales(compared)
     for act in activations(group.ok["act"]):
         stack = prediction.blocks(compared, act)
@@ -115,7 +116,8 @@ def _prediction(material: Material) -> Content:
         "of measured to predicted in colours centred at 1, the same for all activations. Hatched cells are unresolved: the eigenvalue, "
         "measured or predicted, does not exceed its error bound."
     )
-    return Content(lead, [Block([Sheet("prediction", prediction.ratio_table(group), prediction.ratios(group.rows))], pictures)])
+    sheet = Sheet("prediction", prediction.ratio_table(group, compared), prediction.ratios(compared))
+    return Content(lead, [Block([sheet], pictures)])
 
 
 def _spread(material: Material) -> Content:

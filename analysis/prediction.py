@@ -68,12 +68,15 @@ def title(act: str) -> str:
     return f"{activation_title(act)}: the smallest eigenvalue, measured and predicted"
 
 
-def ratios(rows: pd.DataFrame) -> pd.DataFrame:
+def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """For each activation its least and greatest ratio of measured to predicted, and at which width and depth.
 
     `unresolved_cells` counts, among the `cells` with a result, those where the measured or the predicted value is unresolved.
+
+    Args:
+        compared: From `tables`.
     """
-    table = cells(rows, RATIO)
+    table = compared[COMPARED.index(RATIO)]
     lines = []
     for act in activations(table["act"]):
         own = table[(table["act"] == act) & (table["seeds"] > 0)]
@@ -89,11 +92,11 @@ def ratios(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["act", "cells", "unresolved_cells", *columns])
 
 
-def ratio_table(group: Group) -> Table:
+def ratio_table(group: Group, compared: Sequence[pd.DataFrame]) -> Table:
     """`ratios` to be read, with the cells whose prediction is unresolved."""
     rows: list[list[Entry]] = []
-    limit = cells(group.rows, LIMIT_LAMBDA_MIN)
-    for line in ratios(group.rows).to_dict("records"):
+    limit = compared[COMPARED.index(LIMIT_LAMBDA_MIN)]
+    for line in ratios(compared).to_dict("records"):
         predicted = heatmaps.grid(limit, line["act"], LIMIT_LAMBDA_MIN)
         entries: list[Entry] = [activation_title(line["act"])]
         for name in ("least", "greatest"):

@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from analysis.cells import CELL, cells
+from analysis.cells import CELL
 from analysis.explorer import colour_maps, explorer
 from analysis.figures import FORMATS, render_many
 from analysis.formats import Table, csv, html
@@ -245,8 +245,7 @@ def _figure_files(picture: Picture, drawn: dict[str, bytes], stem: Path) -> list
 
 def _cells_file(material: Material, output: Path) -> Link:
     """Every quantity of every cell, the numbers behind the interactive maps."""
-    rows = material.group.rows
-    table = pd.concat([cells(rows, quantity).assign(quantity=quantity.name) for quantity in QUANTITIES.values()])
+    table = pd.concat([material.cells(quantity).assign(quantity=quantity.name) for quantity in QUANTITIES.values()])
     table = table[["quantity", *(name for name in table.columns if name != "quantity")]].sort_values(
         "quantity", kind="stable", key=lambda names: names.map(list(QUANTITIES).index)
     )

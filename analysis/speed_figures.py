@@ -19,6 +19,9 @@ from analysis.runs import Runs
 from analysis.speed import ACROSS, BY_NAME, WITHIN, measured_epochs
 from analysis.speed_tables import best, correlation_text, counts
 
+MOST_POINTS = 2000
+"""Points drawn one by one; more become an image inside SVG and PDF."""
+
 Ranking = tuple[Runs, pd.DataFrame]
 """The runs of a setting, and their frame of `analysis.speed.correlations`."""
 
@@ -147,6 +150,8 @@ def _scatter(axes: Axes, runs: Runs, name: str, threshold: float) -> None:
             "linewidth": 0,
             "markeredgewidth": 0.7,
             "alpha": 0.7,
+            # A point each, they would make files of megabytes.
+            "rasterized": len(runs.rows) > MOST_POINTS,
         }
         axes.plot(x[own & reached], y[own & reached], activation_marker(act), **look)
         axes.plot(x[own & ~reached], y[own & ~reached], activation_marker(act), markerfacecolor="none", **look)

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.formats import Entry, Table, signed, without_gaps
 from analysis.frame import NETWORK, activation_title, activations
 from analysis.quantities import LAMBDA_MIN
-from analysis.ranking import LEVEL, RESAMPLES
+from analysis.ranking import LEVEL, resamples_of
 from analysis.runs import Runs
 from analysis.speed import ACROSS, BY_NAME, CANDIDATES, LEAST_REACHING, WITHIN, measured_epochs
 
@@ -97,7 +97,7 @@ def summary_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
     )
     text = [
         f"Runs: {sizes}.",
-        _method(),
+        _method([runs for runs, _ in every]),
         "Best: the greatest |ρ| of all candidates; being the greatest of many it is a little too great, and candidates whose intervals "
         "overlap are not told apart.",
     ]
@@ -112,7 +112,7 @@ def notes(runs: Runs, threshold: float) -> list[str]:
     sentences = [
         f"{len(runs.rows)} runs of {len(runs.networks)} networks: {reached} reach the loss, {slow} do not within "
         f"{runs.setting.epochs} epochs, {diverged} diverged. The last two kinds count as slowest and tie.",
-        _method(),
+        _method([runs]),
         "A positive ρ: the greater the quantity, the more epochs. |ρ| less that of λ_min: over all runs in which both are known.",
     ]
     if runs.rows["seed"].nunique() == 1:
@@ -145,9 +145,10 @@ def _interval(line: pd.Series, middle: str, low: str, high: str, sign: str) -> s
     return signed(value, sign=sign) + ends
 
 
-def _method() -> str:
+def _method(every: Sequence[Runs]) -> str:
+    drawn = " or ".join(map(str, sorted({resamples_of(len(runs.rows)) for runs in every})))
     return (
-        f"ρ: Spearman's rank correlation with the epochs, and the {100 * LEVEL:.0f} % interval of {RESAMPLES} bootstrap resamples of "
+        f"ρ: Spearman's rank correlation with the epochs, and the {100 * LEVEL:.0f} % interval of {drawn} bootstrap resamples of "
         "networks, each with all its seeds, within each activation."
     )
 

@@ -20,6 +20,11 @@ _MATHEMATICS = re.compile(f"(?P<indexed>{_INDEXED})|(?P<ten>{_POWER_OF_TEN})|(?P
 
 MINUS = "\N{MINUS SIGN}"
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+_TOGETHER = re.compile(r"(?<=\d) (?=×)|(?<=×) (?=\d)|(?<=\d,) (?=[^\[\]]*\])")
+"""Spaces within 800 × 3, 3 × 10⁵ and [0.1, 0.2], where no line should end."""
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -78,7 +83,7 @@ def html_text(text: str) -> Markup:
             return ("" if digits == "1" else f"{digits} × ") + f"10<sup>{MINUS if sign == '-' else ''}{exponent}</sup>"
         return f"<sup>{power}</sup>" if match["power"] else MINUS
 
-    return Markup(_MATHEMATICS.sub(one, str(escape(text))))
+    return Markup(_TOGETHER.sub(NO_BREAK, _MATHEMATICS.sub(one, str(escape(text)))))
 
 
 def latex_text(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -41,9 +42,10 @@ def _training(material: Material) -> Content:
     )
     if not left:
         return Content(lead, blocks)
+    hold = f"{left} other ways hold" if left > 1 else "One other way holds"
     others = (
-        f"Networks were trained in {left} {'other ' if blocks else ''}way{'s' if left > 1 else ''} too, more than {MOST_NETWORKS} of "
-        "them and none of the best or of the thesis: python -m analysis training --network NAME draws chosen ones."
+        f"{hold if blocks else hold.replace('other ', '')} more than {MOST_NETWORKS} networks and none of these: "
+        f"python -m analysis training {shlex.quote(material.group.results)} --network NAME draws chosen ones."
     )
     if blocks:
         return Content(f"{lead} {others}", blocks)

@@ -122,11 +122,11 @@ def test_every_prediction_can_be_drawn(rows):
 def test_the_table_of_ratios_names_the_extremes():
     rows = [row(width=w, depth=d, lambda_min=1.0, limit_lambda_min=float(w * d)) for w in (10, 20) for d in (2, 3)]
     rows += [row("sigmoid", 10, 2, limit_lambda_min=0.0), failed("elu")]
-    line, sigmoid = prediction.ratios(frame(rows)).to_dict("records")
+    line, sigmoid = prediction.ratios(prediction.tables(frame(rows))).to_dict("records")
     assert (line["least"], line["least_width"], line["least_depth"]) == pytest.approx((1 / 60, 20, 3))
     assert (line["greatest"], line["greatest_width"], line["greatest_depth"]) == pytest.approx((1 / 20, 10, 2))
     assert (sigmoid["cells"], sigmoid["unresolved_cells"]) == (1, 1)
-    text = markdown(prediction.ratio_table(group(rows)))
+    text = markdown(prediction.ratio_table(group(rows), prediction.tables(frame(rows))))
     assert "| 20 × 3 |" in text
     assert "1 of 1" in text
 

@@ -87,7 +87,7 @@ def test_table_1_says_how_probable_its_cells_are():
 def test_single_seeds_tell_no_probability():
     one = group([row(), row(width=50), failed(width=60)])
     assert probabilities(one.rows)["probability"].isna().all()
-    assert contenders_table(one, cells(one.rows)).rows == []
+    assert contenders_table(one, contenders(one.rows, cells(one.rows))).rows == []
     assert spread.missing(cells(one.rows)).startswith("Every cell holds one seed")
     assert spread.missing(cells(frame([failed()]))) == "There is no cell with a resolved λ_min."
 

@@ -16,7 +16,7 @@ from analysis.cells import cells, seeds_text
 from analysis.formats import Number, Table, csv, html, latex, markdown, number
 from analysis.frame import AnalysisError, groups
 from analysis.networks import comparison_table
-from analysis.symbols import html_text, latex_text
+from analysis.symbols import NO_BREAK, html_text, latex_text
 from analysis.table1 import beside_thesis, best_cells, table1
 
 
@@ -214,7 +214,12 @@ WRITTEN = {
 
 @pytest.mark.parametrize("text", WRITTEN)
 def test_mathematics_in_plain_text(text):
-    assert (html_text(text), latex_text(text)) == WRITTEN[text]
+    assert (html_text(text).replace(NO_BREAK, " "), latex_text(text)) == WRITTEN[text]
+
+
+def test_lines_end_outside_of_products_and_intervals():
+    shown = html_text("ReLU 800 × 3, seed 0: 0.2 [0.1, 3e-5]")
+    assert shown.replace(NO_BREAK, "~") == "ReLU 800~×~3, seed 0: 0.2 [0.1,~3~×~10<sup>−5</sup>]"
 
 
 def test_latex_is_ascii_shrinks_only_wide_tables_and_leaves_the_numbering_to_latex():
