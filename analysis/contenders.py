@@ -87,7 +87,7 @@ def interval_text(low: float, high: float) -> Entry:
 
 
 def probability_text(value: float) -> Entry:
-    """A probability as an entry of a table; `DRAWS` draws tell no more than whole percents."""
+    """A probability as an entry of a table; `CONTESTS` draws tell no more than whole percents."""
     if np.isnan(value):
         return "—"
     return "< 1 %" if value < 0.01 else "> 99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
