@@ -61,7 +61,7 @@ audit: $(READY)
 browser: $(READY)
 	@$(BIN)/python docs/browser.py --install
 
-# make docs	tables and figures of docs/results.md from the rows in RESULTS and, by plain float64, RESULTS_EIGH
+# make docs	tables and figures of docs/results.md and of the README from the rows in RESULTS and, by plain float64, RESULTS_EIGH
 docs: $(READY)
 	$(BIN)/python docs/remake.py $(RESULTS) $(RESULTS_EIGH)
 

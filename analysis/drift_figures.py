@@ -144,5 +144,7 @@ def _vertical(axes: Axes, table: pd.DataFrame, name: str) -> None:
         return
     later = table[table["epoch"] > 0] if name == "change" else table
     values = [later[f"{name}{end}"].to_numpy() for end in ("", "_low", "_high")]
+    if not (np.concatenate(values) > 0).any():
+        return
     axes.set(yscale="log", ylim=log_limits(*values))
     log_ticks(axes.yaxis, *axes.get_ylim())

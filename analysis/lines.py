@@ -81,9 +81,10 @@ def log_limits(*values: np.ndarray, floor: float = 0.0, ceiling: float = np.inf)
     if not len(shown):
         return 0.1, 1.0
     low, high = max(shown.min(), floor), min(shown.max(), ceiling)
-    low, high = min(low, high), max(low, high)
-    margin = max((high / low) ** 0.05, 1.1)
-    return float(low / margin), float(high * margin)
+    # Losses of a run that is about to overflow leave room for a margin.
+    low, high = (min(max(float(end), 1e-250), 1e250) for end in sorted((low, high)))
+    margin = max((high**0.05) / (low**0.05), 1.1)
+    return low / margin, high * margin
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:

@@ -44,6 +44,9 @@ PACKAGES = ("chromium", "fonts-dejavu-core")
 _APT = ("apt-get", "-qq", "-o", "Acquire::http::Timeout=15", "-o", "DPkg::Lock::Timeout=120")
 _PLAYWRIGHT = (sys.executable, "-m", "playwright")
 
+MARGIN = 12
+"""Pixels around what a screenshot shows."""
+
 LOADED_MS = 60_000
 """Until the maps stand: seconds at the most, more on a machine that is busy."""
 
@@ -90,15 +93,35 @@ def opened(page: Page, path: Path) -> Page:
 
 
 def screenshot(report: Path, target: Path, width: int = 1200) -> None:
-    """The interactive part of a report, with the spectrum of its first network, as a PNG file.
+    """The maps of a report with the pointer on the best network, and its spectrum below, as a PNG file.
 
     Raises:
         BrowserMissing: There is no browser.
     """
     with chromium() as browser:
-        page = opened(browser.new_page(viewport={"width": width, "height": 900}, color_scheme="light"), report)
-        page.locator(".explorer .facts").first.evaluate("part => part.hidden = true")
-        page.locator(".explorer").first.screenshot(path=target)
+        page = opened(browser.new_page(viewport={"width": width, "height": 1400}, color_scheme="light"), report)
+        explorer = page.locator(".explorer").first
+        for part in (".facts", ".packed"):
+            explorer.locator(part).evaluate("part => part.hidden = true")
+        explorer.scroll_into_view_if_needed()
+        # Where the red frame is: the first map's last shape.
+        best = explorer.locator(".map").first.evaluate(
+            """map => {
+                const {x0, x1, y0, y1} = map.layout.shapes.at(-1), {xaxis, yaxis} = map._fullLayout, box = map.getBoundingClientRect();
+                return [box.x + xaxis._offset + xaxis.l2p((x0 + x1) / 2), box.y + yaxis._offset + yaxis.l2p((y0 + y1) / 2)];
+            }"""
+        )
+        page.mouse.move(best[0] - 3, best[1])
+        page.mouse.move(*best)
+        explorer.locator(".hoverlayer .hovertext").first.wait_for()
+        box = explorer.bounding_box()
+        clip = {
+            "x": box["x"] - MARGIN,
+            "y": box["y"] - 3,  # the heading's letters end just above
+            "width": box["width"] + 2 * MARGIN,
+            "height": box["height"] + MARGIN,
+        }
+        page.screenshot(path=target, clip=clip, animations="disabled")
 
 
 def installed() -> str:

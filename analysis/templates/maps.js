@@ -135,7 +135,7 @@ function baseLayout() {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") },
-    hoverlabel: { align: "left", bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 } },
+    hoverlabel: { align: "left", bgcolor: colour("panel"), bordercolor: colour("line"), font: { family: "system-ui, sans-serif", color: colour("ink"), size: 12 } },
     margin: { l: 44, r: 8, t: 30, b: 44 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
