@@ -160,8 +160,11 @@ def test_hovering_a_cell_tells_its_numbers(report, watched):
     assert (f"{cell['geometric_mean']:.1f}", f"{cell['mean']:.1f}", cell["seeds"]) == ("363.4", "400.0", 3)
     assert "363.4 ± 1.0 × 10⁻⁹ (error bound)" in text.replace("1.1 ×", "1.0 ×")
     assert "of 3 seeds, 95 %: 200 to 600" in text
-    assert "mean 400.0 ± 200" in text
+    assert "mean 400.0 ± 200.0 (sd over seeds)" in text
     assert "unresolved for 1 of 1 seed" in hovered(page, 1, 0, 1)
+    choose(page, "quantity", "alignment")
+    assert "Alignment 0.5000mean of 3 seeds, 95 %: 0.500 to 0.500± 0.0000 (sd over seeds)" in hovered(page, 0, 2, 0)
+    choose(page, "quantity", "lambda_min")
     assert "no result: 1 failed" in hovered(page, 0, 1, 0)
     assert hovered(page, 1, 1, 1) == "no result"
 
@@ -262,6 +265,26 @@ def test_the_views_of_one_activation_side_by_side(report, watched):
     assert faults == []
 
 
+def test_what_is_drawn_fits_its_place(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+
+    def overlap():
+        places = page.locator(".explorer").first.locator(".map, .spectrum, .kernel").locator("visible=true")
+        page.wait_for_timeout(300)
+        widths = "place => [place.clientWidth, place.querySelector('.main-svg').getBoundingClientRect().width]"
+        return [abs(own - drawn) for own, drawn in (place.evaluate(widths) for place in places.all())]
+
+    assert max(overlap()) < 2
+    # A kernel beside the spectrum, then one map instead of two, then a narrow window.
+    for name, value in (("depth", "3"), ("activation", "1"), ("activation", "all")):
+        choose(page, name, value)
+        assert max(overlap()) < 2, name
+    assert page.locator(".explorer .kernel").first.is_visible()
+    page.set_viewport_size({"width": 500, "height": 900})
+    assert max(overlap()) < 2
+
+
 def test_the_page_itself_forbids_requests(report, watched):
     page, _ = watched
     opened(page, report / "page/index.html")
@@ -304,7 +327,7 @@ def test_a_phone_needs_no_sideways_scrolling_in_light_and_dark(report, browser, 
     row = page.locator(".explorer .facts tbody tr").first
     assert row.locator("td").nth(1).bounding_box()["x"] < 200
     picture = page.locator("#prediction-digits-thesis figure img").first
-    assert picture.bounding_box()["width"] > 360
+    assert picture.bounding_box()["width"] >= 0.7 * int(picture.get_attribute("width")) - 1
     # A touched cell far above its spectrum offers the way there.
     page.touchscreen.tap(*centre(page, 1, 1, 0))
     jump = page.locator(".explorer .jump").first

@@ -44,6 +44,15 @@ function formatted(value, digits = 4) {
   return text.replace("-", "−");
 }
 
+// A mean and a standard deviation with the same exponent and as many decimals.
+function spread(mean, sd, digits = 4) {
+  const exponent = mean === 0 ? 0 : Number(mean.toExponential(digits - 1).split("e")[1]);
+  const shift = exponent < -3 || exponent >= 5 ? exponent : 0;
+  const decimals = Math.max(digits - 1 - (exponent - shift), 0);
+  const text = [mean, sd].map((value) => (value / 10 ** shift).toFixed(decimals).replace("-", "−")).join(" ± ");
+  return shift ? `(${text}) × ${power(shift)}` : text;
+}
+
 function escaped(text) {
   return String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }

@@ -5,6 +5,12 @@ function config(place) {
   return { responsive: true, displaylogo: false, displayModeBar: place.clientWidth < 480 ? false : "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
 }
 
+// Draws, and fits what was drawn into its place, which may have become wider or narrower since it was drawn first.
+async function plot(place, traces, layout) {
+  await Plotly.react(place, traces, layout, config(place));
+  if (Math.abs(place._fullLayout.width - place.clientWidth) > 1) await Plotly.Plots.resize(place);
+}
+
 const MOST_OUTLINED = 2000;
 
 const TOGETHER = ["measured", "predicted", "ratio", "spread"];
@@ -114,12 +120,14 @@ function hoverText(group, shown, cell, networkName) {
   else if (quantity.unresolved[cell] > 0) lines.push(`${quantity.state} for ${quantity.unresolved[cell]} of ${seedsText(group.seeds[cell])}`);
   else if (shown.values !== quantity.value) lines.push(`${symbols(shown.title)}: ${formatted(value)}`, seedsText(group.seeds[cell]));
   else {
+    const seeds = seedsText(group.seeds[cell]), several = quantity.seeded && group.seeds[cell] > 1;
     const error = quantity.error ? ` ± ${formatted(quantity.error[cell], 2)} (error bound)` : "";
+    const interval = several ? `95 %: ${formatted(quantity.low[cell], 3)} to ${formatted(quantity.high[cell], 3)}` : "";
+    const mean = several ? spread(quantity.mean[cell], quantity.sd[cell]) : "";
     lines.push(`${symbols(quantity.title)} ${formatted(value)}${error}`);
-    if (quantity.seeded && group.seeds[cell] > 1) {
-      lines.push(`${quantity.geometric ? "geometric mean" : "mean"} of ${seedsText(group.seeds[cell])}, 95 %: ${formatted(quantity.low[cell], 3)} to ${formatted(quantity.high[cell], 3)}`);
-      lines.push(`mean ${formatted(quantity.mean[cell])} ± ${formatted(quantity.sd[cell], 3)} (sd over seeds)`);
-    } else if (quantity.seeded) lines.push("1 seed: a single random draw");
+    if (several && quantity.geometric) lines.push(`geometric mean of ${seeds}, ${interval}`, `mean ${mean} (sd over seeds)`);
+    else if (several) lines.push(`mean of ${seeds}, ${interval}`, `± ${mean.split(" ± ")[1].replace(")", "")} (sd over seeds)`);
+    else if (quantity.seeded) lines.push("1 seed: a single random draw");
   }
   return lines.join("<br>");
 }
@@ -203,5 +211,5 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
     `Heat map of ${shown.title} of ${name} networks over width ${widths[0]} to ${widths.at(-1)} and depth ${depths[0]} to ${depths.at(-1)}. ` +
       (values.length ? `Values run from ${formatted(Math.min(...values), 3)} to ${formatted(Math.max(...values), 3)}.` : "No cell holds a value."),
   );
-  return Plotly.react(place, traces, layout, config(place));
+  return plot(place, traces, layout);
 }
