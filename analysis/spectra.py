@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from analysis.figures import style
 
-
 NEAR = 1e-3
 """Of an eigenvalue: error bounds above this part of it can be told from the axis; tuned by eye."""
 
