@@ -24,6 +24,15 @@ from analysis.table1 import beside_thesis, best_cells, table1
 from ntk_sweep.store import Store
 
 
+def require_writable(folder: Path) -> None:
+    """Makes a folder, and finds out whether files can be written to it, before work is spent on them.
+
+    Raises:
+        AnalysisError: They cannot.
+    """
+    write(folder / ".writable", "").unlink()
+
+
 def write(path: Path, content: str | bytes) -> Path:
     """Writes a file, and the folders above it; the file appears whole or not at all.
 

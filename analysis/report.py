@@ -22,7 +22,7 @@ from analysis.figures import FORMATS, render_many
 from analysis.formats import Table, csv, html
 from analysis.frame import Group
 from analysis.material import Material
-from analysis.outputs import summary_files, write, write_table
+from analysis.outputs import require_writable, summary_files, write, write_table
 from analysis.packing import Packer, compressed
 from analysis.parts import PARTS
 from analysis.quantities import QUANTITIES
@@ -139,6 +139,7 @@ def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
     Raises:
         AnalysisError: The folder cannot be written.
     """
+    require_writable(output)
     packer = Packer()
     contents = [[(part, _content(part, material)) for part in PARTS] for material in chosen]
     pictures = [picture for parts in contents for _, content in parts for picture in content.pictures]
