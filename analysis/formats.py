@@ -97,10 +97,6 @@ def signed(value: float, digits: int = 2, sign: str = "") -> str:
     return f"{value:{sign}z.{digits}f}"
 
 
-WIDE = 90
-"""Characters of a row from which on a LaTeX table is shrunk to the line where it does not fit; tuned on A4 with usual margins."""
-
-
 def latex(table: Table) -> str:
     """The table as a LaTeX `table` environment, with a comment that names the packages it needs."""
     alignment = "".join("r" if right else "l" for right in _right(table))
@@ -113,18 +109,17 @@ def latex(table: Table) -> str:
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    wide = max(sum(len(_text(entry)) + 3 for entry in row) for row in [table.columns, *table.rows]) > WIDE
-    if wide:
-        tabular = [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *tabular[:-1], tabular[-1] + "}"]
+    # No wider than the line, and never enlarged.
+    fitted = [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *tabular[:-1], tabular[-1] + "}"]
     # LaTeX numbers its tables itself.
     caption = table.caption.removeprefix("Table 1. ")
     notes = [r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize", *map(latex_text, table.notes), r"\end{minipage}"]
     lines = [
-        rf"% \usepackage{{booktabs{',graphicx' if wide else ''}}}",
+        r"% \usepackage{booktabs,graphicx}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex_text(caption)}}}",
-        *tabular,
+        *fitted,
         *(notes if table.notes else []),
         r"\end{table}",
     ]
