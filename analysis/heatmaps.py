@@ -52,6 +52,11 @@ class Grid:
     quantity: Quantity = LAMBDA_MIN
 
     @property
+    def greatest(self) -> str:
+        """How the framed cell is called: of a single draw there is no mean."""
+        return self.quantity.greatest.removesuffix(" mean") if self.seeds == "1 seed" else self.quantity.greatest
+
+    @property
     def missing(self) -> np.ndarray:
         """Cells without any result: not computed yet, or failed."""
         return np.isnan(self.value) & ~self.unresolved
@@ -181,7 +186,7 @@ def alt_text(shown: Grid) -> str:
         text += f"Values run from {values.min():.3g} to {values.max():.3g}"
     if shown.best:
         depth, width = shown.best
-        text += f"; the {shown.quantity.greatest} is at width {shown.widths[width]} and depth {shown.depths[depth]}"
+        text += f"; the {shown.greatest} is at width {shown.widths[width]} and depth {shown.depths[depth]}"
     counts = (
         f"{shown.unresolved.sum()} of {shown.value.size} cells are {shown.quantity.state} and {shown.missing.sum()} hold no result."
     )
@@ -205,7 +210,7 @@ def _ticks(axes: Axes, shown: Grid) -> None:
 def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
     """What frames, hatches and empty cells mean, below the figure, as far as they occur; in the words of the first grid with them."""
     handles = []
-    framed = [shown.quantity.greatest for shown in grids if shown.best]
+    framed = [shown.greatest for shown in grids if shown.best]
     hatched = [shown.quantity.gap for shown in grids if shown.unresolved.any()]
     if framed:
         handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=framed[0]))

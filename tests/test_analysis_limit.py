@@ -159,6 +159,20 @@ def test_distances_are_means_and_quantiles_over_seeds():
     assert (line["low"], line["high"]) == pytest.approx(tuple(np.quantile([1.0, 2.0, 6.0], convergence.BAND)))
 
 
+def test_ratios_of_all_activations_have_the_same_colours():
+    rows = [row("relu", width=w, lambda_min=2.0, limit_lambda_min=limit) for w, limit in ((50, 2.0), (60, 20.0))]
+    rows += [row("elu", width=w, lambda_min=1e3, limit_lambda_min=2e3) for w in (50, 60)]
+    compared = prediction.tables(frame(rows))
+    norms = {}
+    for act in ("relu", "elu"):
+        figure = panels.stacked(prediction.blocks(compared, act), "title", prediction.scales(compared))
+        norms[act] = [axes.collections[0].norm for axes in figure.axes[:3]]
+    assert [(norm.vmin, norm.vmax) for norm in (norms["relu"][2], norms["elu"][2])] == [(pytest.approx(0.1), pytest.approx(10))] * 2
+    # Measured and predicted share theirs, each activation its own.
+    assert norms["relu"][0] is norms["relu"][1]
+    assert (norms["relu"][0].vmax, norms["elu"][0].vmax) == pytest.approx((20.0, 2e3))
+
+
 def test_the_table_of_slopes_has_a_row_a_depth():
     rows = [*powers(-0.5, depth=2), *powers(-1.0, depth=5, act="elu"), row("elu", 50, 2), *powers(-0.75, (50, 100), depth=7)]
     one = group(rows)

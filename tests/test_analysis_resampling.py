@@ -11,7 +11,7 @@ import pytest
 from analysis_rows import failed, frame, grid, group, row
 from scipy.stats import bootstrap
 
-from analysis import spread
+from analysis import heatmaps, spread
 from analysis.cells import cells
 from analysis.contenders import contenders, contenders_table, probabilities
 from analysis.explorer import ENDS, thinned
@@ -115,6 +115,16 @@ def test_an_unresolved_cell_is_no_contender():
         row(width=50, seed=1, lambda_min=0.0),
     ]
     assert probabilities(frame(rows))["width"].tolist() == [100]
+
+
+def test_spreads_of_all_activations_have_the_same_colours():
+    values = {"relu": (1.0, 3.0), "elu": (9.0, 11.0)}
+    rows = [row(act, seed=seed, lambda_min=value) for act in values for seed, value in enumerate(values[act])]
+    statistics = cells(frame(rows))
+    scale = spread.scale(statistics)
+    figures = [heatmaps.heatmap(spread.spread_grid(statistics, act), "", scale) for act in ("relu", "elu")]
+    ends = [(norm.vmin, norm.vmax) for norm in (figure.axes[0].collections[0].norm for figure in figures)]
+    assert ends == [pytest.approx((0.2 / np.sqrt(2), 1 / np.sqrt(2)))] * 2
 
 
 def test_spread_is_the_sd_over_the_mean():

@@ -118,6 +118,13 @@ def test_table_1_takes_the_greatest_mean_of_the_resolved_cells():
     assert (sigmoid["cells"], sigmoid["unresolved_cells"]) == (1, 1)
 
 
+def test_table_1_compares_arithmetic_means():
+    rows = [row(width=50, seed=seed, lambda_min=value) for seed, value in enumerate((1.0, 9.0))]
+    rows += [row(width=60, seed=seed, lambda_min=4.0) for seed in (0, 1)]
+    best = best_cells(cells(frame(rows))).iloc[0]
+    assert (best["lambda_min"], best["width"]) == (5.0, 50)  # the geometric means are 3 and 4
+
+
 def test_the_thesis_stands_only_beside_its_own_setting():
     rows = [row("relu"), row("elu"), row("lrelu"), row("sigmoid")]
     own, digits, small = group(rows), group([{**r, "data": "digits"} for r in rows]), group([{**r, "n_samples": 20} for r in rows])

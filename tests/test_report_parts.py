@@ -151,6 +151,12 @@ def test_the_inputs_are_told_by_their_fingerprint(tmp_path, npz):
     own = load_dataset(DataConfig("npz", path=path))
     one = group([row(data="npz", data_classes=None, data_fingerprint=own.fingerprint, n_samples=6, n_inputs=9)])
     assert inputs.find(one, path).x.shape == (6, 9)
+    table = inputs.numbers(inputs.find(one, path))
+    assert (table["input"].tolist(), table["y"].tolist()) == ([1, 2, 3, 4, 5, 6], arrays["y"].tolist())
+    np.testing.assert_array_equal(table.iloc[:, 2:], arrays["x"])
+    table = inputs.numbers(data)
+    assert table["input"].tolist() == [*range(1, 9), *range(101, 109)]
+    np.testing.assert_array_equal(table.iloc[8:, 2:], data.x[100:108])
     with pytest.raises(AnalysisError, match="where the npz file lies is not in the rows"):
         inputs.find(one)
 
