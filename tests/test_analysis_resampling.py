@@ -51,6 +51,8 @@ def test_few_seeds_have_their_range_and_one_has_none():
     assert (low.tolist(), high.tolist()) == ([1.0, 5.0], [3.0, 5.0])
     assert np.isnan(mean_intervals(np.ones((2, 1)))).all()
     assert tail(10**6) == pytest.approx(0.025, rel=1e-3)
+    # Student's t of four degrees of freedom is 2.776 at 97.5 %, and √(5/4) of it 3.104.
+    assert tail(5) == pytest.approx(9.54e-4, rel=1e-3)
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 6, 12, 40])
