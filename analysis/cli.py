@@ -83,7 +83,7 @@ _COMMANDS = {
     ),
     "kernel": _Command(
         "saved kernel matrices as images",
-        "Writes kernel-NETWORK-GROUP.png, .svg and .pdf. Without a choice: the two networks of Figures 1 to 4 of the thesis, or "
+        "Writes kernel-NETWORK-GROUP.png, .svg, .pdf and .csv. Without a choice: the two networks of Figures 1 to 4 of the thesis, or "
         "else those with a saved kernel. Kernels are saved with task.save_kernel=true.",
         ("kernel results", "kernel results --act sigmoid"),
     ),
@@ -95,8 +95,8 @@ _COMMANDS = {
     ),
     "summary": _Command(
         "what was run, and which points failed and why",
-        "Prints what was run and writes summary-GROUP.csv, .md and .tex; points without a result stand in failures-GROUP.csv, each "
-        "with its whole traceback.",
+        "Prints what was run, spectra and training, and writes summary-GROUP.csv, .md and .tex; points without a result stand in "
+        "failures-GROUP.csv, each with its whole traceback.",
         ("summary results", "summary results --data digits -o tables"),
     ),
     "contenders": _Command(
@@ -113,10 +113,10 @@ _COMMANDS = {
     ),
     "report": _Command(
         "one HTML page with all of it, and every figure and table as files",
-        "Writes index.html, which needs neither a network nor a server to be read: interactive heat maps, spectra and kernels, "
-        "what was run, Table 1, the prediction from infinite width and the convergence to it, diagnostics. Beside it lie all figures "
-        "(PNG, SVG, PDF and CSV, in figures/) and tables (CSV, Markdown and LaTeX, in tables/). Sections without rows say which "
-        "command makes them. The same rows give the same bytes.",
+        "Writes index.html, which needs neither a network nor a server to be read: what was run, Table 1, interactive heat maps with "
+        "spectra and kernels, the prediction from infinite width and the convergence to it, diagnostics, training. Beside it lie all "
+        "figures (PNG, SVG, PDF and CSV, in figures/) and tables (CSV, Markdown and LaTeX, in tables/). Sections without rows say "
+        "which command makes them. The same rows give the same bytes.",
         (
             "report results -o report",
             "report results --data digits -o report-digits",
