@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from pathlib import Path
@@ -129,6 +131,25 @@ def test_a_large_sweep_is_thinned_and_a_small_one_is_not(tmp_path, monkeypatch):
     spectra = explorer.explorer(material, Packer())["spectra"]
     assert spectra["values"]["length"] == 2 * 3 * explorer.LEAST_POINTS
     assert spectra["count"] == 100
+
+
+def test_error_bounds_on_a_page_are_never_smaller_than_those_of_the_rows(tmp_path):
+    errors = [1.03e-9, 1.1e-9, 0.0, 3.7e-12, 9.9e-10, 1.0]
+    (material,) = materials(store(tmp_path, [row(eigenvalue_errors=errors, lambda_min_error=1.03e-9)]))
+    packer = Packer()
+    data = explorer.explorer(material, packer)
+    planes = np.frombuffer(gzip.decompress(base64.b64decode(packer.text())), np.uint8)
+
+    def numbers(place):
+        start, length = place["offset"], place["length"]
+        return planes[start : start + 8 * length].reshape(8, length).T.copy().view("<f8").ravel()
+
+    shown = numbers(data["spectra"]["errors"])
+    truth = np.array(errors[::-1])  # the greatest eigenvalue first
+    assert (shown >= truth).all() and (shown <= truth * 1.0625).all()
+    (bound,) = numbers(data["quantities"][0]["error"])
+    assert 1.03e-9 <= bound <= 1.1e-9
+    np.testing.assert_allclose(numbers(data["spectra"]["values"]), 10.0 ** np.arange(5, -1, -1), rtol=2**-12)
 
 
 def test_a_name_in_a_row_cannot_end_the_script(tmp_path, undrawn):
