@@ -115,6 +115,9 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
     assert {(tmp_path / name) for name in files} == {path for path in tmp_path.glob("*/*") if path.is_file()}
     assert all(re.search(rf'<a href="{re.escape(name)}" download>', text) for name in files)
     assert len(page.ids) == len(set(page.ids))
+    # The data behind every figure.
+    stems = [{path.stem for path in tmp_path.glob(f"figures/*.{kind}")} for kind in ("png", "svg", "pdf", "csv")]
+    assert len(stems[0]) > 10 and stems == [stems[0]] * 4
     # three activations, of which two have a prediction and a convergence, two kernels, two spectra
     assert len(page.alts) == 3 + 2 + 3 + 2 + 2 + 2
     assert all(len(alt) > 40 for alt in page.alts)

@@ -13,7 +13,7 @@ import pytest
 from analysis_rows import failed, frame, grid, group, row
 
 from analysis.cells import cells, seeds_text
-from analysis.formats import Number, Table, csv, html, latex, markdown, number
+from analysis.formats import Number, Table, csv, html, latex, markdown, number, signed, without_gaps
 from analysis.frame import AnalysisError, groups
 from analysis.networks import comparison_table
 from analysis.symbols import NO_BREAK, html_text, latex_text
@@ -252,6 +252,18 @@ def test_latex_compiles(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+
+
+def test_columns_of_nothing_but_dashes_go_behind_those_that_always_stay():
+    table = Table("c", ["a", "b", "c", "d"], [["—", "x", "—", 1], ["—", "y", "—", "—"]])
+    left = without_gaps(table, 1)
+    assert (left.columns, left.rows) == (["a", "b", "d"], [["—", "x", 1], ["—", "y", "—"]])
+    assert without_gaps(Table("c", ["a", "b"], []), 1).columns == ["a", "b"]
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert [signed(value) for value in (-0.001, 0.0, -0.006, 1.0)] == ["0.00", "0.00", "-0.01", "1.00"]
+    assert [signed(value, 1, "+") for value in (-0.04, 0.06)] == ["+0.0", "+0.1"]
 
 
 def test_csv_gives_the_same_numbers_back():

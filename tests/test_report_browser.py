@@ -162,6 +162,9 @@ def test_hovering_a_cell_tells_its_numbers(report, watched):
     assert "of 3 seeds, 95 %: 200 to 600" in text
     assert "mean 400.0 ± 200.0 (sd over seeds)" in text
     assert "unresolved for 1 of 1 seed" in hovered(page, 1, 0, 1)
+    crosses = "document.querySelectorAll('.explorer .map')[1].data.slice(1)"
+    gap, marks = page.evaluate(f"{crosses}.map((one) => one.z ?? [[...one.x], [...one.y]])")
+    assert (gap, marks) == ([[None, None, None], [1, None, None]], [[0], [1]])
     choose(page, "quantity", "alignment")
     assert "Alignment 0.5000mean of 3 seeds, 95 %: 0.500 to 0.500± 0.0000 (sd over seeds)" in hovered(page, 0, 2, 0)
     choose(page, "quantity", "lambda_min")
@@ -207,6 +210,9 @@ def test_the_switches_change_what_is_drawn(report, watched):
     opened(page, report / "page/index.html")
     value = lambda: drawn(page)[0]["z"][0][2]  # noqa: E731
     assert value() == pytest.approx(np.log10(363.424), abs=1e-4)
+    # The greatest mean has a red frame, that of the chosen network around it.
+    frames = page.evaluate("document.querySelector('.explorer .map').layout.shapes.map((one) => [one.x0, one.y0, one.line.width])")
+    assert frames == [[1.5, -0.5, 4], [1.5, -0.5, 4], [1.5, -0.5, 2]]
     choose(page, "scale", "linear")
     assert value() == pytest.approx(363.424, rel=1e-5)
     choose(page, "view", "predicted")
