@@ -61,12 +61,11 @@ soak: $(READY)
 audit: $(READY)
 	$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
-# make browser	a headless Chromium for the tests of the report and its screenshot; one of the system will do as well
+# make browser	a headless Chromium for the tests of the report and its screenshot, unless there is one: the system's package, or a download
 browser: $(READY)
-	@$(BIN)/python docs/browser.py || $(BIN)/python -m playwright install --with-deps --only-shell chromium || \
-	    { echo "no Chromium could be downloaded: install your system's package chromium, or name a browser in NTK_SWEEP_BROWSER"; exit 1; }
+	@$(BIN)/python docs/browser.py --install
 
-# make docs	tables and figures of docs/results.md from the rows in RESULTS and, by plain float64, RESULTS_EIGH
+# make docs	tables and figures of docs/results.md and of the README from the rows in RESULTS and, by plain float64, RESULTS_EIGH
 docs: $(READY)
 	$(BIN)/python docs/remake.py $(RESULTS) $(RESULTS_EIGH)
 

@@ -83,7 +83,7 @@ _COMMANDS = {
     ),
     "kernel": _Command(
         "saved kernel matrices as images",
-        "Writes kernel-NETWORK-GROUP.png, .svg and .pdf. Without a choice: the two networks of Figures 1 to 4 of the thesis, or "
+        "Writes kernel-NETWORK-GROUP.png, .svg, .pdf and .csv. Without a choice: the two networks of Figures 1 to 4 of the thesis, or "
         "else those with a saved kernel. Kernels are saved with task.save_kernel=true.",
         ("kernel results", "kernel results --act sigmoid"),
     ),
@@ -95,8 +95,8 @@ _COMMANDS = {
     ),
     "summary": _Command(
         "what was run, and which points failed and why",
-        "Prints what was run and writes summary-GROUP.csv, .md and .tex; points without a result stand in failures-GROUP.csv, each "
-        "with its whole traceback.",
+        "Prints what was run, spectra and training, and writes summary-GROUP.csv, .md and .tex; points without a result stand in "
+        "failures-GROUP.csv, each with its whole traceback.",
         ("summary results", "summary results --data digits -o tables"),
     ),
     "contenders": _Command(
@@ -113,10 +113,10 @@ _COMMANDS = {
     ),
     "report": _Command(
         "one HTML page with all of it, and every figure and table as files",
-        "Writes index.html, which needs neither a network nor a server to be read: interactive heat maps, spectra and kernels, "
-        "what was run, Table 1, the prediction from infinite width and the convergence to it, diagnostics. Beside it lie all figures "
-        "(PNG, SVG, PDF and CSV, in figures/) and tables (CSV, Markdown and LaTeX, in tables/). Sections without rows say which "
-        "command makes them. The same rows give the same bytes.",
+        "Writes index.html, which needs neither a network nor a server to be read: what was run, Table 1, interactive heat maps with "
+        "spectra and kernels, the prediction from infinite width and the convergence to it, diagnostics, training. Beside it lie all "
+        "figures (PNG, SVG, PDF and CSV, in figures/) and tables (CSV, Markdown and LaTeX, in tables/). Sections without rows say "
+        "which command makes them. The same rows give the same bytes.",
         (
             "report results -o report",
             "report results --data digits -o report-digits",
@@ -133,8 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     options = parser().parse_args(arguments)
     try:
-        if options.command == "report":
-            _report(options, console)
+        if options.command in _OF_BOTH:
+            _OF_BOTH[options.command](options, console)
         else:
             of_training = [TRAINING, training_cli.EXPERIMENTS[options.command]] if options.command in training_cli.RUN else []
             frame = load(options.results, *of_training)
@@ -256,6 +256,16 @@ def _report(options: argparse.Namespace, console: Console) -> None:
     console.print(f"{path}\nfigures and tables lie beside it, in {path.parent / FIGURES} and {path.parent / TABLES}")
 
 
+def _summary(options: argparse.Namespace, console: Console) -> None:
+    found = materials(options.results, options.data, options.parametrisation, options.dtype)
+    training = {one.group.slug: one.training for one in found}
+    run = _printed(lambda group, output: outputs.summary_files(group, output, training[group.slug]))
+    run([one.group for one in found], options, console)
+
+
+_OF_BOTH = {"report": _report, "summary": _summary}
+"""Commands that show spectra and training runs together."""
+
 _RUN: dict[str, _Run] = {
     "table1": _printed(outputs.table1_files),
     "heatmaps": _heatmaps,
@@ -264,7 +274,6 @@ _RUN: dict[str, _Run] = {
     "diagnostics": _printed(outputs.diagnostics_files),
     "kernel": _kernel,
     "spectrum": _spectrum,
-    "summary": _printed(outputs.summary_files),
     "contenders": _printed(outputs.contenders_files),
     "spread": _spread,
     **{name: _trained(files) for name, files in training_cli.RUN.items()},

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import CELL
-from analysis.formats import Entry, Number, Table
+from analysis.formats import Entry, Number, Table, number
 from analysis.frame import Group, activation_title, activations
 from analysis.quantities import LAMBDA_MIN, trusted
 from analysis.resampling import probability_greatest
@@ -55,7 +55,7 @@ def contenders(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def contenders_table(group: Group, cells: pd.DataFrame) -> Table:
+def contenders_table(group: Group, likely: pd.DataFrame) -> Table:
     """`contenders` to be read."""
     rows: list[list[Entry]] = [
         [
@@ -67,7 +67,7 @@ def contenders_table(group: Group, cells: pd.DataFrame) -> Table:
             interval_text(line["low"], line["high"]),
             probability_text(line["probability"]),
         ]
-        for line in contenders(group.rows, cells).to_dict("records")
+        for line in likely.to_dict("records")
     ]
     notes = (
         [
@@ -83,13 +83,11 @@ def contenders_table(group: Group, cells: pd.DataFrame) -> Table:
 
 def interval_text(low: float, high: float) -> Entry:
     """An interval as an entry of a table."""
-    return "—" if np.isnan(low) else f"{_short(low)} to {_short(high)}"
+    return "—" if np.isnan(low) else f"{number(low, 3)} to {number(high, 3)}"
 
 
 def probability_text(value: float) -> Entry:
-    """A probability as an entry of a table; `DRAWS` draws tell no more than whole percents."""
-    return "—" if np.isnan(value) else "< 1 %" if value < 0.01 else f"{100 * value:.0f} %"
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.2e}"
+    """A probability as an entry of a table; `CONTESTS` draws tell no more than whole percents."""
+    if np.isnan(value):
+        return "—"
+    return "< 1 %" if value < 0.01 else "> 99 %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.special import stdtrit
 
 from analysis.figures import style
-from analysis.formats import Entry, Table
+from analysis.formats import Entry, Table, signed
 from analysis.frame import Group, activation_title, activations, by_activation
 from analysis.quantities import LIMIT_DISTANCE, trusted
 
@@ -129,7 +129,7 @@ def convergence_figure(points: pd.DataFrame, fits: pd.DataFrame, act: str, subti
         axes.set(xscale="log", yscale="log", xlabel="width", ylabel=LIMIT_DISTANCE.symbol)
         for depth in depths:
             line = own[own["depth"] == depth]
-            colour = colours(0.9 * every.index(depth) / max(len(every) - 1, 1))
+            colour = colours(0.8 * every.index(depth) / max(len(every) - 1, 1))
             if (line["seeds"] > 1).any():
                 axes.fill_between(line["width"], line["low"], line["high"], color=colour, alpha=0.13, linewidth=0)
             axes.plot(
@@ -182,7 +182,7 @@ def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 def _text(fit: pd.Series) -> str:
     if np.isnan(fit["slope"]):
         return "—"
-    return f"{fit['slope']:.2f}" + ("" if np.isnan(fit["half_width"]) else f" ± {fit['half_width']:.2f}")
+    return signed(fit["slope"]) + ("" if np.isnan(fit["half_width"]) else f" ± {fit['half_width']:.2f}")
 
 
 def _legend(fit: pd.Series) -> str:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from analysis.cells import CELL
 from analysis.figures import style
 from analysis.formats import Entry, Table, number
-from analysis.lines import COLOURS, band, epoch_axis, heading, log_limits, loss_panels, network_colours
+from analysis.lines import COLOURS, PAPER, band, epoch_axis, heading, log_limits, loss_panels, network_colours
 from analysis.runs import Runs, diverged_note, history, list_cells, network_title, rows_of, seeds_note
 
 ENDS = ("", "_low", "_high")
@@ -105,7 +105,7 @@ def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
     """
     networks = list_cells(points)
     with style():
-        figure = Figure(figsize=(8.4, 3.3), layout="constrained")
+        figure = Figure(figsize=(PAPER, 3.1), layout="constrained")
         loss, running, accuracy = figure.subplots(1, 3)
         losses = [points[f"{name}{end}"].to_numpy() for name in ("loss", "running_loss") for end in ("_low", "_high")]
         limits = log_limits(*losses, ceiling=ceiling(points))
@@ -126,7 +126,9 @@ def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
         least = float(np.nanmin(points["accuracy_low"]))
         accuracy.set_ylim(min(0.45, least - 0.03), 1.02)
         heading(figure, subtitle)
-        figure.legend(loc="outside lower left", ncols=min(len(networks), 4), fontsize=8)
+        # Longer names, of runs that diverged, leave room for fewer beside one another.
+        columns = 2 if points["diverged"].any() else 4
+        figure.legend(loc="outside lower left", ncols=min(len(networks), columns), fontsize=8)
         return figure
 
 
@@ -142,7 +144,8 @@ def prediction_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
     floor = log_limits(*measured)[0] / 100
     limits = log_limits(*measured, *(points[name].to_numpy() for name in PREDICTED), floor=floor, ceiling=ceiling(points))
     with style():
-        figure, panels = loss_panels(list_cells(points), 4, int(points["epoch"].max()), limits, subtitle)
+        networks = list_cells(points)
+        figure, panels = loss_panels(networks, 2 if len(networks) <= 4 else 3, int(points["epoch"].max()), limits, subtitle)
         for place, (network, axes) in enumerate(panels.items()):
             own = rows_of(points, network)
             band(axes, own, "loss", COLOURS[0], "measured" if place == 0 else "", linewidth=1.6)

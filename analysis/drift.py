@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.cells import CELL
 from analysis.curves import DIGITS, ENDS, bracket
-from analysis.formats import Entry, Table, number
+from analysis.formats import Entry, Table, number, signed
 from analysis.frame import NETWORK, AnalysisError, Group, activation_title
 from analysis.lines import spread
 from analysis.runs import Runs, history, list_cells, network_title, rows_of, seeds_note
@@ -163,9 +163,9 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
     rows: list[list[Entry]] = []
     for fit in fits.to_dict("records"):
         few = fit["seeds"]
-        slope = "—" if np.isnan(fit["slope"]) else f"{fit['slope']:.2f}"
+        slope = "—" if np.isnan(fit["slope"]) else signed(fit["slope"])
         if not np.isnan(fit["low"]):
-            slope += f" [{fit['low']:.2f}, {fit['high']:.2f}]"
+            slope += f" [{signed(fit['low'])}, {signed(fit['high'])}]"
         ends = [number(fit[f"change_{which}"], DIGITS) for which in ("narrowest", "widest")]
         off = "—" if np.isnan(fit["residual"]) else f"{fit['residual']:.2f}"
         rows.append([activation_title(fit["act"]), fit["depth"], _range(fit), few, *ends, slope, off])
@@ -227,8 +227,8 @@ def slope_text(fit: dict) -> str:
     """A slope with its interval, for a legend."""
     if np.isnan(fit["slope"]):
         return ""
-    interval = "" if np.isnan(fit["low"]) else f" [{fit['low']:.2f}, {fit['high']:.2f}]"
-    return f"{fit['slope']:.2f}{interval}".replace("-", "\N{MINUS SIGN}")
+    interval = "" if np.isnan(fit["low"]) else f" [{signed(fit['low'])}, {signed(fit['high'])}]"
+    return f"{signed(fit['slope'])}{interval}".replace("-", "\N{MINUS SIGN}")
 
 
 def _fit(x: np.ndarray, logs: Sequence[np.ndarray], means: np.ndarray, few: int, rng: np.random.Generator) -> dict[str, float]:

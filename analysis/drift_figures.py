@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis.drift import SHOWN, at_the_end, over_seeds, shown_networks, slope_text
 from analysis.figures import style
 from analysis.frame import activation_title, activations
-from analysis.lines import activation_colour, activation_marker, band, grid, heading, log_limits, log_ticks, shades
+from analysis.lines import PAPER, activation_colour, activation_marker, band, grid, heading, log_limits, log_ticks, shades
 from analysis.runs import rows_of
 
 MOST_WIDTHS = 5
@@ -37,7 +37,7 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
     table = over_seeds(final)
     depths = sorted(table["depth"].unique())
     with style():
-        figure = Figure(figsize=(max(3.4 * len(depths), 5.4), 3.9), layout="constrained")
+        figure = Figure(figsize=(max(min(3.4 * len(depths), PAPER), 5.4, 2.4 * len(depths)), 3.9), layout="constrained")
         panels = figure.subplots(1, len(depths), squeeze=False, sharey=True)[0]
         for axes, depth in zip(panels, depths, strict=True):
             acts = activations(table["act"])
@@ -63,7 +63,7 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
 
 
 def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure:
-    """Change, λ_min, λ_max and alignment over epochs for a depth: a row each, a column an activation, the widths in colours.
+    """Change, λ_min, λ_max and alignment over epochs for a depth: a column each, a row an activation, the widths in colours.
 
     Args:
         points: From `analysis.drift.drift`.
@@ -77,10 +77,10 @@ def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure
     widths = sorted({width for _, width, _ in chosen})
     colours = dict(zip(widths, shades(len(widths)), strict=True))
     with style():
-        figure = Figure(figsize=(1.2 + max(1.85 * len(acts), 3.4), 7.4), layout="constrained")
-        panels = figure.subplots(len(SHOWN), len(acts), squeeze=False, sharex=True, sharey="row")
-        for row, name in enumerate(SHOWN):
-            for column, act in enumerate(acts):
+        figure = Figure(figsize=(PAPER, 1.1 + max(1.05 * len(acts), 1.6)), layout="constrained")
+        panels = figure.subplots(len(acts), len(SHOWN), squeeze=False, sharex=True, sharey="col")
+        for column, name in enumerate(SHOWN):
+            for row, act in enumerate(acts):
                 axes = panels[row, column]
                 for network in chosen:
                     if network[0] == act:
@@ -89,13 +89,12 @@ def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure
                             curve = curve[curve["epoch"] > 0]
                         band(axes, curve, name, colours[network[1]], linewidth=1.1, marker=".", markersize=2.5)
                 grid(axes)
-                if row == 0:
-                    axes.set_title(activation_title(act), fontsize=9)
+                axes.tick_params(labelsize=7.5)
                 if column == 0:
-                    axes.set_ylabel(_AXES[name], fontsize=8)
-                if row == len(SHOWN) - 1:
-                    axes.set_xlabel("epoch")
-            _vertical(panels[row, 0], table, name)
+                    axes.set_ylabel(activation_title(act), fontsize=9)
+            panels[0, column].set_title(_AXES[name], fontsize=8.5)
+            panels[-1, column].set_xlabel("epoch", fontsize=8)
+            _vertical(panels[0, column], table, name)
         for width in widths:
             panels[0, 0].plot([], [], color=colours[width], label=str(width))
         heading(figure, subtitle)
@@ -145,5 +144,7 @@ def _vertical(axes: Axes, table: pd.DataFrame, name: str) -> None:
         return
     later = table[table["epoch"] > 0] if name == "change" else table
     values = [later[f"{name}{end}"].to_numpy() for end in ("", "_low", "_high")]
+    if not (np.concatenate(values) > 0).any():
+        return
     axes.set(yscale="log", ylim=log_limits(*values))
     log_ticks(axes.yaxis, *axes.get_ylim())

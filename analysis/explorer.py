@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from analysis.cells import CELL, cells
+from analysis.cells import CELL
 from analysis.colours import DIVERGING, SEQUENTIAL
 from analysis.contenders import probabilities
 from analysis.frame import activation_title, activations
@@ -70,16 +70,16 @@ def explorer(material: Material, packer: Packer, share: float = 1.0) -> dict[str
         "seeds": packer.add(material.statistics["seeds"].to_numpy()),
         "failed": packer.add(material.statistics["failed"].to_numpy()),
         "probability": packer.add(index.merge(probabilities(group.rows), on=CELL, how="left")["probability"].to_numpy(float)),
-        "quantities": [_quantity(group.rows, quantity, index, packer) for quantity in QUANTITIES.values()],
+        "quantities": [_quantity(material.cells(quantity), quantity, index, packer) for quantity in QUANTITIES.values()],
     }
     data["spectra"] = _spectra(group.ok, index, packer, int(share * MOST_EIGENVALUES))
     data["kernels"] = _kernels(material, index, packer, int(share * MOST_KERNEL_ENTRIES))
     return data
 
 
-def _quantity(rows: pd.DataFrame, quantity: Quantity, index: pd.DataFrame, packer: Packer) -> dict[str, Any]:
+def _quantity(own: pd.DataFrame, quantity: Quantity, index: pd.DataFrame, packer: Packer) -> dict[str, Any]:
     """A quantity of every cell, in the order of `index`."""
-    table = index.merge(cells(rows, quantity), on=CELL, how="left")
+    table = index.merge(own, on=CELL, how="left")
     geometric = quantity.mean == "geometric"
     several = bool((table["seeds"] > 1).any()) and quantity.seeded
     drawn = "geometric_mean" if geometric else "mean"

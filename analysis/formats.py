@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from analysis.symbols import MINUS, html_text, latex_text
 
 
 @dataclass(frozen=True)
@@ -74,24 +75,55 @@ def markdown(table: Table) -> str:
     return "\n\n".join([table.caption, body, *table.notes]) + "\n"
 
 
+def without_gaps(table: Table, kept: int) -> Table:
+    """The table without the columns that hold nothing but a dash, of those behind the first `kept`."""
+    shown = [
+        place
+        for place in range(len(table.columns))
+        if place < kept or not table.rows or any(row[place] != "—" for row in table.rows)
+    ]
+    rows = [[row[place] for place in shown] for row in table.rows]
+    return replace(table, columns=[table.columns[place] for place in shown], rows=rows)
+
+
+def signed(value: float, digits: int = 2, sign: str = "") -> str:
+    """A number with fixed decimals, where what rounds to zero has no minus: 0.00 and not -0.00.
+
+    Args:
+        value: The number.
+        digits: Decimals.
+        sign: "+" writes it before positive numbers too.
+    """
+    return f"{value:{sign}z.{digits}f}"
+
+
 def latex(table: Table) -> str:
-    """The table as a LaTeX `table` environment; needs the package booktabs."""
+    """The table as a LaTeX `table` environment, with a comment that names the packages it needs."""
     alignment = "".join("r" if right else "l" for right in _right(table))
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_latex_text(table.caption)}}}",
+    tabular = [
         rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
-        " & ".join(map(_latex_text, table.columns)) + r" \\",
+        " & ".join(map(latex_text, table.columns)) + r" \\",
         r"\midrule",
         *(" & ".join(_latex_entry(entry) for entry in row) + r" \\" for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    if table.notes:
-        lines += [r"\par\medskip\footnotesize", *map(_latex_text, table.notes)]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    # No wider than the line, and never enlarged.
+    fitted = [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *tabular[:-1], tabular[-1] + "}"]
+    # LaTeX numbers its tables itself.
+    caption = table.caption.removeprefix("Table 1. ")
+    notes = [r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize", *map(latex_text, table.notes), r"\end{minipage}"]
+    lines = [
+        r"% \usepackage{booktabs,graphicx}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{latex_text(caption)}}}",
+        *fitted,
+        *(notes if table.notes else []),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def html(table: Table) -> Markup:
@@ -107,15 +139,11 @@ def html(table: Table) -> Markup:
         for row in table.rows
     )
     notes = Markup("").join(Markup('<p class="note">{}</p>\n').format(html_text(note)) for note in table.notes)
-    # The caption stands outside of the table, which scrolls sideways on a narrow screen.
+    # The caption stands outside of the table, which scrolls sideways on a narrow screen, with the keys too.
     return Markup(
-        '<p class="caption">{}</p>\n<div class="wide"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n{}'
-    ).format(html_text(table.caption), head, body, notes)
-
-
-def html_text(text: str) -> Markup:
-    """Text in HTML: escaped, with λ_min, λ_max and Θ_ij as symbols."""
-    return Markup(re.sub("(λ|Θ)_(min|max|[ij]{2})", r"\1<sub>\2</sub>", str(escape(text))))
+        '<p class="caption">{}</p>\n<div class="wide" tabindex="0" role="region" aria-label="{}"><table>\n<thead><tr>{}</tr></thead>\n'
+        "<tbody>\n{}</tbody>\n</table></div>\n{}"
+    ).format(html_text(table.caption), table.caption, head, body, notes)
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -164,55 +192,10 @@ def _html_entry(entry: Entry) -> Markup:
     if not isinstance(entry, Number):
         return html_text(str(entry))
     # Digits, signs and our own markup only: nothing of a row's text comes through here.
-    minus = "\N{MINUS SIGN}"
-    return Markup(_render(entry, " ± ", "≤ ", lambda exponent: f" × 10<sup>{str(exponent).replace('-', minus)}</sup>"))
+    return Markup(_render(entry, " ± ", "≤ ", lambda exponent: f" × 10<sup>{exponent}</sup>").replace("-", MINUS))
 
 
 def _latex_entry(entry: Entry) -> str:
     if isinstance(entry, Number):
         return "$" + _render(entry, r" \pm ", r"\le ", lambda exponent: rf" \times 10^{{{exponent}}}") + "$"
-    return _latex_text(str(entry))
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "≤": r"$\le$",
-    "≥": r"$\ge$",
-    "|": r"$|$",
-    "½": r"$\frac{1}{2}$",
-    "η": r"$\eta$",
-    "ρ": r"$\rho$",
-    "τ": r"$\tau$",
-    "×": r"$\times$",
-    "–": "--",
-    "—": "---",
-    "λ_min": r"$\lambda_{\min}$",
-    "λ_max": r"$\lambda_{\max}$",
-    "λ": r"$\lambda$",
-    "Θ_ij": r"$\Theta_{ij}$",
-    "Θ_ii": r"$\Theta_{ii}$",
-    "Θ_jj": r"$\Theta_{jj}$",
-    "Θ̄": r"$\bar{\Theta}$",
-    "Θ": r"$\Theta$",
-    "ȳ": r"$\bar{y}$",
-    "‖": r"$\|$",
-    "²": r"$^2$",
-    "√": r"$\surd$",
-    "ᵀ": r"$^{\mathsf{T}}$",
-}
-
-
-def _latex_text(text: str) -> str:
-    # Longest first, so that λ_min is one symbol and not λ, an underscore and "min".
-    pattern = "|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True))
-    return re.sub(pattern, lambda match: _LATEX[match[0]], text)
+    return latex_text(str(entry))

@@ -52,6 +52,11 @@ class Grid:
     quantity: Quantity = LAMBDA_MIN
 
     @property
+    def greatest(self) -> str:
+        """How the framed cell is called: of a single draw there is no mean."""
+        return self.quantity.greatest.removesuffix(" mean") if self.seeds == "1 seed" else self.quantity.greatest
+
+    @property
     def missing(self) -> np.ndarray:
         """Cells without any result: not computed yet, or failed."""
         return np.isnan(self.value) & ~self.unresolved
@@ -97,17 +102,18 @@ def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> p
     return table[["act", "width", "depth", "state", *counts, *statistics]]
 
 
-def heatmap(shown: Grid, subtitle: str = "") -> Figure:
+def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -> Figure:
     """The heat map of a grid.
 
     Args:
         shown: From `grid`.
         subtitle: A second line of the title, such as the data set.
+        scale: Of the colours; None for one of its own.
     """
     with style():
         figure = Figure(figsize=size(shown), layout="constrained")
         axes = figure.add_subplot()
-        scale = colour_scale(shown.quantity, shown.value)
+        scale = scale or colour_scale(shown.quantity, shown.value)
         draw(axes, shown, scale)
         if scale:
             colour_bar(figure, [axes], scale, bar_label(shown))
@@ -180,7 +186,7 @@ def alt_text(shown: Grid) -> str:
         text += f"Values run from {values.min():.3g} to {values.max():.3g}"
     if shown.best:
         depth, width = shown.best
-        text += f"; the {shown.quantity.greatest} is at width {shown.widths[width]} and depth {shown.depths[depth]}"
+        text += f"; the {shown.greatest} is at width {shown.widths[width]} and depth {shown.depths[depth]}"
     counts = (
         f"{shown.unresolved.sum()} of {shown.value.size} cells are {shown.quantity.state} and {shown.missing.sum()} hold no result."
     )
@@ -190,7 +196,7 @@ def alt_text(shown: Grid) -> str:
 def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
     if unresolved.any():
         patches = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(unresolved)]
-        axes.add_collection(PatchCollection(patches, facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0))
+        axes.add_collection(PatchCollection(patches, facecolor="#ffffff", edgecolor="#777777", hatch="//////", linewidth=0))
 
 
 def _ticks(axes: Axes, shown: Grid) -> None:
@@ -204,12 +210,12 @@ def _ticks(axes: Axes, shown: Grid) -> None:
 def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
     """What frames, hatches and empty cells mean, below the figure, as far as they occur; in the words of the first grid with them."""
     handles = []
-    framed = [shown.quantity.greatest for shown in grids if shown.best]
+    framed = [shown.greatest for shown in grids if shown.best]
     hatched = [shown.quantity.gap for shown in grids if shown.unresolved.any()]
     if framed:
         handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=framed[0]))
     if hatched:
-        handles.append(Patch(facecolor="#e6e6e6", edgecolor="#8a8a8a", hatch="//////", linewidth=0, label=hatched[0]))
+        handles.append(Patch(facecolor="#ffffff", edgecolor="#777777", hatch="//////", linewidth=0, label=hatched[0]))
     if any(shown.missing.any() for shown in grids):
         handles.append(Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result"))
     if handles:

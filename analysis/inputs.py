@@ -8,6 +8,7 @@ from math import isqrt
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
@@ -50,22 +51,36 @@ def find(group: Group, source: str | None = None) -> Dataset:
     raise AnalysisError(reason)
 
 
+def shown(data: Dataset) -> list[tuple[str, np.ndarray]]:
+    """The places of the inputs that are drawn: the first of each class under its name; without classes the first of all."""
+    places = np.arange(len(data.x))
+    groups = [(f"class {label}", places[data.y == target]) for target, label in enumerate(data.classes or ())] or [("", places)]
+    return [(name, own[:SHOWN]) for name, own in groups]
+
+
 def figure(data: Dataset) -> Figure:
-    """The first inputs of each class in a row, greatest values black; without classes the first inputs."""
+    """The inputs of `shown`, a row a class, greatest values black."""
     side = isqrt(data.x.shape[1])
-    groups = [(f"class {label}", data.x[data.y == target]) for target, label in enumerate(data.classes or ())] or [("", data.x)]
-    columns = min(SHOWN, max(len(inputs) for _, inputs in groups))
+    groups = shown(data)
+    columns = max(len(places) for _, places in groups)
     with style():
         drawn = Figure(figsize=(0.75 * columns + 0.4, 0.78 * len(groups) + 0.1), layout="constrained")
-        places = drawn.subplots(len(groups), columns, squeeze=False)
-        for line, (name, inputs) in zip(places, groups, strict=True):
+        frames = drawn.subplots(len(groups), columns, squeeze=False)
+        for line, (name, places) in zip(frames, groups, strict=True):
             line[0].set_ylabel(name, fontsize=8)
-            for place, values in zip(line, inputs, strict=False):
-                place.imshow(values.reshape(side, side), cmap="gray_r", vmin=0, vmax=max(float(data.x.max()), 1e-300))
-            for place in line:
-                place.set(xticks=[], yticks=[])
-                place.spines[:].set_visible(False)
+            for frame, values in zip(line, data.x[places], strict=False):
+                frame.imshow(values.reshape(side, side), cmap="gray_r", vmin=0, vmax=max(float(data.x.max()), 1e-300))
+            for frame in line:
+                frame.set(xticks=[], yticks=[])
+                frame.spines[:].set_visible(False)
         return drawn
+
+
+def numbers(data: Dataset) -> pd.DataFrame:
+    """The inputs of `shown` for CSV: `input` (its place in the data, from 1), the target `y`, and its values."""
+    chosen = np.concatenate([places for _, places in shown(data)])
+    values = pd.DataFrame(data.x[chosen], columns=[f"x_{place}" for place in range(1, data.x.shape[1] + 1)])
+    return pd.concat([pd.DataFrame({"input": chosen + 1, "y": data.y[chosen]}), values], axis=1)
 
 
 def drawable(group: Group) -> bool:

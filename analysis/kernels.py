@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
@@ -11,6 +12,10 @@ from analysis.frame import Group
 CERTAINLY_BALANCED = {"fashion_mnist": 12000, "digits": 348}
 """Up to this N both classes have N / 2 inputs, whichever two they are: Fashion-MNIST has 6000 images of each class, the digits 174
 of the rarest. Above it, and for arrays of one's own, the rows do not tell where the second class begins."""
+
+
+MOST_LISTED = 1000
+"""Inputs of a kernel that is written as CSV: 20 MB; the store keeps every kernel as a binary file."""
 
 
 def class_boundary(group: Group) -> int | None:
@@ -50,6 +55,14 @@ def kernel_image(theta: np.ndarray, title: str, boundary: int | None = None, cla
                 top.tick_params(length=0, labelsize=8)
                 top.spines[:].set_visible(False)
         return figure
+
+
+def numbers(theta: np.ndarray) -> pd.DataFrame | None:
+    """The entries behind the image for CSV, a row an input; None for a kernel so large that its own file is the better one."""
+    if len(theta) > MOST_LISTED:
+        return None
+    names = [str(place) for place in range(1, len(theta) + 1)]
+    return pd.DataFrame(theta, columns=names).assign(input=names)[["input", *names]]
 
 
 def alt_text(theta: np.ndarray, network: str) -> str:

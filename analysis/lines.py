@@ -23,6 +23,9 @@ MARKERS = "os^Dv<>P"
 
 BAND_ALPHA = 0.16
 
+PAPER = 7.0
+"""Inches that a figure with several panels is wide: it fits on A4 at nearly its own size."""
+
 
 def activation_colour(act: str) -> str:
     """The colour of an activation, the same in every figure; names that the library does not know share the last one."""
@@ -66,7 +69,9 @@ def band(
     middle, low, high = (_finite(points[f"{name}{suffix}"]) for suffix in ("", "_low", "_high"))
     if filled and points["seeds"].max() > 1:
         axes.fill_between(place, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-    axes.plot(place, middle, color=colour, label=label or None, **({"linewidth": 1.2} | look))
+    # A run that diverges in its first epoch leaves a single point, which no line shows.
+    alone = {"marker": "o", "markersize": 3.5} if np.isfinite(middle).sum() == 1 else {}
+    axes.plot(place, middle, color=colour, label=label or None, **({"linewidth": 1.2} | look | alone))
 
 
 def log_limits(*values: np.ndarray, floor: float = 0.0, ceiling: float = np.inf) -> tuple[float, float]:
@@ -76,9 +81,10 @@ def log_limits(*values: np.ndarray, floor: float = 0.0, ceiling: float = np.inf)
     if not len(shown):
         return 0.1, 1.0
     low, high = max(shown.min(), floor), min(shown.max(), ceiling)
-    low, high = min(low, high), max(low, high)
-    margin = max((high / low) ** 0.05, 1.1)
-    return float(low / margin), float(high * margin)
+    # Losses of a run that is about to overflow leave room for a margin.
+    low, high = (min(max(float(end), 1e-250), 1e250) for end in sorted((low, high)))
+    margin = max((high**0.05) / (low**0.05), 1.1)
+    return low / margin, high * margin
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
@@ -128,7 +134,8 @@ def loss_panels(
     """
     down = -(-len(networks) // columns)
     across = -(-len(networks) // down)
-    figure = Figure(figsize=(max(1.0 + 2.3 * across, 5.4), 1.0 + (2.7 if down == 1 else 2.1 * down)), layout="constrained")
+    width = min(max(1.0 + 2.3 * across, 5.4), PAPER)
+    figure = Figure(figsize=(width, 1.0 + (2.7 if down == 1 else 2.1 * down)), layout="constrained")
     places = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
     for place, axes in enumerate(places):
         if place >= len(networks):
@@ -146,7 +153,7 @@ def loss_panels(
 
 def shades(count: int) -> list[tuple[float, float, float, float]]:
     """Colours for an ordered quantity such as width, from dark to light, of the map that the heat maps have."""
-    return [matplotlib.colormaps["viridis"](0.92 * place / max(count - 1, 1)) for place in range(count)]
+    return [matplotlib.colormaps["viridis"](0.82 * place / max(count - 1, 1)) for place in range(count)]
 
 
 def spread(values: Sequence[int], most: int) -> list[int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from analysis.cells import cells
 from analysis.frame import TASK, AnalysisError, Group, groups, load, one_row_a_network
+from analysis.quantities import LAMBDA_MIN, Quantity
 from analysis.runs import TASK as TRAINING
 from ntk_sweep.schema import schema
 from ntk_sweep.store import Store, load_results
@@ -21,16 +22,26 @@ class Material:
     Attributes:
         group: The rows of the task `spectrum`; none of them where only networks were trained.
         store: Where kernels lie.
-        statistics: λ_min of every cell (`analysis.cells.cells`).
         training: The rows of the task `training`, one a run: a network trained in several ways has several. None where there are none.
         images: Where the inputs lie (`analysis.inputs.find`); None looks where a sweep would.
     """
 
     group: Group
     store: Store
-    statistics: pd.DataFrame
     training: Group | None = None
     images: str | None = None
+    _cells: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+
+    def cells(self, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
+        """A quantity of every cell (`analysis.cells.cells`), which many parts show and which is reckoned once."""
+        if quantity.name not in self._cells:
+            self._cells[quantity.name] = cells(self.group.rows, quantity)
+        return self._cells[quantity.name]
+
+    @property
+    def statistics(self) -> pd.DataFrame:
+        """λ_min of every cell."""
+        return self.cells()
 
 
 def materials(
@@ -59,7 +70,7 @@ def materials(
         trained = replace(group, rows=one_row_a_network(runs)) if len(runs) else None
         if len(training):
             group = replace(group, rows=one_row_a_network(_of(spectra, group)))
-        chosen.append(Material(group, store, cells(group.rows), trained, images))
+        chosen.append(Material(group, store, trained, images))
     return chosen
 
 

@@ -15,13 +15,22 @@ from analysis.contenders import contenders, contenders_table
 from analysis.diagnostics import diagnostics, diagnostics_table
 from analysis.figures import render_all
 from analysis.formats import Table, csv, latex, markdown
-from analysis.frame import NETWORK, AnalysisError, Group, activations
+from analysis.frame import AnalysisError, Group, activations
 from analysis.networks import Selection, comparison, comparison_table, label, of_thesis, select, stem
 from analysis.quantities import LAMBDA_MIN, Quantity
 from analysis.sections import GRID
-from analysis.summary import summary_table
+from analysis.summary import commonest_reason, summary_table, without_result
 from analysis.table1 import beside_thesis, best_cells, table1
 from ntk_sweep.store import Store
+
+
+def require_writable(folder: Path) -> None:
+    """Makes a folder, and finds out whether files can be written to it, before work is spent on them.
+
+    Raises:
+        AnalysisError: They cannot.
+    """
+    write(folder / ".writable", "").unlink()
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -89,11 +98,12 @@ def prediction_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
         AnalysisError: No network has a result.
     """
     _require_results(group)
-    table = prediction.ratio_table(group)
-    written = write_table(output / f"prediction-{group.slug}", prediction.ratios(group.rows), table)
     compared = prediction.tables(group.rows)
+    table = prediction.ratio_table(group, compared)
+    written = write_table(output / f"prediction-{group.slug}", prediction.ratios(compared), table)
+    scales = prediction.scales(compared)
     for act in activations(group.ok["act"]):
-        figure = panels.stacked(prediction.blocks(compared, act), f"{prediction.title(act)}\n{group.title}")
+        figure = panels.stacked(prediction.blocks(compared, act), f"{prediction.title(act)}\n{group.title}", scales)
         written += write_figure(output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(compared, act))
     return table, written
 
@@ -118,16 +128,14 @@ def convergence_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     return table, written
 
 
-def summary_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
-    """What was run, and the points without a result."""
-    table = summary_table(group)
+def summary_files(group: Group, output: Path, training: Group | None = None) -> tuple[Table, list[Path]]:
+    """What was run, and the points without a result, if there are any."""
+    table = summary_table(group, training)
     numbers = pd.DataFrame(table.rows, columns=["fact", "value"])
     written = write_table(output / f"summary-{group.slug}", numbers, table)
-    failed = group.rows[group.rows["status"] != "ok"]
+    failed = without_result(group, training)
     if len(failed):
-        written.append(
-            write(output / f"failures-{group.slug}.csv", csv(failed[[*NETWORK, "status", "error", "host", "finished_at"]]))
-        )
+        written.append(write(output / f"failures-{group.slug}.csv", csv(failed)))
     return table, written
 
 
@@ -139,8 +147,9 @@ def contenders_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     """
     _require_seeds(group)
     statistics = cells(group.rows)
-    table = contenders_table(group, statistics)
-    return table, write_table(output / f"contenders-{group.slug}", contenders(group.rows, statistics), table)
+    likely = contenders(group.rows, statistics)
+    table = contenders_table(group, likely)
+    return table, write_table(output / f"contenders-{group.slug}", likely, table)
 
 
 def spread_files(group: Group, output: Path) -> Iterator[Path]:
@@ -151,8 +160,9 @@ def spread_files(group: Group, output: Path) -> Iterator[Path]:
     """
     _require_seeds(group)
     statistics = cells(group.rows)
+    scale = spread.scale(statistics)
     for act in activations(statistics["act"]):
-        figure = heatmaps.heatmap(spread.spread_grid(statistics, act), group.title)
+        figure = heatmaps.heatmap(spread.spread_grid(statistics, act), group.title, scale)
         yield from write_figure(output / f"spread-{act}-{group.slug}", figure, spread.numbers(statistics, act))
 
 
@@ -178,7 +188,7 @@ def kernel_files(group: Group, store: Store, wanted: Selection, output: Path) ->
     for _, row in select(group, wanted, kernel=True).iterrows():
         theta = store.load_kernel(row["kernel_file"])
         figure = kernels.kernel_image(theta, f"{label(row)}\n{group.title}", kernels.class_boundary(group), group.classes)
-        yield from write_figure(output / f"kernel-{stem(row)}-{group.slug}", figure)
+        yield from write_figure(output / f"kernel-{stem(row)}-{group.slug}", figure, kernels.numbers(theta))
 
 
 def spectrum_files(group: Group, wanted: Selection, output: Path) -> Iterator[Path]:
@@ -207,8 +217,8 @@ def _suffixed(stem_path: Path, suffix: str) -> Path:
 def _require_results(group: Group) -> None:
     if not len(group.ok):
         raise AnalysisError(
-            f"none of the {len(group.rows)} points of {group.title} has a result; the column `error` of their rows says why. Try "
-            f"them again with\n  {group.command(GRID)}"
+            f"none of the {len(group.rows)} points of {group.title} has a result, most often because of\n"
+            f"  {commonest_reason(group.rows)}\nAmend that, then try them again with\n  {group.command(GRID)}"
         )
 
 

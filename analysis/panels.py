@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from analysis import heatmaps
-from analysis.colours import colour_scale
+from analysis.colours import ColourScale, colour_scale
 from analysis.figures import style
 from analysis.heatmaps import Grid
 
@@ -27,12 +28,13 @@ class Panel:
     grid: Grid
 
 
-def stacked(blocks: Sequence[Sequence[Panel]], title: str) -> Figure:
+def stacked(blocks: Sequence[Sequence[Panel]], title: str, scales: Sequence[ColourScale | None] = ()) -> Figure:
     """Heat maps one above the other.
 
     Args:
         blocks: Those of a block share a colour scale, and are labelled with the quantity of their first.
         title: Above all of them.
+        scales: Of the colours of each block; None, or none at all, for the range of its values.
     """
     panels = [panel for block in blocks for panel in block]
     width, height = heatmaps.size(panels[0].grid)
@@ -41,8 +43,8 @@ def stacked(blocks: Sequence[Sequence[Panel]], title: str) -> Figure:
         axes = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
         figure.suptitle(title, fontsize=9.5, x=0.01, horizontalalignment="left")
         places = iter(axes)
-        for block in blocks:
-            scale = colour_scale(block[0].grid.quantity, *(panel.grid.value for panel in block))
+        for block, given in zip_longest(blocks, scales):
+            scale = given or colour_scale(block[0].grid.quantity, *(panel.grid.value for panel in block))
             drawn = []
             for panel, place in zip(block, places, strict=False):
                 heatmaps.draw(place, panel.grid, scale)

@@ -13,7 +13,7 @@ from analysis.diagnostics import diagnostics, diagnostics_table
 from analysis.frame import AnalysisError, Group, activations
 from analysis.material import Material
 from analysis.networks import KERNELS, comparison, comparison_table, exemplars, label, of_thesis, stem
-from analysis.sections import Content, Part, Picture, Sheet, grid_command, results_missing
+from analysis.sections import Block, Content, Part, Picture, Sheet, grid_command, results_missing
 from analysis.table1 import beside_thesis, best_cells, table1
 from analysis.training_parts import TRAINING_PARTS
 from ntk_sweep.errors import StoreError
@@ -30,7 +30,8 @@ def _inputs(material: Material) -> Content:
     lead = "The first inputs in the order of the kernel's rows; their fingerprint is that of the rows."
     if not inputs.drawable(group):
         return Content("The inputs were found, and are no square images that could be shown.")
-    return Content(lead, pictures=[Picture("inputs", inputs.alt_text(data), partial(inputs.figure, data))])
+    picture = Picture("inputs", inputs.alt_text(data), partial(inputs.figure, data), inputs.numbers(data))
+    return Content(lead, [Block(pictures=[picture])])
 
 
 def _heatmaps(material: Material) -> Content:
@@ -45,7 +46,7 @@ def _heatmaps(material: Material) -> Content:
         "its own. Hatched cells are unresolved: for at least one seed λ_min does not exceed its error bound and may be rounding "
         "noise. The red frame marks the greatest mean."
     )
-    return Content(lead, pictures=pictures, explorer=True)
+    return Content(lead, [Block(pictures=pictures)], explorer=True)
 
 
 def _table1(material: Material) -> Content:
@@ -53,8 +54,8 @@ def _table1(material: Material) -> Content:
     sheets = [Sheet("table1", table1(group, statistics), beside_thesis(best_cells(statistics), group))]
     likely = contenders(group.rows, statistics)
     if len(likely):
-        sheets.append(Sheet("contenders", contenders_table(group, statistics), likely))
-    return Content(sheets=sheets)
+        sheets.append(Sheet("contenders", contenders_table(group, likely), likely))
+    return Content(blocks=[Block(sheets)])
 
 
 def _kernels(material: Material) -> Content:
@@ -68,14 +69,14 @@ def _kernels(material: Material) -> Content:
             unreadable.append(str(error))
             continue
         draw = partial(kernels.kernel_image, theta, f"{label(row)}\n{group.title}", kernels.class_boundary(group), group.classes)
-        pictures.append(Picture(f"kernel-{stem(row)}", kernels.alt_text(theta, label(row)), draw))
+        pictures.append(Picture(f"kernel-{stem(row)}", kernels.alt_text(theta, label(row)), draw, kernels.numbers(theta)))
     lead = (
         "The kernel matrix Θ over all pairs of inputs, in the order of the data; dashed lines part the classes." if pictures else ""
     )
     if unreadable:
-        return Content(lead, pictures=pictures, missing=" ".join(unreadable), command=group.command(KERNELS, "force=true"))
+        return Content(lead, [Block(pictures=pictures)], " ".join(unreadable), group.command(KERNELS, "force=true"))
     missing = _networks_missing(saved, "kernel")
-    return Content(lead, pictures=pictures, missing=missing, command=group.command(KERNELS) if missing else "")
+    return Content(lead, [Block(pictures=pictures)], missing, group.command(KERNELS) if missing else "")
 
 
 def _spectra(material: Material) -> Content:
@@ -91,7 +92,7 @@ def _spectra(material: Material) -> Content:
         "All eigenvalues of Θ. Below their error bound (grey) eigenvalues may be rounding noise, and only upper bounds are shown."
     )
     missing = _networks_missing(group.ok, "spectrum")
-    return Content(lead if pictures else "", sheets, pictures, missing, group.command(KERNELS) if missing else "")
+    return Content(lead if pictures else "", [Block(sheets, pictures)], missing, group.command(KERNELS) if missing else "")
 
 
 def _networks_missing(rows: pd.DataFrame, what: str) -> str:
@@ -103,31 +104,35 @@ def _networks_missing(rows: pd.DataFrame, what: str) -> str:
 
 def _prediction(material: Material) -> Content:
     group = material.group
-    compared, pictures = prediction.tables(group.rows), []
+    compared = [material.cells(quantity) for quantity in prediction.COMPARED]
+    pictures = []
+    scales = prediction.scales(compared)
     for act in activations(group.ok["act"]):
-        blocks = prediction.blocks(compared, act)
-        draw = partial(panels.stacked, blocks, f"{prediction.title(act)}\n{group.title}")
-        pictures.append(Picture(f"prediction-{act}", panels.alt_text(blocks), draw, prediction.numbers(compared, act)))
+        stack = prediction.blocks(compared, act)
+        draw = partial(panels.stacked, stack, f"{prediction.title(act)}\n{group.title}", scales)
+        pictures.append(Picture(f"prediction-{act}", panels.alt_text(stack), draw, prediction.numbers(compared, act)))
     lead = (
         "λ_min of the infinite-width kernel Θ̄ of each width and depth below the measured one, in the same colours, and the ratio "
-        "of measured to predicted in colours centred at 1. Hatched cells are unresolved: the eigenvalue, measured or predicted, "
-        "does not exceed its error bound."
+        "of measured to predicted in colours centred at 1, the same for all activations. Hatched cells are unresolved: the eigenvalue, "
+        "measured or predicted, does not exceed its error bound."
     )
-    return Content(lead, [Sheet("prediction", prediction.ratio_table(group), prediction.ratios(group.rows))], pictures)
+    sheet = Sheet("prediction", prediction.ratio_table(group, compared), prediction.ratios(compared))
+    return Content(lead, [Block([sheet], pictures)])
 
 
 def _spread(material: Material) -> Content:
     statistics, title = material.statistics, material.group.title
+    scale = spread.scale(statistics)
     pictures = []
     for act in activations(statistics["act"]):
         grid = spread.spread_grid(statistics, act)
-        draw = partial(heatmaps.heatmap, grid, title)
+        draw = partial(heatmaps.heatmap, grid, title, scale)
         pictures.append(Picture(f"spread-{act}", heatmaps.alt_text(grid), draw, spread.numbers(statistics, act)))
     lead = (
         "The standard deviation of λ_min over the seeds of a cell, over their mean: how far a single draw may lie from it. Its median over "
-        f"all cells is {spread.typical(statistics):.2f}."
+        f"all cells is {spread.typical(statistics):.2f}. All activations have the same colours."
     )
-    return Content(lead, pictures=pictures)
+    return Content(lead, [Block(pictures=pictures)])
 
 
 def _convergence(material: Material) -> Content:
@@ -144,7 +149,7 @@ def _convergence(material: Material) -> Content:
         "logarithmic axes: the mean over seeds, and a band that holds two thirds of them. The dashed line falls like 1/√width. At most "
         f"{convergence.MOST_LINES} depths are drawn; the table has all."
     )
-    return Content(lead, [Sheet("convergence", convergence.slope_table(group, fits), fits)], pictures)
+    return Content(lead, [Block([Sheet("convergence", convergence.slope_table(group, fits), fits)], pictures)])
 
 
 def _convergence_missing(material: Material) -> str:
@@ -153,7 +158,8 @@ def _convergence_missing(material: Material) -> str:
 
 def _diagnostics(material: Material) -> Content:
     group, statistics = material.group, material.statistics
-    return Content(sheets=[Sheet("diagnostics", diagnostics_table(group, statistics), diagnostics(group, statistics))])
+    sheet = Sheet("diagnostics", diagnostics_table(group, statistics), diagnostics(group, statistics))
+    return Content(blocks=[Block([sheet])])
 
 
 def _resolved_missing(material: Material) -> str:
@@ -170,13 +176,13 @@ def _nothing_missing(material: Material) -> str:
 
 PARTS = (
     Part("inputs", "The data", _nothing_missing, grid_command, _inputs),
-    Part("heatmaps", "λ_min over width and depth", results_missing, grid_command, _heatmaps),
     Part("table1", "Table 1: the greatest λ_min of each activation", results_missing, grid_command, _table1),
-    Part("kernels", "Kernels (Figures 1 and 3)", _nothing_missing, grid_command, _kernels),
-    Part("spectra", "Spectra (Figures 2 and 4)", _nothing_missing, grid_command, _spectra),
+    Part("heatmaps", "λ_min over width and depth (Figures 5 to 8)", results_missing, grid_command, _heatmaps),
     Part("prediction", "Predicted from infinite width", results_missing, grid_command, _prediction),
     Part("spread", "Spread over seeds", lambda material: spread.missing(material.statistics), _seeds_command, _spread),
     Part("convergence", "Convergence with width", _convergence_missing, grid_command, _convergence),
+    Part("kernels", "Kernels (Figures 1 and 3)", _nothing_missing, grid_command, _kernels),
+    Part("spectra", "Spectra (Figures 2 and 4)", _nothing_missing, grid_command, _spectra),
     Part("diagnostics", "What else the kernel tells", _resolved_missing, grid_command, _diagnostics),
     *TRAINING_PARTS,
 )

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis import heatmaps
 from analysis.cells import CELL, cells
+from analysis.colours import ColourScale, colour_scale
 from analysis.formats import Entry, Number, Table
 from analysis.frame import Group, activation_title, activations
 from analysis.panels import Panel, unresolved_count
@@ -39,6 +40,15 @@ def blocks(compared: Sequence[pd.DataFrame], act: str) -> list[list[Panel]]:
     return [above, [Panel("measured / predicted", ratio)]]
 
 
+def scales(compared: Sequence[pd.DataFrame]) -> list[ColourScale | None]:
+    """The colours of the `blocks` of every activation: λ_min has a scale in each, the ratio one for all.
+
+    Args:
+        compared: From `tables`.
+    """
+    return [None, colour_scale(RATIO, compared[COMPARED.index(RATIO)]["geometric_mean"].to_numpy(float))]
+
+
 def numbers(compared: Sequence[pd.DataFrame], act: str) -> pd.DataFrame:
     """The numbers behind `blocks`, one row a cell.
 
@@ -58,12 +68,15 @@ def title(act: str) -> str:
     return f"{activation_title(act)}: the smallest eigenvalue, measured and predicted"
 
 
-def ratios(rows: pd.DataFrame) -> pd.DataFrame:
+def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """For each activation its least and greatest ratio of measured to predicted, and at which width and depth.
 
     `unresolved_cells` counts, among the `cells` with a result, those where the measured or the predicted value is unresolved.
+
+    Args:
+        compared: From `tables`.
     """
-    table = cells(rows, RATIO)
+    table = compared[COMPARED.index(RATIO)]
     lines = []
     for act in activations(table["act"]):
         own = table[(table["act"] == act) & (table["seeds"] > 0)]
@@ -79,11 +92,11 @@ def ratios(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["act", "cells", "unresolved_cells", *columns])
 
 
-def ratio_table(group: Group) -> Table:
+def ratio_table(group: Group, compared: Sequence[pd.DataFrame]) -> Table:
     """`ratios` to be read, with the cells whose prediction is unresolved."""
     rows: list[list[Entry]] = []
-    limit = cells(group.rows, LIMIT_LAMBDA_MIN)
-    for line in ratios(group.rows).to_dict("records"):
+    limit = compared[COMPARED.index(LIMIT_LAMBDA_MIN)]
+    for line in ratios(compared).to_dict("records"):
         predicted = heatmaps.grid(limit, line["act"], LIMIT_LAMBDA_MIN)
         entries: list[Entry] = [activation_title(line["act"])]
         for name in ("least", "greatest"):

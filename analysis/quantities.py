@@ -222,7 +222,7 @@ _OTHERS = (
     *(
         Quantity(
             name=f"target_share_{count}",
-            title=f"Target share of {count}",
+            title=f"Target share, {count} eigenvector{'s' if count > 1 else ''}",
             symbol=f"target share in {count} eigenvector{'s' if count > 1 else ''}",
             words=f"share of the centred targets in the {count} leading eigenvector{'s' if count > 1 else ''} of the NTK",
             definition=f"the share of ‖y - ȳ‖² in the {count} leading eigenvector{'s' if count > 1 else ''} of Θ (Arora et al. 2019)",

@@ -12,6 +12,10 @@ from scipy.stats import kendalltau
 RESAMPLES = 2000
 """Of the bootstrap: the ends of a 95 % interval then rest on 50 resamples each."""
 
+LEAST_RESAMPLES, MOST_WEIGHTS = 500, 10_000_000
+"""Of many runs fewer resamples are drawn, or 20 000 rows would take minutes: an end then rests on a dozen of them, in an interval that
+is narrow by itself."""
+
 LEVEL = 0.95
 
 RNG_SEED = 0
@@ -20,6 +24,11 @@ RNG_SEED = 0
 DIGITS = 9
 """Significant digits by which values are told apart: what agrees in these is a tie. Eigenvalues are computed to a relative error of
 1e-9; a learning rate in units of 1/λ_max times λ_max would otherwise be ranked by its rounding errors."""
+
+
+def resamples_of(runs: int) -> int:
+    """How many resamples of so many runs are drawn."""
+    return max(min(RESAMPLES, MOST_WEIGHTS // max(runs, 1)), LEAST_RESAMPLES)
 
 
 def resample(networks: np.ndarray, strata: np.ndarray, resamples: int = RESAMPLES, seed: int = RNG_SEED) -> np.ndarray:

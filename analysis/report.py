@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,18 +16,19 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from analysis.cells import CELL, cells
+from analysis.cells import CELL
 from analysis.explorer import colour_maps, explorer
 from analysis.figures import FORMATS, render_many
-from analysis.formats import csv, html, html_text
+from analysis.formats import Table, csv, html
 from analysis.frame import Group
 from analysis.material import Material
-from analysis.outputs import write, write_table
+from analysis.outputs import require_writable, summary_files, write, write_table
 from analysis.packing import Packer, compressed
 from analysis.parts import PARTS
 from analysis.quantities import QUANTITIES
 from analysis.sections import Content, Part, Picture
 from analysis.summary import Summary, summarise
+from analysis.symbols import html_text
 from analysis.thesis import CITATION
 
 FIGURES, TABLES = "figures", "tables"
@@ -35,6 +36,10 @@ FIGURES, TABLES = "figures", "tables"
 
 SCRIPTS = ("data.js", "theme.js", "maps.js", "detail.js", "explorer.js")
 """In the order in which they need one another."""
+
+
+HALF_WIDTH, FULL_WIDTH = 560, 700
+"""Figures up to the one are readable at half a printed page's width; those beyond the other need all of the screen's."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,12 @@ class Shown:
 
     Attributes:
         title: The stem of its files.
+        links: Its files.
         html: The table; empty for a figure.
         alt: The figure in words.
         source: The figure as a data URI.
-        links: Its files.
+        width: Of the figure on paper, in CSS pixels of 1/96 inch.
+        height: Likewise.
     """
 
     title: str
@@ -62,6 +69,22 @@ class Shown:
     html: Markup | None = None
     alt: str = ""
     source: str = ""
+    width: int = 0
+    height: int = 0
+
+    @property
+    def size(self) -> str:
+        """How much of the page's width the figure needs to be read."""
+        return "wide-figure" if self.width > FULL_WIDTH else "narrow" if self.width <= HALF_WIDTH else "middle"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A block as it stands on the page: tables, then the figures that belong to them."""
+
+    title: str
+    tables: Sequence[Shown]
+    figures: Sequence[Shown]
 
 
 @dataclass(frozen=True)
@@ -71,19 +94,35 @@ class Section:
     anchor: str
     title: str
     lead: str
-    tables: Sequence[Shown]
-    figures: Sequence[Shown]
+    blocks: Sequence[Placed]
     missing: str
     command: str
     explorer: bool
 
+    @property
+    def absent(self) -> bool:
+        """Whether there is nothing to show."""
+        return bool(self.missing) and not any(block.figures or block.tables for block in self.blocks)
+
 
 @dataclass(frozen=True)
 class Chapter:
-    """All that the page says of one group; `data` is what its interactive part is made of."""
+    """All that the page says of one group.
+
+    Attributes:
+        group: The rows.
+        summary: What was run.
+        files: The summary as files.
+        failures: The file that lists every point without a result, if there is one.
+        sections: In the order of the page.
+        data: What the interactive part is made of.
+        cells: The file with the numbers of every cell.
+    """
 
     group: Group
     summary: Summary
+    files: Sequence[Link]
+    failures: Sequence[Link]
     sections: Sequence[Section]
     data: dict[str, Any] | None
     cells: Link | None
@@ -100,6 +139,7 @@ def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
     Raises:
         AnalysisError: The folder cannot be written.
     """
+    require_writable(output)
     packer = Packer()
     contents = [[(part, _content(part, material)) for part in PARTS] for material in chosen]
     pictures = [picture for parts in contents for _, content in parts for picture in content.pictures]
@@ -109,7 +149,9 @@ def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
         sections = [_section(part, content, material.group, rendered, output) for part, content in parts]
         data = explorer(material, packer, 1 / len(chosen))
         table = _cells_file(material, output) if data else None
-        chapters.append(Chapter(material.group, summarise(material.group, material.training), sections, data, table))
+        summary = summarise(material.group, material.training)
+        written = _links(summary_files(material.group, output / TABLES, material.training)[1], output)
+        chapters.append(Chapter(material.group, summary, written[:3], written[3:], sections, data, table))
     return write(output / "index.html", page(chapters, packer, date))
 
 
@@ -154,25 +196,40 @@ def _content(part: Part, material: Material) -> Content:
 
 def _section(part: Part, content: Content, group: Group, rendered: Iterator[dict[str, bytes]], output: Path) -> Section:
     """Writes the files of a part, and gives what the page shows of it."""
-    tables, figures = [], []
-    for sheet in content.sheets:
-        written = write_table(output / TABLES / _stem(sheet.name, group), sheet.numbers, sheet.table)
-        tables.append(Shown(sheet.name, _links(written, output), html(sheet.table)))
-    for picture in content.pictures:
-        drawn = next(rendered)
-        source = "data:image/svg+xml;base64," + base64.b64encode(drawn["svg"]).decode()
-        written = _figure_files(picture, drawn, output / FIGURES / _stem(picture.name, group))
-        figures.append(Shown(picture.name, _links(written, output), alt=picture.alt, source=source))
+    blocks = []
+    for block in content.blocks:
+        tables, figures = [], []
+        for sheet in block.sheets:
+            written = write_table(output / TABLES / _stem(sheet.name, group), sheet.numbers, sheet.table)
+            tables.append(Shown(sheet.name, _links(written, output), html(_within(sheet.table, group, block.title))))
+        for picture in block.pictures:
+            drawn = next(rendered)
+            written = _figure_files(picture, drawn, output / FIGURES / _stem(picture.name, group))
+            figures.append(_shown(picture, drawn["svg"], _links(written, output)))
+        blocks.append(Placed(block.title, tables, figures))
     return Section(
         f"{part.name}-{group.slug}",
         part.title,
         content.lead,
-        tables,
-        figures,
+        blocks,
         content.missing,
         content.command,
         content.explorer,
     )
+
+
+def _within(table: Table, group: Group, block: str) -> Table:
+    """A table as it stands in the chapter of its group, whose heading need not be said again."""
+    caption = table.caption.replace(f" ({group.title})", "").replace(f"({group.title}; ", "(")
+    setting = block.partition(":")[0]
+    return replace(table, caption=caption.replace(f" ({setting})", "") if setting else caption)
+
+
+def _shown(picture: Picture, svg: bytes, links: Sequence[Link]) -> Shown:
+    source = "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+    size = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', svg[:2000])
+    width, height = (round(float(points) * 96 / 72) for points in size.groups()) if size else (HALF_WIDTH, HALF_WIDTH)
+    return Shown(picture.name, links, alt=picture.alt, source=source, width=width, height=height)
 
 
 def _stem(name: str, group: Group) -> str:
@@ -189,8 +246,7 @@ def _figure_files(picture: Picture, drawn: dict[str, bytes], stem: Path) -> list
 
 def _cells_file(material: Material, output: Path) -> Link:
     """Every quantity of every cell, the numbers behind the interactive maps."""
-    rows = material.group.rows
-    table = pd.concat([cells(rows, quantity).assign(quantity=quantity.name) for quantity in QUANTITIES.values()])
+    table = pd.concat([material.cells(quantity).assign(quantity=quantity.name) for quantity in QUANTITIES.values()])
     table = table[["quantity", *(name for name in table.columns if name != "quantity")]].sort_values(
         "quantity", kind="stable", key=lambda names: names.map(list(QUANTITIES).index)
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,12 @@ class Setting:
     batch_size: int
     epochs: int
     shuffle: bool
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Setting:
+        """How the network of a row was trained."""
+        rate, unit, batch, epochs, shuffle = (row[name] for name in SETTING)
+        return cls(float(rate), str(unit), int(batch), int(epochs), bool(shuffle))
 
     @property
     def rate(self) -> str:
@@ -125,8 +132,7 @@ def runs(group: Group) -> list[Runs]:
         )
     found = []
     for values, own in rows.groupby(SETTING, sort=True):
-        rate, unit, batch, epochs, shuffle = values
-        setting = Setting(float(rate), str(unit), int(batch), int(epochs), bool(shuffle))
+        setting = Setting.of(dict(zip(SETTING, values, strict=True)))
         finest = own.sort_values("record_kernel_every", na_position="last", kind="stable").drop_duplicates(NETWORK)
         found.append(Runs(group, setting, by_activation(finest, ["width", "depth", "seed"])))
     return found

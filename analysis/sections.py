@@ -48,24 +48,47 @@ class Sheet:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Tables, and the figures that belong to them.
+
+    Attributes:
+        sheets: Tables.
+        pictures: Figures.
+        title: What sets it apart from the other blocks of its part; empty where it is the only one.
+    """
+
+    sheets: Sequence[Sheet] = ()
+    pictures: Sequence[Picture] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True)
 class Content:
     """What a part shows.
 
     Attributes:
         lead: A paragraph, or nothing.
-        sheets: Tables.
-        pictures: Figures.
+        blocks: Tables and figures, in their order.
         missing: What is not there though the part is; empty if everything is.
         command: What makes it.
         explorer: Whether the interactive heat maps stand here.
     """
 
     lead: str = ""
-    sheets: Sequence[Sheet] = ()
-    pictures: Sequence[Picture] = ()
+    blocks: Sequence[Block] = ()
     missing: str = ""
     command: str = ""
     explorer: bool = False
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """The tables of all blocks."""
+        return [sheet for block in self.blocks for sheet in block.sheets]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The figures of all blocks."""
+        return [picture for block in self.blocks for picture in block.pictures]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.cells import CELL
 from analysis.frame import activations
 from analysis.quantities import LAMBDA_MIN, QUANTITIES, trusted
-from analysis.ranking import interval, kendall, resample, rounded, spearman, standardised_ranks
+from analysis.ranking import interval, kendall, resample, resamples_of, rounded, spearman, standardised_ranks
 from analysis.runs import ABSOLUTE, Runs, history
 
 THRESHOLDS = (0.1, 0.05, 0.01)
@@ -46,36 +46,38 @@ class Candidate:
     value: Callable[[pd.DataFrame, float], np.ndarray]
 
 
-def epochs_to_loss(losses: object, threshold: float) -> float:
-    """When a loss first falls to a threshold, in epochs.
+def epochs_to_loss(histories: Sequence[object], threshold: float) -> np.ndarray:
+    """When each loss first falls to a threshold, in epochs.
 
     Between two epochs the logarithm of the loss is taken to be linear.
 
     Args:
-        losses: Before training and after every epoch; None if unknown.
+        histories: Of each run the losses before training and after every epoch; None if unknown.
         threshold: The loss to reach, above 0.
 
     Returns:
         0 where it starts there; infinity where it never gets there; NaN for None.
     """
-    known = history(losses)
-    if known is None:
-        return np.nan
-    reached = np.flatnonzero(known <= threshold)
-    if not len(reached):
-        return np.inf
-    place = int(reached[0])
-    if place == 0 or not np.isfinite(known[place - 1]):
-        return float(place)
-    with np.errstate(divide="ignore"):
-        before, after = np.log(known[place - 1 : place + 1])
-    return place - 1 + float((before - np.log(threshold)) / (before - after))
+    known = [history(losses) for losses in histories]
+    length = max((len(losses) for losses in known if losses is not None), default=0)
+    table = np.full((len(known), length + 1), np.inf)
+    for row, losses in zip(table, known, strict=True):
+        if losses is not None:
+            row[: len(losses)] = losses
+    reached = table <= threshold
+    place = reached.argmax(axis=1)
+    lines = np.arange(len(table))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        before, after = np.log(table[lines, np.maximum(place - 1, 0)]), np.log(table[lines, place])
+        between = place - 1 + (before - np.log(threshold)) / (before - after)
+    epochs = np.where((place == 0) | ~np.isfinite(before), place, between)
+    never = np.where([losses is None for losses in known], np.nan, np.inf)
+    return np.where(reached.any(axis=1), epochs, never)
 
 
 def measured_epochs(rows: pd.DataFrame, threshold: float) -> np.ndarray:
     """The epochs that each run needs to a loss; infinity where it does not get there, or diverges at any time."""
-    epochs = np.array([epochs_to_loss(losses, threshold) for losses in rows["losses"]])
-    return np.where(rows["status"] == "diverged", np.inf, epochs)
+    return np.where(rows["status"] == "diverged", np.inf, epochs_to_loss(list(rows["losses"]), threshold))
 
 
 def _quantity(name: str) -> Candidate:
@@ -95,9 +97,7 @@ def _step_times(name: str) -> Candidate:
 
 
 def _predicted(name: str, title: str) -> Candidate:
-    return Candidate(
-        f"{name}_epochs", title, lambda rows, loss: np.array([epochs_to_loss(value, loss) for value in rows[f"{name}_losses"]])
-    )
+    return Candidate(f"{name}_epochs", title, lambda rows, loss: epochs_to_loss(list(rows[f"{name}_losses"]), loss))
 
 
 _SPECTRAL = ("lambda_min", "lambda_max", "condition_number", "trace", "effective_rank", "limit_lambda_min")
@@ -145,13 +145,18 @@ def correlations(runs: Runs, thresholds: Sequence[float] = THRESHOLDS) -> pd.Dat
     shown = candidates(runs)
     epochs = {threshold: rounded(measured_epochs(rows, threshold)) for threshold in thresholds}
     values = {(threshold, one.name): rounded(one.value(rows, threshold)) for threshold in thresholds for one in shown}
+    pairs = _Pairs(networks)
+    planned = {
+        (threshold, name): _plan(pairs, value, epochs[threshold], values[threshold, LAMBDA_MIN.name], subsets)
+        for (threshold, name), value in values.items()
+    }
     drawn: dict[tuple[float, str], list[_Drawn]] = {key: [] for key in values}
     # First the sample itself, then its resamples.
-    for weights in (np.ones((1, len(rows))), *_blocks(resample(networks, strata))):
-        ranks = _Ranks(weights, networks)
-        for (threshold, name), value in values.items():
-            reference = values[threshold, LAMBDA_MIN.name]
-            drawn[threshold, name].append(_draw(ranks, value, epochs[threshold], reference, subsets))
+    for weights in (np.ones((1, len(rows))), *_blocks(resample(networks, strata, resamples_of(len(rows))))):
+        rho_of = pairs.spearman(weights)
+        for key, plan in planned.items():
+            rho, here, there = (np.stack([rho_of[pair] for pair in line]) for line in plan)
+            drawn[key].append((_with_mean(rho), _with_mean(np.abs(here)) - _with_mean(np.abs(there))))
     records = []
     for (threshold, name), value in values.items():
         rho, gain = (np.concatenate(parts, axis=1) for parts in zip(*drawn[threshold, name], strict=True))
@@ -178,35 +183,46 @@ _Drawn = tuple[np.ndarray, np.ndarray]
 """ρ and gain, (scopes, resamples)."""
 
 
-class _Ranks:
-    """Standardised ranks under some weights, kept, since most candidates occur at every threshold."""
+class _Pairs:
+    """What is correlated with what, each once, since most candidates occur at every threshold: settled before any resample is drawn."""
 
-    def __init__(self, weights: np.ndarray, networks: np.ndarray) -> None:
-        self._weights = weights
+    def __init__(self, networks: np.ndarray) -> None:
         self._networks = networks
-        self._kept: dict[tuple[bytes, bytes], np.ndarray] = {}
+        self._arrays: dict[tuple[bytes, bytes], int] = {}
+        self._values: list[tuple[np.ndarray, np.ndarray]] = []
+        self._pairs: dict[tuple[int, int] | None, int] = {}
 
-    def spearman(self, values: np.ndarray, epochs: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """ρ with the epochs over the runs at the places `own`, for each row of weights."""
-        if not rankable(self._networks[own], epochs[own]):
-            return np.full(len(self._weights), np.nan)
-        return spearman(self._of(values, own), self._of(epochs, own))
+    def add(self, values: np.ndarray, epochs: np.ndarray, own: np.ndarray) -> int:
+        """The place of values and epochs over the runs at the places `own` in the result of `spearman`."""
+        fit = rankable(self._networks[own], epochs[own])
+        pair = (self._array(values, own), self._array(epochs, own)) if fit else None
+        return self._pairs.setdefault(pair, len(self._pairs))
 
-    def _of(self, values: np.ndarray, own: np.ndarray) -> np.ndarray:
+    def spearman(self, weights: np.ndarray) -> list[np.ndarray]:
+        """ρ of every pair for each row of weights; NaN where too few networks reach the threshold."""
+        ranks = [standardised_ranks(values, weights[:, own]) for values, own in self._values]
+        none = np.full(len(weights), np.nan)
+        return [none if pair is None else spearman(ranks[pair[0]], ranks[pair[1]]) for pair in self._pairs]
+
+    def _array(self, values: np.ndarray, own: np.ndarray) -> int:
         key = (values[own].tobytes(), own.tobytes())
-        if key not in self._kept:
-            self._kept[key] = standardised_ranks(values[own], self._weights[:, own])
-        return self._kept[key]
+        if key not in self._arrays:
+            self._arrays[key] = len(self._values)
+            self._values.append((values[own], own))
+        return self._arrays[key]
 
 
-def _draw(ranks: _Ranks, value: np.ndarray, epochs: np.ndarray, reference: np.ndarray, subsets: Sequence[np.ndarray]) -> _Drawn:
-    """ρ of a candidate, and |ρ| less that of the reference, over all runs, as the mean within activations, and in each of these."""
+def _plan(
+    pairs: _Pairs, value: np.ndarray, epochs: np.ndarray, reference: np.ndarray, subsets: Sequence[np.ndarray]
+) -> tuple[list[int], list[int], list[int]]:
+    """The places of the correlations of a candidate in each scope, and where the reference is known too those of both."""
     known = [subset[~np.isnan(value[subset])] for subset in subsets]
     both = [own[~np.isnan(reference[own])] for own in known]
-    rho = np.stack([ranks.spearman(value, epochs, own) for own in known])
-    here = np.abs([ranks.spearman(value, epochs, own) for own in both])
-    there = np.abs([ranks.spearman(reference, epochs, own) for own in both])
-    return _with_mean(rho), _with_mean(here) - _with_mean(there)
+    return (
+        [pairs.add(value, epochs, own) for own in known],
+        [pairs.add(value, epochs, own) for own in both],
+        [pairs.add(reference, epochs, own) for own in both],
+    )
 
 
 def _with_mean(rows: np.ndarray) -> np.ndarray:

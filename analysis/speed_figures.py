@@ -13,11 +13,14 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import style
 from analysis.frame import activation_title, activations
-from analysis.lines import activation_colour, activation_marker, grid, heading, log_ticks
+from analysis.lines import PAPER, activation_colour, activation_marker, grid, heading, log_ticks
 from analysis.quantities import LAMBDA_MIN
 from analysis.runs import Runs
 from analysis.speed import ACROSS, BY_NAME, WITHIN, measured_epochs
 from analysis.speed_tables import best, correlation_text, counts
+
+MOST_POINTS = 2000
+"""Points drawn one by one; more become an image inside SVG and PDF."""
 
 Ranking = tuple[Runs, pd.DataFrame]
 """The runs of a setting, and their frame of `analysis.speed.correlations`."""
@@ -34,7 +37,8 @@ def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
     order = _order(every, threshold)
     acts = activations(pd.concat([runs.rows["act"] for runs, _ in every]))
     with style():
-        figure = Figure(figsize=(2.6 + 2.9 * len(every), 1.5 + 0.235 * len(order)), layout="constrained")
+        panel = max(min(2.9, (PAPER - 2.6) / len(every)), 1.6)
+        figure = Figure(figsize=(2.6 + panel * len(every), 1.5 + 0.235 * len(order)), layout="constrained")
         panels = figure.subplots(1, len(every), squeeze=False, sharey=True)[0]
         for axes, (runs, frame) in zip(panels, every, strict=True):
             known = frame[frame["threshold"] == threshold].set_index(["candidate", "scope"])
@@ -58,11 +62,13 @@ def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
         panels[0].set_yticks(range(len(order)), [_math(BY_NAME[name].title) for name in order])
         panels[0].set_ylim(len(order) - 0.5, -0.5)
         heading(figure, subtitle)
-        handles = [
-            Line2D([], [], color="#000000", marker="o", markersize=4.5, label="all runs, 95 % interval"),
-            Line2D([], [], color="#777777", marker="o", markersize=4.5, markerfacecolor="#ffffff", label="mean within activations"),
-            *_legend(acts),
-        ]
+        handles = [Line2D([], [], color="#000000", marker="o", markersize=4.5, label="all runs, 95 % interval")]
+        shown = pd.concat([frame[(frame["threshold"] == threshold) & (frame["scope"] != ACROSS)] for _, frame in every])
+        if shown["rho"].notna().any():
+            within = Line2D([], [], color="#777777", marker="o", markersize=4.5, markerfacecolor="#ffffff")
+            within.set_label("mean within activations")
+            known = set(shown.loc[shown["rho"].notna(), "scope"])
+            handles += [within, *_legend([act for act in acts if act in known])]
         figure.legend(handles=handles, loc="outside lower left", ncols=3, fontsize=8)
         return figure
 
@@ -91,7 +97,7 @@ def scatter_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
         heading(figure, subtitle)
         acts = activations(pd.concat([runs.rows["act"] for runs, _ in every]))
         slow = Line2D([], [], color="#777777", marker="o", markerfacecolor="none", linewidth=0, label="not reached, or diverged")
-        figure.legend(handles=[*_legend(acts), slow], loc="outside lower left", ncols=len(acts) + 1, fontsize=8, columnspacing=1.2)
+        figure.legend(handles=[*_legend(acts), slow], loc="outside lower left", ncols=5, fontsize=8, columnspacing=1.2)
         return figure
 
 
@@ -144,6 +150,8 @@ def _scatter(axes: Axes, runs: Runs, name: str, threshold: float) -> None:
             "linewidth": 0,
             "markeredgewidth": 0.7,
             "alpha": 0.7,
+            # A point each, they would make files of megabytes.
+            "rasterized": len(runs.rows) > MOST_POINTS,
         }
         axes.plot(x[own & reached], y[own & reached], activation_marker(act), **look)
         axes.plot(x[own & ~reached], y[own & ~reached], activation_marker(act), markerfacecolor="none", **look)

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.formats import Entry, Table
+from analysis.formats import Entry, Table, signed, without_gaps
 from analysis.frame import NETWORK, activation_title, activations
 from analysis.quantities import LAMBDA_MIN
-from analysis.ranking import LEVEL, RESAMPLES
+from analysis.ranking import LEVEL, resamples_of
 from analysis.runs import Runs
 from analysis.speed import ACROSS, BY_NAME, CANDIDATES, LEAST_REACHING, WITHIN, measured_epochs
+
+KEPT = 5
+"""Columns of a table that stay also where they are empty: what is ranked, over all runs. Within activations there may be too few."""
 
 
 def ranked(frame: pd.DataFrame, scope: str = ACROSS) -> list[str]:
@@ -64,12 +67,12 @@ def ranking_table(runs: Runs, frame: pd.DataFrame, threshold: float) -> Table:
         across = known.loc[(name, ACROSS)]
         gain = "—" if name == LAMBDA_MIN.name else gain_text(across)
         scopes = [correlation_text(known.loc[(name, scope)]) for scope in (WITHIN, *acts)]
-        tau = "—" if np.isnan(across["tau"]) else f"{across['tau']:.2f}"
+        tau = "—" if np.isnan(across["tau"]) else signed(across["tau"])
         rows.append([BY_NAME[name].title, correlation_text(across), tau, gain, *scopes, int(across["left_out"])])
     columns = ["Known before training", "ρ, all runs", "τ-b", "|ρ| less that of λ_min", "ρ, mean within activations"]
     columns += [*map(activation_title, acts), "left out"]
     caption = f"What ranks the networks by epochs to a loss of {threshold:g} ({runs.title})"
-    return Table(caption, columns, rows, [*notes(runs, threshold), *_gaps(frame)])
+    return without_gaps(Table(caption, columns, rows, [*notes(runs, threshold), *_gaps(frame)]), KEPT)
 
 
 def summary_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
@@ -89,17 +92,17 @@ def summary_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
     columns += ["within activations: best", "its mean ρ", "mean ρ of λ_min"]
     first = every[0][0]
     sizes = "; ".join(
-        f"at {runs.setting.title}: {len(runs.networks)} networks, {runs.rows['seed'].nunique()} seeds" for runs, _ in every
+        f"at {runs.setting.title}: {len(runs.networks)} networks, {_counted(runs.rows['seed'].nunique(), 'seed')}"
+        for runs, _ in every
     )
     text = [
         f"Runs: {sizes}.",
-        _method(),
+        _method([runs for runs, _ in every]),
         "Best: the greatest |ρ| of all candidates; being the greatest of many it is a little too great, and candidates whose intervals "
         "overlap are not told apart.",
     ]
-    return Table(
-        f"Which quantity known before training ranks the networks by epochs to a loss ({first.group.title})", columns, rows, text
-    )
+    caption = f"Which quantity known before training ranks the networks by epochs to a loss ({first.group.title})"
+    return without_gaps(Table(caption, columns, rows, text), KEPT)
 
 
 def notes(runs: Runs, threshold: float) -> list[str]:
@@ -109,7 +112,7 @@ def notes(runs: Runs, threshold: float) -> list[str]:
     sentences = [
         f"{len(runs.rows)} runs of {len(runs.networks)} networks: {reached} reach the loss, {slow} do not within "
         f"{runs.setting.epochs} epochs, {diverged} diverged. The last two kinds count as slowest and tie.",
-        _method(),
+        _method([runs]),
         "A positive ρ: the greater the quantity, the more epochs. |ρ| less that of λ_min: over all runs in which both are known.",
     ]
     if runs.rows["seed"].nunique() == 1:
@@ -123,6 +126,10 @@ def counts(runs: Runs, threshold: float) -> tuple[int, int]:
     """How many runs reach a loss, and how many diverged."""
     diverged = int((runs.rows["status"] == "diverged").sum())
     return int(np.isfinite(measured_epochs(runs.rows, threshold)).sum()), diverged
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def correlation_text(line: pd.Series) -> str:
@@ -139,13 +146,14 @@ def _interval(line: pd.Series, middle: str, low: str, high: str, sign: str) -> s
     value = float(line[middle])
     if np.isnan(value):
         return "—"
-    ends = "" if np.isnan(line[low]) else f" [{line[low]:{sign}.2f}, {line[high]:{sign}.2f}]"
-    return f"{value:{sign}.2f}{ends}"
+    ends = "" if np.isnan(line[low]) else f" [{signed(line[low], sign=sign)}, {signed(line[high], sign=sign)}]"
+    return signed(value, sign=sign) + ends
 
 
-def _method() -> str:
+def _method(every: Sequence[Runs]) -> str:
+    drawn = " or ".join(map(str, sorted({resamples_of(len(runs.rows)) for runs in every})))
     return (
-        f"ρ: Spearman's rank correlation with the epochs, and the {100 * LEVEL:.0f} % interval of {RESAMPLES} bootstrap resamples of "
+        f"ρ: Spearman's rank correlation with the epochs, and the {100 * LEVEL:.0f} % interval of {drawn} bootstrap resamples of "
         "networks, each with all its seeds, within each activation."
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import heatmaps
+from analysis.colours import ColourScale, colour_scale
 from analysis.heatmaps import Grid
 from analysis.quantities import LAMBDA_MIN
 
@@ -35,6 +36,11 @@ def spread_cells(cells: pd.DataFrame) -> pd.DataFrame:
 def spread_grid(cells: pd.DataFrame, act: str) -> Grid:
     """The heat map of an activation."""
     return heatmaps.grid(spread_cells(cells), act, SPREAD)
+
+
+def scale(cells: pd.DataFrame) -> ColourScale | None:
+    """The colours of all activations, which are compared; None where no cell has a spread."""
+    return colour_scale(SPREAD, spread_cells(cells)["mean"].to_numpy(float))
 
 
 def numbers(cells: pd.DataFrame, act: str) -> pd.DataFrame:

@@ -8,15 +8,16 @@ from itertools import pairwise
 
 import pandas as pd
 
-from analysis.formats import Table
-from analysis.frame import SETTING, SHOWN_DIGITS, Group, activation_title, activations
+from analysis.formats import Table, number
+from analysis.frame import NETWORK, SETTING, SHOWN_DIGITS, Group, activation_title, activations
+from analysis.runs import TASK as TRAINING
+from analysis.runs import Setting
 
 SHOWN_FAILURES = 50
 """Points that a page names; all of them stand in the store."""
 
 SHOWN_VALUES = 8
 """Values of a coordinate that are listed one by one; of more only the range."""
-
 
 DIVERGED = "the loss overflowed in training; the row keeps its history up to there"
 
@@ -58,12 +59,10 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
         group: The spectra, of which there may be none.
         training: The training runs of the same data and parametrisation.
     """
-    trained = [training.rows] if training is not None else []
-    rows = pd.concat([frame for frame in (group.rows, *trained) if len(frame)], ignore_index=True)
+    rows = _every(group, training)
     ok = rows[rows["status"] == "ok"]
     bad = rows[rows["status"] != "ok"]
     cells = rows[["act", "width", "depth"]].drop_duplicates()
-    product = cells["act"].nunique() * cells["width"].nunique() * cells["depth"].nunique()
     data = f"{group.data}, fingerprint {group.fingerprint[:SHOWN_DIGITS]}…"
     inputs = f"{group.n_samples} of size {group.n_inputs}"
     if group.classes:
@@ -71,7 +70,7 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
     facts = [
         ("Points", _counts(group.rows) if len(group.rows) else ""),
         ("Training runs", _counts(training.rows) + _ways(training.rows) if training is not None else ""),
-        ("Networks", f"{len(cells)} of the {product} of the full grid of these activations, widths and depths"),
+        ("Networks", _networks(cells)),
         ("Activations", _list(map(activation_title, activations(rows["act"])))),
         ("Widths", _values(rows["width"])),
         ("Depths", _values(rows["depth"])),
@@ -88,15 +87,41 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
         ("Computing time", f"{_duration(rows['seconds'].sum())}, summed over points"),
         ("Computed", f"{_day(rows['finished_at'].min())} to {_day(rows['finished_at'].max())}"),
     ]
-    failures = [
-        Failure(
-            f"{activation_title(row['act'])} {row['width']} × {row['depth']}, seed {row['seed']}",
-            row["status"],
-            DIVERGED if row["status"] == "diverged" and not isinstance(row["error"], str) else _last_line(row["error"]),
-        )
-        for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")
-    ]
+    failures = [Failure(_point(row), row["status"], _reason(row)) for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")]
     return Summary([(name, value) for name, value in facts if value], failures, len(bad))
+
+
+def without_result(group: Group, training: Group | None = None) -> pd.DataFrame:
+    """The points without a result, a row each: coordinates, how they were trained, `status`, `reason` and the whole `error`."""
+    rows = _every(group, training)
+    bad = rows[rows["status"] != "ok"]
+    trained = [name for name in SETTING if name in bad]
+    reasons = pd.Series([_reason(row) for row in bad.to_dict("records")], bad.index, dtype="object")
+    return bad.assign(reason=reasons)[["task", *NETWORK, *trained, "status", "reason", "error", "host", "finished_at"]]
+
+
+def commonest_reason(rows: pd.DataFrame) -> str:
+    """Why most of the rows without a result have none."""
+    return str(pd.Series([_reason(row) for row in rows[rows["status"] != "ok"].to_dict("records")]).mode().iloc[0])
+
+
+def _every(group: Group, training: Group | None) -> pd.DataFrame:
+    """The rows of both tasks."""
+    trained = [training.rows] if training is not None else []
+    return pd.concat([frame for frame in (group.rows, *trained) if len(frame)], ignore_index=True)
+
+
+def _point(row: dict) -> str:
+    """A point in words; of a training run also how it was trained."""
+    name = f"{activation_title(row['act'])} {row['width']} × {row['depth']}, seed {row['seed']}"
+    if row["task"] != TRAINING or pd.isna(row.get("learning_rate")):
+        return name
+    return f"{name}, {Setting.of(row).title}"
+
+
+def _reason(row: dict) -> str:
+    diverged = row["status"] == "diverged" and not isinstance(row["error"], str)
+    return DIVERGED if diverged else _last_line(row["error"])
 
 
 def _counts(rows: pd.DataFrame) -> str:
@@ -107,15 +132,25 @@ def _counts(rows: pd.DataFrame) -> str:
     )
 
 
+def _networks(cells: pd.DataFrame) -> str:
+    """How many networks there are, and how much of the grid of their coordinates they fill."""
+    product = cells["act"].nunique() * cells["width"].nunique() * cells["depth"].nunique()
+    if product == 1:
+        return "1"
+    if len(cells) == product:
+        return f"{product}, all of the grid of these activations, widths and depths"
+    return f"{len(cells)}, of the {product} of the whole grid of these activations, widths and depths"
+
+
 def _ways(rows: pd.DataFrame) -> str:
     """In how many ways networks were trained."""
     count = len(rows[SETTING].drop_duplicates())
     return "" if count == 1 else f", trained in {count} ways"
 
 
-def summary_table(group: Group) -> Table:
+def summary_table(group: Group, training: Group | None = None) -> Table:
     """The facts of a summary as a table."""
-    summary = summarise(group)
+    summary = summarise(group, training)
     notes = [f"{failure.point} ({failure.status}): {failure.reason}" for failure in summary.failures]
     if summary.failed > len(notes):
         notes.append(f"… and {summary.failed - len(notes)} more without a result.")
@@ -132,10 +167,10 @@ def _targets(ok: pd.DataFrame) -> str:
     asked = ok[ok["target"].notna()]
     if asked.empty:
         return ""
-    targets = " or ".join(f"{target:g}" for target in sorted(asked["target"].unique()))
+    targets = " or ".join(number(target, 1) for target in sorted(asked["target"].unique()))
     missed = int((asked["meets_target"] != True).sum())  # noqa: E712 (the column may hold None)
-    goal = f"at most {targets} of every eigenvalue"
-    return f"{goal} in all of {len(asked)} networks" if not missed else f"{goal}; more in {missed} of {len(asked)} networks"
+    goal = f"at most {targets} of each eigenvalue"
+    return f"{goal}; more in {missed} of {len(asked)} spectra" if missed else f"{goal} in all spectra"
 
 
 def _versions(rows: pd.DataFrame) -> str:

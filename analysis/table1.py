@@ -110,7 +110,7 @@ def notes(cells: pd.DataFrame, compared: bool) -> list[str]:
             "interval of the mean and the probability that no other cell has a greater one are by bootstrap over the seeds."
         )
         if found["seeds"].max() < FEW_SEEDS:
-            sentences.append("With fewer than five seeds the interval is their range, and too narrow.")
+            sentences.append("With fewer than five seeds the interval is their range, and too narrow; the probability is as rough.")
         if found["seeds"].min() < found["seeds"].max():
             sentences.append("A cell with fewer seeds scatters more, and is more easily the greatest by chance.")
     sentences.append("The error bound is that of the computation, not of the draw.")

@@ -21,8 +21,9 @@ TEXTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "bounds": (
         "the loss of a network against the bounds that λ_min gives",
-        "Prints whether and when the loss exceeds each bound, and writes bounds-…: the bound of gradient flow, that of Du et al. in "
-        "steps, and the one that the thesis draws, in epochs. Without a choice: ReLU 800 × 3, Figure 11 of the thesis.",
+        "Prints whether and when the loss exceeds each bound, and writes bounds-… (the curves as bounds-curves-….csv): the bound of "
+        "gradient flow, that of Du et al. in steps, and the one that the thesis draws, in epochs. Without a choice: ReLU 800 × 3, "
+        "Figure 11 of the thesis.",
         ("bounds results", "bounds results --best", "bounds results --network sigmoid-300x8"),
     ),
     "drift": (

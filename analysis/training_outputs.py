@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import bounds, curves, drift, drift_figures, speed, speed_figures, speed_tables, verdict
-from analysis.formats import Table
+from analysis.formats import Table, csv
 from analysis.frame import AnalysisError, Group
-from analysis.outputs import write_figure, write_table
+from analysis.outputs import write, write_figure, write_table
 from analysis.runs import Runs, choose, network_name, runs
 
 Written = tuple[list[Table], list[Path]]
@@ -35,7 +35,7 @@ def training_files(group: Group, output: Path, names: Sequence[str] = (), best: 
         written += write_table(output / f"training{name}-{chosen.slug}", curves.outcomes(points), table)
         title = f"{group.title}\n{chosen.setting.title}"
         written += write_figure(output / f"curves{name}-{chosen.slug}", curves.course_figure(points, title), points)
-        written += write_figure(output / f"predicted{name}-{chosen.slug}", curves.prediction_figure(points, title))
+        written += write_figure(output / f"predicted{name}-{chosen.slug}", curves.prediction_figure(points, title), points)
     return tables, written
 
 
@@ -54,6 +54,8 @@ def bounds_files(group: Group, output: Path, names: Sequence[str] = (), best: bo
         written += write_table(output / f"bounds{name}-{chosen.slug}", bounds.violations(values), table)
         figure = bounds.bound_figure(chosen, values, f"{group.title}\n{chosen.setting.title}")
         written += write_figure(output / f"bounds{name}-{chosen.slug}", figure)
+        # The table has the name with .csv.
+        written.append(write(output / f"bounds-curves{name}-{chosen.slug}.csv", csv(values)))
     return tables, written
 
 
@@ -77,7 +79,8 @@ def drift_files(group: Group, output: Path) -> Written:
         written += write_table(output / f"drift-slopes-{one.slug}", fits, pair[0])
         written += write_table(output / f"drift-ends-{one.slug}", drift.over_seeds(drift.at_the_end(points)), pair[1])
         if len(fits):
-            written += write_figure(output / f"drift-width-{one.slug}", drift_figures.width_figure(points, fits, title))
+            figure = drift_figures.width_figure(points, fits, title)
+            written += write_figure(output / f"drift-width-{one.slug}", figure, drift.over_seeds(drift.at_the_end(points)))
         for depth in sorted(points["depth"].unique()):
             figure = drift_figures.epoch_figure(points, int(depth), f"{title}, depth {depth}")
             own = drift.over_seeds(points[points["depth"] == depth])
@@ -118,7 +121,7 @@ def speed_files(group: Group, output: Path, thresholds: Sequence[float] = speed.
         if shown:
             title = f"{group.title}\nepochs to a loss of {threshold:g}"
             figure = speed_figures.ranking_figure(shown, threshold, title)
-            written += write_figure(output / f"speed-{name}-{group.slug}", figure)
+            written += write_figure(output / f"speed-{name}-{group.slug}", figure, speed_tables.numbers(shown))
             figure = speed_figures.scatter_figure(shown, threshold, title)
             points = speed_tables.scatter_numbers([one for one, _ in shown], threshold)
             written += write_figure(output / f"speed-scatter-{name}-{group.slug}", figure, points)

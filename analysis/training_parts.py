@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,7 @@ from analysis.frame import Group
 from analysis.material import Material
 from analysis.networks import of_thesis
 from analysis.runs import MOST_NETWORKS, Cell, Runs, list_cells, runs
-from analysis.sections import Content, Part, Picture, Sheet
+from analysis.sections import Block, Content, Part, Picture, Sheet
 from analysis.table1 import best_cells
 
 WINNERS = ("+experiment=thesis_training", "seed=range(0,5)")
@@ -24,54 +25,55 @@ _HEAVY = ("eigenvalues", "eigenvalue_errors", "initial_outputs", "outputs", "err
 def _training(material: Material) -> Content:
     """Figures 9 and 10: the best network of each activation, then the two of Figures 1 to 4; else what there is, if it is little."""
     best = list_cells(best_cells(material.statistics).dropna(subset="lambda_min"))
-    sheets: list[Sheet] = []
-    pictures: list[Picture] = []
+    blocks: list[Block] = []
     left = 0
     for one in _settings(material):
-        drawn = 0
-        sets = (("-best", best), ("-thesis", list_cells(of_thesis(one.rows))))
-        for name, networks in sets:
-            chosen = [network for network in one.networks if network in networks]
-            drawn += _curves(one, chosen, name, sheets, pictures)
-        if not drawn and len(one.networks) <= MOST_NETWORKS:
-            _curves(one, one.networks, "", sheets, pictures)
-        elif not drawn:
-            left += 1
+        thesis = list_cells(of_thesis(one.rows))
+        sets = (("-best", best, "the best of each activation by λ_min (Figure 9)"), ("-thesis", thesis, "those of Figure 10"))
+        chosen = [(name, [network for network in one.networks if network in networks], text) for name, networks, text in sets]
+        chosen = [entry for entry in chosen if entry[1]]
+        if not chosen and len(one.networks) <= MOST_NETWORKS:
+            chosen = [("", one.networks, "all networks")]
+        blocks += [_curves(one, networks, name, text) for name, networks, text in chosen]
+        left += not chosen
     lead = (
         "Loss and accuracy over epochs, medians over seeds with bands from the least to the greatest; beside them what the kernel at "
         "initialisation predicts. Runs that were trained in different ways are never mixed."
     )
-    missing = (
-        f"Of {left} way{'s' if left > 1 else ''} of training neither the best networks nor those of the thesis were trained, and "
-        f"there are more than {MOST_NETWORKS} others: `python -m analysis training --network NAME` draws them."
-        if left
-        else ""
+    if not left:
+        return Content(lead, blocks)
+    hold = f"{left} other ways hold" if left > 1 else "One other way holds"
+    others = (
+        f"{hold if blocks else hold.replace('other ', '')} more than {MOST_NETWORKS} networks and none of these: "
+        f"python -m analysis training {shlex.quote(material.group.results)} --network NAME draws chosen ones."
     )
-    return Content(lead, sheets, pictures, missing, material.group.command(*WINNERS) if missing else "")
+    if blocks:
+        return Content(f"{lead} {others}", blocks)
+    return Content(lead, missing=others, command=material.group.command(*WINNERS))
 
 
-def _curves(one: Runs, networks: list[Cell], name: str, sheets: list[Sheet], pictures: list[Picture]) -> int:
-    """Adds the table and the two figures of some networks; how many there are."""
-    if networks:
-        chosen = one.of(networks)
-        points = curves.courses(chosen)
-        words, title = curves.alt_text(points), f"{one.group.title}\n{one.setting.title}"
-        stem = f"{name}-{one.setting.slug}"
-        sheets.append(Sheet(f"training{stem}", curves.outcome_table(chosen), curves.outcomes(points)))
-        pictures.append(Picture(f"curves{stem}", words, partial(curves.course_figure, points, title), points))
-        pictures.append(Picture(f"predicted{stem}", words, partial(curves.prediction_figure, points, title), points))
-    return len(networks)
+def _curves(one: Runs, networks: list[Cell], name: str, text: str) -> Block:
+    """The table and the two figures of some networks."""
+    chosen = one.of(networks)
+    points = curves.courses(chosen)
+    words, title = curves.alt_text(points), f"{one.group.title}\n{one.setting.title}"
+    stem = f"{name}-{one.setting.slug}"
+    sheet = Sheet(f"training{stem}", curves.outcome_table(chosen), curves.outcomes(points))
+    course = Picture(f"curves{stem}", words, partial(curves.course_figure, points, title), points)
+    predicted = Picture(f"predicted{stem}", words, partial(curves.prediction_figure, points, title), points)
+    return Block([sheet], [course, predicted], f"{one.setting.title}: {text}")
 
 
 def _bounds(material: Material) -> Content:
-    sheets, pictures = [], []
+    blocks = []
     for one in _of_figure_11(material):
         values = bounds.bound_values(one)
         title, name = f"{one.group.title}\n{one.setting.title}", f"bounds-{one.setting.slug}"
-        sheets.append(Sheet(name, bounds.violation_table(one, values), bounds.violations(values)))
-        pictures.append(Picture(name, bounds.alt_text(values), partial(bounds.bound_figure, _light(one), values, title), values))
+        sheet = Sheet(name, bounds.violation_table(one, values), bounds.violations(values))
+        picture = Picture(name, bounds.alt_text(values), partial(bounds.bound_figure, _light(one), values, title), values)
+        blocks.append(Block([sheet], [picture], one.setting.title))
     lead = "The loss over epochs and the bounds that λ_min gives for it; none of them is a theorem for these networks."
-    return Content(lead, sheets, pictures)
+    return Content(lead, blocks)
 
 
 def _of_figure_11(material: Material) -> list[Runs]:
@@ -81,36 +83,42 @@ def _of_figure_11(material: Material) -> list[Runs]:
 
 
 def _drift(material: Material) -> Content:
-    sheets, pictures = [], []
+    blocks = []
     for one in filter(drift.recorded, _settings(material)):
         points = drift.drift(one)
         fits = drift.slopes(points)
         title, slug = f"{one.group.title}\n{one.setting.title}", one.setting.slug
         words = drift_figures.alt_text(points, fits)
         ends = drift.over_seeds(drift.at_the_end(points))
-        sheets.append(Sheet(f"drift-slopes-{slug}", drift.slope_table(one, points, fits), fits))
-        sheets.append(Sheet(f"drift-ends-{slug}", drift.end_table(one, points), ends))
-        pictures.append(Picture(f"drift-width-{slug}", words, partial(drift_figures.width_figure, points, fits, title), ends))
+        sheets = [
+            Sheet(f"drift-slopes-{slug}", drift.slope_table(one, points, fits), fits),
+            Sheet(f"drift-ends-{slug}", drift.end_table(one, points), ends),
+        ]
+        pictures = []
+        if len(fits):
+            draw = partial(drift_figures.width_figure, points, fits, title)
+            pictures.append(Picture(f"drift-width-{slug}", words, draw, ends))
         for depth in map(int, sorted(points["depth"].unique())):
             draw = partial(drift_figures.epoch_figure, points, depth, f"{title}, depth {depth}")
             own = drift.over_seeds(points[points["depth"] == depth])
             pictures.append(Picture(f"drift-epochs-depth{depth}-{slug}", f"Depth {depth}, over epochs. {words}", draw, own))
-    return Content("How far the kernel moves while a network is trained.", sheets, pictures)
+        blocks.append(Block(sheets, pictures, one.setting.title))
+    return Content("How far the kernel moves while a network is trained.", blocks)
 
 
 def _speed(material: Material) -> Content:
     every = [(one, speed.correlations(one)) for one in _enough(material)]
-    sheets, pictures = [Sheet("speed", verdict.answer_table(every), speed_tables.numbers(every))], []
+    blocks = [Block([Sheet("speed", verdict.answer_table(every), speed_tables.numbers(every))])]
     title = material.group.title
     for threshold in speed.THRESHOLDS:
         shown = [(one, frame) for one, frame in every if frame.loc[frame["threshold"] == threshold, "rho"].notna().any()]
         if not shown:
             continue
+        sheets, pictures = [], []
         for one, frame in shown:
             own = speed_tables.numbers([(one, frame[frame["threshold"] == threshold])])
-            sheets.append(
-                Sheet(f"speed-loss{threshold:g}-{one.setting.slug}", speed_tables.ranking_table(one, frame, threshold), own)
-            )
+            table = speed_tables.ranking_table(one, frame, threshold)
+            sheets.append(Sheet(f"speed-loss{threshold:g}-{one.setting.slug}", table, own))
         light = [(_light(one), frame) for one, frame in shown]
         words, subtitle = speed_figures.alt_text(shown, threshold), f"{title}\nepochs to a loss of {threshold:g}"
         ranking = partial(speed_figures.ranking_figure, light, threshold, subtitle)
@@ -118,8 +126,9 @@ def _speed(material: Material) -> Content:
         pictures.append(Picture(f"speed-loss{threshold:g}", words, ranking, speed_tables.numbers(shown)))
         points = speed_tables.scatter_numbers([one for one, _ in shown], threshold)
         pictures.append(Picture(f"speed-scatter-loss{threshold:g}", words, scatter, points))
+        blocks.append(Block(sheets, pictures, f"Epochs to a loss of {threshold:g}"))
     lead = "Which quantity known before training ranks the networks by the epochs that they need to a given loss."
-    return Content(lead, sheets, pictures)
+    return Content(lead, blocks)
 
 
 def _enough(material: Material) -> list[Runs]:

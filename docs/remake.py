@@ -4,7 +4,8 @@
 
 RESULTS holds the spectra and the training runs that the page names; RESULTS_EIGH the sigmoid networks by plain float64
 (task.method=eigh), to be shown beside the exact ones.
-Figures go to docs/figures; tables go into docs/results.md, between the comments that name them.
+Figures go to docs/figures; tables go into docs/results.md, between the comments that name them. The picture of the report needs a
+browser: `make browser`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from browser import BrowserMissing, screenshot
 
 from analysis import heatmaps
 from analysis.cells import cells
@@ -87,6 +90,12 @@ def main(results: str, results_eigh: str) -> None:
         for name in TABLES:
             fill(DOCS / "results.md", name, (Path(folder) / f"{name}-{GROUP}.md").read_text())
     training(results)
+    with tempfile.TemporaryDirectory() as folder:
+        analyse(results, folder, "report")
+        try:
+            screenshot(Path(folder) / "index.html", DOCS / "figures" / "report.png")
+        except BrowserMissing as error:
+            raise SystemExit(f"the README's picture of the report was not remade: {error}") from error
     figure, text = beside(results, results_eigh)
     (DOCS / "figures" / "sigmoid-methods.png").write_bytes(figure)
     fill(DOCS / "results.md", "sigmoid", text)

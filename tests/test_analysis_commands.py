@@ -115,13 +115,16 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
     assert {(tmp_path / name) for name in files} == {path for path in tmp_path.glob("*/*") if path.is_file()}
     assert all(re.search(rf'<a href="{re.escape(name)}" download>', text) for name in files)
     assert len(page.ids) == len(set(page.ids))
+    # The data behind every figure.
+    stems = [{path.stem for path in tmp_path.glob(f"figures/*.{kind}")} for kind in ("png", "svg", "pdf", "csv")]
+    assert len(stems[0]) > 10 and stems == [stems[0]] * 4
     # three activations, of which two have a prediction and a convergence, two kernels, two spectra
     assert len(page.alts) == 3 + 2 + 3 + 2 + 2 + 2
     assert all(len(alt) > 40 for alt in page.alts)
     assert "E: &lt;script&gt;alert(1)&lt;/script&gt; &amp; λ" in text
     for expected in ("23 with a result, 2 failed", "ffffffffffff…", "classes 0 and 9", "300.0 ± 141.4", "cccccccccc"):
         assert expected in text, expected
-    assert text.count("This command makes it") == 1 + 4  # the images, and the four parts of training
+    assert text.count("This command adds it") == 1 + 4  # the images, and the four parts of training
     assert f"python -m analysis report {results} --images FOLDER" in text
 
 
@@ -133,6 +136,7 @@ def test_the_same_rows_give_the_same_page(results, tmp_path, undrawn):
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files[0])
     main(["report", results, "-o", str(tmp_path / "c"), "--date", "1 May 2030"])
     dated = (tmp_path / "c/index.html").read_text()
+    assert " 1 May 2030." in dated
     assert dated.replace(" 1 May 2030.", "") == (tmp_path / "a/index.html").read_text()
 
 
@@ -231,7 +235,7 @@ def test_the_page_says_which_methods_were_used_and_what_misses_its_target(result
     main(["report", results, "-o", str(tmp_path)])
     text = (tmp_path / "index.html").read_text()
     assert "<dd>eigh (23)</dd>" in text
-    assert "at most 1e-09 of every eigenvalue; more in 2 of 23 networks" in text
+    assert "at most 10<sup>−9</sup> of each eigenvalue; more in 2 of 23 spectra" in text
 
 
 def test_a_lost_kernel_is_named_and_the_page_made_without_it(tmp_path, capsys, undrawn):

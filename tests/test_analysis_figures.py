@@ -72,9 +72,9 @@ def test_unresolved_cells_are_hatched_and_missing_ones_empty():
     rows = [row(width=w, depth=d, lambda_min=1.0 + w) for w in (10, 20) for d in (2, 3)]
     full, hatched, missing = rows, [*rows[:3], row(width=20, depth=3, lambda_min=0.0)], rows[:3]
     images = [pixels(heatmaps.heatmap(heatmaps.grid(cells(frame(one)), "relu"))) for one in (full, hatched, missing)]
-    grey = [(abs(image.astype(int) - 0xE6).max(axis=1) < 3).mean() for image in images]
+    grey = [(abs(image.astype(int) - 0x77).max(axis=1) < 3).mean() for image in images]
     white = [(image == 255).all(axis=1).mean() for image in images]
-    assert grey[1] > 0.03 > 0.01 > max(grey[0], grey[2])
+    assert grey[1] > 5 * max(grey[0], grey[2])
     assert white[2] > white[0] + 0.05
 
 

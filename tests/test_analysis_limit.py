@@ -122,11 +122,11 @@ def test_every_prediction_can_be_drawn(rows):
 def test_the_table_of_ratios_names_the_extremes():
     rows = [row(width=w, depth=d, lambda_min=1.0, limit_lambda_min=float(w * d)) for w in (10, 20) for d in (2, 3)]
     rows += [row("sigmoid", 10, 2, limit_lambda_min=0.0), failed("elu")]
-    line, sigmoid = prediction.ratios(frame(rows)).to_dict("records")
+    line, sigmoid = prediction.ratios(prediction.tables(frame(rows))).to_dict("records")
     assert (line["least"], line["least_width"], line["least_depth"]) == pytest.approx((1 / 60, 20, 3))
     assert (line["greatest"], line["greatest_width"], line["greatest_depth"]) == pytest.approx((1 / 20, 10, 2))
     assert (sigmoid["cells"], sigmoid["unresolved_cells"]) == (1, 1)
-    text = markdown(prediction.ratio_table(group(rows)))
+    text = markdown(prediction.ratio_table(group(rows), prediction.tables(frame(rows))))
     assert "| 20 × 3 |" in text
     assert "1 of 1" in text
 
@@ -159,6 +159,20 @@ def test_distances_are_means_and_quantiles_over_seeds():
     assert (line["low"], line["high"]) == pytest.approx(tuple(np.quantile([1.0, 2.0, 6.0], convergence.BAND)))
 
 
+def test_ratios_of_all_activations_have_the_same_colours():
+    rows = [row("relu", width=w, lambda_min=2.0, limit_lambda_min=limit) for w, limit in ((50, 2.0), (60, 20.0))]
+    rows += [row("elu", width=w, lambda_min=1e3, limit_lambda_min=2e3) for w in (50, 60)]
+    compared = prediction.tables(frame(rows))
+    norms = {}
+    for act in ("relu", "elu"):
+        figure = panels.stacked(prediction.blocks(compared, act), "title", prediction.scales(compared))
+        norms[act] = [axes.collections[0].norm for axes in figure.axes[:3]]
+    assert [(norm.vmin, norm.vmax) for norm in (norms["relu"][2], norms["elu"][2])] == [(pytest.approx(0.1), pytest.approx(10))] * 2
+    # Measured and predicted share theirs, each activation its own.
+    assert norms["relu"][0] is norms["relu"][1]
+    assert (norms["relu"][0].vmax, norms["elu"][0].vmax) == pytest.approx((20.0, 2e3))
+
+
 def test_the_table_of_slopes_has_a_row_a_depth():
     rows = [*powers(-0.5, depth=2), *powers(-1.0, depth=5, act="elu"), row("elu", 50, 2), *powers(-0.75, (50, 100), depth=7)]
     one = group(rows)
@@ -167,7 +181,7 @@ def test_the_table_of_slopes_has_a_row_a_depth():
     assert [list(line) for line in table.rows] == [[2, "-0.50 ± 0.00", "—"], [5, "—", "-1.00 ± 0.00"], [7, "-0.75", "—"]]
     assert "widths 50 to 400, 1 to 2 seeds" in table.notes[0]
     for write in (html, latex, markdown):
-        assert "-0.50 ± 0.00" in write(table).replace(r"$\pm$", "±")
+        assert "-0.50 ± 0.00" in write(table).replace(r"$\pm$", "±").replace("$-$", "-").replace("−", "-")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import itertools
 import numpy as np
 import pytest
 from analysis_rows import failed, frame, grid, group, row
+from scipy.stats import bootstrap
 
-from analysis import spread
+from analysis import heatmaps, spread
 from analysis.cells import cells
 from analysis.contenders import contenders, contenders_table, probabilities
 from analysis.explorer import ENDS, thinned
@@ -50,18 +51,36 @@ def test_few_seeds_have_their_range_and_one_has_none():
     assert (low.tolist(), high.tolist()) == ([1.0, 5.0], [3.0, 5.0])
     assert np.isnan(mean_intervals(np.ones((2, 1)))).all()
     assert tail(10**6) == pytest.approx(0.025, rel=1e-3)
+    # Student's t of four degrees of freedom is 2.776 at 97.5 %, and √(5/4) of it 3.104.
+    assert tail(5) == pytest.approx(9.54e-4, rel=1e-3)
 
 
-def test_the_probability_to_be_the_greatest_is_that_of_independent_draws():
-    values = [np.array([1.0, 4.0]), np.array([2.0, 3.0]), np.array([0.0, 0.5])]
-    means = [[np.mean(draw) for draw in itertools.product(one, repeat=2)] for one in values[:2]]
-    ahead = np.mean([a > b for a, b in itertools.product(*means)])
-    level = np.mean([a == b for a, b in itertools.product(*means)])
+@pytest.mark.parametrize("seeds", [3, 5, 6, 12, 40])
+def test_intervals_are_those_of_scipy_at_the_expanded_level(seeds):
+    values = np.random.default_rng(seeds).lognormal(size=seeds)
+    level = 1 - 2 * tail(seeds)
+    other = bootstrap(
+        (values,), np.mean, n_resamples=50_000, method="percentile", confidence_level=level, rng=np.random.default_rng(1)
+    )
+    (low,), (high,) = mean_intervals(values[None])
+    # Exact up to `ENUMERATED` seeds; above, both rest on random draws.
+    near = 1e-9 if seeds <= ENUMERATED else 0.15 * values.std() / np.sqrt(seeds)
+    assert (low, high) == pytest.approx(tuple(other.confidence_interval), abs=near)
+
+
+def test_the_probability_to_be_the_greatest_is_that_of_every_possible_draw():
+    rng = np.random.default_rng(3)
+    values = [level + scale * rng.standard_normal(n) for level, scale, n in ((3, 1, 3), (3.2, 0.6, 3), (0, 0.1, 2), (3, 0.5, 2))]
+    means = [np.array([np.mean(draw) for draw in itertools.product(one, repeat=len(one))]) for one in values]
+    exact = [
+        np.mean([np.prod([(other < mine).mean() for other in means[:place] + means[place + 1 :]]) for mine in means[place]])
+        for place in range(4)
+    ]
     found = probability_greatest(values)
-    assert found.sum() == pytest.approx(1)
+    assert sum(exact) == pytest.approx(1)  # no two cells tie
+    assert sorted(exact)[2] > 0.1
+    assert found == pytest.approx(exact, abs=0.015)
     assert found[2] == 0
-    # In a tie the first stays.
-    assert found[0] == pytest.approx(ahead + level, abs=0.04)
 
 
 def test_cells_have_the_interval_of_each_mean():
@@ -79,7 +98,7 @@ def test_table_1_says_how_probable_its_cells_are():
     assert probabilities(one.rows)["probability"].tolist() == [0, 0, 1]
     text = markdown(table1(one, cells(one.rows)))
     assert "100 %" in text
-    assert "50 to 51" in text
+    assert "50.0 to 51.0" in text
     assert "With fewer than five seeds the interval is their range" in text
     assert contenders(one.rows, cells(one.rows))["width"].tolist() == [30]
 
@@ -87,7 +106,7 @@ def test_table_1_says_how_probable_its_cells_are():
 def test_single_seeds_tell_no_probability():
     one = group([row(), row(width=50), failed(width=60)])
     assert probabilities(one.rows)["probability"].isna().all()
-    assert contenders_table(one, cells(one.rows)).rows == []
+    assert contenders_table(one, contenders(one.rows, cells(one.rows))).rows == []
     assert spread.missing(cells(one.rows)).startswith("Every cell holds one seed")
     assert spread.missing(cells(frame([failed()]))) == "There is no cell with a resolved λ_min."
 
@@ -98,6 +117,16 @@ def test_an_unresolved_cell_is_no_contender():
         row(width=50, seed=1, lambda_min=0.0),
     ]
     assert probabilities(frame(rows))["width"].tolist() == [100]
+
+
+def test_spreads_of_all_activations_have_the_same_colours():
+    values = {"relu": (1.0, 3.0), "elu": (9.0, 11.0)}
+    rows = [row(act, seed=seed, lambda_min=value) for act in values for seed, value in enumerate(values[act])]
+    statistics = cells(frame(rows))
+    scale = spread.scale(statistics)
+    figures = [heatmaps.heatmap(spread.spread_grid(statistics, act), "", scale) for act in ("relu", "elu")]
+    ends = [(norm.vmin, norm.vmax) for norm in (figure.axes[0].collections[0].norm for figure in figures)]
+    assert ends == [pytest.approx((0.2 / np.sqrt(2), 1 / np.sqrt(2)))] * 2
 
 
 def test_spread_is_the_sd_over_the_mean():

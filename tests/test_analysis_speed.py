@@ -67,7 +67,13 @@ def found(rows, threshold: float = LOSS):
     ],
 )
 def test_epochs_to_a_loss_by_hand(losses, epochs):
-    assert speed.epochs_to_loss(losses, 0.1) == pytest.approx(epochs, nan_ok=True)
+    # Also beside a longer history and an unknown one.
+    found = speed.epochs_to_loss([losses, [1.0] * 9, None], 0.1)
+    assert found.tolist() == pytest.approx([epochs, math.inf, math.nan], nan_ok=True)
+
+
+def test_many_runs_take_fewer_resamples():
+    assert [ranking.resamples_of(count) for count in (1, 5000, 10_000, 20_000, 10**9)] == [2000, 2000, 1000, 500, 500]
 
 
 def test_a_run_that_diverges_later_never_reached_the_loss():

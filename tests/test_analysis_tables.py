@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 from analysis_rows import failed, frame, grid, group, row
 
 from analysis.cells import cells, seeds_text
-from analysis.formats import Number, Table, csv, html, latex, markdown, number
+from analysis.formats import Number, Table, csv, html, latex, markdown, number, signed, without_gaps
 from analysis.frame import AnalysisError, groups
 from analysis.networks import comparison_table
+from analysis.symbols import NO_BREAK, html_text, latex_text
 from analysis.table1 import beside_thesis, best_cells, table1
 
 
@@ -115,6 +118,13 @@ def test_table_1_takes_the_greatest_mean_of_the_resolved_cells():
     assert (sigmoid["cells"], sigmoid["unresolved_cells"]) == (1, 1)
 
 
+def test_table_1_compares_arithmetic_means():
+    rows = [row(width=50, seed=seed, lambda_min=value) for seed, value in enumerate((1.0, 9.0))]
+    rows += [row(width=60, seed=seed, lambda_min=4.0) for seed in (0, 1)]
+    best = best_cells(cells(frame(rows))).iloc[0]
+    assert (best["lambda_min"], best["width"]) == (5.0, 50)  # the geometric means are 3 and 4
+
+
 def test_the_thesis_stands_only_beside_its_own_setting():
     rows = [row("relu"), row("elu"), row("lrelu"), row("sigmoid")]
     own, digits, small = group(rows), group([{**r, "data": "digits"} for r in rows]), group([{**r, "n_samples": 20} for r in rows])
@@ -187,13 +197,73 @@ def test_tables_in_three_languages():
         "5 < 6",
     ]
     text = latex(table)
-    assert r"x\_1 <i> & $(3.93 \pm 0.70) \times 10^{-10}$ \\" in text
+    assert r"x\_1 $<$i$>$ & $(3.93 \pm 0.70) \times 10^{-10}$ \\" in text
     assert r"50 \% & $2.000$ \\" in text
-    assert r"\caption{$\lambda_{\min}$\_x \& <b>}" in text
+    assert r"\caption{$\lambda_{\min}$\_x \& $<$b$>$}" in text
     page = html(table)
     assert "(3.93 ± 0.70) × 10<sup>−10</sup>" in page
     assert "<td>x_1 &lt;i&gt;</td>" in page
     assert "<b>" not in page
+
+
+WRITTEN = {
+    "λ_max and Θ_ij, Θ̄, Θ_0": (
+        "λ<sub>max</sub> and Θ<sub>ij</sub>, Θ̄, Θ<sub>0</sub>",
+        r"$\lambda_{\max}$ and $\Theta_{ij}$, $\bar{\Theta}$, $\Theta_{0}$",
+    ),
+    "3.9e-10 or 1e+20": ("3.9 × 10<sup>−10</sup> or 10<sup>20</sup>", r"$3.9 \times 10^{-10}$ or $10^{20}$"),
+    "-0.5 [-0.7, +0.1], y - x": ("−0.5 [−0.7, +0.1], y − x", "$-$0.5 [$-$0.7, +0.1], y $-$ x"),
+    "(1 - η)^k": ("(1 − η)<sup>k</sup>", r"(1 $-$ $\eta$)$^{k}$"),
+    "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act": ("relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act",) * 2,
+    "50 % of _a_ & {b}": ("50 % of _a_ &amp; {b}", r"50 \% of \_a\_ \& \{b\}"),
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_mathematics_in_plain_text(text):
+    assert (html_text(text).replace(NO_BREAK, " "), latex_text(text)) == WRITTEN[text]
+
+
+def test_lines_end_outside_of_products_and_intervals():
+    shown = html_text("ReLU 800 × 3, seed 0: 0.2 [0.1, 3e-5]")
+    assert shown.replace(NO_BREAK, "~") == "ReLU 800~×~3, seed 0: 0.2 [0.1,~3~×~10<sup>−5</sup>]"
+
+
+def test_latex_is_ascii_and_leaves_the_numbering_to_latex():
+    text = latex(Table("Table 1. Greatest λ_min – “so” …", ["½ η ρ τ", "√ ‖ ² ᵀ ȳ Σ σ"], [["≤ 1 ≥ ± |x|", "—"]], ["A {note}."]))
+    assert text.isascii()
+    assert r"\caption{Greatest $\lambda_{\min}$" in text
+    assert text.splitlines()[0] == r"% \usepackage{booktabs,graphicx}"
+    assert text.count(r"\resizebox{") == 1 and r"\end{tabular}}" in text
+    unescaped = text.replace(r"\{", "").replace(r"\}", "")
+    assert unescaped.count("{") == unescaped.count("}")
+    assert text.count("$") % 2 == 0
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
+def test_latex_compiles(tmp_path):
+    tables = [Table(text, ["a", text], [["x", text], ["y", Number(-3e-10, 1e-10)]], [text]) for text in WRITTEN]
+    tables.append(Table("wide", ["column"] * 20, [["entry"] * 20]))
+    body = "\n".join(map(latex, tables))
+    text = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "all.tex").write_text(text)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+def test_columns_of_nothing_but_dashes_go_behind_those_that_always_stay():
+    table = Table("c", ["a", "b", "c", "d"], [["—", "x", "—", 1], ["—", "y", "—", "—"]])
+    left = without_gaps(table, 1)
+    assert (left.columns, left.rows) == (["a", "b", "d"], [["—", "x", 1], ["—", "y", "—"]])
+    assert without_gaps(Table("c", ["a", "b"], []), 1).columns == ["a", "b"]
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert [signed(value) for value in (-0.001, 0.0, -0.006, 1.0)] == ["0.00", "0.00", "-0.01", "1.00"]
+    assert [signed(value, 1, "+") for value in (-0.04, 0.06)] == ["+0.0", "+0.1"]
 
 
 def test_csv_gives_the_same_numbers_back():

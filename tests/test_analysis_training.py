@@ -189,6 +189,12 @@ def test_what_is_drawn_are_the_medians_and_the_band():
     assert not single.axes[0].collections
 
 
+def test_a_run_that_diverges_at_once_is_seen_as_a_point():
+    points = curves.courses(only_runs([run(losses=[1.0, math.inf], epochs=3), run("elu", losses=[1.0, 0.5, 0.4, 0.3])]))
+    lines = {line.get_label(): line for line in curves.course_figure(points).axes[0].lines}
+    assert [line.get_marker() for line in lines.values()] == ["o", "None"]
+
+
 def test_bounds_by_hand():
     # N = 200, batch size 1, λ_min = 20, η = 0.1: an epoch is 200 steps and 20 units of flow time.
     rows = [run(losses=[2.0, 1e-4, 1e-9], lambda_min=20.0, learning_rate=0.1)]

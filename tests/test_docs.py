@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,22 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_picture_is_shown_and_remade():
+    sys.path.insert(0, str(ROOT / "docs"))
+    import remake
+
+    shown = {Path(name).name for page in PAGES for name in re.findall(r"!\[[^]]*\]\(([^)]+\.png)\)", page.read_text())}
+    assert shown == {path.name for path in (ROOT / "docs/figures").glob("*")}
+    of_training = [
+        pattern.replace(f"-{remake.THESIS}", "").removesuffix("-*") + "*.png"
+        for parts in remake.TRAINING.values()
+        for pattern, words in parts
+        if words
+    ]
+    made = [*remake.FIGURES, *of_training, "report.png", "sigmoid-methods.png"]
+    assert [name for name in shown if not any(fnmatch(name, pattern) for pattern in made)] == []
 
 
 def test_every_setting_is_explained():

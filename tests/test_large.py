@@ -140,7 +140,8 @@ def test_plans_of_known_sizes(sizes, least, most):
 def test_a_point_takes_no_more_than_planned(n_samples, width, depth, act, method):
     """In a process of its own, whose greatest memory the system records; and not so much less that points would be refused needlessly."""
     code = f"""
-import resource, numpy as np, torch
+import re, numpy as np, torch
+from pathlib import Path
 from ntk_sweep.config import SpectrumConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.memory import point_memory
@@ -155,7 +156,8 @@ task.LIMIT_SAMPLES = 0
 row = compute_row(point, dataset, "cpu", None).row
 assert row["status"] == "ok", row["error"]
 stages = {{name: size for name, size in point_memory(point, *x.shape).stages.items() if name != "limit"}}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, max(stages.values()))
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+print(int(peak[1]) * 1024, max(stages.values()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
     assert done.returncode == 0, done.stderr

@@ -121,7 +121,7 @@ def test_it_loads_in_silence_and_asks_for_nothing(report, watched):
     page, faults = watched
     opened(page, report / "page/index.html")
     page.locator("#heatmaps-npz-thesis").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('.explorer[data-ready]').length === 2")
+    page.locator(".explorer[data-ready] >> nth=1").wait_for()
     for act in ("0", "1", "all"):
         choose(page, "activation", act)
     assert faults == []
@@ -160,8 +160,14 @@ def test_hovering_a_cell_tells_its_numbers(report, watched):
     assert (f"{cell['geometric_mean']:.1f}", f"{cell['mean']:.1f}", cell["seeds"]) == ("363.4", "400.0", 3)
     assert "363.4 ± 1.0 × 10⁻⁹ (error bound)" in text.replace("1.1 ×", "1.0 ×")
     assert "of 3 seeds, 95 %: 200 to 600" in text
-    assert "mean 400.0 ± 200" in text
+    assert "mean 400.0 ± 200.0 (sd over seeds)" in text
     assert "unresolved for 1 of 1 seed" in hovered(page, 1, 0, 1)
+    crosses = "document.querySelectorAll('.explorer .map')[1].data.slice(1)"
+    gap, marks = page.evaluate(f"{crosses}.map((one) => one.z ?? [[...one.x], [...one.y]])")
+    assert (gap, marks) == ([[None, None, None], [1, None, None]], [[0], [1]])
+    choose(page, "quantity", "alignment")
+    assert "Alignment 0.5000mean of 3 seeds, 95 %: 0.500 to 0.500± 0.0000 (sd over seeds)" in hovered(page, 0, 2, 0)
+    choose(page, "quantity", "lambda_min")
     assert "no result: 1 failed" in hovered(page, 0, 1, 0)
     assert hovered(page, 1, 1, 1) == "no result"
 
@@ -172,10 +178,13 @@ def test_choosing_a_cell_shows_its_spectrum_and_its_kernel(report, watched):
     place = page.locator(".explorer").first
     assert not place.locator(".kernel").is_visible()
     page.mouse.click(*centre(page, 0, 2, 1))
-    page.wait_for_function("document.querySelector('.explorer .cell').textContent.startsWith('ReLU 400 × 3, 3 seeds')")
+    place.locator(".cell", has_text="ReLU 400 × 3, 3 seeds").wait_for()
     place.locator(".kernel .heatmaplayer image").wait_for(state="attached")
     assert colours(place.locator(".kernel").screenshot()) > 100
     assert place.locator(".kernel").get_attribute("aria-label").startswith("The kernel matrix of ReLU 400 × 3, seed 0")
+    theta = np.random.default_rng(0).random((200, 200))
+    shades = np.array(page.evaluate("document.querySelector('.explorer .kernel').data[0].z"))
+    np.testing.assert_allclose(shades, theta + theta.T, atol=2 / 1023)
     drawn = page.evaluate(
         "document.querySelector('.explorer .spectrum').data.filter((one) => one.name.startsWith('seed')).map((one) => Array.from(one.y))"
     )
@@ -184,46 +193,125 @@ def test_choosing_a_cell_shows_its_spectrum_and_its_kernel(report, watched):
     assert page.evaluate("document.querySelector('.explorer .spectrum').layout.yaxis.type") == "log"
     # The same by keyboard, and a network that was never computed.
     choose(page, "act", "1")
-    page.wait_for_function("document.querySelector('.explorer .cell').textContent.startsWith('Sigmoid 400 × 3')")
+    place.locator(".cell", has_text="Sigmoid 400 × 3").wait_for()
     assert "geometric" in place.locator(".facts").inner_text()
     choose(page, "width", "75")
     assert place.locator(".cell").inner_text() == "Sigmoid 75 × 3 was not computed."
     assert faults == []
 
 
+def drawn(page):
+    """The heat map traces of the first group: their values, colours' ends and titles."""
+    maps = "[...document.querySelector('.explorer .maps').children]"
+    return page.evaluate(
+        f"{maps}.map((one) => ({{z: one.data[0].z, ends: [one.data[0].zmin, one.data[0].zmax], title: one.layout.title.text}}))"
+    )
+
+
 def test_the_switches_change_what_is_drawn(report, watched):
     page, _ = watched
     opened(page, report / "page/index.html")
-    z = "[0, 1].map((act) => document.querySelectorAll('.explorer .map')[act].data[0])"
-    logarithmic = page.evaluate(f"{z}[0].z[0][2]")
-    assert logarithmic == pytest.approx(np.log10(363.424), abs=1e-4)
-    ends = page.evaluate(f"{z}.map((one) => [one.zmin, one.zmax])")
-    assert ends[0] == ends[1]  # compared maps have one scale
+    value = lambda: drawn(page)[0]["z"][0][2]  # noqa: E731
+    assert value() == pytest.approx(np.log10(363.424), abs=1e-4)
+    # The greatest mean has a red frame, that of the chosen network around it.
+    frames = page.evaluate("document.querySelector('.explorer .map').layout.shapes.map((one) => [one.x0, one.y0, one.line.width])")
+    assert frames == [[1.5, -0.5, 4], [1.5, -0.5, 4], [1.5, -0.5, 2]]
     choose(page, "scale", "linear")
-    assert page.evaluate(f"{z}[0].z[0][2]") == pytest.approx(363.424, rel=1e-5)
-    page.locator("[data-control=shared]").first.uncheck()
-    ends = page.evaluate(f"{z}.map((one) => [one.zmin, one.zmax])")
-    assert ends[0] != ends[1]
+    assert value() == pytest.approx(363.424, rel=1e-5)
     choose(page, "view", "predicted")
-    assert page.evaluate(f"{z}[0].z[0][2]") == pytest.approx(np.log10(2 * 363.424), abs=1e-4)
+    assert value() == pytest.approx(np.log10(2 * 363.424), abs=1e-4)
     choose(page, "view", "ratio")
-    assert page.evaluate(f"{z}[0].z[0][2]") == pytest.approx(np.log10(0.5), abs=1e-4)
+    assert value() == pytest.approx(np.log10(0.5), abs=1e-4)
     choose(page, "view", "spread")
-    assert page.evaluate(f"{z}[0].z[0][2]") == pytest.approx(0.5)
+    assert value() == pytest.approx(0.5)
     choose(page, "view", "probability")
-    assert 0.3 < page.evaluate(f"{z}[0].z[0][2]") <= 1
+    assert 0.3 < value() <= 1
     choose(page, "quantity", "alignment")
-    assert page.evaluate(f"{z}[0].z[0][2]") == 0.5
-    assert page.locator("[data-control=view] option[value=ratio]").first.is_disabled()
+    assert value() == 0.5
+    for view in ("ratio", "together"):
+        assert page.locator(f"[data-control=view] option[value={view}]").first.is_disabled()
     choose(page, "activation", "1")
-    assert page.locator(".explorer").first.locator(".map").count() == 1
+    assert [one["title"] for one in drawn(page)] == ["Sigmoid"]
+
+
+def test_maps_share_their_colours_where_these_leave_each_its_differences(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+    shared = page.locator("[data-control=shared]").first
+    note = page.locator(".explorer .scales").first
+    # λ_min of the sigmoid networks lies seven decades below that of the others.
+    assert not shared.is_checked() and note.is_visible()
+    relu, sigmoid = (one["ends"] for one in drawn(page))
+    assert relu[0] > sigmoid[1]
+    shared.check()
+    relu, sigmoid = (one["ends"] for one in drawn(page))
+    assert relu == sigmoid and not note.is_visible()
+    choose(page, "view", "spread")
+    assert shared.is_checked()
+
+
+def test_the_views_of_one_activation_side_by_side(report, watched):
+    page, faults = watched
+    opened(page, report / "page/index.html")
+    choose(page, "view", "together")
+    assert page.locator("[data-control=activation]").first.input_value() == "0"
+    assert not page.locator("[data-control=scale]").first.is_visible()
+    measured, predicted, ratio, spread = drawn(page)
+    assert [one["title"].split(", ")[1] for one in (measured, predicted, ratio, spread)] == [
+        "measured",
+        "predicted from infinite width",
+        "measured / predicted",
+        "spread over seeds",
+    ]
+    assert measured["ends"] == predicted["ends"]
+    assert ratio["ends"] == [-ratio["ends"][1], ratio["ends"][1]]
+    cells = [one["z"][0][2] for one in (measured, predicted, ratio, spread)]
+    np.testing.assert_allclose(cells, [*np.log10([363.424, 2 * 363.424, 0.5]), 0.5], atol=1e-4)
+    page.mouse.click(*centre(page, 1, 0, 0))
+    page.locator(".explorer .cell", has_text="ReLU 30 × 2").first.wait_for()
+    choose(page, "activation", "all")
+    assert [one["title"] for one in drawn(page)] == ["ReLU", "Sigmoid"]
+    assert faults == []
+
+
+def test_what_is_drawn_fits_its_place(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+
+    def overlap():
+        places = page.locator(".explorer").first.locator(".map, .spectrum, .kernel").locator("visible=true")
+        page.wait_for_timeout(300)
+        widths = "place => [place.clientWidth, place.querySelector('.main-svg').getBoundingClientRect().width]"
+        return [abs(own - drawn) for own, drawn in (place.evaluate(widths) for place in places.all())]
+
+    assert max(overlap()) < 2
+    # A kernel beside the spectrum, then one map instead of two, then a narrow window.
+    for name, value in (("depth", "3"), ("activation", "1"), ("activation", "all")):
+        choose(page, name, value)
+        assert max(overlap()) < 2, name
+    assert page.locator(".explorer .kernel").first.is_visible()
+    page.set_viewport_size({"width": 500, "height": 900})
+    assert max(overlap()) < 2
+
+
+def test_the_page_itself_forbids_requests(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+    tried = """async (url) => {
+        const refused = "securitypolicyviolation";
+        const seen = new Promise((done) => document.addEventListener(refused, (event) => done(event.effectiveDirective)));
+        const fetched = await fetch(url).then(() => "fetched", () => "refused");
+        const none = new Promise((done) => setTimeout(() => done("no policy"), 3000));
+        return [fetched, await Promise.race([seen, none])];
+    }"""
+    assert page.evaluate(tried, "http://127.0.0.1:9/") == ["refused", "connect-src"]
 
 
 def test_a_single_seed_says_what_it_means(report, watched):
     page, _ = watched
     opened(page, report / "page/index.html")
     page.locator("#heatmaps-npz-thesis").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('.explorer[data-ready]').length === 2")
+    page.locator(".explorer[data-ready] >> nth=1").wait_for()
     view = page.locator(".explorer").nth(1).locator("[data-control=view]")
     assert "one seed has no spread" in view.inner_text()
     assert "Every cell holds one seed: each value is a single random draw" in page.locator(".chapter").nth(1).inner_text()
@@ -245,6 +333,20 @@ def test_a_phone_needs_no_sideways_scrolling_in_light_and_dark(report, browser, 
     assert [value > 384 for value in brightness] == [not dark, dark]
     ink = page.evaluate("document.querySelector('.explorer .map').layout.font.color")
     assert ink == page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()")
+    # The numbers of a cell are seen beside their names, and letters of figures are not shrunk.
+    row = page.locator(".explorer .facts tbody tr").first
+    assert row.locator("td").nth(1).bounding_box()["x"] < 200
+    picture = page.locator("#prediction-digits-thesis figure img").first
+    assert picture.bounding_box()["width"] >= 0.7 * int(picture.get_attribute("width")) - 1
+    # A touched cell far above its spectrum offers the way there.
+    page.touchscreen.tap(*centre(page, 1, 1, 0))
+    jump = page.locator(".explorer .jump").first
+    assert jump.inner_text() == "Sigmoid 75 × 2: spectrum ↓"
+    jump.tap()
+    page.locator(".explorer .cell").first.wait_for()
+    page.wait_for_timeout(800)
+    assert 0 <= page.locator(".explorer .cell").first.bounding_box()["y"] < 740
+    assert not jump.is_visible()
     context.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from pathlib import Path
@@ -95,7 +97,7 @@ def test_groups_of_both_tasks_are_told_apart(tmp_path):
 def test_a_speed_study_has_its_rankings(tmp_path, undrawn):
     runs = training_rows.sweep(widths=(50, 100, 300), depths=(2, 3), seeds=1, acts=("relu", "elu"))
     text = report(training_rows.store(tmp_path / "r", runs), tmp_path)
-    assert "This command makes it" not in section(text, "speed")
+    assert "This command adds it" not in section(text, "speed")
     assert list(tmp_path.glob("figures/speed-loss0.1-*.png"))
     assert list(tmp_path.glob("figures/speed-scatter-loss0.1-*.csv"))
     assert "--network NAME" in section(text, "training")  # twelve networks, none of which Table 1 names
@@ -131,6 +133,25 @@ def test_a_large_sweep_is_thinned_and_a_small_one_is_not(tmp_path, monkeypatch):
     assert spectra["count"] == 100
 
 
+def test_error_bounds_on_a_page_are_never_smaller_than_those_of_the_rows(tmp_path):
+    errors = [1.03e-9, 1.1e-9, 0.0, 3.7e-12, 9.9e-10, 1.0]
+    (material,) = materials(store(tmp_path, [row(eigenvalue_errors=errors, lambda_min_error=1.03e-9)]))
+    packer = Packer()
+    data = explorer.explorer(material, packer)
+    planes = np.frombuffer(gzip.decompress(base64.b64decode(packer.text())), np.uint8)
+
+    def numbers(place):
+        start, length = place["offset"], place["length"]
+        return planes[start : start + 8 * length].reshape(8, length).T.copy().view("<f8").ravel()
+
+    shown = numbers(data["spectra"]["errors"])
+    truth = np.array(errors[::-1])  # the greatest eigenvalue first
+    assert (shown >= truth).all() and (shown <= truth * 1.0625).all()
+    (bound,) = numbers(data["quantities"][0]["error"])
+    assert 1.03e-9 <= bound <= 1.1e-9
+    np.testing.assert_allclose(numbers(data["spectra"]["values"]), 10.0 ** np.arange(5, -1, -1), rtol=2**-12)
+
+
 def test_a_name_in_a_row_cannot_end_the_script(tmp_path, undrawn):
     text = report(store(tmp_path / "r", [row("</script><evil>", data="<evil>", data_fingerprint="e" * 64)]), tmp_path)
     header = re.search(r'<script type="application/json" id="header">(.*?)</script>', text, re.DOTALL)[1]
@@ -151,6 +172,12 @@ def test_the_inputs_are_told_by_their_fingerprint(tmp_path, npz):
     own = load_dataset(DataConfig("npz", path=path))
     one = group([row(data="npz", data_classes=None, data_fingerprint=own.fingerprint, n_samples=6, n_inputs=9)])
     assert inputs.find(one, path).x.shape == (6, 9)
+    table = inputs.numbers(inputs.find(one, path))
+    assert (table["input"].tolist(), table["y"].tolist()) == ([1, 2, 3, 4, 5, 6], arrays["y"].tolist())
+    np.testing.assert_array_equal(table.iloc[:, 2:], arrays["x"])
+    table = inputs.numbers(data)
+    assert table["input"].tolist() == [*range(1, 9), *range(101, 109)]
+    np.testing.assert_array_equal(table.iloc[8:, 2:], data.x[100:108])
     with pytest.raises(AnalysisError, match="where the npz file lies is not in the rows"):
         inputs.find(one)
 

@@ -35,12 +35,22 @@ function power(exponent) {
   return "10" + [...String(exponent)].map((digit) => SUPERSCRIPTS[digit]).join("");
 }
 
+// To so many significant digits: 0.01235, 4.433, 69500, 3.19 × 10⁵.
 function formatted(value, digits = 4) {
   if (!Number.isFinite(value)) return "—";
   if (value === 0) return "0";
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
-  if (exponent >= -3 && exponent < 5) return value.toPrecision(digits).includes("e") ? value.toFixed(0) : value.toPrecision(digits);
-  return `${mantissa} × ${power(Number(exponent))}`;
+  const text = exponent < -3 || exponent >= 5 ? `${mantissa} × ${power(Number(exponent))}` : exponent >= digits ? Number(value.toPrecision(digits)).toFixed(0) : value.toPrecision(digits);
+  return text.replace("-", "−");
+}
+
+// A mean and a standard deviation with the same exponent and as many decimals.
+function spread(mean, sd, digits = 4) {
+  const exponent = mean === 0 ? 0 : Number(mean.toExponential(digits - 1).split("e")[1]);
+  const shift = exponent < -3 || exponent >= 5 ? exponent : 0;
+  const decimals = Math.max(digits - 1 - (exponent - shift), 0);
+  const text = [mean, sd].map((value) => (value / 10 ** shift).toFixed(decimals).replace("-", "−")).join(" ± ");
+  return shift ? `(${text}) × ${power(shift)}` : text;
 }
 
 function escaped(text) {

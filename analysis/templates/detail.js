@@ -41,7 +41,8 @@ function drawSpectrum(place, group, cell, name) {
       });
   });
   const bound = index.map((_, i) => Math.max(...curves.map((curve) => curve.errors[i])));
-  const near = bound.some((value) => value > least * 1e-3);
+  // Each bound beside its own eigenvalue: those of great ones lie above the small ones, and say nothing of them.
+  const near = curves.some((curve) => index.some((_, i) => curve.errors[i] > 1e-3 * Math.abs(curve.values[i])));
   traces.push({ type: "scatter", mode: "lines", name: "error bound", x: index, y: bound.map((value) => value || null), visible: near || !Number.isFinite(least) ? true : "legendonly", hoverinfo: "skip", line: { color: colour("soft"), width: 1.2, dash: "dot" } });
   const limit = group.quantities.find((one) => one.name === "limit_lambda_min").value[cell];
   if (Number.isFinite(limit))
@@ -58,7 +59,7 @@ function drawSpectrum(place, group, cell, name) {
   const first = curves[0];
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", first ? `The eigenvalues of the kernel of ${name} on a logarithmic axis, ${curves.map((curve) => curve.name).join(", ")}. They run from ${formatted(most, 3)} down to ${formatted(least, 3)}.` : `There is no spectrum of ${name}.`);
-  return Plotly.react(place, traces, layout, config(place));
+  return plot(place, traces, layout);
 }
 
 function drawKernel(place, kernel, name, colours) {
@@ -76,8 +77,8 @@ function drawKernel(place, kernel, name, colours) {
   };
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", `The kernel matrix of ${name}, seed ${kernel.seed}. Entries run from ${formatted(least, 4)} to ${formatted(greatest, 4)}.`);
-  const trace = { type: "heatmap", x: inputs, y: inputs, z, colorscale: colours.viridis, colorbar: { thickness: 12, outlinewidth: 0 }, hovertemplate: "Θ(%{y}, %{x}) = %{z:.6g}<extra></extra>" };
-  return Plotly.react(place, [trace], layout, config(place));
+  const trace = { type: "heatmap", x: inputs, y: inputs, z, colorscale: colours.viridis, colorbar: { thickness: 12, outlinewidth: 0 }, hovertemplate: "Θ(%{y}, %{x}) = %{z:.9g}<extra></extra>" };
+  return plot(place, [trace], layout);
 }
 
 // All quantities of a cell.

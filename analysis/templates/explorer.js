@@ -7,18 +7,22 @@ class Explorer {
     this.depths = [...new Set(group.depth)].sort((a, b) => a - b);
     this.column = new Map(this.widths.map((width, number) => [width, number]));
     this.row = new Map(this.depths.map((depth, number) => [depth, number]));
+    this.acts = group.activations.map((_, act) => act);
     this.cellsOf = group.activations.map((_, act) => [...group.act.keys()].filter((cell) => group.act[cell] === act));
     this.cellAt = new Map([...group.act.keys()].map((cell) => [`${group.act[cell]} ${group.width[cell]} ${group.depth[cell]}`, cell]));
     this.control = {};
     for (const control of place.querySelectorAll("[data-control]")) this.control[control.dataset.control] = control;
     this.fillControls();
-    for (const name of ["activation", "view", "scale", "shared"]) this.control[name].addEventListener("change", () => this.draw());
+    this.control.scale.addEventListener("change", () => this.draw());
+    this.control.shared.addEventListener("change", () => this.draw());
+    this.control.activation.addEventListener("change", () => this.activationChanged());
     this.control.quantity.addEventListener("change", () => this.quantityChanged());
-    this.control.view.addEventListener("change", () => this.suitScale());
+    this.control.view.addEventListener("change", () => this.viewChanged());
     for (const name of ["act", "width", "depth"]) this.control[name].addEventListener("change", () => this.chosen());
     this.control.kernel.addEventListener("change", () => this.drawDetail());
     place.addEventListener("submit", (event) => event.preventDefault());
     this.maps = place.querySelector(".maps");
+    this.watchJump();
     themeListeners.push(() => this.redraw());
   }
 
@@ -38,7 +42,8 @@ class Explorer {
   }
 
   get shown() {
-    return layer(this.group, this.quantity, this.control.view.value);
+    const view = this.control.view.value;
+    return layer(this.group, this.quantity, view === "together" ? "measured" : view);
   }
 
   quantityChanged() {
@@ -48,19 +53,35 @@ class Explorer {
       option.textContent = VIEWS[option.value] + (option.disabled ? ` (${reasons[option.value].replace("λ_min", "λₘᵢₙ")})` : "");
     }
     if (this.control.view.selectedOptions[0].disabled) this.control.view.value = "measured";
-    this.suitScale();
+    this.viewChanged();
+  }
+
+  viewChanged() {
+    const { activation, view, scale, shared } = this.control;
+    if (view.value === "together" && activation.value === "all") activation.value = this.selected === null ? 0 : this.group.act[this.selected];
+    const { positive, logarithmic } = suited(this.shown);
+    scale.options[0].disabled = !positive;
+    scale.value = logarithmic ? "log" : "linear";
+    shared.checked = this.comparable(this.shown, logarithmic);
     this.draw();
   }
 
-  // The scale that suits the quantity; a logarithmic one needs positive values.
-  suitScale() {
-    const { values, scale } = this.shown;
-    const known = [...values].filter(Number.isFinite);
-    const positive = known.length > 0 && known.every((value) => value > 0);
-    this.control.scale.options[0].disabled = !positive;
-    const wide = positive && Math.max(...known) > 100 * Math.min(...known);
-    this.control.scale.value = positive && (scale === "log" || scale === "ratio" || (scale === "auto" && wide)) ? "log" : "linear";
-    this.draw();
+  activationChanged() {
+    if (this.control.view.value === "together" && this.control.activation.value === "all") {
+      this.control.view.value = "measured";
+      this.viewChanged();
+    } else this.draw();
+  }
+
+  // Whether one scale for all activations leaves each its differences. Of sigmoid networks λ_min falls by ten decades where that of
+  // the others falls by one, which then would have one colour; she may still ask for it.
+  comparable(shown, logarithmic) {
+    const span = (acts) => {
+      const [low, high] = ends(acts.flatMap((act) => finite(shown.values, this.cellsOf[act])), false, logarithmic);
+      return high - low;
+    };
+    const own = this.acts.filter((act) => finite(shown.values, this.cellsOf[act]).length > 1).map((act) => span([act])).sort((a, b) => a - b);
+    return shown.ratio || !own.length || span(this.acts) <= 3 * own[own.length >> 1];
   }
 
   redraw() {
@@ -68,28 +89,43 @@ class Explorer {
     this.drawDetail();
   }
 
+  // The maps to draw: one of each activation, or all views of one.
+  panels() {
+    const { activation, view } = this.control;
+    if (view.value !== "together") return (activation.value === "all" ? this.acts : [Number(activation.value)]).map((act) => ({ act, shown: this.shown, title: this.group.activations[act].title }));
+    const reasons = viewsOf(this.group, this.quantity);
+    const act = Number(activation.value);
+    return TOGETHER.filter((name) => !reasons[name]).map((name) => ({ act, shown: layer(this.group, this.quantity, name), title: `${this.group.activations[act].title}, ${VIEWS[name]}` }));
+  }
+
+  // The ends of the colours of some activations; measured and predicted λ_min share them.
+  range(acts, shown, logarithmic) {
+    const twins = ["lambda_min", "limit_lambda_min"].includes(shown.quantity.name) && shown.values === shown.quantity.value;
+    const layers = twins ? ["measured", "predicted"].map((view) => layer(this.group, this.quantity, view)) : [shown];
+    return ends(layers.flatMap((one) => acts.flatMap((act) => finite(one.values, this.cellsOf[act]))), shown.ratio, logarithmic);
+  }
+
   draw() {
-    const { control, group } = this;
-    const acts = control.activation.value === "all" ? group.activations.map((_, act) => act) : [Number(control.activation.value)];
-    const shown = this.shown, logarithmic = control.scale.value === "log";
-    control.shared.closest("label").hidden = acts.length < 2;
-    this.place.querySelector(".definition").innerHTML = `${symbols(shown.title)}: ${symbols(shown.quantity.definition)}.`;
-    this.maps.classList.toggle("single", acts.length === 1);
-    while (this.maps.children.length > acts.length) {
+    const { control } = this;
+    const panels = this.panels();
+    const together = control.view.value === "together";
+    const shared = control.shared.checked && panels.length > 1 && !together;
+    control.shared.closest("label").hidden = panels.length < 2 || together;
+    control.scale.closest("label").hidden = together;
+    this.place.querySelector(".scales").hidden = shared || panels.length < 2 || together;
+    const definition = together ? "λ_min measured and predicted from infinite width in the same colours, their ratio, and the spread over seeds" : `${this.shown.title}: ${this.shown.quantity.definition}`;
+    this.place.querySelector(".definition").innerHTML = `${symbols(definition)}.`;
+    this.maps.classList.toggle("single", panels.length === 1);
+    while (this.maps.children.length > panels.length) {
       Plotly.purge(this.maps.lastChild);
       this.maps.lastChild.remove();
     }
-    while (this.maps.children.length < acts.length) this.maps.append(this.mapPlace());
-    // Measured and predicted λ_min share their colours, as do all maps unless she says otherwise.
-    const twins = shown.quantity.name === "lambda_min" || shown.quantity.name === "limit_lambda_min";
-    const layers = twins && shown.values === shown.quantity.value ? ["measured", "predicted"].map((view) => layer(group, this.quantity, view)) : [shown];
-    const rangeOf = (chosen) => ends(layers.flatMap((one) => chosen.flatMap((act) => finite(one.values, this.cellsOf[act]))), shown.ratio, logarithmic);
-    const common = rangeOf(group.activations.map((_, act) => act));
-    acts.forEach((act, number) => {
+    while (this.maps.children.length < panels.length) this.maps.append(this.mapPlace());
+    panels.forEach(({ act, shown, title }, number) => {
       const place = this.maps.children[number];
       place.dataset.act = act;
-      const range = control.shared.checked && acts.length > 1 ? common : rangeOf([act]);
-      drawMap(place, this, act, shown, range, logarithmic);
+      const logarithmic = together ? suited(shown).logarithmic : control.scale.value === "log";
+      drawMap(place, this, act, shown, this.range(shared ? this.acts : [act], shown, logarithmic), logarithmic, title);
       if (!place.dataset.listening) {
         place.dataset.listening = "yes";
         place.on("plotly_click", (event) => this.clicked(Number(place.dataset.act), event.points[0]));
@@ -103,7 +139,29 @@ class Explorer {
 
   clicked(act, point) {
     const cell = this.cellAt.get(`${act} ${this.widths[point.x]} ${this.depths[point.y]}`);
-    if (cell !== undefined) this.select(cell);
+    if (cell === undefined) return;
+    this.select(cell);
+    this.offerJump();
+  }
+
+  // Where the chosen cell's spectrum lies off the screen, as on a phone, a button leads to it.
+  offerJump() {
+    const heading = this.place.querySelector(".cell"), jump = this.place.querySelector(".jump");
+    const { top, bottom } = heading.getBoundingClientRect();
+    jump.hidden = top >= 0 && bottom <= window.innerHeight;
+    jump.textContent = `${heading.textContent.split(/[,:;]/)[0]}: spectrum ${top < 0 ? "↑" : "↓"}`;
+  }
+
+  watchJump() {
+    const heading = this.place.querySelector(".cell"), jump = this.place.querySelector(".jump");
+    jump.addEventListener("click", (event) => {
+      event.preventDefault();
+      jump.hidden = true;
+      heading.scrollIntoView({ behavior: "smooth", block: "start" });
+    });
+    // It goes when the spectrum is reached, and when she leaves the maps.
+    new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && (jump.hidden = true))).observe(heading);
+    new IntersectionObserver((entries) => entries.forEach((entry) => !entry.isIntersecting && (jump.hidden = true))).observe(this.place);
   }
 
   chosen() {
@@ -111,12 +169,12 @@ class Explorer {
     this.selected = this.cellAt.get(`${act.value} ${width.value} ${depth.value}`) ?? null;
     if (this.selected === null) {
       this.place.querySelector(".cell").textContent = `${act.selectedOptions[0].textContent} ${width.value} × ${depth.value} was not computed.`;
-      for (const part of [".plots", ".facts"]) this.place.querySelector(part).hidden = true;
+      for (const part of [".plots", ".facts", ".packed"]) this.place.querySelector(part).hidden = true;
       this.draw();
     } else this.select(this.selected);
   }
 
-  select(cell) {
+  select(cell, redraw = true) {
     const { group, control } = this;
     this.selected = cell;
     control.act.value = group.act[cell];
@@ -125,7 +183,7 @@ class Explorer {
     const kernels = group.kernels.filter((kernel) => kernel.cell === cell);
     control.kernel.replaceChildren(...kernels.map((kernel) => element("option", { value: kernel.seed, textContent: `seed ${kernel.seed}` })));
     control.kernel.closest("label").hidden = kernels.length < 2;
-    this.draw();
+    if (redraw) this.draw();
     this.drawDetail();
   }
 
@@ -139,7 +197,7 @@ class Explorer {
     find(".cell").textContent = none
       ? `${name}: no result, ${group.failed[selected]} failed`
       : `${name}, ${seedsText(group.seeds[selected])}` + (chance > 0 ? `; greatest λₘᵢₙ of its activation with probability ${Math.round(100 * chance) || "< 1"} %` : "");
-    find(".plots").hidden = find(".facts").hidden = none;
+    for (const part of [".plots", ".facts", ".packed"]) find(part).hidden = none;
     if (none) return;
     const kernel = group.kernels.find((one) => one.cell === selected && String(one.seed) === this.control.kernel.value);
     find(".kernel").hidden = !kernel;
@@ -150,7 +208,8 @@ class Explorer {
     const thinned = spectra.index.length < spectra.count ? `${spectra.index.length} of ${spectra.count} eigenvalues` : "all eigenvalues";
     const which = spectra.kind === "seeds" ? "every seed" : "mean, least and greatest over the seeds";
     const note = element("p", { className: "note", textContent: `To keep the page small, spectra hold ${thinned} of ${which}, to about four digits. The rows of the store hold all of them.` });
-    find(".facts").replaceChildren(factsTable(group, selected), note);
+    find(".facts").replaceChildren(factsTable(group, selected));
+    find(".packed").replaceChildren(note);
   }
 
   // The cell with the greatest mean λ_min, of the first activation that has one.
@@ -161,7 +220,7 @@ class Explorer {
     for (const cell of this.cellsOf[0]) if (Number.isFinite(mean[cell]) && (best === null || mean[cell] > mean[best])) best = cell;
     this.selected = best ?? this.group.seeds.findIndex((count) => count > 0);
     this.quantityChanged();
-    this.select(this.selected);
+    this.select(this.selected, false);
   }
 }
 

@@ -5,7 +5,15 @@ function config(place) {
   return { responsive: true, displaylogo: false, displayModeBar: place.clientWidth < 480 ? false : "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
 }
 
+// Draws, and fits what was drawn into its place, which may have become wider or narrower since it was drawn first.
+async function plot(place, traces, layout) {
+  await Plotly.react(place, traces, layout, config(place));
+  if (Math.abs(place._fullLayout.width - place.clientWidth) > 1) await Plotly.Plots.resize(place);
+}
+
 const MOST_OUTLINED = 2000;
+
+const TOGETHER = ["measured", "predicted", "ratio", "spread"];
 
 const VIEWS = {
   measured: "measured",
@@ -13,6 +21,7 @@ const VIEWS = {
   ratio: "measured / predicted",
   spread: "spread over seeds",
   probability: "probability to be the greatest",
+  together: "side by side, of one activation",
 };
 
 function several(group) {
@@ -27,6 +36,7 @@ function viewsOf(group, quantity) {
     ratio: quantity.views ? "" : "only λ_min is predicted",
     spread: quantity.sd ? "" : several(group) ? "does not depend on the seed" : "one seed has no spread",
     probability: !quantity.views ? "of λ_min only" : several(group) ? "" : "one seed tells no probability",
+    together: quantity.views ? "" : "of λ_min only",
   };
 }
 
@@ -43,6 +53,14 @@ function layer(group, quantity, view) {
   if (view === "probability")
     return { quantity, values: group.probability, unresolved: quantity.unresolved, title: "probability to have the greatest mean λ_min", scale: "linear" };
   return { quantity, values: quantity.value, unresolved: quantity.unresolved, title: quantity.title, scale: quantity.scale, ratio: quantity.scale === "ratio" };
+}
+
+// The scale that suits it; a logarithmic one needs positive values.
+function suited({ values, scale }) {
+  const known = [...values].filter(Number.isFinite);
+  const positive = known.length > 0 && known.every((value) => value > 0);
+  const wide = positive && known.reduce((a, b) => Math.max(a, b)) > 100 * known.reduce((a, b) => Math.min(a, b));
+  return { positive, logarithmic: positive && (scale === "log" || scale === "ratio" || (scale === "auto" && wide)) };
 }
 
 function finite(values, cells) {
@@ -102,12 +120,14 @@ function hoverText(group, shown, cell, networkName) {
   else if (quantity.unresolved[cell] > 0) lines.push(`${quantity.state} for ${quantity.unresolved[cell]} of ${seedsText(group.seeds[cell])}`);
   else if (shown.values !== quantity.value) lines.push(`${symbols(shown.title)}: ${formatted(value)}`, seedsText(group.seeds[cell]));
   else {
+    const seeds = seedsText(group.seeds[cell]), several = quantity.seeded && group.seeds[cell] > 1;
     const error = quantity.error ? ` ± ${formatted(quantity.error[cell], 2)} (error bound)` : "";
+    const interval = several ? `95 %: ${formatted(quantity.low[cell], 3)} to ${formatted(quantity.high[cell], 3)}` : "";
+    const mean = several ? spread(quantity.mean[cell], quantity.sd[cell]) : "";
     lines.push(`${symbols(quantity.title)} ${formatted(value)}${error}`);
-    if (quantity.seeded && group.seeds[cell] > 1) {
-      lines.push(`${quantity.geometric ? "geometric mean" : "mean"} of ${seedsText(group.seeds[cell])}, 95 %: ${formatted(quantity.low[cell], 3)} to ${formatted(quantity.high[cell], 3)}`);
-      lines.push(`mean ${formatted(quantity.mean[cell])} ± ${formatted(quantity.sd[cell], 3)} (sd over seeds)`);
-    } else if (quantity.seeded) lines.push("1 seed: a single random draw");
+    if (several && quantity.geometric) lines.push(`geometric mean of ${seeds}, ${interval}`, `mean ${mean} (sd over seeds)`);
+    else if (several) lines.push(`mean of ${seeds}, ${interval}`, `± ${mean.split(" ± ")[1].replace(")", "")} (sd over seeds)`);
+    else if (quantity.seeded) lines.push("1 seed: a single random draw");
   }
   return lines.join("<br>");
 }
@@ -123,7 +143,7 @@ function baseLayout() {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") },
-    hoverlabel: { align: "left", bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 } },
+    hoverlabel: { align: "left", bgcolor: colour("panel"), bordercolor: colour("line"), font: { family: "system-ui, sans-serif", color: colour("ink"), size: 12 } },
     margin: { l: 44, r: 8, t: 30, b: 44 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
@@ -138,8 +158,8 @@ function frame(column, row, line, width) {
   return { type: "rect", x0: column - 0.5, x1: column + 0.5, y0: row - 0.5, y1: row + 0.5, line: { color: colour(line), width }, layer: "above" };
 }
 
-// Draws the map of one activation.
-function drawMap(place, explorer, act, shown, range, logarithmic) {
+// Draws the map of one activation under a title.
+function drawMap(place, explorer, act, shown, range, logarithmic, title) {
   const { group, widths, depths, header } = explorer;
   const name = group.activations[act].title;
   const grid = () => depths.map(() => new Array(widths.length).fill(null));
@@ -171,13 +191,15 @@ function drawMap(place, explorer, act, shown, range, logarithmic) {
   ];
   if (small && crosses.x.length)
     traces.push({ type: "scatter", mode: "markers", ...crosses, hoverinfo: "skip", showlegend: false, marker: { symbol: "x-thin", size: 6, line: { width: 1, color: colour("cross") } } });
-  const shapes = best ? [frame(best.column, best.row, "best", 2)] : [];
+  // Where both meet, the red one has an edge of the other.
+  const shapes = best ? [frame(best.column, best.row, "paper", 4)] : [];
   const selected = explorer.selected;
-  if (selected !== null && group.act[selected] === act) shapes.push(frame(explorer.column.get(group.width[selected]), explorer.row.get(group.depth[selected]), "chosen", 2));
+  if (selected !== null && group.act[selected] === act) shapes.push(frame(explorer.column.get(group.width[selected]), explorer.row.get(group.depth[selected]), "chosen", 4));
+  if (best) shapes.push(frame(best.column, best.row, "best", 2));
   const layout = {
     ...baseLayout(),
     height: Math.min(560, Math.max(230, 22 * depths.length + 96)),
-    title: { text: escaped(name), x: 0, xref: "paper", xanchor: "left", y: 0.99, yanchor: "top", font: { size: 14 } },
+    title: { text: escaped(title), x: 0, xref: "paper", xanchor: "left", y: 0.99, yanchor: "top", font: { size: 14 } },
     xaxis: axis("width", { range: [-0.5, widths.length - 0.5], ...thinnedTicks(widths, Math.max(4, Math.floor((place.clientWidth - 130) / 42))), tickangle: 0 }),
     yaxis: axis("depth", { range: [-0.5, depths.length - 0.5], ...thinnedTicks(depths, 20) }),
     shapes,
@@ -189,5 +211,5 @@ function drawMap(place, explorer, act, shown, range, logarithmic) {
     `Heat map of ${shown.title} of ${name} networks over width ${widths[0]} to ${widths.at(-1)} and depth ${depths[0]} to ${depths.at(-1)}. ` +
       (values.length ? `Values run from ${formatted(Math.min(...values), 3)} to ${formatted(Math.max(...values), 3)}.` : "No cell holds a value."),
   );
-  return Plotly.react(place, traces, layout, config(place));
+  return plot(place, traces, layout);
 }
