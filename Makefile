@@ -69,10 +69,13 @@ browser: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/remake.py $(RESULTS) $(RESULTS_EIGH)
 
-# make benchmark	what a point, an exact spectrum and a step of training cost; the tables go into docs/performance.md
+# make benchmark	all of docs/performance.md, an hour; other tools are installed into .peers, 5 GB; BEFORE=commit shows an earlier version's grid too
 benchmark: $(READY)
+	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.dispatch
+	$(BIN)/python -m benchmarks.grid $(if $(BEFORE),--before $(BEFORE))
 	$(BIN)/python -m benchmarks.spectrum
+	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.training
 
 # make clean	removes the environment and caches; results and reports stay

@@ -13,7 +13,7 @@ from analysis.colours import DIVERGING, SEQUENTIAL
 from analysis.contenders import probabilities
 from analysis.frame import activation_title, activations
 from analysis.material import Material
-from analysis.networks import exemplars
+from analysis.networks import exemplars, with_spectrum
 from analysis.packing import BOUND_BITS, SPECTRUM_BITS, Packer
 from analysis.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, QUANTITIES, RATIO, Quantity
 from ntk_sweep.errors import StoreError
@@ -72,7 +72,7 @@ def explorer(material: Material, packer: Packer, share: float = 1.0) -> dict[str
         "probability": packer.add(index.merge(probabilities(group.rows), on=CELL, how="left")["probability"].to_numpy(float)),
         "quantities": [_quantity(material.cells(quantity), quantity, index, packer) for quantity in QUANTITIES.values()],
     }
-    data["spectra"] = _spectra(group.ok, index, packer, int(share * MOST_EIGENVALUES))
+    data["spectra"] = _spectra(with_spectrum(group.ok), index, packer, int(share * MOST_EIGENVALUES))
     data["kernels"] = _kernels(material, index, packer, int(share * MOST_KERNEL_ENTRIES))
     return data
 
@@ -107,8 +107,17 @@ def _quantity(own: pd.DataFrame, quantity: Quantity, index: pd.DataFrame, packer
 def _spectra(ok: pd.DataFrame, index: pd.DataFrame, packer: Packer, budget: int) -> dict[str, Any]:
     """Eigenvalues, the greatest first, with their error bounds; of every seed if that fits, else of every cell, else thinned too.
 
+    Args:
+        ok: Rows that hold eigenvalues.
+        index: The cells, in their order.
+        packer: Takes the numbers.
+        budget: How many eigenvalues may be kept.
+
     `kind` is "seeds", or "cells": then three curves a cell, the mean, the least and the greatest over its seeds.
     """
+    if not len(ok):
+        nothing = packer.add(np.empty(0))
+        return {"kind": "seeds", "count": 0} | dict.fromkeys(("index", "cell", "seed", "values", "errors"), nothing)
     count = int(ok["eigenvalues"].map(len).mode().iloc[0])
     ok = ok[(ok["eigenvalues"].map(len) == count) & (ok["eigenvalue_errors"].map(len) == count)]
     values = np.stack(ok["eigenvalues"].to_list()).astype(float)

@@ -37,6 +37,11 @@ def of_thesis(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[pd.MultiIndex.from_frame(rows[CELL]).isin(shown)]
 
 
+def with_spectrum(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that hold all eigenvalues; method `extreme` computes the least and the greatest alone."""
+    return rows[rows["eigenvalues"].notna()]
+
+
 def exemplars(rows: pd.DataFrame) -> pd.DataFrame:
     """The networks to show where nobody chose: those of Figures 1 to 4, else those with a saved kernel, else all if they are few.
 
@@ -61,7 +66,7 @@ def select(group: Group, wanted: Selection, kernel: bool) -> pd.DataFrame:
     Raises:
         AnalysisError: There are none; the message says which command makes them.
     """
-    rows = group.ok[group.ok["kernel_file"].notna()] if kernel else group.ok
+    rows = group.ok[group.ok["kernel_file"].notna()] if kernel else with_spectrum(group.ok)
     what = "saved kernel" if kernel else "spectrum"
     if not str(wanted):
         chosen = exemplars(rows)

@@ -12,7 +12,7 @@ from analysis.contenders import contenders, contenders_table
 from analysis.diagnostics import diagnostics, diagnostics_table
 from analysis.frame import AnalysisError, Group, activations
 from analysis.material import Material
-from analysis.networks import KERNELS, comparison, comparison_table, exemplars, label, of_thesis, stem
+from analysis.networks import KERNELS, comparison, comparison_table, exemplars, label, of_thesis, stem, with_spectrum
 from analysis.sections import Block, Content, Part, Picture, Sheet, grid_command, results_missing
 from analysis.table1 import beside_thesis, best_cells, table1
 from analysis.training_parts import TRAINING_PARTS
@@ -82,7 +82,8 @@ def _kernels(material: Material) -> Content:
 def _spectra(material: Material) -> Content:
     group = material.group
     pictures = []
-    for _, row in exemplars(group.ok).iterrows():
+    complete = with_spectrum(group.ok)
+    for _, row in exemplars(complete).iterrows():
         points = spectra.spectrum(row["eigenvalues"], row["eigenvalue_errors"])
         draw = partial(spectra.spectrum_figure, points, f"{label(row)}\n{group.title}")
         pictures.append(Picture(f"spectrum-{stem(row)}", spectra.alt_text(points, label(row)), draw, points))
@@ -91,7 +92,7 @@ def _spectra(material: Material) -> Content:
     lead = (
         "All eigenvalues of Θ. Below their error bound (grey) eigenvalues may be rounding noise, and only upper bounds are shown."
     )
-    missing = _networks_missing(group.ok, "spectrum")
+    missing = _networks_missing(complete, "spectrum")
     return Content(lead if pictures else "", [Block(sheets, pictures)], missing, group.command(KERNELS) if missing else "")
 
 

@@ -14,7 +14,7 @@ from docs.remake import fill
 from ntk_sweep import ntk_spectrum
 
 ROOT = Path(__file__).parents[1]
-METHODS = ("double-double", "eigh", "jacobian")
+METHODS = ("eigh", "compensated", "double-double", "jacobian")
 
 
 def main() -> None:
@@ -25,7 +25,10 @@ def main() -> None:
 
     if not FILES:
         raise SystemExit(f"no reference spectra in {SHARED}: set NTK_SWEEP_SHARED to the folder that has them")
-    lines = [f"| network | λ_min | {' | '.join(f'{method} | its bound' for method in METHODS)} |", "|---" * 8 + "|"]
+    lines = [
+        f"| network | λ_min | {' | '.join(f'{method} | its bound' for method in METHODS)} |",
+        "|---" * (2 + 2 * len(METHODS)) + "|",
+    ]
     print("\n".join(lines))
     for path in FILES:
         network, x, exact = reference(path)

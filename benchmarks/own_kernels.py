@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from benchmarks.peers.measuring import peak_memory
 from ntk_sweep import Network, empirical_ntk, ntk_spectrum
 from ntk_sweep.network import standard_normals
 from ntk_sweep.worker import prepare_process
@@ -42,7 +42,7 @@ def main() -> None:
         theta = compute()
         result |= {"trace": theta.trace().item(), "norm": theta.norm().item()}
     if what != "floor":
-        result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        result["peak"] = peak_memory()
     print(json.dumps(result))
 
 

@@ -33,6 +33,7 @@ LARGE = [
     (12_000, "relu", 500, 3, "extreme"),
     (12_000, "relu", 500, 3, "eigh"),
     (200, "relu", 20_000, 3, "auto"),
+    (200, "relu", 20_000, 10, "auto"),
     (200, "relu", 1000, 100, "auto"),
 ]
 REPEATS = 3

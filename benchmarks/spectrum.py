@@ -9,17 +9,17 @@ least of six; the peak is that of the whole process, torch and the network inclu
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from benchmarks.peers.measuring import peak_memory
 from docs.remake import fill
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = [("relu", 300, 3), ("relu", 500, 5), ("relu", 1000, 5), ("sigmoid", 1000, 10)]
-METHODS = ["eigh", "double-double", "auto", "jacobian"]
+METHODS = ["eigh", "compensated", "double-double", "auto", "jacobian"]
 REPEATS = 6
 
 
@@ -52,8 +52,7 @@ def measure(act: str, width: int, depth: int, method: str) -> dict[str, float | 
         spectrum = ntk_spectrum(network, x, method=method)
         seconds.append(time.perf_counter() - start)
     error = float(spectrum.errors[0] / spectrum.eigenvalues[0])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": min(seconds), "peak": peak, "error": error, "method": spectrum.method}
+    return {"seconds": min(seconds), "peak": peak_memory(), "error": error, "method": spectrum.method}
 
 
 if __name__ == "__main__":

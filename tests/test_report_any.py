@@ -29,6 +29,7 @@ ODD = (
     {"alignment": None},
     {"target_share_1": 0.0},
     {"eigenvalues": [1.0] * 3, "eigenvalue_errors": [0.1] * 3},
+    {"eigenvalues": None, "eigenvalue_errors": None, "effective_rank": None, "method": "extreme"},
     {"layer_trace_shares": None},
     {"lambda_min_error": 0.0},
     {"class_contrast": -0.2},
@@ -90,6 +91,17 @@ def test_a_page_of_any_store(seed, tmp_path, monkeypatch):
         assert main(["report", str(tmp_path / "r"), "-o", str(tmp_path / "page")]) == 0
     text = (tmp_path / "page/index.html").read_text().partition('<script type="text/plain"')[0]
     assert "nan" not in text.replace("nan-", "").lower().split()
+
+
+def test_extreme_eigenvalues_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("analysis.report.render_many", lambda draws: [UNDRAWN for draw in draws if draw()])
+    extreme = {"eigenvalues": None, "eigenvalue_errors": None, "effective_rank": None, "method": "extreme"}
+    rows = [analysis_rows.row("relu", width, **extreme) for width in (30, 60)]
+    results = analysis_rows.store(tmp_path / "r", rows)
+    assert main(["report", results, "-o", str(tmp_path / "page")]) == 0
+    assert not list(tmp_path.glob("page/figures/spectrum-*"))
+    assert main(["spectrum", results, "--width", "30", "-o", str(tmp_path / "out")]) == 2
+    assert "no spectrum for --width 30" in capsys.readouterr().err
 
 
 def test_runs_that_all_diverge_with_their_kernels_recorded(tmp_path, monkeypatch):

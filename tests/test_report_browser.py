@@ -45,7 +45,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A report of two groups: digits with three seeds, a kernel, an unresolved and a failed cell; and one network of another data set."""
+    """Two groups: digits with three seeds, a kernel, an unresolved and a failed cell; of other data one network's extreme eigenvalues."""
     folder = tmp_path_factory.mktemp("report")
     digits = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100))
     rows = [*grid(seeds=3), failed("relu", 75, 2, 0, error=NASTY)]
@@ -57,7 +57,9 @@ def report(tmp_path_factory):
     theta = np.random.default_rng(0).random((200, 200))
     chosen = next(one for one in rows if (one["act"], one["width"], one["depth"]) == ("relu", 400, 3))
     chosen["kernel_file"] = Store(str(folder), "spectrum").save_kernel(chosen["key"], theta + theta.T)
-    results = store(folder / "r", [*rows, row("elu", 77, 4, 3, 2.5, data="npz", data_fingerprint="e" * 64, data_classes=None)])
+    extreme = {"eigenvalues": None, "eigenvalue_errors": None, "effective_rank": None, "method": "extreme"}
+    other = row("elu", 77, 4, 3, 2.5, data="npz", data_fingerprint="e" * 64, data_classes=None, **extreme)
+    results = store(folder / "r", [*rows, other])
     (folder / "r/spectrum/_kernels").mkdir()
     (folder / "spectrum/_kernels").rename(folder / "r/spectrum/_kernels")
     with pytest.MonkeyPatch.context() as patch:
@@ -121,7 +123,10 @@ def test_it_loads_in_silence_and_asks_for_nothing(report, watched):
     page, faults = watched
     opened(page, report / "page/index.html")
     page.locator("#heatmaps-npz-thesis").scroll_into_view_if_needed()
-    page.locator(".explorer[data-ready] >> nth=1").wait_for()
+    other = page.locator(".explorer[data-ready] >> nth=1")
+    other.wait_for()
+    assert "the extreme eigenvalues alone" in other.inner_text()
+    assert not other.locator(".spectrum").is_visible()
     for act in ("0", "1", "all"):
         choose(page, "activation", act)
     assert faults == []

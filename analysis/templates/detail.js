@@ -18,6 +18,8 @@ function curvesOf(group, cell) {
 // The eigenvalues of a cell on a logarithmic axis; those that do not exceed their bound as hollow upper bounds.
 function drawSpectrum(place, group, cell, name) {
   const curves = curvesOf(group, cell);
+  place.hidden = !curves.length;
+  if (!curves.length) return null;
   const index = [...group.spectra.index];
   const traces = [];
   let least = Infinity, most = 0;
@@ -56,9 +58,8 @@ function drawSpectrum(place, group, cell, name) {
     legend: { orientation: "h", y: -0.22, font: { size: 11 } },
     margin: { l: 60, r: 8, t: 36, b: 60 },
   };
-  const first = curves[0];
   place.setAttribute("role", "img");
-  place.setAttribute("aria-label", first ? `The eigenvalues of the kernel of ${name} on a logarithmic axis, ${curves.map((curve) => curve.name).join(", ")}. They run from ${formatted(most, 3)} down to ${formatted(least, 3)}.` : `There is no spectrum of ${name}.`);
+  place.setAttribute("aria-label", `The eigenvalues of the kernel of ${name} on a logarithmic axis, ${curves.map((curve) => curve.name).join(", ")}. They run from ${formatted(most, 3)} down to ${formatted(least, 3)}.`);
   return plot(place, traces, layout);
 }
 

@@ -207,7 +207,10 @@ class Explorer {
     const { spectra } = group;
     const thinned = spectra.index.length < spectra.count ? `${spectra.index.length} of ${spectra.count} eigenvalues` : "all eigenvalues";
     const which = spectra.kind === "seeds" ? "every seed" : "mean, least and greatest over the seeds";
-    const note = element("p", { className: "note", textContent: `To keep the page small, spectra hold ${thinned} of ${which}, to about four digits. The rows of the store hold all of them.` });
+    const text = find(".spectrum").hidden
+      ? "Of this network the store holds the extreme eigenvalues alone."
+      : `To keep the page small, spectra hold ${thinned} of ${which}, to about four digits. The rows of the store hold all of them.`;
+    const note = element("p", { className: "note", textContent: text });
     find(".facts").replaceChildren(factsTable(group, selected));
     find(".packed").replaceChildren(note);
   }
