@@ -27,8 +27,8 @@ vectors, the extreme eigenvalues a Cholesky factor and a copy, products in doubl
 LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some room."""
 
-BASE = 430 * 2**20
-"""Bytes of a worker with its libraries."""
+BASE = 512 * 2**20
+"""Bytes of a worker with its libraries, with some room."""
 
 
 @dataclass(frozen=True)
