@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from docs.remake import fill
+from docs.pages import fill
 from ntk_sweep import ntk_spectrum
 
 ROOT = Path(__file__).parents[1]

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from docs.remake import fill
+from docs.pages import fill
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (1, 10)

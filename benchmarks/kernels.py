@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.environments import PEERS, ROOT, interpreter
-from docs.remake import fill
+from docs.pages import fill
 
 N_SAMPLES, N_INPUTS = 200, 784
 NETWORKS = [("relu", 300, 3), ("relu", 500, 5), ("relu", 1000, 5), ("sigmoid", 1000, 10)]

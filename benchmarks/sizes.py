@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from docs.remake import fill
+from docs.pages import fill
 from ntk_sweep import load_results
 
 ROOT = Path(__file__).parents[1]

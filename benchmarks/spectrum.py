@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.peers.measuring import peak_memory
-from docs.remake import fill
+from docs.pages import fill
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = [("relu", 300, 3), ("relu", 500, 5), ("relu", 1000, 5), ("sigmoid", 1000, 10)]

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from docs.remake import fill
+from docs.pages import fill
 from ntk_sweep.network import Network
 from ntk_sweep.training import GradientDescent
 

@@ -10,13 +10,13 @@ browser: `make browser`.
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from browser import BrowserMissing, screenshot
+from pages import fill
 
 from analysis import heatmaps
 from analysis.cells import cells
@@ -150,15 +150,6 @@ def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
         counts.append(unresolved_count(grid))
     text = f"Unresolved: {counts[0]} cells with the default method, {counts[1]} by plain float64."
     return render(stacked([block], "Sigmoid: the smallest eigenvalue by two methods"), "png"), text
-
-
-def fill(page: Path, name: str, content: str) -> None:
-    """Puts `content` between the comments ``<!-- name -->`` and ``<!-- end -->`` of a page."""
-    text = page.read_text()
-    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-    if not pattern.search(text):
-        raise SystemExit(f"{page} has no place for {name}: <!-- {name} --> … <!-- end -->")
-    page.write_text(pattern.sub(lambda match: f"{match[1]}{content.strip()}\n{match[2]}", text))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import psutil
 
 from ntk_sweep.config import SpectrumConfig
 from ntk_sweep.points import Point
-from ntk_sweep.sizes import HELD_WEIGHTS, LIMIT_SAMPLES, REFINED_SAMPLES, TILE_ROWS
+from ntk_sweep.sizes import HELD_WEIGHTS, KEPT_BYTES, LIMIT_SAMPLES, REFINED_SAMPLES, TILE_ROWS
 
 LAYER_ARRAYS = 4
 """Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with, before these, two of slopes."""
@@ -27,8 +27,8 @@ vectors, the extreme eigenvalues a Cholesky factor and a copy, products in doubl
 LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some room."""
 
-BASE = 512 * 2**20
-"""Bytes of a worker with its libraries, with some room."""
+BASE = 430 * 2**20
+"""Bytes of a worker with its libraries."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def memory_plan(
     held = hold or weights <= HELD_WEIGHTS or method == "jacobian"
     network = weights if held else largest
     layer = bytes_a_number * n_samples * width
-    kept = BASE + layer * (depth - 1) * LAYER_ARRAYS + bytes_a_number * n_samples * n_inputs * 3
+    kept = layer * (depth - 1) * LAYER_ARRAYS + bytes_a_number * n_samples * n_inputs * 3
     square, tile = 8 * n_samples**2, 8 * min(n_samples, TILE_ROWS) * n_samples
     solver = method
     if method == "auto":
         solver = "double-double" if n_samples <= REFINED_SAMPLES else "eigh"
     # factors are kept for products in double-double, or dropped with the passes
-    factors = kept if solver in ("compensated", "double-double") else BASE
+    factors = kept if solver in ("compensated", "double-double") else 0
     stages = {
         "passes": network + kept + layer * LAYER_TEMPORARIES,
         "kernel": (network if held else 0) + kept + square + tile * TILE_ARRAYS,
@@ -90,8 +90,9 @@ def memory_plan(
         # one N² × N block beside the triangles
         stages["eigenvalues"] = network + kept + 3 * 8 * n_samples**3
     if n_samples <= LIMIT_SAMPLES:
-        stages["limit"] = BASE + square * LIMIT_ARRAYS
-    return MemoryPlan(stages, held)
+        stages["limit"] = square * LIMIT_ARRAYS
+    # free blocks that fit no array are kept beside those in use
+    return MemoryPlan({name: BASE + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held)
 
 
 def point_memory(point: Point, n_samples: int, n_inputs: int) -> MemoryPlan:

@@ -15,3 +15,7 @@ TILE_ROWS = 2048
 
 HELD_WEIGHTS = 2**31
 """Bytes of weights up to which a network is held; a larger one is drawn layer by layer, twice."""
+
+KEPT_BYTES = 2**30
+"""Blocks up to this size come from memory that a worker keeps, and as much of it is kept free. By default glibc gives blocks back as soon
+as they are free, and every array of a pass is then a thousand page faults, which cost more than the arithmetic."""

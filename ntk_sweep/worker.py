@@ -14,6 +14,7 @@ from ntk_sweep.chunks import ChunkSpec, Outcome, Report
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.limits import Limit, shelf
 from ntk_sweep.permits import Permit
+from ntk_sweep.sizes import KEPT_BYTES
 from ntk_sweep.store import Store
 from ntk_sweep.tasks import compute_rows
 from ntk_sweep.writing import PartWriter
@@ -21,10 +22,6 @@ from ntk_sweep.writing import PartWriter
 _writers: dict[tuple[str, str, str], PartWriter] = {}
 """The parts that this process grows, by sweep and store: a warm worker goes on with its own."""
 
-
-KEPT_BYTES = 2**30
-"""Blocks up to this size come from memory that the process keeps, and as much of it is kept free. By default glibc gives blocks back as
-soon as they are free, and every array of a pass is then a thousand page faults, which cost more than the arithmetic."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 

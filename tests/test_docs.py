@@ -1,5 +1,6 @@
 """What README and docs show works: Python runs, command lines compose, links lead somewhere, names are those of the code."""
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -80,8 +81,17 @@ def test_every_picture_is_shown_and_remade():
         for pattern, words in parts
         if words
     ]
-    made = [*remake.FIGURES, *of_training, "report.png", "sigmoid-methods.png"]
+    made = [*remake.FIGURES, *of_training, "report.png", "sigmoid-methods.png", "growth.png"]
     assert [name for name in shown if not any(fnmatch(name, pattern) for pattern in made)] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_start(path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    page = (ROOT / "docs/performance.md").read_text() + (ROOT / "docs/numerics.md").read_text()
+    importlib.import_module(f"benchmarks.{path.stem}")
+    for name in re.findall(r'fill\(.*?, "(\w+)"', path.read_text()):
+        assert f"<!-- {name} -->" in page
 
 
 def test_every_setting_is_explained():
