@@ -33,6 +33,10 @@ UNIT = 2.0**-102
 """Bound of the error of `add` relative to |x| + |y|, and of `multiply` relative to |xy|: 4u² and 8u² (after Joldes, Muller, Popescu
 2017, sections 3 and 5), rounded up to 16u²."""
 
+THREADED_ROWS = 1000
+"""Rows from which on NumPy multiplies on several threads. It has threads of its own, which wait for further work on the cores that torch's
+need meanwhile; in small products that costs more than the second triangle."""
+
 
 class Doubled(NamedTuple):
     """The number hi + lo, with |lo| at most half a unit in the last place of hi."""
@@ -247,7 +251,7 @@ def gram_error(
 
 def symmetric_product(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m m"]:
     """Rows · rowsᵀ in float64, exactly symmetric."""
-    if rows.device.type == "cpu" and rows.ndim == 2:
+    if rows.device.type == "cpu" and rows.ndim == 2 and (torch.get_num_threads() == 1 or len(rows) >= THREADED_ROWS):
         # NumPy computes one triangle only, in half the time; torch has no such product
         array = rows.numpy()
         with np.errstate(over="ignore", invalid="ignore"):
