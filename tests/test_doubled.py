@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from ntk_sweep import doubled
 from ntk_sweep.doubled import (
     UNIT,
     Doubled,
@@ -164,12 +163,12 @@ def test_zero_rows():
 @pytest.mark.parametrize("threaded_rows", [0, 10**9])
 def test_symmetric_products_on_any_number_of_threads(threads, threaded_rows, monkeypatch):
     """Of whole numbers, so that every way of summing them up is exact."""
-    monkeypatch.setattr(doubled, "THREADED_ROWS", threaded_rows)
+    monkeypatch.setattr("ntk_sweep.doubled.THREADED_ROWS", threaded_rows)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         rows = torch.arange(-60, 60, dtype=torch.float64).reshape(12, 10)
-        product = doubled.symmetric_product(rows)
+        product = symmetric_product(rows)
     finally:
         torch.set_num_threads(before)
     assert torch.equal(product, rows @ rows.T)
