@@ -105,7 +105,7 @@ class Network:
         for w, b in standard_normals(n_inputs, width, depth, seed):
             std = weight_std(w.shape[1])
             if std != 1.0:
-                w = w * std
+                w.mul_(std)
             weights.append(w.to(device, dtype))
             biases.append(b.to(device, dtype))
         return cls(weights, biases, activation, parametrisation)
