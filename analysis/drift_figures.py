@@ -36,8 +36,12 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
     final = final[final["change"] > 0]
     table = over_seeds(final)
     depths = sorted(table["depth"].unique())
+    columns = 2 if len(depths) == 1 else 1
+    lines = 1 + -(-table["act"].nunique() // columns)
     with style():
-        figure = Figure(figsize=(max(min(3.4 * len(depths), PAPER), 5.4, 2.4 * len(depths)), 3.9), layout="constrained")
+        figure = Figure(
+            figsize=(max(min(3.4 * len(depths), PAPER), 5.4, 2.4 * len(depths)), 3.4 + 0.17 * lines), layout="constrained"
+        )
         panels = figure.subplots(1, len(depths), squeeze=False, sharey=True)[0]
         for axes, depth in zip(panels, depths, strict=True):
             acts = activations(table["act"])
@@ -51,11 +55,10 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
                 _width_line(axes, own, fit.iloc[0].to_dict(), act, shift)
             axes.set(xscale="log", yscale="log", xlabel="width", title=f"depth {depth}" if len(depths) > 1 else "")
             log_ticks(axes.xaxis, table["width"].min(), table["width"].max())
-            axes.legend(fontsize=7.5, title="slope, 95 % interval", title_fontsize=7.5)
+            below = {"loc": "upper left", "bbox_to_anchor": (-0.05, -0.17), "ncols": columns}
+            axes.legend(fontsize=7.5, title="slope, 95 % interval", title_fontsize=7.5, **below)
             grid(axes)
-        low, high = log_limits(table["change_low"].to_numpy(), table["change_high"].to_numpy())
-        # Room for the legend above the curves.
-        limits = (low, high * (high / low) ** 0.5)
+        limits = log_limits(table["change_low"].to_numpy(), table["change_high"].to_numpy())
         panels[0].set(ylabel=_AXES["change"] + " at the end", ylim=limits)
         log_ticks(panels[0].yaxis, *limits)
         heading(figure, subtitle)

@@ -55,7 +55,7 @@ def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
             reached, _ = counts(runs, threshold)
             axes.set_title(f"learning rate {_math(runs.setting.rate)}\n{reached} of {len(runs.rows)} runs reach it", fontsize=8.5)
             axes.axvline(0, color="#444444", linewidth=0.8)
-            axes.set(xlim=(-1.05, 1.05), xlabel=r"Spearman's $\rho$ with the epochs to the loss")
+            axes.set(xlim=(-1.05, 1.05), xlabel=r"Spearman's $\rho$ with the epochs")
             grid(axes, "x")
             for place in range(0, len(order), 2):
                 axes.axhspan(place - 0.5, place + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
