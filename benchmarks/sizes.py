@@ -3,7 +3,7 @@
     python -m benchmarks.sizes
 
 1. Kernels that do not fit elsewhere: 12,000 inputs (all training images of two classes, as many as in Fashion-MNIST; smooth synthetic
-   images stand in for them), width 20,000, depth 100. Each is one point computed by `launch.py` as a user would; seconds and the
+   images stand in for them), width 20,000, depth 100. Each is one point computed by `launch.py` on all cores; seconds and the
    memory planned are the row's own and the program's, the peak is what the system recorded.
 2. How seconds grow with the number of inputs, the width, the depth, the points and the workers: least squares in the logarithms, beside
    the exponent that counting multiply-adds gives. Exponents below it mean that something smaller still counts at these sizes.
@@ -75,7 +75,7 @@ def large(folder: Path, n_samples: int, act: str, width: int, depth: int, method
         x, y = images(n_samples)
         np.savez(data, x=x, y=y)
     command = [sys.executable, str(ROOT / "launch.py"), "data=npz", f"data.path={data}", f"act={act}", f"width={width}"]
-    command += [f"depth={depth}", f"task.method={method}", f"results={results}"]
+    command += [f"depth={depth}", f"task.method={method}", f"compute.num_cpus={os.cpu_count()}", f"results={results}"]
     # a process of its own whose only child it is, so that the record of children is about it alone
     code = "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], capture_output=True, text=True, check=True); "
     code += "print(done.stdout); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20)"
