@@ -1,6 +1,6 @@
 """Large sizes, and how cost grows.
 
-    python -m benchmarks.sizes
+    python -m benchmarks.sizes [large] [growth]
 
 1. Kernels that do not fit elsewhere: 12,000 inputs (all training images of two classes, as many as in Fashion-MNIST; smooth synthetic
    images stand in for them), width 20,000, depth 100. Each is one point computed by `launch.py` on all cores; seconds and the
@@ -41,6 +41,16 @@ REPEATS = 3
 
 def main() -> None:
     """Prints the tables and puts them into docs/performance.md."""
+    chosen = sys.argv[1:] or ["large", "growth"]
+    if "large" in chosen:
+        _large()
+    if "growth" in chosen:
+        lines = growth()
+        print("\n".join(lines))
+        fill(ROOT / "docs" / "performance.md", "growth", "\n".join(lines))
+
+
+def _large() -> None:
     lines = [
         "| inputs | network | method | seconds | planned, GiB | peak, GiB | λ_min | λ_max |",
         "|---|---|---|---|---|---|---|---|",
@@ -51,9 +61,6 @@ def main() -> None:
             lines.append(large(Path(folder), *size))
             print(lines[-1], flush=True)
     fill(ROOT / "docs" / "performance.md", "sizes", "\n".join(lines))
-    lines = growth()
-    print("\n".join(lines))
-    fill(ROOT / "docs" / "performance.md", "growth", "\n".join(lines))
 
 
 def images(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -191,7 +198,8 @@ def _points() -> list[tuple[int, float]]:
 def _workers() -> list[tuple[int, float]]:
     """The same sweep of larger networks on one worker and more."""
     counts = sorted({1, os.cpu_count() or 1})
-    return [(workers, _sweep(60, workers, width=500, depth=5) - _sweep(workers, workers, width=500, depth=5)) for workers in counts]
+    few, many = 20, 620
+    return [(count, _sweep(many, count, width=500, depth=5) - _sweep(few, count, width=500, depth=5)) for count in counts]
 
 
 def _sweep(points: int, workers: int, width: int = 20, depth: int = 3) -> float:

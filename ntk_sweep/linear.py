@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ROWS_AT_ONCE = 1024
-"""160 MB at width 20,000."""
+ROWS_AT_ONCE = 256
+"""40 MB at width 20,000."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,13 @@ class Linear:
     @cached_property
     def column_squares(self) -> Float[Tensor, "*s n_below 1"]:
         """c² ‖W_:k‖² of each column, float64."""
-        # some rows at a time, since the squares of a whole matrix may be too large to be held beside it
-        parts = (part.double().square().sum(dim=-2) for part in self.weight.split(ROWS_AT_ONCE, dim=-2))
-        return self._aligned(torch.stack(list(parts)).sum(dim=0) * self.factor**2)
+        # some rows at a time and in one place: the squares of a whole matrix may be too large to be held beside it
+        parts = self.weight.split(ROWS_AT_ONCE, dim=-2)
+        place = torch.empty_like(parts[0], dtype=torch.float64)
+        total = torch.zeros_like(place[..., 0, :])
+        for part in parts:
+            total += torch.square(part.double(), out=place[..., : part.shape[-2], :]).sum(dim=-2)
+        return self._aligned(total * self.factor**2)
 
     @cached_property
     def row_squares(self) -> Float[Tensor, "*s n_l 1"]:

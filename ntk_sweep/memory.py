@@ -20,9 +20,9 @@ LAYER_TEMPORARIES = 8
 TILE_ARRAYS = 4
 """Arrays of a tile's height and N columns while the kernel is summed up."""
 
-SOLVER_ARRAYS = {"eigh": 6, "extreme": 3, "compensated": 40, "double-double": 44, "jacobian": 0}
+SOLVER_ARRAYS = {"eigh": 6, "extreme": 5, "compensated": 40, "double-double": 44, "jacobian": 0}
 """Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd takes two beside its input and
-vectors, the extreme eigenvalues a Cholesky factor and a copy, products in double-double their slices. Measured, with some room."""
+vectors, the extreme eigenvalues two Cholesky factors and copies, products in double-double their slices. Measured, with some room."""
 
 LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some room."""
