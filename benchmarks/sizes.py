@@ -23,12 +23,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
+from analysis.figures import render, style
+from analysis.lines import grid, heading, log_ticks
 from docs.pages import fill
 from ntk_sweep import load_results
 
 ROOT = Path(__file__).parents[1]
 N_INPUTS = 784
+Points = list[tuple[int, float]]
+"""Sizes and seconds."""
+
 LARGE = [
     (12_000, "relu", 500, 3, "extreme"),
     (12_000, "relu", 500, 3, "eigh"),
@@ -100,7 +107,6 @@ def large(folder: Path, n_samples: int, act: str, width: int, depth: int, method
 
 def growth() -> list[str]:
     """The second table, and its plot."""
-    import matplotlib.pyplot as plt
     import torch
 
     from ntk_sweep.worker import prepare_process
@@ -129,24 +135,46 @@ def growth() -> list[str]:
         ],
     }
     lines = ["| seconds of | against | from – to | fitted exponent | by counting |", "|---|---|---|---|---|"]
-    figure, axes = plt.subplots(1, 5, figsize=(13, 3.2), layout="constrained")
-    places = {name: place for place, name in enumerate(("inputs", "width", "depth", "points", "workers"))}
     for part, fits in curves.items():
         for variable, exponent, points in fits:
-            sizes, seconds = np.array(points, dtype=float).T
-            slope, offset = np.polyfit(np.log(sizes), np.log(seconds), 1)
-            lines.append(f"| {part} | {variable} | {sizes[0]:,.0f} – {sizes[-1]:,.0f} | {slope:.2f} | {exponent} |")
-            panel = axes[places[variable]]
-            (line,) = panel.loglog(sizes, seconds, "o", label=f"{part}: {slope:.2f} ({exponent})")
-            panel.loglog(sizes, np.exp(offset) * sizes**slope, color=line.get_color(), linewidth=1)
-            panel.loglog(sizes, seconds[-1] * (sizes / sizes[-1]) ** exponent, ":", color=line.get_color(), linewidth=1)
-    for name, place in places.items():
-        axes[place].set(xlabel=name, ylabel="seconds" if place == 0 else "")
-        axes[place].legend(fontsize=6, frameon=False)
-    figure.suptitle("Fitted slopes (lines) beside those by counting (dotted, in brackets)", fontsize=9)
-    figure.savefig(ROOT / "docs" / "figures" / "growth.png", dpi=150)
-    plt.close(figure)
+            sizes = [size for size, _ in points]
+            lines.append(f"| {part} | {variable} | {sizes[0]:,} – {sizes[-1]:,} | {_line(points)[0]:.2f} | {exponent} |")
+    (ROOT / "docs" / "figures" / "growth.png").write_bytes(render(growth_figure(curves), "png"))
     return lines
+
+
+def growth_figure(curves: dict[str, list[tuple[str, int, Points]]]) -> Figure:
+    """Seconds against each variable, with the fitted line and, dotted, one of the slope by counting."""
+    with style():
+        figure = Figure(figsize=(9.0, 6.4), layout="constrained")
+        panels = figure.subplots(2, 3).ravel()
+        for panel, variable in zip(panels, ("inputs", "width", "depth", "points", "workers"), strict=False):
+            for part, fits in curves.items():
+                for against, exponent, points in fits:
+                    if against != variable:
+                        continue
+                    sizes, seconds = np.array(points, dtype=float).T
+                    slope, offset = _line(points)
+                    (marks,) = panel.loglog(sizes, seconds, "o", markersize=4, label=f"{part}: {slope:.2f} ({exponent})")
+                    colour = marks.get_color()
+                    panel.loglog(sizes, np.exp(offset) * sizes**slope, color=colour, linewidth=1)
+                    panel.loglog(sizes, seconds[-1] * (sizes / sizes[-1]) ** exponent, ":", color=colour, linewidth=1)
+            ticks = sorted({size for line in panel.get_lines() for size in line.get_xdata()})
+            panel.set_xticks(ticks, [f"{size:,.0f}" for size in ticks])
+            panel.xaxis.set_minor_locator(NullLocator())
+            log_ticks(panel.yaxis, *panel.get_ylim())
+            panel.set(xlabel=variable, ylabel="seconds")
+            panel.legend(fontsize=7.5, loc="upper left", bbox_to_anchor=(-0.05, -0.2))
+            grid(panel)
+        panels[-1].set_axis_off()
+        heading(figure, "Fitted slopes (lines), and in brackets those by counting (dotted)")
+    return figure
+
+
+def _line(points: Points) -> tuple[float, float]:
+    """Slope and offset in the logarithms."""
+    slope, offset = np.polyfit(*np.log(np.array(points, dtype=float).T), 1)
+    return float(slope), float(offset)
 
 
 def _trace(n_samples: int, width: int, depth: int):  # noqa: ANN202 - of a type that would be imported too early
