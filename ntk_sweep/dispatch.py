@@ -143,8 +143,8 @@ class _Run:
         tickets = iter(range(2**62))
         while self.queue or self.chunks or self.crowded:
             slots = max(executor.slots, 1)
-            # One chunk at work and one waiting for each worker: none idles, and little is lost when all is stopped.
-            while self.queue and len(self.chunks) < 2 * slots:
+            capacity = max(executor.capacity, 1)
+            while self.queue and len(self.chunks) < capacity:
                 self._submit(executor, next(tickets), self.queue.next(slots))
             if self.crowded and not self.chunks:
                 self.solitary = True

@@ -42,6 +42,11 @@ class Executor(Protocol):
         """How many chunks are computed at once, as of now."""
         ...
 
+    @property
+    def capacity(self) -> int:
+        """How many chunks it takes, those that wait for a worker included."""
+        ...
+
     def describe(self) -> str:
         """Where the chunks are computed, in words."""
         ...
@@ -68,6 +73,11 @@ class SerialExecutor:
 
     slots = 1
     interruptible = True
+
+    @property
+    def capacity(self) -> int:
+        """One at work and one waiting for each worker: none idles, and little is lost when all is stopped."""
+        return 2 * self.slots
 
     def __init__(self, compute: ComputeConfig) -> None:
         self._queue: deque[tuple[int, ChunkSpec, Dataset]] = deque()

@@ -144,8 +144,17 @@ class RayExecutor:
     @property
     def slots(self) -> int:
         """How many workers the machines of the cluster have room for at present."""
-        room = sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
+        room = self._all_room()
         return min(room, self._compute.num_workers or room)
+
+    @property
+    def capacity(self) -> int:
+        """One chunk at work and one waiting for each worker; none waiting where Ray has room for more workers than are wanted."""
+        room, wanted = self._all_room(), self._compute.num_workers
+        return 2 * room if wanted is None or wanted >= room else wanted
+
+    def _all_room(self) -> int:
+        return sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
 
     def _room(self, resources: dict[str, float]) -> int:
         """How many workers fit on one machine."""

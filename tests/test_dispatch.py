@@ -3,6 +3,7 @@
 import dataclasses
 import signal
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from ntk_sweep.config import ComputeConfig, DataConfig, SpectrumConfig, SweepCon
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors import SerialExecutor
 from ntk_sweep.plan import Chunk, ChunkQueue, Job, make_plan, open_stores
+from ntk_sweep.ray_executor import RayExecutor
 from ntk_sweep.signals import Interrupted
 from ntk_sweep.store import load_results
 
@@ -285,6 +287,18 @@ def test_an_empty_sweep_and_several_computes_are_refused(base):
         dispatch.run_sweep([], SerialExecutor, QUIET)
     with pytest.raises(ConfigError, match="compute must be the same"):
         dispatch.run_sweep([base, dataclasses.replace(base, compute=ComputeConfig(num_cpus=2))], SerialExecutor, QUIET)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "slots", "capacity"), [(None, 4, 8), (1, 1, 1), (3, 3, 3), (4, 4, 8), (9, 4, 8)], ids=lambda value: str(value)
+)
+def test_no_more_workers_than_wanted(wanted, slots, capacity):
+    """A chunk that waits for one worker is given to another by Ray, if there is room."""
+    executor = object.__new__(RayExecutor)
+    executor._compute = ComputeConfig(num_workers=wanted, num_cpus=2)
+    nodes = [{"Alive": True, "Resources": {"CPU": 5.0}}] * 2 + [{"Alive": False, "Resources": {"CPU": 8.0}}]
+    executor._ray = SimpleNamespace(nodes=lambda: nodes)
+    assert (executor.slots, executor.capacity) == (slots, capacity)
 
 
 def test_only_a_few_chunks_are_in_flight(base):
