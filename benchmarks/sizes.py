@@ -220,13 +220,13 @@ def _eigh(n_samples: int) -> float:
 def _points() -> list[tuple[int, float]]:
     """Sweeps of small networks on one worker, less the seconds of a sweep of one point."""
     start = _sweep(1, 1)
-    return [(points, _sweep(points, 1) - start) for points in (500, 1000, 2000, 4000)]
+    return [(points, _sweep(points, 1) - start) for points in (250, 500, 1000, 2000)]
 
 
 def _workers() -> list[tuple[int, float]]:
     """The same sweep of larger networks on one worker and more."""
     counts = sorted({1, os.cpu_count() or 1})
-    few, many = 20, 620
+    few, many = 20, 220
     return [(count, _sweep(many, count, width=500, depth=5) - _sweep(few, count, width=500, depth=5)) for count in counts]
 
 

@@ -78,7 +78,7 @@ def override_lines():
     return st.lists(st.sampled_from(sorted(VALUES)), max_size=5).flatmap(lambda keys: st.tuples(*map(line, keys)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(job=override_lines())
 def test_one_job_composes_as_in_hydra(composer, job):
     assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(lambda: hydras_own(composer, job))
