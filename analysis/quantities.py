@@ -63,7 +63,7 @@ def _floats(name: str, rows: pd.DataFrame) -> pd.Series:
 
 
 def _measured(rows: pd.DataFrame) -> pd.Series:
-    return rows["lambda_min_resolved"] == True  # noqa: E712 (the column may hold None)
+    return rows["lambda_min_resolved"].eq(True)  # the column may hold None
 
 
 def _predicted(rows: pd.DataFrame) -> pd.Series:

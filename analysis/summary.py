@@ -168,7 +168,7 @@ def _targets(ok: pd.DataFrame) -> str:
     if asked.empty:
         return ""
     targets = " or ".join(number(target, 1) for target in sorted(asked["target"].unique()))
-    missed = int((asked["meets_target"] != True).sum())  # noqa: E712 (the column may hold None)
+    missed = int(asked["meets_target"].ne(True).sum())  # the column may hold None
     goal = f"at most {targets} of each eigenvalue"
     return f"{goal}; more in {missed} of {len(asked)} spectra" if missed else f"{goal} in all spectra"
 

@@ -79,7 +79,7 @@ def _bounds(material: Material) -> Content:
 def _of_figure_11(material: Material) -> list[Runs]:
     """The runs of ReLU 800 × 3 whose λ_min is known."""
     own = [one.of([bounds.FIGURE_11]) for one in _settings(material) if bounds.FIGURE_11 in one.networks]
-    return [one for one in own if (one.rows["lambda_min_resolved"] == True).any()]  # noqa: E712 (the column may hold None)
+    return [one for one in own if one.rows["lambda_min_resolved"].eq(True).any()]  # the column may hold None
 
 
 def _drift(material: Material) -> Content:
