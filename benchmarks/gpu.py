@@ -15,6 +15,7 @@ On a machine without a GPU it says so and stops.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 import types
@@ -99,9 +100,7 @@ def seconds(compute: Callable[[], object], repeats: int = REPEATS) -> float:
 
 def _without_jaxtyping() -> None:
     """The numerics name jaxtyping in annotations only, which nothing evaluates here."""
-    try:
-        import jaxtyping  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("jaxtyping") is None:
         module = types.ModuleType("jaxtyping")
         module.__getattr__ = lambda name: object  # type: ignore[method-assign]
         sys.modules["jaxtyping"] = module

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 
 from benchmarks.peers.measuring import peak_memory
+from benchmarks.timing import least_seconds
 from ntk_sweep import Network, empirical_ntk, ntk_spectrum
 from ntk_sweep.network import standard_normals
 from ntk_sweep.worker import prepare_process
 
 REPEATS = 7
+_least = partial(least_seconds, repeats=REPEATS)
 
 
 def main() -> None:
@@ -57,15 +58,6 @@ def floor(x: torch.Tensor, width: int, depth: int) -> float:
     grams = _least(lambda: x @ x.T) + 2 * (depth - 1) * _least(lambda: a @ a.T)
     draws = _least(lambda: standard_normals(n_inputs, width, depth, seed=0))
     return forward + backward + grams + draws
-
-
-def _least(compute: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        compute()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 if __name__ == "__main__":

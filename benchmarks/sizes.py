@@ -19,17 +19,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from scipy.ndimage import gaussian_filter
 
 from analysis.figures import render, style
 from analysis.lines import grid, heading, log_ticks
+from benchmarks.timing import least_seconds
 from docs.pages import fill
-from ntk_sweep import load_results
+from ntk_sweep import Network, load_results
+from ntk_sweep.factored import doubled_kernel, plain_kernel
+from ntk_sweep.passes import centred_trace
+from ntk_sweep.worker import prepare_process
 
 ROOT = Path(__file__).parents[1]
 N_INPUTS = 784
@@ -44,6 +50,7 @@ LARGE = [
     (200, "relu", 1000, 100, "auto"),
 ]
 REPEATS = 3
+_least = partial(least_seconds, repeats=REPEATS)
 
 
 def main() -> None:
@@ -72,8 +79,6 @@ def _large() -> None:
 
 def images(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Smooth images in [0, 1] of two kinds, 28 × 28, and their labels."""
-    from scipy.ndimage import gaussian_filter
-
     generator = np.random.default_rng(0)
     prototypes = gaussian_filter(generator.standard_normal((2, 28, 28)), (0, 3, 3))
     labels = np.repeat([0, 1], [count // 2, count - count // 2])
@@ -107,10 +112,6 @@ def large(folder: Path, n_samples: int, act: str, width: int, depth: int, method
 
 def growth() -> list[str]:
     """The second table, and its plot."""
-    import torch
-
-    from ntk_sweep.worker import prepare_process
-
     prepare_process(torch.get_num_threads())
     curves = {
         "passes": [
@@ -177,41 +178,28 @@ def _line(points: Points) -> tuple[float, float]:
     return float(slope), float(offset)
 
 
-def _trace(n_samples: int, width: int, depth: int):  # noqa: ANN202 - of a type that would be imported too early
-    import torch
-
-    from ntk_sweep import Network
-    from ntk_sweep.passes import centred_trace
-
+def _network(n_samples: int, width: int, depth: int) -> tuple[Network, torch.Tensor]:
     x = torch.rand(n_samples, N_INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     network = Network.initialise(N_INPUTS, width, depth, "relu", "thesis", seed=0)
-    return network, x, centred_trace
+    return network, x
 
 
 def _passes(n_samples: int, width: int, depth: int) -> float:
-    network, x, trace = _trace(n_samples, width, depth)
-    return _least(lambda: trace(network, x))
+    network, x = _network(n_samples, width, depth)
+    return _least(lambda: centred_trace(network, x))
 
 
 def _kernel(n_samples: int, width: int, depth: int) -> float:
-    from ntk_sweep.factored import plain_kernel
-
-    network, x, trace = _trace(n_samples, width, depth)
-    traced = trace(network, x)
+    traced = centred_trace(*_network(n_samples, width, depth))
     return _least(lambda: plain_kernel(traced))
 
 
 def _doubled(n_samples: int, width: int, depth: int) -> float:
-    from ntk_sweep.factored import doubled_kernel
-
-    network, x, trace = _trace(n_samples, width, depth)
-    traced = trace(network, x)
+    traced = centred_trace(*_network(n_samples, width, depth))
     return _least(lambda: doubled_kernel(traced, 1))
 
 
 def _eigh(n_samples: int) -> float:
-    import torch
-
     matrix = torch.rand(n_samples, n_samples, dtype=torch.float64)
     matrix = matrix @ matrix.T
     return _least(lambda: torch.linalg.eigh(matrix))
@@ -237,15 +225,6 @@ def _sweep(points: int, workers: int, width: int = 20, depth: int = 3) -> float:
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
         return time.perf_counter() - start
-
-
-def _least(compute: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        compute()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 if __name__ == "__main__":

@@ -53,13 +53,16 @@ def three_nodes(network, slow):
         yield cluster, node
 
 
-def sweep_on(cluster, host, results):
-    return start(
-        *(results, *GRID, "compute=cluster", "compute.chunk_seconds=60"),
-        prefix=host.prefix,
-        RAY_ADDRESS=cluster.address,
-        **cluster.token,
-    )
+@contextmanager
+def sweep_on(cluster, network, results):
+    """A sweep started on the head's host; the second host is back in the network when it ends."""
+    options = (results, *GRID, "compute=cluster", "compute.chunk_seconds=60")
+    sweep = start(*options, prefix=network[0].prefix, RAY_ADDRESS=cluster.address, **cluster.token)
+    try:
+        yield sweep
+    finally:
+        network[1].mend()
+        stop(sweep)
 
 
 def read_until(ended, results):
@@ -77,17 +80,13 @@ def read_until(ended, results):
 
 def test_a_short_cut_is_not_noticed(network, tmp_path, undisturbed):
     with three_nodes(network, dict.fromkeys(range(20, 61, 10), 2)) as (cluster, node):
-        sweep = sweep_on(cluster, network[0], tmp_path)
-        try:
+        with sweep_on(cluster, network, tmp_path) as sweep:
             wait_for(lambda: workers_at(node), "work on the second host", sweep, node)
             network[1].cut()
             time.sleep(SHORT)
             network[1].mend()
             read_until(lambda: sweep.poll() is not None, tmp_path)
             output = sweep.stdout.read()
-        finally:
-            network[1].mend()
-            stop(sweep)
         assert sweep.returncode == 0, output
         assert f"{POINTS} points computed" in output
         assert "lost" not in output
@@ -98,8 +97,7 @@ def test_a_short_cut_is_not_noticed(network, tmp_path, undisturbed):
 def test_the_rows_of_a_host_that_was_given_up_are_stored_by_others_and_once(network, tmp_path, undisturbed):
     # Dear points go out first, so that the first chunk of each host takes longer than it takes to be given up.
     with three_nodes(network, {20: 0.5, 30: 0.5, 40: 10, 50: 10, 60: 10}) as (cluster, node):
-        sweep = sweep_on(cluster, network[0], tmp_path)
-        try:
+        with sweep_on(cluster, network, tmp_path) as sweep:
             (worker,) = wait_for(lambda: workers_at(node), "work on the second host", sweep, node)
             time.sleep(1)  # for it to write down where it is
             network[1].cut()
@@ -111,9 +109,6 @@ def test_the_rows_of_a_host_that_was_given_up_are_stored_by_others_and_once(netw
             network[1].mend()
             read_until(lambda: sweep.poll() is not None, tmp_path)
             output = sweep.stdout.read()
-        finally:
-            network[1].mend()
-            stop(sweep)
         assert sweep.returncode == 0, output
         assert f"{POINTS} points computed" in output
         assert "0 failed, 1 worker lost" in output

@@ -5,21 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 from measuring import arguments, report
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, jacrev, jvp, vjp, vmap
+from torch_network import fully_connected
 
-ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 ROWS_AT_ONCE = 4
 
 x, layers, act, implementation = arguments()
 inputs = torch.from_numpy(x)
-
-modules: list[nn.Module] = []
-for weight, bias in layers:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
-    linear.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
-    modules += [linear, ACTIVATIONS[act]()]
-network = nn.Sequential(*modules[:-1])
+network = fully_connected(layers, act)
 parameters = {name: value.detach() for name, value in network.named_parameters()}
 
 
