@@ -26,7 +26,8 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         - `mean` and `sd` of the quantity (n - 1 in the denominator; NaN for one seed), `geometric_mean` (of positive values);
         - `low` and `high`, the 95 % bootstrap interval of `mean`, `geometric_low` and `geometric_high` that of `geometric_mean`
           (`analysis.resampling`; NaN for one seed);
-        - `error`, a bound of the error that rounding leaves in `mean`: the mean of the seeds' bounds (NaN where rows hold none);
+        - `error`, a bound of the error that rounding leaves in `mean`: the mean of the seeds' bounds (NaN where rows hold none), and
+          `geometric_error`, that of `geometric_mean`;
         - `least` and `greatest` value of a seed.
     """
     ok = rows["status"] == "ok"
@@ -39,6 +40,7 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         value=value,
         log=np.log(value.where(value > 0)),
         error=error.where(value.notna()),
+        shrinkage=_log_shrinkage(error / value),
     )
     grouped = table.groupby(CELL, sort=False)
     result = grouped.agg(seeds=("ok", "sum"), unresolved=("unresolved", "sum"), failed=("failed", "sum")).astype(int)
@@ -48,14 +50,23 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         sd=("value", "std"),
         log=("log", "mean"),
         error=("error", "mean"),
+        geometric_error=("shrinkage", "mean"),
         least=("value", "min"),
         greatest=("value", "max"),
     )
     statistics.insert(2, "geometric_mean", np.exp(statistics.pop("log")).where(statistics["least"] > 0))
+    # the values that all lie at the lower end of their bounds move it farthest
+    statistics["geometric_error"] = -np.expm1(statistics["geometric_error"]) * statistics["geometric_mean"]
     statistics = statistics.join(intervals(table, CELL, "value"))
     logarithmic = np.exp(intervals(table, CELL, "log")).rename(columns={"low": "geometric_low", "high": "geometric_high"})
     statistics = statistics.join(logarithmic.where(statistics["least"] > 0)).where(result["resolved"])
     return by_activation(result.join(statistics).reset_index(), ["width", "depth"])
+
+
+def _log_shrinkage(relative: pd.Series) -> pd.Series:
+    """By how much the logarithm of a value falls if it is too great by this part of it."""
+    with np.errstate(divide="ignore"):
+        return np.log1p(-relative.clip(upper=1.0))
 
 
 def seeds_text(table: pd.DataFrame) -> str:

@@ -16,15 +16,14 @@ from scipy.special import stdtrit
 from analysis.figures import style
 from analysis.formats import Entry, Table, signed
 from analysis.frame import Group, activation_title, activations, by_activation
+from analysis.lines import grid, spread
 from analysis.quantities import LIMIT_DISTANCE, trusted
+from analysis.resampling import LEVEL
 
 LINE = ["act", "depth"]
 
 BAND = (0.16, 0.84)
 """Quantiles over seeds between which the band lies: two thirds of the seeds, what ± one standard deviation is for a Gaussian."""
-
-LEVEL = 0.95
-"""Of the confidence interval of a slope."""
 
 MOST_LINES = 5
 """Depths drawn: the curves are noisy and close, and more of them hide one another. All stand in the table."""
@@ -138,8 +137,7 @@ def convergence_figure(points: pd.DataFrame, fits: pd.DataFrame, act: str, subti
         _reference(axes, own)
         axes.set_ylim(*_limits(points))
         _ticks(axes, points)
-        axes.grid(color="#dddddd", linewidth=0.5)
-        axes.set_axisbelow(True)
+        grid(axes)
         axes.set_title(activation_title(act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5)
         figure.legend(loc="outside right center", fontsize=8, title="depth: slope, 95 % interval", title_fontsize=8)
         return figure
@@ -161,9 +159,7 @@ def alt_text(points: pd.DataFrame, fits: pd.DataFrame, act: str) -> str:
 
 def shown_depths(points: pd.DataFrame, act: str) -> list[int]:
     """The depths of an activation that are drawn: all, or `MOST_LINES` evenly chosen."""
-    depths = sorted(points.loc[points["act"] == act, "depth"].unique())
-    places = np.unique(np.linspace(0, len(depths) - 1, min(len(depths), MOST_LINES)).round().astype(int))
-    return [int(depths[place]) for place in places]
+    return spread(sorted(map(int, points.loc[points["act"] == act, "depth"].unique())), MOST_LINES)
 
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

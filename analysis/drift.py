@@ -15,6 +15,8 @@ from analysis.curves import DIGITS, ENDS, bracket
 from analysis.formats import Entry, Table, number, signed
 from analysis.frame import NETWORK, AnalysisError, Group, activation_title
 from analysis.lines import spread
+from analysis.ranking import RESAMPLES, RNG_SEED
+from analysis.resampling import LEVEL
 from analysis.runs import Runs, history, list_cells, network_title, rows_of, seeds_note
 
 LINE = ["act", "depth"]
@@ -25,14 +27,6 @@ SHOWN = {
     "lambda_max_ratio": "λ_max, after over before",
     "alignment": "alignment",
 }
-
-RESAMPLES = 2000
-"""Of the bootstrap: the ends of a 95 % interval then rest on 50 resamples each."""
-
-LEVEL = 0.95
-
-RNG_SEED = 0
-"""Of the bootstrap: the same rows give the same intervals."""
 
 OVER_SEEDS = (*SHOWN, "step_trace")
 """What is put together over seeds."""

@@ -90,7 +90,7 @@ def _quantity(own: pd.DataFrame, quantity: Quantity, index: pd.DataFrame, packer
         stored |= {"mean": packer.add(table["mean"].to_numpy(float)), "sd": packer.add(table["sd"].to_numpy(float))}
         stored |= {"low": packer.add(table[low].to_numpy(float)), "high": packer.add(table[high].to_numpy(float))}
     if quantity.error:
-        stored["error"] = packer.add(table["error"].to_numpy(float), BOUND_BITS, up=True)
+        stored["error"] = packer.add(table["geometric_error" if geometric else "error"].to_numpy(float), BOUND_BITS, up=True)
     return stored | {
         "name": quantity.name,
         "title": quantity.title,

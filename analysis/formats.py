@@ -24,13 +24,11 @@ class Number:
         value: The number.
         spread: A standard deviation, shown behind ± with the same exponent; None or NaN for none.
         digits: Significant digits of the value.
-        at_most: The value is an upper bound only.
     """
 
     value: float
     spread: float | None = None
     digits: int = 4
-    at_most: bool = False
 
 
 Entry = str | int | Number
@@ -173,7 +171,7 @@ def _parts(entry: Number) -> tuple[str, str | None, int | None]:
     )
 
 
-def _render(entry: Entry, plus_minus: str, at_most: str, power: Callable[[int], str]) -> str:
+def _render(entry: Entry, plus_minus: str, power: Callable[[int], str]) -> str:
     """A number in one notation: 4.12 ± 0.31, or (3.93 ± 0.70)e-10."""
     if not isinstance(entry, Number):
         return str(entry)
@@ -181,21 +179,21 @@ def _render(entry: Entry, plus_minus: str, at_most: str, power: Callable[[int], 
     text = mantissa if spread is None else f"{mantissa}{plus_minus}{spread}"
     if exponent is not None:
         text = (f"({text})" if spread is not None else text) + power(exponent)
-    return at_most + text if entry.at_most else text
+    return text
 
 
 def _text(entry: Entry) -> str:
-    return _render(entry, " ± ", "≤ ", lambda exponent: f"e{exponent:+03d}")
+    return _render(entry, " ± ", lambda exponent: f"e{exponent:+03d}")
 
 
 def _html_entry(entry: Entry) -> Markup:
     if not isinstance(entry, Number):
         return html_text(str(entry))
     # Digits, signs and our own markup only: nothing of a row's text comes through here.
-    return Markup(_render(entry, " ± ", "≤ ", lambda exponent: f" × 10<sup>{exponent}</sup>").replace("-", MINUS))
+    return Markup(_render(entry, " ± ", lambda exponent: f" × 10<sup>{exponent}</sup>").replace("-", MINUS))
 
 
 def _latex_entry(entry: Entry) -> str:
     if isinstance(entry, Number):
-        return "$" + _render(entry, r" \pm ", r"\le ", lambda exponent: rf" \times 10^{{{exponent}}}") + "$"
+        return "$" + _render(entry, r" \pm ", lambda exponent: rf" \times 10^{{{exponent}}}") + "$"
     return latex_text(str(entry))

@@ -17,6 +17,7 @@ from analysis.cells import seeds_text
 from analysis.colours import ColourScale, colour_scale, label_ticks
 from analysis.figures import style
 from analysis.frame import activation_title
+from analysis.lines import spread
 from analysis.quantities import LAMBDA_MIN, Quantity
 
 MOST_TICKS = 20
@@ -98,7 +99,8 @@ def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> p
     conditions = [table["unresolved"] > 0, table["seeds"] > 0, table["failed"] > 0]
     state = np.select(conditions, [quantity.state, "resolved", "failed"], "missing")
     table = table.drop(columns="resolved").assign(act=act, state=state)
-    statistics = ["geometric_mean", "geometric_low", "geometric_high", "mean", "sd", "low", "high", "error", "least", "greatest"]
+    geometric = ["geometric_mean", "geometric_low", "geometric_high", "geometric_error"]
+    statistics = [*geometric, "mean", "sd", "low", "high", "error", "least", "greatest"]
     return table[["act", "width", "depth", "state", *counts, *statistics]]
 
 
@@ -201,7 +203,7 @@ def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
 
 def _ticks(axes: Axes, shown: Grid) -> None:
     for axis, labels, most in ((axes.xaxis, shown.widths, MOST_TICKS), (axes.yaxis, shown.depths, MOST_TICKS)):
-        places = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), most)).round().astype(int))
+        places = spread(range(len(labels)), most)
         axis.set_ticks(places, [str(labels[place]) for place in places])
     if len(shown.widths) > 8:
         axes.tick_params(axis="x", rotation=90)

@@ -58,7 +58,7 @@ def numbers(compared: Sequence[pd.DataFrame], act: str) -> pd.DataFrame:
     parts = []
     for name, quantity, one in zip(("measured", "predicted", "ratio"), COMPARED, compared, strict=True):
         table = heatmaps.numbers(one, act, quantity)
-        chosen = {"geometric_mean": name, "error": f"{name}_error", "state": f"{name}_state"}
+        chosen = {"geometric_mean": name, "geometric_error": f"{name}_error", "state": f"{name}_state"}
         parts.append(table.set_index([*CELL, "seeds"])[list(chosen)].rename(columns=chosen))
     return pd.concat(parts, axis=1).reset_index()
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import kendalltau
 
+from analysis.resampling import LEVEL
+
 RESAMPLES = 2000
 """Of the bootstrap: the ends of a 95 % interval then rest on 50 resamples each."""
 
 LEAST_RESAMPLES, MOST_WEIGHTS = 500, 10_000_000
 """Of many runs fewer resamples are drawn, or 20 000 rows would take minutes: an end then rests on a dozen of them, in an interval that
 is narrow by itself."""
-
-LEVEL = 0.95
 
 RNG_SEED = 0
 """Of the bootstrap: the same rows give the same intervals."""

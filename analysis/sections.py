@@ -81,11 +81,6 @@ class Content:
     explorer: bool = False
 
     @property
-    def sheets(self) -> list[Sheet]:
-        """The tables of all blocks."""
-        return [sheet for block in self.blocks for sheet in block.sheets]
-
-    @property
     def pictures(self) -> list[Picture]:
         """The figures of all blocks."""
         return [picture for block in self.blocks for picture in block.pictures]

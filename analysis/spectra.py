@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
+from analysis.lines import grid
 
 NEAR = 1e-3
 """Of an eigenvalue: error bounds above this part of it can be told from the axis; tuned by eye."""
@@ -70,8 +71,7 @@ def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
         axes.set_ylim(bottom=floor)
         axes.margins(x=0.02)
         axes.set(xlabel=r"index $i$, greatest eigenvalue first", ylabel=r"$\lambda_i$")
-        axes.grid(axis="y", color="#dddddd", linewidth=0.5)
-        axes.set_axisbelow(True)
+        grid(axes, "y")
         axes.set_title(title, fontsize=9.5)
         axes.legend(loc="upper right", fontsize=8)
         return figure

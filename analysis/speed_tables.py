@@ -10,7 +10,8 @@ import pandas as pd
 from analysis.formats import Entry, Table, signed, without_gaps
 from analysis.frame import NETWORK, activation_title, activations
 from analysis.quantities import LAMBDA_MIN
-from analysis.ranking import LEVEL, resamples_of
+from analysis.ranking import resamples_of
+from analysis.resampling import LEVEL
 from analysis.runs import Runs
 from analysis.speed import ACROSS, BY_NAME, CANDIDATES, LEAST_REACHING, WITHIN, measured_epochs
 

@@ -188,7 +188,7 @@ def _list(values: Iterable[str]) -> str:
 def _values(column: pd.Series) -> str:
     """The values of a coordinate: all of them if few, as a range if evenly spaced, else how many between which."""
     values = sorted(map(int, column.unique()))
-    if len(values) <= min(2, SHOWN_VALUES) or (len(values) <= SHOWN_VALUES and values[-1] - values[0] >= len(values)):
+    if len(values) <= 2 or (len(values) <= SHOWN_VALUES and values[-1] - values[0] >= len(values)):
         return _list(map(str, values))
     steps = {after - before for before, after in pairwise(values)}
     if len(steps) > 1:

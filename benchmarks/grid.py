@@ -36,9 +36,7 @@ def main() -> None:
     lines = ["| version | networks | seconds | workers |", "|---|---|---|---|"]
     print("\n".join(lines))
     profiles = {}
-    for name, commit in (("before", before), ("now", None)):
-        if name == "before" and before is None:
-            continue
+    for name, commit in ([(f"before ({before})", before)] if before else []) + [("now", None)]:
         with checkout(commit) as folder:
             for seeds in SEEDS if commit is None else SEEDS[:1]:
                 lines.append(f"| {name} | {720 * seeds} | {sweep(folder, seeds):.0f} | {os.cpu_count()} |")

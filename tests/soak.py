@@ -6,7 +6,6 @@ is over, the same command runs to its end undisturbed. The last output goes into
 
 import os
 import random
-import re
 import sys
 import tempfile
 import time
@@ -20,6 +19,10 @@ import psutil
 from processes import ROOT, TIME_LIMIT, ray_head, ray_node, raylet_of, run, start, stop, wait_for, workers_at
 
 from ntk_sweep.store import load_results
+
+sys.path.insert(0, str(ROOT / "docs"))
+
+from pages import fill
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 POINTS = int(os.environ.get("SOAK_POINTS", "3000"))
@@ -163,9 +166,7 @@ def main():
     output = "\n".join(lines)
     sys.stdout.write(output + "\n")
     if "--docs" in sys.argv:
-        page = ROOT / "docs" / "reliability.md"
-        text = re.sub(r"(<!-- soak -->\n).*?(<!-- end -->)", rf"\1```\n{output}\n```\n\2", page.read_text(), flags=re.DOTALL)
-        page.write_text(text)
+        fill(ROOT / "docs" / "reliability.md", "soak", f"```\n{output}\n```")
     return int(wrong > 0)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
 
-import numpy as np
 import pytest
 from analysis_training_rows import only_runs, recorded, run, store, sweep
-from PIL import Image
+from pixels import colours
 
 from analysis import drift, drift_figures
 from analysis.cli import main
@@ -17,11 +15,6 @@ from analysis.formats import html, latex, markdown, number
 from analysis.frame import AnalysisError
 
 WIDTHS = (50, 100, 200, 400)
-
-
-def colours(figure) -> int:
-    image = np.asarray(Image.open(io.BytesIO(render(figure, "png"))).convert("RGB")).reshape(-1, 3)
-    return len(np.unique(image.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)))
 
 
 def powers(exponent: float, widths=WIDTHS, factors=(1.0,), **changes):

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import io
-
 import matplotlib
 import numpy as np
 import pytest
 from analysis_rows import failed, frame, grid, group, row
-from PIL import Image
+from pixels import colours, pixels
 
 from analysis import heatmaps, kernels, spectra
 from analysis.cells import cells
 from analysis.figures import FORMATS, render
 from analysis.networks import Selection, exemplars, select
-
-
-def pixels(figure) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(render(figure, "png"))).convert("RGB")).reshape(-1, 3)
-
-
-def colours(figure) -> int:
-    return len(np.unique(pixels(figure).astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)))
 
 
 def test_a_grid_tells_resolved_unresolved_and_missing_cells_apart():

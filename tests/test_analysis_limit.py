@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import matplotlib
 import numpy as np
 import pytest
 from analysis_rows import failed, frame, grid, group, row
-from PIL import Image
+from pixels import colours
 
 from analysis import convergence, heatmaps, panels, prediction
 from analysis.cells import cells
@@ -18,11 +16,6 @@ from analysis.figures import FORMATS, render
 from analysis.formats import html, latex, markdown
 from analysis.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, QUANTITIES, RATIO
 from ntk_sweep.schema import schema
-
-
-def colours(figure) -> int:
-    image = np.asarray(Image.open(io.BytesIO(render(figure, "png"))).convert("RGB")).reshape(-1, 3)
-    return len(np.unique(image.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)))
 
 
 def powers(exponent: float, widths=(50, 100, 200, 400), seeds=2, factor=1.0, **changes):

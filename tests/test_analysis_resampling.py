@@ -173,3 +173,18 @@ def test_thinned_spectra_keep_their_ends():
     assert kept[:ENDS].tolist() == list(range(ENDS))
     assert kept[-ENDS:].tolist() == list(range(1000 - ENDS, 1000))
     assert (np.diff(kept) > 0).all()
+
+
+def test_the_error_of_a_geometric_mean_holds_what_rounding_may_do():
+    values, errors = (1.0, 100.0, 3.0), (1e-9, 1e-9, 0.5)
+    rows = [
+        row(seed=seed, lambda_min=value, error_bound=error) for seed, (value, error) in enumerate(zip(values, errors, strict=True))
+    ]
+    for count in (1, 2, 3):
+        (cell,) = cells(frame(rows[:count])).to_dict("records")
+        corners = [
+            np.exp(np.log([value + sign * error for value, error, sign in zip(values, errors, signs, strict=False)]).mean())
+            for signs in itertools.product((-1, 1), repeat=count)
+        ]
+        worst = np.abs(np.array(corners) - cell["geometric_mean"]).max()
+        assert cell["geometric_error"] == pytest.approx(worst, rel=1e-5)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 from analysis_training_rows import only_runs, run, store, sweep
-from PIL import Image
+from pixels import colours
 from scipy.stats import kendalltau, spearmanr
 
 from analysis import ranking, speed, speed_figures, speed_tables, verdict
@@ -18,11 +17,6 @@ from analysis.figures import FORMATS, render
 from analysis.formats import html, latex, markdown
 
 LOSS = 0.1
-
-
-def colours(figure) -> int:
-    image = np.asarray(Image.open(io.BytesIO(render(figure, "png"))).convert("RGB")).reshape(-1, 3)
-    return len(np.unique(image.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)))
 
 
 def falling(rate: float, epochs: int = 40, **changes) -> dict:

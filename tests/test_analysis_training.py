@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from pathlib import Path
@@ -11,7 +10,7 @@ import analysis_rows
 import numpy as np
 import pytest
 from analysis_training_rows import failed_run, group, only_runs, run, store, sweep
-from PIL import Image
+from pixels import colours
 
 from analysis import bounds, curves
 from analysis.cli import main
@@ -20,11 +19,6 @@ from analysis.formats import html, latex, markdown
 from analysis.frame import AnalysisError
 from analysis.lines import network_colours
 from analysis.runs import Setting, choose, network_name, network_title, parse_network, runs
-
-
-def colours(figure) -> int:
-    image = np.asarray(Image.open(io.BytesIO(render(figure, "png"))).convert("RGB")).reshape(-1, 3)
-    return len(np.unique(image.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)))
 
 
 def table_row(table, *beginning):

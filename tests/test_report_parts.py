@@ -112,7 +112,12 @@ def test_every_part_can_be_made_of_whatever_there_is(rows, tmp_path):
             assert part.command(material.group).startswith("python launch.py ")
         else:
             content = part.make(material)
-            assert content.sheets or content.pictures or content.lead or (content.missing and content.command)
+            assert (
+                any(block.sheets for block in content.blocks)
+                or content.pictures
+                or content.lead
+                or (content.missing and content.command)
+            )
 
 
 def test_a_large_sweep_is_thinned_and_a_small_one_is_not(tmp_path, monkeypatch):

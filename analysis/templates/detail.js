@@ -17,13 +17,14 @@ function curvesOf(group, cell) {
 
 // The eigenvalues of a cell on a logarithmic axis; those that do not exceed their bound as hollow upper bounds.
 function drawSpectrum(place, group, cell, name) {
-  const curves = curvesOf(group, cell);
+  const known = curvesOf(group, cell);
+  const curves = known.slice(0, MOST_SEEDS);
   place.hidden = !curves.length;
-  if (!curves.length) return null;
+  if (!curves.length) return;
   const index = [...group.spectra.index];
   const traces = [];
   let least = Infinity, most = 0;
-  curves.slice(0, MOST_SEEDS).forEach((curve, number) => {
+  curves.forEach((curve, number) => {
     const line = LINES[number % LINES.length];
     const good = index.map((_, i) => curve.values[i] > curve.errors[i]);
     const text = index.map((one, i) => `<b>λ<sub>${one}</sub> ${good[i] ? formatted(curve.values[i], 4) : `at most ${formatted(curve.values[i] + curve.errors[i], 2)}`}</b>${good[i] ? ` ± ${formatted(curve.errors[i], 2)}` : ""}<br>${curve.name}`);
@@ -52,7 +53,7 @@ function drawSpectrum(place, group, cell, name) {
   const layout = {
     ...baseLayout(),
     height: 360,
-    title: { text: "Spectrum", x: 0, xref: "paper", xanchor: "left", font: { size: 14 } },
+    title: { text: known.length > curves.length ? `Spectrum, ${curves.length} of ${known.length} seeds` : "Spectrum", x: 0, xref: "paper", xanchor: "left", font: { size: 14 } },
     xaxis: axis("index, greatest eigenvalue first", { showgrid: true, gridcolor: colour("grid") }),
     yaxis: axis("eigenvalue", { type: "log", showgrid: true, gridcolor: colour("grid"), exponentformat: "power", dtick: most / least > 1e6 ? undefined : 1 }),
     legend: { orientation: "h", y: -0.22, font: { size: 11 } },
@@ -60,7 +61,7 @@ function drawSpectrum(place, group, cell, name) {
   };
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", `The eigenvalues of the kernel of ${name} on a logarithmic axis, ${curves.map((curve) => curve.name).join(", ")}. They run from ${formatted(most, 3)} down to ${formatted(least, 3)}.`);
-  return plot(place, traces, layout);
+  plot(place, traces, layout);
 }
 
 function drawKernel(place, kernel, name, colours) {

@@ -196,7 +196,7 @@ class Explorer {
     const chance = group.probability[selected];
     find(".cell").textContent = none
       ? `${name}: no result, ${group.failed[selected]} failed`
-      : `${name}, ${seedsText(group.seeds[selected])}` + (chance > 0 ? `; greatest λₘᵢₙ of its activation with probability ${Math.round(100 * chance) || "< 1"} %` : "");
+      : `${name}, ${seedsText(group.seeds[selected])}` + (chance > 0 ? `; greatest λₘᵢₙ of its activation with probability ${probabilityText(chance)}` : "");
     for (const part of [".plots", ".facts", ".packed"]) find(part).hidden = none;
     if (none) return;
     const kernel = group.kernels.find((one) => one.cell === selected && String(one.seed) === this.control.kernel.value);

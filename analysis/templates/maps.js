@@ -48,11 +48,11 @@ function layer(group, quantity, view) {
   if (view === "spread") {
     const relative = quantity.geometric;
     const values = quantity.sd.map((sd, cell) => (relative ? sd / quantity.mean[cell] : sd));
-    return { quantity, values, unresolved: quantity.unresolved, title: `${relative ? "sd / mean" : "sd"} of ${quantity.title} over seeds`, scale: "linear" };
+    return { quantity, values, title: `${relative ? "sd / mean" : "sd"} of ${quantity.title} over seeds`, scale: "linear" };
   }
   if (view === "probability")
-    return { quantity, values: group.probability, unresolved: quantity.unresolved, title: "probability to have the greatest mean λ_min", scale: "linear" };
-  return { quantity, values: quantity.value, unresolved: quantity.unresolved, title: quantity.title, scale: quantity.scale, ratio: quantity.scale === "ratio" };
+    return { quantity, values: group.probability, title: "probability to have the greatest mean λ_min", scale: "linear" };
+  return { quantity, values: quantity.value, title: quantity.title, scale: quantity.scale, ratio: quantity.scale === "ratio" };
 }
 
 // The scale that suits it; a logarithmic one needs positive values.
@@ -109,6 +109,11 @@ function shortened(text) {
 
 function seedsText(count) {
   return count === 1 ? "1 seed" : `${count} seeds`;
+}
+
+// Whole percents, as in the tables.
+function probabilityText(value) {
+  return value < 0.01 ? "< 1 %" : value >= 0.995 && value < 1 ? "> 99 %" : `${Math.round(100 * value)} %`;
 }
 
 // What hovering says of a cell, in the HTML that the library knows.
