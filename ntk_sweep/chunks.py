@@ -39,7 +39,7 @@ class ChunkSpec:
         ticket: The number of the chunk in the sweep.
         device: "auto", "cpu" or "cuda".
         device_share: The part of a GPU that the worker has, from 0 to 1.
-        num_threads: BLAS threads. Serial and Ray execution use the same number, since rounding depends on it.
+        num_threads: BLAS threads.
         commit_seconds: Rows are committed at least this often, when a point ends.
         git_commit: For the record.
     """

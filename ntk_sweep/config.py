@@ -124,6 +124,11 @@ class ComputeConfig:
     chunk_seconds: float = 3
     object_store_mb: int = 200
 
+    @property
+    def num_threads(self) -> int:
+        """BLAS threads of a worker, whichever way it runs, since rounding depends on it."""
+        return max(int(self.num_cpus), 1)
+
 
 @dataclass
 class SweepConfig:

@@ -112,14 +112,6 @@ def layer_trace_shares(traces: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
     return scaled / scaled.sum()
 
 
-def layer_traces(
-    inputs: Sequence[Float[Tensor, "N _"]], gradients: Sequence[Float[Tensor, "N _"]], factors: Sequence[float]
-) -> Float[Tensor, " D"]:
-    """The traces tr Θ^l = Σ_i ‖δ_i^l‖² (c_l² ‖a_i^{l-1}‖² + 1) of the terms of `empirical_ntk`, from a `Trace` and the factors c_l."""
-    layers = zip(inputs, gradients, factors, strict=True)
-    return torch.stack([(d.square().sum(1) * (c**2 * a.square().sum(1) + 1)).sum() for a, d, c in layers])
-
-
 def relative_distance(kernel: Float[Tensor, "N N"], reference: Float[Tensor, "N N"]) -> float:
     """‖Θ - Θ̄‖_F / ‖Θ̄‖_F, of order 1/√n at width n if Θ̄ is the infinite-width kernel (Jacot et al. 2018; Huang and Yau 2020).
 

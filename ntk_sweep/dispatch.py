@@ -179,7 +179,7 @@ class _Run:
             ticket=ticket,
             device=job.device,
             device_share=min(self.compute.num_gpus, 1.0) or 1.0,
-            num_threads=max(int(self.compute.num_cpus), 1),
+            num_threads=self.compute.num_threads,
             commit_seconds=self.compute.chunk_seconds,
             git_commit=self.commit,
         )
@@ -199,7 +199,8 @@ class _Run:
         alone, crowded, tried_again = len(chunk.jobs) == 1, lost.crowded and not self.solitary, 0
         for job in chunk.jobs:
             key = job.point.key
-            if key in finished and not job.force:
+            entry = finished.get(key)
+            if entry is not None and entry.serves(job.point.save_kernel) and not job.force:
                 progress.advance(1, 0, job.cost)
                 continue
             counter[key] += alone and not crowded

@@ -44,11 +44,6 @@ class Doubled(NamedTuple):
     hi: Float[Tensor, " ..."]
     lo: Float[Tensor, " ..."]
 
-    @property
-    def T(self) -> Doubled:  # noqa: N802 - the name of the operation on tensors
-        """The transpose."""
-        return Doubled(self.hi.mT, self.lo.mT)
-
     def __getitem__(self, index: Any) -> Doubled:  # type: ignore[override]  # an index selects elements, not the fields
         """The selected elements."""
         return Doubled(self.hi[index], self.lo[index])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,7 @@ from ntk_sweep.chunks import LimitSpec, limit_depths
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.limit import limit_kernel_spectrum, limit_ntks
 from ntk_sweep.points import Point
-
-ARCHITECTURES_KEPT = 16
-"""A process keeps the limit kernels of so many (activation, width); a sweep runs through all activations before it changes the width."""
+from ntk_sweep.sizes import SHELF_BYTES
 
 
 @dataclass(frozen=True)
@@ -45,33 +44,49 @@ def compute_limits(spec: LimitSpec, dataset: Dataset) -> dict[int, Limit]:
     return limits
 
 
+_Key = tuple[str, str, int, str, int]
+
+
 class LimitShelf:
-    """Limits that this process has computed, or was handed."""
+    """Limits that this process has computed, or was handed; besides those handed over last, `SHELF_BYTES` of them at most."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, int, str], dict[int, Limit] | Exception] = {}
+        self._known: dict[_Key, Limit | Exception] = {}
 
-    def put(self, spec: LimitSpec, dataset: Dataset, limits: dict[int, Limit] | Exception) -> None:
-        """Keeps limits that another process has computed, or the exception that it met."""
-        architecture = (dataset.fingerprint, spec.act, spec.width, spec.parametrisation)
-        earlier = self._known.pop(architecture, {})
-        if isinstance(limits, dict) and isinstance(earlier, dict):
-            limits = earlier | limits
-        while len(self._known) >= ARCHITECTURES_KEPT:
-            del self._known[next(iter(self._known))]
-        self._known[architecture] = limits
+    def put(self, dataset: Dataset, found: Mapping[LimitSpec, Mapping[int, Limit] | Exception]) -> None:
+        """Keeps limits, or the exception that was met instead; of earlier ones, those that came last and for which there is room."""
+        latest = {
+            _key(dataset, spec, depth): limits if isinstance(limits, Exception) else limits[depth]
+            for spec, limits in found.items()
+            for depth in spec.depths
+        }
+        room, kept = SHELF_BYTES - sum(map(_size, latest.values())), {}
+        for key, limit in reversed(self._known.items()):
+            room -= 0 if key in latest else _size(limit)
+            if room < 0:
+                break
+            kept[key] = limit
+        self._known = {key: kept[key] for key in reversed(kept) if key not in latest} | latest
 
     def of(self, point: Point, dataset: Dataset) -> Limit:
         """The limit of a point's architecture."""
-        known = self._known.get((dataset.fingerprint, point.act, point.width, point.parametrisation), {})
+        depths = limit_depths(range(2, point.depth + 1), point.depth, len(dataset.x))
+        spec = LimitSpec(point.act, point.width, point.parametrisation, tuple(depths))
+        key = _key(dataset, spec, point.depth)
+        if key not in self._known:
+            self.put(dataset, {spec: compute_limits(spec, dataset)})
+        known = self._known[key]
         if isinstance(known, Exception):
             raise known
-        if point.depth not in known:
-            depths = limit_depths(range(2, point.depth + 1), point.depth, len(dataset.x))
-            spec = LimitSpec(point.act, point.width, point.parametrisation, tuple(depths))
-            known = compute_limits(spec, dataset)
-            self.put(spec, dataset, known)
-        return known[point.depth]
+        return known
+
+
+def _key(dataset: Dataset, spec: LimitSpec, depth: int) -> _Key:
+    return (dataset.fingerprint, spec.act, spec.width, spec.parametrisation, depth)
+
+
+def _size(limit: Limit | Exception) -> int:
+    return 0 if isinstance(limit, Exception) else limit.kernel.nbytes
 
 
 shelf = LimitShelf()

@@ -9,7 +9,7 @@ import psutil
 
 from ntk_sweep.config import SpectrumConfig
 from ntk_sweep.points import Point
-from ntk_sweep.sizes import HELD_WEIGHTS, KEPT_BYTES, LIMIT_SAMPLES, REFINED_SAMPLES, TILE_ROWS
+from ntk_sweep.sizes import HELD_WEIGHTS, KEPT_BYTES, LIMIT_SAMPLES, REFINED_SAMPLES, SHELF_BYTES, TILE_ROWS
 
 LAYER_ARRAYS = 4
 """Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with, before these, two of slopes."""
@@ -91,8 +91,9 @@ def memory_plan(
         stages["eigenvalues"] = network + kept + 3 * 8 * n_samples**3
     if n_samples <= LIMIT_SAMPLES:
         stages["limit"] = square * LIMIT_ARRAYS
+    base = BASE + (SHELF_BYTES if n_samples <= LIMIT_SAMPLES else 0)
     # free blocks that fit no array are kept beside those in use
-    return MemoryPlan({name: BASE + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held)
+    return MemoryPlan({name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held)
 
 
 def point_memory(point: Point, n_samples: int, n_inputs: int) -> MemoryPlan:

@@ -13,6 +13,7 @@ from ntk_sweep.config import SweepConfig, TrainingConfig
 from ntk_sweep.datasets import Dataset, load_dataset
 from ntk_sweep.memory import MemoryPlan, point_memory
 from ntk_sweep.points import Point
+from ntk_sweep.sizes import LIMIT_SAMPLES
 from ntk_sweep.store import Store
 
 OVERHEAD_SECONDS = 0.01
@@ -131,7 +132,7 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
         point = Point.of(config, dataset.fingerprint)
         points.append(point)
         entry = None if config.force else finished[config.results, point.task].get(point.key)
-        if entry is not None and (entry.kernel_file or not point.save_kernel):
+        if entry is not None and entry.serves(point.save_kernel):
             skipped.add((config.results, point.key))
         else:
             jobs[config.results, point.key] = Job(point, config.results, config.device, config.force, dataset)
@@ -154,7 +155,9 @@ class LimitPlan:
             self._depths.setdefault(self._architecture(job), set()).add(job.point.depth)
 
     def of(self, chunk: Chunk) -> tuple[LimitSpec, ...]:
-        """The limits of a chunk's points, each once."""
+        """The limits of a chunk's points, each once; none where there are too many inputs for one."""
+        if len(chunk.jobs[0].dataset.x) > LIMIT_SAMPLES:
+            return ()
         return tuple(dict.fromkeys(map(self._spec, chunk.jobs)))
 
     def _spec(self, job: Job) -> LimitSpec:

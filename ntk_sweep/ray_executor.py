@@ -34,6 +34,9 @@ NOWHERE = "http://127.0.0.1:9"
 CONNECT_SECONDS = 10
 """Longer than any network takes to open a connection, shorter than Ray's own minute of silence."""
 
+LOOK_SECONDS = 1
+"""Between two looks at which machines of a cluster have fallen silent."""
+
 
 class ClusterError(SweepError):
     """Ray cannot be started or joined, or was lost."""
@@ -69,6 +72,7 @@ class RayExecutor:
         self._specs: dict[int, ChunkSpec] = {}
         self._marks: set[str] = set()
         self._watch = whereabouts.Watch()
+        self._looked = time.monotonic()
         try:
             self._start()
         except BaseException as error:
@@ -78,7 +82,10 @@ class RayExecutor:
             raise
         resources = ray.remote(num_cpus=compute.num_cpus, num_gpus=compute.num_gpus, max_retries=0)
         self._run_chunk = resources(_run_chunk)
-        self._limits = SharedLimits(ray.remote(num_cpus=compute.num_cpus)(_compute_limits).remote, compute.object_store_mb * 1e6)
+        limits = ray.remote(num_cpus=compute.num_cpus, max_retries=0)(_compute_limits)
+        self._limits = SharedLimits(
+            lambda wanted, sent: limits.remote(wanted, sent, compute.num_threads), compute.object_store_mb * 1e6
+        )
 
     @staticmethod
     def check(compute: ComputeConfig, devices: set[str]) -> None:
@@ -95,10 +102,11 @@ class RayExecutor:
 
     @staticmethod
     def workers_here(compute: ComputeConfig) -> int | None:
-        """As many as a private Ray will have, by its count of cores."""
+        """As many as a private Ray will have, by its count of cores and GPUs."""
         if not _is_private(compute):
             return None
-        room = max(int((os.cpu_count() or 1) / compute.num_cpus), 1)
+        gpus = cuda_devices() if compute.num_gpus else 0
+        room = max(_room(compute, {"CPU": os.cpu_count() or 1, "GPU": gpus}), 1)
         return min(room, compute.num_workers or room)
 
     def _start(self) -> None:
@@ -154,14 +162,7 @@ class RayExecutor:
         return 2 * room if wanted is None or wanted >= room else wanted
 
     def _all_room(self) -> int:
-        return sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
-
-    def _room(self, resources: dict[str, float]) -> int:
-        """How many workers fit on one machine."""
-        room = resources.get("CPU", 0) / self._compute.num_cpus
-        if self._compute.num_gpus:
-            room = min(room, resources.get("GPU", 0) / self._compute.num_gpus)
-        return int(room + 1e-9)
+        return sum(_room(self._compute, node["Resources"]) for node in self._ray.nodes() if node["Alive"])
 
     def describe(self) -> str:
         """Where the chunks are computed, in words."""
@@ -189,11 +190,12 @@ class RayExecutor:
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
         """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised here."""
         references = list(self._tickets)
-        ready, _ = self._ray.wait(references, num_returns=1, timeout=seconds)
-        if not ready:
-            return self._given_up()
+        self._ray.wait(references, num_returns=1, timeout=seconds)
         ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
         reports = [(self._pop(reference), self._collect(reference)) for reference in ready]
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            reports += self._given_up()
         if any(isinstance(report, Lost) for _, report in reports):
             self._limits.forget()
         return reports
@@ -211,8 +213,6 @@ class RayExecutor:
         for reference in [reference for reference, ticket in self._tickets.items() if ticket in lost]:
             self._ray.cancel(reference)
             self._pop(reference)
-        if lost:
-            self._limits.forget()
         return [(ticket, Lost(reason, blamed=False)) for ticket, reason in lost.items()]
 
     def _collect(self, reference: Any) -> Report | Lost:
@@ -220,18 +220,23 @@ class RayExecutor:
         try:
             return self._ray.get(reference)
         except errors.RayTaskError as error:
+            if isinstance(error.cause, errors.RayError):
+                return self._lost(error.cause)  # not the chunk, but the limits that it waited for, with their worker
             # The cause itself, since Ray's stand-in for it prints the worker's traceback in colours.
             raise error.cause if isinstance(error.cause, SweepError) else error.as_instanceof_cause() from None
-        except errors.NodeDiedError as error:
-            return Lost(str(error), blamed=False)
-        except errors.OutOfMemoryError as error:
-            return Lost(cause(error), blamed=True, crowded=True)  # fifty lines of figures and advice follow
-        except errors.WorkerCrashedError as error:
-            return Lost(str(error), blamed=True)
         except errors.RayError as error:
-            if not self._ray.is_initialized():
-                raise ClusterError(f"the Ray cluster was lost ({error}): start the same command again to go on") from error
-            return Lost(str(error), blamed=False)
+            return self._lost(error)
+
+    def _lost(self, error: Exception) -> Lost:
+        """Why there is no report."""
+        errors = self._ray.exceptions
+        if isinstance(error, errors.OutOfMemoryError):
+            return Lost(cause(error), blamed=True, crowded=True)  # fifty lines of figures and advice follow
+        if isinstance(error, errors.WorkerCrashedError):
+            return Lost(str(error), blamed=True)
+        if not isinstance(error, errors.NodeDiedError) and not self._ray.is_initialized():
+            raise ClusterError(f"the Ray cluster was lost ({error}): start the same command again to go on") from error
+        return Lost(str(error), blamed=False)
 
     def close(self) -> None:
         """Cancels what is under way; stops a private Ray and removes its files, or leaves the cluster."""
@@ -272,6 +277,14 @@ def _remove_orphans() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _room(compute: ComputeConfig, resources: dict[str, float]) -> int:
+    """How many workers fit on one machine."""
+    room = resources.get("CPU", 0) / compute.num_cpus
+    if compute.num_gpus:
+        room = min(room, resources.get("GPU", 0) / compute.num_gpus)
+    return int(room + 1e-9)
+
+
 def _is_private(compute: ComputeConfig) -> bool:
     return not (compute.address or os.environ.get("RAY_ADDRESS"))
 
@@ -285,12 +298,12 @@ def _run_chunk(spec: ChunkSpec, dataset: Dataset, in_cluster: bool, *limits: Any
     return run_chunk(spec, dataset, limits)
 
 
-def _compute_limits(spec: LimitSpec, dataset: Dataset) -> Any:
+def _compute_limits(spec: LimitSpec, dataset: Dataset, num_threads: int) -> Any:
     """Likewise. An exception is a result: the points that wait for it become rows with its traceback."""
     from ntk_sweep.limits import compute_limits
     from ntk_sweep.worker import prepare_process
 
-    prepare_process(1)
+    prepare_process(num_threads)
     try:
         return compute_limits(spec, dataset)
     except Exception as error:  # noqa: BLE001 - as for a point

@@ -9,8 +9,6 @@ SCHEMA_VERSION = 2
 
 VERSION_KEY = b"ntk_sweep.schema_version"
 
-STATUSES = ("ok", "failed", "diverged")
-
 _COORDINATES = [
     ("key", pa.string(), False),
     ("task", pa.string(), False),

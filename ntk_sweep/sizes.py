@@ -10,6 +10,9 @@ LIMIT_SAMPLES = 3000
 LIMITS_KEPT_BELOW = 500
 """Number of inputs up to which the limit kernels of all depths of a sweep are computed and kept together: at most 2 MB each."""
 
+SHELF_BYTES = 2**27
+"""Of limit kernels that a worker keeps for points to come: 400 at 200 inputs."""
+
 TILE_ROWS = 2048
 """Rows of Θ that are computed together; up to so many inputs, all of them."""
 

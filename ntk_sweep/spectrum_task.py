@@ -197,7 +197,9 @@ class _Draws:
             self._network = None  # before the next one takes its room
             create = Network.initialise if held else StreamedNetwork
             network = create(x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, x.dtype, x.device)
-            self._network = key, network, first_layer(network, inputs)
+            first = first_layer(network, inputs)
+            # another of the same draws, since one that is streamed holds the layer that it drew last
+            self._network = key, network.with_activation(point.act), first
         _, network, first = self._network
         return network.with_activation(point.act), first
 

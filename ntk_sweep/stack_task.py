@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,9 @@ class _Launched:
                 )
 
 
+_Outcome = tuple[dict[str, Any], np.ndarray | None] | None
+
+
 def can_be_stacked(point: Point, dataset: Dataset) -> bool:
     """Whether `compute_stacked` does this point; a large one fills the device by itself."""
     settings = point.settings
@@ -86,8 +90,8 @@ def can_be_stacked(point: Point, dataset: Dataset) -> bool:
 
 def compute_stacked(
     points: Sequence[Point], dataset: Dataset, device: torch.device, share: float
-) -> Iterator[tuple[Point, tuple[dict[str, Any], np.ndarray | None] | Exception]]:
-    """The columns of each point, and Θ where it asks for it; or what was raised.
+) -> Iterator[tuple[Point, _Outcome]]:
+    """The columns of each point, and Θ where it asks for it; None for one that is to be computed alone.
 
     Args:
         points: Points for which `can_be_stacked` holds, in any order.
@@ -99,28 +103,29 @@ def compute_stacked(
     for stack in _stacks(points, dataset, _room(device, share)):
         try:
             launched = _launch(stack, dataset, device)
-        except (RuntimeError, ValueError) as error:  # out of memory, most likely
-            yield from ((point, error) for row in stack for point in row)
-            continue
+        except Exception:  # noqa: BLE001 - out of memory, most likely; each point alone finds out why
+            launched = None
         if waiting is not None:
             yield from _finish(waiting, dataset)
         waiting = launched
+        if launched is None:
+            # here, where nothing of the stack is on the device any more
+            yield from ((point, None) for row in stack for point in row)
     if waiting is not None:
         yield from _finish(waiting, dataset)
 
 
-def _finish(launched: _Launched, dataset: Dataset) -> Iterator[tuple[Point, Any]]:
+def _finish(launched: _Launched, dataset: Dataset) -> Iterator[tuple[Point, _Outcome]]:
     for point, kernel in launched.kernels():
         assert isinstance(point.settings, SpectrumConfig)
-        try:
+        outcome: _Outcome = None
+        with suppress(Exception):  # as above
             if not torch.isfinite(kernel.theta).all():
                 raise ValueError("the kernel is not finite")
             spectrum = traced_spectrum(kernel, point.settings.method, point.settings.target)
             columns = spectrum_columns(point, dataset, kernel, spectrum)
-        except (RuntimeError, ValueError) as error:
-            yield point, error
-        else:
-            yield point, (columns, kernel.theta.numpy() if point.save_kernel else None)
+            outcome = columns, kernel.theta.numpy() if point.save_kernel else None
+        yield point, outcome
 
 
 def _launch(points: list[list[Point]], dataset: Dataset, device: torch.device) -> _Launched:

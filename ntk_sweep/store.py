@@ -48,6 +48,10 @@ class Entry:
     status: str
     kernel_file: str | None
 
+    def serves(self, with_kernel: bool) -> bool:
+        """Whether it is all that is wanted of the key; `with_kernel` if the kernel matrix is."""
+        return bool(self.kernel_file) or not with_kernel
+
 
 class Store:
     """The rows of one task under a results folder or URI.

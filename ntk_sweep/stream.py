@@ -18,8 +18,8 @@ from ntk_sweep.parametrisations import PARAMETRISATIONS
 class StreamedNetwork:
     """The network that `Network.initialise` draws, one layer at a time; passes take it in its stead.
 
-    A layer is drawn when it is asked for and forgotten when another is, so that two passes draw every layer but the last twice. That
-    costs about as much as a product with 400 inputs does.
+    A layer is drawn when it is asked for and forgotten when another is, so that two passes draw the layers between
+    the first and the last twice. That costs about as much as a product with 400 inputs does.
 
     Attributes:
         n_inputs: n_0.

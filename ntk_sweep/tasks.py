@@ -67,7 +67,7 @@ def stacked_rows(
         return
     used, start = torch_device(device), time.perf_counter()
     for point, outcome in compute_stacked(points, dataset, used, share):
-        if isinstance(outcome, Exception):
+        if outcome is None:
             yield compute_row(point, dataset, device, git_commit)
         else:
             columns, kernel = outcome

@@ -61,8 +61,8 @@ def run_chunk(spec: ChunkSpec, dataset: Dataset, limits: Sequence[dict[int, Limi
         RevokedError: The driver gave the chunk to others, since it took this process for dead.
     """
     prepare_process(spec.num_threads)
-    for wanted, found in zip(spec.limits, limits, strict=False):
-        shelf.put(wanted, dataset, found)
+    if limits:
+        shelf.put(dataset, dict(zip(spec.limits, limits, strict=True)))
     store = Store(spec.results, spec.task)
     with Permit(store, spec.mark, spec.ticket).claimed() as permit:
         return _run_chunk(spec, dataset, store, permit)

@@ -11,12 +11,13 @@ from ntk_sweep.chunks import LimitSpec, limit_depths
 from ntk_sweep.config import SpectrumConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.limit import limit_ntk, limit_spectrum
-from ntk_sweep.limits import ARCHITECTURES_KEPT, LimitShelf, compute_limits
+from ntk_sweep.limits import LimitShelf, compute_limits
 from ntk_sweep.plan import Chunk, Job, LimitPlan
 from ntk_sweep.points import Point
 from ntk_sweep.ray_executor import _compute_limits
 from ntk_sweep.shared_limits import SharedLimits
-from ntk_sweep.sizes import LIMITS_KEPT_BELOW
+from ntk_sweep.sizes import LIMIT_SAMPLES, LIMITS_KEPT_BELOW
+from ntk_sweep.worker import prepare_process
 
 X = np.random.default_rng(3).random((7, 4))
 DATASET = Dataset("npz", X, np.arange(7) % 2.0, None, "limits")
@@ -69,29 +70,69 @@ def test_a_process_computes_an_architecture_once(monkeypatch):
     assert len(asked) == 3
 
 
+def spec(width=9, depth=3):
+    return LimitSpec("relu", width, "thesis", (depth,))
+
+
 def test_what_was_handed_over_is_not_computed_again(monkeypatch):
-    shelf, given = LimitShelf(), compute_limits(LimitSpec("relu", 9, "thesis", (3,)), DATASET)
+    shelf, given = LimitShelf(), compute_limits(spec(), DATASET)[3]
     monkeypatch.delattr(limits, "compute_limits")
-    shelf.put(LimitSpec("relu", 9, "thesis", (3,)), DATASET, given)
-    assert shelf.of(POINT, DATASET) is given[3]
-    shelf.put(LimitSpec("relu", 9, "thesis", (4,)), DATASET, {4: given[3]})
-    assert shelf.of(POINT, DATASET) is given[3]
-    for width in range(100, 100 + ARCHITECTURES_KEPT):
-        shelf.put(LimitSpec("relu", width, "thesis", (3,)), DATASET, given)
+    shelf.put(DATASET, {spec(): {3: given}})
+    assert shelf.of(POINT, DATASET) is given
+    shelf.put(DATASET, {spec(depth=4): {4: given}})
+    assert shelf.of(POINT, DATASET) is given
+
+
+def test_a_process_keeps_so_many_bytes_of_limits_and_those_of_the_chunk_at_hand(monkeypatch):
+    given = compute_limits(spec(), DATASET)[3]
+    monkeypatch.delattr(limits, "compute_limits")
+    monkeypatch.setattr(limits, "SHELF_BYTES", 3 * given.kernel.nbytes)
+    shelf = LimitShelf()
+
+    def held():
+        return [width for width in range(9, 30) if limits._key(DATASET, spec(width), 3) in shelf._known]
+
+    for width in (9, 10, 11):
+        shelf.put(DATASET, {spec(width): {3: given}})
+    assert held() == [9, 10, 11]
+    shelf.put(DATASET, {spec(9): {3: given}, spec(12): {3: given}})
+    assert held() == [9, 11, 12]
+    shelf.put(DATASET, {spec(width): {3: given} for width in range(20, 25)})
+    assert held() == [20, 21, 22, 23, 24]
     with pytest.raises(NameError):
         shelf.of(POINT, DATASET)  # it had to make room
 
 
 def test_an_exception_is_handed_over_too():
     bad = dataclasses.replace(DATASET, x=X * np.nan)
-    error = _compute_limits(LimitSpec("relu", 9, "thesis", (3,)), bad)
+    error = _compute_limits(spec(), bad, 1)
     assert isinstance(error, ValueError)
     shelf = LimitShelf()
-    shelf.put(LimitSpec("relu", 9, "thesis", (3,)), bad, error)
+    shelf.put(bad, {spec(): error})
     with pytest.raises(ValueError, match="not finite"):
         shelf.of(POINT, bad)
-    shelf.put(LimitSpec("relu", 9, "thesis", (3,)), DATASET, compute_limits(LimitSpec("relu", 9, "thesis", (3,)), DATASET))
+    shelf.put(DATASET, {spec(): compute_limits(spec(), DATASET)})
     assert shelf.of(POINT, DATASET).lambda_min > 0
+
+
+def test_ray_computes_limits_on_as_many_threads_as_a_worker_has():
+    before, data = torch.get_num_threads(), dataclasses.replace(DATASET, x=np.random.default_rng(1).random((200, 9)))
+    try:
+        for threads in (1, 2):
+            found = _compute_limits(spec(), data, threads)[3]
+            assert torch.get_num_threads() == threads
+            prepare_process(threads)
+            own = compute_limits(spec(), data)[3]
+            np.testing.assert_array_equal(found.kernel, own.kernel)
+            assert found.lambda_min == own.lambda_min
+    finally:
+        prepare_process(before)
+
+
+def test_no_limits_are_asked_for_above_their_size():
+    large = dataclasses.replace(DATASET, x=np.zeros((LIMIT_SAMPLES + 1, 4)))
+    every = jobs(large)
+    assert LimitPlan(every).of(Chunk(tuple(every))) == ()
 
 
 def test_a_cluster_computes_an_architecture_once():

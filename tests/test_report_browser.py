@@ -155,7 +155,8 @@ def test_hovering_a_cell_tells_its_numbers(report, watched):
     cell = cells(group.rows).query("act == 'relu' and width == 400 and depth == 2").iloc[0]
     text = hovered(page, 0, 2, 0)
     assert "ReLU, width 400, depth 2" in text
-    # Values 200, 400 and 600: geometric mean 363.4, mean 400 ± 200, error bounds 1e-9: 363.4 (1/200 + 1/400 + 1/600) / 3 of that, rounded up.
+    # Values 200, 400 and 600: geometric mean 363.4, mean 400 ± 200.
+    # Error bounds 1e-9: of the geometric mean 363.4 (1/200 + 1/400 + 1/600) / 3 of that, rounded up.
     assert (f"{cell['geometric_mean']:.1f}", f"{cell['mean']:.1f}", cell["seeds"]) == ("363.4", "400.0", 3)
     assert "363.4 ± 1.2 × 10⁻⁹ (error bound)" in text
     assert "of 3 seeds, 95 %: 200 to 600" in text
