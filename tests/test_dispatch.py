@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray import exceptions
 from rich.console import Console
 
 from ntk_sweep import dispatch, filesystems, writing
+from ntk_sweep import ray_executor as ray_executor_module
 from ntk_sweep.chunks import Lost
 from ntk_sweep.config import ComputeConfig, DataConfig, SpectrumConfig, SweepConfig
 from ntk_sweep.errors import ConfigError, StoreError
@@ -294,10 +296,8 @@ def test_an_empty_sweep_and_several_computes_are_refused(base):
 )
 def test_no_more_workers_than_wanted(wanted, slots, capacity):
     """A chunk that waits for one worker is given to another by Ray, if there is room."""
-    executor = object.__new__(RayExecutor)
-    executor._compute = ComputeConfig(num_workers=wanted, num_cpus=2)
     nodes = [{"Alive": True, "Resources": {"CPU": 5.0}}] * 2 + [{"Alive": False, "Resources": {"CPU": 8.0}}]
-    executor._ray = SimpleNamespace(nodes=lambda: nodes)
+    executor = ray_executor(_compute=ComputeConfig(num_workers=wanted, num_cpus=2), _ray=SimpleNamespace(nodes=lambda: nodes))
     assert (executor.slots, executor.capacity) == (slots, capacity)
 
 
@@ -370,3 +370,81 @@ def test_the_plan_counts_what_is_there(base):
     assert (len(plan.jobs), plan.skipped, len(plan.points)) == (1, 2, 3)
     forced = grid(base, [3, 4, 5], force=True)
     assert len(make_plan(forced, open_stores(forced)).jobs) == 3
+
+
+def test_a_lost_point_that_is_wanted_for_its_kernel_is_computed_again(base):
+    dispatch.run_sweep([base], SerialExecutor, QUIET)
+    wanted = dataclasses.replace(base, task=SpectrumConfig(save_kernel=True))
+    losses = iter([Lost("the process died", blamed=True)])
+    result = dispatch.run_sweep([wanted], unreliable(lambda spec: next(losses, None)), QUIET)
+    assert not result.failed
+    assert rows(base).kernel_file.notna().all()
+
+
+def ray_executor(**attributes):
+    """One without a Ray."""
+    executor = object.__new__(RayExecutor)
+    executor.__dict__.update(attributes)
+    return executor
+
+
+class FakeRay(SimpleNamespace):
+    """A Ray all of whose tasks have ended in this way."""
+
+    exceptions = exceptions
+
+    def __init__(self, outcome):
+        super().__init__(outcome=outcome)
+
+    def get(self, _):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    def is_initialized(self):
+        return True
+
+    def wait(self, references, num_returns, timeout):
+        return references[:num_returns], references[num_returns:]
+
+
+@pytest.mark.parametrize(
+    ("error", "blamed", "crowded"),
+    [
+        (exceptions.WorkerCrashedError(), True, False),
+        (exceptions.OutOfMemoryError("memory ran out"), True, True),
+        (exceptions.NodeDiedError("gone"), False, False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("of_its_limits", [False, True])
+def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(error, blamed, crowded, of_its_limits):
+    """Ray wraps the error of a task that another waited for as if that had raised it."""
+    raised = exceptions.RayTaskError("_run_chunk", "traceback", error).as_instanceof_cause() if of_its_limits else error
+    lost = ray_executor(_ray=FakeRay(raised))._collect("reference")
+    assert isinstance(lost, Lost)
+    assert (lost.blamed, lost.crowded) == (blamed, crowded)
+
+
+def test_silent_machines_are_looked_for_while_chunks_end(monkeypatch):
+    asked = []
+    executor = ray_executor(
+        _ray=FakeRay("report"),
+        _looked=-ray_executor_module.LOOK_SECONDS,
+        _limits=SimpleNamespace(forget=lambda: asked.append("forgot")),
+    )
+    executor._tickets, executor._specs = {"a": 1}, {1: None}
+    executor._given_up = lambda: asked.append("looked") or [(7, Lost("silent", blamed=False))]
+    assert executor.wait(0.5) == [(1, "report"), (7, Lost("silent", blamed=False))]
+    executor._tickets, executor._specs = {"b": 2}, {2: None}
+    assert executor.wait(0.5) == [(2, "report")]
+    assert asked == ["looked", "forgot"]
+
+
+@pytest.mark.parametrize(("num_gpus", "workers"), [(0, 16), (1, 2), (0.25, 8)])
+def test_workers_here_are_those_that_cores_and_gpus_have_room_for(monkeypatch, num_gpus, workers):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_executor_module.os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(ray_executor_module, "cuda_devices", lambda: 2)
+    assert RayExecutor.workers_here(ComputeConfig(num_gpus=num_gpus)) == workers
+    assert RayExecutor.workers_here(ComputeConfig(num_gpus=num_gpus, num_workers=1)) == 1

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ntk_sweep.datasets import Dataset
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors import SerialExecutor
 from ntk_sweep.factored import plain_kernel
+from ntk_sweep.linear import Linear
 from ntk_sweep.memory import available_memory, memory_plan, point_memory
 from ntk_sweep.network import Network
 from ntk_sweep.parametrisations import PARAMETRISATIONS
@@ -53,6 +55,23 @@ def test_a_streamed_network_holds_one_layer(monkeypatch):
     centred_trace(network, X)
     assert drawn == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2]
     assert network.layer(-1) is network.layer(5)
+
+
+def test_a_point_too_large_to_be_held_has_one_layer_at_a_time(monkeypatch):
+    layers, most = [], []
+    drawn = Linear.__init__
+
+    def counted(layer, *arguments):
+        drawn(layer, *arguments)
+        layers.append(weakref.ref(layer))
+        most.append(sum(reference() is not None for reference in layers))
+
+    monkeypatch.setattr(Linear, "__init__", counted)
+    monkeypatch.setattr(memory, "HELD_WEIGHTS", 0)
+    monkeypatch.setattr(spectrum_task, "_draws", spectrum_task._Draws())
+    assert compute_row(POINT, DATASET, "cpu", None).row["status"] == "ok"
+    assert most == [1] * len(most)
+    assert len(most) == 2 * POINT.depth - 2  # all but the first and the last twice
 
 
 def test_mistakes_in_a_streamed_network_are_explained():

@@ -1,13 +1,14 @@
 """Networks side by side, as a GPU takes them, are the networks alone; checked on the CPU, where the same code runs."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
 import torch
 from exact import absolute_errors, exact_spectrum
 
-from ntk_sweep import stack_task
+from ntk_sweep import stack_task, tasks
 from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.config import DTYPES, SpectrumConfig, TrainingConfig
 from ntk_sweep.datasets import Dataset
@@ -148,12 +149,33 @@ def test_a_point_that_fails_in_company_fails_alone_too(monkeypatch):
     assert rows["relu"]["status"] == "failed" and "not finite" in rows["relu"]["error"]
     assert rows["sigmoid"]["status"] == compute_row(wanted[1], big, "cpu", None).row["status"]
 
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_points_of_a_stack_without_room_are_computed_alone_when_it_is_gone(monkeypatch, error):
+    left = []
+
     def no_room(*_):
-        raise RuntimeError("out of memory")
+        stack = torch.zeros(3)
+        left.append(weakref.ref(stack))
+        raise error("out of memory")
+
+    def alone(*arguments):
+        assert [reference() for reference in left] == [None] * len(left)
+        return compute_row(*arguments)
 
     monkeypatch.setattr(stack_task, "_launch", no_room)
+    monkeypatch.setattr(tasks, "compute_row", alone)
     wanted = [dataclasses.replace(POINT, act=act) for act in ("relu", "sigmoid")]
     assert [result.row["status"] for result in stacked_rows(wanted, DATASET, "cpu", None)] == ["ok", "ok"]
+    assert left
+
+
+def test_a_point_whose_columns_fail_is_computed_alone(monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(stack_task, "spectrum_columns", fails)
+    assert [result.row["status"] for result in stacked_rows([POINT], DATASET, "cpu", None)] == ["ok"]
 
 
 def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
