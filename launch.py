@@ -1,4 +1,5 @@
-"""Computes one network (`python launch.py act=relu`) or a sweep (`python launch.py -m act=relu,elu`): NTK spectra, or training."""
+"""Computes one network (`python launch.py act=relu`) or a sweep (`python launch.py -m
+act=relu,elu`): NTK spectra, or training."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters shows a question mark in their place
+    sys.stdout.reconfigure(
+        errors="replace"
+    )  # a terminal without Greek letters shows a question mark in their place
     with plain_errors():
         main()

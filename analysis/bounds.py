@@ -1,8 +1,9 @@
 """A run against the bounds that λ_min gives: Figure 11 of the thesis.
 
-With L = (1/N) Σ (f - y)² gradient flow of the linearised network has L(t) ≤ L(0) exp(-(4/N) λ_min t). Du et al. (2019) take the loss
-½ Σ (y - f)²; in our terms their bound (1 - η' λ_min/2)^k, with the step η' = 2η/N of the same descent, is (1 - η λ_min/N)^k after k
-steps. The thesis draws (1 - η λ_min/2)^k with its own η, and k in epochs. None of the three is a theorem for stochastic gradient
+With L = (1/N) Σ (f - y)² gradient flow of the linearised network has L(t) ≤ L(0) exp(-(4/N) λ_min
+t). Du et al. (2019) take the loss ½ Σ (y - f)²; in our terms their bound (1 - η' λ_min/2)^k, with
+the step η' = 2η/N of the same descent, is (1 - η λ_min/N)^k after k steps. The thesis draws (1 - η
+λ_min/2)^k with its own η, and k in epochs. None of the three is a theorem for stochastic gradient
 descent on a network of finite width.
 """
 
@@ -51,21 +52,30 @@ def bound_values(runs: Runs) -> pd.DataFrame:
     """The bounds of every run after each epoch, beside its loss.
 
     Args:
-        runs: Those whose λ_min is not resolved, or whose loss overflows before training, are left out: there is no bound to draw.
+        runs: Those whose λ_min is not resolved, or whose loss overflows before training, are left
+            out: there is no bound to draw.
 
     Returns:
-        A row for each run and epoch: act, width, depth, seed, `epoch`, `loss` (infinite after a run diverged) and the bounds
-        `flow`, `du` and `thesis`, of λ_min less its error bound; NaN where the step is so large that the factor is negative.
+        A row for each run and epoch: act, width, depth, seed, `epoch`, `loss` (infinite after a run
+        diverged) and the bounds `flow`, `du` and `thesis`, of λ_min less its error bound; NaN where
+        the step is so large that the factor is negative.
 
     Raises:
         AnalysisError: λ_min is resolved in none of the runs.
     """
-    known = trusted(runs.rows.assign(status="ok"), LAMBDA_MIN) - runs.rows["lambda_min_error"].astype(float)
+    known = trusted(runs.rows.assign(status="ok"), LAMBDA_MIN) - runs.rows[
+        "lambda_min_error"
+    ].astype(float)
     known = known.where(np.isfinite(runs.rows["initial_loss"].astype(float)))
     if known.isna().all():
-        hint = ": networks of dtype=float64 have smaller errors" if runs.group.dtype == "float32" else ""
+        hint = (
+            ": networks of dtype=float64 have smaller errors"
+            if runs.group.dtype == "float32"
+            else ""
+        )
         raise AnalysisError(
-            f"{runs.title}: λ_min does not exceed its error bound in any run, so there is no bound to compare with{hint}"
+            f"{runs.title}: λ_min does not exceed its error bound in any run, so there is no bound "
+            f"to compare with{hint}"
         )
     epochs = np.arange(runs.setting.epochs + 1)
     tables = []
@@ -86,7 +96,9 @@ def bound_values(runs: Runs) -> pd.DataFrame:
                     "du": du_bound(first, least, runs.group.n_samples, eta, steps)
                     if eta * least <= runs.group.n_samples
                     else np.nan,
-                    "thesis": first * (1 - eta * least / 2) ** epochs if eta * least <= 2 else np.nan,
+                    "thesis": first * (1 - eta * least / 2) ** epochs
+                    if eta * least <= 2
+                    else np.nan,
                 }
             )
         )
@@ -100,9 +112,10 @@ def violations(values: pd.DataFrame) -> pd.DataFrame:
         values: From `bound_values`.
 
     Returns:
-        A row for each network and bound: `seeds` (with the bound), `exceeding` (how many of them ever do), `first`, `first_low` and
-        `first_high` epoch at which the loss exceeds the bound (over those seeds), `epochs` (in which share of all epochs it does), and
-        `ratio`, `ratio_low`, `ratio_high`: the final loss over the final bound.
+        A row for each network and bound: `seeds` (with the bound), `exceeding` (how many of them
+        ever do), `first`, `first_low` and `first_high` epoch at which the loss exceeds the bound
+        (over those seeds), `epochs` (in which share of all epochs it does), and `ratio`,
+        `ratio_low`, `ratio_high`: the final loss over the final bound.
     """
     rows = []
     last = values["epoch"].max()
@@ -116,7 +129,9 @@ def violations(values: pd.DataFrame) -> pd.DataFrame:
             ratio = (final["loss"] / final[name]).to_numpy()
             line: dict[str, object] = dict(zip(CELL, network, strict=True))
             line |= {"bound": name, "seeds": own["seed"].nunique(), "exceeding": len(first)}
-            line |= dict(zip((f"first{end}" for end in ENDS), _ends(first.to_numpy(float)), strict=True))
+            line |= dict(
+                zip((f"first{end}" for end in ENDS), _ends(first.to_numpy(float)), strict=True)
+            )
             line |= {"epochs": len(above) / max((own["epoch"] > 0).sum(), 1)}
             line |= dict(zip((f"ratio{end}" for end in ENDS), _ends(ratio), strict=True))
             rows.append(line)
@@ -143,21 +158,34 @@ def violation_table(runs: Runs, values: pd.DataFrame) -> Table:
         )
     left_out = len(runs.rows) - len(values[[*CELL, "seed"]].drop_duplicates())
     notes = [
-        "Gradient flow: L(0) exp(-(4/N) λ_min t). Du et al. (2019), in the loss and step of these runs: (1 - η λ_min/N)^k L(0) after k "
-        "steps. As the thesis draws it: (1 - η λ_min/2)^k L(0) after k epochs. λ_min is that of the kernel at initialisation, less its "
-        "error bound, and each run is compared with the bounds of its own λ_min.",
-        "None of them is a theorem for these runs: the first is one for gradient flow with a constant kernel, the second for full-batch "
-        "descent of a very wide two-layer ReLU network.",
+        "Gradient flow: L(0) exp(-(4/N) λ_min t). Du et al. (2019), in the loss and step of these "
+        "runs: (1 - η λ_min/N)^k L(0) after k steps. As the thesis draws it: (1 - η λ_min/2)^k "
+        "L(0) after k epochs. λ_min is that of the kernel at initialisation, less its error bound, "
+        "and each run is compared with the bounds of its own λ_min.",
+        "None of them is a theorem for these runs: the first is one for gradient flow with a "
+        "constant kernel, the second for full-batch descent of a very wide two-layer ReLU network.",
         seeds_note(runs.rows, "the final loss over the bound"),
         *diverged_note(runs.rows),
     ]
     if values[list(TITLES)].isna().any(axis=None):
-        notes.append("No bound: the step is so large that the factor of the bound is negative (η λ_min above N, or above 2).")
+        notes.append(
+            "No bound: the step is so large that the factor of the bound is negative (η λ_min "
+            "above N, or above 2)."
+        )
     if left_out:
         why = "their λ_min does not exceed its error bound, or their loss overflows before training"
         notes.append(f"{left_out} of {len(runs.rows)} runs are left out: {why}.")
-    columns = ["Network", "bound", "loss above it", "first at epoch", "share of epochs", "final loss over bound"]
-    return Table(f"The measured loss against bounds from λ_min ({runs.title})", columns, rows, notes)
+    columns = [
+        "Network",
+        "bound",
+        "loss above it",
+        "first at epoch",
+        "share of epochs",
+        "final loss over bound",
+    ]
+    return Table(
+        f"The measured loss against bounds from λ_min ({runs.title})", columns, rows, notes
+    )
 
 
 def bound_figure(runs: Runs, values: pd.DataFrame, subtitle: str = "") -> Figure:
@@ -175,7 +203,12 @@ def bound_figure(runs: Runs, values: pd.DataFrame, subtitle: str = "") -> Figure
     bounds = pd.concat(ends, axis=1).reset_index()
     shown = [measured[f"loss{end}"].to_numpy() for end in ("_low", "_high")]
     floor = log_limits(*shown)[0] / 30
-    limits = log_limits(*shown, *(bounds[name].to_numpy() for name in TITLES), floor=floor, ceiling=ceiling(measured))
+    limits = log_limits(
+        *shown,
+        *(bounds[name].to_numpy() for name in TITLES),
+        floor=floor,
+        ceiling=ceiling(measured),
+    )
     with style():
         figure, panels = loss_panels(networks, 3, runs.setting.epochs, limits, subtitle)
         for place, (network, axes) in enumerate(panels.items()):
@@ -195,7 +228,10 @@ def alt_text(values: pd.DataFrame) -> str:
     for line in violations(values).to_dict("records"):
         network = network_title((line["act"], line["width"], line["depth"]))
         texts.append(f"{network} above the bound of {TITLES[line['bound']]}: {_seeds(line)}")
-    return f"Loss over epochs beside three bounds from the smallest eigenvalue, on a logarithmic axis: {'; '.join(texts)}."
+    return (
+        "Loss over epochs beside three bounds from the smallest eigenvalue, on a logarithmic axis: "
+        f"{'; '.join(texts)}."
+    )
 
 
 def _seeds(line: dict) -> str:

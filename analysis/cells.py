@@ -20,14 +20,16 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         quantity: λ_min unless given.
 
     Returns:
-        By activation, width and depth: `seeds` (with a result), `unresolved` and `failed` (how many of them), `resolved` (all
-        seeds with a result are, and there is one), and, for resolved cells only and NaN otherwise:
+        By activation, width and depth: `seeds` (with a result), `unresolved` and `failed` (how many
+        of them), `resolved` (all seeds with a result are, and there is one), and, for resolved
+        cells only and NaN otherwise:
 
-        - `mean` and `sd` of the quantity (n - 1 in the denominator; NaN for one seed), `geometric_mean` (of positive values);
-        - `low` and `high`, the 95 % bootstrap interval of `mean`, `geometric_low` and `geometric_high` that of `geometric_mean`
-          (`analysis.resampling`; NaN for one seed);
-        - `error`, a bound of the error that rounding leaves in `mean`: the mean of the seeds' bounds (NaN where rows hold none), and
-          `geometric_error`, that of `geometric_mean`;
+        - `mean` and `sd` of the quantity (n - 1 in the denominator; NaN for one seed),
+          `geometric_mean` (of positive values);
+        - `low` and `high`, the 95 % bootstrap interval of `mean`, `geometric_low` and
+          `geometric_high` that of `geometric_mean` (`analysis.resampling`; NaN for one seed);
+        - `error`, a bound of the error that rounding leaves in `mean`: the mean of the seeds'
+          bounds (NaN where rows hold none), and `geometric_error`, that of `geometric_mean`;
         - `least` and `greatest` value of a seed.
     """
     ok = rows["status"] == "ok"
@@ -43,7 +45,9 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         shrinkage=_log_shrinkage(error / value),
     )
     grouped = table.groupby(CELL, sort=False)
-    result = grouped.agg(seeds=("ok", "sum"), unresolved=("unresolved", "sum"), failed=("failed", "sum")).astype(int)
+    result = grouped.agg(
+        seeds=("ok", "sum"), unresolved=("unresolved", "sum"), failed=("failed", "sum")
+    ).astype(int)
     result["resolved"] = (result["seeds"] > 0) & (result["unresolved"] == 0)
     statistics = grouped.agg(
         mean=("value", "mean"),
@@ -54,12 +58,20 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         least=("value", "min"),
         greatest=("value", "max"),
     )
-    statistics.insert(2, "geometric_mean", np.exp(statistics.pop("log")).where(statistics["least"] > 0))
+    statistics.insert(
+        2, "geometric_mean", np.exp(statistics.pop("log")).where(statistics["least"] > 0)
+    )
     # the values that all lie at the lower end of their bounds move it farthest
-    statistics["geometric_error"] = -np.expm1(statistics["geometric_error"]) * statistics["geometric_mean"]
+    statistics["geometric_error"] = (
+        -np.expm1(statistics["geometric_error"]) * statistics["geometric_mean"]
+    )
     statistics = statistics.join(intervals(table, CELL, "value"))
-    logarithmic = np.exp(intervals(table, CELL, "log")).rename(columns={"low": "geometric_low", "high": "geometric_high"})
-    statistics = statistics.join(logarithmic.where(statistics["least"] > 0)).where(result["resolved"])
+    logarithmic = np.exp(intervals(table, CELL, "log")).rename(
+        columns={"low": "geometric_low", "high": "geometric_high"}
+    )
+    statistics = statistics.join(logarithmic.where(statistics["least"] > 0)).where(
+        result["resolved"]
+    )
     return by_activation(result.join(statistics).reset_index(), ["width", "depth"])
 
 

@@ -54,14 +54,21 @@ _COMMANDS = {
         "the greatest λ_min of each activation, its width and depth",
         "Prints Table 1 and writes table1-GROUP.csv, .md and .tex: for each activation the greatest λ_min over widths and depths, "
         "as mean ± standard deviation over seeds, with its error bound.",
-        ("table1 results", "table1 results --data fashion_mnist --parametrisation thesis -o tables"),
+        (
+            "table1 results",
+            "table1 results --data fashion_mnist --parametrisation thesis -o tables",
+        ),
     ),
     "heatmaps": _Command(
         "λ_min or another quantity over width and depth, a figure for each activation",
         "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds in logarithmic colour. "
         "Unresolved cells are hatched, missing ones empty. Another quantity goes to heatmap-QUANTITY-ACT-GROUP; `ratio` is λ_min "
         "over limit_lambda_min, what infinite width predicts, in colours centred at 1.",
-        ("heatmaps results", "heatmaps results --quantity ratio", "heatmaps results --data digits -o figures"),
+        (
+            "heatmaps results",
+            "heatmaps results --quantity ratio",
+            "heatmaps results --data digits -o figures",
+        ),
     ),
     "prediction": _Command(
         "λ_min measured, predicted from infinite width, and their ratio, a figure for each activation",
@@ -136,9 +143,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command in _OF_BOTH:
             _OF_BOTH[options.command](options, console)
         else:
-            of_training = [TRAINING, training_cli.EXPERIMENTS[options.command]] if options.command in training_cli.RUN else []
+            of_training = (
+                [TRAINING, training_cli.EXPERIMENTS[options.command]]
+                if options.command in training_cli.RUN
+                else []
+            )
             frame = load(options.results, *of_training)
-            chosen = groups(frame, options.results, options.data, options.parametrisation, options.dtype)
+            chosen = groups(
+                frame, options.results, options.data, options.parametrisation, options.dtype
+            )
             _RUN[options.command](chosen, options, console)
     except SweepError as error:
         Console(highlight=False, soft_wrap=True, markup=False, stderr=True).print(f"error: {error}")
@@ -156,17 +169,34 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, shown in _COMMANDS.items():
-        examples = "\n".join(["examples:", *(f"  python -m analysis {example}" for example in shown.examples)])
-        command = commands.add_parser(name, help=shown.title, description=shown.text, epilog=examples, formatter_class=_Wrapped)
+        examples = "\n".join(
+            ["examples:", *(f"  python -m analysis {example}" for example in shown.examples)]
+        )
+        command = commands.add_parser(
+            name,
+            help=shown.title,
+            description=shown.text,
+            epilog=examples,
+            formatter_class=_Wrapped,
+        )
         command.add_argument(
             "results",
             metavar="RESULTS",
             help=f"the results folder or URI of a sweep (its rows lie in RESULTS/{TRAINING if name in training_cli.RUN else TASK})",
         )
         command.add_argument(
-            "-o", "--output", metavar="FOLDER", type=Path, default=Path("report"), help="where to write (default: report)"
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            type=Path,
+            default=Path("report"),
+            help="where to write (default: report)",
         )
-        command.add_argument("--data", metavar="NAME", help="only this data set: its name, or the beginning of its fingerprint")
+        command.add_argument(
+            "--data",
+            metavar="NAME",
+            help="only this data set: its name, or the beginning of its fingerprint",
+        )
         command.add_argument("--parametrisation", metavar="NAME", help="only this parametrisation")
         command.add_argument("--dtype", metavar="NAME", help="only this precision")
         training_cli.add_arguments(name, command)
@@ -179,7 +209,12 @@ def parser() -> argparse.ArgumentParser:
                 help=f"what to show: {', '.join(QUANTITIES)} (default: {LAMBDA_MIN.name})",
             )
         if name == "report":
-            command.add_argument("--date", metavar="TEXT", default="", help="printed at the head of the page (default: nothing)")
+            command.add_argument(
+                "--date",
+                metavar="TEXT",
+                default="",
+                help="printed at the head of the page (default: nothing)",
+            )
             command.add_argument(
                 "--images",
                 metavar="PATH",
@@ -190,7 +225,9 @@ def parser() -> argparse.ArgumentParser:
             network = command.add_argument_group("which networks")
             network.add_argument("--act", metavar="NAME", help="only this activation")
             for coordinate in ("width", "depth", "seed"):
-                network.add_argument(f"--{coordinate}", metavar="N", type=int, help=f"only this {coordinate}")
+                network.add_argument(
+                    f"--{coordinate}", metavar="N", type=int, help=f"only this {coordinate}"
+                )
     return top
 
 
@@ -247,13 +284,21 @@ def _kernel(chosen: list[Group], options: argparse.Namespace, console: Console) 
 
 
 def _spectrum(chosen: list[Group], options: argparse.Namespace, console: Console) -> None:
-    _each(chosen, console, lambda group: outputs.spectrum_files(group, _selection(options), options.output))
+    _each(
+        chosen,
+        console,
+        lambda group: outputs.spectrum_files(group, _selection(options), options.output),
+    )
 
 
 def _report(options: argparse.Namespace, console: Console) -> None:
-    found = materials(options.results, options.data, options.parametrisation, options.dtype, options.images)
+    found = materials(
+        options.results, options.data, options.parametrisation, options.dtype, options.images
+    )
     path = report(found, options.output, options.date)
-    console.print(f"{path}\nfigures and tables lie beside it, in {path.parent / FIGURES} and {path.parent / TABLES}")
+    console.print(
+        f"{path}\nfigures and tables lie beside it, in {path.parent / FIGURES} and {path.parent / TABLES}"
+    )
 
 
 def _summary(options: argparse.Namespace, console: Console) -> None:
@@ -285,7 +330,8 @@ def _selection(options: argparse.Namespace) -> Selection:
 
 
 def _each(chosen: list[Group], console: Console, write: Callable[[Group], Iterable[Path]]) -> None:
-    """Writes the files of every group; a group without the rows is named, and is an error only if no group has them.
+    """Writes the files of every group; a group without the rows is named, and is an error only if
+    no group has them.
 
     Raises:
         AnalysisError: No group has the rows.

@@ -12,13 +12,16 @@ from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 from analysis.quantities import Quantity
 
 SEQUENTIAL = "viridis"
-"""Monotone in lightness, so it survives colour blindness and grey print (van der Walt and Smith 2015)."""
+"""Monotone in lightness, so it survives colour blindness and grey print (van der Walt and Smith
+2015)."""
 
 DIVERGING = "coolwarm"
-"""Grey in the middle, so that 1 is not mistaken for an empty cell; safe for colour blindness (Moreland 2009)."""
+"""Grey in the middle, so that 1 is not mistaken for an empty cell; safe for colour blindness
+(Moreland 2009)."""
 
 WIDE = 100.0
-"""From this ratio of the greatest to the smallest value on, a linear scale would show the small ones as one colour; tuned by eye."""
+"""From this ratio of the greatest to the smallest value on, a linear scale would show the small
+ones as one colour; tuned by eye."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,26 @@ def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
         return None
     least, most = float(every.min()), float(every.max())
     if quantity.scale == "ratio":
-        # Symmetric, so that equal factors either way are equally strong; at least 1.1, or ratios of exactly 1 would have no scale.
+        # Symmetric, so that equal factors either way are equally strong; at least 1.1, or ratios of
+        # exactly 1 would have no scale.
         reach = max(most, 1 / least, 1.1)
         ends = (min(least, 1.0), max(most, 1.0))
-        return ColourScale(LogNorm(1 / reach, reach), DIVERGING, ends if ends[0] < ends[1] else None)
+        return ColourScale(
+            LogNorm(1 / reach, reach), DIVERGING, ends if ends[0] < ends[1] else None
+        )
     if quantity.scale == "log" or (quantity.scale == "auto" and least > 0 and most > WIDE * least):
-        # A single value has no range of its own; a factor of two either way gives it the middle colour.
+        # A single value has no range of its own; a factor of two either way gives it the middle
+        # colour.
         return ColourScale(LogNorm(least, most) if least < most else LogNorm(least / 2, most * 2))
     half = abs(least) / 2 or 0.5
-    return ColourScale(Normalize(least, most) if least < most else Normalize(least - half, most + half))
+    return ColourScale(
+        Normalize(least, most) if least < most else Normalize(least - half, most + half)
+    )
 
 
 def label_ticks(axes: Axes, scale: ColourScale) -> None:
-    """Ends and ticks of a colour bar: in a narrow logarithmic range also between powers of ten, or there would be no label at all."""
+    """Ends and ticks of a colour bar: in a narrow logarithmic range also between powers of ten, or
+    there would be no label at all."""
     norm = scale.norm
     if scale.ends:
         axes.set_ylim(*scale.ends)
@@ -68,7 +78,15 @@ def label_ticks(axes: Axes, scale: ColourScale) -> None:
         return
     halves = [step / 2 for step in range(2, 20)]
     fine = [step / 10 for step in range(10, 100)]
-    steps = fine if decades < 0.12 else halves if decades < 0.5 else [1, 2, 3, 5, 7] if decades < 1.5 else [1, 2, 5]
+    steps = (
+        fine
+        if decades < 0.12
+        else halves
+        if decades < 0.5
+        else [1, 2, 3, 5, 7]
+        if decades < 1.5
+        else [1, 2, 5]
+    )
     axes.yaxis.set_major_locator(LogLocator(subs=steps))
     powers = LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf))
     axes.yaxis.set_major_formatter("{x:g}" if least > 1e-3 and most < 1e4 else powers)

@@ -12,18 +12,21 @@ from analysis.quantities import LAMBDA_MIN, trusted
 from analysis.resampling import probability_greatest
 
 SHOWN = 5
-"""Cells of an activation in the table, which already cover most of the probability where anything does."""
+"""Cells of an activation in the table, which already cover most of the probability where anything
+does."""
 
 
 def probabilities(rows: pd.DataFrame) -> pd.DataFrame:
-    """The probability of each cell to be the one with the greatest mean λ_min of its activation (`probability_greatest`).
+    """The probability of each cell to be the one with the greatest mean λ_min of its activation
+    (`probability_greatest`).
 
     Args:
         rows: One row a network, of one group.
 
     Returns:
-        `act`, `width`, `depth`, `probability`, of the cells that may be the greatest: all seeds resolved. NaN where no cell of the
-        activation has more than one seed, since then nothing is known of the spread.
+        `act`, `width`, `depth`, `probability`, of the cells that may be the greatest: all seeds
+        resolved. NaN where no cell of the activation has more than one seed, since then nothing is
+        known of the spread.
     """
     table = rows[CELL].assign(value=trusted(rows, LAMBDA_MIN))[rows["status"] == "ok"]
     parts = []
@@ -43,7 +46,8 @@ def probabilities(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def contenders(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """The `SHOWN` most probable cells of each activation, with their means and intervals; none where seeds are single."""
+    """The `SHOWN` most probable cells of each activation, with their means and intervals; none
+    where seeds are single."""
     known = probabilities(rows).dropna(subset="probability").merge(cells, on=CELL)
     parts = [
         known[(known["act"] == act) & (known["probability"] > 0)]
@@ -71,14 +75,17 @@ def contenders_table(group: Group, likely: pd.DataFrame) -> Table:
     ]
     notes = (
         [
-            "The probability to have the greatest mean λ_min among all widths and depths of the activation: bootstrap over the seeds, "
-            "independent from cell to cell. Five cells of each activation at the most."
+            "The probability to have the greatest mean λ_min among all widths and depths of the "
+            "activation: bootstrap over the seeds, independent from cell to cell. Five cells of "
+            "each activation at the most."
         ]
         if rows
         else []
     )
     columns = ["Activation", "width", "depth", "seeds", "λ_min", "95 % interval", "probability"]
-    return Table(f"The cells most likely to have the greatest λ_min ({group.title})", columns, rows, notes)
+    return Table(
+        f"The cells most likely to have the greatest λ_min ({group.title})", columns, rows, notes
+    )
 
 
 def interval_text(low: float, high: float) -> Entry:

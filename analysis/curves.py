@@ -1,4 +1,5 @@
-"""The course of training: loss and accuracy over epochs beside what Θ at initialisation predicts. Figures 9 and 10 of the thesis."""
+"""The course of training: loss and accuracy over epochs beside what Θ at initialisation predicts.
+Figures 9 and 10 of the thesis."""
 
 from __future__ import annotations
 
@@ -12,8 +13,25 @@ from matplotlib.figure import Figure
 from analysis.cells import CELL
 from analysis.figures import style
 from analysis.formats import Entry, Table, number
-from analysis.lines import COLOURS, PAPER, band, epoch_axis, heading, log_limits, loss_panels, network_colours
-from analysis.runs import Runs, diverged_note, history, list_cells, network_title, rows_of, seeds_note
+from analysis.lines import (
+    COLOURS,
+    PAPER,
+    band,
+    epoch_axis,
+    heading,
+    log_limits,
+    loss_panels,
+    network_colours,
+)
+from analysis.runs import (
+    Runs,
+    diverged_note,
+    history,
+    list_cells,
+    network_title,
+    rows_of,
+    seeds_note,
+)
 
 ENDS = ("", "_low", "_high")
 """Behind the name of a quantity: its median over seeds, its least and its greatest finite value."""
@@ -36,7 +54,8 @@ _LOOKS: dict[str, dict[str, Any]] = {
 _PREDICTION_COLOURS = {"linearised": COLOURS[1], "descent": COLOURS[2], "flow": COLOURS[3]}
 
 ABOVE = 30.0
-"""A loss this many times the greatest one before training is off the axis: a diverging run would leave the others no room; tuned."""
+"""A loss this many times the greatest one before training is off the axis: a diverging run would
+leave the others no room; tuned."""
 
 DIGITS = 3
 """Of a loss in a table: seeds differ in the second."""
@@ -46,10 +65,12 @@ def courses(runs: Runs) -> pd.DataFrame:
     """Loss, accuracy and predictions over epochs, over seeds.
 
     Returns:
-        A row for each network and epoch from 0: `act`, `width`, `depth`, `epoch`, `seeds` and `diverged` (how many, up to there);
-        then of `loss`, `running_loss` (mean over the epoch that ends there), `accuracy`, and the predicted losses `linearised`,
-        `descent` and `flow` the median over seeds, and `NAME_low` and `NAME_high`, the least and greatest finite value. In medians
-        the loss of a diverged run is infinite from where it stopped; its accuracy is left out from there.
+        A row for each network and epoch from 0: `act`, `width`, `depth`, `epoch`, `seeds` and
+        `diverged` (how many, up to there); then of `loss`, `running_loss` (mean over the epoch that
+        ends there), `accuracy`, and the predicted losses `linearised`, `descent` and `flow` the
+        median over seeds, and `NAME_low` and `NAME_high`, the least and greatest finite value. In
+        medians the loss of a diverged run is infinite from where it stopped; its accuracy is left
+        out from there.
     """
     tables = []
     for network in runs.networks:
@@ -62,16 +83,21 @@ def courses(runs: Runs) -> pd.DataFrame:
         table["diverged"] = ((ends[:, None] <= np.arange(length)) & diverged[:, None]).sum(axis=0)
         for name, column in (MEASURED | PREDICTED).items():
             late = np.nan if name == "accuracy" else np.inf
-            values = np.stack([_padded(value, length, name == "running_loss", late) for value in own[column]])
+            values = np.stack(
+                [_padded(value, length, name == "running_loss", late) for value in own[column]]
+            )
             table |= dict(zip((f"{name}{end}" for end in ENDS), _statistics(values), strict=True))
         tables.append(pd.DataFrame(table))
     return pd.concat(tables, ignore_index=True)
 
 
 def outcomes(points: pd.DataFrame) -> pd.DataFrame:
-    """What `courses` comes to, a row a network: `seeds`, `diverged`, `loss_before`, then all of the last epoch, with `_low` and `_high`."""
+    """What `courses` comes to, a row a network: `seeds`, `diverged`, `loss_before`, then all of the
+    last epoch, with `_low` and `_high`."""
     first, last = points[points["epoch"] == 0], points[points["epoch"] == points["epoch"].max()]
-    before = first[[*CELL, *(f"loss{end}" for end in ENDS)]].rename(columns=lambda name: name.replace("loss", "loss_before"))
+    before = first[[*CELL, *(f"loss{end}" for end in ENDS)]].rename(
+        columns=lambda name: name.replace("loss", "loss_before")
+    )
     return before.merge(last, on=CELL)
 
 
@@ -85,15 +111,25 @@ def outcome_table(runs: Runs) -> Table:
     rows: list[list[Entry]] = []
     for line in outcomes(courses(runs)).to_dict("records"):
         network = (line["act"], line["width"], line["depth"])
-        rows.append([network_title(network), line["seeds"], line["diverged"], *(bracket(line, name) for name in names)])
+        rows.append(
+            [
+                network_title(network),
+                line["seeds"],
+                line["diverged"],
+                *(bracket(line, name) for name in names),
+            ]
+        )
     notes = [
         seeds_note(runs.rows, "each number"),
-        "Loss: the mean squared error over all samples. Accuracy: with the threshold ½. Predicted: from the kernel at "
-        "initialisation, by the linearised network with the same order of samples, by full-batch gradient descent with as many steps "
-        "of the same size, and by gradient flow for the same time.",
+        "Loss: the mean squared error over all samples. Accuracy: with the threshold ½. Predicted: "
+        "from the kernel at initialisation, by the linearised network with the same order of "
+        "samples, by full-batch gradient descent with as many steps of the same size, and by "
+        "gradient flow for the same time.",
         *diverged_note(runs.rows),
     ]
-    return Table(f"Training: loss before and after, and predicted ({runs.title})", columns, rows, notes)
+    return Table(
+        f"Training: loss before and after, and predicted ({runs.title})", columns, rows, notes
+    )
 
 
 def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
@@ -107,9 +143,17 @@ def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
     with style():
         figure = Figure(figsize=(PAPER, 3.1), layout="constrained")
         loss, running, accuracy = figure.subplots(1, 3)
-        losses = [points[f"{name}{end}"].to_numpy() for name in ("loss", "running_loss") for end in ("_low", "_high")]
+        losses = [
+            points[f"{name}{end}"].to_numpy()
+            for name in ("loss", "running_loss")
+            for end in ("_low", "_high")
+        ]
         limits = log_limits(*losses, ceiling=ceiling(points))
-        for axes, title in ((loss, "loss over all samples"), (running, "running mean of the loss"), (accuracy, "accuracy")):
+        for axes, title in (
+            (loss, "loss over all samples"),
+            (running, "running mean of the loss"),
+            (accuracy, "accuracy"),
+        ):
             axes.set_title(title, fontsize=9)
             epoch_axis(axes, int(points["epoch"].max()))
             if axes is not accuracy:
@@ -117,7 +161,9 @@ def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
         for network, colour in zip(networks, network_colours(networks), strict=True):
             own = rows_of(points, network)
             count = int(own["diverged"].iloc[-1])
-            label = network_title(network) + (f" ({count} of {own['seeds'].iloc[0]} diverged)" if count else "")
+            label = network_title(network) + (
+                f" ({count} of {own['seeds'].iloc[0]} diverged)" if count else ""
+            )
             band(loss, own, "loss", colour, label)
             later = own[own["epoch"] > 0]
             # The mean over an epoch stands in its middle.
@@ -142,17 +188,33 @@ def prediction_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
     measured = [points[f"loss{end}"].to_numpy() for end in ("_low", "_high")]
     # A prediction far below every measured loss would squeeze all else together.
     floor = log_limits(*measured)[0] / 100
-    limits = log_limits(*measured, *(points[name].to_numpy() for name in PREDICTED), floor=floor, ceiling=ceiling(points))
+    limits = log_limits(
+        *measured,
+        *(points[name].to_numpy() for name in PREDICTED),
+        floor=floor,
+        ceiling=ceiling(points),
+    )
     with style():
         networks = list_cells(points)
-        figure, panels = loss_panels(networks, 2 if len(networks) <= 4 else 3, int(points["epoch"].max()), limits, subtitle)
+        figure, panels = loss_panels(
+            networks, 2 if len(networks) <= 4 else 3, int(points["epoch"].max()), limits, subtitle
+        )
         for place, (network, axes) in enumerate(panels.items()):
             own = rows_of(points, network)
             band(axes, own, "loss", COLOURS[0], "measured" if place == 0 else "", linewidth=1.6)
             for name, title in PREDICTION_TITLES.items():
                 label = title if place == 0 else ""
-                # The bands of those without the noise of single samples hide one another, and are as wide as the linearised one.
-                band(axes, own, name, _PREDICTION_COLOURS[name], label, filled=name == "linearised", **_LOOKS[name])
+                # The bands of those without the noise of single samples hide one another, and are
+                # as wide as the linearised one.
+                band(
+                    axes,
+                    own,
+                    name,
+                    _PREDICTION_COLOURS[name],
+                    label,
+                    filled=name == "linearised",
+                    **_LOOKS[name],
+                )
         figure.legend(loc="outside lower left", ncols=2, fontsize=8, handlelength=3.2)
         return figure
 
@@ -167,16 +229,23 @@ def alt_text(points: pd.DataFrame) -> str:
         predicted = [f"{name} {last[name]:.3g}" for name in PREDICTED if np.isfinite(last[name])]
         texts.append(text + (f" (predicted: {', '.join(predicted)})" if predicted else ""))
     epochs = int(points["epoch"].max())
-    return f"Loss over {epochs} epochs on a logarithmic axis, medians over seeds: {'; '.join(texts)}."
+    return (
+        f"Loss over {epochs} epochs on a logarithmic axis, medians over seeds: {'; '.join(texts)}."
+    )
 
 
 def bracket(line: dict, name: str, digits: int = DIGITS) -> str:
-    """A median with the least and greatest value, from the columns `NAME`, `NAME_low` and `NAME_high`: 0.12 [0.10, 0.15]."""
+    """A median with the least and greatest value, from the columns `NAME`, `NAME_low` and
+    `NAME_high`: 0.12 [0.10, 0.15]."""
     middle, low, high = (line[f"{name}{end}"] for end in ENDS)
     if np.isnan(middle):
         return "—"
     text = "infinite" if np.isinf(middle) else number(middle, digits)
-    return text if low == high or not np.isfinite(low) else f"{text} [{number(low, digits)}, {number(high, digits)}]"
+    return (
+        text
+        if low == high or not np.isfinite(low)
+        else f"{text} [{number(low, digits)}, {number(high, digits)}]"
+    )
 
 
 def ceiling(points: pd.DataFrame) -> float:
@@ -191,7 +260,8 @@ def _finite_length(losses: Sequence[float]) -> int:
 
 
 def _padded(values: object, length: int, after_first: bool, late: float) -> np.ndarray:
-    """A history of an entry an epoch as one of `length`; `late` where it ended early, and for what is infinite or undefined."""
+    """A history of an entry an epoch as one of `length`; `late` where it ended early, and for what
+    is infinite or undefined."""
     known = history(values)
     if known is None:
         return np.full(length, np.nan)
@@ -204,7 +274,8 @@ def _padded(values: object, length: int, after_first: bool, late: float) -> np.n
 
 
 def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median, least and greatest finite value over seeds (the first axis); NaN where there is none."""
+    """Median, least and greatest finite value over seeds (the first axis); NaN where there is
+    none."""
     finite = np.isfinite(values)
     low = np.where(finite, values, np.inf).min(axis=0)
     high = np.where(finite, values, -np.inf).max(axis=0)

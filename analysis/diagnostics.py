@@ -1,4 +1,5 @@
-"""What the kernel says beyond its eigenvalues, at the cell of each activation that Table 1 names."""
+"""What the kernel says beyond its eigenvalues, at the cell of each activation that Table 1
+names."""
 
 from __future__ import annotations
 
@@ -34,8 +35,9 @@ def diagnostics(group: Group, cells: pd.DataFrame) -> pd.DataFrame:
         cells: Their frame of `analysis.cells.cells`.
 
     Returns:
-        `act`, `width`, `depth`, `seeds`, then mean and standard deviation over seeds of each quantity as `NAME` and `NAME_sd`, and
-        `layer_trace_share_1`, … from the first layer to the last. Activations without a resolved cell are left out.
+        `act`, `width`, `depth`, `seeds`, then mean and standard deviation over seeds of each
+        quantity as `NAME` and `NAME_sd`, and `layer_trace_share_1`, … from the first layer to the
+        last. Activations without a resolved cell are left out.
     """
     best = best_cells(cells).dropna(subset="lambda_min")
     lines = []
@@ -48,7 +50,10 @@ def diagnostics(group: Group, cells: pd.DataFrame) -> pd.DataFrame:
             line |= {name: values.mean(), f"{name}_sd": values.std()}
         shares = [np.asarray(value, dtype=float) for value in own["layer_trace_shares"].dropna()]
         if shares:
-            line |= {f"layer_trace_share_{place}": share for place, share in enumerate(np.mean(shares, axis=0), 1)}
+            line |= {
+                f"layer_trace_share_{place}": share
+                for place, share in enumerate(np.mean(shares, axis=0), 1)
+            }
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -58,14 +63,29 @@ def diagnostics_table(group: Group, cells: pd.DataFrame) -> Table:
     numbers = diagnostics(group, cells)
     rows: list[list[Entry]] = []
     for line in numbers.to_dict("records"):
-        entries: list[Entry] = [f"{activation_title(line['act'])} {line['width']} × {line['depth']}", line["seeds"]]
+        entries: list[Entry] = [
+            f"{activation_title(line['act'])} {line['width']} × {line['depth']}",
+            line["seeds"],
+        ]
         for name in SHOWN:
             missing = np.isnan(line[name])
-            entries.append("—" if missing else Number(line[name], line[f"{name}_sd"], digits=SIGNIFICANT))
-        layers = [line.get(f"layer_trace_share_{layer}", np.nan) for layer in range(1, line["depth"] + 1)]
-        rows.append([*entries, "—" if np.isnan(layers).any() else " / ".join(f"{share:.3f}" for share in layers)])
+            entries.append(
+                "—" if missing else Number(line[name], line[f"{name}_sd"], digits=SIGNIFICANT)
+            )
+        layers = [
+            line.get(f"layer_trace_share_{layer}", np.nan) for layer in range(1, line["depth"] + 1)
+        ]
+        rows.append(
+            [
+                *entries,
+                "—" if np.isnan(layers).any() else " / ".join(f"{share:.3f}" for share in layers),
+            ]
+        )
     columns = ["Network", "seeds", *SHOWN.values(), "trace by layer"]
-    caption = f"What else the kernel tells, at the cell of each activation with the greatest mean λ_min ({group.title})"
+    caption = (
+        "What else the kernel tells, at the cell of each activation with the greatest mean λ_min "
+        f"({group.title})"
+    )
     return Table(caption, columns, rows, notes() if rows else [])
 
 
@@ -76,6 +96,12 @@ def notes() -> list[str]:
     return [
         "Means ± standard deviation over seeds.",
         *texts,
-        "Target shares: the share of ‖y - ȳ‖² in the 1, 2, 5 and 10 leading eigenvectors of Θ (Arora et al. 2019).",
-        "Trace by layer: the share of each layer's weights and biases in the trace of Θ, from the first layer to the last.",
+        (
+            "Target shares: the share of ‖y - ȳ‖² in the 1, 2, 5 and 10 leading eigenvectors of Θ "
+            "(Arora et al. 2019)."
+        ),
+        (
+            "Trace by layer: the share of each layer's weights and biases in the trace of Θ, from "
+            "the first layer to the last."
+        ),
     ]

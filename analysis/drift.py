@@ -1,6 +1,8 @@
-"""How far the kernel moves during training, over epochs and over width: ‖Θ_t - Θ_0‖_F / ‖Θ_0‖_F, λ_min, λ_max and alignment.
+"""How far the kernel moves during training, over epochs and over width: ‖Θ_t - Θ_0‖_F / ‖Θ_0‖_F,
+λ_min, λ_max and alignment.
 
-The theory of constant kernels needs the change to vanish with width; under which scaling it does, and how fast, is measured here.
+The theory of constant kernels needs the change to vanish with width; under which scaling it does,
+and how fast, is measured here.
 """
 
 from __future__ import annotations
@@ -50,16 +52,18 @@ _FIT = [
 ]
 
 SHOWN_WIDTHS = 3
-"""Widths for each activation and depth in the table: the narrowest, a middle one and the widest; the figures and the CSV have all."""
+"""Widths for each activation and depth in the table: the narrowest, a middle one and the widest;
+the figures and the CSV have all."""
 
 
 def drift(runs: Runs) -> pd.DataFrame:
     """The recorded kernels, a row for each run and epoch.
 
     Returns:
-        act, width, depth, seed, `epoch`, `diverged` (the run), `change`, `lambda_min`, `lambda_min_error`, `lambda_max`, `alignment`,
-        `lambda_min_ratio` and `lambda_max_ratio` to epoch 0, and `step_trace`, η tr Θ / N before training. The ratio of λ_min is
-        missing where one of the two does not exceed its error bound.
+        act, width, depth, seed, `epoch`, `diverged` (the run), `change`, `lambda_min`,
+        `lambda_min_error`, `lambda_max`, `alignment`, `lambda_min_ratio` and `lambda_max_ratio` to
+        epoch 0, and `step_trace`, η tr Θ / N before training. The ratio of λ_min is missing where
+        one of the two does not exceed its error bound.
 
     Raises:
         AnalysisError: No run recorded its kernel.
@@ -69,7 +73,10 @@ def drift(runs: Runs) -> pd.DataFrame:
     rows = runs.rows[_recorded(runs.rows)]
     tables = []
     for _, row in rows.iterrows():
-        least, error = (np.asarray(row[name], dtype=float) for name in ("kernel_lambda_min", "kernel_lambda_min_errors"))
+        least, error = (
+            np.asarray(row[name], dtype=float)
+            for name in ("kernel_lambda_min", "kernel_lambda_min_errors")
+        )
         greatest = np.asarray(row["kernel_lambda_max"], dtype=float)
         resolved = np.where(least > error, least, np.nan)
         tables.append(
@@ -100,13 +107,15 @@ def recorded(runs: Runs) -> bool:
 def missing(group: Group) -> str:
     """That no kernel was recorded, and what records them."""
     return (
-        f"{group.title}: no run recorded its kernel during training: make such runs with\n  {group.command('+experiment=drift')}\n"
+        f"{group.title}: no run recorded its kernel during training: make such runs with\n"
+        f"  {group.command('+experiment=drift')}\n"
         "or add task.record_kernel_every=10 to any training run"
     )
 
 
 def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
-    """`drift` over seeds: for each network and epoch `seeds`, and of each of `OVER_SEEDS` the median, `_low` and `_high`."""
+    """`drift` over seeds: for each network and epoch `seeds`, and of each of `OVER_SEEDS` the
+    median, `_low` and `_high`."""
     grouped = points.replace([np.inf, -np.inf], np.nan).groupby([*CELL, "epoch"], sort=False)
     table = grouped.agg(seeds=("seed", "nunique"))
     for name in OVER_SEEDS:
@@ -116,25 +125,29 @@ def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_the_end(points: pd.DataFrame) -> pd.DataFrame:
-    """The last epoch of all, of the runs that came so far: diverged ones are not at their end, but where they broke off."""
+    """The last epoch of all, of the runs that came so far: diverged ones are not at their end, but
+    where they broke off."""
     return points[(points["epoch"] == points["epoch"].max()) & ~points["diverged"]]
 
 
 def slopes(points: pd.DataFrame) -> pd.DataFrame:
-    """Least-squares lines through log(change at the end of training) over log(width), for each activation and depth.
+    """Least-squares lines through log(change at the end of training) over log(width), for each
+    activation and depth.
 
-    A point of the fit is the mean over seeds of the logarithm at a width. The interval is the bootstrap's: seeds are drawn anew,
-    with replacement, within each width, whose weights are independent of those of other widths; its ends are quantiles of
-    the slopes. It holds the scatter over seeds only, not how far the points are from a line.
+    A point of the fit is the mean over seeds of the logarithm at a width. The interval is the
+    bootstrap's: seeds are drawn anew, with replacement, within each width, whose weights are
+    independent of those of other widths; its ends are quantiles of the slopes. It holds the scatter
+    over seeds only, not how far the points are from a line.
 
     Args:
         points: From `drift`.
 
     Returns:
-        `act`, `depth`, `widths` (how many), `seeds` (the fewest at a width), `narrowest`, `widest`, the geometric means of the change
-        there (`change_narrowest`, `change_widest`), `slope`, `low` and `high` (NaN with one seed), `level` (the line at width 1),
-        and `residual`, the greatest factor between a width's mean and the line. No slope below two widths, and no row without a
-        run that came to its end.
+        `act`, `depth`, `widths` (how many), `seeds` (the fewest at a width), `narrowest`, `widest`,
+        the geometric means of the change there (`change_narrowest`, `change_widest`), `slope`,
+        `low` and `high` (NaN with one seed), `level` (the line at width 1), and `residual`, the
+        greatest factor between a width's mean and the line. No slope below two widths, and no row
+        without a run that came to its end.
     """
     final = at_the_end(points)
     final = final[np.isfinite(final["change"]) & (final["change"] > 0)]
@@ -147,7 +160,10 @@ def slopes(points: pd.DataFrame) -> pd.DataFrame:
         few = min(map(len, logs))
         line = {"act": act, "depth": int(depth), "widths": len(widths), "seeds": few}
         line |= {"narrowest": int(widths[0]), "widest": int(widths[-1])}
-        line |= {"change_narrowest": float(np.exp(means[0])), "change_widest": float(np.exp(means[-1]))}
+        line |= {
+            "change_narrowest": float(np.exp(means[0])),
+            "change_widest": float(np.exp(means[-1])),
+        }
         lines.append(line | _fit(np.log(widths), logs, means, few, rng))
     return pd.DataFrame(lines, columns=_FIT)
 
@@ -162,18 +178,34 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
             slope += f" [{signed(fit['low'])}, {signed(fit['high'])}]"
         ends = [number(fit[f"change_{which}"], DIGITS) for which in ("narrowest", "widest")]
         off = "—" if np.isnan(fit["residual"]) else f"{fit['residual']:.2f}"
-        rows.append([activation_title(fit["act"]), fit["depth"], _range(fit), few, *ends, slope, off])
-    columns = ["Activation", "depth", "widths", "seeds", "change, narrowest", "change, widest", "slope", "farthest from line"]
+        rows.append(
+            [activation_title(fit["act"]), fit["depth"], _range(fit), few, *ends, slope, off]
+        )
+    columns = [
+        "Activation",
+        "depth",
+        "widths",
+        "seeds",
+        "change, narrowest",
+        "change, widest",
+        "slope",
+        "farthest from line",
+    ]
     last = int(points["epoch"].max())
     notes = [
-        f"Change: ‖Θ_t - Θ_0‖ / ‖Θ_0‖ in the Frobenius norm after {last} epochs, geometric mean over seeds. Slope: of its logarithm over "
-        f"that of the width, by least squares, with the {100 * LEVEL:.0f} % interval of {RESAMPLES} bootstrap resamples of the seeds "
-        "within each width; a change of order 1/√width has slope -0.5. Farthest from line: the greatest factor between a width's mean "
-        "and the fitted line; where it is large, one slope does not describe the curve.",
+        f"Change: ‖Θ_t - Θ_0‖ / ‖Θ_0‖ in the Frobenius norm after {last} epochs, geometric mean "
+        "over seeds. Slope: of its logarithm over that of the width, by least squares, with the "
+        f"{100 * LEVEL:.0f} % interval of {RESAMPLES} bootstrap resamples of the seeds within each "
+        "width; a change of order 1/√width has slope -0.5. Farthest from line: the greatest factor "
+        "between a width's mean and the fitted line; where it is large, one slope does not "
+        "describe the curve.",
     ]
     notes += _against(fits, INVERSE_ROOT)
     if len(fits) and fits["seeds"].max() == 1:
-        notes.append("One seed: the slopes have no intervals. Add seed=range(0,5) to the command that made the runs.")
+        notes.append(
+            "One seed: the slopes have no intervals. Add seed=range(0,5) to the command that made "
+            "the runs."
+        )
     elif len(fits) and fits["seeds"].min() < 5:
         notes.append("With fewer than five seeds a bootstrap interval is too narrow.")
     caption = f"How far the kernel moves in training, against width ({runs.title})"
@@ -181,7 +213,8 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
 
 
 def end_table(runs: Runs, points: pd.DataFrame) -> Table:
-    """Change, λ_min, λ_max and alignment at the end of training, for some widths of each activation and depth."""
+    """Change, λ_min, λ_max and alignment at the end of training, for some widths of each activation
+    and depth."""
     final = over_seeds(at_the_end(points))
     before = over_seeds(points[points["epoch"] == 0])
     rows: list[list[Entry]] = []
@@ -190,7 +223,15 @@ def end_table(runs: Runs, points: pd.DataFrame) -> Table:
         first = rows_of(before, (act, width, depth)).iloc[0].to_dict()
         after = [bracket(line, name) for name in ("change", "lambda_min_ratio", "lambda_max_ratio")]
         aligned = [bracket(one, "alignment") for one in (first, line)]
-        rows.append([network_title((act, width, depth)), int(line["seeds"]), bracket(line, "step_trace"), *after, *aligned])
+        rows.append(
+            [
+                network_title((act, width, depth)),
+                int(line["seeds"]),
+                bracket(line, "step_trace"),
+                *after,
+                *aligned,
+            ]
+        )
     columns = [
         "Network",
         "seeds",
@@ -201,11 +242,15 @@ def end_table(runs: Runs, points: pd.DataFrame) -> Table:
     columns += ["alignment before", "alignment after"]
     notes = [
         seeds_note(points[points["epoch"] == 0], "each number"),
-        "η tr Θ / N: the mean of η Θ_ii over the samples, η being the step size. With batches of one sample, a step on a sample with "
-        "η Θ_ii above 1 overshoots by more than it began with; where most do, the loss falls only if the kernel shrinks.",
+        "η tr Θ / N: the mean of η Θ_ii over the samples, η being the step size. With batches of "
+        "one sample, a step on a sample with η Θ_ii above 1 overshoots by more than it began with; "
+        "where most do, the loss falls only if the kernel shrinks.",
     ]
     if points["lambda_min_ratio"].isna().any():
-        notes.append("The ratio of λ_min is left out where λ_min does not exceed its error bound, before training or after.")
+        notes.append(
+            "The ratio of λ_min is left out where λ_min does not exceed its error bound, before "
+            "training or after."
+        )
     return Table(f"The kernel before and after training ({runs.title})", columns, rows, notes)
 
 
@@ -213,7 +258,10 @@ def shown_networks(points: pd.DataFrame, most: int) -> list[tuple[str, int, int]
     """For each activation and depth at most `most` of its widths, evenly chosen."""
     networks = list_cells(points)
     lines = dict.fromkeys((act, depth) for act, _, depth in networks)
-    chosen = {line: spread([width for act, width, depth in networks if (act, depth) == line], most) for line in lines}
+    chosen = {
+        line: spread([width for act, width, depth in networks if (act, depth) == line], most)
+        for line in lines
+    }
     return [(act, width, depth) for (act, depth), widths in chosen.items() for width in widths]
 
 
@@ -225,7 +273,9 @@ def slope_text(fit: dict) -> str:
     return f"{signed(fit['slope'])}{interval}".replace("-", "\N{MINUS SIGN}")
 
 
-def _fit(x: np.ndarray, logs: Sequence[np.ndarray], means: np.ndarray, few: int, rng: np.random.Generator) -> dict[str, float]:
+def _fit(
+    x: np.ndarray, logs: Sequence[np.ndarray], means: np.ndarray, few: int, rng: np.random.Generator
+) -> dict[str, float]:
     """Slope, interval and greatest residual of the line through `means` over `x`."""
     nothing = dict.fromkeys(("slope", "low", "high", "level", "residual"), np.nan)
     if len(x) < 2:
@@ -234,9 +284,16 @@ def _fit(x: np.ndarray, logs: Sequence[np.ndarray], means: np.ndarray, few: int,
     pull = centred / (centred @ centred)
     slope = float(pull @ means)
     off = np.abs(means - means.mean() - slope * centred).max()
-    fitted = nothing | {"slope": slope, "level": float(np.exp(means.mean() - slope * x.mean())), "residual": float(np.exp(off))}
+    fitted = nothing | {
+        "slope": slope,
+        "level": float(np.exp(means.mean() - slope * x.mean())),
+        "residual": float(np.exp(off)),
+    }
     if few > 1:
-        drawn = [values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1) for values in logs]
+        drawn = [
+            values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
+            for values in logs
+        ]
         low, high = np.quantile(np.stack(drawn, axis=1) @ pull, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         fitted |= {"low": float(low), "high": float(high)}
     return fitted
@@ -248,7 +305,8 @@ def _against(fits: pd.DataFrame, slope: float) -> list[str]:
     kinds = {
         f"holds {slope:g} for": (known["low"] <= slope) & (slope <= known["high"]),
         "lies below it, so that the change falls faster, for": known["high"] < slope,
-        "lies above it but below 0, so that it falls more slowly, for": (known["low"] > slope) & (known["high"] < 0),
+        "lies above it but below 0, so that it falls more slowly, for": (known["low"] > slope)
+        & (known["high"] < 0),
         "holds 0 and not it, so that no fall with width is seen, for": (known["low"] > slope)
         & (known["low"] <= 0)
         & (known["high"] >= 0),
@@ -280,5 +338,6 @@ def _unfinished(points: pd.DataFrame) -> list[str]:
     if not count:
         return []
     return [
-        f"{count} run{'s' if count > 1 else ''} with recorded kernels diverged and {'are' if count > 1 else 'is'} left out of slopes."
+        f"{count} run{'s' if count > 1 else ''} with recorded kernels diverged and "
+        f"{'are' if count > 1 else 'is'} left out of slopes."
     ]

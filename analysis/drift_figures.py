@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from analysis.drift import SHOWN, at_the_end, over_seeds, shown_networks, slope_text
 from analysis.figures import style
 from analysis.frame import activation_title, activations
-from analysis.lines import PAPER, activation_colour, activation_marker, band, grid, heading, log_limits, log_ticks, shades
+from analysis.lines import (
+    PAPER,
+    activation_colour,
+    activation_marker,
+    band,
+    grid,
+    heading,
+    log_limits,
+    log_ticks,
+    shades,
+)
 from analysis.runs import rows_of
 
 MOST_WIDTHS = 5
@@ -25,7 +35,8 @@ _AXES = {
 
 
 def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -> Figure:
-    """The change at the end of training against width, logarithmic on both axes, a line an activation and a panel a depth.
+    """The change at the end of training against width, logarithmic on both axes, a line an
+    activation and a panel a depth.
 
     Args:
         points: From `analysis.drift.drift`.
@@ -40,7 +51,11 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
     lines = 1 + -(-table["act"].nunique() // columns)
     with style():
         figure = Figure(
-            figsize=(max(min(3.4 * len(depths), PAPER), 5.4, 2.4 * len(depths)), 3.4 + 0.17 * lines), layout="constrained"
+            figsize=(
+                max(min(3.4 * len(depths), PAPER), 5.4, 2.4 * len(depths)),
+                3.4 + 0.17 * lines,
+            ),
+            layout="constrained",
         )
         panels = figure.subplots(1, len(depths), squeeze=False, sharey=True)[0]
         for axes, depth in zip(panels, depths, strict=True):
@@ -53,7 +68,12 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
                 # Side by side, or the ranges of one width hide one another.
                 shift = 1.025 ** (place - (len(acts) - 1) / 2)
                 _width_line(axes, own, fit.iloc[0].to_dict(), act, shift)
-            axes.set(xscale="log", yscale="log", xlabel="width", title=f"depth {depth}" if len(depths) > 1 else "")
+            axes.set(
+                xscale="log",
+                yscale="log",
+                xlabel="width",
+                title=f"depth {depth}" if len(depths) > 1 else "",
+            )
             log_ticks(axes.xaxis, table["width"].min(), table["width"].max())
             below = {"loc": "upper left", "bbox_to_anchor": (-0.05, -0.17), "ncols": columns}
             axes.legend(fontsize=7.5, title="slope, 95 % interval", title_fontsize=7.5, **below)
@@ -66,7 +86,8 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
 
 
 def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure:
-    """Change, λ_min, λ_max and alignment over epochs for a depth: a column each, a row an activation, the widths in colours.
+    """Change, λ_min, λ_max and alignment over epochs for a depth: a column each, a row an
+    activation, the widths in colours.
 
     Args:
         points: From `analysis.drift.drift`.
@@ -90,7 +111,15 @@ def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure
                         curve = rows_of(table, network)
                         if name == "change":
                             curve = curve[curve["epoch"] > 0]
-                        band(axes, curve, name, colours[network[1]], linewidth=1.1, marker=".", markersize=2.5)
+                        band(
+                            axes,
+                            curve,
+                            name,
+                            colours[network[1]],
+                            linewidth=1.1,
+                            marker=".",
+                            markersize=2.5,
+                        )
                 grid(axes)
                 axes.tick_params(labelsize=7.5)
                 if column == 0:
@@ -102,7 +131,12 @@ def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure
             panels[0, 0].plot([], [], color=colours[width], label=str(width))
         heading(figure, subtitle)
         figure.legend(
-            loc="outside lower left", ncols=max(len(widths), 1), fontsize=8, title="width", title_fontsize=8, alignment="left"
+            loc="outside lower left",
+            ncols=max(len(widths), 1),
+            fontsize=8,
+            title="width",
+            title_fontsize=8,
+            alignment="left",
         )
         return figure
 
@@ -110,13 +144,17 @@ def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure
 def alt_text(points: pd.DataFrame, fits: pd.DataFrame) -> str:
     """Both figures in words, for those who cannot see them."""
     texts = [
-        f"{activation_title(fit['act'])} at depth {fit['depth']} from {fit['change_narrowest']:.2g} at width {fit['narrowest']} to "
-        f"{fit['change_widest']:.2g} at width {fit['widest']}"
+        f"{activation_title(fit['act'])} at depth {fit['depth']} from "
+        f"{fit['change_narrowest']:.2g} at width {fit['narrowest']} to {fit['change_widest']:.2g} "
+        f"at width {fit['widest']}"
         + (f" (slope {fit['slope']:.2f})" if np.isfinite(fit["slope"]) else "")
         for fit in fits.to_dict("records")
     ]
     last = int(points["epoch"].max())
-    return f"Relative change of the kernel after {last} epochs of training against width, on logarithmic axes: {'; '.join(texts)}."
+    return (
+        f"Relative change of the kernel after {last} epochs of training against width, on "
+        f"logarithmic axes: {'; '.join(texts)}."
+    )
 
 
 def _width_line(axes: Axes, own: pd.DataFrame, fit: dict, act: str, shift: float) -> None:

@@ -34,9 +34,19 @@ _STYLE = {
 }
 
 MANY = 8
-"""From this many figures on they are drawn by several processes; fewer take less time than a process takes to start."""
+"""From this many figures on they are drawn by several processes; fewer take less time than a
+process takes to start."""
 
-_HOUSEKEEPING = ("backend", "interactive", "toolbar", "webagg", "tk.", "macosx", "figure.max_open_warning", "date.epoch")
+_HOUSEKEEPING = (
+    "backend",
+    "interactive",
+    "toolbar",
+    "webagg",
+    "tk.",
+    "macosx",
+    "figure.max_open_warning",
+    "date.epoch",
+)
 
 _UNDATED = {
     "png": {"Software": None},
@@ -48,7 +58,11 @@ _UNDATED = {
 @contextmanager
 def style() -> Iterator[None]:
     """Our look, whatever a user's matplotlibrc says, and hers again afterwards."""
-    look: dict[Any, Any] = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(_HOUSEKEEPING)}
+    look: dict[Any, Any] = {
+        key: value
+        for key, value in matplotlib.rcParamsDefault.items()
+        if not key.startswith(_HOUSEKEEPING)
+    }
     look.update(_STYLE)
     with matplotlib.rc_context(look):
         yield
@@ -64,11 +78,18 @@ def render(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
     Args:
         figure: What.
         kind: As what.
-        box: What of it is kept, in inches; None finds out where there is ink, which takes as long as drawing it.
+        box: What of it is kept, in inches; None finds out where there is ink, which takes as long
+            as drawing it.
     """
     buffer = io.BytesIO()
     with style():
-        figure.savefig(buffer, format=kind, metadata=_UNDATED[kind], bbox_inches=box or "tight", pad_inches=PADDING)
+        figure.savefig(
+            buffer,
+            format=kind,
+            metadata=_UNDATED[kind],
+            bbox_inches=box or "tight",
+            pad_inches=PADDING,
+        )
     return buffer.getvalue()
 
 
@@ -87,9 +108,13 @@ def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]
     """What each of `draws` returns, in all of `FORMATS`; on all cores where they are many.
 
     Args:
-        draws: Functions that can be pickled, such as a `functools.partial` of one at the top of a module.
+        draws: Functions that can be pickled, such as a `functools.partial` of one at the top of a
+            module.
     """
-    cores = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(draws))
+    cores = min(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        len(draws),
+    )
     if len(draws) < MANY or cores == 1:
         return [_drawn(draw) for draw in draws]
     # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for ever.

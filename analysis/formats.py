@@ -62,19 +62,34 @@ def markdown(table: Table) -> str:
     """The table in Markdown, aligned so that it reads well as plain text too."""
     lines = [[*table.columns], *([_text(entry) for entry in row] for row in table.rows)]
     escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in line] for line in lines]
-    widths = [max(3, *(len(line[column]) for line in escaped)) for column in range(len(table.columns))]
+    widths = [
+        max(3, *(len(line[column]) for line in escaped)) for column in range(len(table.columns))
+    ]
     right = _right(table)
 
     def padded(line: Sequence[str]) -> str:
-        return "| " + " | ".join(t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right, strict=True)) + " |"
+        return (
+            "| "
+            + " | ".join(
+                t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right, strict=True)
+            )
+            + " |"
+        )
 
-    rule = "| " + " | ".join("-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)) + " |"
+    rule = (
+        "| "
+        + " | ".join(
+            "-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)
+        )
+        + " |"
+    )
     body = "\n".join([padded(escaped[0]), rule, *map(padded, escaped[1:])])
     return "\n\n".join([table.caption, body, *table.notes]) + "\n"
 
 
 def without_gaps(table: Table, kept: int) -> Table:
-    """The table without the columns that hold nothing but a dash, of those behind the first `kept`."""
+    """The table without the columns that hold nothing but a dash, of those behind the first
+    `kept`."""
     shown = [
         place
         for place in range(len(table.columns))
@@ -108,10 +123,19 @@ def latex(table: Table) -> str:
         r"\end{tabular}",
     ]
     # No wider than the line, and never enlarged.
-    fitted = [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *tabular[:-1], tabular[-1] + "}"]
+    fitted = [
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        *tabular[:-1],
+        tabular[-1] + "}",
+    ]
     # LaTeX numbers its tables itself.
     caption = table.caption.removeprefix("Table 1. ")
-    notes = [r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize", *map(latex_text, table.notes), r"\end{minipage}"]
+    notes = [
+        r"\par\medskip",
+        r"\begin{minipage}{\linewidth}\footnotesize",
+        *map(latex_text, table.notes),
+        r"\end{minipage}",
+    ]
     lines = [
         r"% \usepackage{booktabs,graphicx}",
         r"\begin{table}",
@@ -128,16 +152,23 @@ def html(table: Table) -> Markup:
     """The table in HTML, everything in it escaped."""
     right = [Markup(' class="number"') if r else Markup("") for r in _right(table)]
     head = Markup("").join(
-        Markup("<th scope='col'{}>{}</th>").format(r, html_text(c)) for r, c in zip(right, table.columns, strict=True)
+        Markup("<th scope='col'{}>{}</th>").format(r, html_text(c))
+        for r, c in zip(right, table.columns, strict=True)
     )
     body = Markup("").join(
         Markup("<tr>{}</tr>\n").format(
-            Markup("").join(Markup("<td{}>{}</td>").format(r, _html_entry(e)) for r, e in zip(right, row, strict=True))
+            Markup("").join(
+                Markup("<td{}>{}</td>").format(r, _html_entry(e))
+                for r, e in zip(right, row, strict=True)
+            )
         )
         for row in table.rows
     )
-    notes = Markup("").join(Markup('<p class="note">{}</p>\n').format(html_text(note)) for note in table.notes)
-    # The caption stands outside of the table, which scrolls sideways on a narrow screen, with the keys too.
+    notes = Markup("").join(
+        Markup('<p class="note">{}</p>\n').format(html_text(note)) for note in table.notes
+    )
+    # The caption stands outside of the table, which scrolls sideways on a narrow screen, with the
+    # keys too.
     return Markup(
         '<p class="caption">{}</p>\n<div class="wide" tabindex="0" role="region" aria-label="{}"><table>\n<thead><tr>{}</tr></thead>\n'
         "<tbody>\n{}</tbody>\n</table></div>\n{}"
@@ -151,11 +182,15 @@ def number(value: float, digits: int = 4) -> str:
 
 def _right(table: Table) -> list[bool]:
     """Columns of numbers are flush right, also where a dash or a word stands for one of them."""
-    return [any(not isinstance(row[column], str) for row in table.rows) for column in range(len(table.columns))]
+    return [
+        any(not isinstance(row[column], str) for row in table.rows)
+        for column in range(len(table.columns))
+    ]
 
 
 def _parts(entry: Number) -> tuple[str, str | None, int | None]:
-    """Mantissa, spread and exponent; one exponent for both, and none where fixed notation reads better."""
+    """Mantissa, spread and exponent; one exponent for both, and none where fixed notation reads
+    better."""
     if not math.isfinite(entry.value) or entry.value == 0:
         return f"{entry.value:g}", None, None
     exponent = int(f"{entry.value:.{entry.digits - 1}e}".partition("e")[2])
@@ -190,7 +225,9 @@ def _html_entry(entry: Entry) -> Markup:
     if not isinstance(entry, Number):
         return html_text(str(entry))
     # Digits, signs and our own markup only: nothing of a row's text comes through here.
-    return Markup(_render(entry, " ± ", lambda exponent: f" × 10<sup>{exponent}</sup>").replace("-", MINUS))
+    return Markup(
+        _render(entry, " ± ", lambda exponent: f" × 10<sup>{exponent}</sup>").replace("-", MINUS)
+    )
 
 
 def _latex_entry(entry: Entry) -> str:

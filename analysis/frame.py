@@ -1,4 +1,5 @@
-"""The rows of a store as frames that can be averaged: read, kept apart by data and parametrisation, one row a network."""
+"""The rows of a store as frames that can be averaged: read, kept apart by data and parametrisation,
+one row a network."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ _RUN = [*NETWORK, *SETTING, "record_kernel_every"]
 _GROUP = ["data", "data_fingerprint", "parametrisation", "dtype"]
 
 SHOWN_DIGITS = 12
-"""Of a fingerprint's 64 hexadecimal digits: enough that no two data sets of one store begin alike."""
+"""Of a fingerprint's 64 hexadecimal digits: enough that no two data sets of one store begin
+alike."""
 
 
 class AnalysisError(SweepError):
@@ -37,7 +39,8 @@ class AnalysisError(SweepError):
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that may be compared with one another: of one data set, one parametrisation and one dtype.
+    """Rows that may be compared with one another: of one data set, one parametrisation and one
+    dtype.
 
     Attributes:
         data: The data set's name.
@@ -67,10 +70,14 @@ class Group:
     def title(self) -> str:
         """The group in words, for headings."""
         classes = f", classes {' and '.join(map(str, self.classes))}" if self.classes else ""
-        # Where one name stands for several data sets, the file names tell them apart by their fingerprints, and so does the title.
+        # Where one name stands for several data sets, the file names tell them apart by their
+        # fingerprints, and so does the title.
         shown = self.fingerprint[:SHOWN_DIGITS]
         which = f" ({shown})" if shown in self.slug else ""
-        return f"{self.data}{which}{classes}, N = {self.n_samples}, parametrisation {self.parametrisation}, {self.dtype}"
+        return (
+            f"{self.data}{which}{classes}, N = {self.n_samples}, parametrisation "
+            f"{self.parametrisation}, {self.dtype}"
+        )
 
     @property
     def ok(self) -> pd.DataFrame:
@@ -97,7 +104,9 @@ class Group:
         return shlex.join(["python", "launch.py", *settings])
 
 
-def load(results: str, task: str = TASK, experiment: str = "+experiment=thesis_grid") -> pd.DataFrame:
+def load(
+    results: str, task: str = TASK, experiment: str = "+experiment=thesis_grid"
+) -> pd.DataFrame:
     """The rows of a results folder or URI, one a point.
 
     Args:
@@ -110,23 +119,38 @@ def load(results: str, task: str = TASK, experiment: str = "+experiment=thesis_g
         StoreError: A part of the store is unreadable.
     """
     results = results.rstrip("/") or "/"
-    example = shlex.join(["python", "launch.py", experiment, *([] if results == "results" else [f"results={results}"])])
+    example = shlex.join(
+        [
+            "python",
+            "launch.py",
+            experiment,
+            *([] if results == "results" else [f"results={results}"]),
+        ]
+    )
     folder = below(results, task)
     try:
         frame = load_results(folder)
     except FileNotFoundError as error:
         parent, last = above(results)
         hint = f"give the results folder itself, {parent}, or " if last == task else ""
-        raise AnalysisError(f"there are no rows in {folder}: {hint}make some first, for example\n  {example}") from error
+        raise AnalysisError(
+            f"there are no rows in {folder}: {hint}make some first, for example\n  {example}"
+        ) from error
     if frame.empty:
         raise AnalysisError(
-            f"{folder} holds no rows yet: wait for the first of a running sweep, or make some, for example\n  {example}"
+            f"{folder} holds no rows yet: wait for the first of a running sweep, or make some, for "
+            "example\n"
+            f"  {example}"
         )
     return frame
 
 
 def groups(
-    frame: pd.DataFrame, results: str, data: str | None = None, parametrisation: str | None = None, dtype: str | None = None
+    frame: pd.DataFrame,
+    results: str,
+    data: str | None = None,
+    parametrisation: str | None = None,
+    dtype: str | None = None,
 ) -> list[Group]:
     """The groups of a store, in a fixed order, or those chosen.
 
@@ -140,15 +164,16 @@ def groups(
     Raises:
         AnalysisError: Nothing is left; the message lists what there is.
     """
-    # The same data may have been given under several names; they are one group, under the first of these.
+    # The same data may have been given under several names; they are one group, under the first of
+    # these.
     frame = frame.assign(data=frame.groupby("data_fingerprint")["data"].transform("min"))
     names = _slugs(frame)
     chosen = []
     for values, rows in frame.groupby(_GROUP, sort=True):
         name, fingerprint, scaling, precision = map(str, values)
-        wanted = (data is None or name == data or (len(data) >= 4 and fingerprint.startswith(data))) and (
-            parametrisation in (None, scaling) and dtype in (None, precision)
-        )
+        wanted = (
+            data is None or name == data or (len(data) >= 4 and fingerprint.startswith(data))
+        ) and (parametrisation in (None, scaling) and dtype in (None, precision))
         if wanted:
             first = rows.iloc[0]
             chosen.append(
@@ -169,7 +194,8 @@ def groups(
         asked = {"--data": data, "--parametrisation": parametrisation, "--dtype": dtype}
         asked_text = " ".join(f"{option} {value}" for option, value in asked.items() if value)
         there = "\n".join(
-            f"  --data {name} (fingerprint {fingerprint[:SHOWN_DIGITS]}) --parametrisation {scaling} --dtype {precision}"
+            f"  --data {name} (fingerprint {fingerprint[:SHOWN_DIGITS]}) --parametrisation "
+            f"{scaling} --dtype {precision}"
             for name, fingerprint, scaling, precision in names
         )
         raise AnalysisError(f"{results} has no rows for {asked_text}; there are rows for\n{there}")
@@ -177,12 +203,15 @@ def groups(
 
 
 def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
-    """The latest good row of each (activation, width, depth, seed), so that no seed counts twice in a mean.
+    """The latest good row of each (activation, width, depth, seed), so that no seed counts twice in
+    a mean.
 
-    Two keys can stand for one network where it was computed by two versions of the numerics. Of training runs one row stays for
-    each way in which a network was trained.
+    Two keys can stand for one network where it was computed by two versions of the numerics. Of
+    training runs one row stays for each way in which a network was trained.
     """
-    ranked = rows.assign(_good=rows["status"] != "failed").sort_values(["_good", "finished_at", "key"], kind="stable")
+    ranked = rows.assign(_good=rows["status"] != "failed").sort_values(
+        ["_good", "finished_at", "key"], kind="stable"
+    )
     apart = [name for name in _RUN if name in ranked]
     latest = ranked.drop_duplicates(apart, keep="last").drop(columns="_good")
     return by_activation(latest, apart[1:])
@@ -191,13 +220,19 @@ def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
 def by_activation(frame: pd.DataFrame, then: Sequence[str]) -> pd.DataFrame:
     """`frame` ordered by activation, in the order of the library, then by `then`."""
     rank = {act: place for place, act in enumerate(activations(frame["act"]))}
-    return frame.assign(_rank=frame["act"].map(rank)).sort_values(["_rank", *then], ignore_index=True).drop(columns="_rank")
+    return (
+        frame.assign(_rank=frame["act"].map(rank))
+        .sort_values(["_rank", *then], ignore_index=True)
+        .drop(columns="_rank")
+    )
 
 
 def activations(acts: pd.Series) -> list[str]:
     """The activations that occur, in the order of the library; names it does not know come last."""
     known = list(ACTIVATIONS)
-    return sorted(acts.unique(), key=lambda act: (known.index(act) if act in known else len(known), act))
+    return sorted(
+        acts.unique(), key=lambda act: (known.index(act) if act in known else len(known), act)
+    )
 
 
 def activation_title(act: str) -> str:
@@ -206,13 +241,21 @@ def activation_title(act: str) -> str:
 
 
 def _classes(value: object) -> tuple[int, ...] | None:
-    """The labels of a row; a missing list reads as None or NaN, depending on what else the column holds."""
-    return tuple(int(label) for label in value) if isinstance(value, np.ndarray | list | tuple) else None
+    """The labels of a row; a missing list reads as None or NaN, depending on what else the column
+    holds."""
+    return (
+        tuple(int(label) for label in value)
+        if isinstance(value, np.ndarray | list | tuple)
+        else None
+    )
 
 
 def _slugs(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
-    """File names of the groups; the fingerprint appears where a data set's name stands for several."""
-    keys = list(frame[_GROUP].drop_duplicates().sort_values(_GROUP).itertuples(index=False, name=None))
+    """File names of the groups; the fingerprint appears where a data set's name stands for
+    several."""
+    keys = list(
+        frame[_GROUP].drop_duplicates().sort_values(_GROUP).itertuples(index=False, name=None)
+    )
     prints: dict[str, set[str]] = {}
     for name, fingerprint, _, _ in keys:
         prints.setdefault(name, set()).add(fingerprint)
@@ -224,5 +267,7 @@ def _slugs(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
             scaling,
             *([precision] if precision != "float64" else []),
         ]
-        slugs[name, fingerprint, scaling, precision] = re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(parts))
+        slugs[name, fingerprint, scaling, precision] = re.sub(
+            r"[^A-Za-z0-9._-]+", "_", "-".join(parts)
+        )
     return slugs

@@ -1,4 +1,5 @@
-"""Heat maps over width and depth, one an activation; of λ_min they are Figures 5 to 8 of the thesis."""
+"""Heat maps over width and depth, one an activation; of λ_min they are Figures 5 to 8 of the
+thesis."""
 
 from __future__ import annotations
 
@@ -21,10 +22,12 @@ from analysis.lines import spread
 from analysis.quantities import LAMBDA_MIN, Quantity
 
 MOST_TICKS = 20
-"""Labels that fit along an axis at the font size and width of these figures; the thesis's grid has 20 widths."""
+"""Labels that fit along an axis at the font size and width of these figures; the thesis's grid has
+20 widths."""
 
 MOST_OUTLINED = 2000
-"""Cells drawn one by one with a white edge; a larger mesh becomes an image inside SVG and PDF, which keeps them small."""
+"""Cells drawn one by one with a white edge; a larger mesh becomes an image inside SVG and PDF,
+which keeps them small."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Grid:
         depths: The depths that occur, ascending.
         value: Mean of the quantity over seeds, (depths, widths); NaN where there is none to show.
         unresolved: Where at least one seed is unresolved, (depths, widths).
-        best: Place (depth index, width index) of the greatest arithmetic mean, which Table 1 names for λ_min; None if nothing is
-            resolved, or where the greatest means nothing.
+        best: Place (depth index, width index) of the greatest arithmetic mean, which Table 1 names
+            for λ_min; None if nothing is resolved, or where the greatest means nothing.
         seeds: How many seeds the cells hold, in words.
         quantity: What is shown.
     """
@@ -55,7 +58,11 @@ class Grid:
     @property
     def greatest(self) -> str:
         """How the framed cell is called: of a single draw there is no mean."""
-        return self.quantity.greatest.removesuffix(" mean") if self.seeds == "1 seed" else self.quantity.greatest
+        return (
+            self.quantity.greatest.removesuffix(" mean")
+            if self.seeds == "1 seed"
+            else self.quantity.greatest
+        )
 
     @property
     def missing(self) -> np.ndarray:
@@ -64,7 +71,8 @@ class Grid:
 
 
 def grid(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> Grid:
-    """The cells of an activation on the product of all widths and depths of the group, so that its heat maps line up.
+    """The cells of an activation on the product of all widths and depths of the group, so that its
+    heat maps line up.
 
     Args:
         cells: The frame of `analysis.cells.cells` for the quantity.
@@ -88,12 +96,16 @@ def grid(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> Grid
 def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
     """The numbers behind a heat map, one row a cell, for CSV.
 
-    The column `state` is "resolved", "unresolved" ("undefined" for quantities without an error bound), "failed" (all its points
-    did) or "missing" (never computed).
+    The column `state` is "resolved", "unresolved" ("undefined" for quantities without an error
+    bound), "failed" (all its points did) or "missing" (never computed).
     """
     shape = grid(cells, act, quantity)
-    product = pd.MultiIndex.from_product([shape.widths, shape.depths], names=["width", "depth"]).to_frame(index=False)
-    table = product.merge(cells[cells["act"] == act].drop(columns="act"), on=["width", "depth"], how="left")
+    product = pd.MultiIndex.from_product(
+        [shape.widths, shape.depths], names=["width", "depth"]
+    ).to_frame(index=False)
+    table = product.merge(
+        cells[cells["act"] == act].drop(columns="act"), on=["width", "depth"], how="left"
+    )
     counts = ["seeds", "unresolved", "failed"]
     table[counts] = table[counts].fillna(0).astype(int)
     conditions = [table["unresolved"] > 0, table["seeds"] > 0, table["failed"] > 0]
@@ -119,7 +131,9 @@ def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -
         draw(axes, shown, scale)
         if scale:
             colour_bar(figure, [axes], scale, bar_label(shown))
-        axes.set_title(activation_title(shown.act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5)
+        axes.set_title(
+            activation_title(shown.act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5
+        )
         add_legend(figure, [shown])
         return figure
 
@@ -127,7 +141,9 @@ def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -
 def size(shown: Grid) -> tuple[float, float]:
     """Width and height of the figure of one heat map, in inches."""
     height, width = shown.value.shape
-    return 2.2 + float(np.clip(0.23 * width, 3.0, 5.2)), 1.5 + float(np.clip(0.24 * height, 1.3, 5.0))
+    return 2.2 + float(np.clip(0.23 * width, 3.0, 5.2)), 1.5 + float(
+        np.clip(0.24 * height, 1.3, 5.0)
+    )
 
 
 def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
@@ -154,7 +170,17 @@ def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
     _hatch(axes, shown.unresolved)
     if shown.best:
         depth, column = shown.best
-        axes.add_patch(Rectangle((column - 0.5, depth - 0.5), 1, 1, fill=False, edgecolor="#d62728", linewidth=1.8, zorder=4))
+        axes.add_patch(
+            Rectangle(
+                (column - 0.5, depth - 0.5),
+                1,
+                1,
+                fill=False,
+                edgecolor="#d62728",
+                linewidth=1.8,
+                zorder=4,
+            )
+        )
     axes.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), xlabel="width", ylabel="depth")
     _ticks(axes, shown)
     axes.spines[:].set_visible(True)
@@ -164,7 +190,9 @@ def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
 
 def colour_bar(figure: Figure, axes: Sequence[Axes], scale: ColourScale, label: str) -> None:
     """The colour bar of one heat map, or of several that share a scale."""
-    bar = figure.colorbar(ScalarMappable(scale.norm, scale.colours), ax=axes, pad=0.02, fraction=0.08)
+    bar = figure.colorbar(
+        ScalarMappable(scale.norm, scale.colours), ax=axes, pad=0.02, fraction=0.08
+    )
     bar.set_label(label)
     label_ticks(bar.ax, scale)
 
@@ -181,28 +209,41 @@ def alt_text(shown: Grid) -> str:
     """The heat map in words, for those who cannot see it."""
     values = shown.value[np.isfinite(shown.value)]
     text = (
-        f"Heat map of the {shown.quantity.words} of {activation_title(shown.act)} networks over width ({_range(shown.widths)}) "
-        f"and depth ({_range(shown.depths)}). "
+        f"Heat map of the {shown.quantity.words} of {activation_title(shown.act)} networks over "
+        f"width ({_range(shown.widths)}) and depth ({_range(shown.depths)}). "
     )
     if len(values):
         text += f"Values run from {values.min():.3g} to {values.max():.3g}"
     if shown.best:
         depth, width = shown.best
-        text += f"; the {shown.greatest} is at width {shown.widths[width]} and depth {shown.depths[depth]}"
+        text += (
+            f"; the {shown.greatest} is at width {shown.widths[width]} and depth "
+            f"{shown.depths[depth]}"
+        )
     counts = (
-        f"{shown.unresolved.sum()} of {shown.value.size} cells are {shown.quantity.state} and {shown.missing.sum()} hold no result."
+        f"{shown.unresolved.sum()} of {shown.value.size} cells are {shown.quantity.state} and "
+        f"{shown.missing.sum()} hold no result."
     )
     return text + (". " if len(values) else "") + counts
 
 
 def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
     if unresolved.any():
-        patches = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(unresolved)]
-        axes.add_collection(PatchCollection(patches, facecolor="#ffffff", edgecolor="#777777", hatch="//////", linewidth=0))
+        patches = [
+            Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(unresolved)
+        ]
+        axes.add_collection(
+            PatchCollection(
+                patches, facecolor="#ffffff", edgecolor="#777777", hatch="//////", linewidth=0
+            )
+        )
 
 
 def _ticks(axes: Axes, shown: Grid) -> None:
-    for axis, labels, most in ((axes.xaxis, shown.widths, MOST_TICKS), (axes.yaxis, shown.depths, MOST_TICKS)):
+    for axis, labels, most in (
+        (axes.xaxis, shown.widths, MOST_TICKS),
+        (axes.yaxis, shown.depths, MOST_TICKS),
+    ):
         places = spread(range(len(labels)), most)
         axis.set_ticks(places, [str(labels[place]) for place in places])
     if len(shown.widths) > 8:
@@ -210,19 +251,35 @@ def _ticks(axes: Axes, shown: Grid) -> None:
 
 
 def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
-    """What frames, hatches and empty cells mean, below the figure, as far as they occur; in the words of the first grid with them."""
+    """What frames, hatches and empty cells mean, below the figure, as far as they occur; in the
+    words of the first grid with them."""
     handles = []
     framed = [shown.greatest for shown in grids if shown.best]
     hatched = [shown.quantity.gap for shown in grids if shown.unresolved.any()]
     if framed:
         handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=framed[0]))
     if hatched:
-        handles.append(Patch(facecolor="#ffffff", edgecolor="#777777", hatch="//////", linewidth=0, label=hatched[0]))
+        handles.append(
+            Patch(
+                facecolor="#ffffff",
+                edgecolor="#777777",
+                hatch="//////",
+                linewidth=0,
+                label=hatched[0],
+            )
+        )
     if any(shown.missing.any() for shown in grids):
-        handles.append(Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result"))
+        handles.append(
+            Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result")
+        )
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8, handlelength=1.4, columnspacing=1.2
+            handles=handles,
+            loc="outside lower left",
+            ncols=len(handles),
+            fontsize=8,
+            handlelength=1.4,
+            columnspacing=1.2,
         )
 
 

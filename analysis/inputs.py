@@ -28,7 +28,8 @@ def find(group: Group, source: str | None = None) -> Dataset:
 
     Args:
         group: Whose `fingerprint` the data must have.
-        source: The folder that holds ``FashionMNIST/raw``, or an npz file; None looks where a sweep would.
+        source: The folder that holds ``FashionMNIST/raw``, or an npz file; None looks where a sweep
+            would.
 
     Raises:
         AnalysisError: It is not there, or is not the one; the message says which.
@@ -45,16 +46,21 @@ def find(group: Group, source: str | None = None) -> Dataset:
         if data.fingerprint == group.fingerprint:
             return data
         reason = (
-            f"the {group.data} found here has the fingerprint {data.fingerprint[:SHOWN_DIGITS]}…, the rows have "
-            f"{group.fingerprint[:SHOWN_DIGITS]}…: they were computed on other inputs, or on other files of that name"
+            f"the {group.data} found here has the fingerprint {data.fingerprint[:SHOWN_DIGITS]}…, "
+            f"the rows have {group.fingerprint[:SHOWN_DIGITS]}…: they were computed on other "
+            "inputs, or on other files of that name"
         )
     raise AnalysisError(reason)
 
 
 def shown(data: Dataset) -> list[tuple[str, np.ndarray]]:
-    """The places of the inputs that are drawn: the first of each class under its name; without classes the first of all."""
+    """The places of the inputs that are drawn: the first of each class under its name; without
+    classes the first of all."""
     places = np.arange(len(data.x))
-    groups = [(f"class {label}", places[data.y == target]) for target, label in enumerate(data.classes or ())] or [("", places)]
+    groups = [
+        (f"class {label}", places[data.y == target])
+        for target, label in enumerate(data.classes or ())
+    ] or [("", places)]
     return [(name, own[:SHOWN]) for name, own in groups]
 
 
@@ -64,12 +70,19 @@ def figure(data: Dataset) -> Figure:
     groups = shown(data)
     columns = max(len(places) for _, places in groups)
     with style():
-        drawn = Figure(figsize=(0.75 * columns + 0.4, 0.78 * len(groups) + 0.1), layout="constrained")
+        drawn = Figure(
+            figsize=(0.75 * columns + 0.4, 0.78 * len(groups) + 0.1), layout="constrained"
+        )
         frames = drawn.subplots(len(groups), columns, squeeze=False)
         for line, (name, places) in zip(frames, groups, strict=True):
             line[0].set_ylabel(name, fontsize=8)
             for frame, values in zip(line, data.x[places], strict=False):
-                frame.imshow(values.reshape(side, side), cmap="gray_r", vmin=0, vmax=max(float(data.x.max()), 1e-300))
+                frame.imshow(
+                    values.reshape(side, side),
+                    cmap="gray_r",
+                    vmin=0,
+                    vmax=max(float(data.x.max()), 1e-300),
+                )
             for frame in line:
                 frame.set(xticks=[], yticks=[])
                 frame.spines[:].set_visible(False)
@@ -77,9 +90,12 @@ def figure(data: Dataset) -> Figure:
 
 
 def numbers(data: Dataset) -> pd.DataFrame:
-    """The inputs of `shown` for CSV: `input` (its place in the data, from 1), the target `y`, and its values."""
+    """The inputs of `shown` for CSV: `input` (its place in the data, from 1), the target `y`, and
+    its values."""
     chosen = np.concatenate([places for _, places in shown(data)])
-    values = pd.DataFrame(data.x[chosen], columns=[f"x_{place}" for place in range(1, data.x.shape[1] + 1)])
+    values = pd.DataFrame(
+        data.x[chosen], columns=[f"x_{place}" for place in range(1, data.x.shape[1] + 1)]
+    )
     return pd.concat([pd.DataFrame({"input": chosen + 1, "y": data.y[chosen]}), values], axis=1)
 
 
@@ -91,8 +107,13 @@ def drawable(group: Group) -> bool:
 def alt_text(data: Dataset) -> str:
     """The figure in words, for those who cannot see it."""
     side = isqrt(data.x.shape[1])
-    which = f" of each of the classes {' and '.join(map(str, data.classes))}" if data.classes else ""
-    return f"The first images{which} of the data set {data.name}, {side} × {side} pixels each, dark where their values are great."
+    which = (
+        f" of each of the classes {' and '.join(map(str, data.classes))}" if data.classes else ""
+    )
+    return (
+        f"The first images{which} of the data set {data.name}, {side} × {side} pixels each, dark "
+        "where their values are great."
+    )
 
 
 def _load(config: DataConfig, source: str | None) -> Dataset:
@@ -101,19 +122,30 @@ def _load(config: DataConfig, source: str | None) -> Dataset:
     if config.name == "npz":
         if not source:
             raise DataError("where the npz file lies is not in the rows")
-        return load_dataset(DataConfig("npz", path=source, classes=config.classes, n_per_class=config.n_per_class))
+        return load_dataset(
+            DataConfig("npz", path=source, classes=config.classes, n_per_class=config.n_per_class)
+        )
     return assemble(config, *_fashion_mnist(source, config.classes or []))
 
 
 def _fashion_mnist(source: str | None, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The training images of some classes from the IDX files themselves: the page needs neither torchvision nor a download."""
+    """The training images of some classes from the IDX files themselves: the page needs neither
+    torchvision nor a download."""
     from platformdirs import user_cache_path
 
-    root = Path(source or os.environ.get(DATA_VARIABLE) or user_cache_path("ntk-sweep")).expanduser()
+    root = Path(
+        source or os.environ.get(DATA_VARIABLE) or user_cache_path("ntk-sweep")
+    ).expanduser()
     folder = root / "FashionMNIST" / "raw"
-    images, labels = (np.frombuffer(_idx(folder / name)[header:], dtype=np.uint8) for name, header in _IDX_HEADER.items())
+    images, labels = (
+        np.frombuffer(_idx(folder / name)[header:], dtype=np.uint8)
+        for name, header in _IDX_HEADER.items()
+    )
     if not len(labels) or len(images) % len(labels):
-        raise DataError(f"the files of {folder} do not belong together: {len(images)} pixels, {len(labels)} labels")
+        raise DataError(
+            f"the files of {folder} do not belong together: {len(images)} pixels, {len(labels)} "
+            "labels"
+        )
     kept = np.isin(labels, classes)
     return images.reshape(len(labels), -1)[kept] / 255.0, labels[kept]
 
@@ -121,6 +153,10 @@ def _fashion_mnist(source: str | None, classes: list[int]) -> tuple[np.ndarray, 
 def _idx(path: Path) -> bytes:
     try:
         packed = path.with_name(path.name + ".gz")
-        return path.read_bytes() if path.is_file() or not packed.is_file() else gzip.decompress(packed.read_bytes())
+        return (
+            path.read_bytes()
+            if path.is_file() or not packed.is_file()
+            else gzip.decompress(packed.read_bytes())
+        )
     except OSError as error:
         raise DataError(f"{path} is not there ({error.strerror or error})") from error

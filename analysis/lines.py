@@ -17,7 +17,8 @@ from analysis.runs import Cell, network_title
 from ntk_sweep.activations import ACTIVATIONS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A6D1B")
-"""Told apart by the colour-blind (Okabe and Ito 2008, without their yellow, which is too light for a line, and with a brown)."""
+"""Told apart by the colour-blind (Okabe and Ito 2008, without their yellow, which is too light for
+a line, and with a brown)."""
 
 MARKERS = "os^Dv<>P"
 
@@ -28,7 +29,8 @@ PAPER = 7.0
 
 
 def activation_colour(act: str) -> str:
-    """The colour of an activation, the same in every figure; names that the library does not know share the last one."""
+    """The colour of an activation, the same in every figure; names that the library does not know
+    share the last one."""
     return COLOURS[_place(act)]
 
 
@@ -40,7 +42,11 @@ def activation_marker(act: str) -> str:
 def network_colours(networks: Sequence[Cell]) -> list[str]:
     """A colour for each network: that of its activation where these differ."""
     acts = [act for act, _, _ in networks]
-    return list(map(activation_colour, acts)) if len(set(acts)) == len(acts) else list(COLOURS[: len(acts)])
+    return (
+        list(map(activation_colour, acts))
+        if len(set(acts)) == len(acts)
+        else list(COLOURS[: len(acts)])
+    )
 
 
 def band(
@@ -71,11 +77,16 @@ def band(
         axes.fill_between(place, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
     # A run that diverges in its first epoch leaves a single point, which no line shows.
     alone = {"marker": "o", "markersize": 3.5} if np.isfinite(middle).sum() == 1 else {}
-    axes.plot(place, middle, color=colour, label=label or None, **({"linewidth": 1.2} | look | alone))
+    axes.plot(
+        place, middle, color=colour, label=label or None, **({"linewidth": 1.2} | look | alone)
+    )
 
 
-def log_limits(*values: np.ndarray, floor: float = 0.0, ceiling: float = np.inf) -> tuple[float, float]:
-    """The ends of a logarithmic axis that shows all positive values between `floor` and `ceiling`."""
+def log_limits(
+    *values: np.ndarray, floor: float = 0.0, ceiling: float = np.inf
+) -> tuple[float, float]:
+    """The ends of a logarithmic axis that shows all positive values between `floor` and
+    `ceiling`."""
     every = np.concatenate([np.asarray(value, dtype=float).ravel() for value in values])
     shown = every[np.isfinite(every) & (every > 0)]
     if not len(shown):
@@ -88,13 +99,16 @@ def log_limits(*values: np.ndarray, floor: float = 0.0, ceiling: float = np.inf)
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis from `low` to `high`: in a narrow range also between powers of ten, as plain numbers."""
+    """Ticks of a logarithmic axis from `low` to `high`: in a narrow range also between powers of
+    ten, as plain numbers."""
     decades = np.log10(high / low)
     if decades > 2.5:
         axis.set_major_locator(LogLocator(numticks=8))
         return
     fine = [1 + step / 10 for step in range(90)] if decades < 0.15 else [1, 1.5, *range(2, 10)]
-    axis.set_major_locator(LogLocator(subs=fine if decades < 0.5 else [1, 2, 3, 5, 7] if decades < 1.2 else [1, 2, 5]))
+    axis.set_major_locator(
+        LogLocator(subs=fine if decades < 0.5 else [1, 2, 3, 5, 7] if decades < 1.2 else [1, 2, 5])
+    )
     powers = LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf))
     axis.set_major_formatter("{x:g}" if low > 1e-3 and high < 1e5 else powers)
     axis.set_minor_formatter(NullFormatter())
@@ -123,7 +137,8 @@ def heading(figure: Figure, text: str) -> None:
 def loss_panels(
     networks: Sequence[Cell], columns: int, epochs: int, limits: tuple[float, float], text: str
 ) -> tuple[Figure, dict[Cell, Axes]]:
-    """An empty figure with a panel for each network, for losses over epochs on a logarithmic axis; to be called in our style.
+    """An empty figure with a panel for each network, for losses over epochs on a logarithmic axis;
+    to be called in our style.
 
     Args:
         networks: Which.
@@ -152,8 +167,11 @@ def loss_panels(
 
 
 def shades(count: int) -> list[tuple[float, float, float, float]]:
-    """Colours for an ordered quantity such as width, from dark to light, of the map that the heat maps have."""
-    return [matplotlib.colormaps["viridis"](0.82 * place / max(count - 1, 1)) for place in range(count)]
+    """Colours for an ordered quantity such as width, from dark to light, of the map that the heat
+    maps have."""
+    return [
+        matplotlib.colormaps["viridis"](0.82 * place / max(count - 1, 1)) for place in range(count)
+    ]
 
 
 def spread(values: Sequence[int], most: int) -> list[int]:

@@ -1,4 +1,5 @@
-"""What a chapter of the report is made of: the rows of all tasks on one data set, in one parametrisation and precision."""
+"""What a chapter of the report is made of: the rows of all tasks on one data set, in one
+parametrisation and precision."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class Material:
     Attributes:
         group: The rows of the task `spectrum`; none of them where only networks were trained.
         store: Where kernels lie.
-        training: The rows of the task `training`, one a run: a network trained in several ways has several. None where there are none.
+        training: The rows of the task `training`, one a run: a network trained in several ways has
+        several. None where there are none.
         images: Where the inputs lie (`analysis.inputs.find`); None looks where a sweep would.
     """
 
@@ -33,7 +35,8 @@ class Material:
     _cells: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     def cells(self, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
-        """A quantity of every cell (`analysis.cells.cells`), which many parts show and which is reckoned once."""
+        """A quantity of every cell (`analysis.cells.cells`), which many parts show and which is
+        reckoned once."""
         if quantity.name not in self._cells:
             self._cells[quantity.name] = cells(self.group.rows, quantity)
         return self._cells[quantity.name]
@@ -45,9 +48,14 @@ class Material:
 
 
 def materials(
-    results: str, data: str | None = None, parametrisation: str | None = None, dtype: str | None = None, images: str | None = None
+    results: str,
+    data: str | None = None,
+    parametrisation: str | None = None,
+    dtype: str | None = None,
+    images: str | None = None,
 ) -> list[Material]:
-    """What lies in a results folder or URI, or the part of it that was chosen (`analysis.frame.groups`).
+    """What lies in a results folder or URI, or the part of it that was chosen
+    (`analysis.frame.groups`).
 
     Raises:
         AnalysisError: There are no rows, or none of what was chosen.
@@ -60,7 +68,8 @@ def materials(
         if training.empty:
             raise
         spectra = training.iloc[:0][schema(TASK).names]
-    # Both tasks together, so that names and titles tell all groups apart; training rows hold the columns of spectra.
+    # Both tasks together, so that names and titles tell all groups apart; training rows hold the
+    # columns of spectra.
     parts = [part[spectra.columns] for part in (spectra, training) if len(part)]
     together = pd.concat(parts, ignore_index=True)
     store = Store(results, TASK)
@@ -76,7 +85,9 @@ def materials(
 
 def _of(rows: pd.DataFrame, group: Group) -> pd.DataFrame:
     """The rows on the data, in the parametrisation and precision of a group."""
-    own = (rows["data_fingerprint"] == group.fingerprint) & (rows["parametrisation"] == group.parametrisation)
+    own = (rows["data_fingerprint"] == group.fingerprint) & (
+        rows["parametrisation"] == group.parametrisation
+    )
     return rows[own & (rows["dtype"] == group.dtype)].reset_index(drop=True)
 
 

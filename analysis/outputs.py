@@ -16,7 +16,15 @@ from analysis.diagnostics import diagnostics, diagnostics_table
 from analysis.figures import render_all
 from analysis.formats import Table, csv, latex, markdown
 from analysis.frame import AnalysisError, Group, activations
-from analysis.networks import Selection, comparison, comparison_table, label, of_thesis, select, stem
+from analysis.networks import (
+    Selection,
+    comparison,
+    comparison_table,
+    label,
+    of_thesis,
+    select,
+    stem,
+)
 from analysis.quantities import LAMBDA_MIN, Quantity
 from analysis.sections import GRID
 from analysis.summary import commonest_reason, summary_table, without_result
@@ -25,7 +33,8 @@ from ntk_sweep.store import Store
 
 
 def require_writable(folder: Path) -> None:
-    """Makes a folder, and finds out whether files can be written to it, before work is spent on them.
+    """Makes a folder, and finds out whether files can be written to it, before work is spent on
+    them.
 
     Raises:
         AnalysisError: They cannot.
@@ -49,7 +58,10 @@ def write(path: Path, content: str | bytes) -> Path:
         finally:
             hidden.unlink(missing_ok=True)
     except OSError as error:
-        raise AnalysisError(f"{path} cannot be written ({error.strerror or error}): choose another folder with --output") from error
+        raise AnalysisError(
+            f"{path} cannot be written ({error.strerror or error}): choose another folder with "
+            "--output"
+        ) from error
     return path
 
 
@@ -59,10 +71,19 @@ def write_table(stem_path: Path, numbers: pd.DataFrame, table: Table) -> list[Pa
     return [write(_suffixed(stem_path, suffix), text) for suffix, text in texts.items()]
 
 
-def write_figure(stem_path: Path, figure: Figure, numbers: pd.DataFrame | None = None) -> list[Path]:
+def write_figure(
+    stem_path: Path, figure: Figure, numbers: pd.DataFrame | None = None
+) -> list[Path]:
     """The figure in all formats, and the numbers behind it as CSV."""
-    written = [write(_suffixed(stem_path, f".{kind}"), content) for kind, content in render_all(figure).items()]
-    return written if numbers is None else [*written, write(_suffixed(stem_path, ".csv"), csv(numbers))]
+    written = [
+        write(_suffixed(stem_path, f".{kind}"), content)
+        for kind, content in render_all(figure).items()
+    ]
+    return (
+        written
+        if numbers is None
+        else [*written, write(_suffixed(stem_path, ".csv"), csv(numbers))]
+    )
 
 
 def table1_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
@@ -74,11 +95,14 @@ def table1_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     _require_results(group)
     statistics = cells(group.rows)
     table = table1(group, statistics)
-    return table, write_table(output / f"table1-{group.slug}", beside_thesis(best_cells(statistics), group), table)
+    return table, write_table(
+        output / f"table1-{group.slug}", beside_thesis(best_cells(statistics), group), table
+    )
 
 
 def heatmap_files(group: Group, output: Path, quantity: Quantity = LAMBDA_MIN) -> Iterator[Path]:
-    """A heat map of a quantity for each activation of a group; all but those of λ_min have the quantity in their names.
+    """A heat map of a quantity for each activation of a group; all but those of λ_min have the
+    quantity in their names.
 
     Raises:
         AnalysisError: No network has a result.
@@ -88,11 +112,16 @@ def heatmap_files(group: Group, output: Path, quantity: Quantity = LAMBDA_MIN) -
     name = "heatmap" if quantity is LAMBDA_MIN else f"heatmap-{quantity.name}"
     for act in activations(statistics["act"]):
         figure = heatmaps.heatmap(heatmaps.grid(statistics, act, quantity), group.title)
-        yield from write_figure(output / f"{name}-{act}-{group.slug}", figure, heatmaps.numbers(statistics, act, quantity))
+        yield from write_figure(
+            output / f"{name}-{act}-{group.slug}",
+            figure,
+            heatmaps.numbers(statistics, act, quantity),
+        )
 
 
 def prediction_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
-    """λ_min measured, predicted from infinite width, and their ratio: a figure for each activation of a group, and a table.
+    """λ_min measured, predicted from infinite width, and their ratio: a figure for each activation
+    of a group, and a table.
 
     Raises:
         AnalysisError: No network has a result.
@@ -103,13 +132,18 @@ def prediction_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     written = write_table(output / f"prediction-{group.slug}", prediction.ratios(compared), table)
     scales = prediction.scales(compared)
     for act in activations(group.ok["act"]):
-        figure = panels.stacked(prediction.blocks(compared, act), f"{prediction.title(act)}\n{group.title}", scales)
-        written += write_figure(output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(compared, act))
+        figure = panels.stacked(
+            prediction.blocks(compared, act), f"{prediction.title(act)}\n{group.title}", scales
+        )
+        written += write_figure(
+            output / f"prediction-{act}-{group.slug}", figure, prediction.numbers(compared, act)
+        )
     return table, written
 
 
 def convergence_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
-    """The distance from the infinite-width kernel against width, a figure for each activation, and the fitted slopes.
+    """The distance from the infinite-width kernel against width, a figure for each activation, and
+    the fitted slopes.
 
     Raises:
         AnalysisError: No network has a result, or all have the same width.
@@ -124,11 +158,15 @@ def convergence_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     written = write_table(output / f"convergence-{group.slug}", fits, table)
     for act in activations(points["act"]):
         figure = convergence.convergence_figure(points, fits, act, group.title)
-        written += write_figure(output / f"convergence-{act}-{group.slug}", figure, points[points["act"] == act])
+        written += write_figure(
+            output / f"convergence-{act}-{group.slug}", figure, points[points["act"] == act]
+        )
     return table, written
 
 
-def summary_files(group: Group, output: Path, training: Group | None = None) -> tuple[Table, list[Path]]:
+def summary_files(
+    group: Group, output: Path, training: Group | None = None
+) -> tuple[Table, list[Path]]:
     """What was run, and the points without a result, if there are any."""
     table = summary_table(group, training)
     numbers = pd.DataFrame(table.rows, columns=["fact", "value"])
@@ -163,7 +201,9 @@ def spread_files(group: Group, output: Path) -> Iterator[Path]:
     scale = spread.scale(statistics)
     for act in activations(statistics["act"]):
         figure = heatmaps.heatmap(spread.spread_grid(statistics, act), group.title, scale)
-        yield from write_figure(output / f"spread-{act}-{group.slug}", figure, spread.numbers(statistics, act))
+        yield from write_figure(
+            output / f"spread-{act}-{group.slug}", figure, spread.numbers(statistics, act)
+        )
 
 
 def diagnostics_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
@@ -175,7 +215,9 @@ def diagnostics_files(group: Group, output: Path) -> tuple[Table, list[Path]]:
     _require_results(group)
     statistics = cells(group.rows)
     table = diagnostics_table(group, statistics)
-    return table, write_table(output / f"diagnostics-{group.slug}", diagnostics(group, statistics), table)
+    return table, write_table(
+        output / f"diagnostics-{group.slug}", diagnostics(group, statistics), table
+    )
 
 
 def kernel_files(group: Group, store: Store, wanted: Selection, output: Path) -> Iterator[Path]:
@@ -187,12 +229,17 @@ def kernel_files(group: Group, store: Store, wanted: Selection, output: Path) ->
     """
     for _, row in select(group, wanted, kernel=True).iterrows():
         theta = store.load_kernel(row["kernel_file"])
-        figure = kernels.kernel_image(theta, f"{label(row)}\n{group.title}", kernels.class_boundary(group), group.classes)
-        yield from write_figure(output / f"kernel-{stem(row)}-{group.slug}", figure, kernels.numbers(theta))
+        figure = kernels.kernel_image(
+            theta, f"{label(row)}\n{group.title}", kernels.class_boundary(group), group.classes
+        )
+        yield from write_figure(
+            output / f"kernel-{stem(row)}-{group.slug}", figure, kernels.numbers(theta)
+        )
 
 
 def spectrum_files(group: Group, wanted: Selection, output: Path) -> Iterator[Path]:
-    """The spectra of chosen networks, and a table of the thesis's two beside what it reports, where they are among them.
+    """The spectra of chosen networks, and a table of the thesis's two beside what it reports, where
+    they are among them.
 
     Raises:
         AnalysisError: There is none.
@@ -205,7 +252,9 @@ def spectrum_files(group: Group, wanted: Selection, output: Path) -> Iterator[Pa
     if len(of_thesis(chosen)):
         statistics = cells(group.rows)
         yield from write_table(
-            output / f"networks-{group.slug}", comparison(group, statistics), comparison_table(group, statistics)
+            output / f"networks-{group.slug}",
+            comparison(group, statistics),
+            comparison_table(group, statistics),
         )
 
 
@@ -217,8 +266,11 @@ def _suffixed(stem_path: Path, suffix: str) -> Path:
 def _require_results(group: Group) -> None:
     if not len(group.ok):
         raise AnalysisError(
-            f"none of the {len(group.rows)} points of {group.title} has a result, most often because of\n"
-            f"  {commonest_reason(group.rows)}\nAmend that, then try them again with\n  {group.command(GRID)}"
+            f"none of the {len(group.rows)} points of {group.title} has a result, most often "
+            "because of\n"
+            f"  {commonest_reason(group.rows)}\n"
+            "Amend that, then try them again with\n"
+            f"  {group.command(GRID)}"
         )
 
 
@@ -226,4 +278,6 @@ def _require_seeds(group: Group) -> None:
     _require_results(group)
     missing = spread.missing(cells(group.rows))
     if missing:
-        raise AnalysisError(f"{group.title}: {missing} Add seeds with\n  {group.command(GRID, 'seed=range(0,5)')}")
+        raise AnalysisError(
+            f"{group.title}: {missing} Add seeds with\n  {group.command(GRID, 'seed=range(0,5)')}"
+        )

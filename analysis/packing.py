@@ -1,7 +1,8 @@
 """Numbers inside a page: rounded to what the eye can use, compressed, as text.
 
-A page holds hundreds of thousands of eigenvalues. Each keeps its exponent and the leading bits of its mantissa; the bytes of equal
-significance of all numbers stand together (planes), where they compress well. `data.js` reads them back.
+A page holds hundreds of thousands of eigenvalues. Each keeps its exponent and the leading bits of
+its mantissa; the bytes of equal significance of all numbers stand together (planes), where they
+compress well. `data.js` reads them back.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Packer:
 
 
 def rounded(values: np.ndarray, bits: int, up: bool = False) -> np.ndarray:
-    """Values with only the first `bits` of the mantissa, to the nearest or away from zero; what is not finite stays."""
+    """Values with only the first `bits` of the mantissa, to the nearest or away from zero; what is
+    not finite stays."""
     drop = np.uint64(52 - bits)
     low = (np.uint64(1) << drop) - np.uint64(1)
     raw = np.ascontiguousarray(values, dtype=np.float64).view(np.uint64)
@@ -67,5 +69,6 @@ def rounded(values: np.ndarray, bits: int, up: bool = False) -> np.ndarray:
 
 
 def compressed(raw: bytes) -> str:
-    """Bytes as Base64 of a gzip stream without a date, so that the same bytes give the same text."""
+    """Bytes as Base64 of a gzip stream without a date, so that the same bytes give the same
+    text."""
     return base64.b64encode(gzip.compress(raw, 9, mtime=0)).decode()

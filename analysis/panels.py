@@ -1,4 +1,5 @@
-"""Heat maps one above the other, so that they can be compared: the same cells, and the same colours where the quantity is the same."""
+"""Heat maps one above the other, so that they can be compared: the same cells, and the same colours
+where the quantity is the same."""
 
 from __future__ import annotations
 
@@ -28,11 +29,14 @@ class Panel:
     grid: Grid
 
 
-def stacked(blocks: Sequence[Sequence[Panel]], title: str, scales: Sequence[ColourScale | None] = ()) -> Figure:
+def stacked(
+    blocks: Sequence[Sequence[Panel]], title: str, scales: Sequence[ColourScale | None] = ()
+) -> Figure:
     """Heat maps one above the other.
 
     Args:
-        blocks: Those of a block share a colour scale, and are labelled with the quantity of their first.
+        blocks: Those of a block share a colour scale, and are labelled with the quantity of their
+        first.
         title: Above all of them.
         scales: Of the colours of each block; None, or none at all, for the range of its values.
     """
@@ -44,7 +48,9 @@ def stacked(blocks: Sequence[Sequence[Panel]], title: str, scales: Sequence[Colo
         figure.suptitle(title, fontsize=9.5, x=0.01, horizontalalignment="left")
         places = iter(axes)
         for block, given in zip_longest(blocks, scales):
-            scale = given or colour_scale(block[0].grid.quantity, *(panel.grid.value for panel in block))
+            scale = given or colour_scale(
+                block[0].grid.quantity, *(panel.grid.value for panel in block)
+            )
             drawn = []
             for panel, place in zip(block, places, strict=False):
                 heatmaps.draw(place, panel.grid, scale)
@@ -52,7 +58,11 @@ def stacked(blocks: Sequence[Sequence[Panel]], title: str, scales: Sequence[Colo
                 drawn.append(place)
             if scale:
                 # A single panel is too low for more than the symbol beside it.
-                label = heatmaps.bar_label(block[0].grid) if len(block) > 1 else block[0].grid.quantity.symbol
+                label = (
+                    heatmaps.bar_label(block[0].grid)
+                    if len(block) > 1
+                    else block[0].grid.quantity.symbol
+                )
                 heatmaps.colour_bar(figure, drawn, scale, label)
         for place in axes[:-1]:
             place.set_xlabel("")
@@ -68,4 +78,6 @@ def alt_text(blocks: Sequence[Sequence[Panel]]) -> str:
 
 def unresolved_count(grid: Grid) -> str:
     """How many of the cells with a result are unresolved, in words: "69 of 180"."""
-    return f"{int(grid.unresolved.sum())} of {int((grid.unresolved | np.isfinite(grid.value)).sum())}"
+    return (
+        f"{int(grid.unresolved.sum())} of {int((grid.unresolved | np.isfinite(grid.value)).sum())}"
+    )

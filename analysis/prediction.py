@@ -35,30 +35,46 @@ def blocks(compared: Sequence[pd.DataFrame], act: str) -> list[list[Panel]]:
         compared: From `tables`.
         act: The activation.
     """
-    measured, predicted, ratio = (heatmaps.grid(table, act, quantity) for table, quantity in zip(compared, COMPARED, strict=True))
-    above = [Panel("measured", measured), Panel(r"predicted from infinite width, $\bar{\Theta}$", predicted)]
+    measured, predicted, ratio = (
+        heatmaps.grid(table, act, quantity)
+        for table, quantity in zip(compared, COMPARED, strict=True)
+    )
+    above = [
+        Panel("measured", measured),
+        Panel(r"predicted from infinite width, $\bar{\Theta}$", predicted),
+    ]
     return [above, [Panel("measured / predicted", ratio)]]
 
 
 def scales(compared: Sequence[pd.DataFrame]) -> list[ColourScale | None]:
-    """The colours of the `blocks` of every activation: λ_min has a scale in each, the ratio one for all.
+    """The colours of the `blocks` of every activation: λ_min has a scale in each, the ratio one for
+    all.
 
     Args:
         compared: From `tables`.
     """
-    return [None, colour_scale(RATIO, compared[COMPARED.index(RATIO)]["geometric_mean"].to_numpy(float))]
+    return [
+        None,
+        colour_scale(RATIO, compared[COMPARED.index(RATIO)]["geometric_mean"].to_numpy(float)),
+    ]
 
 
 def numbers(compared: Sequence[pd.DataFrame], act: str) -> pd.DataFrame:
     """The numbers behind `blocks`, one row a cell.
 
-    `measured` is the geometric mean of λ_min over seeds, `predicted` the λ_min of Θ̄, `ratio` the one over the other, each with its
-    error bound and state; only resolved values are given.
+    `measured` is the geometric mean of λ_min over seeds, `predicted` the λ_min of Θ̄, `ratio` the
+    one over the other, each with its error bound and state; only resolved values are given.
     """
     parts = []
-    for name, quantity, one in zip(("measured", "predicted", "ratio"), COMPARED, compared, strict=True):
+    for name, quantity, one in zip(
+        ("measured", "predicted", "ratio"), COMPARED, compared, strict=True
+    ):
         table = heatmaps.numbers(one, act, quantity)
-        chosen = {"geometric_mean": name, "geometric_error": f"{name}_error", "state": f"{name}_state"}
+        chosen = {
+            "geometric_mean": name,
+            "geometric_error": f"{name}_error",
+            "state": f"{name}_state",
+        }
         parts.append(table.set_index([*CELL, "seeds"])[list(chosen)].rename(columns=chosen))
     return pd.concat(parts, axis=1).reset_index()
 
@@ -69,9 +85,11 @@ def title(act: str) -> str:
 
 
 def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """For each activation its least and greatest ratio of measured to predicted, and at which width and depth.
+    """For each activation its least and greatest ratio of measured to predicted, and at which width
+    and depth.
 
-    `unresolved_cells` counts, among the `cells` with a result, those where the measured or the predicted value is unresolved.
+    `unresolved_cells` counts, among the `cells` with a result, those where the measured or the
+    predicted value is unresolved.
 
     Args:
         compared: From `tables`.
@@ -83,12 +101,24 @@ def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
         if own.empty:
             continue
         value = own["geometric_mean"]
-        line: dict[str, object] = {"act": act, "cells": len(own), "unresolved_cells": int((own["unresolved"] > 0).sum())}
-        for name, place in (("least", value.idxmin), ("greatest", value.idxmax)) if value.notna().any() else ():
+        line: dict[str, object] = {
+            "act": act,
+            "cells": len(own),
+            "unresolved_cells": int((own["unresolved"] > 0).sum()),
+        }
+        for name, place in (
+            (("least", value.idxmin), ("greatest", value.idxmax)) if value.notna().any() else ()
+        ):
             cell = own.loc[place()]
-            line |= {name: cell["geometric_mean"], f"{name}_width": cell["width"], f"{name}_depth": cell["depth"]}
+            line |= {
+                name: cell["geometric_mean"],
+                f"{name}_width": cell["width"],
+                f"{name}_depth": cell["depth"],
+            }
         lines.append(line)
-    columns = [f"{name}{suffix}" for name in ("least", "greatest") for suffix in ("", "_width", "_depth")]
+    columns = [
+        f"{name}{suffix}" for name in ("least", "greatest") for suffix in ("", "_width", "_depth")
+    ]
     return pd.DataFrame(lines, columns=["act", "cells", "unresolved_cells", *columns])
 
 
@@ -108,5 +138,8 @@ def ratio_table(group: Group, compared: Sequence[pd.DataFrame]) -> Table:
         rows.append([*entries, unresolved_count(predicted)])
     columns = ["Activation", "least ratio", "at", "greatest ratio", "at", "unresolved predictions"]
     caption = f"λ_min measured over predicted from infinite width ({group.title})"
-    note = "Geometric means over the seeds of a (width, depth) cell, of the cells where both are resolved."
+    note = (
+        "Geometric means over the seeds of a (width, depth) cell, of the cells where both are "
+        "resolved."
+    )
     return Table(caption, columns, rows, [note])

@@ -1,4 +1,5 @@
-"""What a heat map can show: of each quantity its value in a row, when that value is to be trusted, and how to draw it."""
+"""What a heat map can show: of each quantity its value in a row, when that value is to be trusted,
+and how to draw it."""
 
 from __future__ import annotations
 
@@ -26,9 +27,10 @@ class Quantity:
         value: One number a row.
         error: A bound of the absolute error of each; None where the rows hold none.
         resolved: Which rows can be trusted; None takes all that have a value.
-        mean: The mean over seeds that is drawn. On a logarithmic axis the natural one is the geometric: the mean of what is drawn.
-        scale: Of the colour: logarithmic, linear, logarithmic and symmetric about 1 ("ratio"), or "auto": logarithmic where all
-            values are positive and span two decades.
+        mean: The mean over seeds that is drawn. On a logarithmic axis the natural one is the
+        geometric: the mean of what is drawn.
+        scale: Of the colour: logarithmic, linear, logarithmic and symmetric about 1 ("ratio"), or
+            "auto": logarithmic where all values are positive and span two decades.
         gap: What is hatched, in the legend.
         state: The same as one word, in CSV files.
         seeded: Whether it depends on the seed.
@@ -110,7 +112,10 @@ LIMIT_LAMBDA_MIN = Quantity(
     title="λ_min of the infinite-width kernel",
     symbol=r"$\lambda_{\min}(\bar{\Theta})$",
     words="smallest eigenvalue of the infinite-width kernel",
-    definition="the smallest eigenvalue of Θ̄, the kernel predicted from infinite width for each width and depth",
+    definition=(
+        "the smallest eigenvalue of Θ̄, the kernel predicted from infinite width for each width "
+        "and depth"
+    ),
     value=_column("limit_lambda_min"),
     error=_column("limit_lambda_min_error"),
     resolved=_predicted,
@@ -191,7 +196,10 @@ _OTHERS = (
         title="Effective rank",
         symbol="effective rank",
         words="effective rank of the NTK",
-        definition="exp of the entropy of the eigenvalues as shares of their sum, between 1 and N (Roy and Vetterli 2007)",
+        definition=(
+            "exp of the entropy of the eigenvalues as shares of their sum, between 1 and N (Roy "
+            "and Vetterli 2007)"
+        ),
         value=_column("effective_rank"),
     ),
     Quantity(
@@ -215,7 +223,10 @@ _OTHERS = (
         title="Class contrast",
         symbol="class contrast",
         words="class contrast of the NTK",
-        definition="the mean of Θ_ij / √(Θ_ii Θ_jj) over pairs within a class less that over pairs of different classes",
+        definition=(
+            "the mean of Θ_ij / √(Θ_ii Θ_jj) over pairs within a class less that over pairs of "
+            "different classes"
+        ),
         value=_column("class_contrast"),
         scale="auto",
     ),
@@ -224,8 +235,14 @@ _OTHERS = (
             name=f"target_share_{count}",
             title=f"Target share, {count} eigenvector{'s' if count > 1 else ''}",
             symbol=f"target share in {count} eigenvector{'s' if count > 1 else ''}",
-            words=f"share of the centred targets in the {count} leading eigenvector{'s' if count > 1 else ''} of the NTK",
-            definition=f"the share of ‖y - ȳ‖² in the {count} leading eigenvector{'s' if count > 1 else ''} of Θ (Arora et al. 2019)",
+            words=(
+                f"share of the centred targets in the {count} leading "
+                f"eigenvector{'s' if count > 1 else ''} of the NTK"
+            ),
+            definition=(
+                f"the share of ‖y - ȳ‖² in the {count} leading "
+                f"eigenvector{'s' if count > 1 else ''} of Θ (Arora et al. 2019)"
+            ),
             value=_column(f"target_share_{count}"),
             scale="auto",
         )
@@ -233,14 +250,17 @@ _OTHERS = (
     ),
 )
 
-QUANTITIES = {quantity.name: quantity for quantity in (LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO, LIMIT_DISTANCE, *_OTHERS)}
+QUANTITIES = {
+    quantity.name: quantity
+    for quantity in (LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO, LIMIT_DISTANCE, *_OTHERS)
+}
 
 
 def trusted(rows: pd.DataFrame, quantity: Quantity) -> pd.Series:
     """The values of a quantity, NaN where there is no result or it cannot be trusted.
 
-    A store may be read that was written by other code: what has no logarithm is not resolved where the mean is geometric, whatever
-    its row says.
+    A store may be read that was written by other code: what has no logarithm is not resolved where
+    the mean is geometric, whatever its row says.
     """
     value = quantity.value(rows)
     good = (rows["status"] == "ok") & np.isfinite(value)

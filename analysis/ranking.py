@@ -1,7 +1,7 @@
 """Rank correlations with bootstrap intervals that resample whole networks.
 
-A resample is a vector of weights, how often each run was drawn; ranks, their ties included, follow from sums of weights, so that
-thousands of resamples are a few passes over one array and no loop.
+A resample is a vector of weights, how often each run was drawn; ranks, their ties included, follow
+from sums of weights, so that thousands of resamples are a few passes over one array and no loop.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ RESAMPLES = 2000
 """Of the bootstrap: the ends of a 95 % interval then rest on 50 resamples each."""
 
 LEAST_RESAMPLES, MOST_WEIGHTS = 500, 10_000_000
-"""Of many runs fewer resamples are drawn, or 20 000 rows would take minutes: an end then rests on a dozen of them, in an interval that
-is narrow by itself."""
+"""Of many runs fewer resamples are drawn, or 20 000 rows would take minutes: an end then rests on a
+dozen of them, in an interval that is narrow by itself."""
 
 RNG_SEED = 0
 """Of the bootstrap: the same rows give the same intervals."""
 
 DIGITS = 9
-"""Significant digits by which values are told apart: what agrees in these is a tie. Eigenvalues are computed to a relative error of
-1e-9; a learning rate in units of 1/λ_max times λ_max would otherwise be ranked by its rounding errors."""
+"""Significant digits by which values are told apart: what agrees in these is a tie. Eigenvalues are
+computed to a relative error of 1e-9; a learning rate in units of 1/λ_max times λ_max would
+otherwise be ranked by its rounding errors."""
 
 
 def resamples_of(runs: int) -> int:
@@ -31,12 +32,16 @@ def resamples_of(runs: int) -> int:
     return max(min(RESAMPLES, MOST_WEIGHTS // max(runs, 1)), LEAST_RESAMPLES)
 
 
-def resample(networks: np.ndarray, strata: np.ndarray, resamples: int = RESAMPLES, seed: int = RNG_SEED) -> np.ndarray:
-    """How often each run is drawn, when networks are drawn with replacement from each stratum, with all their runs.
+def resample(
+    networks: np.ndarray, strata: np.ndarray, resamples: int = RESAMPLES, seed: int = RNG_SEED
+) -> np.ndarray:
+    """How often each run is drawn, when networks are drawn with replacement from each stratum, with
+    all their runs.
 
     Args:
         networks: An integer for each run, the same for the seeds of a network.
-        strata: An integer for each run, the same within a network; as many networks are drawn from each as it has.
+        strata: An integer for each run, the same within a network; as many networks are drawn from
+        each as it has.
         resamples: How many.
         seed: Of the random numbers.
 
@@ -56,7 +61,8 @@ def resample(networks: np.ndarray, strata: np.ndarray, resamples: int = RESAMPLE
 
 
 def standardised_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Ranks of the values under each row of weights, scaled so that the product of two such arrays sums to Spearman's ρ.
+    """Ranks of the values under each row of weights, scaled so that the product of two such arrays
+    sums to Spearman's ρ.
 
     Args:
         values: (runs,); +inf may occur, and equal values share their mean rank.
@@ -96,7 +102,8 @@ def kendall(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """The ends of the percentile interval; resamples without a value are left out, and NaN comes of none."""
+    """The ends of the percentile interval; resamples without a value are left out, and NaN comes of
+    none."""
     known = values[np.isfinite(values)]
     if not len(known):
         return np.nan, np.nan

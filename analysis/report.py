@@ -39,7 +39,8 @@ SCRIPTS = ("data.js", "theme.js", "maps.js", "detail.js", "explorer.js")
 
 
 HALF_WIDTH, FULL_WIDTH = 560, 700
-"""Figures up to the one are readable at half a printed page's width; those beyond the other need all of the screen's."""
+"""Figures up to the one are readable at half a printed page's width; those beyond the other need
+all of the screen's."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,13 @@ class Shown:
     @property
     def size(self) -> str:
         """How much of the page's width the figure needs to be read."""
-        return "wide-figure" if self.width > FULL_WIDTH else "narrow" if self.width <= HALF_WIDTH else "middle"
+        return (
+            "wide-figure"
+            if self.width > FULL_WIDTH
+            else "narrow"
+            if self.width <= HALF_WIDTH
+            else "middle"
+        )
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,9 @@ class Section:
     @property
     def absent(self) -> bool:
         """Whether there is nothing to show."""
-        return bool(self.missing) and not any(block.figures or block.tables for block in self.blocks)
+        return bool(self.missing) and not any(
+            block.figures or block.tables for block in self.blocks
+        )
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,8 @@ def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
     Args:
         chosen: A chapter each.
         output: The folder.
-        date: Printed at the head of the page; nothing is without it, so that the same rows give the same bytes.
+        date: Printed at the head of the page; nothing is without it, so that the same rows give the
+            same bytes.
 
     Raises:
         AnalysisError: The folder cannot be written.
@@ -142,35 +152,51 @@ def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
     require_writable(output)
     packer = Packer()
     contents = [[(part, _content(part, material)) for part in PARTS] for material in chosen]
-    pictures = [picture for parts in contents for _, content in parts for picture in content.pictures]
+    pictures = [
+        picture for parts in contents for _, content in parts for picture in content.pictures
+    ]
     rendered = iter(render_many([picture.draw for picture in pictures]))
     chapters = []
     for material, parts in zip(chosen, contents, strict=True):
-        sections = [_section(part, content, material.group, rendered, output) for part, content in parts]
+        sections = [
+            _section(part, content, material.group, rendered, output) for part, content in parts
+        ]
         data = explorer(material, packer, 1 / len(chosen))
         table = _cells_file(material, output) if data else None
         summary = summarise(material.group, material.training)
-        written = _links(summary_files(material.group, output / TABLES, material.training)[1], output)
-        chapters.append(Chapter(material.group, summary, written[:3], written[3:], sections, data, table))
+        written = _links(
+            summary_files(material.group, output / TABLES, material.training)[1], output
+        )
+        chapters.append(
+            Chapter(material.group, summary, written[:3], written[3:], sections, data, table)
+        )
     return write(output / "index.html", page(chapters, packer, date))
 
 
 def page(chapters: Sequence[Chapter], packer: Packer, date: str = "") -> str:
     """The page as HTML; everything that is printed is escaped."""
     templates = files("analysis").joinpath("templates")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["symbols"] = html_text
     data = {"colours": colour_maps(), "groups": [chapter.data for chapter in chapters]}
     library, library_name = _library()
     return (
-        environment.from_string(templates.joinpath("report.html").read_text(encoding="utf-8")).render(
+        environment.from_string(
+            templates.joinpath("report.html").read_text(encoding="utf-8")
+        ).render(
             chapters=chapters,
             citation=CITATION,
             date=date,
             style=Markup(templates.joinpath("report.css").read_text(encoding="utf-8")),
-            script=Markup("\n".join(templates.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)),
+            script=Markup(
+                "\n".join(templates.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
+            ),
             # A name in a row may hold "</script>".
-            header=Markup(json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")),
+            header=Markup(
+                json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
+            ),
             numbers=Markup(packer.text()),
             library=Markup(library),
             library_name=library_name,
@@ -191,17 +217,31 @@ def _library() -> tuple[str, str]:
 
 def _content(part: Part, material: Material) -> Content:
     missing = part.missing(material)
-    return Content(missing=missing, command=part.command(material.group)) if missing else part.make(material)
+    return (
+        Content(missing=missing, command=part.command(material.group))
+        if missing
+        else part.make(material)
+    )
 
 
-def _section(part: Part, content: Content, group: Group, rendered: Iterator[dict[str, bytes]], output: Path) -> Section:
+def _section(
+    part: Part, content: Content, group: Group, rendered: Iterator[dict[str, bytes]], output: Path
+) -> Section:
     """Writes the files of a part, and gives what the page shows of it."""
     blocks = []
     for block in content.blocks:
         tables, figures = [], []
         for sheet in block.sheets:
-            written = write_table(output / TABLES / _stem(sheet.name, group), sheet.numbers, sheet.table)
-            tables.append(Shown(sheet.name, _links(written, output), html(_within(sheet.table, group, block.title))))
+            written = write_table(
+                output / TABLES / _stem(sheet.name, group), sheet.numbers, sheet.table
+            )
+            tables.append(
+                Shown(
+                    sheet.name,
+                    _links(written, output),
+                    html(_within(sheet.table, group, block.title)),
+                )
+            )
         for picture in block.pictures:
             drawn = next(rendered)
             written = _figure_files(picture, drawn, output / FIGURES / _stem(picture.name, group))
@@ -228,7 +268,11 @@ def _within(table: Table, group: Group, block: str) -> Table:
 def _shown(picture: Picture, svg: bytes, links: Sequence[Link]) -> Shown:
     source = "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
     size = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', svg[:2000])
-    width, height = (round(float(points) * 96 / 72) for points in size.groups()) if size else (HALF_WIDTH, HALF_WIDTH)
+    width, height = (
+        (round(float(points) * 96 / 72) for points in size.groups())
+        if size
+        else (HALF_WIDTH, HALF_WIDTH)
+    )
     return Shown(picture.name, links, alt=picture.alt, source=source, width=width, height=height)
 
 
@@ -246,16 +290,27 @@ def _figure_files(picture: Picture, drawn: dict[str, bytes], stem: Path) -> list
 
 def _cells_file(material: Material, output: Path) -> Link:
     """Every quantity of every cell, the numbers behind the interactive maps."""
-    table = pd.concat([material.cells(quantity).assign(quantity=quantity.name) for quantity in QUANTITIES.values()])
-    table = table[["quantity", *(name for name in table.columns if name != "quantity")]].sort_values(
-        "quantity", kind="stable", key=lambda names: names.map(list(QUANTITIES).index)
+    table = pd.concat(
+        [
+            material.cells(quantity).assign(quantity=quantity.name)
+            for quantity in QUANTITIES.values()
+        ]
     )
-    written = write(output / TABLES / f"cells-{material.group.slug}.csv", csv(table[["quantity", *CELL, *table.columns[4:]]]))
+    table = table[
+        ["quantity", *(name for name in table.columns if name != "quantity")]
+    ].sort_values("quantity", kind="stable", key=lambda names: names.map(list(QUANTITIES).index))
+    written = write(
+        output / TABLES / f"cells-{material.group.slug}.csv",
+        csv(table[["quantity", *CELL, *table.columns[4:]]]),
+    )
     return _links([written], output)[0]
 
 
 def _links(paths: Sequence[Path], output: Path) -> list[Link]:
     return [
-        Link(path.suffix[1:].upper().replace("TEX", "LaTeX").replace("MD", "Markdown"), path.relative_to(output).as_posix())
+        Link(
+            path.suffix[1:].upper().replace("TEX", "LaTeX").replace("MD", "Markdown"),
+            path.relative_to(output).as_posix(),
+        )
         for path in paths
     ]

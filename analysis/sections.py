@@ -1,4 +1,5 @@
-"""What the report is built of: parts, each with the rows it needs, the command that makes them, and its tables and figures."""
+"""What the report is built of: parts, each with the rows it needs, the command that makes them, and
+its tables and figures."""
 
 from __future__ import annotations
 
@@ -22,8 +23,10 @@ class Picture:
     Attributes:
         name: Of its files, before the group's name.
         alt: The figure in words, for those who cannot see it.
-        draw: Draws it. Many are drawn in processes of their own, so this is a `functools.partial` of a function at the top of a module.
-        numbers: The data behind it, for CSV; None where they lie in a file of their own, such as a kernel.
+        draw: Draws it. Many are drawn in processes of their own, so this is a `functools.partial`
+        of a function at the top of a module.
+        numbers: The data behind it, for CSV; None where they lie in a file of their own, such as a
+            kernel.
     """
 
     name: str
@@ -93,7 +96,8 @@ class Part:
     Attributes:
         name: Its anchor, before the group's name.
         title: The heading.
-        missing: The rows that it needs and that are not there, as a sentence; empty if it can be made.
+        missing: The rows that it needs and that are not there, as a sentence; empty if it can be
+        made.
         command: The command line that makes these rows.
         make: Its content, where nothing is missing.
     """

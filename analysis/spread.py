@@ -28,9 +28,12 @@ SPREAD = replace(
 
 
 def spread_cells(cells: pd.DataFrame) -> pd.DataFrame:
-    """The frame of `analysis.cells.cells` with the spread as its `mean`; cells of one seed count as unresolved."""
+    """The frame of `analysis.cells.cells` with the spread as its `mean`; cells of one seed count as
+    unresolved."""
     single = cells["resolved"] & (cells["seeds"] < 2)
-    return cells.assign(mean=cells["sd"] / cells["mean"], unresolved=cells["unresolved"] + single.astype(int))
+    return cells.assign(
+        mean=cells["sd"] / cells["mean"], unresolved=cells["unresolved"] + single.astype(int)
+    )
 
 
 def spread_grid(cells: pd.DataFrame, act: str) -> Grid:
@@ -44,7 +47,8 @@ def scale(cells: pd.DataFrame) -> ColourScale | None:
 
 
 def numbers(cells: pd.DataFrame, act: str) -> pd.DataFrame:
-    """The numbers behind the heat map, one row a cell: `seeds`, `mean`, `sd` and their ratio `spread`; NaN for a single seed."""
+    """The numbers behind the heat map, one row a cell: `seeds`, `mean`, `sd` and their ratio
+    `spread`; NaN for a single seed."""
     table = heatmaps.numbers(cells, act)[["act", "width", "depth", "state", "seeds", "mean", "sd"]]
     return table.assign(spread=table["sd"] / table["mean"])
 
@@ -56,8 +60,9 @@ def missing(cells: pd.DataFrame) -> str:
         return "There is no cell with a resolved λ_min."
     if known["seeds"].max() < 2:
         return (
-            "Every cell holds one seed: each value is a single random draw, and nothing is known of how far another draw would lie "
-            "from it. No interval and no probability on this page can be better than that."
+            "Every cell holds one seed: each value is a single random draw, and nothing is known "
+            "of how far another draw would lie from it. No interval and no probability on this "
+            "page can be better than that."
         )
     return ""
 

@@ -69,7 +69,10 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
         inputs += f", classes {' and '.join(map(str, group.classes))}"
     facts = [
         ("Points", _counts(group.rows) if len(group.rows) else ""),
-        ("Training runs", _counts(training.rows) + _ways(training.rows) if training is not None else ""),
+        (
+            "Training runs",
+            _counts(training.rows) + _ways(training.rows) if training is not None else "",
+        ),
         ("Networks", _networks(cells)),
         ("Activations", _list(map(activation_title, activations(rows["act"])))),
         ("Widths", _values(rows["width"])),
@@ -87,22 +90,32 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
         ("Computing time", f"{_duration(rows['seconds'].sum())}, summed over points"),
         ("Computed", f"{_day(rows['finished_at'].min())} to {_day(rows['finished_at'].max())}"),
     ]
-    failures = [Failure(_point(row), row["status"], _reason(row)) for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")]
+    failures = [
+        Failure(_point(row), row["status"], _reason(row))
+        for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")
+    ]
     return Summary([(name, value) for name, value in facts if value], failures, len(bad))
 
 
 def without_result(group: Group, training: Group | None = None) -> pd.DataFrame:
-    """The points without a result, a row each: coordinates, how they were trained, `status`, `reason` and the whole `error`."""
+    """The points without a result, a row each: coordinates, how they were trained, `status`,
+    `reason` and the whole `error`."""
     rows = _every(group, training)
     bad = rows[rows["status"] != "ok"]
     trained = [name for name in SETTING if name in bad]
     reasons = pd.Series([_reason(row) for row in bad.to_dict("records")], bad.index, dtype="object")
-    return bad.assign(reason=reasons)[["task", *NETWORK, *trained, "status", "reason", "error", "host", "finished_at"]]
+    return bad.assign(reason=reasons)[
+        ["task", *NETWORK, *trained, "status", "reason", "error", "host", "finished_at"]
+    ]
 
 
 def commonest_reason(rows: pd.DataFrame) -> str:
     """Why most of the rows without a result have none."""
-    return str(pd.Series([_reason(row) for row in rows[rows["status"] != "ok"].to_dict("records")]).mode().iloc[0])
+    return str(
+        pd.Series([_reason(row) for row in rows[rows["status"] != "ok"].to_dict("records")])
+        .mode()
+        .iloc[0]
+    )
 
 
 def _every(group: Group, training: Group | None) -> pd.DataFrame:
@@ -128,7 +141,10 @@ def _counts(rows: pd.DataFrame) -> str:
     """How many rows have which status."""
     bad = rows.loc[rows["status"] != "ok", "status"]
     return ", ".join(
-        [f"{(rows['status'] == 'ok').sum()} with a result", *(f"{(bad == one).sum()} {one}" for one in sorted(bad.unique()))]
+        [
+            f"{(rows['status'] == 'ok').sum()} with a result",
+            *(f"{(bad == one).sum()} {one}" for one in sorted(bad.unique())),
+        ]
     )
 
 
@@ -139,7 +155,9 @@ def _networks(cells: pd.DataFrame) -> str:
         return "1"
     if len(cells) == product:
         return f"{product}, all of the grid of these activations, widths and depths"
-    return f"{len(cells)}, of the {product} of the whole grid of these activations, widths and depths"
+    return (
+        f"{len(cells)}, of the {product} of the whole grid of these activations, widths and depths"
+    )
 
 
 def _ways(rows: pd.DataFrame) -> str:
@@ -151,15 +169,24 @@ def _ways(rows: pd.DataFrame) -> str:
 def summary_table(group: Group, training: Group | None = None) -> Table:
     """The facts of a summary as a table."""
     summary = summarise(group, training)
-    notes = [f"{failure.point} ({failure.status}): {failure.reason}" for failure in summary.failures]
+    notes = [
+        f"{failure.point} ({failure.status}): {failure.reason}" for failure in summary.failures
+    ]
     if summary.failed > len(notes):
         notes.append(f"… and {summary.failed - len(notes)} more without a result.")
-    return Table(f"What was run ({group.title})", ["Fact", "Value"], [[name, value] for name, value in summary.facts], notes)
+    return Table(
+        f"What was run ({group.title})",
+        ["Fact", "Value"],
+        [[name, value] for name, value in summary.facts],
+        notes,
+    )
 
 
 def _methods(ok: pd.DataFrame) -> str:
     """How many networks each method took."""
-    return ", ".join(f"{method} ({count})" for method, count in ok["method"].value_counts().sort_index().items())
+    return ", ".join(
+        f"{method} ({count})" for method, count in ok["method"].value_counts().sort_index().items()
+    )
 
 
 def _targets(ok: pd.DataFrame) -> str:
@@ -170,7 +197,9 @@ def _targets(ok: pd.DataFrame) -> str:
     targets = " or ".join(number(target, 1) for target in sorted(asked["target"].unique()))
     missed = int(asked["meets_target"].ne(True).sum())  # the column may hold None
     goal = f"at most {targets} of each eigenvalue"
-    return f"{goal}; more in {missed} of {len(asked)} spectra" if missed else f"{goal} in all spectra"
+    return (
+        f"{goal}; more in {missed} of {len(asked)} spectra" if missed else f"{goal} in all spectra"
+    )
 
 
 def _versions(rows: pd.DataFrame) -> str:
@@ -186,7 +215,8 @@ def _list(values: Iterable[str]) -> str:
 
 
 def _values(column: pd.Series) -> str:
-    """The values of a coordinate: all of them if few, as a range if evenly spaced, else how many between which."""
+    """The values of a coordinate: all of them if few, as a range if evenly spaced, else how many
+    between which."""
     values = sorted(map(int, column.unique()))
     if len(values) <= 2 or (len(values) <= SHOWN_VALUES and values[-1] - values[0] >= len(values)):
         return _list(map(str, values))

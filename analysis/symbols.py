@@ -1,4 +1,5 @@
-"""Plain text with mathematics in it, as HTML and as LaTeX: λ_min, Θ_ij, 3.9e-10, -0.5, (1 - η)^k."""
+"""Plain text with mathematics in it, as HTML and as LaTeX: λ_min, Θ_ij, 3.9e-10, -0.5, (1 -
+η)^k."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ _EXPONENT = r"\^(\w)"
 _MINUS = r"(?<![\w.])-(?=\d)|(?<= )-(?= )"
 """A sign, not the hyphen of relu-800x3, 2024-07-01 or --act."""
 
-_MATHEMATICS = re.compile(f"(?P<indexed>{_INDEXED})|(?P<ten>{_POWER_OF_TEN})|(?P<power>{_EXPONENT})|(?P<minus>{_MINUS})")
+_MATHEMATICS = re.compile(
+    f"(?P<indexed>{_INDEXED})|(?P<ten>{_POWER_OF_TEN})|(?P<power>{_EXPONENT})|(?P<minus>{_MINUS})"
+)
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -69,7 +72,9 @@ _LATEX = {
 _LATEX_LETTERS = {"λ": r"\lambda", "Θ": r"\Theta"}
 
 # Longest first, so that Θ̄ is one symbol and not Θ and a bar.
-_LATEX_SYMBOLS = re.compile("|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True)))
+_LATEX_SYMBOLS = re.compile(
+    "|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True))
+)
 
 
 def html_text(text: str) -> Markup:
@@ -80,7 +85,9 @@ def html_text(text: str) -> Markup:
         if match["indexed"]:
             return f"{letter}<sub>{index}</sub>"
         if match["ten"]:
-            return ("" if digits == "1" else f"{digits} × ") + f"10<sup>{MINUS if sign == '-' else ''}{exponent}</sup>"
+            return (
+                "" if digits == "1" else f"{digits} × "
+            ) + f"10<sup>{MINUS if sign == '-' else ''}{exponent}</sup>"
         return f"<sup>{power}</sup>" if match["power"] else MINUS
 
     return Markup(_TOGETHER.sub(NO_BREAK, _MATHEMATICS.sub(one, str(escape(text)))))

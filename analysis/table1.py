@@ -15,7 +15,8 @@ FOUND = ["sd", "low", "high", "error", "width", "depth", "seeds"]
 
 
 FEW_SEEDS = 5
-"""Below, a 95 % interval would have to reach beyond the least and the greatest seed, which no bootstrap can."""
+"""Below, a 95 % interval would have to reach beyond the least and the greatest seed, which no
+bootstrap can."""
 
 
 def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
@@ -25,9 +26,10 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
         cells: The frame of `analysis.cells.cells`.
 
     Returns:
-        One row an activation: `act`, `lambda_min` (the mean), `sd`, `low` and `high` (its 95 % interval), `error`, `width`,
-        `depth`, `seeds`, and of the activation's cells `cells` (that hold a result), `unresolved_cells` and `failed_points`. A cell
-        with an unresolved seed is never the greatest; where none is left, the numbers are missing.
+        One row an activation: `act`, `lambda_min` (the mean), `sd`, `low` and `high` (its 95 %
+        interval), `error`, `width`, `depth`, `seeds`, and of the activation's cells `cells` (that
+        hold a result), `unresolved_cells` and `failed_points`. A cell with an unresolved seed is
+        never the greatest; where none is left, the numbers are missing.
     """
     rows = []
     for act in activations(cells["act"]):
@@ -44,28 +46,37 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
             cell = resolved.iloc[int(resolved["mean"].to_numpy().argmax())]
             best = {"lambda_min": cell["mean"], **{name: cell[name] for name in FOUND}}
         rows.append({"act": act, **best, **counts})
-    frame = pd.DataFrame(rows, columns=["act", "lambda_min", *FOUND, "cells", "unresolved_cells", "failed_points"])
+    frame = pd.DataFrame(
+        rows, columns=["act", "lambda_min", *FOUND, "cells", "unresolved_cells", "failed_points"]
+    )
     return frame.astype(
-        dict.fromkeys(["lambda_min", "sd", "low", "high", "error"], "float64") | dict.fromkeys(["width", "depth", "seeds"], "Int64")
+        dict.fromkeys(["lambda_min", "sd", "low", "high", "error"], "float64")
+        | dict.fromkeys(["width", "depth", "seeds"], "Int64")
     )
 
 
 def beside_thesis(best: pd.DataFrame, group: Group) -> pd.DataFrame:
-    """`best_cells` with the `probability` that the cell is the best, and with the columns `thesis_lambda_min` and `thesis_depth`.
+    """`best_cells` with the `probability` that the cell is the best, and with the columns
+    `thesis_lambda_min` and `thesis_depth`.
 
-    The probability is missing where seeds are single (`analysis.contenders`), the thesis's values where they do not apply or are
-    lost.
+    The probability is missing where seeds are single (`analysis.contenders`), the thesis's values
+    where they do not apply or are lost.
     """
     chances = probabilities(group.rows).astype({"width": "Int64", "depth": "Int64"})
     best = best.merge(chances, on=CELL, how="left")
     known = thesis.TABLE_1 if thesis.applies(group) else {}
     value = [known[act].lambda_min if act in known else None for act in best["act"]]
-    depth = [" or ".join(map(str, known[act].depths)) if act in known else "" for act in best["act"]]
-    return best.assign(thesis_lambda_min=pd.Series(value, dtype="float64", index=best.index), thesis_depth=depth)
+    depth = [
+        " or ".join(map(str, known[act].depths)) if act in known else "" for act in best["act"]
+    ]
+    return best.assign(
+        thesis_lambda_min=pd.Series(value, dtype="float64", index=best.index), thesis_depth=depth
+    )
 
 
 def table1(group: Group, cells: pd.DataFrame) -> Table:
-    """Table 1 of a group, to be read: λ_min as mean ± standard deviation, beside the thesis's values where they apply."""
+    """Table 1 of a group, to be read: λ_min as mean ± standard deviation, beside the thesis's
+    values where they apply."""
     best = beside_thesis(best_cells(cells), group)
     compared = thesis.applies(group)
     columns = [
@@ -81,10 +92,17 @@ def table1(group: Group, cells: pd.DataFrame) -> Table:
     ]
     rows = []
     for row in best.to_dict("records"):
-        entries = [activation_title(row["act"]), *_found(row), f"{row['unresolved_cells']} of {row['cells']}"]
+        entries = [
+            activation_title(row["act"]),
+            *_found(row),
+            f"{row['unresolved_cells']} of {row['cells']}",
+        ]
         if compared:
             lost = pd.isna(row["thesis_lambda_min"])
-            entries += ["—" if lost else Number(row["thesis_lambda_min"]), row["thesis_depth"] or "—"]
+            entries += [
+                "—" if lost else Number(row["thesis_lambda_min"]),
+                row["thesis_depth"] or "—",
+            ]
         rows.append(entries)
     if compared:
         columns += ["thesis: λ_min", "thesis: depth"]
@@ -99,35 +117,48 @@ def notes(cells: pd.DataFrame, compared: bool) -> list[str]:
     sentences = []
     if single:
         draws = found.groupby("act").size().max()
-        luck = f", and the greatest of up to {draws} draws is mostly luck, as are its width and depth" if draws > 1 else ""
+        luck = (
+            f", and the greatest of up to {draws} draws is mostly luck, as are its width and depth"
+            if draws > 1
+            else ""
+        )
         sentences.append(
-            f"One seed: each λ_min is a single random draw, without a spread{luck}. Means over several seeds say more: add "
-            "seed=range(0,5) to the sweep."
+            f"One seed: each λ_min is a single random draw, without a spread{luck}. Means over "
+            "several seeds say more: add seed=range(0,5) to the sweep."
         )
     elif len(found):
         sentences.append(
-            f"λ_min is the mean ± standard deviation over the seeds of a (width, depth) cell; cells hold {seeds_text(cells)}. The "
-            "interval of the mean and the probability that no other cell has a greater one are by bootstrap over the seeds."
+            "λ_min is the mean ± standard deviation over the seeds of a (width, depth) cell; cells "
+            f"hold {seeds_text(cells)}. The interval of the mean and the probability that no other "
+            "cell has a greater one are by bootstrap over the seeds."
         )
         if found["seeds"].max() < FEW_SEEDS:
-            sentences.append("With fewer than five seeds the interval is their range, and too narrow; the probability is as rough.")
+            sentences.append(
+                "With fewer than five seeds the interval is their range, and too narrow; the "
+                "probability is as rough."
+            )
         if found["seeds"].min() < found["seeds"].max():
-            sentences.append("A cell with fewer seeds scatters more, and is more easily the greatest by chance.")
+            sentences.append(
+                "A cell with fewer seeds scatters more, and is more easily the greatest by chance."
+            )
     sentences.append("The error bound is that of the computation, not of the draw.")
     unresolved, failed = int((cells["unresolved"] > 0).sum()), int(cells["failed"].sum())
     if unresolved:
         sentences.append(
-            f"{unresolved} of {len(found)} cells are unresolved: for at least one seed λ_min does not exceed its error bound and "
-            "may be rounding noise. The greatest is taken over the other cells."
+            f"{unresolved} of {len(found)} cells are unresolved: for at least one seed λ_min does "
+            "not exceed its error bound and may be rounding noise. The greatest is taken over the "
+            "other cells."
         )
     if failed:
         sentences.append(
-            f"{failed} point{'s' if failed > 1 else ''} failed or diverged and {'are' if failed > 1 else 'is'} left out."
+            f"{failed} point{'s' if failed > 1 else ''} failed or diverged and "
+            f"{'are' if failed > 1 else 'is'} left out."
         )
     if compared:
         sentences.append(
-            "Thesis: what is known of Table 1 of Berg (2024); of ReLU and LeakyReLU one is best at depth 3 and the other at depth "
-            "4, and the rest is lost (—). It took the greatest of single draws, which tends to lie above the greatest mean."
+            "Thesis: what is known of Table 1 of Berg (2024); of ReLU and LeakyReLU one is best at "
+            "depth 3 and the other at depth 4, and the rest is lost (—). It took the greatest of "
+            "single draws, which tends to lie above the greatest mean."
         )
     return sentences
 

@@ -1,6 +1,8 @@
-"""What the thesis reports, as data: N. Berg, Eigenvalues of the Neural Tangent Kernel for different Network Architectures, 2024.
+"""What the thesis reports, as data: N. Berg, Eigenvalues of the Neural Tangent Kernel for different
+Network Architectures, 2024.
 
-(BSc thesis, University of Twente.) Only part of its numbers is known; what is not here is lost, not zero.
+(BSc thesis, University of Twente.) Only part of its numbers is known; what is not here is lost, not
+zero.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from dataclasses import dataclass
 from analysis.frame import Group
 
 CITATION = (
-    "N. Berg, Eigenvalues of the Neural Tangent Kernel for different Network Architectures, BSc thesis, University of Twente, 2024"
+    "N. Berg, Eigenvalues of the Neural Tangent Kernel for different Network Architectures, BSc "
+    "thesis, University of Twente, 2024"
 )
 
 
@@ -56,5 +59,11 @@ TABLE_1 = {
 
 
 def applies(group: Group) -> bool:
-    """Whether a group was computed on the thesis's data and scaling, so that the numbers may stand side by side."""
-    return (group.data, group.classes, group.n_samples, group.parametrisation) == ("fashion_mnist", (0, 9), 200, "thesis")
+    """Whether a group was computed on the thesis's data and scaling, so that the numbers may stand
+    side by side."""
+    return (group.data, group.classes, group.n_samples, group.parametrisation) == (
+        "fashion_mnist",
+        (0, 9),
+        200,
+        "thesis",
+    )

@@ -1,4 +1,5 @@
-"""The parts of the report that show training runs, a set of tables and figures for each way of training."""
+"""The parts of the report that show training runs, a set of tables and figures for each way of
+training."""
 
 from __future__ import annotations
 
@@ -7,7 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from analysis import bounds, curves, drift, drift_figures, speed, speed_figures, speed_tables, verdict
+from analysis import (
+    bounds,
+    curves,
+    drift,
+    drift_figures,
+    speed,
+    speed_figures,
+    speed_tables,
+    verdict,
+)
 from analysis.frame import Group
 from analysis.material import Material
 from analysis.networks import of_thesis
@@ -23,29 +33,38 @@ _HEAVY = ("eigenvalues", "eigenvalue_errors", "initial_outputs", "outputs", "err
 
 
 def _training(material: Material) -> Content:
-    """Figures 9 and 10: the best network of each activation, then the two of Figures 1 to 4; else what there is, if it is little."""
+    """Figures 9 and 10: the best network of each activation, then the two of Figures 1 to 4; else
+    what there is, if it is little."""
     best = list_cells(best_cells(material.statistics).dropna(subset="lambda_min"))
     blocks: list[Block] = []
     left = 0
     for one in _settings(material):
         thesis = list_cells(of_thesis(one.rows))
-        sets = (("-best", best, "the best of each activation by λ_min (Figure 9)"), ("-thesis", thesis, "those of Figure 10"))
-        chosen = [(name, [network for network in one.networks if network in networks], text) for name, networks, text in sets]
+        sets = (
+            ("-best", best, "the best of each activation by λ_min (Figure 9)"),
+            ("-thesis", thesis, "those of Figure 10"),
+        )
+        chosen = [
+            (name, [network for network in one.networks if network in networks], text)
+            for name, networks, text in sets
+        ]
         chosen = [entry for entry in chosen if entry[1]]
         if not chosen and len(one.networks) <= MOST_NETWORKS:
             chosen = [("", one.networks, "all networks")]
         blocks += [_curves(one, networks, name, text) for name, networks, text in chosen]
         left += not chosen
     lead = (
-        "Loss and accuracy over epochs, medians over seeds with bands from the least to the greatest; beside them what the kernel at "
-        "initialisation predicts. Runs that were trained in different ways are never mixed."
+        "Loss and accuracy over epochs, medians over seeds with bands from the least to the "
+        "greatest; beside them what the kernel at initialisation predicts. Runs that were trained "
+        "in different ways are never mixed."
     )
     if not left:
         return Content(lead, blocks)
     hold = f"{left} other ways hold" if left > 1 else "One other way holds"
     others = (
-        f"{hold if blocks else hold.replace('other ', '')} more than {MOST_NETWORKS} networks and none of these: "
-        f"python -m analysis training {shlex.quote(material.group.results)} --network NAME draws chosen ones."
+        f"{hold if blocks else hold.replace('other ', '')} more than {MOST_NETWORKS} networks and "
+        f"none of these: python -m analysis training {shlex.quote(material.group.results)} "
+        "--network NAME draws chosen ones."
     )
     if blocks:
         return Content(f"{lead} {others}", blocks)
@@ -60,7 +79,9 @@ def _curves(one: Runs, networks: list[Cell], name: str, text: str) -> Block:
     stem = f"{name}-{one.setting.slug}"
     sheet = Sheet(f"training{stem}", curves.outcome_table(chosen), curves.outcomes(points))
     course = Picture(f"curves{stem}", words, partial(curves.course_figure, points, title), points)
-    predicted = Picture(f"predicted{stem}", words, partial(curves.prediction_figure, points, title), points)
+    predicted = Picture(
+        f"predicted{stem}", words, partial(curves.prediction_figure, points, title), points
+    )
     return Block([sheet], [course, predicted], f"{one.setting.title}: {text}")
 
 
@@ -70,16 +91,30 @@ def _bounds(material: Material) -> Content:
         values = bounds.bound_values(one)
         title, name = f"{one.group.title}\n{one.setting.title}", f"bounds-{one.setting.slug}"
         sheet = Sheet(name, bounds.violation_table(one, values), bounds.violations(values))
-        picture = Picture(name, bounds.alt_text(values), partial(bounds.bound_figure, _light(one), values, title), values)
+        picture = Picture(
+            name,
+            bounds.alt_text(values),
+            partial(bounds.bound_figure, _light(one), values, title),
+            values,
+        )
         blocks.append(Block([sheet], [picture], one.setting.title))
-    lead = "The loss over epochs and the bounds that λ_min gives for it; none of them is a theorem for these networks."
+    lead = (
+        "The loss over epochs and the bounds that λ_min gives for it; none of them is a theorem "
+        "for these networks."
+    )
     return Content(lead, blocks)
 
 
 def _of_figure_11(material: Material) -> list[Runs]:
     """The runs of ReLU 800 × 3 whose λ_min is known."""
-    own = [one.of([bounds.FIGURE_11]) for one in _settings(material) if bounds.FIGURE_11 in one.networks]
-    return [one for one in own if one.rows["lambda_min_resolved"].eq(True).any()]  # the column may hold None
+    own = [
+        one.of([bounds.FIGURE_11])
+        for one in _settings(material)
+        if bounds.FIGURE_11 in one.networks
+    ]
+    return [
+        one for one in own if one.rows["lambda_min_resolved"].eq(True).any()
+    ]  # the column may hold None
 
 
 def _drift(material: Material) -> Content:
@@ -101,7 +136,14 @@ def _drift(material: Material) -> Content:
         for depth in map(int, sorted(points["depth"].unique())):
             draw = partial(drift_figures.epoch_figure, points, depth, f"{title}, depth {depth}")
             own = drift.over_seeds(points[points["depth"] == depth])
-            pictures.append(Picture(f"drift-epochs-depth{depth}-{slug}", f"Depth {depth}, over epochs. {words}", draw, own))
+            pictures.append(
+                Picture(
+                    f"drift-epochs-depth{depth}-{slug}",
+                    f"Depth {depth}, over epochs. {words}",
+                    draw,
+                    own,
+                )
+            )
         blocks.append(Block(sheets, pictures, one.setting.title))
     return Content("How far the kernel moves while a network is trained.", blocks)
 
@@ -111,7 +153,11 @@ def _speed(material: Material) -> Content:
     blocks = [Block([Sheet("speed", verdict.answer_table(every), speed_tables.numbers(every))])]
     title = material.group.title
     for threshold in speed.THRESHOLDS:
-        shown = [(one, frame) for one, frame in every if frame.loc[frame["threshold"] == threshold, "rho"].notna().any()]
+        shown = [
+            (one, frame)
+            for one, frame in every
+            if frame.loc[frame["threshold"] == threshold, "rho"].notna().any()
+        ]
         if not shown:
             continue
         sheets, pictures = [], []
@@ -120,14 +166,22 @@ def _speed(material: Material) -> Content:
             table = speed_tables.ranking_table(one, frame, threshold)
             sheets.append(Sheet(f"speed-loss{threshold:g}-{one.setting.slug}", table, own))
         light = [(_light(one), frame) for one, frame in shown]
-        words, subtitle = speed_figures.alt_text(shown, threshold), f"{title}\nepochs to a loss of {threshold:g}"
+        words, subtitle = (
+            speed_figures.alt_text(shown, threshold),
+            f"{title}\nepochs to a loss of {threshold:g}",
+        )
         ranking = partial(speed_figures.ranking_figure, light, threshold, subtitle)
         scatter = partial(speed_figures.scatter_figure, light, threshold, subtitle)
-        pictures.append(Picture(f"speed-loss{threshold:g}", words, ranking, speed_tables.numbers(shown)))
+        pictures.append(
+            Picture(f"speed-loss{threshold:g}", words, ranking, speed_tables.numbers(shown))
+        )
         points = speed_tables.scatter_numbers([one for one, _ in shown], threshold)
         pictures.append(Picture(f"speed-scatter-loss{threshold:g}", words, scatter, points))
         blocks.append(Block(sheets, pictures, f"Epochs to a loss of {threshold:g}"))
-    lead = "Which quantity known before training ranks the networks by the epochs that they need to a given loss."
+    lead = (
+        "Which quantity known before training ranks the networks by the epochs that they need to a "
+        "given loss."
+    )
     return Content(lead, blocks)
 
 
@@ -138,7 +192,11 @@ def _enough(material: Material) -> list[Runs]:
 def _settings(material: Material) -> list[Runs]:
     """The runs of a group by setting; none where none has a result."""
     group = material.training
-    return runs(group) if group is not None and group.rows["status"].isin(["ok", "diverged"]).any() else []
+    return (
+        runs(group)
+        if group is not None and group.rows["status"].isin(["ok", "diverged"]).any()
+        else []
+    )
 
 
 def _light(one: Runs) -> Runs:
@@ -169,7 +227,13 @@ def _recorded(material: Material) -> list[Runs]:
 _FEW = f"A ranking needs at least {speed.LEAST_NETWORKS} networks trained in the same way."
 
 TRAINING_PARTS = (
-    Part("training", "Training (Figures 9 and 10)", _missing("", _settings), _command(*WINNERS), _training),
+    Part(
+        "training",
+        "Training (Figures 9 and 10)",
+        _missing("", _settings),
+        _command(*WINNERS),
+        _training,
+    ),
     Part(
         "bounds",
         "Bounds from λ_min (Figure 11)",
@@ -184,5 +248,11 @@ TRAINING_PARTS = (
         _command("+experiment=drift"),
         _drift,
     ),
-    Part("speed", "What predicts training speed", _missing(_FEW, _enough), _command("+experiment=speed_study"), _speed),
+    Part(
+        "speed",
+        "What predicts training speed",
+        _missing(_FEW, _enough),
+        _command("+experiment=speed_study"),
+        _speed,
+    ),
 )

@@ -1,4 +1,5 @@
-"""Whether λ_min ranks networks by training speed, and what does, in words: correlations and their intervals read out."""
+"""Whether λ_min ranks networks by training speed, and what does, in words: correlations and their
+intervals read out."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from analysis.speed import ACROSS, BY_NAME, WITHIN
 from analysis.speed_tables import best, correlation_text, counts, gain_text, summary_table
 
 REACHED = 0.5
-"""The loss that is spoken of is the smallest that at least this share of the runs reach: below it mostly ties are ranked. A choice."""
+"""The loss that is spoken of is the smallest that at least this share of the runs reach: below it
+mostly ties are ranked. A choice."""
 
 
 def answer_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
@@ -38,25 +40,36 @@ def _paragraph(runs: Runs, frame: pd.DataFrame) -> str:
     own = frame[frame["threshold"] == threshold]
     reached, _ = counts(runs, threshold)
     start = (
-        f"At learning rate {runs.setting.rate}, epochs to a loss of {threshold:g}, which {reached} of {len(runs.rows)} runs reach"
+        f"At learning rate {runs.setting.rate}, epochs to a loss of {threshold:g}, which {reached} "
+        f"of {len(runs.rows)} runs reach"
     )
     if best(own) is None:
         return f"{start}: too few for a ranking."
     known = own.set_index(["candidate", "scope"])
     across, within = (known.loc[(LAMBDA_MIN.name, scope)] for scope in (ACROSS, WITHIN))
     sentences = [
-        f"{start}. λ_min has ρ = {correlation_text(across)} with them over all runs: {reading(across)}.",
+        (
+            f"{start}. λ_min has ρ = {correlation_text(across)} with them over all runs: "
+            f"{reading(across)}."
+        ),
         f"Within activations its mean ρ is {correlation_text(within)}: {reading(within)}.",
         _best("Best of all", own, known),
-        _best("Best of what is one number of a kernel", own[own["candidate"].isin(_SPECTRAL)], known),
+        _best(
+            "Best of what is one number of a kernel", own[own["candidate"].isin(_SPECTRAL)], known
+        ),
     ]
     return " ".join(sentences)
 
 
 def spoken_of(runs: Runs, frame: pd.DataFrame) -> float:
-    """The smallest loss that at least `REACHED` of the runs reach, and otherwise the greatest of all."""
+    """The smallest loss that at least `REACHED` of the runs reach, and otherwise the greatest of
+    all."""
     thresholds = sorted(map(float, frame["threshold"].unique()))
-    often = [threshold for threshold in thresholds if counts(runs, threshold)[0] >= REACHED * len(runs.rows)]
+    often = [
+        threshold
+        for threshold in thresholds
+        if counts(runs, threshold)[0] >= REACHED * len(runs.rows)
+    ]
     return min(often) if often else thresholds[-1]
 
 
@@ -66,7 +79,11 @@ def reading(line: pd.Series) -> str:
         return "too few networks reach the loss to say"
     if np.isnan(line["low"]) or line["low"] <= 0 <= line["high"]:
         return "no ranking that could be told from chance"
-    return "the greater, the fewer epochs" if line["rho"] < 0 else "the greater, the more epochs, against what a bound suggests"
+    return (
+        "the greater, the fewer epochs"
+        if line["rho"] < 0
+        else "the greater, the more epochs, against what a bound suggests"
+    )
 
 
 def _best(start: str, frame: pd.DataFrame, known: pd.DataFrame) -> str:

@@ -24,7 +24,9 @@ def main() -> None:
     from references import FILES, SHARED, reference
 
     if not FILES:
-        raise SystemExit(f"no reference spectra in {SHARED}: set NTK_SWEEP_SHARED to the folder that has them")
+        raise SystemExit(
+            f"no reference spectra in {SHARED}: set NTK_SWEEP_SHARED to the folder that has them"
+        )
     lines = [
         f"| network | λ_min | {' | '.join(f'{method} | its bound' for method in METHODS)} |",
         "|---" * (2 + 2 * len(METHODS)) + "|",
@@ -37,7 +39,9 @@ def main() -> None:
         for method in METHODS:
             spectrum = ntk_spectrum(network, x, method=method)
             errors = absolute_errors(spectrum.eigenvalues, exact)
-            relative = max(float(error) / float(value) for error, value in zip(errors, exact, strict=True))
+            relative = max(
+                float(error) / float(value) for error, value in zip(errors, exact, strict=True)
+            )
             figures.append(f"{relative:.0e} | {float(spectrum.errors[0]) / float(exact[0]):.0e}")
         lines.append(f"| {act} {width} × {depth} | {float(exact[0]):.1e} | {' | '.join(figures)} |")
         print(lines[-1], flush=True)

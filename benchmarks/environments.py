@@ -1,4 +1,5 @@
-"""Environments of the peers, each with pinned versions that work together; made when first needed, in `.peers/`."""
+"""Environments of the peers, each with pinned versions that work together; made when first needed,
+in `.peers/`."""
 
 from __future__ import annotations
 
@@ -22,7 +23,15 @@ def interpreter(name: str) -> Path:
     if not mark.exists() or mark.read_text() != wanted.read_text():
         print(f"installing {name} into {folder.relative_to(ROOT)}", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--requirement", wanted]
+        pip = [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--requirement",
+            wanted,
+        ]
         subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
         mark.write_text(wanted.read_text())
     return folder / "bin" / "python"

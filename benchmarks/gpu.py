@@ -1,13 +1,16 @@
-"""Many networks at once on a GPU: what a network costs there, beside the floor and beside the CPU of the same machine.
+"""Many networks at once on a GPU: what a network costs there, beside the floor and beside the CPU
+of the same machine.
 
     python -m benchmarks.gpu
 
-Needs torch with CUDA, NumPy and this checkout; neither Ray nor Hydra nor anything else of ntk-sweep's dependencies. Stacks of draws, each
-under four activations, N = 200 inputs of 784 features, float64. Prints a table for docs/performance.md:
+Needs torch with CUDA, NumPy and this checkout; neither Ray nor Hydra nor anything else of
+ntk-sweep's dependencies. Stacks of draws, each under four activations, N = 200 inputs of 784
+features, float64. Prints a table for docs/performance.md:
 
 - drawing the weights on the CPU and taking them to the device;
 - passes, kernel in float64 and kernel one order beyond it, for the whole stack, per network;
-- the floor: the multiply-adds of passes and contractions at the device's rate of batched float64 products, measured in the same run;
+- the floor: the multiply-adds of passes and contractions at the device's rate of batched float64
+  products, measured in the same run;
 - eigenvalues on the CPU, per network, which go on while the device is at work on the next stack.
 
 On a machine without a GPU it says so and stops.
@@ -41,14 +44,22 @@ def main() -> None:
     from ntk_sweep.stack import NetworkStack
 
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
-    head = "| stack | drawing | passes | kernel in float64 | beyond float64 | error bounds | their floor | eigenvalues, CPU |"
+    head = (
+        "| stack | drawing | passes | kernel in float64 | beyond float64 | error bounds | their "
+        "floor | eigenvalues, CPU |"
+    )
     print(head, "|---" * 8 + "|", sep="\n")
-    x = torch.rand(N_SAMPLES, N_INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).cuda()
+    x = torch.rand(
+        N_SAMPLES, N_INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).cuda()
     for width, depth, seeds in STACKS:
         networks = seeds * len(ACTIVATIONS)
 
         def draw(width: int = width, depth: int = depth, seeds: int = seeds) -> NetworkStack:
-            draws = [Network.initialise(N_INPUTS, width, depth, "relu", "thesis", seed, device="cuda") for seed in range(seeds)]
+            draws = [
+                Network.initialise(N_INPUTS, width, depth, "relu", "thesis", seed, device="cuda")
+                for seed in range(seeds)
+            ]
             stack = NetworkStack(draws, ACTIVATIONS)
             stack.layer(0)
             return stack
@@ -66,19 +77,32 @@ def main() -> None:
         ]
         per_network = [f"{1000 * cell / networks:.3g}" for cell in cells]
         eigenvalues = seconds(lambda theta=theta: torch.linalg.eigh(theta))
-        print(f"| {networks} networks {width} × {depth} | {' | '.join(per_network)} | {1000 * eigenvalues:.3g} |", flush=True)
+        print(
+            (
+                f"| {networks} networks {width} × {depth} | {' | '.join(per_network)} | "
+                f"{1000 * eigenvalues:.3g} |"
+            ),
+            flush=True,
+        )
         del stack, trace
     print("\nMilliseconds a network.")
 
 
 def floor(width: int, depth: int, seeds: int) -> float:
-    """Seconds for the products of the passes and of one contraction, batched as the stack has them."""
+    """Seconds for the products of the passes and of one contraction, batched as the stack has
+    them."""
     rows = len(ACTIVATIONS) * N_SAMPLES
     a, square = _normal(seeds, rows, width), _normal(seeds, width, width)
     x, first = _normal(N_SAMPLES, N_INPUTS), _normal(seeds, width, N_INPUTS)
     networks = _normal(seeds * len(ACTIVATIONS), N_SAMPLES, width)
-    passes = seconds(lambda: x @ first.mT) + (depth - 2) * (seconds(lambda: a @ square.mT) + seconds(lambda: a @ square))
-    return passes + seconds(lambda: x @ x.T) + 2 * (depth - 1) * seconds(lambda: networks @ networks.mT)
+    passes = seconds(lambda: x @ first.mT) + (depth - 2) * (
+        seconds(lambda: a @ square.mT) + seconds(lambda: a @ square)
+    )
+    return (
+        passes
+        + seconds(lambda: x @ x.T)
+        + 2 * (depth - 1) * seconds(lambda: networks @ networks.mT)
+    )
 
 
 def _normal(*shape: int) -> torch.Tensor:

@@ -1,10 +1,12 @@
-"""The thesis's grid as a user runs it, and where its time goes; beside an earlier version of the code if one is named.
+"""The thesis's grid as a user runs it, and where its time goes; beside an earlier version of the
+code if one is named.
 
     python -m benchmarks.grid [--before COMMIT]
 
-The 720 networks of `+experiment=thesis_grid` on Fashion-MNIST (read from `$NTK_SWEEP_DATA` where that is set), with one seed and with
-ten: exact spectra, limit kernels, Hydra, Ray, Parquet and progress included, each a process of its own from its start to its end.
-An earlier version is checked out into a folder of its own and runs in the same environment; it takes one seed only.
+The 720 networks of `+experiment=thesis_grid` on Fashion-MNIST (read from `$NTK_SWEEP_DATA` where
+that is set), with one seed and with ten: exact spectra, limit kernels, Hydra, Ray, Parquet and
+progress included, each a process of its own from its start to its end. An earlier version is
+checked out into a folder of its own and runs in the same environment; it takes one seed only.
 
 Where the time goes is measured in one process on one thread, over the networks of four widths.
 """
@@ -30,7 +32,9 @@ SEEDS = (1, 10)
 
 def main() -> None:
     """Prints the tables and puts them into docs/performance.md."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--before", metavar="COMMIT", help="an earlier version of the code")
     before = parser.parse_args().before
     lines = ["| version | networks | seconds | workers |", "|---|---|---|---|"]
@@ -39,12 +43,22 @@ def main() -> None:
     for name, commit in ([(f"before ({before})", before)] if before else []) + [("now", None)]:
         with checkout(commit) as folder:
             for seeds in SEEDS if commit is None else SEEDS[:1]:
-                lines.append(f"| {name} | {720 * seeds} | {sweep(folder, seeds):.0f} | {os.cpu_count()} |")
+                lines.append(
+                    f"| {name} | {720 * seeds} | {sweep(folder, seeds):.0f} | {os.cpu_count()} |"
+                )
                 print(lines[-1], flush=True)
             profiles[name] = profile(folder)
-    lines += ["", "| ms a network | " + " | ".join(profiles) + " |", "|---" * (len(profiles) + 1) + "|"]
+    lines += [
+        "",
+        "| ms a network | " + " | ".join(profiles) + " |",
+        "|---" * (len(profiles) + 1) + "|",
+    ]
     for part in profiles["now"]:
-        lines.append(f"| {part} | " + " | ".join(f"{own.get(part, 0):.1f}" for own in profiles.values()) + " |")
+        lines.append(
+            f"| {part} | "
+            + " | ".join(f"{own.get(part, 0):.1f}" for own in profiles.values())
+            + " |"
+        )
     print("\n".join(lines[len(SEEDS) + 3 :]))
     fill(ROOT / "docs" / "performance.md", "grid", "\n".join(lines))
 
@@ -75,14 +89,18 @@ def sweep(folder: Path, seeds: int) -> float:
             f"results={results}",
         ]
         start = time.perf_counter()
-        subprocess.run(command, check=True, cwd=folder, env=_environment(folder), stdout=subprocess.DEVNULL)
+        subprocess.run(
+            command, check=True, cwd=folder, env=_environment(folder), stdout=subprocess.DEVNULL
+        )
         return time.perf_counter() - start
 
 
 def profile(folder: Path) -> dict[str, float]:
     """Milliseconds a network of each part of the numerics."""
     command = [sys.executable, str(ROOT / "benchmarks" / "grid_profile.py")]
-    done = subprocess.run(command, check=True, cwd=folder, env=_environment(folder), capture_output=True, text=True)
+    done = subprocess.run(
+        command, check=True, cwd=folder, env=_environment(folder), capture_output=True, text=True
+    )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

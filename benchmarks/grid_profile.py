@@ -1,4 +1,5 @@
-"""Where the time of the grid's numerics goes; run by `benchmarks.grid`, with one version of the code or another on the path.
+"""Where the time of the grid's numerics goes; run by `benchmarks.grid`, with one version of the
+code or another on the path.
 
 Prints a line of JSON: milliseconds a network of each part, on one thread.
 """
@@ -15,7 +16,18 @@ from typing import Any
 
 WIDTHS = (100, 400, 700, 1000)
 ACTIVATIONS = ("relu", "elu", "lrelu", "sigmoid")
-MODULES = ("network", "passes", "factored", "doubled", "graded", "spectrum", "rounding", "limit", "diagnostics", "spectrum_task")
+MODULES = (
+    "network",
+    "passes",
+    "factored",
+    "doubled",
+    "graded",
+    "spectrum",
+    "rounding",
+    "limit",
+    "diagnostics",
+    "spectrum_task",
+)
 LATER_MODULES = ("limits", "worker")
 PARTS = {
     "drawing the weights": ("standard_normals",),
@@ -58,7 +70,11 @@ def main() -> None:
             continue
     for part, names in PARTS.items():
         for name in names:
-            found = {id(vars(module)[name]): vars(module)[name] for module in modules if name in vars(module)}
+            found = {
+                id(vars(module)[name]): vars(module)[name]
+                for module in modules
+                if name in vars(module)
+            }
             for original in found.values():
                 wrapper = timed(part, original)
                 for module in modules:

@@ -1,4 +1,5 @@
-"""One measurement of `benchmarks.kernels` on ntk-sweep itself; prints a line of JSON like the scripts of the peers."""
+"""One measurement of `benchmarks.kernels` on ntk-sweep itself; prints a line of JSON like the
+scripts of the peers."""
 
 from __future__ import annotations
 
@@ -20,8 +21,15 @@ _least = partial(least_seconds, repeats=REPEATS)
 
 
 def main() -> None:
-    """Takes the file of the network, what to measure, and the network's activation, width and depth."""
-    path, what, act, width, depth = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    """Takes the file of the network, what to measure, and the network's activation, width and
+    depth."""
+    path, what, act, width, depth = (
+        sys.argv[1],
+        sys.argv[2],
+        sys.argv[3],
+        int(sys.argv[4]),
+        int(sys.argv[5]),
+    )
     prepare_process(torch.get_num_threads())
     with np.load(path, allow_pickle=False) as file:
         x = torch.from_numpy(file["x"])
@@ -38,7 +46,10 @@ def main() -> None:
     elif what == "spectrum":
         result["seconds"] = _least(lambda: ntk_spectrum(draw(), x))
     else:
-        compute = {"kernel": lambda: empirical_ntk(network, x), "drawn": lambda: empirical_ntk(draw(), x)}[what]
+        compute = {
+            "kernel": lambda: empirical_ntk(network, x),
+            "drawn": lambda: empirical_ntk(draw(), x),
+        }[what]
         result["seconds"] = _least(compute)
         theta = compute()
         result |= {"trace": theta.trace().item(), "norm": theta.norm().item()}
@@ -48,10 +59,12 @@ def main() -> None:
 
 
 def floor(x: torch.Tensor, width: int, depth: int) -> float:
-    """Seconds for the multiply-adds of the passes and the contraction, and for the draws, each at the rate measured here."""
+    """Seconds for the multiply-adds of the passes and the contraction, and for the draws, each at
+    the rate measured here."""
     n_samples, n_inputs = x.shape
     a, first, square = (
-        torch.rand(*shape, dtype=torch.float64) for shape in ((n_samples, width), (width, n_inputs), (width, width))
+        torch.rand(*shape, dtype=torch.float64)
+        for shape in ((n_samples, width), (width, n_inputs), (width, width))
     )
     forward = _least(lambda: x @ first.T) + (depth - 2) * _least(lambda: a @ square.T)
     backward = (depth - 2) * _least(lambda: a @ square)

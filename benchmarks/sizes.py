@@ -2,11 +2,13 @@
 
     python -m benchmarks.sizes [large] [growth]
 
-1. Kernels that do not fit elsewhere: 12,000 inputs (all training images of two classes, as many as in Fashion-MNIST; smooth synthetic
-   images stand in for them), width 20,000, depth 100. Each is one point computed by `launch.py` on all cores; seconds and the
-   memory planned are the row's own and the program's, the peak is what the system recorded.
-2. How seconds grow with the number of inputs, the width, the depth, the points and the workers: least squares in the logarithms, beside
-   the exponent that counting multiply-adds gives. Exponents below it mean that something smaller still counts at these sizes.
+1. Kernels that do not fit elsewhere: 12,000 inputs (all training images of two classes, as many as
+   in Fashion-MNIST; smooth synthetic images stand in for them), width 20,000, depth 100. Each is
+   one point computed by `launch.py` on all cores; seconds and the memory planned are the row's own
+   and the program's, the peak is what the system recorded.
+2. How seconds grow with the number of inputs, the width, the depth, the points and the workers:
+   least squares in the logarithms, beside the exponent that counting multiply-adds gives. Exponents
+   below it mean that something smaller still counts at these sizes.
 
 Tables go into docs/performance.md, the plot to docs/figures.
 """
@@ -89,17 +91,43 @@ def images(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def large(folder: Path, n_samples: int, act: str, width: int, depth: int, method: str) -> str:
     """One line of the first table."""
-    data, results = folder / f"{n_samples}.npz", folder / f"{act}-{width}-{depth}-{n_samples}-{method}"
+    data, results = (
+        folder / f"{n_samples}.npz",
+        folder / f"{act}-{width}-{depth}-{n_samples}-{method}",
+    )
     if not data.exists():
         x, y = images(n_samples)
         np.savez(data, x=x, y=y)
-    command = [sys.executable, str(ROOT / "launch.py"), "data=npz", f"data.path={data}", f"act={act}", f"width={width}"]
-    command += [f"depth={depth}", f"task.method={method}", f"compute.num_cpus={os.cpu_count()}", f"results={results}"]
+    command = [
+        sys.executable,
+        str(ROOT / "launch.py"),
+        "data=npz",
+        f"data.path={data}",
+        f"act={act}",
+        f"width={width}",
+    ]
+    command += [
+        f"depth={depth}",
+        f"task.method={method}",
+        f"compute.num_cpus={os.cpu_count()}",
+        f"results={results}",
+    ]
     # a process of its own whose only child it is, so that the record of children is about it alone
-    code = "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], capture_output=True, text=True, check=True); "
-    code += "print(done.stdout); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20)"
+    code = (
+        "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], "
+        "capture_output=True, text=True, check=True); "
+    )
+    code += (
+        "print(done.stdout); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20)"
+    )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
     planned = re.search(r"([\d.]+) GiB at most", done.stdout)
     peak = float(done.stdout.strip().splitlines()[-1])
     row = load_results(results / "spectrum").iloc[0]
@@ -107,7 +135,10 @@ def large(folder: Path, n_samples: int, act: str, width: int, depth: int, method
     least = f"{row.lambda_min:.4g} ± {row.lambda_min_error:.1g}"
     greatest = f"{row.lambda_max:.4g} ± {row.lambda_max_error:.1g}"
     room = planned[1] if planned else "—"
-    return f"| {n_samples:,} | {network} | {row.method} | {row.seconds:.0f} | {room} | {peak:.1f} | {least} | {greatest} |"
+    return (
+        f"| {n_samples:,} | {network} | {row.method} | {row.seconds:.0f} | {room} | {peak:.1f} | "
+        f"{least} | {greatest} |"
+    )
 
 
 def growth() -> list[str]:
@@ -135,31 +166,48 @@ def growth() -> list[str]:
             ("workers", -1, _workers()),
         ],
     }
-    lines = ["| seconds of | against | from – to | fitted exponent | by counting |", "|---|---|---|---|---|"]
+    lines = [
+        "| seconds of | against | from – to | fitted exponent | by counting |",
+        "|---|---|---|---|---|",
+    ]
     for part, fits in curves.items():
         for variable, exponent, points in fits:
             sizes = [size for size, _ in points]
-            lines.append(f"| {part} | {variable} | {sizes[0]:,} – {sizes[-1]:,} | {_line(points)[0]:.2f} | {exponent} |")
+            lines.append(
+                f"| {part} | {variable} | {sizes[0]:,} – {sizes[-1]:,} | {_line(points)[0]:.2f} | "
+                f"{exponent} |"
+            )
     (ROOT / "docs" / "figures" / "growth.png").write_bytes(render(growth_figure(curves), "png"))
     return lines
 
 
 def growth_figure(curves: dict[str, list[tuple[str, int, Points]]]) -> Figure:
-    """Seconds against each variable, with the fitted line and, dotted, one of the slope by counting."""
+    """Seconds against each variable, with the fitted line and, dotted, one of the slope by
+    counting."""
     with style():
         figure = Figure(figsize=(9.0, 6.4), layout="constrained")
         panels = figure.subplots(2, 3).ravel()
-        for panel, variable in zip(panels, ("inputs", "width", "depth", "points", "workers"), strict=False):
+        for panel, variable in zip(
+            panels, ("inputs", "width", "depth", "points", "workers"), strict=False
+        ):
             for part, fits in curves.items():
                 for against, exponent, points in fits:
                     if against != variable:
                         continue
                     sizes, seconds = np.array(points, dtype=float).T
                     slope, offset = _line(points)
-                    (marks,) = panel.loglog(sizes, seconds, "o", markersize=4, label=f"{part}: {slope:.2f} ({exponent})")
+                    (marks,) = panel.loglog(
+                        sizes, seconds, "o", markersize=4, label=f"{part}: {slope:.2f} ({exponent})"
+                    )
                     colour = marks.get_color()
                     panel.loglog(sizes, np.exp(offset) * sizes**slope, color=colour, linewidth=1)
-                    panel.loglog(sizes, seconds[-1] * (sizes / sizes[-1]) ** exponent, ":", color=colour, linewidth=1)
+                    panel.loglog(
+                        sizes,
+                        seconds[-1] * (sizes / sizes[-1]) ** exponent,
+                        ":",
+                        color=colour,
+                        linewidth=1,
+                    )
             ticks = sorted({size for line in panel.get_lines() for size in line.get_xdata()})
             panel.set_xticks(ticks, [f"{size:,.0f}" for size in ticks])
             panel.xaxis.set_minor_locator(NullLocator())
@@ -179,7 +227,9 @@ def _line(points: Points) -> tuple[float, float]:
 
 
 def _network(n_samples: int, width: int, depth: int) -> tuple[Network, torch.Tensor]:
-    x = torch.rand(n_samples, N_INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(
+        n_samples, N_INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     network = Network.initialise(N_INPUTS, width, depth, "relu", "thesis", seed=0)
     return network, x
 
@@ -215,15 +265,31 @@ def _workers() -> list[tuple[int, float]]:
     """The same sweep of larger networks on one worker and more."""
     counts = sorted({1, os.cpu_count() or 1})
     few, many = 20, 220
-    return [(count, _sweep(many, count, width=500, depth=5) - _sweep(few, count, width=500, depth=5)) for count in counts]
+    return [
+        (count, _sweep(many, count, width=500, depth=5) - _sweep(few, count, width=500, depth=5))
+        for count in counts
+    ]
 
 
 def _sweep(points: int, workers: int, width: int = 20, depth: int = 3) -> float:
     with tempfile.TemporaryDirectory() as results:
-        command = [sys.executable, str(ROOT / "launch.py"), "-m", "data=digits", f"width={width}", f"depth={depth}"]
-        command += [f"seed=range(0,{points})", f"compute.num_workers={workers}", f"results={results}"]
+        command = [
+            sys.executable,
+            str(ROOT / "launch.py"),
+            "-m",
+            "data=digits",
+            f"width={width}",
+            f"depth={depth}",
+        ]
+        command += [
+            f"seed=range(0,{points})",
+            f"compute.num_workers={workers}",
+            f"results={results}",
+        ]
         start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        subprocess.run(
+            command, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
         return time.perf_counter() - start
 
 

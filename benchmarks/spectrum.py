@@ -2,8 +2,9 @@
 
     python -m benchmarks.spectrum
 
-N = 200 inputs of 784 features in [0, 1], float64, as many threads as cores. The seconds are those of `ntk_spectrum` alone, the
-least of six calls after a first one; the peak is that of the whole process, torch and the network included.
+N = 200 inputs of 784 features in [0, 1], float64, as many threads as cores. The seconds are those
+of `ntk_spectrum` alone, the least of six calls after a first one; the peak is that of the whole
+process, torch and the network included.
 """
 
 from __future__ import annotations
@@ -25,15 +26,29 @@ REPEATS = 6
 
 def main() -> None:
     """Prints the table and puts it into docs/performance.md."""
-    lines = ["| network | method | seconds | peak memory, MB | stated relative error of λ_min |", "|---|---|---|---|---|"]
+    lines = [
+        "| network | method | seconds | peak memory, MB | stated relative error of λ_min |",
+        "|---|---|---|---|---|",
+    ]
     print("\n".join(lines))
     for act, width, depth in NETWORKS:
         for method in METHODS:
-            command = [sys.executable, "-m", "benchmarks.spectrum", act, str(width), str(depth), method]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.spectrum",
+                act,
+                str(width),
+                str(depth),
+                method,
+            ]
             answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
             got = json.loads(answer.stdout)
             took = method if got["method"] == method else f"{method} ({got['method']})"
-            lines.append(f"| {act} {width} × {depth} | {took} | {got['seconds']:.2f} | {got['peak']:.0f} | {got['error']:.0e} |")
+            lines.append(
+                f"| {act} {width} × {depth} | {took} | {got['seconds']:.2f} | {got['peak']:.0f} | "
+                f"{got['error']:.0e} |"
+            )
             print(lines[-1], flush=True)
     fill(ROOT / "docs" / "performance.md", "spectrum", "\n".join(lines))
 

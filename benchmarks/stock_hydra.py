@@ -1,4 +1,5 @@
-"""The same configuration under stock Hydra, with a job that does nothing; run by `benchmarks.dispatch`."""
+"""The same configuration under stock Hydra, with a job that does nothing; run by
+`benchmarks.dispatch`."""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
     python -m benchmarks.training
 
-N = 200 inputs of 784 features in [0, 1], one thread, as a worker has it; `standard` parametrisation, which plain nn.Linear layers
-compute. Both take turns on the same network in the same process, and that both computed the same after an epoch is checked first.
-The microseconds are of process time, so that other work on the machine counts as little as can be; medians over `ROUNDS`, and
-the ratio is the median of the rounds' ratios, between the least and the greatest of them. "Products alone" is what multiplying with
-all weight matrices but the first takes, once from either side, in the order of a step: less no step can cost that does both.
+N = 200 inputs of 784 features in [0, 1], one thread, as a worker has it; `standard`
+parametrisation, which plain nn.Linear layers compute. Both take turns on the same network in the
+same process, and that both computed the same after an epoch is checked first. The microseconds are
+of process time, so that other work on the machine counts as little as can be; medians over
+`ROUNDS`, and the ratio is the median of the rounds' ratios, between the least and the greatest of
+them. "Products alone" is what multiplying with all weight matrices but the first takes, once from
+either side, in the order of a step: less no step can cost that does both.
 """
 
 from __future__ import annotations
@@ -44,14 +46,37 @@ class Case:
     dtype: torch.dtype = torch.float64
 
     def __str__(self) -> str:
-        return f"{self.act} {self.width} × {self.depth} | {self.batch_size} | {str(self.dtype).removeprefix('torch.')}"
+        return (
+            f"{self.act} {self.width} × {self.depth} | {self.batch_size} | "
+            f"{str(self.dtype).removeprefix('torch.')}"
+        )
 
 
 CASES = [
-    *(Case("relu", 50, 2), Case("relu", 50, 10), Case("relu", 100, 3), Case("elu", 100, 3), Case("gelu", 100, 3)),
-    *(Case("sigmoid", 200, 5), Case("relu", 400, 5), Case("sigmoid", 300, 8), Case("relu", 800, 3), Case("relu", 850, 4)),
-    *(Case("relu", 1000, 10), Case("relu", 100, 3, dtype=torch.float32), Case("relu", 800, 3, dtype=torch.float32)),
-    *(Case("relu", 800, 3, batch_size=4), Case("relu", 800, 3, batch_size=10), Case("relu", 800, 3, batch_size=N_SAMPLES)),
+    *(
+        Case("relu", 50, 2),
+        Case("relu", 50, 10),
+        Case("relu", 100, 3),
+        Case("elu", 100, 3),
+        Case("gelu", 100, 3),
+    ),
+    *(
+        Case("sigmoid", 200, 5),
+        Case("relu", 400, 5),
+        Case("sigmoid", 300, 8),
+        Case("relu", 800, 3),
+        Case("relu", 850, 4),
+    ),
+    *(
+        Case("relu", 1000, 10),
+        Case("relu", 100, 3, dtype=torch.float32),
+        Case("relu", 800, 3, dtype=torch.float32),
+    ),
+    *(
+        Case("relu", 800, 3, batch_size=4),
+        Case("relu", 800, 3, batch_size=10),
+        Case("relu", 800, 3, batch_size=N_SAMPLES),
+    ),
 ]
 
 
@@ -65,7 +90,9 @@ class Measured:
 
     def __str__(self) -> str:
         ratios = self.theirs / self.ours
-        microseconds = " | ".join(f"{np.median(seconds) * 1e6:.0f}" for seconds in (self.theirs, self.ours, self.products))
+        microseconds = " | ".join(
+            f"{np.median(seconds) * 1e6:.0f}" for seconds in (self.theirs, self.ours, self.products)
+        )
         return f"{microseconds} | {np.median(ratios):.1f} ({ratios.min():.1f}, {ratios.max():.1f})"
 
 
@@ -73,7 +100,10 @@ def main() -> None:
     """Prints the table and puts it into docs/performance.md."""
     torch.set_num_threads(1)
     lines = [
-        "| network | batch size | dtype | nn.Module and optim.SGD, µs a step | ntk-sweep, µs a step | products alone, µs | ratio |",
+        (
+            "| network | batch size | dtype | nn.Module and optim.SGD, µs a step | ntk-sweep, µs a "
+            "step | products alone, µs | ratio |"
+        ),
         "|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines))
@@ -85,14 +115,21 @@ def main() -> None:
 
 def measure(case: Case) -> Measured:
     """Both steps, in turns."""
-    x = torch.rand(N_SAMPLES, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(case.dtype)
+    x = torch.rand(
+        N_SAMPLES, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).to(case.dtype)
     y = (torch.arange(N_SAMPLES) >= N_SAMPLES // 2).to(case.dtype)
-    network = Network.initialise(784, case.width, case.depth, case.act, "standard", seed=0, dtype=case.dtype)
+    network = Network.initialise(
+        784, case.width, case.depth, case.act, "standard", seed=0, dtype=case.dtype
+    )
     module = as_module(network)
     optimiser = torch.optim.SGD(module.parameters(), lr=STEP_SIZE)
     criterion = nn.MSELoss()
     batches = list(zip(x.split(case.batch_size), y.split(case.batch_size), strict=True))
-    descent, order = GradientDescent(network, x, y, STEP_SIZE, case.batch_size), np.arange(N_SAMPLES)
+    descent, order = (
+        GradientDescent(network, x, y, STEP_SIZE, case.batch_size),
+        np.arange(N_SAMPLES),
+    )
 
     def their_epoch() -> None:
         for inputs, targets in batches:
@@ -123,11 +160,20 @@ def measure(case: Case) -> Measured:
 def products(network: Network, batch_size: int) -> Callable[[], None]:
     """An epoch of nothing but the products with the weights."""
     factors = [
-        (torch.ones(batch_size, w.shape[1], dtype=w.dtype), torch.ones(batch_size, w.shape[0], dtype=w.dtype))
+        (
+            torch.ones(batch_size, w.shape[1], dtype=w.dtype),
+            torch.ones(batch_size, w.shape[0], dtype=w.dtype),
+        )
         for w in network.weights
     ]
-    upwards = [(a, w.T, torch.empty_like(g)) for w, (a, g) in zip(network.weights[1:], factors[1:], strict=True)]
-    downwards = [(g, w, torch.empty_like(a)) for w, (a, g) in zip(network.weights[:0:-1], factors[:0:-1], strict=True)]
+    upwards = [
+        (a, w.T, torch.empty_like(g))
+        for w, (a, g) in zip(network.weights[1:], factors[1:], strict=True)
+    ]
+    downwards = [
+        (g, w, torch.empty_like(a))
+        for w, (a, g) in zip(network.weights[:0:-1], factors[:0:-1], strict=True)
+    ]
 
     def epoch() -> None:
         for _ in range(math.ceil(N_SAMPLES / batch_size)):

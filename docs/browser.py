@@ -1,9 +1,11 @@
-"""A headless Chromium for the pages of the report: their tests, and the screenshot that the README shows.
+"""A headless Chromium for the pages of the report: their tests, and the screenshot that the README
+shows.
 
     python docs/browser.py              says which one there is
     python docs/browser.py --install    gets one where there is none, as `make browser` does
 
-One of the system is taken where it is found: `NTK_SWEEP_BROWSER` names it, or it is called as below.
+One of the system is taken where it is found: `NTK_SWEEP_BROWSER` names it, or it is called as
+below.
 """
 
 from __future__ import annotations
@@ -21,7 +23,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 VARIABLE = "NTK_SWEEP_BROWSER"
-NAMES = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "google-chrome-stable")
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "chromium-headless-shell",
+    "google-chrome",
+    "google-chrome-stable",
+)
 
 FLAGS = (
     # A sandbox needs rights that containers lack, and nothing but our own page is opened.
@@ -65,19 +73,24 @@ def chromium() -> Iterator[Browser]:
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError as error:
-        raise BrowserMissing("Playwright is not installed: `make browser` installs it and a Chromium") from error
+        raise BrowserMissing(
+            "Playwright is not installed: `make browser` installs it and a Chromium"
+        ) from error
     with sync_playwright() as playwright:
         found = os.environ.get(VARIABLE) or next(filter(None, map(shutil.which, NAMES)), None)
         # Playwright's own, where there is one, is the one it was tested with.
         own = playwright.chromium.executable_path
         path = os.environ.get(VARIABLE) or (own if Path(own).exists() else found)
         if path is None:
-            raise BrowserMissing(f"there is no Chromium: run `make browser`, or name one in {VARIABLE}")
+            raise BrowserMissing(
+                f"there is no Chromium: run `make browser`, or name one in {VARIABLE}"
+            )
         try:
             browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         except Error as error:
             raise BrowserMissing(
-                f"{path} does not start ({str(error).splitlines()[0]}): run `make browser`, or set {VARIABLE}"
+                f"{path} does not start ({str(error).splitlines()[0]}): run `make browser`, or set "
+                f"{VARIABLE}"
             ) from error
         try:
             yield browser
@@ -88,18 +101,24 @@ def chromium() -> Iterator[Browser]:
 def opened(page: Page, path: Path) -> Page:
     """Opens a report, and waits until its first maps stand."""
     page.goto(path.resolve().as_uri())
-    page.wait_for_selector(".explorer[data-ready] .map .heatmaplayer image", state="attached", timeout=LOADED_MS)
+    page.wait_for_selector(
+        ".explorer[data-ready] .map .heatmaplayer image", state="attached", timeout=LOADED_MS
+    )
     return page
 
 
 def screenshot(report: Path, target: Path, width: int = 1200) -> None:
-    """The maps of a report with the pointer on the best network, and its spectrum below, as a PNG file.
+    """The maps of a report with the pointer on the best network, and its spectrum below, as a PNG
+    file.
 
     Raises:
         BrowserMissing: There is no browser.
     """
     with chromium() as browser:
-        page = opened(browser.new_page(viewport={"width": width, "height": 1400}, color_scheme="light"), report)
+        page = opened(
+            browser.new_page(viewport={"width": width, "height": 1400}, color_scheme="light"),
+            report,
+        )
         explorer = page.locator(".explorer").first
         for part in (".facts", ".packed"):
             explorer.locator(part).evaluate("part => part.hidden = true")
@@ -125,7 +144,8 @@ def screenshot(report: Path, target: Path, width: int = 1200) -> None:
 
 
 def installed() -> str:
-    """Gets a browser where there is none: the system's package where we may install one, else Playwright's download.
+    """Gets a browser where there is none: the system's package where we may install one, else
+    Playwright's download.
 
     Returns:
         What is there now.
@@ -158,7 +178,8 @@ def installed() -> str:
                 return version()
     faults.append(fault)
     raise BrowserMissing(
-        "\n".join(faults) + f"\nno Chromium could be had: install your system's package chromium, or name a browser in {VARIABLE}"
+        "\n".join(faults)
+        + f"\nno Chromium could be had: install your system's package chromium, or name a browser in {VARIABLE}"
     )
 
 
@@ -174,11 +195,26 @@ def version() -> str:
 
 def _fault(*command: str) -> str:
     """Runs a command in silence; what went wrong, in a line, or nothing."""
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": "15000"}
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    environment = {
+        **os.environ,
+        "DEBIAN_FRONTEND": "noninteractive",
+        "PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": "15000",
+    }
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
     if done.returncode == 0:
         return ""
-    lines = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith(("E:", "Error"))]
+    lines = [
+        line
+        for line in (done.stderr + done.stdout).splitlines()
+        if line.startswith(("E:", "Error"))
+    ]
     name = "apt-get" if command[0] == _APT[0] else "the download of Playwright"
     return f"{name} failed: {lines[0] if lines else f'exit status {done.returncode}'}"
 

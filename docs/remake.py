@@ -2,10 +2,10 @@
 
     python docs/remake.py RESULTS RESULTS_EIGH
 
-RESULTS holds the spectra and the training runs that the page names; RESULTS_EIGH the sigmoid networks by plain float64
-(task.method=eigh), to be shown beside the exact ones.
-Figures go to docs/figures; tables go into docs/results.md, between the comments that name them. The picture of the report needs a
-browser: `make browser`.
+RESULTS holds the spectra and the training runs that the page names; RESULTS_EIGH the sigmoid
+networks by plain float64 (task.method=eigh), to be shown beside the exact ones. Figures go to
+docs/figures; tables go into docs/results.md, between the comments that name them. The picture of
+the report needs a browser: `make browser`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from analysis.panels import Panel, stacked, unresolved_count
 DOCS = Path(__file__).parent
 GROUP = "fashion_mnist-thesis"
 COMMANDS = ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
-FIGURES = ("heatmap-*.png", "prediction-*.png", "convergence-*.png", "kernel-*.png", "spectrum-*.png")
+FIGURES = (
+    "heatmap-*.png",
+    "prediction-*.png",
+    "convergence-*.png",
+    "kernel-*.png",
+    "spectrum-*.png",
+)
 TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
 
 TRAINING_COMMANDS = (
@@ -46,11 +52,20 @@ LOSS = "loss0.05"
 TRAINING = {
     "training": (
         (f"training-best-{THESIS}", ""),
-        (f"curves-best-{THESIS}", "Figure 9: loss and accuracy of the best network of each activation"),
+        (
+            f"curves-best-{THESIS}",
+            "Figure 9: loss and accuracy of the best network of each activation",
+        ),
         (f"predicted-best-{THESIS}", "Figure 9: the measured loss and its predictions"),
         (f"training-relu-800x3-sigmoid-300x8-{THESIS}", ""),
-        (f"curves-relu-800x3-sigmoid-300x8-{THESIS}", "Figure 10: loss and accuracy of ReLU 800 × 3 and Sigmoid 300 × 8"),
-        (f"predicted-relu-800x3-sigmoid-300x8-{THESIS}", "Figure 10: the measured loss and its predictions"),
+        (
+            f"curves-relu-800x3-sigmoid-300x8-{THESIS}",
+            "Figure 10: loss and accuracy of ReLU 800 × 3 and Sigmoid 300 × 8",
+        ),
+        (
+            f"predicted-relu-800x3-sigmoid-300x8-{THESIS}",
+            "Figure 10: the measured loss and its predictions",
+        ),
     ),
     "bounds": (
         (f"bounds-relu-800x3-{THESIS}", ""),
@@ -71,10 +86,12 @@ TRAINING = {
         (f"speed-{LOSS}-*", ""),
     ),
 }
-"""What stands between the comments of each name: files without group and ending; figures where there are words for them, else tables."""
+"""What stands between the comments of each name: files without group and ending; figures where
+there are words for them, else tables."""
 
 FOLDED = (f"speed-{LOSS}-*", "drift-ends-*")
-"""Tables that are too long for a page to be read through: only their captions show until they are opened."""
+"""Tables that are too long for a page to be read through: only their captions show until they are
+opened."""
 
 
 def main(results: str, results_eigh: str) -> None:
@@ -95,7 +112,9 @@ def main(results: str, results_eigh: str) -> None:
         try:
             screenshot(Path(folder) / "index.html", DOCS / "figures" / "report.png")
         except BrowserMissing as error:
-            raise SystemExit(f"the README's picture of the report was not remade: {error}") from error
+            raise SystemExit(
+                f"the README's picture of the report was not remade: {error}"
+            ) from error
     figure, text = beside(results, results_eigh)
     (DOCS / "figures" / "sigmoid-methods.png").write_bytes(figure)
     fill(DOCS / "results.md", "sigmoid", text)
@@ -111,8 +130,16 @@ def training(results: str) -> None:
             for pattern, words in parts:
                 found = sorted(Path(folder).glob(f"{pattern}-{GROUP}.{'png' if words else 'md'}"))
                 if not found:
-                    raise SystemExit(f"{results} has no runs for {pattern}: docs/results.md names the commands that make them")
-                content += [shown(path, words) if words else table(path.read_text().strip(), pattern in FOLDED) for path in found]
+                    raise SystemExit(
+                        f"{results} has no runs for {pattern}: docs/results.md names the commands "
+                        "that make them"
+                    )
+                content += [
+                    shown(path, words)
+                    if words
+                    else table(path.read_text().strip(), pattern in FOLDED)
+                    for path in found
+                ]
             fill(DOCS / "results.md", name, "\n\n".join(content))
 
 
@@ -133,12 +160,24 @@ def shown(figure: Path, words: str) -> str:
 
 def analyse(results: str, folder: str, command: str, *options: str) -> None:
     """Runs a command of the analysis."""
-    arguments = [sys.executable, "-m", "analysis", command, results, "-o", folder, "--data", "fashion_mnist", *options]
+    arguments = [
+        sys.executable,
+        "-m",
+        "analysis",
+        command,
+        results,
+        "-o",
+        folder,
+        "--data",
+        "fashion_mnist",
+        *options,
+    ]
     subprocess.run(arguments, check=True, cwd=DOCS.parent, stdout=subprocess.DEVNULL)
 
 
 def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
-    """The sigmoid heat map beside the one by plain float64, in the same colours; and how many cells of each are unresolved."""
+    """The sigmoid heat map beside the one by plain float64, in the same colours; and how many cells
+    of each are unresolved."""
     block, counts = [], []
     for folder, title in (
         (results, "by the default method"),

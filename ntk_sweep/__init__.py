@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from ntk_sweep.spectrum import Spectrum, ntk_spectrum
     from ntk_sweep.store import load_results
 
-__all__ = ["Network", "Spectrum", "empirical_ntk", "limit_ntk", "limit_spectrum", "load_results", "ntk_spectrum"]
+__all__ = [
+    "Network",
+    "Spectrum",
+    "empirical_ntk",
+    "limit_ntk",
+    "limit_spectrum",
+    "load_results",
+    "ntk_spectrum",
+]
 
 _HOME = {
     "Network": "ntk_sweep.network",

@@ -1,11 +1,13 @@
 """Activation functions: one entry each, and nothing to change elsewhere to add one.
 
-An entry holds σ, σ' and, where one is known, the closed form of its dual activations; without one, the infinite-width kernel
-uses quadrature (`ntk_sweep.quadrature`), which asks of σ only that it is analytic on either side of zero.
+An entry holds σ, σ' and, where one is known, the closed form of its dual activations; without one,
+the infinite-width kernel uses quadrature (`ntk_sweep.quadrature`), which asks of σ only that it is
+analytic on either side of zero.
 
-The formulas use tensor methods with Python scalars only. Python scalars take the precision of the tensor they meet, whereas
-a constant made by ``torch.tensor(0.3)`` or ``torch.where(z > 0, 1.0, 0.01)`` is float32 and costs eight digits. It also keeps
-this module free of heavy imports, so that settings can be checked against it before anything starts.
+The formulas use tensor methods with Python scalars only. Python scalars take the precision of the
+tensor they meet, whereas a constant made by ``torch.tensor(0.3)`` or ``torch.where(z > 0, 1.0,
+0.01)`` is float32 and costs eight digits. It also keeps this module free of heavy imports, so that
+settings can be checked against it before anything starts.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ ClosedDual = tuple["Tensor", "Tensor", "Tensor"]
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function σ and its derivative σ', both elementwise and in the dtype and on the device of their argument.
+    """An activation function σ and its derivative σ', both elementwise and in the dtype and on the
+    device of their argument.
 
     Attributes:
         title: The name as written in tables and figures.
@@ -42,13 +45,14 @@ class Activation:
         derivative: z ↦ σ'(z), with a chosen value where σ has a kink.
         curvature: The largest |σ''| away from a kink.
         jump: How far σ' jumps at z = 0.
-        differences: (z, d) ↦ (σ(z + d) - σ(z), σ'(z + d) - σ'(z)), with errors of a few ε (|σ(z + d) - σ(z)| + |σ'(z + d) -
-            σ'(z)|) where plain subtraction would leave ε; None if there is no such formula, and then small eigenvalues get wider
-            error bounds.
-        closed_dual: The dual activations in closed form, for Gaussian pairs of positive variance; None if none is known.
-        together: z ↦ (σ(z), σ'(z)) in fewer operations than `function` and `derivative` take; None if there is no such formula. The
-            error of σ' may be a few ε where that of `derivative` is a few ε σ'(z): enough for training, too much for a kernel of
-            saturated units.
+        differences: (z, d) ↦ (σ(z + d) - σ(z), σ'(z + d) - σ'(z)), with errors of a few ε (|σ(z +
+            d) - σ(z)| + |σ'(z + d) - σ'(z)|) where plain subtraction would leave ε; None if there
+            is no such formula, and then small eigenvalues get wider error bounds.
+        closed_dual: The dual activations in closed form, for Gaussian pairs of positive variance;
+        None if none is known.
+        together: z ↦ (σ(z), σ'(z)) in fewer operations than `function` and `derivative` take; None
+            if there is no such formula. The error of σ' may be a few ε where that of `derivative`
+            is a few ε σ'(z): enough for training, too much for a kernel of saturated units.
     """
 
     title: str
@@ -112,7 +116,9 @@ def _gelu_derivative(z: Tensor) -> Tensor:
 
 def _gelu_together(z: Tensor) -> tuple[Tensor, Tensor]:
     probability = _normal_cdf(z)
-    return z * probability, probability.addcmul(z, (-0.5 * z * z).exp(), value=1 / math.sqrt(2 * math.pi))
+    return z * probability, probability.addcmul(
+        z, (-0.5 * z * z).exp(), value=1 / math.sqrt(2 * math.pi)
+    )
 
 
 def _silu_derivative(z: Tensor) -> Tensor:
@@ -167,7 +173,8 @@ def _tanh_differences(z: Tensor, d: Tensor) -> Difference:
 
 
 def _gaussian_difference(z: Tensor, d: Tensor, rate: float) -> Tensor:
-    """exp(-rate (z + d)²) - exp(-rate z²), from the larger of the two, so that nothing overflows or cancels."""
+    """exp(-rate (z + d)²) - exp(-rate z²), from the larger of the two, so that nothing overflows or
+    cancels."""
     exponent = rate * (2 * z + d) * d
     nearer = z.abs().minimum((z + d).abs())
     return (-rate * nearer * nearer).exp() * (-exponent.abs()).expm1().copysign(-exponent)
@@ -178,9 +185,11 @@ _GAUSS = [((1 + node) / 2, weight / 2) for node, weight in zip(*leggauss(8), str
 
 
 def _erf_difference(z: Tensor, d: Tensor) -> Tensor:
-    """The function erf(z + d) - erf(z): its integral over short steps, erfc(|z|) - erfc(|z + d|) over long ones in a tail.
+    """The function erf(z + d) - erf(z): its integral over short steps, erfc(|z|) - erfc(|z + d|)
+    over long ones in a tail.
 
-    Eight Gauss points integrate exp(-t²) over a step of 1/4 to a relative 1e-17; over longer steps at most two digits cancel.
+    Eight Gauss points integrate exp(-t²) over a step of 1/4 to a relative 1e-17; over longer steps
+    at most two digits cancel.
     """
     integral = sum(float(weight) * (-((z + float(node) * d) ** 2)).exp() for node, weight in _GAUSS)
     shifted = z + d
@@ -199,7 +208,9 @@ def _gelu_differences(z: Tensor, d: Tensor) -> Difference:
     root, density = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
     shifted = z + d
     step = 0.5 * _erf_difference(root * z, root * d)
-    slope = d * density * (-0.5 * shifted * shifted).exp() + z * density * _gaussian_difference(z, d, 0.5)
+    slope = d * density * (-0.5 * shifted * shifted).exp() + z * density * _gaussian_difference(
+        z, d, 0.5
+    )
     return d * _normal_cdf(shifted) + z * step, step + slope
 
 
@@ -211,7 +222,8 @@ def _silu_differences(z: Tensor, d: Tensor) -> Difference:
 
 
 def _piecewise_linear_dual(slope: float) -> Callable[[GaussianPairs], ClosedDual]:
-    """Duals of σ(z) = z for z > 0 and slope·z otherwise (Cho and Saul 2009, section 2.1, orders 0 and 1).
+    """Duals of σ(z) = z for z > 0 and slope·z otherwise (Cho and Saul 2009, section 2.1, orders 0
+    and 1).
 
     With θ the angle between u and v, φ = π - θ, and j(t) = sin t - t cos t,
 
@@ -223,9 +235,13 @@ def _piecewise_linear_dual(slope: float) -> Callable[[GaussianPairs], ClosedDual
 
     def dual(pairs: GaussianPairs) -> ClosedDual:
         scale = (pairs.var_x * pairs.var_y).sqrt()
-        function = slope * pairs.cov + scale * _sin_minus_cos(pairs.coangle) * (weight / (2 * math.pi))
+        function = slope * pairs.cov + scale * _sin_minus_cos(pairs.coangle) * (
+            weight / (2 * math.pi)
+        )
         derivative = slope + pairs.coangle * (weight / (2 * math.pi))
-        distance = 0.5 * (1 + slope**2) * pairs.distance - scale * _sin_minus_cos(pairs.angle) * (weight / math.pi)
+        distance = 0.5 * (1 + slope**2) * pairs.distance - scale * _sin_minus_cos(pairs.angle) * (
+            weight / math.pi
+        )
         return function, derivative, distance
 
     return dual
@@ -234,8 +250,8 @@ def _piecewise_linear_dual(slope: float) -> Callable[[GaussianPairs], ClosedDual
 def _sin_minus_cos(t: Tensor) -> Tensor:
     """The function sin t - t cos t for 0 ≤ t ≤ π, to relative accuracy.
 
-    Below 1 the two terms cancel (the value is about t³/3), so there it is Σ_k (-1)^{k+1} 2k t^{2k+1} / (2k+1)!, k = 1..9, whose
-    first omitted term is below 1e-18 of the sum.
+    Below 1 the two terms cancel (the value is about t³/3), so there it is Σ_k (-1)^{k+1} 2k
+    t^{2k+1} / (2k+1)!, k = 1..9, whose first omitted term is below 1e-18 of the sum.
     """
     small = t.clamp(max=1)
     square = small * small
@@ -246,13 +262,17 @@ def _sin_minus_cos(t: Tensor) -> Tensor:
 
 
 def _erf_dual(pairs: GaussianPairs) -> ClosedDual:
-    """E[σσ] = (2/π) atan(2 k_xy / r), E[σ'σ'] = (4/π) / r, r² = 1 + 2 k_xx + 2 k_yy + 4 (k_xx k_yy - k_xy²).
+    """E[σσ] = (2/π) atan(2 k_xy / r), E[σ'σ'] = (4/π) / r, r² = 1 + 2 k_xx + 2 k_yy + 4 (k_xx k_yy
+    - k_xy²).
 
-    Williams 1997, eq. (11), with asin written as atan so that nothing cancels for nearly identical inputs of large variance.
+    Williams 1997, eq. (11), with asin written as atan so that nothing cancels for nearly identical
+    inputs of large variance.
     """
     root = (1 + 2 * pairs.var_x + 2 * pairs.var_y + 4 * pairs.det).sqrt()
     function = (2 / math.pi) * (2 * pairs.cov).atan2(root)
-    diagonals = [(2 / math.pi) * (2 * k).atan2((1 + 4 * k).sqrt()) for k in (pairs.var_x, pairs.var_y)]
+    diagonals = [
+        (2 / math.pi) * (2 * k).atan2((1 + 4 * k).sqrt()) for k in (pairs.var_x, pairs.var_y)
+    ]
     return function, (4 / math.pi) / root, diagonals[0] + diagonals[1] - 2 * function
 
 
@@ -280,7 +300,8 @@ ACTIVATIONS: dict[str, Activation] = {
         differences=_lrelu_differences,
         closed_dual=_piecewise_linear_dual(LRELU_SLOPE),
     ),
-    # σ(z) = 1 / (1 + exp(-z)); σ'(z) = σ(z) σ(-z), which keeps its relative accuracy where σ(z) is nearly 1; |σ''| ≤ 1/(6√3)
+    # σ(z) = 1 / (1 + exp(-z)); σ'(z) = σ(z) σ(-z), which keeps its relative accuracy where σ(z) is
+    # nearly 1; |σ''| ≤ 1/(6√3)
     "sigmoid": Activation(
         title="Sigmoid",
         function=lambda z: z.sigmoid(),
@@ -289,7 +310,8 @@ ACTIVATIONS: dict[str, Activation] = {
         differences=_sigmoid_differences,
         together=lambda z: ((value := z.sigmoid()), value.addcmul(value, value, value=-1)),
     ),
-    # σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z) with s the sigmoid: no cancellation where tanh z is nearly 1; |σ''| ≤ 4/(3√3)
+    # σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z) with s the sigmoid: no cancellation where tanh z is
+    # nearly 1; |σ''| ≤ 4/(3√3)
     "tanh": Activation(
         title="Tanh",
         function=lambda z: z.tanh(),
@@ -300,10 +322,15 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     # σ'(z) = 2/√π exp(-z²); |σ''| ≤ √(8/(πe))
     "erf": Activation(
-        "Erf", lambda z: z.erf(), _erf_derivative, curvature=0.97, differences=_erf_differences, closed_dual=_erf_dual
+        "Erf",
+        lambda z: z.erf(),
+        _erf_derivative,
+        curvature=0.97,
+        differences=_erf_differences,
+        closed_dual=_erf_dual,
     ),
-    # σ(z) = z Φ(z), Φ the normal distribution function through erfc, which keeps its relative accuracy for z → -∞
-    # (Hendrycks and Gimpel 2016); σ'(z) = Φ(z) + z φ(z); |σ''| ≤ 2 φ(0)
+    # σ(z) = z Φ(z), Φ the normal distribution function through erfc, which keeps its relative
+    # accuracy for z → -∞ (Hendrycks and Gimpel 2016); σ'(z) = Φ(z) + z φ(z); |σ''| ≤ 2 φ(0)
     "gelu": Activation(
         title="GELU",
         function=lambda z: z * _normal_cdf(z),
@@ -312,7 +339,8 @@ ACTIVATIONS: dict[str, Activation] = {
         differences=_gelu_differences,
         together=_gelu_together,
     ),
-    # σ(z) = z s(z), σ'(z) = s(z) (1 + z s(-z)), s the sigmoid (Elfwing et al. 2018, eqs. 6 and 7); |σ''| ≤ 1/2
+    # σ(z) = z s(z), σ'(z) = s(z) (1 + z s(-z)), s the sigmoid (Elfwing et al. 2018, eqs. 6 and 7);
+    # |σ''| ≤ 1/2
     "silu": Activation(
         title="SiLU",
         function=lambda z: z * z.sigmoid(),

@@ -1,4 +1,5 @@
-"""Plain numbers and arrays as arguments: checked, and taken as float64, or an error that names what was passed."""
+"""Plain numbers and arrays as arguments: checked, and taken as float64, or an error that names what
+was passed."""
 
 from __future__ import annotations
 
@@ -17,17 +18,23 @@ def check_integer(name: str, value: int) -> None:
 
 
 def check_number(name: str, value: float, positive: bool = False) -> None:
-    """Raises a ValueError unless `value` is finite and not negative (or `positive`, where asked)."""
+    """Raises a ValueError unless `value` is finite and not negative (or `positive`, where
+    asked)."""
     usable = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not usable or value < 0 or (positive and value == 0):
-        raise ValueError(f"{name} is {value!r}, but must be a finite number {'above' if positive else 'of at least'} 0")
+        raise ValueError(
+            f"{name} is {value!r}, but must be a finite number "
+            f"{'above' if positive else 'of at least'} 0"
+        )
 
 
 def finite(name: str, values: Any) -> Float[np.ndarray, "*shape"]:
     """The values in float64; a ValueError if one is NaN or infinite."""
     values = np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds NaN or infinity, but must be finite: there is nothing to predict from it")
+        raise ValueError(
+            f"{name} holds NaN or infinity, but must be finite: there is nothing to predict from it"
+        )
     return values
 
 
@@ -35,7 +42,9 @@ def amounts(name: str, values: Any) -> Float[np.ndarray, "*shape"]:
     """Finite values of which none is negative, such as times; a ValueError otherwise."""
     values = finite(name, values)
     if (values < 0).any():
-        raise ValueError(f"{name} holds {values.min():g}, but must not be negative: training starts at 0")
+        raise ValueError(
+            f"{name} holds {values.min():g}, but must not be negative: training starts at 0"
+        )
     return values
 
 
@@ -52,7 +61,9 @@ def row(name: str, values: Any) -> Float[np.ndarray, " _"]:
     """A vector of finite values, with at least one; a ValueError otherwise."""
     values = finite(name, values)
     if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"{name} has shape {values.shape}, but must have one dimension and at least one entry")
+        raise ValueError(
+            f"{name} has shape {values.shape}, but must have one dimension and at least one entry"
+        )
     return values
 
 
@@ -60,13 +71,20 @@ def square(name: str, values: Any, size: int) -> Float[np.ndarray, "N N"]:
     """A finite matrix of `size` rows and columns; a ValueError otherwise."""
     values = finite(name, values)
     if values.shape != (size, size):
-        raise ValueError(f"{name} has shape {values.shape}, but must be ({size}, {size}): one row and one column a sample")
+        raise ValueError(
+            f"{name} has shape {values.shape}, but must be ({size}, {size}): one row and one "
+            "column a sample"
+        )
     return values
 
 
 def permutation(name: str, values: Any, size: int) -> Integer[np.ndarray, " N"]:
     """An array that holds every integer from 0 to size - 1 once; a ValueError otherwise."""
     values = np.asarray(values)
-    if values.shape != (size,) or values.dtype.kind not in "iu" or not np.array_equal(np.sort(values), np.arange(size)):
+    if (
+        values.shape != (size,)
+        or values.dtype.kind not in "iu"
+        or not np.array_equal(np.sort(values), np.arange(size))
+    ):
         raise ValueError(f"{name} is {values!r}, but must be a permutation of 0 to {size - 1}")
     return values

@@ -11,7 +11,8 @@ from ntk_sweep.sizes import LIMITS_KEPT_BELOW
 
 @dataclass(frozen=True)
 class LimitSpec:
-    """The limit kernels of one architecture, which do not depend on weights: several points need the same.
+    """The limit kernels of one architecture, which do not depend on weights: several points need
+    the same.
 
     Attributes:
         act: The activation.
@@ -87,8 +88,10 @@ class Lost:
 
     Attributes:
         reason: What is known of it.
-        blamed: Whether the chunk may be the cause (its process died or ran out of memory), rather than a machine that went away.
-        crowded: Whether it was ended for want of memory, which others on the same machine may have taken.
+        blamed: Whether the chunk may be the cause (its process died or ran out of memory), rather
+        than a machine that went away.
+        crowded: Whether it was ended for want of memory, which others on the same machine may have
+            taken.
     """
 
     reason: str
@@ -97,5 +100,6 @@ class Lost:
 
 
 def limit_depths(wanted: Iterable[int], depth: int, n_samples: int) -> list[int]:
-    """The depths whose limit kernels are computed and kept together with that of `depth`: where kernels are small, all that are wanted."""
+    """The depths whose limit kernels are computed and kept together with that of `depth`: where
+    kernels are small, all that are wanted."""
     return sorted(wanted) if n_samples <= LIMITS_KEPT_BELOW else [depth]

@@ -1,4 +1,5 @@
-"""The two commands behind `launch.py`, one network and many, and what they print when they are done."""
+"""The two commands behind `launch.py`, one network and many, and what they print when they are
+done."""
 
 from __future__ import annotations
 
@@ -65,7 +66,9 @@ def compute_one(values: dict[str, Any]) -> int:
     return 0
 
 
-def compute_many(values: Iterable[dict[str, Any]], executor_class: type[Executor]) -> tuple[int, SweepResult | None]:
+def compute_many(
+    values: Iterable[dict[str, Any]], executor_class: type[Executor]
+) -> tuple[int, SweepResult | None]:
     """Computes a sweep and prints a short table.
 
     Args:
@@ -87,7 +90,10 @@ def compute_many(values: Iterable[dict[str, Any]], executor_class: type[Executor
 
 
 def _run(
-    values: Iterable[dict[str, Any]], executor_class: type[Executor], progress: Console, announcements: Console
+    values: Iterable[dict[str, Any]],
+    executor_class: type[Executor],
+    progress: Console,
+    announcements: Console,
 ) -> tuple[int, SweepResult | None]:
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
@@ -98,7 +104,12 @@ def _run(
         return EXIT_MISTAKE, None
     except Interrupted as interrupt:
         print(
-            f"\n{interrupt}: stopped. Finished points are in the store; the same command again goes on from there.", file=sys.stderr
+            (
+                "\n"
+                f"{interrupt}: stopped. Finished points are in the store; the same command again "
+                "goes on from there."
+            ),
+            file=sys.stderr,
         )
         return EXIT_SIGNAL + interrupt.signal_number, None
 
@@ -112,10 +123,14 @@ def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
     """By task, the rows of the sweep's points that are in the stores, one a point."""
     frames: dict[str, list[pd.DataFrame]] = {}
     for (_, task), store in result.plan.stores.items():
-        keys = pa.array(sorted({point.key for point in result.plan.points if point.task == task}), pa.string())
+        keys = pa.array(
+            sorted({point.key for point in result.plan.points if point.task == task}), pa.string()
+        )
         table = store.read(SUMMARIES[task].columns)
         table = table.filter(pc.is_in(table["key"], value_set=keys))
-        frames.setdefault(task, []).append(latest_good(table).to_pandas().assign(location=store.location))
+        frames.setdefault(task, []).append(
+            latest_good(table).to_pandas().assign(location=store.location)
+        )
     return {task: pd.concat(own, ignore_index=True) for task, own in frames.items()}
 
 
@@ -127,7 +142,9 @@ def _print_summary(result: SweepResult, console: Console) -> None:
             console.print(SUMMARIES[task].table(good))
         if remark := SUMMARIES[task].remark(good):
             console.print(remark)
-    _print_counts(result, pd.concat([frame[["key", "git_commit"]] for frame in frames.values()]), console)
+    _print_counts(
+        result, pd.concat([frame[["key", "git_commit"]] for frame in frames.values()]), console
+    )
     _print_clocks(pd.concat([frame[["finished_at", "host"]] for frame in frames.values()]), console)
     for store in result.plan.stores.values():
         console.print(f"rows: {store.location}")
@@ -138,16 +155,22 @@ def _print_counts(result: SweepResult, frame: pd.DataFrame, console: Console) ->
     others = frame[~frame["key"].isin(computed)]
     own = git_commit()
     # A submitted job does not know its commit, and of rows without one nothing can be said.
-    foreign = int((others["git_commit"].notna() & (others["git_commit"] != own)).sum()) if own else 0
+    foreign = (
+        int((others["git_commit"].notna() & (others["git_commit"] != own)).sum()) if own else 0
+    )
     there = f"{result.plan.skipped} were there"
     if foreign:
         there += f" ({foreign} from another commit of the code; force=true computes them anew)"
     done = len(result.plan.jobs) - len(result.failed)
-    console.print(f"{done} points computed in {duration(result.seconds)}, {there}, {len(result.failed)} failed")
+    console.print(
+        f"{done} points computed in {duration(result.seconds)}, {there}, {len(result.failed)} "
+        "failed"
+    )
 
 
 def _print_clocks(frame: pd.DataFrame, console: Console) -> None:
-    """Says so if rows come from the future, since the latest of equal keys is the one that is read."""
+    """Says so if rows come from the future, since the latest of equal keys is the one that is
+    read."""
     now = datetime.now(UTC)
     ahead = frame[frame["finished_at"] > now + CLOCK_TOLERANCE]
     if ahead.empty:
@@ -155,8 +178,9 @@ def _print_clocks(frame: pd.DataFrame, console: Console) -> None:
     last = ahead.sort_values("finished_at").iloc[-1]
     rows = "1 row bears" if len(ahead) == 1 else f"{len(ahead)} rows bear"
     console.print(
-        f"{rows} a time in the future, up to {duration((last.finished_at - now).total_seconds())} from now: the clock of {last.host}, or "
-        "that of this machine, is wrong; until then what force=true computes is taken for older"
+        f"{rows} a time in the future, up to {duration((last.finished_at - now).total_seconds())} "
+        f"from now: the clock of {last.host}, or that of this machine, is wrong; until then what "
+        "force=true computes is taken for older"
     )
 
 

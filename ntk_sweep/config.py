@@ -24,7 +24,12 @@ DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
 METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian", "extreme")
 LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max")
-CHOICES = {"act": tuple(ACTIVATIONS), "parametrisation": tuple(PARAMETRISATIONS), "dtype": DTYPES, "device": DEVICES}
+CHOICES = {
+    "act": tuple(ACTIVATIONS),
+    "parametrisation": tuple(PARAMETRISATIONS),
+    "dtype": DTYPES,
+    "device": DEVICES,
+}
 """Of the settings that every task has."""
 
 
@@ -36,8 +41,8 @@ class DataConfig:
         name: One of `DATA_NAMES`.
         root: Fashion-MNIST only: the folder that holds ``FashionMNIST/raw``.
         path: npz only: a file with the arrays ``x`` (N, ...) and ``y`` (N,).
-        classes: The two labels to keep, which become the targets 0 and 1 in this order; for npz, None keeps all rows and takes
-            ``y`` as the targets.
+        classes: The two labels to keep, which become the targets 0 and 1 in this order; for npz,
+            None keeps all rows and takes ``y`` as the targets.
         n_per_class: How many inputs of each class, from the beginning of the file; None takes all.
     """
 
@@ -64,8 +69,8 @@ class SpectrumConfig(TaskConfig):
     """The spectrum of the kernel at initialisation.
 
     Attributes:
-        method: How eigenvalues are computed, one of `METHODS`; "auto" takes the cheapest that meets the target, "extreme" computes only
-            the smallest and the greatest.
+        method: How eigenvalues are computed, one of `METHODS`; "auto" takes the cheapest that meets
+            the target, "extreme" computes only the smallest and the greatest.
         target: The relative error that "auto" asks of every eigenvalue.
         save_kernel: Whether the kernel matrix is stored beside the row.
     """
@@ -78,18 +83,21 @@ class SpectrumConfig(TaskConfig):
 
 @dataclass
 class TrainingConfig(TaskConfig):
-    """Training by stochastic gradient descent on the squared error, and what the kernel at initialisation predicts of it.
+    """Training by stochastic gradient descent on the squared error, and what the kernel at
+    initialisation predicts of it.
 
     The defaults are the thesis's.
 
     Attributes:
         learning_rate: η, or with another unit a multiple of it.
-        learning_rate_unit: One of `LEARNING_RATE_UNITS`: "absolute", or "inverse_lambda_max", 1/λ_max of the kernel at
-            initialisation.
-        batch_size: Samples a step; None (or more than there are) takes all of them, which is gradient descent.
+        learning_rate_unit: One of `LEARNING_RATE_UNITS`: "absolute", or "inverse_lambda_max",
+            1/λ_max of the kernel at initialisation.
+        batch_size: Samples a step; None (or more than there are) takes all of them, which is
+        gradient descent.
         epochs: Passes through the data.
         shuffle: Whether the samples take their turns in a new random order every epoch.
-        record_kernel_every: After how many epochs the kernel and its spectrum are computed anew; None never does.
+        record_kernel_every: After how many epochs the kernel and its spectrum are computed anew;
+            None never does.
     """
 
     name: str = "training"
@@ -109,12 +117,14 @@ class ComputeConfig:
     """Where a multirun is computed, and with what.
 
     Attributes:
-        address: The Ray cluster to join; "auto" requires one; None joins `$RAY_ADDRESS` if set and otherwise starts a private one.
+        address: The Ray cluster to join; "auto" requires one; None joins `$RAY_ADDRESS` if set and
+        otherwise starts a private one.
         num_workers: How many workers at once; None for as many as the resources allow.
         num_cpus: CPU cores, and BLAS threads, of a worker.
         num_gpus: GPUs of a worker; a fraction shares a GPU between workers.
         chunk_seconds: Aimed-at time between two reports of a worker.
-        object_store_mb: Cap of a private Ray's object store, which holds data sets and limit kernels.
+        object_store_mb: Cap of a private Ray's object store, which holds data sets and limit
+            kernels.
     """
 
     address: str | None = None
@@ -161,9 +171,14 @@ class SweepConfig:
             if name not in own:
                 raise ConfigError(unknown_setting(name, task))
         if missing := [name for name in own if name not in given]:
-            raise ConfigError(f"the settings {', '.join(missing)} are missing: they can be changed, but not removed")
+            raise ConfigError(
+                f"the settings {', '.join(missing)} are missing: they can be changed, but not "
+                "removed"
+            )
         parts = {"task": TASKS[task], "data": DataConfig, "compute": ComputeConfig}
-        config = cls(**{key: parts[key](**value) if key in parts else value for key, value in values.items()})
+        config = cls(
+            **{key: parts[key](**value) if key in parts else value for key, value in values.items()}
+        )
         validate(config)
         return config
 
@@ -176,7 +191,9 @@ def setting_names(task: str | None = None) -> list[str]:
             schemas = TASKS.values() if task is None else [TASKS[task]]
         else:
             schemas = [item.default_factory] if isinstance(item.default_factory, type) else []
-        names += [f"{item.name}.{inner.name}" for schema in schemas for inner in fields(schema)] or [item.name]
+        names += [
+            f"{item.name}.{inner.name}" for schema in schemas for inner in fields(schema)
+        ] or [item.name]
     return list(dict.fromkeys(names))
 
 
@@ -208,7 +225,12 @@ def validate(config: SweepConfig) -> None:
     for name, choices in CHOICES.items():
         _one_of(name, getattr(config, name), choices)
     _integer("width", config.width, 1)
-    _integer("depth", config.depth, 2, "with fewer than two weight layers the activation would not appear")
+    _integer(
+        "depth",
+        config.depth,
+        2,
+        "with fewer than two weight layers the activation would not appear",
+    )
     _integer("seed", config.seed, 0)
     _validate_task(config.task)
     if not config.results or not config.results.strip():
@@ -219,11 +241,16 @@ def validate(config: SweepConfig) -> None:
 
 def _validate_task(task: TaskConfig) -> None:
     if TASKS.get(task.name) is not type(task):
-        raise ConfigError(f"task.name={task.name} cannot be set: choose one of {', '.join(f'task={name}' for name in TASKS)}")
+        raise ConfigError(
+            f"task.name={task.name} cannot be set: choose one of "
+            f"{', '.join(f'task={name}' for name in TASKS)}"
+        )
     if isinstance(task, SpectrumConfig):
         _one_of("task.method", task.method, METHODS)
         if not 0 < task.target < 1:
-            raise ConfigError(f"task.target={task.target} must be a relative error between 0 and 1, such as 1e-9")
+            raise ConfigError(
+                f"task.target={task.target} must be a relative error between 0 and 1, such as 1e-9"
+            )
     elif isinstance(task, TrainingConfig):
         _one_of("task.learning_rate_unit", task.learning_rate_unit, LEARNING_RATE_UNITS)
         _positive("task.learning_rate", task.learning_rate)
@@ -237,15 +264,20 @@ def _validate_data(data: DataConfig) -> None:
     _one_of("data.name", data.name, DATA_NAMES)
     if data.classes is not None:
         if len(data.classes) != 2 or data.classes[0] == data.classes[1]:
-            raise ConfigError(f"data.classes={data.classes} must be two different labels, such as [0,9]")
+            raise ConfigError(
+                f"data.classes={data.classes} must be two different labels, such as [0,9]"
+            )
     elif data.name != "npz":
         raise ConfigError(
-            f"data.classes must be two different labels, such as [0,9]; only data=npz can go without (data={data.name})"
+            "data.classes must be two different labels, such as [0,9]; only data=npz can go "
+            f"without (data={data.name})"
         )
     if data.n_per_class is not None:
         _integer("data.n_per_class", data.n_per_class, 1)
         if data.classes is None:
-            raise ConfigError("data.n_per_class needs data.classes: which two labels should be taken?")
+            raise ConfigError(
+                "data.n_per_class needs data.classes: which two labels should be taken?"
+            )
     if data.name == "npz" and not data.path:
         raise ConfigError("data=npz needs data.path=FILE.npz, a file with the arrays x and y")
 
@@ -254,13 +286,17 @@ def validate_data_files(configs: Sequence[SweepConfig]) -> None:
     """Checks over a whole sweep that data.root and data.path are read by one of its data sets.
 
     Raises:
-        ConfigError: One of them is read by none, so that the data computed on would not be the data meant.
+        ConfigError: One of them is read by none, so that the data computed on would not be the data
+            meant.
     """
     names = {config.data.name for config in configs}
     for setting, owner in (("root", "fashion_mnist"), ("path", "npz")):
         values = {getattr(config.data, setting) for config in configs} - {None}
         if values and owner not in names:
-            raise ConfigError(f"data.{setting}={values.pop()} belongs to data={owner}, but data is {', '.join(sorted(names))}")
+            raise ConfigError(
+                f"data.{setting}={values.pop()} belongs to data={owner}, but data is "
+                f"{', '.join(sorted(names))}"
+            )
 
 
 def _validate_compute(compute: ComputeConfig) -> None:
@@ -270,9 +306,13 @@ def _validate_compute(compute: ComputeConfig) -> None:
     for name in ("num_cpus", "chunk_seconds"):
         _positive(f"compute.{name}", getattr(compute, name))
     if not (math.isfinite(compute.num_gpus) and compute.num_gpus >= 0):
-        raise ConfigError(f"compute.num_gpus={compute.num_gpus} must be 0 or a positive number, such as 0.25")
+        raise ConfigError(
+            f"compute.num_gpus={compute.num_gpus} must be 0 or a positive number, such as 0.25"
+        )
     if compute.num_gpus > 1 and compute.num_gpus != int(compute.num_gpus):
-        raise ConfigError(f"compute.num_gpus={compute.num_gpus} must be whole above 1: only one GPU can be shared")
+        raise ConfigError(
+            f"compute.num_gpus={compute.num_gpus} must be whole above 1: only one GPU can be shared"
+        )
 
 
 def _one_of(name: str, value: str, choices: Any) -> None:
@@ -287,11 +327,17 @@ def _positive(name: str, value: float) -> None:
 
 def _integer(name: str, value: Any, least: int, why: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name}={value} must be an integer of at least {least}" + (f": {why}" if why else ""))
+        raise ConfigError(
+            f"{name}={value} must be an integer of at least {least}" + (f": {why}" if why else "")
+        )
     if value > LARGEST_INTEGER:
-        raise ConfigError(f"{name}={value} must be an integer of at most {LARGEST_INTEGER}: the results store 64 bits")
+        raise ConfigError(
+            f"{name}={value} must be an integer of at most {LARGEST_INTEGER}: the results store 64 "
+            "bits"
+        )
 
 
 def absolute_results(results: str) -> str:
-    """`results` as a URI unchanged, or as an absolute path, so that it means the same in every process."""
+    """`results` as a URI unchanged, or as an absolute path, so that it means the same in every
+    process."""
     return results if "://" in results else os.path.abspath(os.path.expanduser(results))

@@ -1,4 +1,5 @@
-"""Labelled inputs (x, y) and their fingerprint. Nothing falls back silently: the data asked for is found, or an error says why not."""
+"""Labelled inputs (x, y) and their fingerprint. Nothing falls back silently: the data asked for is
+found, or an error says why not."""
 
 from __future__ import annotations
 
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 DATA_VARIABLE = "NTK_SWEEP_DATA"
 
-_IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 """All four must be there, though only the training part is used."""
 
 _DECLARED: list[object] = []
@@ -37,7 +43,8 @@ class Dataset:
         x: (N, n_inputs), float64, finite.
         y: Targets, (N,), float64, finite.
         classes: The labels behind the targets 0 and 1, or None where `y` was given as it is.
-        fingerprint: SHA-256 over the bytes of x and y; equal data have equal fingerprints, whatever their name or path.
+        fingerprint: SHA-256 over the bytes of x and y; equal data have equal fingerprints, whatever
+            their name or path.
     """
 
     name: str
@@ -48,12 +55,16 @@ class Dataset:
 
 
 def load_dataset(config: DataConfig) -> Dataset:
-    """Loads what `config` describes; Fashion-MNIST may be downloaded, once, into the user's cache folder.
+    """Loads what `config` describes; Fashion-MNIST may be downloaded, once, into the user's cache
+    folder.
 
     Raises:
-        DataError: The data cannot be found or read, is not finite, or has too few inputs of a class.
+        DataError: The data cannot be found or read, is not finite, or has too few inputs of a
+            class.
     """
-    images, labels = {"fashion_mnist": _fashion_mnist, "digits": _digits, "npz": _npz}[config.name](config)
+    images, labels = {"fashion_mnist": _fashion_mnist, "digits": _digits, "npz": _npz}[config.name](
+        config
+    )
     return assemble(config, images, labels)
 
 
@@ -70,22 +81,27 @@ def assemble(config: DataConfig, images: np.ndarray, labels: np.ndarray) -> Data
         classes = tuple(config.classes)
     x = np.ascontiguousarray(x.reshape(len(x), -1))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise DataError(f"data={config.name} holds values that are not finite (NaN or infinity): remove them from x and y")
+        raise DataError(
+            f"data={config.name} holds values that are not finite (NaN or infinity): remove them "
+            "from x and y"
+        )
     return Dataset(config.name, x, y, classes, _fingerprint(x, y))
 
 
 def _select(
     name: str, images: np.ndarray, labels: np.ndarray, classes: list[int], n_per_class: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first `n_per_class` inputs of the first class (target 0), then of the second (target 1), in the order of the file."""
+    """The first `n_per_class` inputs of the first class (target 0), then of the second (target 1),
+    in the order of the file."""
     chosen = []
     for label in classes:
         rows = np.flatnonzero(labels == label)
         if len(rows) < (n_per_class or 1):
             known = ", ".join(f"{value:g}" for value in np.unique(labels)[:20])
             raise DataError(
-                f"data={name} has {len(rows)} inputs of class {label}, but data.n_per_class asks for {n_per_class or 'at least one'}: "
-                f"lower it, or choose other data.classes (there are: {known})"
+                f"data={name} has {len(rows)} inputs of class {label}, but data.n_per_class asks "
+                f"for {n_per_class or 'at least one'}: lower it, or choose other data.classes "
+                f"(there are: {known})"
             )
         chosen.append(rows[:n_per_class])
     targets = np.repeat([0.0, 1.0], [len(rows) for rows in chosen])
@@ -100,7 +116,8 @@ def _fingerprint(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def _digits(config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
-    """1797 handwritten digits, 8 × 8 pixels / 16, which ship inside scikit-learn (Alpaydin and Kaynak 1998, test part)."""
+    """1797 handwritten digits, 8 × 8 pixels / 16, which ship inside scikit-learn (Alpaydin and
+    Kaynak 1998, test part)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -116,25 +133,37 @@ def _npz(config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
             # What is no array comes as bytes, and is refused for its dtype below.
             arrays = {name: np.asarray(file[name]) for name in ("x", "y") if name in names}
     except Exception as error:  # a damaged file makes NumPy, zipfile, zlib and struct fail, each with errors of its own
-        raise DataError(f"data.path={path} cannot be read as an npz file ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"data.path={path} cannot be read as an npz file ({type(error).__name__}: {error})"
+        ) from error
     missing = [name for name in ("x", "y") if name not in arrays]
     if missing:
-        raise DataError(f"{path} has no array {' and '.join(missing)}: it must hold x (N, ...) and y (N,), but holds {names}")
+        raise DataError(
+            f"{path} has no array {' and '.join(missing)}: it must hold x (N, ...) and y (N,), but "
+            f"holds {names}"
+        )
     x, y = arrays["x"], arrays["y"]
     for name, array in (("x", x), ("y", y)):
         if array.dtype.kind not in "buif":
             raise DataError(f"{path}: {name} is of dtype {array.dtype}, but must hold real numbers")
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or x.size == 0:
-        raise DataError(f"{path}: x is {x.shape} and y is {y.shape}, but must be (N, ...) and (N,) with the same N ≥ 1")
+        raise DataError(
+            f"{path}: x is {x.shape} and y is {y.shape}, but must be (N, ...) and (N,) with the "
+            "same N ≥ 1"
+        )
     return x.astype(np.float64), y
 
 
 def _fashion_mnist(config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
     """The training part of Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), pixels / 255.
 
-    Looked for in `config.root` if given, else in ``$NTK_SWEEP_DATA``, else in the user's cache folder, where it is downloaded once.
+    Looked for in `config.root` if given, else in ``$NTK_SWEEP_DATA``, else in the user's cache
+    folder, where it is downloaded once.
     """
-    for source, root in (("data.root", config.root), (f"${DATA_VARIABLE}", os.environ.get(DATA_VARIABLE))):
+    for source, root in (
+        ("data.root", config.root),
+        (f"${DATA_VARIABLE}", os.environ.get(DATA_VARIABLE)),
+    ):
         if root:
             files = _open_fashion_mnist(Path(root).expanduser(), f"{source}={root}")
             break
@@ -143,7 +172,8 @@ def _fashion_mnist(config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
     images, labels = files.data.numpy(), files.targets.numpy()
     if len(images) != len(labels):
         raise DataError(
-            f"Fashion-MNIST in {files.root} has {len(images)} images, but {len(labels)} labels: its files do not belong together"
+            f"Fashion-MNIST in {files.root} has {len(images)} images, but {len(labels)} labels: "
+            "its files do not belong together"
         )
     return images.astype(np.float64) / 255.0, labels
 
@@ -160,13 +190,15 @@ def _open_fashion_mnist(root: Path, source: str) -> FashionMNIST:
         return FashionMNIST(str(root), train=True, download=False)
     except Exception as error:
         raise DataError(
-            f"Fashion-MNIST is not readable in {source}: torchvision expects the IDX files {', '.join(_IDX_FILES)} "
-            f"in {folder} ({type(error).__name__}: {error}). Mend data.root, or use data=digits, which needs no download"
+            f"Fashion-MNIST is not readable in {source}: torchvision expects the IDX files "
+            f"{', '.join(_IDX_FILES)} in {folder} ({type(error).__name__}: {error}). Mend "
+            "data.root, or use data=digits, which needs no download"
         ) from error
 
 
 def _cached_fashion_mnist() -> Path:
-    """The cache folder with Fashion-MNIST in it, downloading it if need be; torchvision checks the checksums."""
+    """The cache folder with Fashion-MNIST in it, downloading it if need be; torchvision checks the
+    checksums."""
     from platformdirs import user_cache_path
 
     cache = user_cache_path("ntk-sweep")
@@ -175,7 +207,8 @@ def _cached_fashion_mnist() -> Path:
     FashionMNIST = _torchvision_fashion_mnist()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        # Downloaded beside its place and then renamed: a broken download, or a second one at the same time, leaves nothing half done.
+        # Downloaded beside its place and then renamed: a broken download, or a second one at the
+        # same time, leaves nothing half done.
         with tempfile.TemporaryDirectory(dir=cache) as fresh:
             FashionMNIST(fresh, train=True, download=True)
             try:
@@ -186,8 +219,9 @@ def _cached_fashion_mnist() -> Path:
                 shutil.rmtree(Path(fresh) / "FashionMNIST")
     except Exception as error:
         raise DataError(
-            f"Fashion-MNIST could not be downloaded to {cache} ({type(error).__name__}: {' '.join(str(error).split())}). Give "
-            f"a folder that holds FashionMNIST/raw with data.root=… or ${DATA_VARIABLE}, or use data=digits, which needs no download"
+            f"Fashion-MNIST could not be downloaded to {cache} ({type(error).__name__}: "
+            f"{' '.join(str(error).split())}). Give a folder that holds FashionMNIST/raw with "
+            f"data.root=… or ${DATA_VARIABLE}, or use data=digits, which needs no download"
         ) from error
     return cache
 
@@ -195,9 +229,9 @@ def _cached_fashion_mnist() -> Path:
 def _torchvision_fashion_mnist() -> type[FashionMNIST]:
     """Torchvision's class, also where torchvision and torch are of different builds.
 
-    The wheels of torchvision are CUDA builds. Beside a CPU build of torch their compiled operators cannot be loaded, and the import
-    fails when it registers the fake kernel of ``torchvision::nms``. Declaring the two operators first satisfies it; nothing
-    here calls them.
+    The wheels of torchvision are CUDA builds. Beside a CPU build of torch their compiled operators
+    cannot be loaded, and the import fails when it registers the fake kernel of
+    ``torchvision::nms``. Declaring the two operators first satisfies it; nothing here calls them.
     """
     import torch
 

@@ -1,7 +1,9 @@
-"""What a kernel says beyond its eigenvalues: pure functions of Θ, its spectrum, the targets and the layers' traces.
+"""What a kernel says beyond its eigenvalues: pure functions of Θ, its spectrum, the targets and the
+layers' traces.
 
-N is the number of inputs. A quantity without a value (0/0: a zero kernel, targets all equal, a single class) is NaN, never an
-error: a row of results should not be lost for it. `docs/diagnostics.md` collects the definitions.
+N is the number of inputs. A quantity without a value (0/0: a zero kernel, targets all equal, a
+single class) is NaN, never an error: a row of results should not be lost for it.
+`docs/diagnostics.md` collects the definitions.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from torch import Tensor
 
 
 def effective_rank(eigenvalues: Float[Tensor, " N"]) -> float:
-    """exp(-Σ p_i ln p_i) with p_i = λ_i / Σλ (Roy and Vetterli 2007, definition 1, for the eigenvalues of a positive matrix).
+    """exp(-Σ p_i ln p_i) with p_i = λ_i / Σλ (Roy and Vetterli 2007, definition 1, for the
+    eigenvalues of a positive matrix).
 
-    Between 1 (one direction) and N (all alike). Negative eigenvalues are rounding noise and count as 0; NaN if none is positive.
+    Between 1 (one direction) and N (all alike). Negative eigenvalues are rounding noise and count
+    as 0; NaN if none is positive.
     """
     positive = eigenvalues.clamp(min=0)
     if not positive.sum() > 0:
@@ -31,8 +35,9 @@ def effective_rank(eigenvalues: Float[Tensor, " N"]) -> float:
 def kernel_target_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]) -> float:
     """⟨Θ, yyᵀ⟩_F / (‖Θ‖_F ‖yyᵀ‖_F) = yᵀΘy / (‖Θ‖_F ‖y‖²) (Cristianini et al. 2001, definition 1).
 
-    Cristianini's y is ±1. This takes the targets as they are, so that the order of magnitude of the mean counts; with targets 0
-    and 1 only the inputs of target 1 enter the numerator, and the centred alignment is the better measure.
+    Cristianini's y is ±1. This takes the targets as they are, so that the order of magnitude of the
+    mean counts; with targets 0 and 1 only the inputs of target 1 enter the numerator, and the
+    centred alignment is the better measure.
 
     Returns:
         A number in [0, 1] for a positive semi-definite kernel; NaN if Θ or y is zero.
@@ -41,32 +46,38 @@ def kernel_target_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor,
 
 
 def centred_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]) -> float:
-    """The same of Θ_c = HΘH and y_c = Hy, H = I - 11ᵀ/N (Cortes, Mohri, Rostamizadeh 2012, definition 4).
+    """The same of Θ_c = HΘH and y_c = Hy, H = I - 11ᵀ/N (Cortes, Mohri, Rostamizadeh 2012,
+    definition 4).
 
-    It does not change when a constant is added to the targets or they are scaled, nor when a constant is added to all of Θ.
+    It does not change when a constant is added to the targets or they are scaled, nor when a
+    constant is added to all of Θ.
 
     Returns:
-        A number in [0, 1] for a positive semi-definite kernel; NaN if all targets are equal or Θ_c is zero (both so for N = 1).
+        A number in [0, 1] for a positive semi-definite kernel; NaN if all targets are equal or Θ_c
+        is zero (both so for N = 1).
     """
     kernel = _unit(kernel)
     centred = kernel - kernel.mean(0, keepdim=True)
     centred = centred - centred.mean(1, keepdim=True)
-    # What centring leaves of a constant kernel, or of constant targets, is rounding and no structure.
+    # What centring leaves of a constant kernel, or of constant targets, is rounding and no
+    # structure.
     if not centred.norm() > _rounding(kernel):
         return math.nan
     return _alignment(centred, _centred(targets))
 
 
 def class_contrast(kernel: Float[Tensor, "N N"], labels: Shaped[Tensor, " N"]) -> float:
-    """Mean of Θ_ij / √(Θ_ii Θ_jj) over pairs i ≠ j of one class, less its mean over pairs of different classes.
+    """Mean of Θ_ij / √(Θ_ii Θ_jj) over pairs i ≠ j of one class, less its mean over pairs of
+    different classes.
 
-    The two means are taken over pairs, so larger classes weigh more. It is the cosine between the gradients ∂f(x_i)/∂θ that is
-    averaged: positive if gradients of one class are more alike. The definition is this project's own, after the within- and
-    between-class similarities of Fort et al. 2019 (stiffness), sections 2 and 3.
+    The two means are taken over pairs, so larger classes weigh more. It is the cosine between the
+    gradients ∂f(x_i)/∂θ that is averaged: positive if gradients of one class are more alike. The
+    definition is this project's own, after the within- and between-class similarities of Fort et
+    al. 2019 (stiffness), sections 2 and 3.
 
     Returns:
-        A number in [-2, 2]; NaN if there is no pair of one of the two kinds (N = 1, one class only, every class a single input) or
-        if some Θ_ii is not positive.
+        A number in [-2, 2]; NaN if there is no pair of one of the two kinds (N = 1, one class only,
+        every class a single input) or if some Θ_ii is not positive.
     """
     diagonal = kernel.diagonal()
     same = labels[:, None] == labels[None, :]
@@ -79,15 +90,19 @@ def class_contrast(kernel: Float[Tensor, "N N"], labels: Shaped[Tensor, " N"]) -
 
 
 def leading_target_shares(
-    eigenvectors: Float[Tensor, "N N"], targets: Float[Tensor, " N"], counts: Sequence[int] = (1, 2, 5, 10)
+    eigenvectors: Float[Tensor, "N N"],
+    targets: Float[Tensor, " N"],
+    counts: Sequence[int] = (1, 2, 5, 10),
 ) -> dict[int, float]:
-    """Σ_{i ≤ k} (v_iᵀ(y - ȳ))² / ‖y - ȳ‖² for the k leading eigenvectors: the part of the targets that is learnt first.
+    """Σ_{i ≤ k} (v_iᵀ(y - ȳ))² / ‖y - ȳ‖² for the k leading eigenvectors: the part of the targets
+    that is learnt first.
 
-    Under gradient flow with constant Θ the component along v_i decays like exp(-2λ_i t/N), so leading eigenvectors come first
-    (Arora et al. 2019, section 4).
+    Under gradient flow with constant Θ the component along v_i decays like exp(-2λ_i t/N), so
+    leading eigenvectors come first (Arora et al. 2019, section 4).
 
     Args:
-        eigenvectors: Orthonormal columns, in the order of ascending eigenvalues as `torch.linalg.eigh` returns them.
+        eigenvectors: Orthonormal columns, in the order of ascending eigenvalues as
+        `torch.linalg.eigh` returns them.
         targets: y.
         counts: The numbers k; the default was chosen for a glance. k > N counts as N.
 
@@ -96,11 +111,15 @@ def leading_target_shares(
     """
     centred = _centred(targets)
     weights = (eigenvectors.T @ centred).square().flip(0) / centred.square().sum()
-    return {k: float(weights[:k].sum().clamp(max=1)) if torch.isfinite(weights).all() else math.nan for k in counts}
+    return {
+        k: float(weights[:k].sum().clamp(max=1)) if torch.isfinite(weights).all() else math.nan
+        for k in counts
+    }
 
 
 def layer_trace_shares(traces: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
-    """The shares tr Θ^l / Σ_l tr Θ^l, where Θ^l is the part of Θ from the weights and biases of layer l: how much each layer would learn.
+    """The shares tr Θ^l / Σ_l tr Θ^l, where Θ^l is the part of Θ from the weights and biases of
+    layer l: how much each layer would learn.
 
     Args:
         traces: tr Θ^l, none negative.
@@ -113,7 +132,8 @@ def layer_trace_shares(traces: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
 
 
 def relative_distance(kernel: Float[Tensor, "N N"], reference: Float[Tensor, "N N"]) -> float:
-    """‖Θ - Θ̄‖_F / ‖Θ̄‖_F, of order 1/√n at width n if Θ̄ is the infinite-width kernel (Jacot et al. 2018; Huang and Yau 2020).
+    """‖Θ - Θ̄‖_F / ‖Θ̄‖_F, of order 1/√n at width n if Θ̄ is the infinite-width kernel (Jacot et
+    al. 2018; Huang and Yau 2020).
 
     Returns:
         A number ≥ 0; NaN if the reference is zero.

@@ -1,4 +1,5 @@
-"""Runs a plan on an executor: chunks out, reports in, progress, and what to do when a worker dies."""
+"""Runs a plan on an executor: chunks out, reports in, progress, and what to do when a worker
+dies."""
 
 from __future__ import annotations
 
@@ -17,7 +18,17 @@ from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors import Executor
 from ntk_sweep.memory import available_memory, not_enough
 from ntk_sweep.permits import Permit
-from ntk_sweep.plan import Chunk, ChunkQueue, Job, LimitPlan, Plan, git_commit, greediest, make_plan, open_stores
+from ntk_sweep.plan import (
+    Chunk,
+    ChunkQueue,
+    Job,
+    LimitPlan,
+    Plan,
+    git_commit,
+    greediest,
+    make_plan,
+    open_stores,
+)
 from ntk_sweep.progress import SweepProgress
 from ntk_sweep.signals import Interrupted, SignalGuard
 from ntk_sweep.writing import PartWriter, merge
@@ -26,7 +37,8 @@ MAX_DEATHS = 3
 """A point that takes its worker down this often, travelling alone, is recorded as failed."""
 
 MAX_LOSSES = 20
-"""The same for losses that are not the point's fault; a cluster that loses one point so often will not finish it."""
+"""The same for losses that are not the point's fault; a cluster that loses one point so often will
+not finish it."""
 
 WORTH_MENTIONING = 2**30
 """Bytes of a point from which on its memory is spoken of."""
@@ -53,11 +65,15 @@ class SweepResult:
 
 
 def run_sweep(
-    configs: Iterable[SweepConfig], executor_class: type[Executor], console: Console, announcements: Console | None = None
+    configs: Iterable[SweepConfig],
+    executor_class: type[Executor],
+    console: Console,
+    announcements: Console | None = None,
 ) -> SweepResult:
     """Computes every point that the stores do not have yet.
 
-    Everything that can be wrong with settings, results folder or data is found, in this order, before the executor is started.
+    Everything that can be wrong with settings, results folder or data is found, in this order,
+    before the executor is started.
 
     Args:
         configs: The settings of each point.
@@ -66,7 +82,8 @@ def run_sweep(
         announcements: Where to say how much memory a large point takes; by default on `console`.
 
     Raises:
-        ConfigError, DataError, StoreError: Before anything starts, or when rows can no longer be written.
+        ConfigError, DataError, StoreError: Before anything starts, or when rows can no longer be
+        written.
         ClusterError: Ray cannot be started, or was lost.
         Interrupted: By SIGINT or SIGTERM; what was finished is in the store.
     """
@@ -79,12 +96,14 @@ def run_sweep(
     stores = open_stores(configs)
     with ExitStack() as stack:
         guard = stack.enter_context(SignalGuard())
-        marks = {home: stack.enter_context(store.opened_for_writing()) for home, store in stores.items()}
+        marks = {
+            home: stack.enter_context(store.opened_for_writing()) for home, store in stores.items()
+        }
         for home, store in stores.items():
             for owner in store.other_sweeps(marks[home]):
                 console.print(
-                    f"another sweep is at work in {store.location} ({owner}), unless it was killed; a point that both compute is stored "
-                    "twice, with the same numbers"
+                    f"another sweep is at work in {store.location} ({owner}), unless it was "
+                    "killed; a point that both compute is stored twice, with the same numbers"
                 )
         with guard.immediate():
             result = SweepResult(make_plan(configs, stores))
@@ -104,7 +123,13 @@ def run_sweep(
 class _Run:
     """The state of a sweep under way."""
 
-    def __init__(self, result: SweepResult, compute: ComputeConfig, marks: dict[tuple[str, str], str], guard: SignalGuard) -> None:
+    def __init__(
+        self,
+        result: SweepResult,
+        compute: ComputeConfig,
+        marks: dict[tuple[str, str], str],
+        guard: SignalGuard,
+    ) -> None:
         self.result = result
         self.plan = result.plan
         self.compute = compute
@@ -159,7 +184,11 @@ class _Run:
                     self._recover(ticket, chunk, report, progress)
                     continue
                 self.result.parts.setdefault(chunk.jobs[0].home, set()).add(report.part)
-                failures = {outcome.key: outcome.error or "" for outcome in report.outcomes if outcome.status == "failed"}
+                failures = {
+                    outcome.key: outcome.error or ""
+                    for outcome in report.outcomes
+                    if outcome.status == "failed"
+                }
                 self.result.failed.update(failures)
                 self.queue.observe(chunk.cost, report.seconds)
                 progress.advance(len(chunk.jobs), len(failures), chunk.cost)
@@ -185,9 +214,11 @@ class _Run:
         )
 
     def _recover(self, ticket: int, chunk: Chunk, lost: Lost, progress: SweepProgress) -> None:
-        """Sends the unfinished points of a lost chunk out again, alone, and gives up on those that kill every worker.
+        """Sends the unfinished points of a lost chunk out again, alone, and gives up on those that
+        kill every worker.
 
-        A point that was alone and lost for want of memory waits until all others are done, and then has the machines to itself.
+        A point that was alone and lost for want of memory waits until all others are done, and then
+        has the machines to itself.
         """
         home = chunk.jobs[0].home
         store = self.plan.stores[home]
@@ -195,7 +226,8 @@ class _Run:
         Permit(store, self.marks[home], ticket).revoke()
         finished = store.finished()
         counter, limit = (self.deaths, MAX_DEATHS) if lost.blamed else (self.losses, MAX_LOSSES)
-        # Among others it may be their memory that was missing, so a death counts only when the point has the machines to itself.
+        # Among others it may be their memory that was missing, so a death counts only when the
+        # point has the machines to itself.
         alone, crowded, tried_again = len(chunk.jobs) == 1, lost.crowded and not self.solitary, 0
         for job in chunk.jobs:
             key = job.point.key
@@ -205,7 +237,13 @@ class _Run:
                 continue
             counter[key] += alone and not crowded
             if counter[key] >= limit:
-                self._give_up(job, f"{limit} workers were lost while they computed this point; the last time: {lost.reason}")
+                self._give_up(
+                    job,
+                    (
+                        f"{limit} workers were lost while they computed this point; the last time: "
+                        f"{lost.reason}"
+                    ),
+                )
                 progress.advance(1, 1, job.cost)
                 continue
             tried_again += 1
@@ -220,15 +258,21 @@ class _Run:
 
         if job.home not in self.writers:
             self.writers[job.home] = PartWriter(self.plan.stores[job.home])
-        part = self.writers[job.home].commit([failed_row(job.point, job.dataset, error, self.commit)])
+        part = self.writers[job.home].commit(
+            [failed_row(job.point, job.dataset, error, self.commit)]
+        )
         self.result.parts.setdefault(job.home, set()).add(part)
         self.result.failed[job.point.key] = error
 
 
-def _check_memory(plan: Plan, executor_class: type[Executor], compute: ComputeConfig, console: Console) -> None:
-    """Says what the largest point needs if that is much, and refuses it where this machine has not got it.
+def _check_memory(
+    plan: Plan, executor_class: type[Executor], compute: ComputeConfig, console: Console
+) -> None:
+    """Says what the largest point needs if that is much, and refuses it where this machine has not
+    got it.
 
-    On a cluster each worker compares for itself, and a point that does not fit becomes a failed row.
+    On a cluster each worker compares for itself, and a point that does not fit becomes a failed
+    row.
     """
     job, need = greediest(plan.jobs)
     if need.peak < WORTH_MENTIONING:
@@ -239,11 +283,14 @@ def _check_memory(plan: Plan, executor_class: type[Executor], compute: ComputeCo
         return
     free = available_memory()
     if need.peak > free:
-        raise ConfigError(f"{job.point} cannot be computed on this machine: {not_enough(need, free)}")
+        raise ConfigError(
+            f"{job.point} cannot be computed on this machine: {not_enough(need, free)}"
+        )
     if need.peak * min(workers, len(plan.jobs)) > free:
         raise ConfigError(
-            f"{min(workers, len(plan.jobs))} workers at {need.peak / 2**30:.1f} GiB each need more than the {free / 2**30:.1f} GiB that "
-            f"are free: use compute.num_workers={free // need.peak}"
+            f"{min(workers, len(plan.jobs))} workers at {need.peak / 2**30:.1f} GiB each need more "
+            f"than the {free / 2**30:.1f} GiB that are free: use "
+            f"compute.num_workers={free // need.peak}"
         )
 
 
@@ -252,8 +299,9 @@ def _refuse_passing_folders(configs: list[SweepConfig]) -> None:
     for config in configs:
         if "/runtime_resources/working_dir_files/" in config.results:
             raise ConfigError(
-                f"results={config.results} lies in the working folder of a Ray job, which Ray removes: give a folder that all machines "
-                "share, with its whole path, or an object store (results=s3://bucket/prefix)"
+                f"results={config.results} lies in the working folder of a Ray job, which Ray "
+                "removes: give a folder that all machines share, with its whole path, or an object "
+                "store (results=s3://bucket/prefix)"
             )
 
 
@@ -262,5 +310,7 @@ def _single_compute(configs: list[SweepConfig]) -> ComputeConfig:
         raise ConfigError("the sweep is empty: there is no combination of the values given")
     compute = configs[0].compute
     if any(config.compute != compute for config in configs):
-        raise ConfigError("compute must be the same for all points of a sweep: where it runs cannot be swept over")
+        raise ConfigError(
+            "compute must be the same for all points of a sweep: where it runs cannot be swept over"
+        )
     return compute

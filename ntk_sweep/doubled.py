@@ -1,13 +1,16 @@
-"""Double-double arithmetic on tensors: an unevaluated sum hi + lo of two float64 tensors, about 106 significant bits.
+"""Double-double arithmetic on tensors: an unevaluated sum hi + lo of two float64 tensors, about 106
+significant bits.
 
-Elementwise operations are the error-free transformations of Dekker (1971) and Knuth (TAOCP 2, section 4.2.2). Matrix products use
-the scheme of Ozaki, Ogita, Oishi and Rump (2012): each matrix is cut into slices of so few bits that a product of two slices adds
-up without any rounding, whatever the order of the sum, so ordinary float64 GEMMs on any device do the work.
+Elementwise operations are the error-free transformations of Dekker (1971) and Knuth (TAOCP 2,
+section 4.2.2). Matrix products use the scheme of Ozaki, Ogita, Oishi and Rump (2012): each matrix
+is cut into slices of so few bits that a product of two slices adds up without any rounding,
+whatever the order of the sum, so ordinary float64 GEMMs on any device do the work.
 
 Matrices may have leading dimensions, which stand for as many matrices side by side.
 
-Everything here assumes round-to-nearest and no overflow (entries below about 1e130). Underflow costs absolute errors of about
-1e-320, nothing beside a kernel, whose diagonal is at least 1 (the last bias).
+Everything here assumes round-to-nearest and no overflow (entries below about 1e130). Underflow
+costs absolute errors of about 1e-320, nothing beside a kernel, whose diagonal is at least 1 (the
+last bias).
 """
 
 from __future__ import annotations
@@ -30,12 +33,13 @@ _HALF_ULP = 2.0**-MANTISSA
 """The unit of rounding u of float64."""
 
 UNIT = 2.0**-102
-"""Bound of the error of `add` relative to |x| + |y|, and of `multiply` relative to |xy|: 4u² and 8u² (after Joldes, Muller, Popescu
-2017, sections 3 and 5), rounded up to 16u²."""
+"""Bound of the error of `add` relative to |x| + |y|, and of `multiply` relative to |xy|: 4u² and
+8u² (after Joldes, Muller, Popescu 2017, sections 3 and 5), rounded up to 16u²."""
 
 THREADED_ROWS = 1000
-"""Rows from which on NumPy multiplies on several threads. It has threads of its own, which wait for further work on the cores that torch's
-need meanwhile; in small products that costs more than the second triangle."""
+"""Rows from which on NumPy multiplies on several threads. It has threads of its own, which wait for
+further work on the cores that torch's need meanwhile; in small products that costs more than the
+second triangle."""
 
 
 class Doubled(NamedTuple):
@@ -70,7 +74,8 @@ def two_sum(a: Tensor, b: Tensor) -> Doubled:
 
 
 def two_prod(a: Tensor, b: Tensor) -> Doubled:
-    """A · b without error (Dekker, with Veltkamp's splitting: torch has no fused multiply-add to call)."""
+    """A · b without error (Dekker, with Veltkamp's splitting: torch has no fused multiply-add to
+    call)."""
     hi = a * b
     a1, a2 = _halves(a)
     b1, b2 = _halves(b)
@@ -78,7 +83,8 @@ def two_prod(a: Tensor, b: Tensor) -> Doubled:
 
 
 def add(x: Doubled, y: Doubled) -> Doubled:
-    """X + y, off by at most UNIT (|x| + |y|) (Dekker 1971, add2; Joldes, Muller, Popescu 2017, algorithm 5)."""
+    """X + y, off by at most UNIT (|x| + |y|) (Dekker 1971, add2; Joldes, Muller, Popescu 2017,
+    algorithm 5)."""
     s = two_sum(x.hi, y.hi)
     return _renormalise(s.hi, s.lo + (x.lo + y.lo))
 
@@ -97,7 +103,8 @@ def multiply(x: Doubled, y: Doubled) -> Doubled:
 
 @lru_cache(maxsize=8)
 def pairs(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, column and place in a flattened (size, size) matrix of each entry of the upper triangle, diagonal included, (p,) each.
+    """Row, column and place in a flattened (size, size) matrix of each entry of the upper triangle,
+    diagonal included, (p,) each.
 
     Symmetric matrices are worked on as the vector of these entries, which is half the work.
     """
@@ -120,15 +127,20 @@ def symmetric(entries: Float[Tensor, "*b p"], size: int) -> Float[Tensor, "*b m 
 
 
 def slice_bits(terms: int) -> int:
-    """Bits of a slice such that a sum of `terms` products of two slices is exact: 2·bits + log2(terms) ≤ 53."""
+    """Bits of a slice such that a sum of `terms` products of two slices is exact: 2·bits +
+    log2(terms) ≤ 53."""
     return (MANTISSA - (max(terms, 1) - 1).bit_length()) // 2
 
 
-def slices(rows: Float[Tensor, "*b m k"], count: int, bits: int, power: Tensor | None = None) -> list[Float[Tensor, "*b m k"]]:
-    """Cuts each row into `count` slices that add up to it exactly; each but the last has at most `bits` bits.
+def slices(
+    rows: Float[Tensor, "*b m k"], count: int, bits: int, power: Tensor | None = None
+) -> list[Float[Tensor, "*b m k"]]:
+    """Cuts each row into `count` slices that add up to it exactly; each but the last has at most
+    `bits` bits.
 
-    Slice s of a row whose largest entry lies below 2^e holds integer multiples of 2^(e - s·bits), at most 2^bits of them; the last
-    slice is the remainder, at most 2^(e - (count - 1)·bits - 1), with whatever bits are left. `power` is 2^e, from `powers`.
+    Slice s of a row whose largest entry lies below 2^e holds integer multiples of 2^(e - s·bits),
+    at most 2^bits of them; the last slice is the remainder, at most 2^(e - (count - 1)·bits - 1),
+    with whatever bits are left. `power` is 2^e, from `powers`.
     """
     power = powers(rows) if power is None else power
     parts = []
@@ -141,23 +153,29 @@ def slices(rows: Float[Tensor, "*b m k"], count: int, bits: int, power: Tensor |
 
 
 def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
-    """For each row a power of two above its largest modulus and at most twice it; 1 for a row of zeros."""
+    """For each row a power of two above its largest modulus and at most twice it; 1 for a row of
+    zeros."""
     largest = rows.abs().amax(dim=-1, keepdim=True)
     # the quotient is the power of two exactly; torch.ldexp would compute it in float32
     return (largest / torch.frexp(largest).mantissa).where(largest > 0, torch.ones_like(largest))
 
 
-def matmul(a: Doubled, b: Float[Tensor, "*b k n"], orders: int) -> tuple[Doubled, Float[Tensor, "*b"]]:
-    """A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits), with bits about 21.
+def matmul(
+    a: Doubled, b: Float[Tensor, "*b k n"], orders: int
+) -> tuple[Doubled, Float[Tensor, "*b"]]:
+    """A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits), with bits
+    about 21.
 
-    A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a rest. The products A_s b_t with s + t ≤ orders + 1 are
-    summed exactly, one GEMM for each s + t; what is left is summed in float64:
+    A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a rest. The products A_s b_t
+    with s + t ≤ orders + 1 are summed exactly, one GEMM for each s + t; what is left is summed in
+    float64:
 
         A_1 (b_orders+1 + …) + A_2 (b_orders + …) + … + A_orders+1 b.
 
     Returns:
-        The product, and a bound of its error's Frobenius norm: a float64 sum of n products errs by at most n · 2⁻⁵³ times the sum of
-        their moduli (Higham 2002, section 3.1), and ‖ |X| |Y| ‖_F ≤ ‖X‖_F ‖Y‖_F; each addition in double-double adds UNIT.
+        The product, and a bound of its error's Frobenius norm: a float64 sum of n products errs by
+        at most n · 2⁻⁵³ times the sum of their moduli (Higham 2002, section 3.1), and ‖ |X| |Y| ‖_F
+        ≤ ‖X‖_F ‖Y‖_F; each addition in double-double adds UNIT.
     """
     terms = b.shape[-2]
     bits = slice_bits(orders * terms)
@@ -170,20 +188,29 @@ def matmul(a: Doubled, b: Float[Tensor, "*b k n"], orders: int) -> tuple[Doubled
     for order in range(2, orders + 1):
         exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
         total = add_plain(total, exact)
-    moduli = sum(_frobenius(part) * _frobenius(rest) for part, rest in zip(left, rests[::-1], strict=True))
+    moduli = sum(
+        _frobenius(part) * _frobenius(rest) for part, rest in zip(left, rests[::-1], strict=True)
+    )
     tail = torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2)
     # lo of A and the last rests are rounded once more each
-    error = ((orders + 1) * terms + 4) * _HALF_ULP * moduli + 2 * (orders + 1) * UNIT * _frobenius(a.hi) * _frobenius(b)
+    error = ((orders + 1) * terms + 4) * _HALF_ULP * moduli + 2 * (orders + 1) * UNIT * _frobenius(
+        a.hi
+    ) * _frobenius(b)
     return add_plain(total, tail), error
 
 
-def gram(rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2) -> Doubled:
-    """Gram matrix of the rows centre + rows_i (not rounded), up to what is smaller by 2^(-orders · bits), with bits about 21.
+def gram(
+    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+) -> Doubled:
+    """Gram matrix of the rows centre + rows_i (not rounded), up to what is smaller by 2^(-orders ·
+    bits), with bits about 21.
 
-    With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for two orders, S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact. What is left is
-    summed in float64: for one order T + Tᵀ with T = (S_1 + R/2) Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
+    With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for two orders, S_1 S_2ᵀ + (S_1
+    S_2ᵀ)ᵀ are exact. What is left is summed in float64: for one order T + Tᵀ with T = (S_1 + R/2)
+    Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
 
-    Products with the centre, which can be much larger than the rows, are taken to three orders if those of the rows are to two.
+    Products with the centre, which can be much larger than the rows, are taken to three orders if
+    those of the rows are to two.
 
     Args:
         rows: The rows, float64.
@@ -218,11 +245,13 @@ def gram_error(
 ) -> Float[Tensor, "*b"]:
     """Bound of the Frobenius norm of the error of `gram`, at the cost of a few norms.
 
-    A float64 sum of k products errs by at most k · 2⁻⁵³ times the product of the lengths of its factors. With M_i = 2^e ≤ 2 max|a_i| the
-    rest R is at most √k M_i 2^(-orders · bits - 1) long, S_2 + R at most √k M_i 2^(-bits - 1), and slice s at most √k M_i 2^(-(s-1)·bits).
-    Of the products with the centre those of slices with s + t > count, counted from 1, are summed in float64: two with s + t =
-    count + 1 are of a first slice, count - 2 are not, and all others are smaller by 2^-bits.
-    Additions in double-double err by UNIT relative to what they add up to, at most 24 of them in a row.
+    A float64 sum of k products errs by at most k · 2⁻⁵³ times the product of the lengths of its
+    factors. With M_i = 2^e ≤ 2 max|a_i| the rest R is at most √k M_i 2^(-orders · bits - 1) long,
+    S_2 + R at most √k M_i 2^(-bits - 1), and slice s at most √k M_i 2^(-(s-1)·bits). Of the
+    products with the centre those of slices with s + t > count, counted from 1, are summed in
+    float64: two with s + t = count + 1 are of a first slice, count - 2 are not, and all others are
+    smaller by 2^-bits. Additions in double-double err by UNIT relative to what they add up to, at
+    most 24 of them in a row.
     """
     size, terms = rows.shape[-2:]
     bits = slice_bits(terms)
@@ -235,10 +264,15 @@ def gram_error(
         error = error + unit * terms * 2.0 ** (-2 * bits - 2) * most**2
     if centre is not None:
         count, shorter = _centre_slices(orders), bits - 2
-        largest, centre_length = powers(centre)[..., 0, 0], torch.linalg.vector_norm(centre, dim=(-2, -1))
+        largest, centre_length = (
+            powers(centre)[..., 0, 0],
+            torch.linalg.vector_norm(centre, dim=(-2, -1)),
+        )
         unit = (terms + count**2) * _HALF_ULP * 1.01 * 2.0 ** (-(count - 1) * shorter)
         others = (count - 2 + count**2 * 2.0**-shorter) * terms * largest
-        error = error + unit * 2 * size**0.5 * (terms**0.5 * (length * largest + most * centre_length) + others * most)
+        error = error + unit * 2 * size**0.5 * (
+            terms**0.5 * (length * largest + most * centre_length) + others * most
+        )
         error = error + unit * size * (2 * terms**0.5 * centre_length * largest + others * largest)
         length = length + size**0.5 * centre_length
     return error + 24 * UNIT * length**2
@@ -246,7 +280,11 @@ def gram_error(
 
 def symmetric_product(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m m"]:
     """Rows · rowsᵀ in float64, exactly symmetric."""
-    if rows.device.type == "cpu" and rows.ndim == 2 and (torch.get_num_threads() == 1 or len(rows) >= THREADED_ROWS):
+    if (
+        rows.device.type == "cpu"
+        and rows.ndim == 2
+        and (torch.get_num_threads() == 1 or len(rows) >= THREADED_ROWS)
+    ):
         # NumPy computes one triangle only, in half the time; torch has no such product
         array = rows.numpy()
         with np.errstate(over="ignore", invalid="ignore"):
@@ -260,10 +298,13 @@ def _centre_slices(orders: int) -> int:
     return 2 * orders
 
 
-def _centre_products(parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor, "*b 1 k"], bits: int) -> Doubled:
+def _centre_products(
+    parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor, "*b 1 k"], bits: int
+) -> Doubled:
     """c·a_i + c·c/2 for the slices of the rows a_i and the centre c, (..., m).
 
-    With shorter slices of the centre sums of products of equal order, four at the most, are exact too.
+    With shorter slices of the centre sums of products of equal order, four at the most, are exact
+    too.
     """
     right = slices(centre, len(parts), bits)
     columns = torch.cat(right, dim=-2).mT
@@ -273,7 +314,8 @@ def _centre_products(parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor,
 
 
 def _by_order(products: Float[Tensor, "*b m count count"]) -> Doubled:
-    """Σ_{s,t} products[..., s, t]: those with s + t ≤ count - 2 (from 0) exact, order by order, the others in float64."""
+    """Σ_{s,t} products[..., s, t]: those with s + t ≤ count - 2 (from 0) exact, order by order, the
+    others in float64."""
     count = products.shape[-1]
     order = torch.arange(count, device=products.device)
     order = (order[:, None] + order).clamp(max=count - 1).flatten()
@@ -287,7 +329,8 @@ def _by_order(products: Float[Tensor, "*b m count count"]) -> Doubled:
 def _doubled_slices(x: Doubled, count: int, bits: int) -> list[Tensor]:
     """`count` exact slices of hi + lo, and the remainder rounded to float64."""
     *leading, rest = slices(x.hi, count, bits)
-    # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may reach into it
+    # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may
+    # reach into it
     total = two_sum(rest, x.lo)
     shifter = powers(x.hi) * (1.5 * 2.0 ** (MANTISSA - 1 - count * bits))
     last = (total.hi + shifter) - shifter

@@ -1,4 +1,5 @@
-"""Dual activations: E[σ(u)σ(v)] and E[σ'(u)σ'(v)] of centred Gaussian pairs, in closed form or by quadrature."""
+"""Dual activations: E[σ(u)σ(v)] and E[σ'(u)σ'(v)] of centred Gaussian pairs, in closed form or by
+quadrature."""
 
 from __future__ import annotations
 
@@ -17,10 +18,12 @@ _CLOSED_ERROR = 4e-15
 _QUADRATURE_ERROR = 2e-14
 _WIDE_QUADRATURE_ERROR = 2e-13
 _WIDE = 100.0
-"""Errors of dual activations relative to √(E[σ(u)²] E[σ(v)²]): of closed forms, and of quadrature up to variance 100 and beyond.
+"""Errors of dual activations relative to √(E[σ(u)²] E[σ(v)²]): of closed forms, and of quadrature
+up to variance 100 and beyond.
 
-Measured, not proven: the largest found against mpmath and against closed forms, with a factor of 2 to 10 to spare
-(`tests/test_duals.py` and `tests/test_interpolation.py` hold them, `docs/limit.md` lists what was found)."""
+Measured, not proven: the largest found against mpmath and against closed forms, with a factor of 2
+to 10 to spare (`tests/test_duals.py` and `tests/test_interpolation.py` hold them, `docs/limit.md`
+lists what was found)."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,17 @@ class Duals:
 
 
 def dual_activations(
-    activation: str, var_x: Float[Tensor, "*#pairs"], var_y: Float[Tensor, "*#pairs"], cov: Float[Tensor, "*#pairs"]
+    activation: str,
+    var_x: Float[Tensor, "*#pairs"],
+    var_y: Float[Tensor, "*#pairs"],
+    cov: Float[Tensor, "*#pairs"],
 ) -> Duals:
-    """The dual activations of pairs with the given covariances, taken as exact, each pair by itself.
+    """The dual activations of pairs with the given covariances, taken as exact, each pair by
+    itself.
 
-    The error is below 1e-11 of the value for correlations ρ ≥ 0, and below `dual_error` of √(E[σ(u)²] E[σ(v)²]) for any, where
-    the value itself may pass through zero. At zero variance u = 0, and σ'(0) is the activation's own choice.
+    The error is below 1e-11 of the value for correlations ρ ≥ 0, and below `dual_error` of
+    √(E[σ(u)²] E[σ(v)²]) for any, where the value itself may pass through zero. At zero variance u =
+    0, and σ'(0) is the activation's own choice.
 
     Args:
         activation: A name in `ACTIVATIONS`.
@@ -53,24 +61,35 @@ def dual_activations(
         cov: E[uv], float64; beyond ±√(var_x var_y) it counts as that.
 
     Raises:
-        ValueError: The name is unknown, a variance negative, a value not finite, or a dtype not float64.
+        ValueError: The name is unknown, a variance negative, a value not finite, or a dtype not
+            float64.
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+        raise ValueError(
+            f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}"
+        )
     entry = ACTIVATIONS[activation]
     for name, value in (("var_x", var_x), ("var_y", var_y), ("cov", cov)):
         if value.dtype != torch.float64:
-            raise ValueError(f"{name} is {value.dtype}, but dual activations are computed in float64: convert it")
+            raise ValueError(
+                f"{name} is {value.dtype}, but dual activations are computed in float64: convert it"
+            )
         if not torch.isfinite(value).all() or (name != "cov" and (value < 0).any()):
-            raise ValueError(f"{name} must be finite" + ("" if name == "cov" else " and not negative"))
+            raise ValueError(
+                f"{name} must be finite" + ("" if name == "cov" else " and not negative")
+            )
     pairs = GaussianPairs.from_covariances(var_x, var_y, cov)
     a, b = pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
     functions = (entry.function, entry.derivative)
     if a.numel() == 0:
-        return Duals(torch.zeros_like(pairs.cov), torch.zeros_like(pairs.cov), torch.zeros_like(pairs.cov))
+        return Duals(
+            torch.zeros_like(pairs.cov), torch.zeros_like(pairs.cov), torch.zeros_like(pairs.cov)
+        )
     if entry.closed_dual is not None:
         closed = [value.reshape(-1) for value in entry.closed_dual(pairs)]
-        function, derivative, distance = (_with_zero_variance(entry, k, value, a, b) for k, value in enumerate(closed))
+        function, derivative, distance = (
+            _with_zero_variance(entry, k, value, a, b) for k, value in enumerate(closed)
+        )
     else:
         angles = (pairs.angle.reshape(-1), pairs.coangle.reshape(-1), pairs.correlation.reshape(-1))
         function, derivative = pair_expectations(functions, a, b, *angles)
@@ -90,7 +109,8 @@ def dual_error(activation: str, largest_variance: float) -> float:
 def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
     """The dual activations of all pairs of N Gaussians of positive variance, symmetric (N, N).
 
-    Errors are below `dual_error` of √(E[σ(u)²] E[σ(v)²]). Identical pairs (distance exactly 0) give identical rows.
+    Errors are below `dual_error` of √(E[σ(u)²] E[σ(v)²]). Identical pairs (distance exactly 0) give
+    identical rows.
     """
     entry = ACTIVATIONS[activation]
     if entry.closed_dual is not None:
@@ -106,12 +126,18 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
     return Duals(function, derivative, distance)
 
 
-def _with_zero_variance(entry: Activation, order: int, value: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Replaces the values where u or v is the constant 0; there E[f(u)f(v)] = E[f(u)] E[f(v)] and no angle is defined."""
+def _with_zero_variance(
+    entry: Activation, order: int, value: Tensor, a: Tensor, b: Tensor
+) -> Tensor:
+    """Replaces the values where u or v is the constant 0; there E[f(u)f(v)] = E[f(u)] E[f(v)] and
+    no angle is defined."""
     constant = (a == 0) | (b == 0)
     if not constant.any():
         return value
-    u, v = (line_moments(entry.derivative if order == 1 else entry.function, scale[constant]) for scale in (a, b))
+    u, v = (
+        line_moments(entry.derivative if order == 1 else entry.function, scale[constant])
+        for scale in (a, b)
+    )
     product = u.hermite[:, 0] * v.hermite[:, 0]
     value = value.clone()
     value[constant] = u.square + v.square - 2 * product if order == 2 else product

@@ -1,4 +1,5 @@
-"""The errors that are a user's to mend; every message says what was seen, why it is wrong and what to do."""
+"""The errors that are a user's to mend; every message says what was seen, why it is wrong and what
+to do."""
 
 from __future__ import annotations
 

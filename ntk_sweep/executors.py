@@ -1,4 +1,5 @@
-"""Where chunks are computed: in this process, or on Ray (`ntk_sweep.ray_executor`), both by the same verbs: submit, wait, close."""
+"""Where chunks are computed: in this process, or on Ray (`ntk_sweep.ray_executor`), both by the
+same verbs: submit, wait, close."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ class Executor(Protocol):
         ...
 
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
-        """Chunks that have ended, waiting for one at most about this long. What a chunk raises is raised here."""
+        """Chunks that have ended, waiting for one at most about this long. What a chunk raises is
+        raised here."""
         ...
 
     def close(self) -> None:
@@ -76,7 +78,8 @@ class SerialExecutor:
 
     @property
     def capacity(self) -> int:
-        """One at work and one waiting for each worker: none idles, and little is lost when all is stopped."""
+        """One at work and one waiting for each worker: none idles, and little is lost when all is
+        stopped."""
         return 2 * self.slots
 
     def __init__(self, compute: ComputeConfig) -> None:
@@ -86,7 +89,10 @@ class SerialExecutor:
     def check(compute: ComputeConfig, devices: set[str]) -> None:
         """Asks torch for CUDA where device=cuda."""
         if "cuda" in devices and cuda_devices() == 0:
-            raise ConfigError("device=cuda, but torch finds no CUDA device in this process: use device=auto or device=cpu")
+            raise ConfigError(
+                "device=cuda, but torch finds no CUDA device in this process: use device=auto or "
+                "device=cpu"
+            )
 
     @staticmethod
     def workers_here(compute: ComputeConfig) -> int:

@@ -1,4 +1,5 @@
-"""The smallest and the greatest eigenvalue of the empirical NTK for so many inputs that the whole spectrum would take too long."""
+"""The smallest and the greatest eigenvalue of the empirical NTK for so many inputs that the whole
+spectrum would take too long."""
 
 from __future__ import annotations
 
@@ -19,10 +20,12 @@ LEADING = 10
 """Leading eigenvectors that are computed: as many as the diagnostics use."""
 
 SMALLEST = 20
-"""Inputs up to which Lanczos vectors would span the whole space, and all eigenvectors are computed instead."""
+"""Inputs up to which Lanczos vectors would span the whole space, and all eigenvectors are computed
+instead."""
 
 ATTEMPTS = 20
-"""Of a shift or a margin, each larger than the last, before it is given up; one is enough where Lanczos found the right vectors."""
+"""Of a shift or a margin, each larger than the last, before it is given up; one is enough where
+Lanczos found the right vectors."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Extremes:
         lambda_min_error: A bound of its absolute error.
         lambda_max: The greatest eigenvalue.
         lambda_max_error: A bound of its absolute error.
-        leading: Eigenvectors of the `LEADING` greatest eigenvalues in the columns, ascending, (N, LEADING).
+        leading: Eigenvectors of the `LEADING` greatest eigenvalues in the columns, ascending, (N,
+            LEADING).
     """
 
     lambda_min: float
@@ -65,14 +69,17 @@ def extreme_eigenvalues(network: Network, x: Float[Tensor, "N n_in"]) -> Extreme
 
 
 def kernel_extremes(kernel: TracedKernel) -> Extremes:
-    """λ_min and λ_max of a kernel, from three Cholesky factorisations and some 50 products, N³ multiply-adds in all.
+    """λ_min and λ_max of a kernel, from three Cholesky factorisations and some 50 products, N³
+    multiply-adds in all.
 
-    The greatest eigenvalues come from Lanczos's method on Θ, the smallest from the same on (Θ + sI)⁻¹ by a Cholesky factor. That no
-    eigenvalue lies beyond them is then shown by two more factorisations: if Θ - μI has a Cholesky factor, all its eigenvalues are
-    positive, up to the rounding of the factorisation; likewise μI - Θ (Sylvester's law of inertia).
+    The greatest eigenvalues come from Lanczos's method on Θ, the smallest from the same on (Θ +
+    sI)⁻¹ by a Cholesky factor. That no eigenvalue lies beyond them is then shown by two more
+    factorisations: if Θ - μI has a Cholesky factor, all its eigenvalues are positive, up to the
+    rounding of the factorisation; likewise μI - Θ (Sylvester's law of inertia).
 
-    A factorisation errs by at most (N + 1) u tr A (Higham 2002, theorem 10.3, with ‖|L||Lᵀ|‖ ≤ tr A); taken as independent, its
-    roundings leave √N in place of N + 1 (Higham and Mary 2019), here with a safety factor of four.
+    A factorisation errs by at most (N + 1) u tr A (Higham 2002, theorem 10.3, with ‖|L||Lᵀ|‖ ≤ tr
+    A); taken as independent, its roundings leave √N in place of N + 1 (Higham and Mary 2019), here
+    with a safety factor of four.
     """
     theta, size = kernel.theta, len(kernel.theta)
     rounding = 4 * size**0.5 * torch.finfo(torch.float64).eps / 2 * theta.trace().item()
@@ -85,7 +92,13 @@ def kernel_extremes(kernel: TracedKernel) -> Extremes:
     ends = torch.tensor([max(smallest, 0.0), greatest], dtype=torch.float64)
     inverse_norm = None
     if ends[0] > 2 * own[0]:
-        ones = torch.linalg.solve_triangular(lower, torch.ones(size, 1, dtype=torch.float64), upper=False).norm().item()
+        ones = (
+            torch.linalg.solve_triangular(
+                lower, torch.ones(size, 1, dtype=torch.float64), upper=False
+            )
+            .norm()
+            .item()
+        )
         # ones belongs to Θ + sI; both it and an error of Θ change 1ᵀΘ⁻¹1 by a factor at most
         inverse_norm = ones * float(((ends[0] + shift) / (ends[0] - own[0])) ** 0.5)
     errors = own + change(kernel.passes, ends, own, inverse_norm)
@@ -99,7 +112,11 @@ def _vectors(theta: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
         vectors = torch.linalg.eigh(theta).eigenvectors
         return vectors[:, -LEADING:], vectors[:, 0]
     start = np.random.default_rng(0).standard_normal(size)
-    product = LinearOperator((size, size), matvec=lambda v: (theta @ torch.from_numpy(v.reshape(-1))).numpy(), dtype=float)
+    product = LinearOperator(
+        (size, size),
+        matvec=lambda v: (theta @ torch.from_numpy(v.reshape(-1))).numpy(),
+        dtype=float,
+    )
     _, leading = eigsh(product, k=LEADING, which="LA", v0=start)
     inverse = LinearOperator((size, size), matvec=lambda v: _solve(lower, v), dtype=float)
     _, last = eigsh(inverse, k=1, which="LM", v0=start)
@@ -107,7 +124,8 @@ def _vectors(theta: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _factor(theta: Tensor, rounding: float) -> tuple[float, Tensor]:
-    """The smallest shift s out of 0, ρ, 2ρ, … for which Θ + sI has a Cholesky factor, and that factor."""
+    """The smallest shift s out of 0, ρ, 2ρ, … for which Θ + sI has a Cholesky factor, and that
+    factor."""
     shift = 0.0
     for _ in range(ATTEMPTS):
         lower = _cholesky(theta, shift, 1)
@@ -118,7 +136,8 @@ def _factor(theta: Tensor, rounding: float) -> tuple[float, Tensor]:
 
 
 def _certified(theta: Tensor, vector: Tensor, rounding: float, sign: int) -> tuple[float, float]:
-    """The eigenvalue at one end of the spectrum (`sign` 1: the lower one) and a bound of its error, from its vector."""
+    """The eigenvalue at one end of the spectrum (`sign` 1: the lower one) and a bound of its error,
+    from its vector."""
     product = theta @ vector
     value = (vector @ product / (vector @ vector)).item()
     margin = max((product - value * vector).norm().item(), rounding)

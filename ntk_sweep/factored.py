@@ -1,6 +1,7 @@
 """The kernel of a centred trace, in float64 or in double-double, with a bound of its own rounding.
 
-Θ = Σ_l (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + 1), with the factors of `ntk_sweep.passes` taken as exact.
+Θ = Σ_l (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + 1), with the factors of `ntk_sweep.passes` taken as
+exact.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.doubled import UNIT, Doubled, add, gram, gram_error, multiply, symmetric, symmetric_product, two_prod
+from ntk_sweep.doubled import (
+    UNIT,
+    Doubled,
+    add,
+    gram,
+    gram_error,
+    multiply,
+    symmetric,
+    symmetric_product,
+    two_prod,
+)
 from ntk_sweep.passes import CentredTrace, Factor
 from ntk_sweep.rounding import PassErrors, pass_errors
 from ntk_sweep.sizes import TILE_ROWS
@@ -29,7 +40,8 @@ class TracedKernel:
 
     Attributes:
         theta: Θ in float64, exactly symmetric, on the CPU.
-        layer_traces: tr Θ_l for each layer, (D,), float64 on the CPU: the share of each layer in the trace.
+        layer_traces: tr Θ_l for each layer, (D,), float64 on the CPU: the share of each layer in
+        the trace.
         error: Estimate of ‖Θ - Θ(traced)‖_F.
         passes: The errors of the factors.
         trace: The factors; None where they are not kept.
@@ -44,9 +56,14 @@ class TracedKernel:
     doubles: dict[int, Doubled] = field(default_factory=dict)
 
     def doubled(self, orders: int) -> Doubled:
-        """Θ in double-double on the CPU, up to `doubled_error`; `orders` as in `ntk_sweep.doubled.gram`."""
+        """Θ in double-double on the CPU, up to `doubled_error`; `orders` as in
+        `ntk_sweep.doubled.gram`."""
         assert self.trace is not None
-        return self.doubles[orders] if orders in self.doubles else doubled_kernel(self.trace, orders).to("cpu")
+        return (
+            self.doubles[orders]
+            if orders in self.doubles
+            else doubled_kernel(self.trace, orders).to("cpu")
+        )
 
     def doubled_error(self, orders: int) -> float:
         """Bound of ‖Θ - Θ(traced)‖_F for Θ of `doubled`; known before that is computed."""
@@ -68,30 +85,48 @@ def traced_kernel(trace: CentredTrace, refinable: bool = True) -> TracedKernel:
     dtype = trace.outputs.dtype
     if not torch.isfinite(trace.outputs).all():
         raise ValueError(
-            f"the network's output is not finite: the input holds NaN or infinity, or it overflows {dtype}; "
-            "scale the inputs down or use float64"
+            "the network's output is not finite: the input holds NaN or infinity, or it overflows "
+            f"{dtype}; scale the inputs down or use float64"
         )
     if not torch.isfinite(theta).all():
-        raise ValueError(f"the kernel is not finite: it overflows {dtype}; scale the inputs down or use float64")
-    return TracedKernel(theta.cpu(), traces.cpu(), float(error), pass_errors(trace).cpu(), trace if refinable else None)
+        raise ValueError(
+            f"the kernel is not finite: it overflows {dtype}; scale the inputs down or use float64"
+        )
+    return TracedKernel(
+        theta.cpu(),
+        traces.cpu(),
+        float(error),
+        pass_errors(trace).cpu(),
+        trace if refinable else None,
+    )
 
 
-def plain_kernel(trace: CentredTrace) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b D"], Float[Tensor, "*b"]]:
+def plain_kernel(
+    trace: CentredTrace,
+) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b D"], Float[Tensor, "*b"]]:
     """Θ in float64, tr Θ_l for each layer, and an estimate of ‖Θ - Θ(traced)‖_F.
 
-    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1: independent roundings, u = ε/2),
-    and eight u cover centre + row and the elementwise operations; the Frobenius norm of such errors of layer l is at most tr Θ_l.
+    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1:
+    independent roundings, u = ε/2), and eight u cover centre + row and the elementwise operations;
+    the Frobenius norm of such errors of layer l is at most tr Θ_l.
     """
     traces, theta, error = [], None, trace.outputs.new_zeros((), dtype=torch.float64)
     for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
         if trace.outputs.ndim == 1 and len(trace.outputs) > TILE_ROWS:
-            theta = torch.zeros(2 * trace.outputs.shape, dtype=torch.float64, device=a.rows.device) if theta is None else theta
+            theta = (
+                torch.zeros(2 * trace.outputs.shape, dtype=torch.float64, device=a.rows.device)
+                if theta is None
+                else theta
+            )
             traces.append(_add_in_tiles(theta, a, delta, c))
         else:
             layer = _plain_gram(delta) * (c * c * _plain_gram(a) + 1)
             theta = layer if theta is None else theta + layer
             traces.append(layer.diagonal(dim1=-2, dim2=-1).sum(-1))
-        error = error + EPS / 2 * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8) * traces[-1]
+        error = (
+            error
+            + EPS / 2 * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8) * traces[-1]
+        )
     assert theta is not None
     return theta, torch.stack(traces, dim=-1), error
 
@@ -101,12 +136,19 @@ def _add_in_tiles(theta: Tensor, a: Factor, delta: Factor, c: float) -> Tensor:
     inputs, gradients, trace = a.total, delta.total, theta.new_zeros(())
     for top in range(0, len(theta), TILE_ROWS):
         rows = slice(top, top + TILE_ROWS)
-        layer = symmetric_product(gradients[rows]) * (symmetric_product(inputs[rows]).mul_(c * c).add_(1))
+        layer = symmetric_product(gradients[rows]) * (
+            symmetric_product(inputs[rows]).mul_(c * c).add_(1)
+        )
         theta[rows, rows] += layer
         trace = trace + layer.diagonal().sum()
         for left in range(top + TILE_ROWS, len(theta), TILE_ROWS):
             columns = slice(left, left + TILE_ROWS)
-            layer = (inputs[rows] @ inputs[columns].T).mul_(c * c).add_(1).mul_(gradients[rows] @ gradients[columns].T)
+            layer = (
+                (inputs[rows] @ inputs[columns].T)
+                .mul_(c * c)
+                .add_(1)
+                .mul_(gradients[rows] @ gradients[columns].T)
+            )
             theta[rows, columns] += layer
             theta[columns, rows] += layer.T
     return trace
@@ -115,7 +157,8 @@ def _add_in_tiles(theta: Tensor, a: Factor, delta: Factor, c: float) -> Tensor:
 def doubled_kernel(trace: CentredTrace, orders: int = 2) -> Doubled:
     """Θ in double-double, up to `doubled_error`; `orders` as in `ntk_sweep.doubled.gram`.
 
-    Θ = Σ_c c² Σ_l (δ^l δ^lᵀ) ∘ (a^{l-1} a^{l-1}ᵀ) + Σ_l δ^l δ^lᵀ, where c runs over the different factors and l over their layers.
+    Θ = Σ_c c² Σ_l (δ^l δ^lᵀ) ∘ (a^{l-1} a^{l-1}ᵀ) + Σ_l δ^l δ^lᵀ, where c runs over the different
+    factors and l over their layers.
     """
     size = trace.outputs.shape[-1]
     theta: Doubled | None = None
@@ -135,13 +178,19 @@ def doubled_kernel(trace: CentredTrace, orders: int = 2) -> Doubled:
 def doubled_error(trace: CentredTrace, orders: int = 2) -> Float[Tensor, "*b"]:
     """Bound of ‖Θ - Θ(traced)‖_F for Θ of `doubled_kernel`, without computing it.
 
-    ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of a row's norm.
+    ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of
+    a row's norm.
     """
     error = trace.inputs[0].row_norms.new_zeros(())
     for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
         inputs, gradients = c * c * _largest_square(a) + 1, _largest_square(delta)
-        error = error + _gram_error(delta, orders) * inputs + c * c * _gram_error(a, orders) * gradients
-        error = error + (8 + 2 * len(trace.factors)) * UNIT * trace.outputs.shape[-1] * inputs * gradients
+        error = (
+            error + _gram_error(delta, orders) * inputs + c * c * _gram_error(a, orders) * gradients
+        )
+        error = (
+            error
+            + (8 + 2 * len(trace.factors)) * UNIT * trace.outputs.shape[-1] * inputs * gradients
+        )
     return error
 
 
@@ -149,7 +198,9 @@ def _largest_square(factor: Factor) -> Tensor:
     """An upper bound of the greatest ‖centre + row‖²."""
     largest = factor.row_norms.amax(dim=-1)
     if factor.centre is not None:
-        largest = largest + torch.linalg.vector_norm(factor.centre, dim=(-2, -1), dtype=torch.float64)
+        largest = largest + torch.linalg.vector_norm(
+            factor.centre, dim=(-2, -1), dtype=torch.float64
+        )
     return largest**2
 
 

@@ -1,4 +1,5 @@
-"""The file systems that results may lie in: a local disk, or whatever `pyarrow.fs` opens, such as S3.
+"""The file systems that results may lie in: a local disk, or whatever `pyarrow.fs` opens, such as
+S3.
 
 A file appears under its name wholly or not at all, also when the writer is killed or interrupted.
 """
@@ -24,8 +25,9 @@ FAILURES = (OSError, pa.ArrowException)
 def open_filesystem(results: str) -> tuple[fs.FileSystem, str]:
     """The file system of a results folder or URI, and the path of the results in it.
 
-    Endpoint, region and credentials of an object store come from where its own tools look for them: for S3 ``AWS_ENDPOINT_URL``,
-    ``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` and their like, the files in ``~/.aws``, or the role of the machine.
+    Endpoint, region and credentials of an object store come from where its own tools look for them:
+    for S3 ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` and their like, the files in
+    ``~/.aws``, or the role of the machine.
 
     Raises:
         StoreError: It is no URI that can be opened, or it holds credentials.
@@ -35,19 +37,24 @@ def open_filesystem(results: str) -> tuple[fs.FileSystem, str]:
     try:
         if urlsplit(results).username is not None:
             # It would be printed, sent to the workers and written into reports.
-            raise ValueError("it holds credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use ~/.aws/credentials")
+            raise ValueError(
+                "it holds credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use "
+                "~/.aws/credentials"
+            )
         filesystem, root = fs.FileSystem.from_uri(_with_single_put(results))
         if not root:
             raise ValueError("it names no bucket or folder")
         return filesystem, root
     except (ValueError, *FAILURES) as error:
         raise StoreError(
-            f"results={without_credentials(results)} is not a folder or URI that can be opened ({cause(error)})"
+            f"results={without_credentials(results)} is not a folder or URI that can be opened "
+            f"({cause(error)})"
         ) from error
 
 
 def below(results: str, name: str) -> str:
-    """``<results>/<name>``, also where `results` is a URI that ends in ``?endpoint_override=…`` or other settings."""
+    """``<results>/<name>``, also where `results` is a URI that ends in ``?endpoint_override=…`` or
+    other settings."""
     base, question, query = results.partition("?") if "://" in results else (results, "", "")
     return posixpath.join(base, name) + question + query
 
@@ -66,14 +73,17 @@ def without_credentials(uri: str) -> str:
     return scheme + separator + host.rpartition("@")[2] + slash + path
 
 
-def write_file(filesystem: fs.FileSystem, target: str, content: bytes, workshop: str | None = None) -> None:
+def write_file(
+    filesystem: fs.FileSystem, target: str, content: bytes, workshop: str | None = None
+) -> None:
     """Makes `content` appear under `target`, wholly or not at all.
 
     Args:
         filesystem: Where.
         target: The path in it.
         content: Of the file.
-        workshop: On a disk, the folder to write it in before it appears; must be there. By default that of the target, which is made.
+        workshop: On a disk, the folder to write it in before it appears; must be there. By default
+            that of the target, which is made.
 
     Raises:
         OSError, pa.ArrowException: It cannot be written.
@@ -86,8 +96,9 @@ def write_file(filesystem: fs.FileSystem, target: str, content: bytes, workshop:
     # Object stores have no folders to be made; others do.
     if not isinstance(filesystem, fs.S3FileSystem):
         filesystem.create_dir(posixpath.dirname(target), recursive=True)
-    # What a signal handler raises between opening and writing would close an empty stream, and so make an empty object. It is raised
-    # in the main thread only; the upload goes on to its end in another, which the interpreter waits for.
+    # What a signal handler raises between opening and writing would close an empty stream, and so
+    # make an empty object. It is raised in the main thread only; the upload goes on to its end in
+    # another, which the interpreter waits for.
     with ThreadPoolExecutor(1) as uploads:
         uploads.submit(_upload, filesystem, target, content).result()
 
@@ -103,14 +114,16 @@ def _upload(filesystem: fs.FileSystem, target: str, content: bytes) -> None:
 
 
 def _with_single_put(uri: str) -> str:
-    """Asks Arrow to send a small object in one request: a multipart upload that is cut off would be kept, unseen and paid for."""
+    """Asks Arrow to send a small object in one request: a multipart upload that is cut off would be
+    kept, unseen and paid for."""
     if not uri.startswith("s3://") or "allow_delayed_open" in uri:
         return uri
     return uri + ("&" if "?" in uri else "?") + "allow_delayed_open=true"
 
 
 def replace_file(target: str, content: bytes, workshop: str | None = None) -> None:
-    """Writes a local file under a hidden name, in `workshop` or beside the target, syncs it, and renames it."""
+    """Writes a local file under a hidden name, in `workshop` or beside the target, syncs it, and
+    renames it."""
     folder = posixpath.dirname(target)
     hidden = posixpath.join(workshop or folder, f".{uuid.uuid4().hex}.tmp")
     try:

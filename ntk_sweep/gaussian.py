@@ -9,15 +9,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 _SPLITTER = 2.0**27 + 1
-"""Veltkamp's constant for float64: splits the 53 bits of a number in two halves whose products are exact (Dekker 1971)."""
+"""Veltkamp's constant for float64: splits the 53 bits of a number in two halves whose products are
+exact (Dekker 1971)."""
 
 
 @dataclass(frozen=True)
 class GaussianPairs:
     """Centred Gaussian pairs (u, v), elementwise over broadcast float64 tensors.
 
-    The angle of a nearly identical pair cannot be had from rounded covariances: an error ε of the correlation is an error
-    ε/θ of the angle θ. So the determinant and the distance are carried as well.
+    The angle of a nearly identical pair cannot be had from rounded covariances: an error ε of the
+    correlation is an error ε/θ of the angle θ. So the determinant and the distance are carried as
+    well.
 
     Attributes:
         var_x: E[u²].
@@ -35,9 +37,13 @@ class GaussianPairs:
 
     @classmethod
     def from_covariances(
-        cls, var_x: Float[Tensor, "*#pairs"], var_y: Float[Tensor, "*#pairs"], cov: Float[Tensor, "*#pairs"]
+        cls,
+        var_x: Float[Tensor, "*#pairs"],
+        var_y: Float[Tensor, "*#pairs"],
+        cov: Float[Tensor, "*#pairs"],
     ) -> GaussianPairs:
-        """Pairs known by their covariances only, taken as exact; |cov| beyond √(var_x var_y) counts as correlation ±1."""
+        """Pairs known by their covariances only, taken as exact; |cov| beyond √(var_x var_y) counts
+        as correlation ±1."""
         var_x, var_y, cov = torch.broadcast_tensors(var_x, var_y, cov)
         high_1, low_1 = _two_product(var_x, var_y)
         high_2, low_2 = _two_product(cov, cov)
@@ -47,12 +53,18 @@ class GaussianPairs:
 
     @classmethod
     def from_layer(
-        cls, second_moment: Float[Tensor, " N"], distance: Float[Tensor, "N N"], gain: float, bias: float = 1.0
+        cls,
+        second_moment: Float[Tensor, " N"],
+        distance: Float[Tensor, "N N"],
+        gain: float,
+        bias: float = 1.0,
     ) -> GaussianPairs:
-        """Pre-activations of a layer, k = gain·s + bias, where s_ij are the second moments (Gram matrix) of its inputs.
+        """Pre-activations of a layer, k = gain·s + bias, where s_ij are the second moments (Gram
+        matrix) of its inputs.
 
-        With m = (s_ii + s_jj)/2, Δ = s_ii + s_jj - 2 s_ij and q = (s_ii - s_jj)/2 the determinant is
-        gain² (mΔ - Δ²/4 - q²) + gain·bias·Δ: for bias > 0 the last term keeps its relative accuracy however small Δ is.
+        With m = (s_ii + s_jj)/2, Δ = s_ii + s_jj - 2 s_ij and q = (s_ii - s_jj)/2 the determinant
+        is gain² (mΔ - Δ²/4 - q²) + gain·bias·Δ: for bias > 0 the last term keeps its relative
+        accuracy however small Δ is.
 
         Args:
             second_moment: s_ii.

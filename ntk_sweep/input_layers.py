@@ -1,12 +1,15 @@
 """The first layer of a network in training, whose inputs never change.
 
-So its weights need not be touched at all: the pre-activations of all samples, Z = c X Wᵀ + b, follow from those at the start and the
-Gram matrix c² X Xᵀ + 1, in the same way as in `ntk_sweep.layers`. With many samples of few features the weights are cheaper after all.
+So its weights need not be touched at all: the pre-activations of all samples, Z = c X Wᵀ + b,
+follow from those at the start and the Gram matrix c² X Xᵀ + 1, in the same way as in
+`ntk_sweep.layers`. With many samples of few features the weights are cheaper after all.
 
-Both forms of the layer know all the inputs; within an epoch samples are named by their turn. A step is a call of `forward`; then the
-gradients of the loss with respect to z, times the step size, are written into `gradients`; then comes a call of `update`.
+Both forms of the layer know all the inputs; within an epoch samples are named by their turn. A step
+is a call of `forward`; then the gradients of the loss with respect to z, times the step size, are
+written into `gradients`; then comes a call of `update`.
 
-Dimension letters in the annotations: N samples, n_in features of an input, B samples of a batch, n_l the width of the layer.
+Dimension letters in the annotations: N samples, n_in features of an input, B samples of a batch,
+n_l the width of the layer.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from torch import Tensor
 from ntk_sweep.layers import KEPT_ROWS, DenseLayer
 
 GRAM_WORTH_BELOW = 3
-"""The first layer is carried as pre-activations of all samples if there are at most so many times more of them than input
-features; beyond that the Gram matrix costs more than W. An estimate."""
+"""The first layer is carried as pre-activations of all samples if there are at most so many times
+more of them than input features; beyond that the Gram matrix costs more than W. An estimate."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,10 @@ class _Turn:
     Attributes:
         z: Their pre-activations, as far as they are up to date, (B, n_l).
         gradients: Where their gradients are put, (B, n_l).
-        missing: The rows of the Gram matrix and the gradients that bring z up to date; None if it is.
-        later: After every `KEPT_ROWS` samples, the z of all samples to come and what brings them up to date.
+        missing: The rows of the Gram matrix and the gradients that bring z up to date; None if it
+        is.
+        later: After every `KEPT_ROWS` samples, the z of all samples to come and what brings them up
+            to date.
     """
 
     z: Tensor
@@ -45,7 +50,8 @@ class _Turn:
 class GramInputLayer:
     """The first layer as the pre-activations of all samples.
 
-    With Δ (N, n_1) the sum of the gradients of each sample so far, Z = Z_0 - (c² X Xᵀ + 1) Δ, W = W_0 - c ΔᵀX and b = b_0 - Σ Δ.
+    With Δ (N, n_1) the sum of the gradients of each sample so far, Z = Z_0 - (c² X Xᵀ + 1) Δ, W =
+    W_0 - c ΔᵀX and b = b_0 - Σ Δ.
 
     Args:
         weight: W_0, (n_1, n_in).
@@ -58,7 +64,9 @@ class GramInputLayer:
 
     gradients: Float[Tensor, "B n_l"]
 
-    def __init__(self, weight: Tensor, bias: Tensor, factor: float, x: Tensor, batch_size: int, gram: Tensor) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, factor: float, x: Tensor, batch_size: int, gram: Tensor
+    ) -> None:
         self._weight, self._bias, self._factor, self._x, self._gram = weight, bias, factor, x, gram
         self._z = torch.addmm(bias, x, weight.T, alpha=factor)
         self._total = torch.zeros_like(self._z)
@@ -78,7 +86,8 @@ class GramInputLayer:
         return torch.addmm(turn.z, *turn.missing, alpha=-1) if turn.missing else turn.z
 
     def update(self) -> None:
-        """The step on these samples; samples that had their turn are brought up to date at the end of the epoch."""
+        """The step on these samples; samples that had their turn are brought up to date at the end
+        of the epoch."""
         if self._turn.later:
             z, gram, gradients = self._turn.later
             z.addmm_(gram, gradients, alpha=-1)
@@ -99,11 +108,18 @@ class GramInputLayer:
         return weight, self._bias - self._total.sum(0)
 
     def _turns_of_an_epoch(self, batch_size: int) -> Iterator[_Turn]:
-        z, gram, gradients, size = self._z_in_order, self._gram_in_order, self._gradients, len(self._z_in_order)
+        z, gram, gradients, size = (
+            self._z_in_order,
+            self._gram_in_order,
+            self._gradients,
+            len(self._z_in_order),
+        )
         since = 0  # the gradients of turns before it are in the z of all turns to come
         for start in range(0, size, batch_size):
             end = min(start + batch_size, size)
-            missing = (gram[start:end, since:start], gradients[since:start]) if start > since else None
+            missing = (
+                (gram[start:end, since:start], gradients[since:start]) if start > since else None
+            )
             later = None
             if end - since >= KEPT_ROWS and end < size:
                 later = (z[end:], gram[end:, since:end], gradients[since:end])
@@ -124,7 +140,9 @@ class DenseInputLayer:
 
     gradients: Float[Tensor, "B n_l"]
 
-    def __init__(self, weight: Tensor, bias: Tensor, factor: float, x: Tensor, batch_size: int) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, factor: float, x: Tensor, batch_size: int
+    ) -> None:
         self._layer = DenseLayer(weight, bias, factor, batch_size)
         self._x, self._x_in_order = x, torch.empty_like(x)
         self._batches = self._x_in_order.split(batch_size)
@@ -161,8 +179,11 @@ class DenseInputLayer:
 InputLayer = GramInputLayer | DenseInputLayer
 
 
-def input_layer(weight: Tensor, bias: Tensor, factor: float, x: Float[Tensor, "N n_in"], batch_size: int) -> InputLayer:
-    """The first layer in the cheaper of its two forms; by its weights where squares of the inputs overflow."""
+def input_layer(
+    weight: Tensor, bias: Tensor, factor: float, x: Float[Tensor, "N n_in"], batch_size: int
+) -> InputLayer:
+    """The first layer in the cheaper of its two forms; by its weights where squares of the inputs
+    overflow."""
     if len(x) <= GRAM_WORTH_BELOW * x.shape[1]:
         gram = factor**2 * (x @ x.T) + 1
         if gram.isfinite().all():

@@ -1,6 +1,8 @@
-"""Eigenvalues of the empirical NTK as squared singular values of the Jacobian, compressed layer by layer.
+"""Eigenvalues of the empirical NTK as squared singular values of the Jacobian, compressed layer by
+layer.
 
-An independent check of `ntk_sweep.spectrum`: it shares with it neither the passes nor the kernel nor the solver.
+An independent check of `ntk_sweep.spectrum`: it shares with it neither the passes nor the kernel
+nor the solver.
 """
 
 from __future__ import annotations
@@ -12,16 +14,20 @@ from torch import Tensor
 from ntk_sweep.network import Network
 
 
-def jacobian_spectrum(network: Network, x: Float[Tensor, "N n_in"]) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+def jacobian_spectrum(
+    network: Network, x: Float[Tensor, "N n_in"]
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """Eigenvalues and error bounds, both (N,), ascending by eigenvalue, float64 on the CPU.
 
-    J_l is the row-wise Kronecker product of δ^l and [c_l a^{l-1}, 1]. With the QR factorisations δ^lᵀ = Q R and [c_l a^{l-1}, 1]ᵀ
-    = Q' R', J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal columns drop out of the singular values: at most N² columns a layer are
-    left. Layers are taken in one by one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for the
+    J_l is the row-wise Kronecker product of δ^l and [c_l a^{l-1}, 1]. With the QR factorisations
+    δ^lᵀ = Q R and [c_l a^{l-1}, 1]ᵀ = Q' R', J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal columns
+    drop out of the singular values: at most N² columns a layer are left. Layers are taken in one by
+    one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for the
     singular values s of the last R''. All of it runs in float64, also for a float32 network.
 
-    A singular value errs by p ε ‖J‖_F, each QR and the SVD being backward stable (Higham 2002, theorem 19.4, with independent
-    roundings: p = √n + √N each for the compressions and N for the rest), and by 2 ε √n ‖J‖_F for each product in the passes.
+    A singular value errs by p ε ‖J‖_F, each QR and the SVD being backward stable (Higham 2002,
+    theorem 19.4, with independent roundings: p = √n + √N each for the compressions and N for the
+    rest), and by 2 ε √n ‖J‖_F for each product in the passes.
     """
     network.check_inputs(x)
     weights, biases = [w.double() for w in network.weights], [b.double() for b in network.biases]
@@ -29,9 +35,13 @@ def jacobian_spectrum(network: Network, x: Float[Tensor, "N n_in"]) -> tuple[Flo
     size = len(x)
     triangle = x.new_zeros(0, size, dtype=torch.float64)
     units, passes = 0.0, 0.0
-    for inputs, gradients, factor in zip(trace.inputs, trace.gradients, network.factors, strict=True):
+    for inputs, gradients, factor in zip(
+        trace.inputs, trace.gradients, network.factors, strict=True
+    ):
         left = _triangle(gradients.T)
-        right = _triangle(torch.cat((factor * inputs, x.new_ones(size, 1, dtype=torch.float64)), dim=1).T)
+        right = _triangle(
+            torch.cat((factor * inputs, x.new_ones(size, 1, dtype=torch.float64)), dim=1).T
+        )
         block = (left[:, None, :] * right[None, :, :]).flatten(0, 1)
         triangle = _triangle(torch.cat((triangle, block)))
         units = max(units, inputs.shape[1] ** 0.5 + gradients.shape[1] ** 0.5)
@@ -39,7 +49,8 @@ def jacobian_spectrum(network: Network, x: Float[Tensor, "N n_in"]) -> tuple[Flo
     # its square, because the kernel must be finite too
     if not torch.isfinite(torch.linalg.matrix_norm(triangle) ** 2):
         raise ValueError(
-            "the kernel is not finite: the input holds NaN or infinity, or it overflows float64; scale the inputs down"
+            "the kernel is not finite: the input holds NaN or infinity, or it overflows float64; "
+            "scale the inputs down"
         )
     singular = torch.linalg.svdvals(triangle.cpu()).flip(0)
     norm = torch.linalg.vector_norm(singular)

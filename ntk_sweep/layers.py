@@ -1,20 +1,24 @@
-"""The layers of a network in training, each with its weights and the changes that are still to be made to them.
+"""The layers of a network in training, each with its weights and the changes that are still to be
+made to them.
 
-A step changes W by a matrix of rank B, the batch size: W ← W - c gᵀa, with a (B, n_{l-1}) the layer's inputs and g (B, n_l) the
-gradients of the loss with respect to its pre-activations, times the step size. To write that into W costs twice the memory
-traffic of a product with W, and for small batches traffic is all that a step of a wide layer costs. So the factors a and g of
-several steps are kept, products with W are corrected by them,
+A step changes W by a matrix of rank B, the batch size: W ← W - c gᵀa, with a (B, n_{l-1}) the
+layer's inputs and g (B, n_l) the gradients of the loss with respect to its pre-activations, times
+the step size. To write that into W costs twice the memory traffic of a product with W, and for
+small batches traffic is all that a step of a wide layer costs. So the factors a and g of several
+steps are kept, products with W are corrected by them,
 
     c a' W_nowᵀ + b_now = c a' Wᵀ + b - (c² a' aᵀ + 1) g,     c g' W_now = c g' W - c² (g' gᵀ) a,
 
-and only now and then are they added to W, in one matrix product. This is the same step in exact arithmetic, and rounds
-differently. A narrow layer stays in the cache, and its steps cost the calls that they take: it is written to at every step, and
-whatever can be made beforehand is.
+and only now and then are they added to W, in one matrix product. This is the same step in exact
+arithmetic, and rounds differently. A narrow layer stays in the cache, and its steps cost the calls
+that they take: it is written to at every step, and whatever can be made beforehand is.
 
-Nothing here depends on values, only on shapes, and every result has its place from the beginning, so that an epoch can be captured
-as a CUDA graph. `ntk_sweep.input_layers` has the first layer, whose inputs never change.
+Nothing here depends on values, only on shapes, and every result has its place from the beginning,
+so that an epoch can be captured as a CUDA graph. `ntk_sweep.input_layers` has the first layer,
+whose inputs never change.
 
-Dimension letters in the annotations: N samples, B samples of a batch, n_l the width of layer l, n_below that of the layer below.
+Dimension letters in the annotations: N samples, B samples of a batch, n_l the width of layer l,
+n_below that of the layer below.
 """
 
 from __future__ import annotations
@@ -26,11 +30,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 KEPT_ROWS = 16
-"""How many rows of factors are kept before they are added to W. Tuned at widths 200 to 1000 in float64 on one core, where 8 to 32
-are nearly as good."""
+"""How many rows of factors are kept before they are added to W. Tuned at widths 200 to 1000 in
+float64 on one core, where 8 to 32 are nearly as good."""
 
 DIRECT_BELOW = 224 * 224
-"""W with fewer entries is written at every step. Tuned as above: both ways cost the same at about this size."""
+"""W with fewer entries is written at every step. Tuned as above: both ways cost the same at about
+this size."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,13 @@ class _Place:
         inputs: a, a part of ã.
         gradients: g, (B, n_l).
         gradients_transposed: gᵀ.
-        rows: The rows of W̃, and below them the ã of the earlier steps that W̃ does not have yet; transposed.
+        rows: The rows of W̃, and below them the ã of the earlier steps that W̃ does not have yet;
+        transposed.
         products: ã times `rows`, of which z is the first part.
         z: c a W_nowᵀ + b_now, (B, n_l).
         below: c g W_now, (B, n_below).
-        kept: The products of ã with those of the earlier steps, and the g, gᵀ and a of these; None if W̃ has them all.
+        kept: The products of ã with those of the earlier steps, and the g, gᵀ and a of these; None
+        if W̃ has them all.
         kept_after: How many rows are kept when the step is taken.
     """
 
@@ -69,8 +76,9 @@ class DenseLayer:
 
     So the step is W̃ ← W̃ - c² gᵀã, and a call does what three would do otherwise.
 
-    A step is a call of `forward`; then the gradients of the loss with respect to z, times the step size, are written into
-    `gradients`; then come calls of `backward`, if it is wanted, and `update`. What they return is overwritten by the next step.
+    A step is a call of `forward`; then the gradients of the loss with respect to z, times the step
+    size, are written into `gradients`; then come calls of `backward`, if it is wanted, and
+    `update`. What they return is overwritten by the next step.
 
     Args:
         weight: W, (n_l, n_{l-1}); it is copied.
@@ -84,7 +92,13 @@ class DenseLayer:
 
     gradients: Float[Tensor, "B n_l"]
 
-    def __init__(self, weight: Float[Tensor, "n_l n_below"], bias: Float[Tensor, " n_l"], factor: float, batch_size: int) -> None:
+    def __init__(
+        self,
+        weight: Float[Tensor, "n_l n_below"],
+        bias: Float[Tensor, " n_l"],
+        factor: float,
+        batch_size: int,
+    ) -> None:
         n_out, n_in = weight.shape
         self._factor, self._rate = factor, -(factor**2)
         # Nothing is gained by keeping if no second batch finds room.
@@ -122,7 +136,9 @@ class DenseLayer:
         torch.mm(place.gradients, self._weight, out=place.below)
         if place.kept:
             _, _, gradients_transposed, inputs = place.kept
-            place.below.addmm_(torch.mm(place.gradients, gradients_transposed), inputs, alpha=self._rate)
+            place.below.addmm_(
+                torch.mm(place.gradients, gradients_transposed), inputs, alpha=self._rate
+            )
         return place.below
 
     def update(self) -> None:
@@ -136,11 +152,14 @@ class DenseLayer:
     def flush(self) -> None:
         """Adds what is kept to W̃."""
         if self._kept:
-            self._extended.addmm_(self._gradients[: self._kept].T, self._inputs[: self._kept], alpha=self._rate)
+            self._extended.addmm_(
+                self._gradients[: self._kept].T, self._inputs[: self._kept], alpha=self._rate
+            )
             self._kept = 0
 
     def evaluate(self, inputs: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
-        """Z for each row of `inputs`, of which there may be any number; not in the middle of a step."""
+        """Z for each row of `inputs`, of which there may be any number; not in the middle of a
+        step."""
         weight, bias = self._flushed()
         return torch.addmm(bias / self._factor, inputs, weight.T)
 
@@ -168,13 +187,16 @@ class DenseLayer:
             products=products,
             z=products[:, :n_out],
             below=self._below[:count],
-            kept=(products[:, n_out:], theirs, theirs.T, self._inputs[:kept, :-1]) if kept else None,
+            kept=(products[:, n_out:], theirs, theirs.T, self._inputs[:kept, :-1])
+            if kept
+            else None,
             kept_after=after,
         )
         return place
 
 
 def _aligned(rows: int, columns: int, like: Tensor) -> Tensor:
-    """An empty matrix whose rows all begin at a multiple of 64 bytes: up to 5 % of a step at the widths of `KEPT_ROWS`."""
+    """An empty matrix whose rows all begin at a multiple of 64 bytes: up to 5 % of a step at the
+    widths of `KEPT_ROWS`."""
     entries = 64 // like.element_size()
     return like.new_empty(rows, -(-columns // entries) * entries)[:, :columns]

@@ -1,4 +1,5 @@
-"""The limit kernels of a sweep: they depend on no weights, so each is computed once, by whoever needs it first."""
+"""The limit kernels of a sweep: they depend on no weights, so each is computed once, by whoever
+needs it first."""
 
 from __future__ import annotations
 
@@ -36,11 +37,15 @@ def compute_limits(spec: LimitSpec, dataset: Dataset) -> dict[int, Limit]:
     Raises:
         ValueError: The inputs are not finite, or the kernel overflows.
     """
-    kernels = limit_ntks(torch.from_numpy(dataset.x), spec.act, spec.width, spec.depths, spec.parametrisation)
+    kernels = limit_ntks(
+        torch.from_numpy(dataset.x), spec.act, spec.width, spec.depths, spec.parametrisation
+    )
     limits = {}
     for depth, limit in kernels.items():
         spectrum = limit_kernel_spectrum(limit)
-        limits[depth] = Limit(limit.kernel.numpy(), float(spectrum.eigenvalues[0]), float(spectrum.errors[0]))
+        limits[depth] = Limit(
+            limit.kernel.numpy(), float(spectrum.eigenvalues[0]), float(spectrum.errors[0])
+        )
     return limits
 
 
@@ -48,13 +53,17 @@ _Key = tuple[str, str, int, str, int]
 
 
 class LimitShelf:
-    """Limits that this process has computed, or was handed; besides those handed over last, `SHELF_BYTES` of them at most."""
+    """Limits that this process has computed, or was handed; besides those handed over last,
+    `SHELF_BYTES` of them at most."""
 
     def __init__(self) -> None:
         self._known: dict[_Key, Limit | Exception] = {}
 
-    def put(self, dataset: Dataset, found: Mapping[LimitSpec, Mapping[int, Limit] | Exception]) -> None:
-        """Keeps limits, or the exception that was met instead; of earlier ones, those that came last and for which there is room."""
+    def put(
+        self, dataset: Dataset, found: Mapping[LimitSpec, Mapping[int, Limit] | Exception]
+    ) -> None:
+        """Keeps limits, or the exception that was met instead; of earlier ones, those that came
+        last and for which there is room."""
         latest = {
             _key(dataset, spec, depth): limits if isinstance(limits, Exception) else limits[depth]
             for spec, limits in found.items()

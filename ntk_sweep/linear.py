@@ -17,8 +17,8 @@ ROWS_AT_ONCE = 256
 class Linear:
     """The weights of one layer, or of the same layer of several networks side by side.
 
-    Rows are then (networks, activations, N, n), since networks that differ in their activation share weights; for a single layer
-    they are (N, n).
+    Rows are then (networks, activations, N, n), since networks that differ in their activation
+    share weights; for a single layer they are (N, n).
 
     Attributes:
         weight: W, (n_l, n_{l-1}), or (networks, n_l, n_{l-1}).
@@ -41,7 +41,8 @@ class Linear:
     @cached_property
     def column_squares(self) -> Float[Tensor, "*s n_below 1"]:
         """c² ‖W_:k‖² of each column, float64."""
-        # some rows at a time and in one place: the squares of a whole matrix may be too large to be held beside it
+        # some rows at a time and in one place: the squares of a whole matrix may be too large to be
+        # held beside it
         parts = self.weight.split(ROWS_AT_ONCE, dim=-2)
         place = torch.empty_like(parts[0], dtype=torch.float64)
         total = torch.zeros_like(place[..., 0, :])
@@ -52,7 +53,9 @@ class Linear:
     @cached_property
     def row_squares(self) -> Float[Tensor, "*s n_l 1"]:
         """c² ‖W_k:‖² of each row, float64."""
-        return self._aligned(torch.linalg.vector_norm(self.weight, dim=-1, dtype=torch.float64) ** 2 * self.factor**2)
+        return self._aligned(
+            torch.linalg.vector_norm(self.weight, dim=-1, dtype=torch.float64) ** 2 * self.factor**2
+        )
 
     def _product(self, rows: Tensor, matrix: Tensor) -> Tensor:
         if matrix.ndim == 2:

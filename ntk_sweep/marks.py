@@ -1,7 +1,9 @@
-"""Marks: what a sweep under way leaves in the results, so that its workers know the folder and other sweeps know of it.
+"""Marks: what a sweep under way leaves in the results, so that its workers know the folder and
+other sweeps know of it.
 
-A mark says which process owns it. Where that is known to have ended, the mark and all that goes with it is removed at once, with the
-effect that workers which outlived it store nothing more; otherwise after a week.
+A mark says which process owns it. Where that is known to have ended, the mark and all that goes
+with it is removed at once, with the effect that workers which outlived it store nothing more;
+otherwise after a week.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Owner:
         host: Its name.
         pid: Its number there.
         born: When it started, in the clock ticks of its machine.
-        machine: Names the machine since it was last started, and the set of processes that share their numbers.
+        machine: Names the machine since it was last started, and the set of processes that share
+        their numbers.
         since: When the sweep began.
     """
 
@@ -76,13 +79,17 @@ class Owner:
 
 
 def hidden(filesystem: fs.FileSystem, folder: str) -> Iterator[tuple[str, float]]:
-    """Marks, workshops, permits taken back and half-written files of a task's folder, with the time of their last change."""
+    """Marks, workshops, permits taken back and half-written files of a task's folder, with the time
+    of their last change."""
     if isinstance(filesystem, fs.LocalFileSystem):
         for place in (folder, posixpath.dirname(folder)):
             for name in os.listdir(place):
                 if _HIDDEN.fullmatch(name):
                     with suppress(FileNotFoundError):
-                        yield posixpath.join(place, name), os.stat(posixpath.join(place, name)).st_mtime
+                        yield (
+                            posixpath.join(place, name),
+                            os.stat(posixpath.join(place, name)).st_mtime,
+                        )
     else:
         for found in filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
             if _HIDDEN.fullmatch(found.base_name) and found.mtime is not None:
@@ -102,17 +109,25 @@ def remove(filesystem: fs.FileSystem, paths: Iterable[str]) -> None:
 def remove_leftovers(filesystem: fs.FileSystem, folder: str) -> None:
     """Removes what sweeps left that have ended without an end."""
     found = dict(hidden(filesystem, folder))
-    alive = {posixpath.basename(path): owner.is_alive for path in found if (owner := _owner(filesystem, path))}
+    alive = {
+        posixpath.basename(path): owner.is_alive
+        for path in found
+        if (owner := _owner(filesystem, path))
+    }
     for path, modified in found.items():
         name = posixpath.basename(path)
         mark = match.group() if (match := _MARK.match(name)) else name
-        if alive.get(mark) is False or (alive.get(mark) is None and time.time() - modified > OLD_SECONDS):
+        if alive.get(mark) is False or (
+            alive.get(mark) is None and time.time() - modified > OLD_SECONDS
+        ):
             remove(filesystem, [path])
 
 
 def others(filesystem: fs.FileSystem, folder: str, mark: str) -> list[str]:
     """Whose marks there are besides `mark`, in words."""
-    paths = [path for path, _ in hidden(filesystem, folder) if _MARK.fullmatch(posixpath.basename(path))]
+    paths = [
+        path for path, _ in hidden(filesystem, folder) if _MARK.fullmatch(posixpath.basename(path))
+    ]
     found = [(path, _owner(filesystem, path)) for path in paths if posixpath.basename(path) != mark]
     return [str(owner) for _, owner in found if owner]
 

@@ -9,10 +9,18 @@ import psutil
 
 from ntk_sweep.config import SpectrumConfig
 from ntk_sweep.points import Point
-from ntk_sweep.sizes import HELD_WEIGHTS, KEPT_BYTES, LIMIT_SAMPLES, REFINED_SAMPLES, SHELF_BYTES, TILE_ROWS
+from ntk_sweep.sizes import (
+    HELD_WEIGHTS,
+    KEPT_BYTES,
+    LIMIT_SAMPLES,
+    REFINED_SAMPLES,
+    SHELF_BYTES,
+    TILE_ROWS,
+)
 
 LAYER_ARRAYS = 4
-"""Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with, before these, two of slopes."""
+"""Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with,
+before these, two of slopes."""
 
 LAYER_TEMPORARIES = 8
 """Further ones while a layer is computed. Measured on sigmoid networks, with some room."""
@@ -21,11 +29,13 @@ TILE_ARRAYS = 4
 """Arrays of a tile's height and N columns while the kernel is summed up."""
 
 SOLVER_ARRAYS = {"eigh": 6, "extreme": 5, "compensated": 40, "double-double": 44, "jacobian": 0}
-"""Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd takes two beside its input and
-vectors, the extreme eigenvalues two Cholesky factors and copies, products in double-double their slices. Measured, with some room."""
+"""Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd
+takes two beside its input and vectors, the extreme eigenvalues two Cholesky factors and copies,
+products in double-double their slices. Measured, with some room."""
 
 LIMIT_ARRAYS = 40
-"""Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some room."""
+"""Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
+room."""
 
 BASE = 430 * 2**20
 """Bytes of a worker with its libraries."""
@@ -56,7 +66,13 @@ class MemoryPlan:
 
 
 def memory_plan(
-    n_samples: int, n_inputs: int, width: int, depth: int, method: str, bytes_a_number: int = 8, hold: bool = False
+    n_samples: int,
+    n_inputs: int,
+    width: int,
+    depth: int,
+    method: str,
+    bytes_a_number: int = 8,
+    hold: bool = False,
 ) -> MemoryPlan:
     """The memory of a point.
 
@@ -93,28 +109,35 @@ def memory_plan(
         stages["limit"] = square * LIMIT_ARRAYS
     base = BASE + (SHELF_BYTES if n_samples <= LIMIT_SAMPLES else 0)
     # free blocks that fit no array are kept beside those in use
-    return MemoryPlan({name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held)
+    return MemoryPlan(
+        {name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held
+    )
 
 
 def point_memory(point: Point, n_samples: int, n_inputs: int) -> MemoryPlan:
     """The memory of a point on inputs of this shape."""
     bytes_a_number = 4 if point.dtype == "float32" else 8
     settings = point.settings
-    # the task training changes the weights, and takes the spectrum as the other task does by default
-    method, hold = (settings.method, False) if isinstance(settings, SpectrumConfig) else ("auto", True)
+    # the task training changes the weights, and takes the spectrum as the other task does by
+    # default
+    method, hold = (
+        (settings.method, False) if isinstance(settings, SpectrumConfig) else ("auto", True)
+    )
     return memory_plan(n_samples, n_inputs, point.width, point.depth, method, bytes_a_number, hold)
 
 
 def not_enough(plan: MemoryPlan, free: int) -> str:
     """What is said of a point that needs more than there is."""
     return (
-        f"it needs {plan.describe()}, but {free / 2**30:.1f} GiB are free: take fewer inputs (data.n_per_class), task.method=extreme or "
-        "eigh, a smaller network, or a machine with more memory"
+        f"it needs {plan.describe()}, but {free / 2**30:.1f} GiB are free: take fewer inputs "
+        "(data.n_per_class), task.method=extreme or eigh, a smaller network, or a machine with "
+        "more memory"
     )
 
 
 def available_memory() -> int:
-    """Bytes that this process may still take: what the machine has free, or what its container is allowed."""
+    """Bytes that this process may still take: what the machine has free, or what its container is
+    allowed."""
     free = psutil.virtual_memory().available
     for limit, used in _CGROUPS:
         try:

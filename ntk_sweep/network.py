@@ -1,6 +1,8 @@
-"""Fully connected networks: initialisation, forward pass, and the traces from which kernels and gradients are built.
+"""Fully connected networks: initialisation, forward pass, and the traces from which kernels and
+gradients are built.
 
-Dimension letters in the annotations: N inputs, n_in features of the input, n_l the width of layer l.
+Dimension letters in the annotations: N inputs, n_in features of the input, n_l the width of layer
+l.
 """
 
 from __future__ import annotations
@@ -44,8 +46,8 @@ class Trace:
 class Network:
     """A fully connected network with one output.
 
-    x^l = σ(c_l W^l x^{l-1} + b^l) for l = 1..D-1, and f(x) = c_D W^D x^{D-1} + b^D. The factors c_l stand in
-    `ntk_sweep.parametrisations`.
+    x^l = σ(c_l W^l x^{l-1} + b^l) for l = 1..D-1, and f(x) = c_D W^D x^{D-1} + b^D. The factors c_l
+    stand in `ntk_sweep.parametrisations`.
 
     Attributes:
         weights: W^l, (n_l, n_{l-1}), for l = 1..D; all of one floating dtype and on one device.
@@ -83,8 +85,9 @@ class Network:
     ) -> Network:
         """Draws a network; see `standard_normals` for how the draws follow from the seed.
 
-        The draws depend on (seed, width, depth) and the layer shapes alone: networks that differ only in activation or
-        parametrisation share them (common random numbers), so that activations are compared on equal draws.
+        The draws depend on (seed, width, depth) and the layer shapes alone: networks that differ
+        only in activation or parametrisation share them (common random numbers), so that
+        activations are compared on equal draws.
 
         Args:
             n_inputs: n_0, the number of input features.
@@ -139,12 +142,15 @@ class Network:
         """c_l for l = 1..D."""
         factor = PARAMETRISATIONS[self.parametrisation].factor
         last = self.depth - 1
-        return tuple(factor(w.shape[1], w.shape[0], layer == last) for layer, w in enumerate(self.weights))
+        return tuple(
+            factor(w.shape[1], w.shape[0], layer == last) for layer, w in enumerate(self.weights)
+        )
 
     def trace(self, x: Float[Tensor, "N n_in"]) -> Trace:
         """One forward and one backward pass, keeping what the kernel needs.
 
-        δ^D = 1, and δ^l = (c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (Jacot et al. 2018, appendix A; ordinary back-propagation of f).
+        δ^D = 1, and δ^l = (c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (Jacot et al. 2018, appendix A;
+        ordinary back-propagation of f).
 
         Args:
             x: Inputs, of the network's dtype and on its device.
@@ -155,13 +161,17 @@ class Network:
         self.check_inputs(x)
         activation, factors = ACTIVATIONS[self.activation], self.factors
         inputs, derivatives = [x], []
-        for weight, bias, factor in zip(self.weights[:-1], self.biases[:-1], factors[:-1], strict=True):
+        for weight, bias, factor in zip(
+            self.weights[:-1], self.biases[:-1], factors[:-1], strict=True
+        ):
             z = torch.addmm(bias, inputs[-1], weight.T, alpha=factor)
             inputs.append(activation.function(z))
             derivatives.append(activation.derivative(z))
         outputs = torch.addmm(self.biases[-1], inputs[-1], self.weights[-1].T, alpha=factors[-1])
         gradients = [torch.ones_like(outputs)]
-        for weight, factor, derivative in zip(self.weights[:0:-1], factors[:0:-1], derivatives[::-1], strict=True):
+        for weight, factor, derivative in zip(
+            self.weights[:0:-1], factors[:0:-1], derivatives[::-1], strict=True
+        ):
             gradients.append((gradients[-1] @ weight).mul_(factor).mul_(derivative))
         return Trace(tuple(inputs), tuple(gradients[::-1]), outputs[:, 0])
 
@@ -169,7 +179,9 @@ class Network:
         """f(x) for each row of `x`."""
         self.check_inputs(x)
         activation = ACTIVATIONS[self.activation].function
-        for layer, (weight, bias, factor) in enumerate(zip(self.weights, self.biases, self.factors, strict=True)):
+        for layer, (weight, bias, factor) in enumerate(
+            zip(self.weights, self.biases, self.factors, strict=True)
+        ):
             x = torch.addmm(bias, x, weight.T, alpha=factor)
             if layer < self.depth - 1:
                 x = activation(x)
@@ -179,19 +191,25 @@ class Network:
         """Raises a ValueError if `x` does not fit the network."""
         weight = self.weights[0]
         if x.ndim != 2 or x.shape[1] != weight.shape[1]:
-            raise ValueError(f"x has shape {tuple(x.shape)}, but the network takes (N, {weight.shape[1]})")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, but the network takes (N, {weight.shape[1]})"
+            )
         if x.dtype != weight.dtype or x.device != weight.device:
             raise ValueError(
-                f"x is {x.dtype} on {x.device}, but the network is {weight.dtype} on {weight.device}: convert one of them"
+                f"x is {x.dtype} on {x.device}, but the network is {weight.dtype} on "
+                f"{weight.device}: convert one of them"
             )
 
 
-def standard_normals(n_inputs: int, width: int, depth: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+def standard_normals(
+    n_inputs: int, width: int, depth: int, seed: int
+) -> list[tuple[Tensor, Tensor]]:
     """The independent N(0, 1) draws (W^l, b^l), l = 1..D, behind a network, in float64 on the CPU.
 
-    Layer l (from 1) has a stream of its own, ``Generator(SFC64(SeedSequence(seed, spawn_key=(width, depth, l))))``, from which
-    W^l is drawn row by row and then b^l. Streams of different layers, sizes and seeds are independent, and the same on every
-    platform (NumPy's policy for bit generators, NEP 19); `tests/test_network.py` pins the values.
+    Layer l (from 1) has a stream of its own, ``Generator(SFC64(SeedSequence(seed, spawn_key=(width,
+    depth, l))))``, from which W^l is drawn row by row and then b^l. Streams of different layers,
+    sizes and seeds are independent, and the same on every platform (NumPy's policy for bit
+    generators, NEP 19); `tests/test_network.py` pins the values.
 
     Raises:
         ValueError: A size or the seed is out of range.
@@ -209,7 +227,9 @@ def standard_normals(n_inputs: int, width: int, depth: int, seed: int) -> list[t
         return list(pool.map(draw, layers))
 
 
-def layer_normals(n_inputs: int, width: int, depth: int, seed: int, layer: int) -> tuple[Tensor, Tensor]:
+def layer_normals(
+    n_inputs: int, width: int, depth: int, seed: int, layer: int
+) -> tuple[Tensor, Tensor]:
     """(W^l, b^l) of `standard_normals` for one layer, counted from 1; sizes are not checked."""
     fan_in, fan_out = layer_sizes(n_inputs, width, depth)[layer - 1]
     stream = np.random.SeedSequence(seed, spawn_key=(width, depth, layer))
@@ -223,7 +243,9 @@ def layer_sizes(n_inputs: int, width: int, depth: int) -> list[tuple[int, int]]:
     return list(pairwise([n_inputs] + [width] * (depth - 1) + [1]))
 
 
-def check_initialisation(n_inputs: int, width: int, depth: int, activation: str, parametrisation: str, seed: int) -> None:
+def check_initialisation(
+    n_inputs: int, width: int, depth: int, activation: str, parametrisation: str, seed: int
+) -> None:
     """Raises a ValueError if a size is out of range, or a name unknown."""
     _check_name("activation", activation, ACTIVATIONS)
     _check_name("parametrisation", parametrisation, PARAMETRISATIONS)
@@ -231,7 +253,12 @@ def check_initialisation(n_inputs: int, width: int, depth: int, activation: str,
 
 
 def _check_sizes(n_inputs: int, width: int, depth: int, seed: int) -> None:
-    for name, value, least in (("n_inputs", n_inputs, 1), ("width", width, 1), ("depth", depth, 2), ("seed", seed, 0)):
+    for name, value, least in (
+        ("n_inputs", n_inputs, 1),
+        ("width", width, 1),
+        ("depth", depth, 2),
+        ("seed", seed, 0),
+    ):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ValueError(f"{name} is {value!r}, but must be an integer of at least {least}")
 
@@ -244,21 +271,27 @@ def _check_name(kind: str, name: str, known: dict) -> None:
 def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
     if len(weights) < 2 or len(weights) != len(biases):
         raise ValueError(
-            f"{len(weights)} weight matrices and {len(biases)} biases: a network has one of each a layer, and at least two "
-            "layers (with one, the activation would not appear)"
+            f"{len(weights)} weight matrices and {len(biases)} biases: a network has one of each a "
+            "layer, and at least two layers (with one, the activation would not appear)"
         )
     fan_in = weights[0].shape[-1] if weights[0].ndim else 0
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True), start=1):
         if weight.ndim != 2 or weight.shape[1] != fan_in or bias.shape != weight.shape[:1]:
             raise ValueError(
-                f"layer {layer}: W is {tuple(weight.shape)} and b is {tuple(bias.shape)}, but W must be (n_l, {fan_in}) and b (n_l,)"
+                f"layer {layer}: W is {tuple(weight.shape)} and b is {tuple(bias.shape)}, but W "
+                f"must be (n_l, {fan_in}) and b (n_l,)"
             )
         fan_in = weight.shape[0]
         for tensor in (weight, bias):
-            if not tensor.dtype.is_floating_point or tensor.dtype != weights[0].dtype or tensor.device != weights[0].device:
+            if (
+                not tensor.dtype.is_floating_point
+                or tensor.dtype != weights[0].dtype
+                or tensor.device != weights[0].device
+            ):
                 raise ValueError(
-                    f"layer {layer} holds {tensor.dtype} on {tensor.device}, but the first weight matrix is {weights[0].dtype} on "
-                    f"{weights[0].device}: all must be of one floating dtype and on one device"
+                    f"layer {layer} holds {tensor.dtype} on {tensor.device}, but the first weight "
+                    f"matrix is {weights[0].dtype} on {weights[0].device}: all must be of one "
+                    "floating dtype and on one device"
                 )
     if fan_in != 1:
         raise ValueError(f"the last layer has {fan_in} outputs, but must have one")

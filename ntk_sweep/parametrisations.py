@@ -1,7 +1,9 @@
-"""Parametrisations: the factor c_l in front of each weight matrix, and the standard deviation of its entries.
+"""Parametrisations: the factor c_l in front of each weight matrix, and the standard deviation of
+its entries.
 
-A network of depth D computes x^l = σ(c_l W^l x^{l-1} + b^l) for l < D and f(x) = c_D W^D x^{D-1} + b^D. Like the activations,
-this module imports nothing heavy, so that settings can be checked against it.
+A network of depth D computes x^l = σ(c_l W^l x^{l-1} + b^l) for l < D and f(x) = c_D W^D x^{D-1} +
+b^D. Like the activations, this module imports nothing heavy, so that settings can be checked
+against it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ class Parametrisation:
     Attributes:
         source: Where the scaling comes from.
         factor: (fan_in, fan_out, is_last) ↦ c_l.
-        weight_std: fan_in ↦ standard deviation of the entries of W^l. Biases are N(0, 1) throughout.
+        weight_std: fan_in ↦ standard deviation of the entries of W^l. Biases are N(0, 1)
+            throughout.
     """
 
     source: str

@@ -1,4 +1,5 @@
-"""A part: one Parquet file of rows. What is not one of ours, whole and of this version, is refused by name, never skipped."""
+"""A part: one Parquet file of rows. What is not one of ours, whole and of this version, is refused
+by name, never skipped."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ def serialise(table: pa.Table, task: str) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def read_part(filesystem: fs.FileSystem, path: str, task: str, columns: Sequence[str] | None = None) -> pa.Table:
+def read_part(
+    filesystem: fs.FileSystem, path: str, task: str, columns: Sequence[str] | None = None
+) -> pa.Table:
     """The rows of one part.
 
     Raises:
@@ -37,13 +40,18 @@ def read_part(filesystem: fs.FileSystem, path: str, task: str, columns: Sequence
         with filesystem.open_input_file(path) as file:
             parquet = pq.ParquetFile(file, page_checksum_verification=True)
             _check_version(path, (parquet.schema_arrow.metadata or {}).get(VERSION_KEY))
-            return parquet.read(columns=columns).replace_schema_metadata(None).cast(_plain(task, columns))
+            return (
+                parquet.read(columns=columns)
+                .replace_schema_metadata(None)
+                .cast(_plain(task, columns))
+            )
     except FileNotFoundError:
         raise
     except (ValueError, KeyError, *FAILURES) as error:
         raise StoreError(
-            f"{path} is not a readable part of a sweep ({cause(error)}): move it out of the folder; the points whose rows "
-            "it held are computed again when the sweep is started again"
+            f"{path} is not a readable part of a sweep ({cause(error)}): move it out of the "
+            "folder; the points whose rows it held are computed again when the sweep is started "
+            "again"
         ) from error
 
 
@@ -54,14 +62,18 @@ def _plain(task: str, columns: Sequence[str] | None) -> pa.Schema:
 
 def _check_version(path: str, version: bytes | None) -> None:
     if version is None:
-        raise StoreError(f"{path} was not written by ntk-sweep (it carries no schema version): move it out of the folder")
+        raise StoreError(
+            f"{path} was not written by ntk-sweep (it carries no schema version): move it out of "
+            "the folder"
+        )
     if int(version) > SCHEMA_VERSION:
         raise StoreError(
-            f"{path} has schema version {int(version)}, newer than the {SCHEMA_VERSION} known here: update ntk-sweep, or choose "
-            "another folder with results=…"
+            f"{path} has schema version {int(version)}, newer than the {SCHEMA_VERSION} known "
+            "here: update ntk-sweep, or choose another folder with results=…"
         )
     if int(version) < SCHEMA_VERSION:
         raise StoreError(
-            f"{path} has schema version {int(version)}, older than the {SCHEMA_VERSION} written here: read it with the version of "
-            "ntk-sweep that wrote it, or choose another folder with results=… to compute its points anew"
+            f"{path} has schema version {int(version)}, older than the {SCHEMA_VERSION} written "
+            "here: read it with the version of ntk-sweep that wrote it, or choose another folder "
+            "with results=… to compute its points anew"
         )

@@ -1,16 +1,20 @@
-"""Forward and backward passes as differences from a centre, with a running estimate of their rounding errors.
+"""Forward and backward passes as differences from a centre, with a running estimate of their
+rounding errors.
 
-In a deep network all inputs end up with nearly the same activations, and the small eigenvalues of the kernel live in what is left
-of the differences. A plain pass rounds relative to the activations and so destroys them. Here each quantity is kept as a centre,
-the value that belongs to the mean input, plus one row of differences for each input:
+In a deep network all inputs end up with nearly the same activations, and the small eigenvalues of
+the kernel live in what is left of the differences. A plain pass rounds relative to the activations
+and so destroys them. Here each quantity is kept as a centre, the value that belongs to the mean
+input, plus one row of differences for each input:
 
     z^l = z̄^l + d^l,    d^l = c_l (a^{l-1} - ā^{l-1}) W^lᵀ,    a^l - ā^l = σ(z̄^l + d^l) - σ(z̄^l),
     δ^l - δ̄^l = c_{l+1} (δ^{l+1} - δ̄^{l+1}) W^{l+1} ∘ σ'(z^l) + c_{l+1} δ̄^{l+1} W^{l+1} ∘ (σ'(z^l) - σ'(z̄^l)),
 
-so that rounding is relative to the differences, at the cost of one plain pass. Errors of the centre are shared by all rows and
-act on eigenvalues as a *relative* perturbation; docs/numerics.md has the proof and the error model.
+so that rounding is relative to the differences, at the cost of one plain pass. Errors of the centre
+are shared by all rows and act on eigenvalues as a *relative* perturbation; docs/numerics.md has the
+proof and the error model.
 
-A centre is a matrix of one row. Shapes are written for one network; several side by side have leading dimensions.
+A centre is a matrix of one row. Shapes are written for one network; several side by side have
+leading dimensions.
 """
 
 from __future__ import annotations
@@ -31,12 +35,13 @@ from ntk_sweep.stream import StreamedNetwork
 Networks = Network | StreamedNetwork | NetworkStack
 
 ELEMENTWISE = 8
-"""Units of rounding charged to an activation, its derivative or their differences: a dozen operations at most, each with half a
-unit, plus two units for each library exponential."""
+"""Units of rounding charged to an activation, its derivative or their differences: a dozen
+operations at most, each with half a unit, plus two units for each library exponential."""
 
 TAIL = 8
-"""How many standard deviations a pre-activation must lie from a kink for its side to be taken as certain; with 1e7 units and errors
-that are sums of many roundings, fewer than 1e-8 units are expected beyond."""
+"""How many standard deviations a pre-activation must lie from a kink for its side to be taken as
+certain; with 1e7 units and errors that are sums of many roundings, fewer than 1e-8 units are
+expected beyond."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,11 @@ class Factor:
         centre: Shared by all rows, (1, n); None for zero.
         rows: The differences, (N, n).
         row_norms: Euclidean norm of each, (N,), float64.
-        centre_error: Root mean square estimate of the Euclidean norm of the centre's rounding error, (1,), float64.
+        centre_error: Root mean square estimate of the Euclidean norm of the centre's rounding
+        error, (1,), float64.
         row_errors: The same for each row, (N,), float64.
-        grams: Where `ntk_sweep.factored` keeps the Gram matrices of a factor that several networks share; None where it does not.
+        grams: Where `ntk_sweep.factored` keeps the Gram matrices of a factor that several networks
+            share; None where it does not.
     """
 
     centre: Float[Tensor, "*b 1 n"] | None
@@ -70,12 +77,19 @@ class Factor:
         if self.rows.ndim == 2:
             return self
         centre = None if self.centre is None else self.centre[index]
-        return Factor(centre, self.rows[index], self.row_norms[index], self.centre_error[index], self.row_errors[index])
+        return Factor(
+            centre,
+            self.rows[index],
+            self.row_norms[index],
+            self.centre_error[index],
+            self.row_errors[index],
+        )
 
 
 @dataclass(frozen=True)
 class CentredTrace:
-    """What the two passes leave behind, layer by layer (l = 1..D): J_l is the row-wise product of δ^l and [c_l a^{l-1}, 1].
+    """What the two passes leave behind, layer by layer (l = 1..D): J_l is the row-wise product of
+    δ^l and [c_l a^{l-1}, 1].
 
     Attributes:
         inputs: a^{l-1}.
@@ -91,7 +105,9 @@ class CentredTrace:
 
     def __getitem__(self, index: tuple[int, int]) -> CentredTrace:
         """That of one of several networks side by side."""
-        inputs, gradients = ([factor[index] for factor in factors] for factors in (self.inputs, self.gradients))
+        inputs, gradients = (
+            [factor[index] for factor in factors] for factors in (self.inputs, self.gradients)
+        )
         return CentredTrace(tuple(inputs), tuple(gradients), self.factors, self.outputs[index])
 
 
@@ -139,25 +155,31 @@ class _Slope:
     uncertain: Tensor | None  # units too close to a kink for their side to be certain, (N, n)
 
 
-def centred_trace(network: Networks, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None) -> CentredTrace:
+def centred_trace(
+    network: Networks, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None
+) -> CentredTrace:
     """One forward and one backward pass around the mean of `x`.
 
-    An activation without a difference formula, and a single input, are traced around zero, which is the plain pass.
+    An activation without a difference formula, and a single input, are traced around zero, which is
+    the plain pass.
 
     Args:
         network: The network, at its present weights, or several.
         x: N inputs, of the network's dtype and on its device.
-        first: `first_layer` of a network with the same weights, where it is known; it does not depend on the activation.
+        first: `first_layer` of a network with the same weights, where it is known; it does not
+            depend on the activation.
 
     Raises:
-        ValueError: `x` does not fit the network, or float32 products are set to be less precise than float32. A pass that overflows
-            shows in the outputs; the kernel of such a trace is refused.
+        ValueError: `x` does not fit the network, or float32 products are set to be less precise
+            than float32. A pass that overflows shows in the outputs; the kernel of such a trace is
+            refused.
     """
     network.check_inputs(x)
     if x.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
         raise ValueError(
-            f"float32 matrix products are set to {torch.get_float32_matmul_precision()!r} precision (TF32), so their error is "
-            "unknown: call torch.set_float32_matmul_precision('highest') first"
+            f"float32 matrix products are set to {torch.get_float32_matmul_precision()!r} "
+            "precision (TF32), so their error is unknown: call "
+            "torch.set_float32_matmul_precision('highest') first"
         )
     activation, unit = network.nonlinearity, torch.finfo(x.dtype).eps / 2
     if first is None or (first.z.centre is None) == _is_centred(network, x):
@@ -169,7 +191,10 @@ def centred_trace(network: Networks, x: Float[Tensor, "N n_in"], first: FirstLay
         slopes.append(slope)
         if index < network.depth - 1:
             z = _pre_activation(network.layer(index), forward, unit)
-    outputs = network.layer(-1).forward(forward.total.to(x.dtype))[..., 0] + network.layer(-1).bias[..., 0]
+    outputs = (
+        network.layer(-1).forward(forward.total.to(x.dtype))[..., 0]
+        + network.layer(-1).bias[..., 0]
+    )
     ones = torch.ones_like(outputs)[..., None]
     one = torch.ones_like(outputs, dtype=torch.float64)
     none = one * 0
@@ -214,8 +239,12 @@ def _pre_activation(layer: Linear, a: Factor, unit: float) -> PreActivation:
         return PreActivation(None, z, z, a.centre_error, torch.hypot(row_errors, unit * _norms(z)))
     product = layer.forward(a.centre)
     centre = product + layer.bias
-    centre_error = _product_errors(a.centre, _norms(a.centre), a.centre_error, _norms(product), squares, unit)
-    return PreActivation(centre, rows, centre + rows, centre_error + unit * _norms(centre), row_errors)
+    centre_error = _product_errors(
+        a.centre, _norms(a.centre), a.centre_error, _norms(product), squares, unit
+    )
+    return PreActivation(
+        centre, rows, centre + rows, centre_error + unit * _norms(centre), row_errors
+    )
 
 
 def _activate(activation: Activation, z: PreActivation, unit: float) -> tuple[Factor, _Slope]:
@@ -237,7 +266,12 @@ def _activate(activation: Activation, z: PreActivation, unit: float) -> tuple[Fa
     norms = _norms(rows)
     elementwise = ELEMENTWISE * unit * norms
     errors = _root_sum(_norms(slope) / root * z.row_errors, elementwise, mixed)
-    slope_errors = _root_sum(activation.curvature * z.row_errors, elementwise, ELEMENTWISE * unit * _norms(slope_rows), mixed)
+    slope_errors = _root_sum(
+        activation.curvature * z.row_errors,
+        elementwise,
+        ELEMENTWISE * unit * _norms(slope_rows),
+        mixed,
+    )
     uncertain = None
     if activation.kinked:
         spread = TAIL / root * (z.row_errors + shared)
@@ -247,23 +281,31 @@ def _activate(activation: Activation, z: PreActivation, unit: float) -> tuple[Fa
     )
 
 
-def _backward(layer: Linear, delta: Factor, slope: _Slope, activation: Activation, unit: float) -> Factor:
+def _backward(
+    layer: Linear, delta: Factor, slope: _Slope, activation: Activation, unit: float
+) -> Factor:
     """From δ^{l+1} to δ^l."""
     squares, root = layer.row_squares, layer.weight.shape[-1] ** 0.5
     pulled = layer.backward(delta.rows)
     rows = pulled * slope.total
-    pulled_errors = _product_errors(delta.rows, delta.row_norms, delta.row_errors, _norms(pulled), squares, unit)
+    pulled_errors = _product_errors(
+        delta.rows, delta.row_norms, delta.row_errors, _norms(pulled), squares, unit
+    )
     errors = _norms(slope.total) / root * pulled_errors
     centre, centre_error = None, delta.centre_error
     if delta.centre is not None:
         assert slope.centre is not None
         shared = layer.backward(delta.centre)
         norm = _norms(shared)
-        shared_error = _product_errors(delta.centre, _norms(delta.centre), delta.centre_error, norm, squares, unit)
+        shared_error = _product_errors(
+            delta.centre, _norms(delta.centre), delta.centre_error, norm, squares, unit
+        )
         pulled = pulled + shared
         centre = shared * slope.centre
         rows = rows.addcmul(shared, slope.rows)
-        centre_error = (_norms(slope.centre) * shared_error + norm * slope.centre_error) / root + 2 * unit * _norms(centre)
+        centre_error = (
+            _norms(slope.centre) * shared_error + norm * slope.centre_error
+        ) / root + 2 * unit * _norms(centre)
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
         errors = torch.hypot(errors, shared_error / root * _norms(slope.rows))
     norms = _norms(rows)
@@ -274,18 +316,22 @@ def _backward(layer: Linear, delta: Factor, slope: _Slope, activation: Activatio
     return Factor(centre, rows, norms, centre_error, errors)
 
 
-def _product_errors(rows: Tensor, norms: Tensor, errors: Tensor, results: Tensor, squares: Tensor, unit: float) -> Tensor:
+def _product_errors(
+    rows: Tensor, norms: Tensor, errors: Tensor, results: Tensor, squares: Tensor, unit: float
+) -> Tensor:
     """Norm of the error of each row of c · rows · Wᵀ: its own rounding, and what the rows bring.
 
     Takes the rows, their norms and errors, the norms of the products, and c² ‖W_k‖² in `squares`.
 
-    A sum of n terms in any order has the variance Σ_k (u s_k)² over its partial sums s_k, roundings taken as independent with mean
-    zero (Higham and Mary 2019). If the order is not related to the values, E s_k² = (k/n)² s_n² + (k/n)(1 - k/n) Q with Q the sum
-    of the squared terms, which adds up to n (s_n²/3 + Q/6); summed over the outputs, s_n² gives ‖product‖² and Q gives
-    Σ_k rows_k² c² ‖W_k‖². Blocked sums and fused operations round less.
+    A sum of n terms in any order has the variance Σ_k (u s_k)² over its partial sums s_k, roundings
+    taken as independent with mean zero (Higham and Mary 2019). If the order is not related to the
+    values, E s_k² = (k/n)² s_n² + (k/n)(1 - k/n) Q with Q the sum of the squared terms, which adds
+    up to n (s_n²/3 + Q/6); summed over the outputs, s_n² gives ‖product‖² and Q gives Σ_k rows_k²
+    c² ‖W_k‖². Blocked sums and fused operations round less.
 
-    The rows' errors are amplified like an isotropic vector, by the root mean square of c ‖W_k‖, or like the rows themselves if that
-    is more (they may lie along leading singular vectors of W, and so may their errors).
+    The rows' errors are amplified like an isotropic vector, by the root mean square of c ‖W_k‖, or
+    like the rows themselves if that is more (they may lie along leading singular vectors of W, and
+    so may their errors).
     """
     terms = rows.shape[-1]
     spread = (rows.double().square() @ squares)[..., 0]

@@ -1,12 +1,16 @@
-"""Permits: a worker commits the rows of a chunk under one, and the driver takes it back before others compute the chunk again.
+"""Permits: a worker commits the rows of a chunk under one, and the driver takes it back before
+others compute the chunk again.
 
-A machine that is cut off from the network is taken for dead, but may well go on computing, and still reach the results. Without a
-permit its rows would come on top of those of the worker that took its place.
+A machine that is cut off from the network is taken for dead, but may well go on computing, and
+still reach the results. Without a permit its rows would come on top of those of the worker that
+took its place.
 
-On a disk the permit is a folder in the sweep's workshop, in which a part is written and out of which it is renamed. The driver renames
-the folder itself away, so that a commit either is visible before the driver looks for what is missing, or fails. An object store has no
-renames, and a task's folder that is a mount of its own has no workshop: there the worker looks for a file by which the driver takes the
-permit back, just before it commits; what is committed in the moment between the two is a second row with the same numbers.
+On a disk the permit is a folder in the sweep's workshop, in which a part is written and out of
+which it is renamed. The driver renames the folder itself away, so that a commit either is visible
+before the driver looks for what is missing, or fails. An object store has no renames, and a task's
+folder that is a mount of its own has no workshop: there the worker looks for a file by which the
+driver takes the permit back, just before it commits; what is committed in the moment between the
+two is a second row with the same numbers.
 """
 
 from __future__ import annotations
@@ -123,6 +127,6 @@ class Permit:
 
     def _revoked(self) -> RevokedError:
         return RevokedError(
-            f"the driver took the worker on this machine for dead and gave its points to others, so its rows are not written to "
-            f"{self.store.location} a second time"
+            "the driver took the worker on this machine for dead and gave its points to others, so "
+            f"its rows are not written to {self.store.location} a second time"
         )

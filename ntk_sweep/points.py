@@ -11,7 +11,8 @@ from functools import cached_property
 from ntk_sweep.config import SweepConfig, TaskConfig
 
 NUMERICS_VERSION = 2
-"""Part of every key. Raise it when a change of the code changes the numbers in a row beyond their stated errors."""
+"""Part of every key. Raise it when a change of the code changes the numbers in a row beyond their
+stated errors."""
 
 BY_PRODUCTS = ("save_kernel",)
 """Settings that ask for more than a row and change no number in it: not part of the key."""
@@ -19,7 +20,8 @@ BY_PRODUCTS = ("save_kernel",)
 
 @dataclass(frozen=True)
 class Point:
-    """One network on one data set, and what is to be computed of it: everything that determines the numbers of a row.
+    """One network on one data set, and what is to be computed of it: everything that determines the
+    numbers of a row.
 
     Attributes:
         settings: The task and its settings.
@@ -60,12 +62,18 @@ class Point:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 over the point and the numerics version; not over hosts, paths, devices or launchers."""
+        """SHA-256 over the point and the numerics version; not over hosts, paths, devices or
+        launchers."""
         values = asdict(self)
         settings = values.pop("settings")
-        values |= {name: value for name, value in settings.items() if name not in ("name", *BY_PRODUCTS)}
+        values |= {
+            name: value for name, value in settings.items() if name not in ("name", *BY_PRODUCTS)
+        }
         values |= {"task": self.task, "numerics_version": NUMERICS_VERSION}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def __str__(self) -> str:
-        return f"act={self.act} width={self.width} depth={self.depth} seed={self.seed} ({self.parametrisation}, {self.dtype})"
+        return (
+            f"act={self.act} width={self.width} depth={self.depth} seed={self.seed} "
+            f"({self.parametrisation}, {self.dtype})"
+        )

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 LINE_SECONDS = 10.0
-"""Time between two lines where there is no terminal: readable in a log, and soon enough to see that it lives."""
+"""Time between two lines where there is no terminal: readable in a log, and soon enough to see that
+it lives."""
 
 SHOWN_LOSSES = 10
 """How many lost workers are told of one by one; all of them are counted."""
@@ -19,8 +20,8 @@ SHOWN_LOSSES = 10
 class SweepProgress:
     """Counts points done, skipped and failed, and workers lost, with rate and time left.
 
-    The time left follows from expected costs, not from numbers of points, since a deep and wide network takes a thousand times
-    as long as a small one.
+    The time left follows from expected costs, not from numbers of points, since a deep and wide
+    network takes a thousand times as long as a small one.
 
     Args:
         console: Where to print.
@@ -38,7 +39,12 @@ class SweepProgress:
         self._note = ""
         self._bar: Progress | None = None
         if console.is_terminal:
-            columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), _Figures(self)]
+            columns = [
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                _Figures(self),
+            ]
             self._bar = Progress(*columns, console=console, expand=True)
             self._task = self._bar.add_task("sweep", total=total, completed=skipped)
 
@@ -49,7 +55,12 @@ class SweepProgress:
             self._console.print(f"{self.skipped + self.done}/{self.total} points, {self.figures()}")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._bar:
             self._bar.stop()
         else:
@@ -67,7 +78,11 @@ class SweepProgress:
         """Tells of a worker that was lost, and of how many points are tried again for it."""
         self.lost += 1
         if self.lost <= SHOWN_LOSSES:
-            retried = f": {'1 point is' if again == 1 else f'{again} points are'} tried again" if again else ""
+            retried = (
+                f": {'1 point is' if again == 1 else f'{again} points are'} tried again"
+                if again
+                else ""
+            )
             said = (reason.strip() or "Ray gives no reason").splitlines()[0].strip().rstrip(".")
             self._console.print(f"a worker was lost ({said}){retried}", markup=False)
 
@@ -92,7 +107,11 @@ class SweepProgress:
         if self.done:
             parts.append(f"{self.done / elapsed:.1f} points/s")
             left = elapsed * max(self._cost - self._spent, 0.0) / self._spent
-            parts.append(f"{duration(left)} left" if self.skipped + self.done < self.total else f"{duration(elapsed)} in all")
+            parts.append(
+                f"{duration(left)} left"
+                if self.skipped + self.done < self.total
+                else f"{duration(elapsed)} in all"
+            )
         return ", ".join(parts)
 
 

@@ -1,12 +1,17 @@
-"""Gaussian expectations of one activation function, by quadrature; exact to rounding for anything analytic on either side of zero.
+"""Gaussian expectations of one activation function, by quadrature; exact to rounding for anything
+analytic on either side of zero.
 
 What makes these integrals hard, and what is done about it (`docs/limit.md` derives the formulas):
 
-- A kink at 0. In polar coordinates of the pair the lines u = 0 and v = 0 are fixed angles, so each sector between them is smooth.
-- Nearly identical inputs. One pair of sectors then is as narrow as the angle between u and v, and is integrated in its own scale.
-- Large variances. Activations change on the scale 1 around 0 however wide the Gaussian is. The map z = sinh(ξ) is linear there
-  and logarithmic beyond, so the number of nodes grows like the logarithm of the variance.
-- Cancellation for nearly independent inputs. The Hermite components of order 0 and 1 are split off and treated by themselves.
+- A kink at 0. In polar coordinates of the pair the lines u = 0 and v = 0 are fixed angles, so each
+  sector between them is smooth.
+- Nearly identical inputs. One pair of sectors then is as narrow as the angle between u and v, and
+  is integrated in its own scale.
+- Large variances. Activations change on the scale 1 around 0 however wide the Gaussian is. The map
+  z = sinh(ξ) is linear there and logarithmic beyond, so the number of nodes grows like the
+  logarithm of the variance.
+- Cancellation for nearly independent inputs. The Hermite components of order 0 and 1 are split off
+  and treated by themselves.
 """
 
 from __future__ import annotations
@@ -28,8 +33,9 @@ _RADIUS = 9.2
 
 _HERMITE = 8
 _NEARLY_INDEPENDENT = 0.01
-"""Below this correlation ρ the first 8 terms of Mehler's series Σ c_k c_k' ρ^k replace the integral: the rest is below 1e-16 of
-E[f²], while rounding in the integral would be 1e-15 of E[f²], which is not small beside ρ E[f²] any more."""
+"""Below this correlation ρ the first 8 terms of Mehler's series Σ c_k c_k' ρ^k replace the
+integral: the rest is below 1e-16 of E[f²], while rounding in the integral would be 1e-15 of E[f²],
+which is not small beside ρ E[f²] any more."""
 
 _PAIRS_AT_ONCE = 64
 """Pairs whose nodes are held in memory together; tuned (20 MB at variance 1)."""
@@ -40,7 +46,8 @@ class Moments:
     """Expectations over one Gaussian u = a t, t ~ N(0, 1), one row for each scale a.
 
     Attributes:
-        hermite: c_k = E[f(a t) h_k(t)] with h_k the Hermite polynomials, orthonormal for N(0, 1); k = 0..7.
+        hermite: c_k = E[f(a t) h_k(t)] with h_k the Hermite polynomials, orthonormal for N(0, 1); k
+        = 0..7.
         square: E[f(a t)²].
     """
 
@@ -49,7 +56,8 @@ class Moments:
 
 
 def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
-    """Nodes t > 0 and weights for ∫_0^∞ g(t) φ(t) dt, φ the normal density, with g changing on scales from 1/`largest_scale` up."""
+    """Nodes t > 0 and weights for ∫_0^∞ g(t) φ(t) dt, φ the normal density, with g changing on
+    scales from 1/`largest_scale` up."""
     rate = steepness(largest_scale)
     end = math.asinh(rate * _RADIUS)
     x, w = _gauss_legendre(round(24 + 8 * end))
@@ -58,15 +66,19 @@ def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
 
 
 def line_moments(function: Function, scales: Float[Tensor, " N"]) -> Moments:
-    """Mean square and first Hermite coefficients of a function of centred Gaussians with the given standard deviations."""
+    """Mean square and first Hermite coefficients of a function of centred Gaussians with the given
+    standard deviations."""
     t, w = line_rule(float(scales.max()))
     z = scales[:, None] * t
     above, below = function(z), function(-z)
-    # Taken in pairs ±t the odd part cancels exactly: the mean of an odd function is exactly zero, and so on.
+    # Taken in pairs ±t the odd part cancels exactly: the mean of an odd function is exactly zero,
+    # and so on.
     parts = (above + below, above - below)
     polynomials = [torch.ones_like(t), t]
     for k in range(2, _HERMITE):
-        polynomials.append((t * polynomials[-1] - math.sqrt(k - 1) * polynomials[-2]) / math.sqrt(k))
+        polynomials.append(
+            (t * polynomials[-1] - math.sqrt(k - 1) * polynomials[-2]) / math.sqrt(k)
+        )
     coefficients = [parts[k % 2] @ (w * polynomial) for k, polynomial in enumerate(polynomials)]
     return Moments(torch.stack(coefficients, 1), (above.square() + below.square()) @ w)
 
@@ -96,7 +108,9 @@ def pair_expectations(
     order = torch.argsort(torch.maximum(scale_x, scale_y))
     for chunk in order.split(_PAIRS_AT_ONCE):
         a, b = scale_x[chunk], scale_y[chunk]
-        r, weight, sine, cosine = sector_nodes(angle[chunk], coangle[chunk], float(torch.maximum(a, b).max()))
+        r, weight, sine, cosine = sector_nodes(
+            angle[chunk], coangle[chunk], float(torch.maximum(a, b).max())
+        )
         near, far = r * sine, r * cosine
         for function, result in zip(functions, results, strict=True):
             low, high = line_moments(function, a), line_moments(function, b)
@@ -108,27 +122,36 @@ def pair_expectations(
                     rest += (left * right * weight).flatten(1).sum(1)
             products, rho = low.hermite * high.hermite, correlation[chunk]
             series = sum(products[:, k] * rho**k for k in range(2, _HERMITE))
-            result[chunk] = products[:, 0] + rho * products[:, 1] + torch.where(rho.abs() < _NEARLY_INDEPENDENT, series, rest)
+            result[chunk] = (
+                products[:, 0]
+                + rho * products[:, 1]
+                + torch.where(rho.abs() < _NEARLY_INDEPENDENT, series, rest)
+            )
     return results
 
 
 def remainder(function: Function, moment: Moments, scale: Tensor, t: Tensor) -> Tensor:
-    """f(a t) less its Hermite components of order 0 and 1; `t` is (P, …) or (…), the others are (P,)."""
+    """f(a t) less its Hermite components of order 0 and 1; `t` is (P, …) or (…), the others are
+    (P,)."""
     column = (-1,) + (1,) * (t.ndim - 1)
     value = function(scale.view(column) * t)
     mean, slope = moment.hermite[:, 0].view(column), moment.hermite[:, 1].view(column)
     return value.sub_(mean).addcmul_(slope, t, value=-1)
 
 
-def sector_nodes(angle: Tensor, coangle: Tensor, largest_scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def sector_nodes(
+    angle: Tensor, coangle: Tensor, largest_scale: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Polar nodes of the half sectors that begin at the line u = 0.
 
-    With u = a r sin s and v = ±b r sin(θ ± s): in the sectors where u and v have one sign, s runs from 0 to half of π - θ and
-    v ∝ sin(θ + s); in the two others from 0 to half of θ, and v ∝ -sin(θ - s). The half sectors that begin at v = 0 are the
-    mirror images, u and v exchanged, and u < 0 is u > 0 with both signs turned.
+    With u = a r sin s and v = ±b r sin(θ ± s): in the sectors where u and v have one sign, s runs
+    from 0 to half of π - θ and v ∝ sin(θ + s); in the two others from 0 to half of θ, and v ∝
+    -sin(θ - s). The half sectors that begin at v = 0 are the mirror images, u and v exchanged, and
+    u < 0 is u > 0 with both signs turned.
 
     Returns:
-        r (R, 1), weights, sin s and the factor of b r in v; the last three (P, 2, R, S), the second axis being the sector.
+        r (R, 1), weights, sin s and the factor of b r in v; the last three (P, 2, R, S), the second
+        axis being the sector.
     """
     rate = steepness(largest_scale)
     end = math.asinh(rate * _RADIUS)
@@ -143,11 +166,17 @@ def sector_nodes(angle: Tensor, coangle: Tensor, largest_scale: float) -> tuple[
     s = (y * stretch).sinh() / local
     weight = radial[:, None] * v * stretch * (y * stretch).cosh() / local
     theta = angle[..., None, None]
-    return r[:, None], weight, s.sin(), torch.stack([(theta + s[..., 0, :, :]).sin(), -(theta - s[..., 1, :, :]).sin()], -3)
+    return (
+        r[:, None],
+        weight,
+        s.sin(),
+        torch.stack([(theta + s[..., 0, :, :]).sin(), -(theta - s[..., 1, :, :]).sin()], -3),
+    )
 
 
 def steepness(largest_scale: float) -> float:
-    """The inverse of the shortest scale on which f(a t) changes; activations change on scales of 1 and more."""
+    """The inverse of the shortest scale on which f(a t) changes; activations change on scales of 1
+    and more."""
     return max(largest_scale, 0.5)
 
 
@@ -155,8 +184,8 @@ def steepness(largest_scale: float) -> float:
 def _gauss_legendre(count: int) -> tuple[Tensor, Tensor]:
     """Nodes and weights on [0, 1].
 
-    NumPy's weights near the ends are off by up to 1e-12 of themselves. Two more Newton steps, in extended precision where the
-    platform has it, make them right.
+    NumPy's weights near the ends are off by up to 1e-12 of themselves. Two more Newton steps, in
+    extended precision where the platform has it, make them right.
     """
     x: np.ndarray = np.polynomial.legendre.leggauss(count)[0].astype(np.longdouble)
     for _ in range(2):

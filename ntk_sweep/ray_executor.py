@@ -23,7 +23,8 @@ from ntk_sweep.filesystems import cause
 from ntk_sweep.shared_limits import SharedLimits
 
 RAY_FOLDER = "ntk-sweep-"
-"""What the temporary folder of a private Ray is called, followed by the process that it belongs to."""
+"""What the temporary folder of a private Ray is called, followed by the process that it belongs
+to."""
 
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit` in the process that it starts."""
@@ -43,7 +44,8 @@ class ClusterError(SweepError):
 
 
 class RayExecutor:
-    """Computes the chunks on Ray: in a private one on this machine, or in a cluster that is joined and left as it was.
+    """Computes the chunks on Ray: in a private one on this machine, or in a cluster that is joined
+    and left as it was.
 
     Raises:
         ClusterError: Ray cannot be started or joined.
@@ -52,15 +54,16 @@ class RayExecutor:
     interruptible = False
 
     def __init__(self, compute: ComputeConfig) -> None:
-        # Read by Ray when it is imported: no usage statistics, no report that they are off either, and CUDA_VISIBLE_DEVICES left to Ray
-        # on workers without a GPU.
+        # Read by Ray when it is imported: no usage statistics, no report that they are off either,
+        # and CUDA_VISIBLE_DEVICES left to Ray on workers without a GPU.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_USAGE_STATS_REPORT_URL", NOWHERE)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         self._compute = compute
         self._address = compute.address or os.environ.get("RAY_ADDRESS")
         if not self._address:
-            # Without it the servers of a private Ray listen to the network, on every system but those that the variable is named after.
+            # Without it the servers of a private Ray listen to the network, on every system but
+            # those that the variable is named after.
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
@@ -84,20 +87,24 @@ class RayExecutor:
         self._run_chunk = resources(_run_chunk)
         limits = ray.remote(num_cpus=compute.num_cpus, max_retries=0)(_compute_limits)
         self._limits = SharedLimits(
-            lambda wanted, sent: limits.remote(wanted, sent, compute.num_threads), compute.object_store_mb * 1e6
+            lambda wanted, sent: limits.remote(wanted, sent, compute.num_threads),
+            compute.object_store_mb * 1e6,
         )
 
     @staticmethod
     def check(compute: ComputeConfig, devices: set[str]) -> None:
-        """Compares devices and resources; on a cluster, which GPUs there are is only known to Ray."""
+        """Compares devices and resources; on a cluster, which GPUs there are is only known to
+        Ray."""
         if "cuda" in devices and compute.num_gpus == 0:
             raise ConfigError(
-                "device=cuda, but workers have no GPU: give them one, or a part, with compute.num_gpus=1 or compute.num_gpus=0.25"
+                "device=cuda, but workers have no GPU: give them one, or a part, with "
+                "compute.num_gpus=1 or compute.num_gpus=0.25"
             )
         if compute.num_gpus and _is_private(compute) and cuda_devices() < compute.num_gpus:
             raise ConfigError(
-                f"compute.num_gpus={compute.num_gpus:g}, but torch finds {cuda_devices()} CUDA devices on this machine: use "
-                "compute.num_gpus=0, or join a cluster that has GPUs with compute=cluster"
+                f"compute.num_gpus={compute.num_gpus:g}, but torch finds {cuda_devices()} CUDA "
+                "devices on this machine: use compute.num_gpus=0, or join a cluster that has GPUs "
+                "with compute=cluster"
             )
 
     @staticmethod
@@ -115,14 +122,18 @@ class RayExecutor:
         if self._address:
             _knock(self._address)
             runtime_env: dict[str, Any] = {"py_modules": [str(Path(__file__).parent)]}
-            with tempfile.TemporaryDirectory(prefix=f"{RAY_FOLDER}{os.getpid()}-", dir="/tmp") as empty:
+            with tempfile.TemporaryDirectory(
+                prefix=f"{RAY_FOLDER}{os.getpid()}-", dir="/tmp"
+            ) as empty:
                 if RAY_JOB_VARIABLE not in os.environ:
-                    # Without a working folder of its own, a worker looks first where this script lies here, and would take
-                    # whatever checkout lies there on its machine. A submitted job has one.
+                    # Without a working folder of its own, a worker looks first where this script
+                    # lies here, and would take whatever checkout lies there on its machine. A
+                    # submitted job has one.
                     runtime_env["working_dir"] = empty
                 self._ray.init(address=self._address, runtime_env=runtime_env, **quiet)
         else:
-            # Under /tmp, since Ray's sockets lie in it and their paths may not be longer than 107 characters.
+            # Under /tmp, since Ray's sockets lie in it and their paths may not be longer than 107
+            # characters.
             self._temporary = tempfile.mkdtemp(prefix=f"{RAY_FOLDER}{os.getpid()}-", dir="/tmp")
             self._ray.init(
                 address="local",
@@ -134,19 +145,24 @@ class RayExecutor:
         if self.slots == 0 and not self._address:
             total = self._ray.cluster_resources()
             raise ClusterError(
-                f"a worker wants {self._compute.num_cpus:g} CPUs and {self._compute.num_gpus:g} GPUs, but this machine has "
-                f"{total.get('CPU', 0):g} and {total.get('GPU', 0):g}: lower compute.num_cpus or compute.num_gpus"
+                f"a worker wants {self._compute.num_cpus:g} CPUs and {self._compute.num_gpus:g} "
+                f"GPUs, but this machine has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}: "
+                "lower compute.num_cpus or compute.num_gpus"
             )
 
     def _cannot_start(self, error: Exception) -> str:
         if isinstance(error, ClusterError):
             return str(error)
         if not self._address:
-            return f"Ray cannot be started on this machine ({type(error).__name__}: {error}); hydra/launcher=serial does without it"
+            return (
+                f"Ray cannot be started on this machine ({type(error).__name__}: {error}); "
+                "hydra/launcher=serial does without it"
+            )
         return (
-            f"the Ray cluster at {self._address} cannot be joined ({type(error).__name__}: {error}): check compute.address or "
-            "$RAY_ADDRESS; where the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN. "
-            "compute=local with RAY_ADDRESS unset does without a cluster"
+            f"the Ray cluster at {self._address} cannot be joined ({type(error).__name__}: "
+            f"{error}): check compute.address or $RAY_ADDRESS; where the cluster asks for a token, "
+            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN. compute=local with RAY_ADDRESS unset does "
+            "without a cluster"
         )
 
     @property
@@ -157,23 +173,31 @@ class RayExecutor:
 
     @property
     def capacity(self) -> int:
-        """One chunk at work and one waiting for each worker; none waiting where Ray has room for more workers than are wanted."""
+        """One chunk at work and one waiting for each worker; none waiting where Ray has room for
+        more workers than are wanted."""
         room, wanted = self._all_room(), self._compute.num_workers
         return 2 * room if wanted is None or wanted >= room else wanted
 
     def _all_room(self) -> int:
-        return sum(_room(self._compute, node["Resources"]) for node in self._ray.nodes() if node["Alive"])
+        return sum(
+            _room(self._compute, node["Resources"]) for node in self._ray.nodes() if node["Alive"]
+        )
 
     def describe(self) -> str:
         """Where the chunks are computed, in words."""
-        place = f"on the Ray cluster at {self._address}" if self._address else "on Ray on this machine"
+        place = (
+            f"on the Ray cluster at {self._address}" if self._address else "on Ray on this machine"
+        )
         return f"{place}, {self.slots} workers"
 
     def waiting_for(self) -> str:
         """Says so if no machine of a cluster has room for a worker; an autoscaler may bring one."""
         if self.slots:
             return ""
-        return f"waiting for a machine with {self._compute.num_cpus:g} CPUs and {self._compute.num_gpus:g} GPUs (compute.num_*)"
+        return (
+            f"waiting for a machine with {self._compute.num_cpus:g} CPUs and "
+            f"{self._compute.num_gpus:g} GPUs (compute.num_*)"
+        )
 
     def submit(self, ticket: int, spec: ChunkSpec, dataset: Dataset) -> None:
         """Hands over a chunk; the data set itself is sent the first time only."""
@@ -188,7 +212,8 @@ class RayExecutor:
             self._marks.add(spec.mark)
 
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
-        """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised here."""
+        """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised
+        here."""
         references = list(self._tickets)
         self._ray.wait(references, num_returns=1, timeout=seconds)
         ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
@@ -206,11 +231,14 @@ class RayExecutor:
         return ticket
 
     def _given_up(self) -> list[tuple[int, Report | Lost]]:
-        """Chunks of machines that have fallen silent, which Ray itself would wait for much longer."""
+        """Chunks of machines that have fallen silent, which Ray itself would wait for much
+        longer."""
         if not self._address:
             return []
         lost = self._watch.lost(self._ray.nodes(), self._specs, time.monotonic())
-        for reference in [reference for reference, ticket in self._tickets.items() if ticket in lost]:
+        for reference in [
+            reference for reference, ticket in self._tickets.items() if ticket in lost
+        ]:
             self._ray.cancel(reference)
             self._pop(reference)
         return [(ticket, Lost(reason, blamed=False)) for ticket, reason in lost.items()]
@@ -221,9 +249,14 @@ class RayExecutor:
             return self._ray.get(reference)
         except errors.RayTaskError as error:
             if isinstance(error.cause, errors.RayError):
-                return self._lost(error.cause)  # not the chunk, but the limits that it waited for, with their worker
-            # The cause itself, since Ray's stand-in for it prints the worker's traceback in colours.
-            raise error.cause if isinstance(error.cause, SweepError) else error.as_instanceof_cause() from None
+                return self._lost(
+                    error.cause
+                )  # not the chunk, but the limits that it waited for, with their worker
+            # The cause itself, since Ray's stand-in for it prints the worker's traceback in
+            # colours.
+            raise (
+                error.cause if isinstance(error.cause, SweepError) else error.as_instanceof_cause()
+            ) from None
         except errors.RayError as error:
             return self._lost(error)
 
@@ -231,15 +264,20 @@ class RayExecutor:
         """Why there is no report."""
         errors = self._ray.exceptions
         if isinstance(error, errors.OutOfMemoryError):
-            return Lost(cause(error), blamed=True, crowded=True)  # fifty lines of figures and advice follow
+            return Lost(
+                cause(error), blamed=True, crowded=True
+            )  # fifty lines of figures and advice follow
         if isinstance(error, errors.WorkerCrashedError):
             return Lost(str(error), blamed=True)
         if not isinstance(error, errors.NodeDiedError) and not self._ray.is_initialized():
-            raise ClusterError(f"the Ray cluster was lost ({error}): start the same command again to go on") from error
+            raise ClusterError(
+                f"the Ray cluster was lost ({error}): start the same command again to go on"
+            ) from error
         return Lost(str(error), blamed=False)
 
     def close(self) -> None:
-        """Cancels what is under way; stops a private Ray and removes its files, or leaves the cluster."""
+        """Cancels what is under way; stops a private Ray and removes its files, or leaves the
+        cluster."""
         if self._ray.is_initialized():
             for reference in self._tickets:
                 self._ray.cancel(reference, force=True)
@@ -253,16 +291,19 @@ class RayExecutor:
 
 
 def _knock(address: str) -> None:
-    """Raises an OSError if nothing listens at HOST:PORT; Ray would end the process with a core dump's worth of messages."""
+    """Raises an OSError if nothing listens at HOST:PORT; Ray would end the process with a core
+    dump's worth of messages."""
     host, _, port = address.split("//")[-1].rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _silence(ray: Any) -> None:
-    """Keeps Ray from writing what the raylet says of a dead worker, with colour codes, into our output.
+    """Keeps Ray from writing what the raylet says of a dead worker, with colour codes, into our
+    output.
 
-    It has no option for that; `log_to_driver` is for workers. What is lost is said by `Lost`, and in full in Ray's own logs.
+    It has no option for that; `log_to_driver` is for workers. What is lost is said by `Lost`, and
+    in full in Ray's own logs.
     """
     worker = ray._private.worker
     if hasattr(worker, "print_to_stdstream"):
@@ -299,7 +340,8 @@ def _run_chunk(spec: ChunkSpec, dataset: Dataset, in_cluster: bool, *limits: Any
 
 
 def _compute_limits(spec: LimitSpec, dataset: Dataset, num_threads: int) -> Any:
-    """Likewise. An exception is a result: the points that wait for it become rows with its traceback."""
+    """Likewise. An exception is a result: the points that wait for it become rows with its
+    traceback."""
     from ntk_sweep.limits import compute_limits
     from ntk_sweep.worker import prepare_process
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from ntk_sweep.passes import CentredTrace, Factor
 
 SAFETY = 4
-"""Factor on the root mean square estimates of `ntk_sweep.passes`: they are norms of vectors with many independent components, which
-keep within a few per cent of their mean, so it covers what the error model leaves out. Tuned: the estimates exceed the actual
-errors without it in all tests."""
+"""Factor on the root mean square estimates of `ntk_sweep.passes`: they are norms of vectors with
+many independent components, which keep within a few per cent of their mean, so it covers what the
+error model leaves out. Tuned: the estimates exceed the actual errors without it in all tests."""
 
 
 @dataclass(frozen=True)
@@ -40,31 +40,45 @@ class PassErrors:
 def pass_errors(trace: CentredTrace) -> PassErrors:
     """Collects the errors of the factors into errors of the Jacobian.
 
-    J_l = δ ⊗ [c a, 1] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared part of the error of row i is
-    ε_δ̄ ⊗ [c ā, 1] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, 1] + c δ ⊗ ε_g + c ε_δ̄ ⊗ g + c d ⊗ ε_ā. Errors of different layers
-    and terms are taken as independent, so that squares add.
+    J_l = δ ⊗ [c a, 1] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared
+    part of the error of row i is ε_δ̄ ⊗ [c ā, 1] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, 1] + c
+    δ ⊗ ε_g + c ε_δ̄ ⊗ g + c d ⊗ ε_ā. Errors of different layers and terms are taken as independent,
+    so that squares add.
     """
-    shared, rows = trace.gradients[-1].centre_error * 0, torch.zeros_like(trace.gradients[-1].row_errors)
+    shared, rows = (
+        trace.gradients[-1].centre_error * 0,
+        torch.zeros_like(trace.gradients[-1].row_errors),
+    )
     for a, delta, c in zip(trace.inputs, trace.gradients, trace.factors, strict=True):
-        rows = rows + delta.row_errors**2 * (c * c * _squares(a.total) + 1) + c * c * _squares(delta.total) * a.row_errors**2
+        rows = (
+            rows
+            + delta.row_errors**2 * (c * c * _squares(a.total) + 1)
+            + c * c * _squares(delta.total) * a.row_errors**2
+        )
         if a.centre is not None:
             rows = rows + c * c * delta.row_norms**2 * a.centre_error**2
         if delta.centre is not None:
             rows = rows + delta.centre_error**2 * c * c * a.row_norms**2
         shared = (
-            shared + delta.centre_error**2 * (c * c * _centre_square(a) + 1) + c * c * _centre_square(delta) * a.centre_error**2
+            shared
+            + delta.centre_error**2 * (c * c * _centre_square(a) + 1)
+            + c * c * _centre_square(delta) * a.centre_error**2
         )
     return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows.sqrt())
 
 
 def eigenvalue_errors(
-    errors: PassErrors, eigenvalues: Float[Tensor, " N"], traced_errors: Float[Tensor, " N"], vectors: Float[Tensor, "N N"]
+    errors: PassErrors,
+    eigenvalues: Float[Tensor, " N"],
+    traced_errors: Float[Tensor, " N"],
+    vectors: Float[Tensor, "N N"],
 ) -> Float[Tensor, " N"]:
     """Bound of |λ_i(traced) - λ_i(exact)|.
 
-    With σ_i = √λ_i the singular values of J, |σ_i(J + F) - σ_i(J)| ≤ ‖F‖₂ ≤ ‖F‖_F (Weyl). A shared error is a multiplicative one,
-    J + 1eᵀ = J (I + weᵀ) with J w = 1, and changes σ_i by at most σ_i ‖w‖ ‖e‖ (Ostrowski), where ‖w‖² = 1ᵀΘ⁻¹1 = Σ (1ᵀv_i)²/λ_i.
-    What of 1 lies along unresolved eigenvectors is counted as part of F instead.
+    With σ_i = √λ_i the singular values of J, |σ_i(J + F) - σ_i(J)| ≤ ‖F‖₂ ≤ ‖F‖_F (Weyl). A shared
+    error is a multiplicative one, J + 1eᵀ = J (I + weᵀ) with J w = 1, and changes σ_i by at most
+    σ_i ‖w‖ ‖e‖ (Ostrowski), where ‖w‖² = 1ᵀΘ⁻¹1 = Σ (1ᵀv_i)²/λ_i. What of 1 lies along unresolved
+    eigenvectors is counted as part of F instead.
 
     Args:
         errors: From `pass_errors`.
@@ -79,7 +93,11 @@ def eigenvalue_errors(
 
 
 def change(
-    errors: PassErrors, eigenvalues: Tensor, traced_errors: Tensor, inverse: float | None, unresolved: float = 0.0
+    errors: PassErrors,
+    eigenvalues: Tensor,
+    traced_errors: Tensor,
+    inverse: float | None,
+    unresolved: float = 0.0,
 ) -> Float[Tensor, " n"]:
     """`eigenvalue_errors` for some eigenvalues only.
 

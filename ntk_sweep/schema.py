@@ -103,5 +103,11 @@ _RESULTS = {"spectrum": _SPECTRUM, "training": _SPECTRUM + _TRAINING}
 
 def schema(task: str) -> pa.Schema:
     """The Arrow schema of the rows of `task`, with its version in the metadata."""
-    fields = [pa.field(name, kind, nullable) for name, kind, nullable in _COORDINATES + _RESULTS[task] + _PROVENANCE]
-    return pa.schema(fields, metadata={VERSION_KEY: str(SCHEMA_VERSION).encode(), b"ntk_sweep.task": task.encode()})
+    fields = [
+        pa.field(name, kind, nullable)
+        for name, kind, nullable in _COORDINATES + _RESULTS[task] + _PROVENANCE
+    ]
+    return pa.schema(
+        fields,
+        metadata={VERSION_KEY: str(SCHEMA_VERSION).encode(), b"ntk_sweep.task": task.encode()},
+    )

@@ -1,4 +1,5 @@
-"""Limit kernels in the object store of a Ray cluster: computed once a sweep, and sent to whoever needs them."""
+"""Limit kernels in the object store of a Ray cluster: computed once a sweep, and sent to whoever
+needs them."""
 
 from __future__ import annotations
 
@@ -9,14 +10,16 @@ from ntk_sweep.chunks import LimitSpec
 from ntk_sweep.datasets import Dataset
 
 SHARE = 0.4
-"""Part of the object store that they may take; the thesis's nine depths are 3 MB an architecture at 200 inputs."""
+"""Part of the object store that they may take; the thesis's nine depths are 3 MB an architecture at
+200 inputs."""
 
 
 class SharedLimits:
     """References to limit kernels.
 
     Args:
-        compute: Has an architecture's limits computed on a data set that is in the object store, and returns a reference to them.
+        compute: Has an architecture's limits computed on a data set that is in the object store,
+        and returns a reference to them.
         store_bytes: The size of the object store.
     """
 

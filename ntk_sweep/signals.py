@@ -21,29 +21,39 @@ class Interrupted(BaseException):
 
 
 class SignalGuard:
-    """Notes the first of these signals while it is entered; further ones are ignored while the sweep is put away.
+    """Notes the first of these signals while it is entered; further ones are ignored while the
+    sweep is put away.
 
-    A signal raises at once only inside `immediate`. Elsewhere it waits for `check`: raising in the middle of Ray's compiled code
-    ends in a SystemError. Outside the main thread, where Python allows no handlers, it does nothing. What was ignored before stays so:
-    that is what `nohup` is for.
+    A signal raises at once only inside `immediate`. Elsewhere it waits for `check`: raising in the
+    middle of Ray's compiled code ends in a SystemError. Outside the main thread, where Python
+    allows no handlers, it does nothing. What was ignored before stays so: that is what `nohup` is
+    for.
     """
 
     def __init__(self) -> None:
         self._number: int | None = None
         self._immediate = False
         self._before: dict[int, Any] = {}
-        self._minded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._minded = [
+            number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+        ]
 
     def __enter__(self) -> SignalGuard:
         self.install()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def install(self) -> None:
-        """Sets the handlers; again after something else, such as Ray at its start, has set its own."""
+        """Sets the handlers; again after something else, such as Ray at its start, has set its
+        own."""
         if threading.current_thread() is threading.main_thread():
             for number in self._minded:
                 before = signal.signal(number, self._handle)

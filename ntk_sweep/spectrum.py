@@ -33,11 +33,12 @@ class Orders(NamedTuple):
 
 
 ORDERS = {"compensated": Orders(1, 2), "double-double": Orders(2, 3)}
-"""The second reaches 1e-28 λ_max; the first costs half as much and is enough for condition numbers up to about 1e9."""
+"""The second reaches 1e-28 λ_max; the first costs half as much and is enough for condition numbers
+up to about 1e9."""
 
 TARGET = 1e-9
-"""Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and within reach of the bounds of all but
-a few networks (`python -m benchmarks.accuracy`)."""
+"""Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and
+within reach of the bounds of all but a few networks (`python -m benchmarks.accuracy`)."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Spectrum:
         errors: A bound of the absolute error of each eigenvalue, (N,), float64.
         method: How they were obtained, one of `METHODS` but "auto".
         target: The relative error that was asked for.
-        eigenvectors: Of the computed kernel, in the columns, (N, N); None for the jacobian method. Good to rounding for eigenvalues
-            that are well apart, such as the leading ones; those of close or unresolved eigenvalues are arbitrary rotations.
+        eigenvectors: Of the computed kernel, in the columns, (N, N); None for the jacobian method.
+            Good to rounding for eigenvalues that are well apart, such as the leading ones; those of
+            close or unresolved eigenvalues are arbitrary rotations.
     """
 
     eigenvalues: Float[Tensor, " N"]
@@ -61,7 +63,8 @@ class Spectrum:
 
     @property
     def resolved(self) -> Tensor:
-        """Which eigenvalues exceed their own error bound, (N,); the others may be rounding noise."""
+        """Which eigenvalues exceed their own error bound, (N,); the others may be rounding
+        noise."""
         return self.eigenvalues > self.errors
 
     @property
@@ -70,7 +73,9 @@ class Spectrum:
         return bool((self.errors <= self.target * self.eigenvalues).all())
 
 
-def ntk_spectrum(network: Network, x: Float[Tensor, "N n_in"], method: str = "auto", target: float = TARGET) -> Spectrum:
+def ntk_spectrum(
+    network: Network, x: Float[Tensor, "N n_in"], method: str = "auto", target: float = TARGET
+) -> Spectrum:
     """The spectrum of the empirical NTK on `x`, with error bounds.
 
     | method | error at λ_i beside that of the passes | cost at width 1000, depth 10, N = 200, two cores |
@@ -80,18 +85,19 @@ def ntk_spectrum(network: Network, x: Float[Tensor, "N n_in"], method: str = "au
     | double-double | about 1e-13 λ_i, and 1e-28 λ_max | 0.4 s |
     | jacobian | about ε √(N λ_max λ_i) | 2 s |
 
-    `auto` takes the first of the upper three whose bound meets the target, and eigh for more than `REFINED_SAMPLES` inputs; jacobian is
-    an independent check.
-    docs/numerics.md derives the bounds.
+    `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
+    `REFINED_SAMPLES` inputs; jacobian is an independent check. docs/numerics.md derives the bounds.
 
     Args:
         network: The network, at its present weights.
         x: N ≥ 1 inputs, of the network's dtype and on its device.
         method: One of `METHODS`.
-        target: Relative error that `auto` asks of every eigenvalue; `Spectrum.meets_target` says whether it was reached.
+        target: Relative error that `auto` asks of every eigenvalue; `Spectrum.meets_target` says
+            whether it was reached.
 
     Raises:
-        ValueError: The method is unknown, `x` does not fit the network or is empty, or the kernel overflows.
+        ValueError: The method is unknown, `x` does not fit the network or is empty, or the kernel
+            overflows.
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
@@ -113,7 +119,10 @@ def traced_spectrum(kernel: TracedKernel, method: str = "auto", target: float = 
         target: As in `ntk_spectrum`.
     """
     if method not in METHODS[:-1]:
-        raise ValueError(f"method {method!r} does not start from a trace: choose one of {', '.join(METHODS[:-1])}")
+        raise ValueError(
+            f"method {method!r} does not start from a trace: choose one of "
+            f"{', '.join(METHODS[:-1])}"
+        )
     vectors = None
     if method in ("auto", "eigh"):
         values, vectors, solver = _eigh(kernel.theta)
@@ -125,11 +134,21 @@ def traced_spectrum(kernel: TracedKernel, method: str = "auto", target: float = 
         if method not in ("auto", name):
             continue
         kernel_error = kernel.doubled_error(orders.kernel)
-        if method == "auto" and name == "compensated" and kernel_error > target / 4 * float(values[0] - own[0]):
+        if (
+            method == "auto"
+            and name == "compensated"
+            and kernel_error > target / 4 * float(values[0] - own[0])
+        ):
             continue
         graded = graded_spectrum(kernel.doubled(orders.kernel), orders.products, vectors)
-        own = (1 + graded.relative) * graded.relative * graded.eigenvalues + graded.absolute + kernel_error
-        spectrum, improvable = _with_passes(kernel.passes, graded.eigenvalues, own, graded.vectors, name, target)
+        own = (
+            (1 + graded.relative) * graded.relative * graded.eigenvalues
+            + graded.absolute
+            + kernel_error
+        )
+        spectrum, improvable = _with_passes(
+            kernel.passes, graded.eigenvalues, own, graded.vectors, name, target
+        )
         if not improvable:
             break
     return spectrum
@@ -138,7 +157,8 @@ def traced_spectrum(kernel: TracedKernel, method: str = "auto", target: float = 
 def _with_passes(
     errors: PassErrors, values: Tensor, own: Tensor, vectors: Tensor, method: str, target: float
 ) -> tuple[Spectrum, bool]:
-    """The spectrum with the errors of the passes added to its own, and whether a more accurate method may meet the target.
+    """The spectrum with the errors of the passes added to its own, and whether a more accurate
+    method may meet the target.
 
     It may not where this one meets it and the passes alone miss it.
     """
@@ -149,10 +169,12 @@ def _with_passes(
 
 
 def _eigh(theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvalues, clamped at zero, and eigenvectors of Θ by LAPACK, and a bound of the eigenvalues' error.
+    """Eigenvalues, clamped at zero, and eigenvectors of Θ by LAPACK, and a bound of the
+    eigenvalues' error.
 
-    With R = ΘV - VΛ every λ_i errs by at most ‖R‖₂ / σ_min(V) (Kahan 1967; Cao, Xie, Li 1996), whatever the solver did. The
-    computed R has a rounding error of about u √(N/3) ‖Θ‖_F, by the model in `ntk_sweep.passes`, here with a safety factor of four.
+    With R = ΘV - VΛ every λ_i errs by at most ‖R‖₂ / σ_min(V) (Kahan 1967; Cao, Xie, Li 1996),
+    whatever the solver did. The computed R has a rounding error of about u √(N/3) ‖Θ‖_F, by the
+    model in `ntk_sweep.passes`, here with a safety factor of four.
     """
     values, vectors = torch.linalg.eigh(theta)
     unit = torch.finfo(torch.float64).eps / 2

@@ -1,4 +1,5 @@
-"""The task `spectrum`: the spectrum of the kernel at initialisation, the infinite-width prediction, and diagnostics."""
+"""The task `spectrum`: the spectrum of the kernel at initialisation, the infinite-width prediction,
+and diagnostics."""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ class InitialKernel:
     columns: dict[str, Any]
 
 
-def compute_spectrum(point: Point, dataset: Dataset, device: torch.device) -> tuple[dict[str, Any], np.ndarray | None]:
+def compute_spectrum(
+    point: Point, dataset: Dataset, device: torch.device
+) -> tuple[dict[str, Any], np.ndarray | None]:
     """The columns of the task, and Θ where the point asks for it.
 
     Raises:
@@ -74,7 +77,9 @@ def compute_spectrum(point: Point, dataset: Dataset, device: torch.device) -> tu
     return columns, theta.numpy() if point.save_kernel else None
 
 
-def initial_kernel(point: Point, dataset: Dataset, device: torch.device, method: str, target: float) -> InitialKernel:
+def initial_kernel(
+    point: Point, dataset: Dataset, device: torch.device, method: str, target: float
+) -> InitialKernel:
     """The network of a point at initialisation, and all that is known of its kernel.
 
     Raises:
@@ -87,7 +92,9 @@ def initial_kernel(point: Point, dataset: Dataset, device: torch.device, method:
         spectrum = ntk_spectrum(network, x, method, target)
     else:
         spectrum = traced_spectrum(kernel, method, target)
-    return InitialKernel(network, x, kernel.theta, spectrum, spectrum_columns(point, dataset, kernel, spectrum))
+    return InitialKernel(
+        network, x, kernel.theta, spectrum, spectrum_columns(point, dataset, kernel, spectrum)
+    )
 
 
 def _kernel(
@@ -100,17 +107,27 @@ def _kernel(
     inputs = _draws.inputs(dataset, getattr(torch, point.dtype), device)
     network, first = _draws.network(point, inputs, plan.held)
     refinable = method in ORDERS or (method == "auto" and len(dataset.x) <= REFINED_SAMPLES)
-    return network, inputs.rows, traced_kernel(centred_trace(network, inputs.rows, first), refinable)
+    return (
+        network,
+        inputs.rows,
+        traced_kernel(centred_trace(network, inputs.rows, first), refinable),
+    )
 
 
-def spectrum_columns(point: Point, dataset: Dataset, kernel: TracedKernel, spectrum: Spectrum) -> dict[str, Any]:
+def spectrum_columns(
+    point: Point, dataset: Dataset, kernel: TracedKernel, spectrum: Spectrum
+) -> dict[str, Any]:
     """The columns of the task, from a point's kernel and its spectrum."""
     vectors = eigenvectors(spectrum, kernel.theta)
-    columns = _eigenvalue_columns(spectrum) | {"effective_rank": effective_rank(spectrum.eigenvalues)}
+    columns = _eigenvalue_columns(spectrum) | {
+        "effective_rank": effective_rank(spectrum.eigenvalues)
+    }
     return columns | _kernel_columns(point, dataset, kernel, vectors)
 
 
-def _extreme_columns(point: Point, dataset: Dataset, kernel: TracedKernel, target: float) -> dict[str, Any]:
+def _extreme_columns(
+    point: Point, dataset: Dataset, kernel: TracedKernel, target: float
+) -> dict[str, Any]:
     """The columns that do without the whole spectrum."""
     extremes = kernel_extremes(kernel)
     columns = {
@@ -119,7 +136,9 @@ def _extreme_columns(point: Point, dataset: Dataset, kernel: TracedKernel, targe
         "lambda_min_resolved": extremes.resolved,
         "lambda_max": extremes.lambda_max,
         "lambda_max_error": extremes.lambda_max_error,
-        "condition_number": extremes.lambda_max / extremes.lambda_min if extremes.resolved else None,
+        "condition_number": extremes.lambda_max / extremes.lambda_min
+        if extremes.resolved
+        else None,
         "method": EXTREME,
         "target": target,
         "meets_target": extremes.lambda_min_error <= target * extremes.lambda_min
@@ -128,8 +147,13 @@ def _extreme_columns(point: Point, dataset: Dataset, kernel: TracedKernel, targe
     return columns | _kernel_columns(point, dataset, kernel, extremes.leading)
 
 
-def _kernel_columns(point: Point, dataset: Dataset, kernel: TracedKernel, vectors: Tensor) -> dict[str, Any]:
-    columns = {"trace": float(kernel.theta.trace()), "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy()}
+def _kernel_columns(
+    point: Point, dataset: Dataset, kernel: TracedKernel, vectors: Tensor
+) -> dict[str, Any]:
+    columns = {
+        "trace": float(kernel.theta.trace()),
+        "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy(),
+    }
     if len(dataset.x) <= LIMIT_SAMPLES:
         columns |= _limit_columns(point, dataset, kernel.theta)
     return columns | _diagnostic_columns(vectors, kernel.theta, torch.from_numpy(dataset.y))
@@ -177,7 +201,8 @@ def eigenvectors(spectrum: Spectrum, theta: Tensor) -> Tensor:
 
 
 class _Draws:
-    """The inputs and the network drawn last; the next point most often wants the same weights with another activation."""
+    """The inputs and the network drawn last; the next point most often wants the same weights with
+    another activation."""
 
     def __init__(self) -> None:
         self._inputs: tuple[Dataset, Any, Factor] | None = None
@@ -185,20 +210,41 @@ class _Draws:
 
     def inputs(self, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> Factor:
         """The inputs of a data set."""
-        if self._inputs is None or self._inputs[0] is not dataset or self._inputs[1] != (dtype, device):
+        if (
+            self._inputs is None
+            or self._inputs[0] is not dataset
+            or self._inputs[1] != (dtype, device)
+        ):
             x = torch.from_numpy(dataset.x).to(device, dtype)
             self._inputs = dataset, (dtype, device), exact_factor(x, shared=True)
         return self._inputs[2]
 
-    def network(self, point: Point, inputs: Factor, held: bool) -> tuple[Network | StreamedNetwork, FirstLayer]:
-        """The network of a point, and its first layer on these inputs; `held` if its weights are."""
+    def network(
+        self, point: Point, inputs: Factor, held: bool
+    ) -> tuple[Network | StreamedNetwork, FirstLayer]:
+        """The network of a point, and its first layer on these inputs; `held` if its weights
+        are."""
         x, key = inputs.rows, (point.seed, point.width, point.depth, point.parametrisation, held)
-        if self._network is None or self._network[0] != key or self._network[2].inputs is not inputs:
+        if (
+            self._network is None
+            or self._network[0] != key
+            or self._network[2].inputs is not inputs
+        ):
             self._network = None  # before the next one takes its room
             create = Network.initialise if held else StreamedNetwork
-            network = create(x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, x.dtype, x.device)
+            network = create(
+                x.shape[1],
+                point.width,
+                point.depth,
+                point.act,
+                point.parametrisation,
+                point.seed,
+                x.dtype,
+                x.device,
+            )
             first = first_layer(network, inputs)
-            # another of the same draws, since one that is streamed holds the layer that it drew last
+            # another of the same draws, since one that is streamed holds the layer that it drew
+            # last
             self._network = key, network.with_activation(point.act), first
         _, network, first = self._network
         return network.with_activation(point.act), first

@@ -1,7 +1,8 @@
-"""Networks of one shape side by side, as a GPU wants them: several draws, each with several activations.
+"""Networks of one shape side by side, as a GPU wants them: several draws, each with several
+activations.
 
-Everything that belongs to a network has two leading dimensions, S draws and A activations; what does not depend on the activation
-has one for it all the same, of size 1.
+Everything that belongs to a network has two leading dimensions, S draws and A activations; what
+does not depend on the activation has one for it all the same, of size 1.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class NetworkStack:
 
     Attributes:
         draws: Networks that differ in their weights alone; their own activation does not count.
-        activations: Names in `ntk_sweep.activations.ACTIVATIONS`, all with a difference formula or all without one.
+        activations: Names in `ntk_sweep.activations.ACTIVATIONS`, all with a difference formula or
+            all without one.
 
     Raises:
         ValueError: There is no draw or no activation, or the draws are not alike.
@@ -35,14 +37,21 @@ class NetworkStack:
     activations: Sequence[str]
 
     def __post_init__(self) -> None:
-        shapes = {(*(w.shape for w in draw.weights), draw.parametrisation, draw.weights[0].dtype) for draw in self.draws}
+        shapes = {
+            (*(w.shape for w in draw.weights), draw.parametrisation, draw.weights[0].dtype)
+            for draw in self.draws
+        }
         if len(shapes) != 1 or not self.activations:
             raise ValueError(
-                f"{len(self.draws)} draws of {len(shapes)} kinds and {len(self.activations)} activations: a stack holds draws of one "
-                "shape, parametrisation and dtype, and at least one activation"
+                f"{len(self.draws)} draws of {len(shapes)} kinds and {len(self.activations)} "
+                "activations: a stack holds draws of one shape, parametrisation and dtype, and at "
+                "least one activation"
             )
         if len({ACTIVATIONS[name].differences is None for name in self.activations}) > 1:
-            raise ValueError(f"of {', '.join(self.activations)} some have a difference formula and others do not: stack them apart")
+            raise ValueError(
+                f"of {', '.join(self.activations)} some have a difference formula and others do "
+                "not: stack them apart"
+            )
 
     @property
     def depth(self) -> int:
@@ -67,7 +76,10 @@ class NetworkStack:
         weights = zip(*(draw.weights for draw in self.draws), strict=True)
         biases = zip(*(draw.biases for draw in self.draws), strict=True)
         layers = zip(weights, biases, self.factors, strict=True)
-        return tuple(Linear(torch.stack(w), torch.stack(b)[:, None, None, :], factor) for w, b, factor in layers)
+        return tuple(
+            Linear(torch.stack(w), torch.stack(b)[:, None, None, :], factor)
+            for w, b, factor in layers
+        )
 
     @cached_property
     def nonlinearity(self) -> Activation:
@@ -99,7 +111,9 @@ class NetworkStack:
 
 
 def _each(functions: list[Callable[[Tensor], Tensor]]) -> Callable[[Tensor], Tensor]:
-    return lambda z: torch.stack([function(_own(z, index)) for index, function in enumerate(functions)], dim=1)
+    return lambda z: torch.stack(
+        [function(_own(z, index)) for index, function in enumerate(functions)], dim=1
+    )
 
 
 def _own(z: Tensor, index: int) -> Tensor:

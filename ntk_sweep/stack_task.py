@@ -1,4 +1,5 @@
-"""The task `spectrum` on a GPU: many networks at a time, their eigenvalues on the CPU while the device goes on with the next ones."""
+"""The task `spectrum` on a GPU: many networks at a time, their eigenvalues on the CPU while the
+device goes on with the next ones."""
 
 from __future__ import annotations
 
@@ -27,15 +28,15 @@ from ntk_sweep.spectrum_task import spectrum_columns
 from ntk_sweep.stack import NetworkStack
 
 MEMORY_SHARE = 0.3
-"""Of the device's memory that one stack may take; the next one is under way while the last one's factors are still needed. An
-estimate: no more than a third each, and some for the libraries."""
+"""Of the device's memory that one stack may take; the next one is under way while the last one's
+factors are still needed. An estimate: no more than a third each, and some for the libraries."""
 
 CPU_BYTES = 2**28
 """What a stack may take where the device is a CPU, which is of use in tests only."""
 
 TEMPORARIES = 6
-"""Arrays of the size of a layer's activations that the passes hold at once beside the four that they keep a layer. Counted in
-`ntk_sweep.passes`."""
+"""Arrays of the size of a layer's activations that the passes hold at once beside the four that
+they keep a layer. Counted in `ntk_sweep.passes`."""
 
 ORDERS_AT_ONCE = ORDERS["compensated"].kernel
 """Θ is taken so far for all networks of a stack; the few that need more come back one by one."""
@@ -85,13 +86,18 @@ def can_be_stacked(point: Point, dataset: Dataset) -> bool:
     """Whether `compute_stacked` does this point; a large one fills the device by itself."""
     settings = point.settings
     small = len(dataset.x) <= TILE_ROWS and point_memory(point, *dataset.x.shape).held
-    return small and isinstance(settings, SpectrumConfig) and settings.method in ("auto", "eigh", *ORDERS)
+    return (
+        small
+        and isinstance(settings, SpectrumConfig)
+        and settings.method in ("auto", "eigh", *ORDERS)
+    )
 
 
 def compute_stacked(
     points: Sequence[Point], dataset: Dataset, device: torch.device, share: float
 ) -> Iterator[tuple[Point, _Outcome]]:
-    """The columns of each point, and Θ where it asks for it; None for one that is to be computed alone.
+    """The columns of each point, and Θ where it asks for it; None for one that is to be computed
+    alone.
 
     Args:
         points: Points for which `can_be_stacked` holds, in any order.
@@ -152,7 +158,14 @@ def _launch(points: list[list[Point]], dataset: Dataset, device: torch.device) -
 def _draw(point: Point, inputs: Factor) -> Network:
     x = inputs.rows
     return Network.initialise(
-        x.shape[1], point.width, point.depth, point.act, point.parametrisation, point.seed, dtype=x.dtype, device=x.device
+        x.shape[1],
+        point.width,
+        point.depth,
+        point.act,
+        point.parametrisation,
+        point.seed,
+        dtype=x.dtype,
+        device=x.device,
     )
 
 
@@ -172,7 +185,15 @@ def _stacks(points: Iterable[Point], dataset: Dataset, room: int) -> Iterator[li
     draws: dict[tuple, dict[str, Point]] = {}
     for point in points:
         differences = ACTIVATIONS[point.act].differences is not None
-        draw = (point.width, point.depth, point.parametrisation, point.dtype, repr(point.settings), differences, point.seed)
+        draw = (
+            point.width,
+            point.depth,
+            point.parametrisation,
+            point.dtype,
+            repr(point.settings),
+            differences,
+            point.seed,
+        )
         draws.setdefault(draw, {})[point.act] = point
     alike: dict[tuple, list[list[Point]]] = {}
     for draw, by_act in draws.items():

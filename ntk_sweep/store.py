@@ -2,10 +2,11 @@
 
 What every reader may rely on:
 
-- Nothing visible is ever partial. A part is written under a hidden name (readers ignore names that begin with ``.`` or
-  ``_``), synced and then renamed; an object store shows an object only when its upload is complete.
-- Rows only ever appear. A writer grows its own part by replacing it with a longer one, so `pandas.read_parquet(folder)`
-  works at any moment and sees each row once.
+- Nothing visible is ever partial. A part is written under a hidden name (readers ignore names that
+  begin with ``.`` or ``_``), synced and then renamed; an object store shows an object only when its
+  upload is complete.
+- Rows only ever appear. A writer grows its own part by replacing it with a longer one, so
+  `pandas.read_parquet(folder)` works at any moment and sees each row once.
 - A key says what a row is. `load_results` returns one row a key, the latest good one.
 """
 
@@ -30,11 +31,20 @@ from pyarrow import fs
 from ntk_sweep import marks, parts
 from ntk_sweep.config import TASKS, absolute_results
 from ntk_sweep.errors import StoreError
-from ntk_sweep.filesystems import FAILURES, above, below, cause, open_filesystem, without_credentials, write_file
+from ntk_sweep.filesystems import (
+    FAILURES,
+    above,
+    below,
+    cause,
+    open_filesystem,
+    without_credentials,
+    write_file,
+)
 from ntk_sweep.schema import schema
 
 READ_SECONDS = 10.0
-"""How long reading is tried again when parts vanish under it; a merge takes a fraction of a second, once a sweep."""
+"""How long reading is tried again when parts vanish under it; a merge takes a fraction of a second,
+once a sweep."""
 
 READ_PAUSE_SECONDS = 0.01
 
@@ -82,7 +92,8 @@ class Store:
         """Makes sure that the folder can be written, and marks it while a sweep is under way.
 
         Yields:
-            The name of the mark, by which a worker on another machine can tell whether it sees the same folder.
+            The name of the mark, by which a worker on another machine can tell whether it sees the
+            same folder.
 
         Raises:
             StoreError: The folder cannot be written, or holds a part that cannot be read.
@@ -95,7 +106,11 @@ class Store:
             yield mark
         finally:
             with suppress(*FAILURES):
-                own = [path for path, _ in marks.hidden(self.filesystem, self.folder) if posixpath.basename(path).startswith(mark)]
+                own = [
+                    path
+                    for path, _ in marks.hidden(self.filesystem, self.folder)
+                    if posixpath.basename(path).startswith(mark)
+                ]
                 marks.remove(self.filesystem, own)
 
     def other_sweeps(self, mark: str) -> list[str]:
@@ -105,29 +120,36 @@ class Store:
     def workshop(self, mark: str) -> str:
         """Where, on a disk, the workers of a sweep write parts before these appear.
 
-        Beside the task's folder, since a reader of that would stumble over folders that come and go, hidden ones too.
+        Beside the task's folder, since a reader of that would stumble over folders that come and
+        go, hidden ones too.
         """
         return posixpath.join(posixpath.dirname(self.folder), mark)
 
     def _make_workshop(self, mark: str) -> None:
-        """Goes without where parts cannot be renamed out of it, because the task's folder is a mount of its own."""
+        """Goes without where parts cannot be renamed out of it, because the task's folder is a
+        mount of its own."""
         with suppress(OSError):
             os.mkdir(self.workshop(mark))
             if os.stat(self.workshop(mark)).st_dev != os.stat(self.folder).st_dev:
                 os.rmdir(self.workshop(mark))
 
     def check_mark(self, mark: str) -> None:
-        """Raises a StoreError if this process does not see the folder in which the sweep was started."""
+        """Raises a StoreError if this process does not see the folder in which the sweep was
+        started."""
         if not self.has(mark):
             raise StoreError(
-                f"the results folder {self.location} was removed, or is not the one that the sweep was started with: workers on "
-                "other machines need a shared folder or an object store (results=s3://bucket/prefix)"
+                f"the results folder {self.location} was removed, or is not the one that the sweep "
+                "was started with: workers on other machines need a shared folder or an object "
+                "store (results=s3://bucket/prefix)"
             )
 
     def has(self, name: str) -> bool:
         """Whether there is a file of this name."""
         with self._looking():
-            return self.filesystem.get_file_info(posixpath.join(self.folder, name)).type == fs.FileType.File
+            return (
+                self.filesystem.get_file_info(posixpath.join(self.folder, name)).type
+                == fs.FileType.File
+            )
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
@@ -135,10 +157,13 @@ class Store:
         try:
             yield
         except FAILURES as error:
-            where = f" on host {socket.gethostname()}; an object store's endpoint and credentials are looked for there"
+            where = (
+                f" on host {socket.gethostname()}; an object store's endpoint and credentials are "
+                "looked for there"
+            )
             raise StoreError(
-                f"{self.location} cannot be read ({cause(error)}){'' if self.is_local else where}: check the address, the network and "
-                "the permissions"
+                f"{self.location} cannot be read ({cause(error)}){'' if self.is_local else where}: "
+                "check the address, the network and the permissions"
             ) from error
 
     def exists(self) -> bool:
@@ -150,18 +175,24 @@ class Store:
         """The visible parts, by name; none if the folder does not exist."""
         if not self.is_local:
             with self._looking():
-                found = self.filesystem.get_file_info(fs.FileSelector(self.folder, allow_not_found=True))
+                found = self.filesystem.get_file_info(
+                    fs.FileSelector(self.folder, allow_not_found=True)
+                )
             return sorted(
-                (f for f in found if f.type == fs.FileType.File and parts.is_part(f.base_name)), key=lambda f: f.base_name
+                (f for f in found if f.type == fs.FileType.File and parts.is_part(f.base_name)),
+                key=lambda f: f.base_name,
             )
-        # Arrow's own listing silently leaves out what a merge removes between its listing of names and its look at each, whereas
-        # the merged part is not yet among the names; here the names are listed again.
+        # Arrow's own listing silently leaves out what a merge removes between its listing of names
+        # and its look at each, whereas the merged part is not yet among the names; here the names
+        # are listed again.
         while True:
             try:
                 names = sorted(name for name in os.listdir(self.folder) if parts.is_part(name))
             except (FileNotFoundError, NotADirectoryError):
                 return []
-            found = self.filesystem.get_file_info([posixpath.join(self.folder, name) for name in names])
+            found = self.filesystem.get_file_info(
+                [posixpath.join(self.folder, name) for name in names]
+            )
             if all(f.type != fs.FileType.NotFound for f in found):
                 break
         return [f for f in found if f.type == fs.FileType.File]
@@ -178,15 +209,20 @@ class Store:
                 tables = [self.read_part(part.path, columns) for part in self.parts()]
                 break
             except FileNotFoundError as error:
-                # A merge removed a part between the listing and the reading: its rows are in a newer part.
+                # A merge removed a part between the listing and the reading: its rows are in a
+                # newer part.
                 if time.monotonic() > deadline:
-                    raise StoreError(f"parts of {self.location} vanish while they are read ({cause(error)}): try again") from error
+                    raise StoreError(
+                        f"parts of {self.location} vanish while they are read ({cause(error)}): "
+                        "try again"
+                    ) from error
                 time.sleep(READ_PAUSE_SECONDS)
         empty = schema(self.task).empty_table()
         return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
 
     def finished(self) -> dict[str, Entry]:
-        """Key → what is known of it, for all points that need not be computed again: those with a result."""
+        """Key → what is known of it, for all points that need not be computed again: those with a
+        result."""
         table = self.read(["key", "status", "kernel_file", "finished_at"])
         table = table.filter(pc.field("status") != "failed").sort_by("finished_at")
         entries: dict[str, Entry] = {}
@@ -195,7 +231,8 @@ class Store:
         return entries
 
     def save_kernel(self, key: str, kernel: np.ndarray) -> str:
-        """Stores a kernel matrix beside the rows, and returns its name relative to the task's folder."""
+        """Stores a kernel matrix beside the rows, and returns its name relative to the task's
+        folder."""
         buffer = io.BytesIO()
         np.save(buffer, kernel, allow_pickle=False)
         return self.write(f"{KERNEL_FOLDER}/{key}.npy", buffer.getvalue())
@@ -209,13 +246,17 @@ class Store:
         path = posixpath.join(self.folder, kernel_file)
         if posixpath.dirname(posixpath.normpath(kernel_file)) != KERNEL_FOLDER:
             raise StoreError(
-                f"a row names the kernel {kernel_file}, which does not lie in {KERNEL_FOLDER}: its part is not ours to trust"
+                f"a row names the kernel {kernel_file}, which does not lie in {KERNEL_FOLDER}: its "
+                "part is not ours to trust"
             )
         try:
             with self.filesystem.open_input_file(path) as file:
                 return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise StoreError(f"the kernel {path} cannot be read ({cause(error)}): recompute its point with force=true") from error
+            raise StoreError(
+                f"the kernel {path} cannot be read ({cause(error)}): recompute its point with "
+                "force=true"
+            ) from error
 
     def read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one part; raises as `parts.read_part`."""
@@ -246,20 +287,22 @@ class Store:
     def unwritable(self, error: BaseException) -> StoreError:
         """What to say when the results cannot be written."""
         return StoreError(
-            f"the results folder {self.location} cannot be written ({cause(error)}): mend that, or give another with results=…; "
-            "rows that are there stay, and the same command again computes what is missing"
+            f"the results folder {self.location} cannot be written ({cause(error)}): mend that, or "
+            "give another with results=…; rows that are there stay, and the same command again "
+            "computes what is missing"
         )
 
 
 def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The rows of a task as a frame: one row a key, the latest good one, or the latest failure where there is none.
+    """The rows of a task as a frame: one row a key, the latest good one, or the latest failure
+    where there is none.
 
     Args:
         path: The task's folder or URI, ``<results>/<task>``.
 
     Returns:
-        The columns of `ntk_sweep.schema`, ordered by data, parametrisation, activation, width, depth and seed; empty before the
-        first commit of a sweep.
+        The columns of `ntk_sweep.schema`, ordered by data, parametrisation, activation, width,
+        depth and seed; empty before the first commit of a sweep.
 
     Raises:
         FileNotFoundError: There is no such folder, or it is not a task's folder.
@@ -268,14 +311,31 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     results, task = above(os.fspath(path))
     shown = without_credentials(os.fspath(path))
     if task not in TASKS:
-        raise FileNotFoundError(f"{shown} is not the folder of a task: give <results>/<task>, with a task of {', '.join(TASKS)}")
+        raise FileNotFoundError(
+            f"{shown} is not the folder of a task: give <results>/<task>, with a task of "
+            f"{', '.join(TASKS)}"
+        )
     store = Store(results, task)
     if not store.exists():
-        raise FileNotFoundError(f"there is no folder {shown}: run a sweep first, for example `python launch.py act=relu`")
+        raise FileNotFoundError(
+            f"there is no folder {shown}: run a sweep first, for example `python launch.py "
+            "act=relu`"
+        )
     frame = latest_good(store.read()).to_pandas()
-    point = ["data", "data_fingerprint", "parametrisation", "dtype", "act", "width", "depth", "seed"]
+    point = [
+        "data",
+        "data_fingerprint",
+        "parametrisation",
+        "dtype",
+        "act",
+        "width",
+        "depth",
+        "seed",
+    ]
     newest = frame.groupby(point)["numerics_version"].transform("max")
-    return frame[frame["numerics_version"] == newest].sort_values([*point, "key"], ignore_index=True)
+    return frame[frame["numerics_version"] == newest].sort_values(
+        [*point, "key"], ignore_index=True
+    )
 
 
 def latest_good(table: pa.Table) -> pa.Table:
@@ -287,5 +347,7 @@ def latest_good(table: pa.Table) -> pa.Table:
             "finished_at": table["finished_at"].to_pandas(),
         }
     )
-    last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates("key", keep="last")
+    last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates(
+        "key", keep="last"
+    )
     return table.take(pa.array(np.sort(last.index.to_numpy())))

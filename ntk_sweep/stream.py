@@ -1,4 +1,5 @@
-"""Networks whose weights are drawn when they are needed, for those that are too large to be held."""
+"""Networks whose weights are drawn when they are needed, for those that are too large to be
+held."""
 
 from __future__ import annotations
 
@@ -16,10 +17,12 @@ from ntk_sweep.parametrisations import PARAMETRISATIONS
 
 @dataclass
 class StreamedNetwork:
-    """The network that `Network.initialise` draws, one layer at a time; passes take it in its stead.
+    """The network that `Network.initialise` draws, one layer at a time; passes take it in its
+    stead.
 
-    A layer is drawn when it is asked for and forgotten when another is, so that two passes draw the layers between
-    the first and the last twice. That costs about as much as a product with 400 inputs does.
+    A layer is drawn when it is asked for and forgotten when another is, so that two passes draw the
+    layers between the first and the last twice. That costs about as much as a product with 400
+    inputs does.
 
     Attributes:
         n_inputs: n_0.
@@ -45,7 +48,9 @@ class StreamedNetwork:
     device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
-        check_initialisation(self.n_inputs, self.width, self.depth, self.activation, self.parametrisation, self.seed)
+        check_initialisation(
+            self.n_inputs, self.width, self.depth, self.activation, self.parametrisation, self.seed
+        )
         self._drawn: tuple[int, Linear] | None = None
 
     @property
@@ -58,12 +63,21 @@ class StreamedNetwork:
         """c_l for l = 1..D."""
         factor = PARAMETRISATIONS[self.parametrisation].factor
         sizes = layer_sizes(self.n_inputs, self.width, self.depth)
-        return tuple(factor(*size, layer == self.depth) for layer, size in enumerate(sizes, start=1))
+        return tuple(
+            factor(*size, layer == self.depth) for layer, size in enumerate(sizes, start=1)
+        )
 
     def with_activation(self, activation: str) -> StreamedNetwork:
         """The network with the same weights and another activation."""
         return StreamedNetwork(
-            self.n_inputs, self.width, self.depth, activation, self.parametrisation, self.seed, self.dtype, self.device
+            self.n_inputs,
+            self.width,
+            self.depth,
+            activation,
+            self.parametrisation,
+            self.seed,
+            self.dtype,
+            self.device,
         )
 
     def layer(self, index: int) -> Linear:
@@ -71,7 +85,9 @@ class StreamedNetwork:
         index %= self.depth
         if self._drawn is None or self._drawn[0] != index:
             self._drawn = None  # before the next one takes its room
-            weight, bias = layer_normals(self.n_inputs, self.width, self.depth, self.seed, index + 1)
+            weight, bias = layer_normals(
+                self.n_inputs, self.width, self.depth, self.seed, index + 1
+            )
             std = PARAMETRISATIONS[self.parametrisation].weight_std(weight.shape[1])
             if std != 1.0:
                 weight.mul_(std)
@@ -82,6 +98,11 @@ class StreamedNetwork:
     def check_inputs(self, x: Float[Tensor, "N n_in"]) -> None:
         """Raises a ValueError if `x` does not fit the network."""
         if x.ndim != 2 or x.shape[1] != self.n_inputs:
-            raise ValueError(f"x has shape {tuple(x.shape)}, but the network takes (N, {self.n_inputs})")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, but the network takes (N, {self.n_inputs})"
+            )
         if x.dtype != self.dtype or x.device.type != torch.device(self.device).type:
-            raise ValueError(f"x is {x.dtype} on {x.device}, but the network is {self.dtype} on {self.device}: convert one of them")
+            raise ValueError(
+                f"x is {x.dtype} on {x.device}, but the network is {self.dtype} on {self.device}: "
+                "convert one of them"
+            )

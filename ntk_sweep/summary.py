@@ -18,9 +18,38 @@ LEARNING_KIND = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", 
 """And, of runs, in these."""
 
 _COMMON = [
-    *("key", "status", "finished_at", "host", "git_commit", "act", "width", "depth", "seed", "parametrisation", "dtype", "data"),
-    *("data_fingerprint", "n_samples", "lambda_min", "lambda_min_error", "lambda_min_resolved", "lambda_max", "lambda_max_error"),
-    *("condition_number", "method", "meets_target", "target", "limit_lambda_min", "limit_lambda_min_error", "seconds"),
+    *(
+        "key",
+        "status",
+        "finished_at",
+        "host",
+        "git_commit",
+        "act",
+        "width",
+        "depth",
+        "seed",
+        "parametrisation",
+        "dtype",
+        "data",
+    ),
+    *(
+        "data_fingerprint",
+        "n_samples",
+        "lambda_min",
+        "lambda_min_error",
+        "lambda_min_resolved",
+        "lambda_max",
+        "lambda_max_error",
+    ),
+    *(
+        "condition_number",
+        "method",
+        "meets_target",
+        "target",
+        "limit_lambda_min",
+        "limit_lambda_min_error",
+        "seconds",
+    ),
 ]
 
 
@@ -29,7 +58,8 @@ class Summary:
     """How a task's rows are told of.
 
     Attributes:
-        columns: What is read for it: columns with a list a row would fill the memory with a large store.
+        columns: What is read for it: columns with a list a row would fill the memory with a large
+        store.
         figures: The lines of one row, name and value.
         table: A short table of the rows of a sweep.
         remark: A sentence below the table, or none.
@@ -45,8 +75,14 @@ def _kernel_figures(row: pd.Series) -> list[tuple[str, str]]:
     limit = f"not computed for more than {LIMIT_SAMPLES} inputs"
     if not pd.isna(row.limit_lambda_min):
         resolved = row.limit_lambda_min > row.limit_lambda_min_error
-        limit = f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, resolved)}"
-    condition = f"{row.condition_number:.6g}" if row.lambda_min_resolved else "unknown, since lambda_min is unresolved"
+        limit = (
+            f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, resolved)}"
+        )
+    condition = (
+        f"{row.condition_number:.6g}"
+        if row.lambda_min_resolved
+        else "unknown, since lambda_min is unresolved"
+    )
     return [
         ("lambda_min", _with_error(row.lambda_min, row.lambda_min_error, row.lambda_min_resolved)),
         ("lambda_max", _with_error(row.lambda_max, row.lambda_max_error, True)),
@@ -56,15 +92,26 @@ def _kernel_figures(row: pd.Series) -> list[tuple[str, str]]:
 
 
 def _spectrum_figures(row: pd.Series) -> list[tuple[str, str]]:
-    missed = "" if row.meets_target else f", whose bounds miss the target of {row.target:g} somewhere"
-    return [*_kernel_figures(row), ("method", row.method + missed), ("seconds", f"{row.seconds:.3f}")]
+    missed = (
+        "" if row.meets_target else f", whose bounds miss the target of {row.target:g} somewhere"
+    )
+    return [
+        *_kernel_figures(row),
+        ("method", row.method + missed),
+        ("seconds", f"{row.seconds:.3f}"),
+    ]
 
 
 def _training_figures(row: pd.Series) -> list[tuple[str, str]]:
     unit = "" if row.learning_rate_unit == "absolute" else f" ({row.learning_rate:g}/lambda_max)"
-    outcome = f"{row.initial_loss:.6g} before training, {row.final_loss:.6g} after {row.steps} steps"
+    outcome = (
+        f"{row.initial_loss:.6g} before training, {row.final_loss:.6g} after {row.steps} steps"
+    )
     if row.status == "diverged":
-        outcome = f"{row.initial_loss:.6g} before training; overflowed within {row.steps} steps: the learning rate is too large"
+        outcome = (
+            f"{row.initial_loss:.6g} before training; overflowed within {row.steps} steps: the "
+            "learning rate is too large"
+        )
     return [
         *_kernel_figures(row),
         ("step size", f"{row.step_size:g}{unit}, batch size {row.batch_size}"),
@@ -76,7 +123,9 @@ def _training_figures(row: pd.Series) -> list[tuple[str, str]]:
 
 def _with_error(value: float, error: float, resolved: bool) -> str:
     if not resolved:
-        return f"unresolved: at most {value + error:.2g}, which is the rounding error of this method"
+        return (
+            f"unresolved: at most {value + error:.2g}, which is the rounding error of this method"
+        )
     return f"{value:.10g} ± {error:.1g}"
 
 
@@ -89,8 +138,16 @@ def _spectrum_table(good: pd.DataFrame) -> Table:
         cells = ["unresolved", "", "", ""]
         if not resolved.empty:
             best = resolved.loc[resolved["lambda_min"].idxmax()]
-            cells = [f"{best.lambda_min:.6g}", *(str(best[name]) for name in ("width", "depth", "seed"))]
-        table.add_row(*(names[name] for name in varying), *cells, str(len(rows)), str(len(rows) - len(resolved)))
+            cells = [
+                f"{best.lambda_min:.6g}",
+                *(str(best[name]) for name in ("width", "depth", "seed")),
+            ]
+        table.add_row(
+            *(names[name] for name in varying),
+            *cells,
+            str(len(rows)),
+            str(len(rows) - len(resolved)),
+        )
     return table
 
 
@@ -103,24 +160,40 @@ def _training_table(good: pd.DataFrame) -> Table:
         cells = ["diverged", "", "", "", ""]
         if not finished.empty:
             best = finished.loc[finished["final_loss"].idxmin()]
-            cells = [f"{best.final_loss:.6g}", *(str(best[name]) for name in ("width", "depth", "seed"))]
+            cells = [
+                f"{best.final_loss:.6g}",
+                *(str(best[name]) for name in ("width", "depth", "seed")),
+            ]
             cells.append(f"{finished['final_loss'].median():.6g}")
-        table.add_row(*(names[name] for name in varying), *cells, str(len(rows)), str(len(rows) - len(finished)))
+        table.add_row(
+            *(names[name] for name in varying),
+            *cells,
+            str(len(rows)),
+            str(len(rows) - len(finished)),
+        )
     return table
 
 
-def _kinds(rows: pd.DataFrame, kind: list[str], title: str) -> tuple[Table, list[tuple[dict[str, str], pd.DataFrame]], list[str]]:
-    """A table with a column for each part of the kind that varies, and the rows of each kind, activations in their usual order."""
+def _kinds(
+    rows: pd.DataFrame, kind: list[str], title: str
+) -> tuple[Table, list[tuple[dict[str, str], pd.DataFrame]], list[str]]:
+    """A table with a column for each part of the kind that varies, and the rows of each kind,
+    activations in their usual order."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     varying = [name for name in kind if name == "act" or rows[name].nunique() > 1]
     for name in varying:
         table.add_column(name, justify="left")
     order = rows["act"].map(list(ACTIVATIONS).index)
-    groups = rows.assign(act_order=order).sort_values([*(name for name in kind if name != "act"), "act_order"], kind="stable")
+    groups = rows.assign(act_order=order).sort_values(
+        [*(name for name in kind if name != "act"), "act_order"], kind="stable"
+    )
     kinds = []
     for values, own in groups.groupby(kind, sort=False):
         named = dict(zip(kind, values, strict=True))
-        names = {name: str(value)[:12] if name == "data_fingerprint" else str(value) for name, value in named.items()}
+        names = {
+            name: str(value)[:12] if name == "data_fingerprint" else str(value)
+            for name, value in named.items()
+        }
         kinds.append((names, own))
     return table, kinds, varying
 
@@ -129,18 +202,35 @@ def _missed_targets(good: pd.DataFrame) -> str | None:
     missed = int((~good["meets_target"].astype(bool)).sum())
     if not missed:
         return None
-    return f"in {missed} of {len(good)} points an error bound misses task.target; the column meets_target says in which"
+    return (
+        f"in {missed} of {len(good)} points an error bound misses task.target; the column "
+        "meets_target says in which"
+    )
 
 
 def _divergences(good: pd.DataFrame) -> str | None:
     diverged = int((good["status"] == "diverged").sum())
-    return f"{diverged} of {len(good)} runs diverged: their rows hold the history until the loss overflowed" if diverged else None
+    return (
+        f"{diverged} of {len(good)} runs diverged: their rows hold the history until the loss "
+        "overflowed"
+        if diverged
+        else None
+    )
 
 
 SUMMARIES = {
     "spectrum": Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets),
     "training": Summary(
-        [*_COMMON, *LEARNING_KIND, "step_size", "steps", "initial_loss", "final_loss", "final_accuracy", "training_seconds"],
+        [
+            *_COMMON,
+            *LEARNING_KIND,
+            "step_size",
+            "steps",
+            "initial_loss",
+            "final_loss",
+            "final_accuracy",
+            "training_seconds",
+        ],
         _training_figures,
         _training_table,
         _divergences,

@@ -37,7 +37,11 @@ class Result:
 
 
 def compute_rows(
-    points: Sequence[Point], dataset: Dataset, device: str, git_commit: str | None, share: float = 1.0
+    points: Sequence[Point],
+    dataset: Dataset,
+    device: str,
+    git_commit: str | None,
+    share: float = 1.0,
 ) -> Iterator[Result]:
     """Computes points; an exception becomes a row with ``status=failed`` and its traceback.
 
@@ -60,9 +64,14 @@ def compute_rows(
 
 
 def stacked_rows(
-    points: Sequence[Point], dataset: Dataset, device: str, git_commit: str | None, share: float = 1.0
+    points: Sequence[Point],
+    dataset: Dataset,
+    device: str,
+    git_commit: str | None,
+    share: float = 1.0,
 ) -> Iterator[Result]:
-    """`compute_rows` for points that can be stacked. One that fails in company is computed again alone, which finds out why."""
+    """`compute_rows` for points that can be stacked. One that fails in company is computed again
+    alone, which finds out why."""
     if not points:
         return
     used, start = torch_device(device), time.perf_counter()
@@ -71,7 +80,11 @@ def stacked_rows(
             yield compute_row(point, dataset, device, git_commit)
         else:
             columns, kernel = outcome
-            columns |= {"status": "ok", "device": _device_name(used), "seconds": time.perf_counter() - start}
+            columns |= {
+                "status": "ok",
+                "device": _device_name(used),
+                "seconds": time.perf_counter() - start,
+            }
             yield Result(_coordinates(point, dataset) | columns | _provenance(git_commit), kernel)
         start = time.perf_counter()
 
@@ -92,20 +105,29 @@ def compute_row(point: Point, dataset: Dataset, device: str, git_commit: str | N
     return Result(_coordinates(point, dataset) | results | _provenance(git_commit), kernel)
 
 
-def failed_row(point: Point, dataset: Dataset, error: str, git_commit: str | None) -> dict[str, Any]:
-    """The row of a point that could not even be tried to its end, because it took its worker down with it."""
-    return _coordinates(point, dataset) | {"status": "failed", "error": error} | _provenance(git_commit)
+def failed_row(
+    point: Point, dataset: Dataset, error: str, git_commit: str | None
+) -> dict[str, Any]:
+    """The row of a point that could not even be tried to its end, because it took its worker down
+    with it."""
+    return (
+        _coordinates(point, dataset)
+        | {"status": "failed", "error": error}
+        | _provenance(git_commit)
+    )
 
 
 def torch_device(name: str) -> torch.device:
-    """The device that `name` stands for in this process: "auto" takes a GPU if this process may use one.
+    """The device that `name` stands for in this process: "auto" takes a GPU if this process may use
+    one.
 
     Raises:
         RuntimeError: "cuda" was asked for, but there is no CUDA device.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(
-            "device=cuda, but this process sees no CUDA device: use device=auto, or give workers one with compute.num_gpus"
+            "device=cuda, but this process sees no CUDA device: use device=auto, or give workers "
+            "one with compute.num_gpus"
         )
     return torch.device("cuda" if _is_cuda(name) else "cpu")
 
@@ -118,14 +140,20 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-_TASKS: dict[str, Callable[[Point, Dataset, torch.device], tuple[dict[str, Any], np.ndarray | None]]] = {
+_TASKS: dict[
+    str, Callable[[Point, Dataset, torch.device], tuple[dict[str, Any], np.ndarray | None]]
+] = {
     "spectrum": compute_spectrum,
     "training": compute_training,
 }
 
 
 def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
-    settings = setting_columns(point.settings, len(dataset.x)) if isinstance(point.settings, TrainingConfig) else {}
+    settings = (
+        setting_columns(point.settings, len(dataset.x))
+        if isinstance(point.settings, TrainingConfig)
+        else {}
+    )
     return settings | {
         "key": point.key,
         "task": point.task,

@@ -1,8 +1,10 @@
-"""Training by stochastic gradient descent on the squared error, from single samples up to the full batch.
+"""Training by stochastic gradient descent on the squared error, from single samples up to the full
+batch.
 
-The loss of a batch of B samples is (1/B) Σ (f(x_i) - y_i)², and a step is θ ← θ - η ∇loss, as `torch.optim.SGD` takes it with
-`torch.nn.MSELoss`. The step is the same; how it is computed is not (`ntk_sweep.layers` and `ntk_sweep.input_layers` say how a step
-does without rewriting the weight matrices).
+The loss of a batch of B samples is (1/B) Σ (f(x_i) - y_i)², and a step is θ ← θ - η ∇loss, as
+`torch.optim.SGD` takes it with `torch.nn.MSELoss`. The step is the same; how it is computed is not
+(`ntk_sweep.layers` and `ntk_sweep.input_layers` say how a step does without rewriting the weight
+matrices).
 
 Dimension letters in the annotations: N samples, n_in features of an input, B samples of a batch.
 """
@@ -27,8 +29,8 @@ THRESHOLD = 0.5
 """Outputs above it are taken for the class with target 1."""
 
 CAPTURED_STEPS = 2000
-"""On a GPU, an epoch of up to so many steps is captured in one CUDA graph (some tens of nodes a step); a longer one is launched
-kernel by kernel. A guess that has not been tuned."""
+"""On a GPU, an epoch of up to so many steps is captured in one CUDA graph (some tens of nodes a
+step); a longer one is launched kernel by kernel. A guess that has not been tuned."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,14 @@ class TrainingRun:
 
     Attributes:
         losses: (1/N) Σ (f - y)² over all samples, before training and after every epoch, (E + 1,).
-        running_losses: The mean over the samples of their squared error when their turn came, each before its own step, (E,).
+        running_losses: The mean over the samples of their squared error when their turn came, each
+        before its own step, (E,).
         accuracies: The share of samples on the right side of `THRESHOLD`, (E + 1,).
         initial_outputs: f(x) before training, (N,).
         outputs: f(x) at the end, (N,).
         steps: How many steps were taken.
-        diverged: Whether the loss overflowed, which ended the run; `losses` then ends with an infinity or a NaN.
+        diverged: Whether the loss overflowed, which ended the run; `losses` then ends with an
+        infinity or a NaN.
         network: The network at the end.
     """
 
@@ -56,12 +60,15 @@ class TrainingRun:
     network: Network
 
 
-def sample_orders(n_samples: int, epochs: int, seed: int, shuffle: bool = True) -> Iterator[Int64[np.ndarray, " N"]]:
+def sample_orders(
+    n_samples: int, epochs: int, seed: int, shuffle: bool = True
+) -> Iterator[Int64[np.ndarray, " N"]]:
     """The order in which the samples take their turns, one array an epoch.
 
-    Shuffled orders are successive permutations of ``Generator(SFC64(SeedSequence(seed, spawn_key=(0,))))``. They depend on the
-    seed and the number of samples alone: networks that differ in activation, width or depth see the samples in the same orders,
-    and the stream is none of those from which weights are drawn.
+    Shuffled orders are successive permutations of ``Generator(SFC64(SeedSequence(seed,
+    spawn_key=(0,))))``. They depend on the seed and the number of samples alone: networks that
+    differ in activation, width or depth see the samples in the same orders, and the stream is none
+    of those from which weights are drawn.
     """
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(0,))))
     for _ in range(epochs):
@@ -86,11 +93,12 @@ def train(
         x: Inputs, of the network's dtype and on its device.
         y: Targets, likewise.
         step_size: η.
-        batch_size: B, from 1 (one sample a step) to N (gradient descent); where it does not divide N, the last batch of an epoch
-            is smaller.
-        orders: The order of the samples in each epoch, such as `sample_orders` makes; as many epochs as there are orders.
-        observe: Called with the number of completed epochs and the network at that time: before training, and every
-            `observe_every` epochs as long as the loss is finite.
+        batch_size: B, from 1 (one sample a step) to N (gradient descent); where it does not divide
+            N, the last batch of an epoch is smaller.
+        orders: The order of the samples in each epoch, such as `sample_orders` makes; as many
+        epochs as there are orders.
+        observe: Called with the number of completed epochs and the network at that time: before
+            training, and every `observe_every` epochs as long as the loss is finite.
         observe_every: See `observe`.
 
     Raises:
@@ -139,30 +147,50 @@ class GradientDescent:
         ValueError: A value is out of range, or x and y do not fit.
     """
 
-    def __init__(self, network: Network, x: Tensor, y: Tensor, step_size: float, batch_size: int) -> None:
+    def __init__(
+        self, network: Network, x: Tensor, y: Tensor, step_size: float, batch_size: int
+    ) -> None:
         network.check_inputs(x)
         if y.shape != x.shape[:1] or y.dtype != x.dtype or y.device != x.device:
             raise ValueError(
-                f"y is {y.dtype} of shape {tuple(y.shape)} on {y.device}, but must be {x.dtype} of shape ({len(x)},) on {x.device}"
+                f"y is {y.dtype} of shape {tuple(y.shape)} on {y.device}, but must be {x.dtype} of "
+                f"shape ({len(x)},) on {x.device}"
             )
         if not (math.isfinite(step_size) and step_size > 0):
             raise ValueError(f"step_size is {step_size}, but must be a positive number")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size <= len(x):
-            raise ValueError(f"batch_size is {batch_size}, but must be an integer from 1 to the {len(x)} samples")
+        if (
+            isinstance(batch_size, bool)
+            or not isinstance(batch_size, int)
+            or not 1 <= batch_size <= len(x)
+        ):
+            raise ValueError(
+                f"batch_size is {batch_size}, but must be an integer from 1 to the {len(x)} samples"
+            )
         self._initial = network
         self._activation = ACTIVATIONS[network.activation]
         self._y = y
         self._y_in_order, self._residuals = y[:, None].clone(), torch.empty_like(y[:, None])
-        # What a step needs, made once: the batch's targets, where its residuals are put, and the factor of its gradients.
-        batches = zip(self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True)
-        self._batches = [(targets, residuals, 2 * step_size / len(targets)) for targets, residuals in batches]
-        weights, biases = ([p.detach() for p in parameters] for parameters in (network.weights, network.biases))
+        # What a step needs, made once: the batch's targets, where its residuals are put, and the
+        # factor of its gradients.
+        batches = zip(
+            self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True
+        )
+        self._batches = [
+            (targets, residuals, 2 * step_size / len(targets)) for targets, residuals in batches
+        ]
+        weights, biases = (
+            [p.detach() for p in parameters] for parameters in (network.weights, network.biases)
+        )
         factors = network.factors
         self._input: InputLayer = input_layer(weights[0], biases[0], factors[0], x, batch_size)
         later = zip(weights[1:], biases[1:], factors[1:], strict=True)
-        self._later = [DenseLayer(weight, bias, factor, batch_size) for weight, bias, factor in later]
+        self._later = [
+            DenseLayer(weight, bias, factor, batch_size) for weight, bias, factor in later
+        ]
         # from the last layer down, each with the one below it
-        self._downwards = list(zip(self._later[::-1], [*self._later[-2::-1], self._input], strict=True))
+        self._downwards = list(
+            zip(self._later[::-1], [*self._later[-2::-1], self._input], strict=True)
+        )
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = False
 
@@ -173,13 +201,18 @@ class GradientDescent:
 
     @torch.inference_mode()
     def epoch(self, order: Int64[np.ndarray, " N"]) -> float:
-        """Takes the steps of one epoch, and returns the mean squared error of the samples, each before its own step.
+        """Takes the steps of one epoch, and returns the mean squared error of the samples, each
+        before its own step.
 
         Raises:
             ValueError: `order` is no permutation of the samples.
         """
-        if order.shape != self._y.shape or not np.array_equal(np.sort(order), np.arange(len(order))):
-            raise ValueError(f"the order of an epoch must be a permutation of the {len(self._y)} samples")
+        if order.shape != self._y.shape or not np.array_equal(
+            np.sort(order), np.arange(len(order))
+        ):
+            raise ValueError(
+                f"the order of an epoch must be a permutation of the {len(self._y)} samples"
+            )
         turns = torch.from_numpy(order).to(self._y.device)
         self._input.begin_epoch(turns)
         self._y_in_order[:, 0] = self._y[turns]
@@ -191,7 +224,8 @@ class GradientDescent:
         return float(self._residuals.square().mean())
 
     def _replay(self) -> None:
-        """The steps of an epoch as one CUDA graph: the same kernels on the same memory in every epoch, launched at once."""
+        """The steps of an epoch as one CUDA graph: the same kernels on the same memory in every
+        epoch, launched at once."""
         if not self._warm:
             # Libraries set themselves up at their first call, which cannot be captured.
             self._steps()
@@ -211,8 +245,11 @@ class GradientDescent:
         for layer in self._later:
             layer.flush()
 
-    def _step(self, step: int, y: Float[Tensor, "B 1"], residuals: Float[Tensor, "B 1"], rate: float) -> None:
-        """One step: forward, backward, update (ordinary back-propagation); f - y of its samples is put into `residuals`."""
+    def _step(
+        self, step: int, y: Float[Tensor, "B 1"], residuals: Float[Tensor, "B 1"], rate: float
+    ) -> None:
+        """One step: forward, backward, update (ordinary back-propagation); f - y of its samples is
+        put into `residuals`."""
         slopes = []
         z = self._input.forward(step)
         for layer in self._later:
@@ -220,7 +257,8 @@ class GradientDescent:
             slopes.append(slope)
             z = layer.forward(a)
         torch.sub(z, y, out=residuals)
-        # 2η/B is put into the gradient where it is smallest, so that every update has the factor one.
+        # 2η/B is put into the gradient where it is smallest, so that every update has the factor
+        # one.
         torch.mul(residuals, rate, out=self._later[-1].gradients)
         for (layer, below), slope in zip(self._downwards, slopes[::-1], strict=True):
             torch.mul(layer.backward(), slope, out=below.gradients)

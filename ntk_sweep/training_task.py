@@ -1,4 +1,5 @@
-"""The task `training`: a run of stochastic gradient descent, and what the kernel at initialisation predicts of it."""
+"""The task `training`: a run of stochastic gradient descent, and what the kernel at initialisation
+predicts of it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,12 @@ import torch
 from ntk_sweep.config import TrainingConfig
 from ntk_sweep.datasets import Dataset
 from ntk_sweep.diagnostics import kernel_target_alignment, relative_distance
-from ntk_sweep.dynamics import TrainingTime, gradient_descent_losses, gradient_flow_losses, linearised_sgd_losses
+from ntk_sweep.dynamics import (
+    TrainingTime,
+    gradient_descent_losses,
+    gradient_flow_losses,
+    linearised_sgd_losses,
+)
 from ntk_sweep.factored import traced_kernel
 from ntk_sweep.network import Network
 from ntk_sweep.passes import centred_trace
@@ -25,7 +31,9 @@ METHOD = "auto"
 """How the spectra of a run are computed: as the task `spectrum` does by default."""
 
 
-def compute_training(point: Point, dataset: Dataset, device: torch.device) -> tuple[dict[str, Any], None]:
+def compute_training(
+    point: Point, dataset: Dataset, device: torch.device
+) -> tuple[dict[str, Any], None]:
     """The columns of the task; a run whose loss overflows is a result too, of status "diverged".
 
     Raises:
@@ -71,7 +79,10 @@ def compute_training(point: Point, dataset: Dataset, device: torch.device) -> tu
     if settings.record_kernel_every:
         columns |= history.columns
     if run.diverged:
-        columns |= {"status": "diverged", "error": f"the loss overflowed in epoch {len(run.losses) - 1} of {settings.epochs}"}
+        columns |= {
+            "status": "diverged",
+            "error": f"the loss overflowed in epoch {len(run.losses) - 1} of {settings.epochs}",
+        }
     return columns, None
 
 
@@ -98,21 +109,34 @@ def _step_size(settings: TrainingConfig, initial: InitialKernel) -> float:
 
 
 def _predictions(
-    point: Point, settings: TrainingConfig, initial: InitialKernel, residual: np.ndarray, clock: TrainingTime
+    point: Point,
+    settings: TrainingConfig,
+    initial: InitialKernel,
+    residual: np.ndarray,
+    clock: TrainingTime,
 ) -> dict[str, Any]:
-    """The loss before training and after every epoch that Θ at initialisation predicts in three ways."""
-    values, vectors = initial.spectrum.eigenvalues.numpy(), eigenvectors(initial.spectrum, initial.theta).numpy()
+    """The loss before training and after every epoch that Θ at initialisation predicts in three
+    ways."""
+    values, vectors = (
+        initial.spectrum.eigenvalues.numpy(),
+        eigenvectors(initial.spectrum, initial.theta).numpy(),
+    )
     steps = clock.steps(np.arange(settings.epochs + 1))
     orders = sample_orders(clock.n_samples, settings.epochs, point.seed, settings.shuffle)
     return {
         "flow_losses": gradient_flow_losses(values, vectors, residual, clock.flow_time(steps)),
-        "descent_losses": gradient_descent_losses(values, vectors, residual, clock.step_size, steps),
-        "linearised_losses": linearised_sgd_losses(initial.theta.numpy(), residual, orders, clock.step_size, clock.batch_size),
+        "descent_losses": gradient_descent_losses(
+            values, vectors, residual, clock.step_size, steps
+        ),
+        "linearised_losses": linearised_sgd_losses(
+            initial.theta.numpy(), residual, orders, clock.step_size, clock.batch_size
+        ),
     }
 
 
 class _KernelHistory:
-    """Computes the kernel anew in the course of a run, and compares it with the one at initialisation."""
+    """Computes the kernel anew in the course of a run, and compares it with the one at
+    initialisation."""
 
     def __init__(self, initial: InitialKernel, dataset: Dataset) -> None:
         self._initial = initial
@@ -122,7 +146,8 @@ class _KernelHistory:
         self.columns: dict[str, list[float]] = {f"kernel_{name}": [] for name in names}
 
     def __call__(self, epoch: int, network: Network) -> None:
-        """Appends one entry to each column; where the kernel overflows while the loss does not, NaN."""
+        """Appends one entry to each column; where the kernel overflows while the loss does not,
+        NaN."""
         start = time.perf_counter()
         figures = self._figures(network) if epoch else self._first()
         for name, value in zip(self.columns, (epoch, *figures), strict=True):
@@ -131,7 +156,13 @@ class _KernelHistory:
 
     def _first(self) -> tuple[float, ...]:
         known = self._initial.columns
-        return (0.0, *(known[name] for name in ("lambda_min", "lambda_min_error", "lambda_max", "alignment")))
+        return (
+            0.0,
+            *(
+                known[name]
+                for name in ("lambda_min", "lambda_min_error", "lambda_max", "alignment")
+            ),
+        )
 
     def _figures(self, network: Network) -> tuple[float, ...]:
         try:
@@ -140,5 +171,8 @@ class _KernelHistory:
             return (math.nan,) * 5
         spectrum, theta = traced_spectrum(kernel, METHOD, TARGET), kernel.theta
         values, errors = spectrum.eigenvalues, spectrum.errors
-        change, alignment = relative_distance(theta, self._initial.theta), kernel_target_alignment(theta, self._y)
+        change, alignment = (
+            relative_distance(theta, self._initial.theta),
+            kernel_target_alignment(theta, self._y),
+        )
         return (change, float(values[0]), float(errors[0]), float(values[-1]), alignment)

@@ -1,7 +1,9 @@
-"""Which node of a cluster computes a chunk, so that the chunks of one that has fallen silent can be given up.
+"""Which node of a cluster computes a chunk, so that the chunks of one that has fallen silent can be
+given up.
 
-A machine that loses its network closes no connection. Ray takes it for dead after about a minute, but goes on waiting for what runs
-there, for seven minutes in version 2.60. So workers write down where they are, in the key-value store of the cluster's head.
+A machine that loses its network closes no connection. Ray takes it for dead after about a minute,
+but goes on waiting for what runs there, for seven minutes in version 2.60. So workers write down
+where they are, in the key-value store of the cluster's head.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from ntk_sweep.chunks import ChunkSpec
 NAMESPACE = "ntk-sweep"
 
 DOUBT_SECONDS = 60
-"""A chunk that nobody has written down this long after a node died may have been begun there in the moment of the cut."""
+"""A chunk that nobody has written down this long after a node died may have been begun there in the
+moment of the cut."""
 
 
 def note(spec: ChunkSpec) -> None:
@@ -22,7 +25,9 @@ def note(spec: ChunkSpec) -> None:
     import ray
     from ray.experimental import internal_kv
 
-    internal_kv._internal_kv_put(_key(spec), ray.get_runtime_context().get_node_id(), overwrite=True, namespace=NAMESPACE)
+    internal_kv._internal_kv_put(
+        _key(spec), ray.get_runtime_context().get_node_id(), overwrite=True, namespace=NAMESPACE
+    )
 
 
 def find(spec: ChunkSpec) -> str | None:
@@ -57,7 +62,9 @@ class Watch:
         self._dead: set[str] = set()
         self._doubtful: dict[int, float] = {}
 
-    def lost(self, nodes: Iterable[Mapping[str, Any]], under_way: Mapping[int, ChunkSpec], now: float) -> dict[int, str]:
+    def lost(
+        self, nodes: Iterable[Mapping[str, Any]], under_way: Mapping[int, ChunkSpec], now: float
+    ) -> dict[int, str]:
         """Ticket → reason of the chunks to give up.
 
         Args:
@@ -68,7 +75,8 @@ class Watch:
         dead = {node["NodeID"]: node["NodeManagerAddress"] for node in nodes if not node["Alive"]}
         if dead.keys() - self._dead:
             self._dead |= dead.keys()
-            # Also those that wait for a worker; they will have been written down when their time is over, or are sent out again.
+            # Also those that wait for a worker; they will have been written down when their time is
+            # over, or are sent out again.
             self._doubtful |= dict.fromkeys(under_way.keys() - self._doubtful.keys(), now)
         lost = {}
         for ticket, since in list(self._doubtful.items()):

@@ -48,13 +48,17 @@ def _keep_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
-def run_chunk(spec: ChunkSpec, dataset: Dataset, limits: Sequence[dict[int, Limit] | Exception] = ()) -> Report:
-    """Computes the points of a chunk and commits their rows; also those finished before an interruption.
+def run_chunk(
+    spec: ChunkSpec, dataset: Dataset, limits: Sequence[dict[int, Limit] | Exception] = ()
+) -> Report:
+    """Computes the points of a chunk and commits their rows; also those finished before an
+    interruption.
 
     Args:
         spec: The chunk.
         dataset: Its data set.
-        limits: Those of `spec.limits`, or what was raised; if none are given, they are computed here.
+        limits: Those of `spec.limits`, or what was raised; if none are given, they are computed
+            here.
 
     Raises:
         StoreError: This process does not see the folder of the sweep, or cannot write to it.
@@ -72,7 +76,9 @@ def _run_chunk(spec: ChunkSpec, dataset: Dataset, store: Store, permit: Permit) 
     writer = _writers.setdefault((spec.mark, spec.results, spec.task), PartWriter(store))
     outcomes, seconds, rows, committed = [], 0.0, [], time.monotonic()
     try:
-        for result in compute_rows(spec.points, dataset, spec.device, spec.git_commit, spec.device_share):
+        for result in compute_rows(
+            spec.points, dataset, spec.device, spec.git_commit, spec.device_share
+        ):
             key = result.row["key"]
             if result.kernel is not None:
                 result.row["kernel_file"] = store.save_kernel(key, result.kernel)
@@ -80,7 +86,8 @@ def _run_chunk(spec: ChunkSpec, dataset: Dataset, store: Store, permit: Permit) 
             outcomes.append(Outcome(key, result.row["status"], result.row.get("error")))
             seconds += result.row["seconds"]
             if time.monotonic() - committed > spec.commit_seconds:
-                # Let go first: interrupted in between, a batch is computed again rather than stored twice.
+                # Let go first: interrupted in between, a batch is computed again rather than stored
+                # twice.
                 batch, rows, committed = rows, [], time.monotonic()
                 writer.commit(batch, permit)
     finally:

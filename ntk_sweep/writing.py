@@ -1,4 +1,5 @@
-"""Commits of rows: a writer grows a part of its own, and parts whose writers have ended are merged."""
+"""Commits of rows: a writer grows a part of its own, and parts whose writers have ended are
+merged."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from ntk_sweep.schema import schema
 from ntk_sweep.store import Store, latest_good
 
 FULL_PART_ROWS = 2000
-"""A part this long is left alone and a new one begun: rewriting 2000 rows of 200 eigenvalues takes about 20 ms."""
+"""A part this long is left alone and a new one begun: rewriting 2000 rows of 200 eigenvalues takes
+about 20 ms."""
 
 GROW_SECONDS = 600
 """A writer grows a part for this long at the most, ..."""
@@ -27,11 +29,13 @@ SEALED_SECONDS = 3600
 """... so a part untouched for this long has no writer any more and may be merged with others."""
 
 MAX_PARTS = 32
-"""`merge` acts above this number of parts. Reading 36 parts takes 0.04 s, reading 720 takes 0.7 s."""
+"""`merge` acts above this number of parts. Reading 36 parts takes 0.04 s, reading 720 takes 0.7
+s."""
 
 
 class PartWriter:
-    """Commits rows to a store, growing a part of its own (in an object store: one part a commit)."""
+    """Commits rows to a store, growing a part of its own (in an object store: one part a
+    commit)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -53,7 +57,11 @@ class PartWriter:
             StoreError: They cannot be written; those of earlier commits stay.
             RevokedError: The permit was taken back.
         """
-        if self._table.num_rows >= FULL_PART_ROWS or not 0 <= time.time() - self._begun <= GROW_SECONDS or not self._store.is_local:
+        if (
+            self._table.num_rows >= FULL_PART_ROWS
+            or not 0 <= time.time() - self._begun <= GROW_SECONDS
+            or not self._store.is_local
+        ):
             self._begin()
         new = pa.Table.from_pylist(list(rows), schema=schema(self._store.task))
         table = pa.concat_tables([self._table, new])
@@ -63,11 +71,13 @@ class PartWriter:
 
 
 def merge(store: Store, own: Iterable[str] = ()) -> None:
-    """Merges small parts into one, if there are more than `MAX_PARTS`; rows superseded by later ones of their key go.
+    """Merges small parts into one, if there are more than `MAX_PARTS`; rows superseded by later
+    ones of their key go.
 
     Args:
-        own: Names of parts whose writers are known to have ended. Of the others only those untouched for an hour are taken,
-            since a writer may still replace a younger one; none in an object store, where no lock keeps a second merge out.
+        own: Names of parts whose writers are known to have ended. Of the others only those
+            untouched for an hour are taken, since a writer may still replace a younger one; none in
+            an object store, where no lock keeps a second merge out.
 
     Raises:
         StoreError: The merged part cannot be written.
@@ -79,7 +89,13 @@ def merge(store: Store, own: Iterable[str] = ()) -> None:
         if locked:
             own, now = set(own), time.time()
             _merge(
-                store, [part for part in parts if part.base_name in own or (store.is_local and _age(part, now) > SEALED_SECONDS)]
+                store,
+                [
+                    part
+                    for part in parts
+                    if part.base_name in own
+                    or (store.is_local and _age(part, now) > SEALED_SECONDS)
+                ],
             )
 
 
@@ -102,7 +118,8 @@ def _merge(store: Store, sealed: list[fs.FileInfo]) -> None:
 
 @contextmanager
 def _merge_lock(store: Store) -> Iterator[bool]:
-    """Whether this process alone may merge; the lock of a killed process is broken after an hour."""
+    """Whether this process alone may merge; the lock of a killed process is broken after an
+    hour."""
     if not store.is_local:
         yield True
         return

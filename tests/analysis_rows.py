@@ -21,7 +21,12 @@ N = 6
 
 
 def row(
-    act: str = "relu", width: int = 100, depth: int = 3, seed: int = 0, lambda_min: float = 1.0, **changes: Any
+    act: str = "relu",
+    width: int = 100,
+    depth: int = 3,
+    seed: int = 0,
+    lambda_min: float = 1.0,
+    **changes: Any,
 ) -> dict[str, Any]:
     """A good row; with `lambda_min` at or below the error of 1e-9 an unresolved one."""
     error = changes.pop("error_bound", 1e-9)
@@ -74,12 +79,28 @@ def row(
         "git_commit": "c" * 40,
     }
     values |= changes
-    identity = [str(values[name]) for name in ("act", "width", "depth", "seed", "parametrisation", "dtype", "data_fingerprint")]
+    identity = [
+        str(values[name])
+        for name in (
+            "act",
+            "width",
+            "depth",
+            "seed",
+            "parametrisation",
+            "dtype",
+            "data_fingerprint",
+        )
+    ]
     return {"key": hashlib.sha256(" ".join(identity).encode()).hexdigest(), **values}
 
 
 def failed(
-    act: str = "relu", width: int = 100, depth: int = 3, seed: int = 0, error: str = "Traceback\nRuntimeError: no", **changes: Any
+    act: str = "relu",
+    width: int = 100,
+    depth: int = 3,
+    seed: int = 0,
+    error: str = "Traceback\nRuntimeError: no",
+    **changes: Any,
 ) -> dict[str, Any]:
     """A row without a result."""
     good = row(act, width, depth, seed, **changes)
@@ -107,12 +128,17 @@ def store(folder: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def grid(seeds: int = 2) -> list[dict[str, Any]]:
-    """A small sweep: two activations, irregular widths, one cell missing, one unresolved, one point failed."""
+    """A small sweep: two activations, irregular widths, one cell missing, one unresolved, one point
+    failed."""
     rows = []
     for act, scale in (("relu", 1.0), ("sigmoid", 1e-7)):
         for width in (30, 75, 400):
             for depth in (2, 3):
                 for seed in range(seeds):
                     rows.append(row(act, width, depth, seed, scale * width / depth * (1 + seed)))
-    rows = [r for r in rows if (r["act"], r["width"], r["depth"]) not in (("relu", 75, 2), ("sigmoid", 30, 3))]
+    rows = [
+        r
+        for r in rows
+        if (r["act"], r["width"], r["depth"]) not in (("relu", 75, 2), ("sigmoid", 30, 3))
+    ]
     return [*rows, row("sigmoid", 30, 3, 0, 1e-12), failed("relu", 400, 3, 9)]

@@ -16,7 +16,14 @@ from ntk_sweep.schema import schema
 from ntk_sweep.store import Store
 from ntk_sweep.writing import PartWriter
 
-SETTING = ("learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle", "record_kernel_every")
+SETTING = (
+    "learning_rate",
+    "learning_rate_unit",
+    "batch_size",
+    "epochs",
+    "shuffle",
+    "record_kernel_every",
+)
 
 
 def run(
@@ -27,7 +34,8 @@ def run(
     losses: list[float] | np.ndarray = (1.0, 0.5, 0.25),
     **changes: Any,
 ) -> dict[str, Any]:
-    """A run with the given losses; it diverged where they are not finite. Predictions equal the losses unless given."""
+    """A run with the given losses; it diverged where they are not finite. Predictions equal the
+    losses unless given."""
     history = [float(loss) for loss in losses]
     diverged = not np.isfinite(history).all()
     epochs = changes.pop("epochs", len(history) - 1)
@@ -64,9 +72,15 @@ def run(
 
 
 def recorded(
-    act: str = "relu", width: int = 100, depth: int = 3, seed: int = 0, change: float = 0.1, **changes: Any
+    act: str = "relu",
+    width: int = 100,
+    depth: int = 3,
+    seed: int = 0,
+    change: float = 0.1,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """A run of two epochs that recorded its kernel before and after, changed by `change`; the rest doubles or halves."""
+    """A run of two epochs that recorded its kernel before and after, changed by `change`; the rest
+    doubles or halves."""
     kernels = {
         "record_kernel_every": 2,
         "kernel_epochs": [0, 2],
@@ -79,10 +93,16 @@ def recorded(
     return run(act, width, depth, seed, **(kernels | changes))
 
 
-def failed_run(act: str = "relu", width: int = 100, depth: int = 3, seed: int = 0, **changes: Any) -> dict[str, Any]:
+def failed_run(
+    act: str = "relu", width: int = 100, depth: int = 3, seed: int = 0, **changes: Any
+) -> dict[str, Any]:
     """A run without a result."""
     good = run(act, width, depth, seed, **changes)
-    kept = {name: value for name, value in good.items() if name in SETTING or not schema("training").field(name).nullable}
+    kept = {
+        name: value
+        for name, value in good.items()
+        if name in SETTING or not schema("training").field(name).nullable
+    }
     nothing = dict.fromkeys(schema("training").names)
     return nothing | kept | {"status": "failed", "error": "Traceback\nRuntimeError: no"}
 
@@ -121,15 +141,19 @@ def sweep(
     record: bool = False,
     **changes: Any,
 ) -> list[dict[str, Any]]:
-    """Plausible runs: noisy decays whose rate follows λ_max and alignment more than λ_min; the fastest ReLU networks diverge.
+    """Plausible runs: noisy decays whose rate follows λ_max and alignment more than λ_min; the
+    fastest ReLU networks diverge.
 
-    The predictions are smooth curves near the measured ones, and sigmoid networks learn slowly; however many epochs, most reach 0.1.
+    The predictions are smooth curves near the measured ones, and sigmoid networks learn slowly;
+    however many epochs, most reach 0.1.
     """
     rng = np.random.default_rng(1)
     time = 60 * np.arange(epochs + 1) / epochs
     rows = []
     for act in acts:
-        fast, least = {"relu": (1.0, 1.0), "elu": (1.6, 0.2), "lrelu": (1.0, 1.0)}.get(act, (0.05, 1e-8))
+        fast, least = {"relu": (1.0, 1.0), "elu": (1.6, 0.2), "lrelu": (1.0, 1.0)}.get(
+            act, (0.05, 1e-8)
+        )
         for width in widths:
             for depth in depths:
                 for seed in range(seeds):
@@ -140,7 +164,11 @@ def sweep(
                     rate = 0.1 * lambda_max**0.5 / 60 * noise[2]
                     slow = 0.3 * rate
                     start = 0.4 + noise[3]
-                    smooth = start * (0.7 * np.exp(-4 * rate * time) + 0.25 * np.exp(-slow * time) + 0.01 / (1 + time))
+                    smooth = start * (
+                        0.7 * np.exp(-4 * rate * time)
+                        + 0.25 * np.exp(-slow * time)
+                        + 0.01 / (1 + time)
+                    )
                     jitter = np.exp(np.r_[0, rng.normal(scale=0.12, size=epochs)])
                     losses = smooth * jitter
                     if act == "relu" and lambda_max > 5e4 and seed == 0:
@@ -154,8 +182,14 @@ def sweep(
                         "class_contrast": 0.02 * noise[1],
                         "effective_rank": 1.2 + 0.2 * noise[0],
                         "linearised_losses": list(smooth * 1.05),
-                        "descent_losses": list(smooth[0] * np.exp(-3.5 * rate * time) * 0.8 + 0.2 * start * np.exp(-slow * time)),
-                        "flow_losses": list(smooth[0] * np.exp(-3.0 * rate * time) * 0.8 + 0.2 * start * np.exp(-slow * time)),
+                        "descent_losses": list(
+                            smooth[0] * np.exp(-3.5 * rate * time) * 0.8
+                            + 0.2 * start * np.exp(-slow * time)
+                        ),
+                        "flow_losses": list(
+                            smooth[0] * np.exp(-3.0 * rate * time) * 0.8
+                            + 0.2 * start * np.exp(-slow * time)
+                        ),
                         "accuracies": list(np.clip(1 - losses, 0.5, 1.0)),
                     }
                     values["accuracies"] = values["accuracies"][: len(losses)]
@@ -172,5 +206,16 @@ def sweep(
                             "kernel_lambda_max": list(lambda_max * (1 - 0.4 * move)),
                             "kernel_alignments": list(align + 0.1 * move),
                         }
-                    rows.append(run(act, width, depth, seed, losses, epochs=epochs, lambda_min=lambda_min, **(values | changes)))
+                    rows.append(
+                        run(
+                            act,
+                            width,
+                            depth,
+                            seed,
+                            losses,
+                            epochs=epochs,
+                            lambda_min=lambda_min,
+                            **(values | changes),
+                        )
+                    )
     return rows

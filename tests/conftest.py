@@ -1,4 +1,5 @@
-"""What all tests share: run-time checks of the array annotations, deterministic property tests, small data."""
+"""What all tests share: run-time checks of the array annotations, deterministic property tests,
+small data."""
 
 import os
 import signal
@@ -6,7 +7,8 @@ from pathlib import Path
 
 import jaxtyping
 
-# Before anything imports these modules: from here on a tensor that contradicts its annotation raises.
+# Before anything imports these modules: from here on a tensor that contradicts its annotation
+# raises.
 CHECKED = ("network", "kernel", "spectrum", "training", "layers", "input_layers")
 jaxtyping.install_import_hook([f"ntk_sweep.{name}" for name in CHECKED], "beartype.beartype")
 
@@ -17,7 +19,9 @@ import torch  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-hypothesis.settings.register_profile("deterministic", deadline=None, derandomize=True, max_examples=30, database=None)
+hypothesis.settings.register_profile(
+    "deterministic", deadline=None, derandomize=True, max_examples=30, database=None
+)
 hypothesis.settings.load_profile("deterministic")
 
 torch.set_num_threads(1)
@@ -41,7 +45,8 @@ def shared() -> Path:
 
 @pytest.fixture
 def unchecked():
-    """Without the checks of annotations, as users have it: for mistakes that the package itself must refuse."""
+    """Without the checks of annotations, as users have it: for mistakes that the package itself
+    must refuse."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

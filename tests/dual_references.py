@@ -1,10 +1,13 @@
-"""Dual activations to 20 digits and more with mpmath, by methods other than the library's. Run to write `dual_references.json`.
+"""Dual activations to 20 digits and more with mpmath, by methods other than the library's. Run to
+write `dual_references.json`.
 
-ReLU, LeakyReLU, ELU, GELU and erf: E[σ(v) | u] is known in closed form, which leaves a one-dimensional integral, split at the kink
-and at the scales of the integrand. Sigmoid, tanh and SiLU, which are analytic: the trapezoidal rule in two dimensions, whose error
-falls like exp(-2πd/h) with d the distance of the nearest pole (Trefethen and Weideman 2014), in the variables ξ with u = sinh ξ
-and either η with v = sinh η or the part of v independent of u. Each value is computed with two steps or splittings, which must
-agree to 1e-14. The finer one is given out; as the rules converge geometrically, it has about twice as many digits right.
+ReLU, LeakyReLU, ELU, GELU and erf: E[σ(v) | u] is known in closed form, which leaves a
+one-dimensional integral, split at the kink and at the scales of the integrand. Sigmoid, tanh and
+SiLU, which are analytic: the trapezoidal rule in two dimensions, whose error falls like exp(-2πd/h)
+with d the distance of the nearest pole (Trefethen and Weideman 2014), in the variables ξ with u =
+sinh ξ and either η with v = sinh η or the part of v independent of u. Each value is computed with
+two steps or splittings, which must agree to 1e-14. The finer one is given out; as the rules
+converge geometrically, it has about twice as many digits right.
 """
 
 from __future__ import annotations
@@ -30,7 +33,10 @@ FUNCTIONS = {
     "tanh": (mp.tanh, lambda z: mp.sech(z) ** 2),
     "silu": (lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * sigmoid(-z))),
     "relu": (lambda z: max(z, mp.mpf(0)), lambda z: mp.mpf(z > 0)),
-    "lrelu": (lambda z: z if z > 0 else z / 100, lambda z: mp.mpf(1) if z >= 0 else mp.mpf(1) / 100),
+    "lrelu": (
+        lambda z: z if z > 0 else z / 100,
+        lambda z: mp.mpf(1) if z >= 0 else mp.mpf(1) / 100,
+    ),
     "elu": (lambda z: z if z > 0 else mp.expm1(z), lambda z: mp.mpf(1) if z > 0 else mp.exp(z)),
     "erf": (mp.erf, lambda z: 2 / mp.sqrt(mp.pi) * mp.exp(-z * z)),
     "gelu": (lambda z: z * mp.ncdf(z), lambda z: mp.ncdf(z) + z * mp.npdf(z)),
@@ -88,7 +94,14 @@ def reference(name, var_x, var_y, cov):
     coarse, fine = (method(name, a, regression, rest, level) for level in (0, 1))
     for x, y in zip(coarse, fine, strict=True):
         scale = max(abs(y), mp.mpf(10) ** -8 * var_y)
-        assert abs(x - y) < scale * mp.mpf(10) ** -14, (name, var_x, var_y, cov, mp.nstr(x, 20), mp.nstr(y, 20))
+        assert abs(x - y) < scale * mp.mpf(10) ** -14, (
+            name,
+            var_x,
+            var_y,
+            cov,
+            mp.nstr(x, 20),
+            mp.nstr(y, 20),
+        )
     return fine
 
 
@@ -99,14 +112,20 @@ def _one_dimensional(name, a, regression, rest, level):
     end = a * CUT
     if regression and rest:
         marks += [rest / abs(regression) * t for t in (mp.mpf("0.5"), 1, 2, 4, 8)]
-    points = sorted({mp.mpf(0), end, -end} | {sign * m for m in marks if a / 10**9 < m < end for sign in (1, -1)})
+    points = sorted(
+        {mp.mpf(0), end, -end}
+        | {sign * m for m in marks if a / 10**9 < m < end for sign in (1, -1)}
+    )
     values = []
     for order in (0, 1):
         f = FUNCTIONS[name][order]
         g = (lambda m, s, f=f: f(m)) if rest == 0 else CONDITIONAL[name][order]
         integrand = lambda u, f=f, g=g: f(u) * g(regression * u, rest) * mp.npdf(u / a) / a  # noqa: E731
         values.append(
-            sum(mp.quad(integrand, pair, method="gauss-legendre", maxdegree=5 + level) for pair in itertools.pairwise(points))
+            sum(
+                mp.quad(integrand, pair, method="gauss-legendre", maxdegree=5 + level)
+                for pair in itertools.pairwise(points)
+            )
         )
     return values
 
@@ -115,7 +134,10 @@ def _trapezoidal(name, a, regression, rest, level):
     unit = min(a, mp.mpf(1))
     step = mp.mpf("0.07") / 2**level if a > 1 else mp.mpf("0.12") / 2**level
     count = int(mp.ceil(mp.asinh(CUT * a / unit) / step))
-    outer = [(unit * mp.sinh(k * step), step * unit * mp.cosh(k * step)) for k in range(-count, count + 1)]
+    outer = [
+        (unit * mp.sinh(k * step), step * unit * mp.cosh(k * step))
+        for k in range(-count, count + 1)
+    ]
     f, derivative = FUNCTIONS[name]
     outer = [(f(u), derivative(u), w * mp.npdf(u / a) / a, u) for u, w in outer]
     values = [mp.mpf(0), mp.mpf(0)]
@@ -151,7 +173,13 @@ def cases():
         (1e6, 1e-6, (0.3, identical)),
     ):
         for correlation in correlations:
-            yield var_x, var_y, correlation * math.sqrt(var_x * var_y) if abs(correlation) != 1 else correlation * var_x
+            yield (
+                var_x,
+                var_y,
+                correlation * math.sqrt(var_x * var_y)
+                if abs(correlation) != 1
+                else correlation * var_x,
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Three hosts with addresses of their own on one machine: network namespaces on a bridge, whose links can be cut."""
+"""Three hosts with addresses of their own on one machine: network namespaces on a bridge, whose
+links can be cut."""
 
 import os
 import re
@@ -42,7 +43,8 @@ class Host:
 
 @contextmanager
 def hosts(number):
-    """So many hosts that reach each other and nothing else, bridge included in a namespace of its own; skips where it is not allowed."""
+    """So many hosts that reach each other and nothing else, bridge included in a namespace of its
+    own; skips where it is not allowed."""
     if shutil.which("ip") is None:
         pytest.skip("no command `ip` (Debian's package iproute2)")
     _remove_orphans()
@@ -55,7 +57,20 @@ def hosts(number):
         for index in range(1, number + 1):
             host = Host(f"{switch}-{index}", f"{NETWORK}.{index}", switch)
             _namespace(stack, host.name)
-            _ip("-n", switch, "link", "add", host.name, "type", "veth", "peer", "name", "eth0", "netns", host.name)
+            _ip(
+                "-n",
+                switch,
+                "link",
+                "add",
+                host.name,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "eth0",
+                "netns",
+                host.name,
+            )
             _ip("-n", switch, "link", "set", host.name, "master", "bridge", "up")
             _ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "eth0")
             for link in ("lo", "eth0"):

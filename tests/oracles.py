@@ -1,4 +1,5 @@
-"""The plain implementations: slow, written from the definitions alone, and sharing no code with the package."""
+"""The plain implementations: slow, written from the definitions alone, and sharing no code with the
+package."""
 
 import itertools
 
@@ -44,7 +45,9 @@ def jacobian(network, x):
     def outputs(weights, biases):
         return forward(weights, biases, network.activation, network.parametrisation, x)
 
-    blocks = torch.func.jacrev(outputs, argnums=(0, 1))(tuple(network.weights), tuple(network.biases))
+    blocks = torch.func.jacrev(outputs, argnums=(0, 1))(
+        tuple(network.weights), tuple(network.biases)
+    )
     return torch.cat([block.reshape(len(x), -1) for kind in blocks for block in kind], dim=1)
 
 

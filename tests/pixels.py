@@ -19,4 +19,6 @@ def pixels(drawn: Figure | bytes) -> np.ndarray:
 
 def colours(drawn: Figure | bytes) -> int:
     """How many different colours there are: a blank picture has one."""
-    return len(np.unique(pixels(drawn).astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)))
+    return len(
+        np.unique(pixels(drawn).astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32))
+    )

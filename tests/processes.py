@@ -1,4 +1,5 @@
-"""What tests with real processes share: sweeps as a user starts them, Rays of their own, and their orderly end."""
+"""What tests with real processes share: sweeps as a user starts them, Rays of their own, and their
+orderly end."""
 
 import json
 import os
@@ -33,21 +34,29 @@ def environment(faults=None, **others):
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     path = [str(ROOT / "tests" / "faults"), str(ROOT), *env.get("PYTHONPATH", "").split(os.pathsep)]
     env["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
-    env["NTK_SWEEP_FAULTS"] = json.dumps({str(width): fault for width, fault in (faults or {}).items()})
+    env["NTK_SWEEP_FAULTS"] = json.dumps(
+        {str(width): fault for width, fault in (faults or {}).items()}
+    )
     return env | others
 
 
 def run(results, *arguments, faults=None, cwd=ROOT, limit=TIME_LIMIT, prefix=(), **others):
     """Runs a sweep to its end."""
-    process = start(results, *arguments, faults=faults, cwd=cwd, stderr=subprocess.PIPE, prefix=prefix, **others)
+    process = start(
+        results, *arguments, faults=faults, cwd=cwd, stderr=subprocess.PIPE, prefix=prefix, **others
+    )
     try:
         stdout, stderr = process.communicate(timeout=limit)
     finally:
         stop(process)
-    return SimpleNamespace(pid=process.pid, returncode=process.returncode, stdout=stdout, stderr=stderr)
+    return SimpleNamespace(
+        pid=process.pid, returncode=process.returncode, stdout=stdout, stderr=stderr
+    )
 
 
-def start(results, *arguments, faults=None, cwd=ROOT, stderr=subprocess.STDOUT, prefix=(), **others):
+def start(
+    results, *arguments, faults=None, cwd=ROOT, stderr=subprocess.STDOUT, prefix=(), **others
+):
     # A session of its own, so that nothing sent to it reaches the test.
     return subprocess.Popen(
         [*prefix, *command(results, *arguments)],
@@ -62,7 +71,8 @@ def start(results, *arguments, faults=None, cwd=ROOT, stderr=subprocess.STDOUT, 
 
 @contextmanager
 def memory_limit(size):
-    """A control group of processes that have so many bytes between them, with what starts a command in it; None if none can be made."""
+    """A control group of processes that have so many bytes between them, with what starts a command
+    in it; None if none can be made."""
     folder = _control_group()
     try:
         folder.mkdir()
@@ -75,7 +85,10 @@ def memory_limit(size):
         enter = f'echo $$ > {folder}/cgroup.procs && exec "$@"'
         yield SimpleNamespace(prefix=("sh", "-c", enter, "sh"), kills=lambda: _kills(folder))
     finally:
-        wait_for(lambda: not (folder / "cgroup.procs").read_text().strip(), "the end of all that was started in the control group")
+        wait_for(
+            lambda: not (folder / "cgroup.procs").read_text().strip(),
+            "the end of all that was started in the control group",
+        )
         folder.rmdir()
 
 
@@ -93,12 +106,15 @@ def _kills(folder):
     """How many processes in a control group were killed for want of memory."""
     for name in ("memory.events", "memory.oom_control"):
         if (folder / name).exists():
-            return int(dict(line.split() for line in (folder / name).read_text().splitlines())["oom_kill"])
+            return int(
+                dict(line.split() for line in (folder / name).read_text().splitlines())["oom_kill"]
+            )
     return 0
 
 
 def wait_for(condition, what, *processes):
-    """What `condition` returns once it is true; an error at once when one of the processes that must live for it has ended."""
+    """What `condition` returns once it is true; an error at once when one of the processes that
+    must live for it has ended."""
     deadline = time.monotonic() + TIME_LIMIT
     while time.monotonic() < deadline:
         ended = [process for process in processes if process.poll() is not None]
@@ -107,7 +123,10 @@ def wait_for(condition, what, *processes):
             return found
         for process in ended:
             said = process.stdout.read() if process.stdout else ""
-            raise AssertionError(f"waited for {what}, but the process ended with status {process.returncode}:\n{said}")
+            raise AssertionError(
+                f"waited for {what}, but the process ended with status {process.returncode}:\n"
+                f"{said}"
+            )
         time.sleep(0.05)
     raise AssertionError(f"waited in vain for {what}")
 
@@ -116,9 +135,14 @@ def listening(process, port=None):
     """The addresses that a process and what it started listen at, for one port or any."""
     found = set()
     with suppress(psutil.Error):
-        for each in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+        for each in [
+            psutil.Process(process.pid),
+            *psutil.Process(process.pid).children(recursive=True),
+        ]:
             with suppress(psutil.Error):
-                listens = [c.laddr for c in each.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+                listens = [
+                    c.laddr for c in each.net_connections("tcp") if c.status == psutil.CONN_LISTEN
+                ]
                 found |= {address.ip for address in listens if port in (None, address.port)}
     return found
 
@@ -150,15 +174,19 @@ FAST_HEALTH_CHECKS = {
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "6",
 }
-"""A node that cannot be reached for some seconds is taken for dead; Ray by itself takes most of a minute."""
+"""A node that cannot be reached for some seconds is taken for dead; Ray by itself takes most of a
+minute."""
 
 RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 """The command `ray`, of the interpreter that runs the tests."""
 
 
 @contextmanager
-def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=None, faults=None, **others):
-    """`ray start --head` on the loopback or on a host of its own, with token authentication; stopped by its own handle.
+def ray_head(
+    *arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=None, faults=None, **others
+):
+    """`ray start --head` on the loopback or on a host of its own, with token authentication;
+    stopped by its own handle.
 
     Faults must be given here: workers have the environment of their node, not of the sweep.
     """
@@ -168,9 +196,18 @@ def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=N
     env = (environment(faults, **FAST_HEALTH_CHECKS | others) if env is None else env) | token
     dashboard = ["--include-dashboard=false"]
     if dashboard_port:
-        dashboard = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
+        dashboard = [
+            "--include-dashboard=true",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={dashboard_port}",
+        ]
     address = host.address if host else "127.0.0.1"
-    options = [f"--port={port}", f"--temp-dir={temporary}", "--object-store-memory=100000000", f"--node-ip-address={address}"]
+    options = [
+        f"--port={port}",
+        f"--temp-dir={temporary}",
+        "--object-store-memory=100000000",
+        f"--node-ip-address={address}",
+    ]
     options += [f"--num-cpus={cpus}", "--disable-usage-stats", *dashboard, *arguments]
     head = subprocess.Popen(
         [*(host.prefix if host else ()), *RAY, "start", "--head", "--block", *options],
@@ -181,8 +218,18 @@ def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=N
         start_new_session=True,
     )
     try:
-        wait_for(lambda: list(Path(temporary).glob("session_latest/sockets/raylet")), "the cluster's head", head)
-        yield SimpleNamespace(process=head, address=f"{address}:{port}", token=token, env=env, temporary=Path(temporary))
+        wait_for(
+            lambda: list(Path(temporary).glob("session_latest/sockets/raylet")),
+            "the cluster's head",
+            head,
+        )
+        yield SimpleNamespace(
+            process=head,
+            address=f"{address}:{port}",
+            token=token,
+            env=env,
+            temporary=Path(temporary),
+        )
     finally:
         stop(head)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -191,7 +238,8 @@ def ray_head(*arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=N
 @contextmanager
 def ray_node(cluster, *arguments, host=None):
     """Another node of the cluster of `ray_head`, with one CPU; stopped by its own handle."""
-    # In one folder two nodes that start at the same time take the same name for a socket, and one of them ends.
+    # In one folder two nodes that start at the same time take the same name for a socket, and one
+    # of them ends.
     temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
     options = [
         f"--address={cluster.address}",
@@ -228,7 +276,8 @@ def raylet_of(node):
 
 
 def workers_at(node):
-    """The Ray workers of a node's process, or of a driver with a private Ray, that are computing a chunk."""
+    """The Ray workers of a node's process, or of a driver with a private Ray, that are computing a
+    chunk."""
     found = []
     with suppress(psutil.Error):
         for child in psutil.Process(node.pid).children(recursive=True):

@@ -1,4 +1,5 @@
-"""Reference networks whose eigenvalues are known to 25 digits from ball arithmetic that starts at the weights."""
+"""Reference networks whose eigenvalues are known to 25 digits from ball arithmetic that starts at
+the weights."""
 
 from __future__ import annotations
 
@@ -20,7 +21,11 @@ FILES = sorted((SHARED / "reference").glob("ref_*.json"))
 
 def read_idx(path: Path) -> np.ndarray:
     """An array in the IDX format of MNIST, plain or gzipped."""
-    data = path.read_bytes() if path.exists() else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+    data = (
+        path.read_bytes()
+        if path.exists()
+        else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+    )
     shape = np.frombuffer(data, ">i4", count=data[3], offset=4)
     return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
 
@@ -29,7 +34,10 @@ def reference(path: Path) -> tuple[Network, torch.Tensor, list]:
     """The network, its inputs and the true eigenvalues of a reference file."""
     case = json.loads(path.read_text())
     raw = SHARED / "data" / "FashionMNIST" / "raw"
-    images, labels = read_idx(raw / "train-images-idx3-ubyte"), read_idx(raw / "train-labels-idx1-ubyte")
+    images, labels = (
+        read_idx(raw / "train-images-idx3-ubyte"),
+        read_idx(raw / "train-labels-idx1-ubyte"),
+    )
     chosen = np.concatenate([images[labels == label][: case["n_per_class"]] for label in (0, 9)])
     draws = np.random.default_rng(case["seed"])
     sizes = [784] + [case["width"]] * (case["depth"] - 1) + [1]
@@ -39,4 +47,8 @@ def reference(path: Path) -> tuple[Network, torch.Tensor, list]:
         biases.append(torch.from_numpy(draws.standard_normal(fan_out)))
     with mp.workdps(30):
         eigenvalues = [mp.mpf(value) for value in case["eigenvalues"]]
-    return Network(weights, biases, case["act"], "thesis"), torch.from_numpy(chosen.reshape(len(chosen), -1) / 255.0), eigenvalues
+    return (
+        Network(weights, biases, case["act"], "thesis"),
+        torch.from_numpy(chosen.reshape(len(chosen), -1) / 255.0),
+        eigenvalues,
+    )

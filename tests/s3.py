@@ -16,8 +16,12 @@ BUCKET = "bucket"
 
 @contextmanager
 def s3_server():
-    """Starts the server with one empty bucket; yields its address and the environment that clients need."""
-    pytest.importorskip("flask_cors", reason="the S3 server of the tests needs moto, flask and flask-cors (the extra dev)")
+    """Starts the server with one empty bucket; yields its address and the environment that clients
+    need."""
+    pytest.importorskip(
+        "flask_cors",
+        reason="the S3 server of the tests needs moto, flask and flask-cors (the extra dev)",
+    )
     pytest.importorskip("moto.server")
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
@@ -37,7 +41,11 @@ def s3_server():
     try:
         wait_for(lambda: _answers(endpoint), "the S3 server")
         fs.S3FileSystem(
-            access_key="test", secret_key="test", region="us-east-1", endpoint_override=endpoint, allow_bucket_creation=True
+            access_key="test",
+            secret_key="test",
+            region="us-east-1",
+            endpoint_override=endpoint,
+            allow_bucket_creation=True,
         ).create_dir(BUCKET)
         yield SimpleNamespace(process=server, port=port, environment=client)
     finally:
@@ -55,5 +63,7 @@ def _answers(endpoint):
 def objects(prefix):
     """The names of all objects below a prefix."""
     filesystem = fs.S3FileSystem(endpoint_override=os.environ["AWS_ENDPOINT_URL"])
-    found = filesystem.get_file_info(fs.FileSelector(f"{BUCKET}/{prefix}", recursive=True, allow_not_found=True))
+    found = filesystem.get_file_info(
+        fs.FileSelector(f"{BUCKET}/{prefix}", recursive=True, allow_not_found=True)
+    )
     return [item.base_name for item in found if item.type == fs.FileType.File]

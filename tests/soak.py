@@ -1,7 +1,9 @@
-"""``make soak``: a sweep on a cluster of three nodes while workers, nodes and its driver are killed at random; then the comparison.
+"""``make soak``: a sweep on a cluster of three nodes while workers, nodes and its driver are killed
+at random; then the comparison.
 
-``SOAK_SECONDS`` (600) bounds the time of the kills, ``SOAK_POINTS`` (3000) the points, ``SOAK_SEED`` chooses the kills. When the time
-is over, the same command runs to its end undisturbed. The last output goes into docs/reliability.md.
+``SOAK_SECONDS`` (600) bounds the time of the kills, ``SOAK_POINTS`` (3000) the points,
+``SOAK_SEED`` chooses the kills. When the time is over, the same command runs to its end
+undisturbed. The last output goes into docs/reliability.md.
 """
 
 import os
@@ -16,7 +18,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-from processes import ROOT, TIME_LIMIT, ray_head, ray_node, raylet_of, run, start, stop, wait_for, workers_at
+from processes import (
+    ROOT,
+    TIME_LIMIT,
+    ray_head,
+    ray_node,
+    raylet_of,
+    run,
+    start,
+    stop,
+    wait_for,
+    workers_at,
+)
 
 from ntk_sweep.store import load_results
 
@@ -41,7 +54,14 @@ def grid(folder):
     """The sweep: 4 activations × 20 widths × as many seeds as make up the points."""
     seeds = max(POINTS // (4 * len(WIDTHS)), 1)
     widths = f"width=range({WIDTHS.start},{WIDTHS.stop})"
-    return ("data=npz", f"data.path={folder}/data.npz", "act=relu,elu,lrelu,sigmoid", widths, "depth=2", f"seed=range(0,{seeds})")
+    return (
+        "data=npz",
+        f"data.path={folder}/data.npz",
+        "act=relu,elu,lrelu,sigmoid",
+        widths,
+        "depth=2",
+        f"seed=range(0,{seeds})",
+    )
 
 
 class Soak:
@@ -74,7 +94,9 @@ class Soak:
         return driver
 
     def workers(self):
-        return [worker for node in (self.cluster.process, *self.nodes) for worker in workers_at(node)]
+        return [
+            worker for node in (self.cluster.process, *self.nodes) for worker in workers_at(node)
+        ]
 
     def strike(self):
         """Kills something."""
@@ -123,10 +145,17 @@ class Soak:
 
 def differences(results, undisturbed):
     """How many rows are missing, too many, or hold another number."""
-    ours, others = (load_results(folder / "spectrum").set_index("key").sort_index() for folder in (results, undisturbed))
+    ours, others = (
+        load_results(folder / "spectrum").set_index("key").sort_index()
+        for folder in (results, undisturbed)
+    )
     missing = len(others.index.symmetric_difference(ours.index))
     both = others.index.intersection(ours.index)
-    numbers = [name for name in ours.columns if name not in NOT_NUMBERS and not name.endswith(("version", "commit"))]
+    numbers = [
+        name
+        for name in ours.columns
+        if name not in NOT_NUMBERS and not name.endswith(("version", "commit"))
+    ]
     wrong = sum(
         repr(_plain(a)) != repr(_plain(b))
         for a, b in zip(*(f.loc[both, numbers].itertuples() for f in (ours, others)), strict=True)
@@ -144,22 +173,38 @@ def main():
     with tempfile.TemporaryDirectory(prefix="soak-") as name, ExitStack() as stack:
         folder = Path(name)
         np.savez(folder / "data.npz", x=np.random.default_rng(1).random((20, 5)), y=np.arange(20))
-        done = run(folder / "undisturbed", *grid(folder), "hydra/launcher=serial", limit=SECONDS + 10 * TIME_LIMIT)
+        done = run(
+            folder / "undisturbed",
+            *grid(folder),
+            "hydra/launcher=serial",
+            limit=SECONDS + 10 * TIME_LIMIT,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         soak = Soak(folder, stack)
         wait_for(lambda: soak.workers(), "the first worker", soak.driver)
         under_fire = time.monotonic()
         soak.rage()
         under_fire = time.monotonic() - under_fire
-        last = run(soak.results, *grid(folder), "hydra/launcher=serial", limit=SECONDS + 10 * TIME_LIMIT)
+        last = run(
+            soak.results, *grid(folder), "hydra/launcher=serial", limit=SECONDS + 10 * TIME_LIMIT
+        )
         assert last.returncode == 0, last.stdout + last.stderr
-        rows, stored = load_results(soak.results / "spectrum"), pd.read_parquet(soak.results / "spectrum")
+        rows, stored = (
+            load_results(soak.results / "spectrum"),
+            pd.read_parquet(soak.results / "spectrum"),
+        )
         wrong = differences(soak.results, folder / "undisturbed")
         struck = ", ".join(f"{count} {what}s" for what, count in sorted(soak.kills.items()))
         lines = [
             f"kills survived: {soak.kills.total()} ({struck}) in {under_fire:.0f} s",
-            f"rows: {len(rows)} of {len(load_results(folder / 'undisturbed' / 'spectrum'))}, {soak.seen} of them under fire",
-            f"rows stored a second time, with the same numbers: {len(stored) - stored.key.nunique()}",
+            (
+                f"rows: {len(rows)} of {len(load_results(folder / 'undisturbed' / 'spectrum'))}, "
+                f"{soak.seen} of them under fire"
+            ),
+            (
+                "rows stored a second time, with the same numbers: "
+                f"{len(stored) - stored.key.nunique()}"
+            ),
             f"differences from the undisturbed sweep: {wrong}",
             f"in all {time.monotonic() - begun:.0f} s",
         ]

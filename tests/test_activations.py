@@ -11,7 +11,11 @@ from dual_references import FUNCTIONS
 from ntk_sweep.activations import ACTIVATIONS
 
 # Tails included: exp(-z²/2) underflows at 38, exp(-z) at 745.
-POINTS = [sign * z for z in (1e-300, 1e-20, 1e-8, 1e-3, 0.1, 0.7517, 1, 1.2784, 3, 6, 10, 20, 36, 100, 700) for sign in (-1, 1)]
+POINTS = [
+    sign * z
+    for z in (1e-300, 1e-20, 1e-8, 1e-3, 0.1, 0.7517, 1, 1.2784, 3, 6, 10, 20, 36, 100, 700)
+    for sign in (-1, 1)
+]
 
 
 def test_every_activation_has_a_reference():
@@ -26,11 +30,19 @@ def test_values_against_mpmath(name, order):
     with mp.workdps(400):
         exact = [FUNCTIONS[name][order](mp.mpf(p)) for p in POINTS]
         for point, value, reference in zip(POINTS, values.tolist(), exact, strict=True):
-            # exp(-z²) and exp(-z) carry the relative error of their argument, z² ε and z ε. The zeros of σ' of GELU and SiLU near
-            # -0.75 and -1.28 are met to absolute accuracy, and results below 1e-290 may underflow.
-            relative = 8 * torch.finfo(torch.float64).eps * max(1, point**2 if name in ("gelu", "erf") else abs(point))
+            # exp(-z²) and exp(-z) carry the relative error of their argument, z² ε and z ε. The
+            # zeros of σ' of GELU and SiLU near -0.75 and -1.28 are met to absolute accuracy, and
+            # results below 1e-290 may underflow.
+            relative = (
+                8
+                * torch.finfo(torch.float64).eps
+                * max(1, point**2 if name in ("gelu", "erf") else abs(point))
+            )
             floor = 1e-290 + (4e-16 if order and name in ("gelu", "silu") and abs(point) < 2 else 0)
-            assert abs(mp.mpf(value) - reference) <= relative * abs(reference) + floor, (point, value)
+            assert abs(mp.mpf(value) - reference) <= relative * abs(reference) + floor, (
+                point,
+                value,
+            )
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -38,7 +50,9 @@ def test_derivative_is_autograd_of_the_function(name):
     z = torch.tensor([p for p in POINTS if abs(p) < 30], dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(ACTIVATIONS[name].function(z).sum(), z)
     # Autograd of tanh is 1 - tanh², good to absolute accuracy only.
-    torch.testing.assert_close(ACTIVATIONS[name].derivative(z.detach()), gradient, rtol=1e-13, atol=1e-15)
+    torch.testing.assert_close(
+        ACTIVATIONS[name].derivative(z.detach()), gradient, rtol=1e-13, atol=1e-15
+    )
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -62,7 +76,9 @@ def test_dtype_is_kept_and_extremes_are_finite(name, dtype):
 
 def test_chosen_derivatives_at_the_kink():
     zero = torch.zeros(1, dtype=torch.float64)
-    assert {name: float(ACTIVATIONS[name].derivative(zero)) for name in ("relu", "elu", "lrelu")} == {
+    assert {
+        name: float(ACTIVATIONS[name].derivative(zero)) for name in ("relu", "elu", "lrelu")
+    } == {
         "relu": 0,
         "elu": 1,
         "lrelu": 1,

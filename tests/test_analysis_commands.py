@@ -1,4 +1,5 @@
-"""``python -m analysis``: the files it writes, the page, and what it says when something is missing."""
+"""``python -m analysis``: the files it writes, the page, and what it says when something is
+missing."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def kernel_rows(folder: Path) -> list[dict]:
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Reports with empty figures, where the test is about something else: drawing takes most of the time."""
+    """Reports with empty figures, where the test is about something else: drawing takes most of the
+    time."""
     drawn = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}
     monkeypatch.setattr("analysis.report.render_many", lambda draws: [drawn for _ in draws])
 
@@ -61,16 +63,38 @@ def undrawn(monkeypatch):
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("results")
-    return store(folder, [*grid(), *kernel_rows(folder), failed("elu", error="Traceback\nE: <script>alert(1)</script> & λ")])
+    return store(
+        folder,
+        [
+            *grid(),
+            *kernel_rows(folder),
+            failed("elu", error="Traceback\nE: <script>alert(1)</script> & λ"),
+        ],
+    )
 
 
-EACH = ("table1", "contenders", "heatmaps", "spread", "prediction", "convergence", "diagnostics", "kernel", "spectrum", "summary")
+EACH = (
+    "table1",
+    "contenders",
+    "heatmaps",
+    "spread",
+    "prediction",
+    "convergence",
+    "diagnostics",
+    "kernel",
+    "spectrum",
+    "summary",
+)
 
 
 def test_every_command_writes_what_it_prints(results, tmp_path, capsys):
     for command in EACH:
         assert main([command, results, "-o", str(tmp_path)]) == 0
-    printed = [Path(line) for line in capsys.readouterr().out.splitlines() if line.startswith(str(tmp_path))]
+    printed = [
+        Path(line)
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith(str(tmp_path))
+    ]
     assert sorted(printed) == sorted(tmp_path.iterdir())
     names = {path.name for path in printed}
     assert {
@@ -80,9 +104,14 @@ def test_every_command_writes_what_it_prints(results, tmp_path, capsys):
         "failures-fashion_mnist-thesis.csv",
     } <= names
     assert {
-        f"heatmap-{act}-fashion_mnist-thesis.{kind}" for act in ("relu", "sigmoid") for kind in ("png", "svg", "pdf", "csv")
+        f"heatmap-{act}-fashion_mnist-thesis.{kind}"
+        for act in ("relu", "sigmoid")
+        for kind in ("png", "svg", "pdf", "csv")
     } <= names
-    assert {f"spectrum-sigmoid-300x8-seed0-fashion_mnist-thesis.{kind}" for kind in ("png", "svg", "pdf", "csv")} <= names
+    assert {
+        f"spectrum-sigmoid-300x8-seed0-fashion_mnist-thesis.{kind}"
+        for kind in ("png", "svg", "pdf", "csv")
+    } <= names
     assert {
         f"{name}-{act}-fashion_mnist-thesis.{kind}"
         for name in ("prediction", "convergence", "spread")
@@ -94,7 +123,10 @@ def test_every_command_writes_what_it_prints(results, tmp_path, capsys):
         for name in ("prediction", "convergence", "diagnostics", "contenders", "summary")
         for kind in ("csv", "md", "tex")
     } <= names
-    assert {"kernel-relu-800x3-seed0-fashion_mnist-thesis.png", "networks-fashion_mnist-thesis.md"} <= names
+    assert {
+        "kernel-relu-800x3-seed0-fashion_mnist-thesis.png",
+        "networks-fashion_mnist-thesis.md",
+    } <= names
     for path in printed:
         if path.suffix == ".png":
             assert np.asarray(Image.open(path).convert("L")).std() > 10
@@ -112,17 +144,28 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
     files = [source for source in page.sources if not source.startswith(("data:", "#"))]
     assert files
     assert all((tmp_path / name).is_file() for name in files)
-    assert {(tmp_path / name) for name in files} == {path for path in tmp_path.glob("*/*") if path.is_file()}
+    assert {(tmp_path / name) for name in files} == {
+        path for path in tmp_path.glob("*/*") if path.is_file()
+    }
     assert all(re.search(rf'<a href="{re.escape(name)}" download>', text) for name in files)
     assert len(page.ids) == len(set(page.ids))
     # The data behind every figure.
-    stems = [{path.stem for path in tmp_path.glob(f"figures/*.{kind}")} for kind in ("png", "svg", "pdf", "csv")]
+    stems = [
+        {path.stem for path in tmp_path.glob(f"figures/*.{kind}")}
+        for kind in ("png", "svg", "pdf", "csv")
+    ]
     assert len(stems[0]) > 10 and stems == [stems[0]] * 4
     # three activations, of which two have a prediction and a convergence, two kernels, two spectra
     assert len(page.alts) == 3 + 2 + 3 + 2 + 2 + 2
     assert all(len(alt) > 40 for alt in page.alts)
     assert "E: &lt;script&gt;alert(1)&lt;/script&gt; &amp; λ" in text
-    for expected in ("23 with a result, 2 failed", "ffffffffffff…", "classes 0 and 9", "300.0 ± 141.4", "cccccccccc"):
+    for expected in (
+        "23 with a result, 2 failed",
+        "ffffffffffff…",
+        "classes 0 and 9",
+        "300.0 ± 141.4",
+        "cccccccccc",
+    ):
         assert expected in text, expected
     assert text.count("This command adds it") == 1 + 4  # the images, and the four parts of training
     assert f"python -m analysis report {results} --images FOLDER" in text
@@ -131,9 +174,15 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
 def test_the_same_rows_give_the_same_page(results, tmp_path, undrawn):
     for folder in ("a", "b"):
         main(["report", results, "-o", str(tmp_path / folder)])
-    files = [sorted(path.relative_to(tmp_path / folder) for path in (tmp_path / folder).rglob("*.*")) for folder in ("a", "b")]
+    files = [
+        sorted(path.relative_to(tmp_path / folder) for path in (tmp_path / folder).rglob("*.*"))
+        for folder in ("a", "b")
+    ]
     assert files[0] == files[1]
-    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files[0])
+    assert all(
+        (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        for name in files[0]
+    )
     main(["report", results, "-o", str(tmp_path / "c"), "--date", "1 May 2030"])
     dated = (tmp_path / "c/index.html").read_text()
     assert " 1 May 2030." in dated
@@ -145,7 +194,10 @@ def test_sections_without_rows_say_what_makes_them(tmp_path, undrawn):
     assert main(["report", results, "-o", str(tmp_path)]) == 0
     text = (tmp_path / "index.html").read_text()
     Page(text)
-    assert text.count(f"python launch.py +experiment=thesis_kernels data=digits results={results}") == 2
+    assert (
+        text.count(f"python launch.py +experiment=thesis_kernels data=digits results={results}")
+        == 2
+    )
 
 
 def test_a_store_with_failures_only_still_makes_a_page(tmp_path, capsys, undrawn):
@@ -167,15 +219,22 @@ def test_groups_get_files_and_chapters_of_their_own(tmp_path, capsys, undrawn):
     ]
     results = store(tmp_path / "r", rows)
     assert main(["table1", results, "-o", str(tmp_path)]) == 0
-    for slug, value in (("fashion_mnist-thesis", "1.0"), ("digits-thesis", "9.0"), ("fashion_mnist-ntk", "5.0")):
+    for slug, value in (
+        ("fashion_mnist-thesis", "1.0"),
+        ("digits-thesis", "9.0"),
+        ("fashion_mnist-ntk", "5.0"),
+    ):
         assert f"relu,{value}," in (tmp_path / f"table1-{slug}.csv").read_text()
     assert main(["report", results, "-o", str(tmp_path)]) == 0
     page = Page((tmp_path / "index.html").read_text())
     assert {"fashion_mnist-thesis", "digits-thesis", "fashion_mnist-ntk"} <= set(page.ids)
-    # Heat map, prediction and spectrum; of one seed and one width there is no spread and no convergence.
+    # Heat map, prediction and spectrum; of one seed and one width there is no spread and no
+    # convergence.
     assert len(page.alts) == 3 * 3
     slugs = ("fashion_mnist-thesis", "digits-thesis", "fashion_mnist-ntk")
-    assert {path.name for path in tmp_path.glob("figures/heatmap*.csv")} == {f"heatmap-relu-{slug}.csv" for slug in slugs}
+    assert {path.name for path in tmp_path.glob("figures/heatmap*.csv")} == {
+        f"heatmap-relu-{slug}.csv" for slug in slugs
+    }
     assert main(["report", results, "-o", str(tmp_path), "--data", "digits"]) == 0
     assert "fashion_mnist" not in (tmp_path / "index.html").read_text()
 
@@ -188,13 +247,22 @@ def test_groups_get_files_and_chapters_of_their_own(tmp_path, capsys, undrawn):
             r"there are no rows in .*none/spectrum: make some first.*\n  python launch.py \+experiment=thesis_grid",
         ),
         (["table1", "{results}/spectrum"], r"give the results folder itself"),
-        (["report", "{results}", "--data", "mnist"], r"no rows for --data mnist; there are rows for\n  --data fashion_mnist"),
+        (
+            ["report", "{results}", "--data", "mnist"],
+            r"no rows for --data mnist; there are rows for\n  --data fashion_mnist",
+        ),
         (
             ["kernel", "{results}", "--act", "elu"],
             r"no saved kernel for --act elu .*\n  python launch.py act=elu task.save_kernel=true",
         ),
-        (["spectrum", "{results}", "--width", "5"], r"no spectrum for --width 5 .*\n  python launch.py width=5 results="),
-        (["table1", "{results}", "-o", "/dev/null/x"], r"/dev/null/x/.* cannot be written .*--output"),
+        (
+            ["spectrum", "{results}", "--width", "5"],
+            r"no spectrum for --width 5 .*\n  python launch.py width=5 results=",
+        ),
+        (
+            ["table1", "{results}", "-o", "/dev/null/x"],
+            r"/dev/null/x/.* cannot be written .*--output",
+        ),
     ],
 )
 def test_mistakes_are_told_in_one_message(results, tmp_path, capsys, arguments, message):
@@ -222,7 +290,9 @@ def test_a_heat_map_of_another_quantity_is_named_after_it(results, tmp_path, cap
 
 
 def test_convergence_needs_two_widths(tmp_path, capsys, undrawn):
-    results = store(tmp_path / "r", [row(width=500, depth=d, seed=s) for d in (2, 3) for s in (0, 1)])
+    results = store(
+        tmp_path / "r", [row(width=500, depth=d, seed=s) for d in (2, 3) for s in (0, 1)]
+    )
     assert main(["convergence", results, "-o", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert "All rows have the same width (500), and convergence needs at least two." in error
@@ -231,7 +301,9 @@ def test_convergence_needs_two_widths(tmp_path, capsys, undrawn):
     assert "All rows have the same width (500)" in (tmp_path / "index.html").read_text()
 
 
-def test_the_page_says_which_methods_were_used_and_what_misses_its_target(results, tmp_path, undrawn):
+def test_the_page_says_which_methods_were_used_and_what_misses_its_target(
+    results, tmp_path, undrawn
+):
     main(["report", results, "-o", str(tmp_path)])
     text = (tmp_path / "index.html").read_text()
     assert "<dd>eigh (23)</dd>" in text
@@ -257,9 +329,20 @@ def test_help_gives_examples(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([*command, "--help"])
     assert end.value.code == 0
-    assert f"python -m analysis {' '.join(command)}" in capsys.readouterr().out.partition("examples:")[2]
+    assert (
+        f"python -m analysis {' '.join(command)}"
+        in capsys.readouterr().out.partition("examples:")[2]
+    )
 
 
 def test_it_imports_neither_torch_nor_ray(results):
-    code = "import sys, analysis.cli, analysis.report; print(sorted({'torch', 'ray', 'hydra'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, analysis.cli, analysis.report; print(sorted({'torch', 'ray', 'hydra'} & "
+        "set(sys.modules)))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

@@ -1,4 +1,5 @@
-"""Heat maps, kernels and spectra: their numbers, and that what is drawn is not blank and always the same."""
+"""Heat maps, kernels and spectra: their numbers, and that what is drawn is not blank and always the
+same."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def test_the_numbers_of_a_heat_map_hold_every_cell():
         (400, 2): "resolved",
         (400, 3): "resolved",
     }
-    missing = heatmaps.numbers(cells(frame(grid())), "relu").set_index(["width", "depth"]).loc[(75, 2)]
+    missing = (
+        heatmaps.numbers(cells(frame(grid())), "relu").set_index(["width", "depth"]).loc[(75, 2)]
+    )
     assert (missing["state"], missing["seeds"]) == ("missing", 0)
     assert np.isnan(missing["geometric_mean"])
 
@@ -48,7 +51,11 @@ def test_the_numbers_of_a_heat_map_hold_every_cell():
         [row(lambda_min=0.0)],
         [failed()],
         [row(width=w, lambda_min=1 + w / 1e4) for w in range(1, 70)],
-        [row(width=w, depth=d, lambda_min=10.0 ** (d % 7)) for w in range(1, 60) for d in range(2, 41)],
+        [
+            row(width=w, depth=d, lambda_min=10.0 ** (d % 7))
+            for w in range(1, 60)
+            for d in range(2, 41)
+        ],
     ],
     ids=["grid", "one cell", "one unresolved", "one failed", "many widths", "large"],
 )
@@ -61,7 +68,10 @@ def test_every_heat_map_can_be_drawn(rows):
 def test_unresolved_cells_are_hatched_and_missing_ones_empty():
     rows = [row(width=w, depth=d, lambda_min=1.0 + w) for w in (10, 20) for d in (2, 3)]
     full, hatched, missing = rows, [*rows[:3], row(width=20, depth=3, lambda_min=0.0)], rows[:3]
-    images = [pixels(heatmaps.heatmap(heatmaps.grid(cells(frame(one)), "relu"))) for one in (full, hatched, missing)]
+    images = [
+        pixels(heatmaps.heatmap(heatmaps.grid(cells(frame(one)), "relu")))
+        for one in (full, hatched, missing)
+    ]
     grey = [(abs(image.astype(int) - 0x77).max(axis=1) < 3).mean() for image in images]
     white = [(image == 255).all(axis=1).mean() for image in images]
     assert grey[1] > 5 * max(grey[0], grey[2])
@@ -74,7 +84,10 @@ def test_ticks_are_thinned_and_name_actual_widths():
     labels = [int(label.get_text()) for label in axes.get_xticklabels()]
     assert len(labels) == 20
     assert (labels[0], labels[-1]) == (7, 483)
-    assert all(shown.widths[round(tick)] == label for tick, label in zip(axes.get_xticks(), labels, strict=True))
+    assert all(
+        shown.widths[round(tick)] == label
+        for tick, label in zip(axes.get_xticks(), labels, strict=True)
+    )
 
 
 def test_a_spectrum_begins_with_the_greatest_eigenvalue():
@@ -97,7 +110,14 @@ def test_unresolved_eigenvalues_are_drawn_as_upper_bounds():
 
 @pytest.mark.parametrize(
     ("values", "error"),
-    [([1.0], 0.0), ([0.0], 0.0), ([0.0, 0.0], 1e-9), ([1e-100, 1e100], 1e-9), ([1.0, 1.0], 1e-9), ([1.0, 2.0], 0.0)],
+    [
+        ([1.0], 0.0),
+        ([0.0], 0.0),
+        ([0.0, 0.0], 1e-9),
+        ([1e-100, 1e100], 1e-9),
+        ([1.0, 1.0], 1e-9),
+        ([1.0, 2.0], 0.0),
+    ],
 )
 def test_every_spectrum_can_be_drawn(values, error, recwarn):
     points = spectra.spectrum(np.array(values), np.full(len(values), error))
@@ -116,13 +136,23 @@ def test_a_kernel_shows_its_classes():
 def test_the_class_boundary_is_marked_only_where_it_is_known():
     assert kernels.class_boundary(group([row()])) == 100
     assert kernels.class_boundary(group([row(data_classes=None, data="npz")])) is None
-    assert kernels.class_boundary(group([row(data="digits", n_samples=358)])) is None  # 178 zeros and 180 nines
+    assert (
+        kernels.class_boundary(group([row(data="digits", n_samples=358)])) is None
+    )  # 178 zeros and 180 nines
     assert kernels.class_boundary(group([row(n_samples=7)])) is None
 
 
 def test_the_networks_of_the_thesis_are_shown_first():
-    rows = [row("relu", 800, 3, 1), row("relu", 800, 3, 0), row("relu", 10, 3, kernel_file="k"), row("sigmoid", 300, 8, 4)]
-    assert exemplars(group(rows).ok)[["act", "seed"]].values.tolist() == [["relu", 0], ["sigmoid", 4]]
+    rows = [
+        row("relu", 800, 3, 1),
+        row("relu", 800, 3, 0),
+        row("relu", 10, 3, kernel_file="k"),
+        row("sigmoid", 300, 8, 4),
+    ]
+    assert exemplars(group(rows).ok)[["act", "seed"]].values.tolist() == [
+        ["relu", 0],
+        ["sigmoid", 4],
+    ]
     assert exemplars(group(rows[2:3]).ok)["width"].tolist() == [10]
     assert len(exemplars(group([row(width=w) for w in range(1, 100)]).ok)) == 0
     assert len(select(group(rows), Selection(act="relu", width=800), kernel=False)) == 2
@@ -136,7 +166,12 @@ def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
         heat = heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid"))
         points = spectra.spectrum(np.array([0.0, 1.0]), np.full(2, 1e-9))
         return [
-            render(figure, kind) for figure in (heat, spectra.spectrum_figure(points, "a"), kernels.kernel_image(np.eye(4), "b", 2))
+            render(figure, kind)
+            for figure in (
+                heat,
+                spectra.spectrum_figure(points, "a"),
+                kernels.kernel_image(np.eye(4), "b", 2),
+            )
         ]
 
     first = draw()
@@ -147,7 +182,8 @@ def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
 
 
 def test_hatches_and_frame_stand_on_their_cells():
-    # Widths 30, 75, 400 and depths 2, 3: of the sigmoid networks (30, 3) is unresolved and (400, 2) is the greatest.
+    # Widths 30, 75, 400 and depths 2, 3: of the sigmoid networks (30, 3) is unresolved and (400, 2)
+    # is the greatest.
     axes = heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid")).axes[0]
     (framed,) = axes.patches
     assert framed.get_xy() == (1.5, -0.5)

@@ -1,4 +1,5 @@
-"""Prediction, convergence and diagnostics: numbers against rows made by hand, figures that are not blank and always the same."""
+"""Prediction, convergence and diagnostics: numbers against rows made by hand, figures that are not
+blank and always the same."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ from ntk_sweep.schema import schema
 def powers(exponent: float, widths=(50, 100, 200, 400), seeds=2, factor=1.0, **changes):
     """Rows whose distance is width^exponent, times 1 + seed · (factor - 1)."""
     return [
-        row(width=w, seed=s, limit_distance=w**exponent * (1 + s * (factor - 1)), **changes) for w in widths for s in range(seeds)
+        row(width=w, seed=s, limit_distance=w**exponent * (1 + s * (factor - 1)), **changes)
+        for w in widths
+        for s in range(seeds)
     ]
 
 
@@ -31,7 +34,9 @@ def test_every_quantity_is_a_column_or_made_of_some():
 
 @pytest.mark.parametrize("name", list(QUANTITIES))
 @pytest.mark.parametrize(
-    "rows", [grid(), [row()], [failed()], [row(class_contrast=-0.1), row(seed=1)]], ids=["grid", "one cell", "failed", "negative"]
+    "rows",
+    [grid(), [row()], [failed()], [row(class_contrast=-0.1), row(seed=1)]],
+    ids=["grid", "one cell", "failed", "negative"],
 )
 def test_every_quantity_can_be_drawn(name, rows):
     quantity = QUANTITIES[name]
@@ -46,14 +51,18 @@ def test_every_quantity_can_be_drawn(name, rows):
 
 
 def test_the_ratio_is_the_geometric_mean_over_the_prediction():
-    rows = [row(seed=s, lambda_min=value, limit_lambda_min=10.0) for s, value in enumerate((1.0, 4.0))]
+    rows = [
+        row(seed=s, lambda_min=value, limit_lambda_min=10.0) for s, value in enumerate((1.0, 4.0))
+    ]
     cell = cells(frame(rows), RATIO).iloc[0]
     assert cell["geometric_mean"] == pytest.approx(0.2)
     assert (cell["least"], cell["greatest"]) == pytest.approx((0.1, 0.4))
 
 
 def test_the_bound_of_the_ratio_holds_whatever_the_two_errors_are():
-    rows = frame([row(lambda_min=1.0, error_bound=0.3, limit_lambda_min=2.0, limit_lambda_min_error=0.5)])
+    rows = frame(
+        [row(lambda_min=1.0, error_bound=0.3, limit_lambda_min=2.0, limit_lambda_min_error=0.5)]
+    )
     bound = RATIO.error(rows).iloc[0]
     worst = max(abs(a / b - 0.5) for a in (0.7, 1.3) for b in (1.5, 2.5))
     assert worst <= bound < 1.2 * worst
@@ -80,7 +89,9 @@ def test_what_does_not_exceed_its_bound_is_unresolved(measured, predicted, state
 
 def test_a_value_that_does_not_exist_is_undefined():
     rows = frame([row(), row(seed=1, class_contrast=None)])
-    table = heatmaps.numbers(cells(rows, QUANTITIES["class_contrast"]), "relu", QUANTITIES["class_contrast"])
+    table = heatmaps.numbers(
+        cells(rows, QUANTITIES["class_contrast"]), "relu", QUANTITIES["class_contrast"]
+    )
     assert table["state"].tolist() == ["undefined"]
 
 
@@ -104,20 +115,35 @@ def test_measured_and_predicted_have_the_same_colours():
     meshes = [axes.collections[0] for axes in figure.axes[:3]]
     assert meshes[0].get_clim() == meshes[1].get_clim() == pytest.approx((1.0, 1000.0))
     assert meshes[2].get_clim() == pytest.approx((0.01, 100.0))
-    assert panels.alt_text(prediction.blocks(prediction.tables(rows), "relu")).count("Heat map") == 3
+    assert (
+        panels.alt_text(prediction.blocks(prediction.tables(rows), "relu")).count("Heat map") == 3
+    )
 
 
-@pytest.mark.parametrize("rows", [grid(), [row()], [row(lambda_min=0.0)], [row(limit_lambda_min=0.0)]])
+@pytest.mark.parametrize(
+    "rows", [grid(), [row()], [row(lambda_min=0.0)], [row(limit_lambda_min=0.0)]]
+)
 def test_every_prediction_can_be_drawn(rows):
-    assert colours(panels.stacked(prediction.blocks(prediction.tables(frame(rows)), "relu"), "title")) > 10
+    assert (
+        colours(panels.stacked(prediction.blocks(prediction.tables(frame(rows)), "relu"), "title"))
+        > 10
+    )
 
 
 def test_the_table_of_ratios_names_the_extremes():
-    rows = [row(width=w, depth=d, lambda_min=1.0, limit_lambda_min=float(w * d)) for w in (10, 20) for d in (2, 3)]
+    rows = [
+        row(width=w, depth=d, lambda_min=1.0, limit_lambda_min=float(w * d))
+        for w in (10, 20)
+        for d in (2, 3)
+    ]
     rows += [row("sigmoid", 10, 2, limit_lambda_min=0.0), failed("elu")]
     line, sigmoid = prediction.ratios(prediction.tables(frame(rows))).to_dict("records")
-    assert (line["least"], line["least_width"], line["least_depth"]) == pytest.approx((1 / 60, 20, 3))
-    assert (line["greatest"], line["greatest_width"], line["greatest_depth"]) == pytest.approx((1 / 20, 10, 2))
+    assert (line["least"], line["least_width"], line["least_depth"]) == pytest.approx(
+        (1 / 60, 20, 3)
+    )
+    assert (line["greatest"], line["greatest_width"], line["greatest_depth"]) == pytest.approx(
+        (1 / 20, 10, 2)
+    )
     assert (sigmoid["cells"], sigmoid["unresolved_cells"]) == (1, 1)
     text = markdown(prediction.ratio_table(group(rows), prediction.tables(frame(rows))))
     assert "| 20 × 3 |" in text
@@ -146,35 +172,57 @@ def test_the_interval_of_a_slope_is_students():
 
 def test_distances_are_means_and_quantiles_over_seeds():
     rows = [row(seed=s, limit_distance=value) for s, value in enumerate((1.0, 2.0, 6.0))]
-    line = convergence.distances(frame([*rows, row(seed=3, limit_distance=None), failed(seed=4)])).iloc[0]
+    line = convergence.distances(
+        frame([*rows, row(seed=3, limit_distance=None), failed(seed=4)])
+    ).iloc[0]
     assert (line["seeds"], line["mean"]) == (3, 3.0)
     assert line["sd"] == pytest.approx(7**0.5)
-    assert (line["low"], line["high"]) == pytest.approx(tuple(np.quantile([1.0, 2.0, 6.0], convergence.BAND)))
+    assert (line["low"], line["high"]) == pytest.approx(
+        tuple(np.quantile([1.0, 2.0, 6.0], convergence.BAND))
+    )
 
 
 def test_ratios_of_all_activations_have_the_same_colours():
-    rows = [row("relu", width=w, lambda_min=2.0, limit_lambda_min=limit) for w, limit in ((50, 2.0), (60, 20.0))]
+    rows = [
+        row("relu", width=w, lambda_min=2.0, limit_lambda_min=limit)
+        for w, limit in ((50, 2.0), (60, 20.0))
+    ]
     rows += [row("elu", width=w, lambda_min=1e3, limit_lambda_min=2e3) for w in (50, 60)]
     compared = prediction.tables(frame(rows))
     norms = {}
     for act in ("relu", "elu"):
-        figure = panels.stacked(prediction.blocks(compared, act), "title", prediction.scales(compared))
+        figure = panels.stacked(
+            prediction.blocks(compared, act), "title", prediction.scales(compared)
+        )
         norms[act] = [axes.collections[0].norm for axes in figure.axes[:3]]
-    assert [(norm.vmin, norm.vmax) for norm in (norms["relu"][2], norms["elu"][2])] == [(pytest.approx(0.1), pytest.approx(10))] * 2
+    assert [(norm.vmin, norm.vmax) for norm in (norms["relu"][2], norms["elu"][2])] == [
+        (pytest.approx(0.1), pytest.approx(10))
+    ] * 2
     # Measured and predicted share theirs, each activation its own.
     assert norms["relu"][0] is norms["relu"][1]
     assert (norms["relu"][0].vmax, norms["elu"][0].vmax) == pytest.approx((20.0, 2e3))
 
 
 def test_the_table_of_slopes_has_a_row_a_depth():
-    rows = [*powers(-0.5, depth=2), *powers(-1.0, depth=5, act="elu"), row("elu", 50, 2), *powers(-0.75, (50, 100), depth=7)]
+    rows = [
+        *powers(-0.5, depth=2),
+        *powers(-1.0, depth=5, act="elu"),
+        row("elu", 50, 2),
+        *powers(-0.75, (50, 100), depth=7),
+    ]
     one = group(rows)
     table = convergence.slope_table(one, convergence.slopes(convergence.distances(one.rows)))
     assert list(table.columns) == ["Depth", "ReLU", "ELU"]
-    assert [list(line) for line in table.rows] == [[2, "-0.50 ± 0.00", "—"], [5, "—", "-1.00 ± 0.00"], [7, "-0.75", "—"]]
+    assert [list(line) for line in table.rows] == [
+        [2, "-0.50 ± 0.00", "—"],
+        [5, "—", "-1.00 ± 0.00"],
+        [7, "-0.75", "—"],
+    ]
     assert "widths 50 to 400, 1 to 2 seeds" in table.notes[0]
     for write in (html, latex, markdown):
-        assert "-0.50 ± 0.00" in write(table).replace(r"$\pm$", "±").replace("$-$", "-").replace("−", "-")
+        assert "-0.50 ± 0.00" in write(table).replace(r"$\pm$", "±").replace("$-$", "-").replace(
+            "−", "-"
+        )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +258,15 @@ def test_the_reference_line_has_slope_minus_one_half():
 def test_diagnostics_are_those_of_the_best_cell():
     rows = [row(width=100, effective_rank=9.0), row("sigmoid", lambda_min=0.0)]
     rows += [
-        row(width=200, depth=2, seed=s, lambda_min=5.0, effective_rank=2.0 + s, layer_trace_shares=[0.25, 0.75]) for s in (0, 2)
+        row(
+            width=200,
+            depth=2,
+            seed=s,
+            lambda_min=5.0,
+            effective_rank=2.0 + s,
+            layer_trace_shares=[0.25, 0.75],
+        )
+        for s in (0, 2)
     ]
     one = group(rows)
     (line,) = diagnostics(one, cells(one.rows)).to_dict("records")
@@ -226,7 +282,10 @@ def test_diagnostics_are_those_of_the_best_cell():
 
 def test_diagnostics_without_a_value_are_a_dash_and_without_a_best_cell_missing():
     one = group([row(class_contrast=None, layer_trace_shares=None)])
-    assert [entry for entry in diagnostics_table(one, cells(one.rows)).rows[0] if entry == "—"] == ["—", "—"]
+    assert [entry for entry in diagnostics_table(one, cells(one.rows)).rows[0] if entry == "—"] == [
+        "—",
+        "—",
+    ]
     none = group([row(lambda_min=0.0)])
     assert diagnostics_table(none, cells(none.rows)).rows == []
 

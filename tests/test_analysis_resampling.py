@@ -24,7 +24,12 @@ from analysis.table1 import table1
 @pytest.mark.parametrize("seeds", range(1, ENUMERATED + 1))
 def test_all_draws_are_enumerated_with_their_probabilities(seeds):
     shares, probability = draws(seeds)
-    every = np.array([np.bincount(draw, minlength=seeds) for draw in itertools.product(range(seeds), repeat=seeds)])
+    every = np.array(
+        [
+            np.bincount(draw, minlength=seeds)
+            for draw in itertools.product(range(seeds), repeat=seeds)
+        ]
+    )
     unique, counts = np.unique(every, axis=0, return_counts=True)
     order = np.lexsort((shares * seeds).T[::-1])
     np.testing.assert_array_equal((shares * seeds)[order], unique)
@@ -60,7 +65,12 @@ def test_intervals_are_those_of_scipy_at_the_expanded_level(seeds):
     values = np.random.default_rng(seeds).lognormal(size=seeds)
     level = 1 - 2 * tail(seeds)
     other = bootstrap(
-        (values,), np.mean, n_resamples=50_000, method="percentile", confidence_level=level, rng=np.random.default_rng(1)
+        (values,),
+        np.mean,
+        n_resamples=50_000,
+        method="percentile",
+        confidence_level=level,
+        rng=np.random.default_rng(1),
     )
     (low,), (high,) = mean_intervals(values[None])
     # Exact up to `ENUMERATED` seeds; above, both rest on random draws.
@@ -70,10 +80,21 @@ def test_intervals_are_those_of_scipy_at_the_expanded_level(seeds):
 
 def test_the_probability_to_be_the_greatest_is_that_of_every_possible_draw():
     rng = np.random.default_rng(3)
-    values = [level + scale * rng.standard_normal(n) for level, scale, n in ((3, 1, 3), (3.2, 0.6, 3), (0, 0.1, 2), (3, 0.5, 2))]
-    means = [np.array([np.mean(draw) for draw in itertools.product(one, repeat=len(one))]) for one in values]
+    values = [
+        level + scale * rng.standard_normal(n)
+        for level, scale, n in ((3, 1, 3), (3.2, 0.6, 3), (0, 0.1, 2), (3, 0.5, 2))
+    ]
+    means = [
+        np.array([np.mean(draw) for draw in itertools.product(one, repeat=len(one))])
+        for one in values
+    ]
     exact = [
-        np.mean([np.prod([(other < mine).mean() for other in means[:place] + means[place + 1 :]]) for mine in means[place]])
+        np.mean(
+            [
+                np.prod([(other < mine).mean() for other in means[:place] + means[place + 1 :]])
+                for mine in means[place]
+            ]
+        )
         for place in range(4)
     ]
     found = probability_greatest(values)
@@ -84,17 +105,31 @@ def test_the_probability_to_be_the_greatest_is_that_of_every_possible_draw():
 
 
 def test_cells_have_the_interval_of_each_mean():
-    rows = [row(seed=seed, lambda_min=value) for seed, value in enumerate((1.0, 2.0, 4.0, 8.0, 16.0))]
-    cell = cells(frame([*rows, row(width=7), row(width=8), row(width=8, seed=1, lambda_min=0.0)])).set_index("width")
+    rows = [
+        row(seed=seed, lambda_min=value) for seed, value in enumerate((1.0, 2.0, 4.0, 8.0, 16.0))
+    ]
+    cell = cells(
+        frame([*rows, row(width=7), row(width=8), row(width=8, seed=1, lambda_min=0.0)])
+    ).set_index("width")
     low, high = mean_intervals(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]]))
     assert (cell["low"][100], cell["high"][100]) == (low[0], high[0])
     low, high = mean_intervals(np.log(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]])))
-    assert (cell["geometric_low"][100], cell["geometric_high"][100]) == pytest.approx((np.exp(low[0]), np.exp(high[0])))
-    assert cell.loc[[7, 8], ["low", "high", "geometric_low", "geometric_high"]].isna().all(axis=None)
+    assert (cell["geometric_low"][100], cell["geometric_high"][100]) == pytest.approx(
+        (np.exp(low[0]), np.exp(high[0]))
+    )
+    assert (
+        cell.loc[[7, 8], ["low", "high", "geometric_low", "geometric_high"]].isna().all(axis=None)
+    )
 
 
 def test_table_1_says_how_probable_its_cells_are():
-    one = group([row(width=w, seed=s, lambda_min=value + s) for w, value in ((10, 1.0), (20, 1.2), (30, 50.0)) for s in (0, 1)])
+    one = group(
+        [
+            row(width=w, seed=s, lambda_min=value + s)
+            for w, value in ((10, 1.0), (20, 1.2), (30, 50.0))
+            for s in (0, 1)
+        ]
+    )
     assert probabilities(one.rows)["probability"].tolist() == [0, 0, 1]
     text = markdown(table1(one, cells(one.rows)))
     assert "100 %" in text
@@ -121,11 +156,20 @@ def test_an_unresolved_cell_is_no_contender():
 
 def test_spreads_of_all_activations_have_the_same_colours():
     values = {"relu": (1.0, 3.0), "elu": (9.0, 11.0)}
-    rows = [row(act, seed=seed, lambda_min=value) for act in values for seed, value in enumerate(values[act])]
+    rows = [
+        row(act, seed=seed, lambda_min=value)
+        for act in values
+        for seed, value in enumerate(values[act])
+    ]
     statistics = cells(frame(rows))
     scale = spread.scale(statistics)
-    figures = [heatmaps.heatmap(spread.spread_grid(statistics, act), "", scale) for act in ("relu", "elu")]
-    ends = [(norm.vmin, norm.vmax) for norm in (figure.axes[0].collections[0].norm for figure in figures)]
+    figures = [
+        heatmaps.heatmap(spread.spread_grid(statistics, act), "", scale) for act in ("relu", "elu")
+    ]
+    ends = [
+        (norm.vmin, norm.vmax)
+        for norm in (figure.axes[0].collections[0].norm for figure in figures)
+    ]
     assert ends == [pytest.approx((0.2 / np.sqrt(2), 1 / np.sqrt(2)))] * 2
 
 
@@ -143,7 +187,10 @@ def test_spread_is_the_sd_over_the_mean():
 @pytest.mark.parametrize("bits", [4, 12, 20])
 def test_numbers_keep_their_leading_bits(bits):
     values = np.concatenate(
-        [np.random.default_rng(0).standard_normal(1000) * 10.0 ** np.arange(-150, 150, 0.3), [0.0, 1.0, -5e-324]]
+        [
+            np.random.default_rng(0).standard_normal(1000) * 10.0 ** np.arange(-150, 150, 0.3),
+            [0.0, 1.0, -5e-324],
+        ]
     )
     kept = rounded(values, bits)
     ordinary = np.abs(values) > 1e-300
@@ -161,7 +208,9 @@ def test_packed_numbers_can_be_read_back():
     places = [packer.add(first), packer.add(second)]
     raw = gzip.decompress(base64.b64decode(packer.text()))
     for place, values in zip(places, (first, second), strict=True):
-        block = np.frombuffer(raw, np.uint8)[place["offset"] : place["offset"] + 8 * place["length"]].reshape(8, -1)
+        block = np.frombuffer(raw, np.uint8)[
+            place["offset"] : place["offset"] + 8 * place["length"]
+        ].reshape(8, -1)
         np.testing.assert_allclose(block.T.copy().view("<f8")[:, 0], values.ravel(), rtol=2**-20)
     assert packer.text() == packer.text()
 
@@ -178,12 +227,20 @@ def test_thinned_spectra_keep_their_ends():
 def test_the_error_of_a_geometric_mean_holds_what_rounding_may_do():
     values, errors = (1.0, 100.0, 3.0), (1e-9, 1e-9, 0.5)
     rows = [
-        row(seed=seed, lambda_min=value, error_bound=error) for seed, (value, error) in enumerate(zip(values, errors, strict=True))
+        row(seed=seed, lambda_min=value, error_bound=error)
+        for seed, (value, error) in enumerate(zip(values, errors, strict=True))
     ]
     for count in (1, 2, 3):
         (cell,) = cells(frame(rows[:count])).to_dict("records")
         corners = [
-            np.exp(np.log([value + sign * error for value, error, sign in zip(values, errors, signs, strict=False)]).mean())
+            np.exp(
+                np.log(
+                    [
+                        value + sign * error
+                        for value, error, sign in zip(values, errors, signs, strict=False)
+                    ]
+                ).mean()
+            )
             for signs in itertools.product((-1, 1), repeat=count)
         ]
         worst = np.abs(np.array(corners) - cell["geometric_mean"]).max()

@@ -1,4 +1,5 @@
-"""What ranks networks by training speed: times, ranks and intervals by hand and against scipy; figures that are not blank."""
+"""What ranks networks by training speed: times, ranks and intervals by hand and against scipy;
+figures that are not blank."""
 
 from __future__ import annotations
 
@@ -24,15 +25,19 @@ def falling(rate: float, epochs: int = 40, **changes) -> dict:
     return {"losses": list(np.exp(-rate * np.arange(epochs + 1))), "epochs": epochs} | changes
 
 
-def ladder(acts=("relu",), networks: int = 8, seeds: int = 1, epochs: int = 40, **changes) -> list[dict]:
-    """Networks of which a wider one is faster and has a greater λ_min; λ_max falls with width, and depth is the same."""
+def ladder(
+    acts=("relu",), networks: int = 8, seeds: int = 1, epochs: int = 40, **changes
+) -> list[dict]:
+    """Networks of which a wider one is faster and has a greater λ_min; λ_max falls with width, and
+    depth is the same."""
     return [
         run(
             act,
             10 * (n + 1),
             seed=s,
             lambda_min=1.0 + n + 0.01 * s,
-            **falling(0.1 + 0.02 * n + 0.0001 * s, epochs, lambda_max=100.0 / (n + 1 + 0.01 * s)) | changes,
+            **falling(0.1 + 0.02 * n + 0.0001 * s, epochs, lambda_max=100.0 / (n + 1 + 0.01 * s))
+            | changes,
         )
         for act in acts
         for n in range(networks)
@@ -67,17 +72,31 @@ def test_epochs_to_a_loss_by_hand(losses, epochs):
 
 
 def test_many_runs_take_fewer_resamples():
-    assert [ranking.resamples_of(count) for count in (1, 5000, 10_000, 20_000, 10**9)] == [2000, 2000, 1000, 500, 500]
+    assert [ranking.resamples_of(count) for count in (1, 5000, 10_000, 20_000, 10**9)] == [
+        2000,
+        2000,
+        1000,
+        500,
+        500,
+    ]
 
 
 def test_a_run_that_diverges_later_never_reached_the_loss():
-    rows = only_runs([run(losses=[1.0, 0.01, math.inf], epochs=3), run(seed=1, losses=[1.0, 0.01, 0.01, 0.01])]).rows
+    rows = only_runs(
+        [run(losses=[1.0, 0.01, math.inf], epochs=3), run(seed=1, losses=[1.0, 0.01, 0.01, 0.01])]
+    ).rows
     assert speed.measured_epochs(rows, 0.1).tolist() == [math.inf, 0.5]
 
 
 def test_a_perfect_ranking_has_correlation_one():
     table = found(ladder())
-    for name, rho in (("width", -1), ("lambda_min", -1), ("lambda_max", 1), ("linearised_epochs", 1), ("flow_epochs", 1)):
+    for name, rho in (
+        ("width", -1),
+        ("lambda_min", -1),
+        ("lambda_max", 1),
+        ("linearised_epochs", 1),
+        ("flow_epochs", 1),
+    ):
         assert table.loc[(name, "across"), "rho"] == pytest.approx(rho)
         assert table.loc[(name, "relu"), "tau"] == pytest.approx(rho)
         assert tuple(table.loc[(name, "within"), ["low", "high"]]) == pytest.approx((rho, rho))
@@ -86,18 +105,26 @@ def test_a_perfect_ranking_has_correlation_one():
 
 
 def test_within_and_across_activations_can_disagree():
-    # Within each activation a greater λ_min is faster, but the activation with the greater ones is slower.
-    rows = ladder() + [run("elu", 10 * (n + 1), lambda_min=100.0 + n, **falling(0.06 + 0.002 * n)) for n in range(8)]
+    # Within each activation a greater λ_min is faster, but the activation with the greater ones is
+    # slower.
+    rows = ladder() + [
+        run("elu", 10 * (n + 1), lambda_min=100.0 + n, **falling(0.06 + 0.002 * n))
+        for n in range(8)
+    ]
     table = found(rows).loc["lambda_min"]
     assert table.loc[["relu", "elu", "within"], "rho"].tolist() == pytest.approx([-1, -1, -1])
     # 16 ranks: 1..8 of λ_min have times 8..1, and 9..16 have 16..9.
-    assert table.loc["across", "rho"] == pytest.approx(spearmanr(range(16), [*range(8, 0, -1), *range(16, 8, -1)]).statistic)
+    assert table.loc["across", "rho"] == pytest.approx(
+        spearmanr(range(16), [*range(8, 0, -1), *range(16, 8, -1)]).statistic
+    )
     assert table.loc["across", "rho"] > 0
 
 
 def test_correlations_agree_with_scipy_ties_included():
     found_runs = only_runs(sweep(epochs=12, seeds=2))
-    frame = speed.correlations(found_runs, (0.1, 0.02)).set_index(["threshold", "candidate", "scope"])
+    frame = speed.correlations(found_runs, (0.1, 0.02)).set_index(
+        ["threshold", "candidate", "scope"]
+    )
     for threshold in (0.1, 0.02):
         epochs = speed.measured_epochs(found_runs.rows, threshold)
         assert np.isinf(epochs).sum() > 1
@@ -105,8 +132,12 @@ def test_correlations_agree_with_scipy_ties_included():
             value = one.value(found_runs.rows, threshold)
             if len(np.unique(value)) > 1:
                 line = frame.loc[(threshold, one.name, "across")]
-                assert line["rho"] == pytest.approx(spearmanr(value, epochs).statistic, abs=1e-12), one.name
-                assert line["tau"] == pytest.approx(kendalltau(value, epochs).statistic, abs=1e-12), one.name
+                assert line["rho"] == pytest.approx(
+                    spearmanr(value, epochs).statistic, abs=1e-12
+                ), one.name
+                assert line["tau"] == pytest.approx(
+                    kendalltau(value, epochs).statistic, abs=1e-12
+                ), one.name
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -115,15 +146,22 @@ def test_weighted_ranks_are_those_of_repeated_runs(ties):
     first, second = (np.round(rng.random(12), 1 if ties else 9) for _ in range(2))
     second[3:6] = math.inf
     weights = rng.integers(0, 4, size=(30, 12)).astype(float)
-    rho = ranking.spearman(ranking.standardised_ranks(first, weights), ranking.standardised_ranks(second, weights))
+    rho = ranking.spearman(
+        ranking.standardised_ranks(first, weights), ranking.standardised_ranks(second, weights)
+    )
     for one, row in zip(rho, weights, strict=True):
         times = row.astype(int)
-        assert one == pytest.approx(spearmanr(np.repeat(first, times), np.repeat(second, times)).statistic)
+        assert one == pytest.approx(
+            spearmanr(np.repeat(first, times), np.repeat(second, times)).statistic
+        )
 
 
 def test_all_equal_has_no_correlation():
     weights = np.ones((1, 4))
-    rho = ranking.spearman(ranking.standardised_ranks(np.ones(4), weights), ranking.standardised_ranks(np.arange(4.0), weights))
+    rho = ranking.spearman(
+        ranking.standardised_ranks(np.ones(4), weights),
+        ranking.standardised_ranks(np.arange(4.0), weights),
+    )
     assert math.isnan(rho[0])
     assert math.isnan(ranking.kendall(np.ones(4), np.arange(4.0)))
 
@@ -148,7 +186,9 @@ def test_seeds_of_a_network_do_not_narrow_the_interval():
 
     def interval(seeds: int) -> float:
         rows = [
-            run(width=int(w), seed=s, **falling(float(rate))) for w, rate in zip(widths, rates, strict=True) for s in range(seeds)
+            run(width=int(w), seed=s, **falling(float(rate)))
+            for w, rate in zip(widths, rates, strict=True)
+            for s in range(seeds)
         ]
         line = found(rows).loc[("width", "across")]
         return line["high"] - line["low"]
@@ -167,11 +207,17 @@ def test_the_interval_is_the_bootstraps():
     rng = np.random.default_rng(9)
     drawn = []
     for _ in range(1000):
-        own = [places for act in ("relu", "elu") for places in _drawn([p for (a, *_), p in cells if a == act], rng)]
+        own = [
+            places
+            for act in ("relu", "elu")
+            for places in _drawn([p for (a, *_), p in cells if a == act], rng)
+        ]
         places = np.concatenate(own)
         drawn.append(spearmanr(table["lambda_max"].to_numpy()[places], epochs[places]).statistic)
     line = found(rows).loc[("lambda_max", "across")]
-    assert (line["low"], line["high"]) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.03)
+    assert (line["low"], line["high"]) == pytest.approx(
+        tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.03
+    )
 
 
 def _drawn(places: list, rng: np.random.Generator) -> list:
@@ -179,11 +225,19 @@ def _drawn(places: list, rng: np.random.Generator) -> list:
 
 
 def test_not_reached_and_diverged_are_slowest_and_tie():
-    rows = [*ladder(networks=6), run(width=1, losses=[1.0] * 41), run(width=2, losses=[1.0, 0.01, math.inf], epochs=40)]
+    rows = [
+        *ladder(networks=6),
+        run(width=1, losses=[1.0] * 41),
+        run(width=2, losses=[1.0, 0.01, math.inf], epochs=40),
+    ]
     line = found(rows).loc[("width", "across")]
-    assert line["rho"] == pytest.approx(spearmanr([1, 2, *range(10, 70, 10)], [9, 9, 6, 5, 4, 3, 2, 1]).statistic)
+    assert line["rho"] == pytest.approx(
+        spearmanr([1, 2, *range(10, 70, 10)], [9, 9, 6, 5, 4, 3, 2, 1]).statistic
+    )
     found_runs = only_runs(rows)
-    text = markdown(speed_tables.ranking_table(found_runs, speed.correlations(found_runs, (LOSS,)), LOSS))
+    text = markdown(
+        speed_tables.ranking_table(found_runs, speed.correlations(found_runs, (LOSS,)), LOSS)
+    )
     assert "8 runs of 8 networks: 6 reach the loss, 1 do not within 40 epochs, 1 diverged" in text
 
 
@@ -204,7 +258,10 @@ def test_an_unresolved_eigenvalue_leaves_its_run_out_of_that_candidate_only():
 
 def test_a_gain_over_lambda_min_by_hand():
     order = [0, 1, 2, 3, 5, 4, 7, 6]  # λ_min swaps two pairs
-    rows = [run(width=10 * (n + 1), lambda_min=1.0 + order[n], **falling(0.1 + 0.02 * n)) for n in range(8)]
+    rows = [
+        run(width=10 * (n + 1), lambda_min=1.0 + order[n], **falling(0.1 + 0.02 * n))
+        for n in range(8)
+    ]
     table = found(rows)
     least = -spearmanr(range(8), order).statistic
     assert table.loc[("lambda_min", "across"), "rho"] == pytest.approx(least)
@@ -214,7 +271,10 @@ def test_a_gain_over_lambda_min_by_hand():
 
 def test_four_networks_that_reach_the_loss_are_too_few():
     for networks, defined in ((4, False), (5, True)):
-        rows = [*ladder(networks=networks, seeds=3), *(run(width=500 + w, losses=[1.0] * 41) for w in range(6))]
+        rows = [
+            *ladder(networks=networks, seeds=3),
+            *(run(width=500 + w, losses=[1.0] * 41) for w in range(6)),
+        ]
         assert np.isfinite(found(rows).loc[("width", "across"), "rho"]) == defined
 
 
@@ -236,7 +296,9 @@ def test_a_step_in_units_of_lambda_max_is_no_ranking_by_rounding():
 
 
 def test_values_are_told_apart_by_nine_digits():
-    assert ranking.rounded(np.array([1.0, 1 + 1e-12, 1 + 1e-7, -3e-300, 0.0, math.inf])).tolist() == [
+    assert ranking.rounded(
+        np.array([1.0, 1 + 1e-12, 1 + 1e-7, -3e-300, 0.0, math.inf])
+    ).tolist() == [
         1.0,
         1.0,
         1.0000001,
@@ -273,11 +335,15 @@ def test_the_summary_names_the_best_candidate():
 
 
 def test_the_verdict_reads_the_intervals():
-    """Sixteen networks whose epochs fall with λ_min: the verdict says so, of the smallest loss that half of the runs reach."""
+    """Sixteen networks whose epochs fall with λ_min: the verdict says so, of the smallest loss that
+    half of the runs reach."""
     found_runs = only_runs(ladder(networks=16))
     every = [(found_runs, speed.correlations(found_runs, (0.5, LOSS, 1e-9)))]
     (text,) = verdict.verdict(every)
-    assert text.startswith("At learning rate 0.001, epochs to a loss of 0.1, which 16 of 16 runs reach. λ_min has ρ = -1.00 [")
+    assert text.startswith(
+        "At learning rate 0.001, epochs to a loss of 0.1, which 16 of 16 runs reach. λ_min has ρ = "
+        "-1.00 ["
+    )
     assert text.count("the greater, the fewer epochs") == 2
     assert verdict.answer_table(every).notes[0] == text
     assert verdict.spoken_of(found_runs, every[0][1]) == LOSS
@@ -300,7 +366,10 @@ def test_a_reading_goes_as_far_as_the_interval(rho, low, high, words):
 def test_where_no_loss_is_reached_the_verdict_says_so():
     found_runs = only_runs(ladder(networks=12))
     (text,) = verdict.verdict([(found_runs, speed.correlations(found_runs, (1e-9, 1e-8)))])
-    assert text == "At learning rate 0.001, epochs to a loss of 1e-08, which 0 of 12 runs reach: too few for a ranking."
+    assert (
+        text
+        == "At learning rate 0.001, epochs to a loss of 1e-08, which 0 of 12 runs reach: too few for a ranking."
+    )
 
 
 def test_candidates_are_ordered_by_strength():
@@ -320,7 +389,9 @@ EDGES = {
     "sweep": sweep(epochs=12),
     "unresolved": [*ladder(networks=8), run(width=5, lambda_min=1e-10, **falling(0.09))],
     "at the start": [run(width=w, losses=[0.01 * w, 0.001]) for w in range(1, 13)],
-    "no predictions": ladder(networks=6, flow_losses=None, descent_losses=None, linearised_losses=None),
+    "no predictions": ladder(
+        networks=6, flow_losses=None, descent_losses=None, linearised_losses=None
+    ),
 }
 
 
@@ -347,7 +418,11 @@ def test_the_dots_are_the_correlations():
         if np.isfinite(frame.set_index(["candidate", "scope"]).loc[(one, "across"), "rho"])
     ]
     assert len(axes.get_yticks()) == len(shown)
-    dots = [line.get_xdata()[0] for line in axes.get_lines() if line.get_color() == "#000000" and line.get_marker() == "o"]
+    dots = [
+        line.get_xdata()[0]
+        for line in axes.get_lines()
+        if line.get_color() == "#000000" and line.get_marker() == "o"
+    ]
     expected = frame[frame["scope"] == "across"].set_index("candidate")["rho"][shown]
     assert dots == pytest.approx(expected.tolist())
 
@@ -357,7 +432,10 @@ def test_the_same_rows_give_the_same_bytes(kind):
     def draw() -> list[bytes]:
         found_runs = only_runs(EDGES["sweep"])
         every = [(found_runs, speed.correlations(found_runs, (LOSS,)))]
-        drawn = (speed_figures.ranking_figure(every, LOSS), speed_figures.scatter_figure(every, LOSS))
+        drawn = (
+            speed_figures.ranking_figure(every, LOSS),
+            speed_figures.scatter_figure(every, LOSS),
+        )
         return [render(figure, kind) for figure in drawn]
 
     assert draw() == draw()
@@ -370,11 +448,30 @@ def test_the_command_writes_what_it_prints(tmp_path, capsys):
         [
             *rows,
             *sweep(
-                widths=(50, 100, 300), depths=(2,), seeds=2, epochs=12, learning_rate=0.5, learning_rate_unit="inverse_lambda_max"
+                widths=(50, 100, 300),
+                depths=(2,),
+                seeds=2,
+                epochs=12,
+                learning_rate=0.5,
+                learning_rate_unit="inverse_lambda_max",
             ),
         ],
     )
-    assert main(["speed", results, "-o", str(tmp_path / "out"), "--threshold", "0.1", "--threshold", "1e-20"]) == 0
+    assert (
+        main(
+            [
+                "speed",
+                results,
+                "-o",
+                str(tmp_path / "out"),
+                "--threshold",
+                "0.1",
+                "--threshold",
+                "1e-20",
+            ]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert sorted(line for line in out.splitlines() if line.startswith(str(tmp_path))) == sorted(
         map(str, (tmp_path / "out").iterdir())

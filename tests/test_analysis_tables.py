@@ -21,7 +21,9 @@ from analysis.table1 import beside_thesis, best_cells, table1
 
 
 def test_a_cell_is_averaged_over_its_seeds():
-    cell = cells(frame([row(seed=0, lambda_min=1.0), row(seed=1, lambda_min=4.0, error_bound=3e-9)])).iloc[0]
+    cell = cells(
+        frame([row(seed=0, lambda_min=1.0), row(seed=1, lambda_min=4.0, error_bound=3e-9)])
+    ).iloc[0]
     assert (cell["seeds"], cell["unresolved"], cell["failed"], cell["resolved"]) == (2, 0, 0, True)
     assert cell["mean"] == 2.5
     assert cell["sd"] == pytest.approx(math.sqrt(4.5))
@@ -44,7 +46,14 @@ def test_what_has_no_logarithm_is_unresolved_whatever_its_row_says(value):
 
 def test_failed_and_diverged_rows_are_counted_and_nothing_else():
     table = cells(
-        frame([row(seed=0, lambda_min=2.0), failed(seed=1), row(seed=2, lambda_min=900.0, status="diverged"), failed(width=7)])
+        frame(
+            [
+                row(seed=0, lambda_min=2.0),
+                failed(seed=1),
+                row(seed=2, lambda_min=900.0, status="diverged"),
+                failed(width=7),
+            ]
+        )
     )
     first, second = table.to_dict("records")
     assert (second["seeds"], second["failed"], second["mean"]) == (1, 2, 2.0)
@@ -80,25 +89,37 @@ def test_data_sets_parametrisations_and_dtypes_are_kept_apart():
     assert all(len(one.rows) == 1 for one in found)
     assert found[1].classes == (1, 2)
     assert found[-1].classes is None
-    assert [one.slug for one in groups(frame(rows), "results", data="bbbb")] == ["digits-bbbbbbbbbbbb-thesis"]
+    assert [one.slug for one in groups(frame(rows), "results", data="bbbb")] == [
+        "digits-bbbbbbbbbbbb-thesis"
+    ]
     assert len(groups(frame(rows), "results", data="fashion_mnist", parametrisation="thesis")) == 2
     with pytest.raises(
-        AnalysisError, match=r"no rows for --data mnist; there are rows for\n  --data digits \(fingerprint aaaaaaaaaaaa\)"
+        AnalysisError,
+        match=r"no rows for --data mnist; there are rows for\n  --data digits \(fingerprint aaaaaaaaaaaa\)",
     ):
         groups(frame(rows), "results", data="mnist")
 
 
 def test_commands_name_the_group_they_belong_to():
-    assert group([row()]).command("+experiment=thesis_kernels") == "python launch.py +experiment=thesis_kernels"
-    other = row(data="digits", data_classes=[1, 2], n_samples=80, parametrisation="ntk", dtype="float32")
+    assert (
+        group([row()]).command("+experiment=thesis_kernels")
+        == "python launch.py +experiment=thesis_kernels"
+    )
+    other = row(
+        data="digits", data_classes=[1, 2], n_samples=80, parametrisation="ntk", dtype="float32"
+    )
     assert group([other], "a b").command("act=elu") == (
-        "python launch.py act=elu data=digits 'data.classes=[1,2]' data.n_per_class=40 parametrisation=ntk "
-        "dtype=float32 'results=a b'"
+        "python launch.py act=elu data=digits 'data.classes=[1,2]' data.n_per_class=40 "
+        "parametrisation=ntk dtype=float32 'results=a b'"
     )
 
 
 def test_table_1_takes_the_greatest_mean_of_the_resolved_cells():
-    rows = [row(width=50, seed=0, lambda_min=5.0), row(width=50, seed=1, lambda_min=1.0), row(width=60, seed=0, lambda_min=4.0)]
+    rows = [
+        row(width=50, seed=0, lambda_min=5.0),
+        row(width=50, seed=1, lambda_min=1.0),
+        row(width=60, seed=0, lambda_min=4.0),
+    ]
     rows += [
         row(width=60, seed=1, lambda_min=3.0),
         row(width=70, lambda_min=9.0),
@@ -127,7 +148,11 @@ def test_table_1_compares_arithmetic_means():
 
 def test_the_thesis_stands_only_beside_its_own_setting():
     rows = [row("relu"), row("elu"), row("lrelu"), row("sigmoid")]
-    own, digits, small = group(rows), group([{**r, "data": "digits"} for r in rows]), group([{**r, "n_samples": 20} for r in rows])
+    own, digits, small = (
+        group(rows),
+        group([{**r, "data": "digits"} for r in rows]),
+        group([{**r, "n_samples": 20} for r in rows]),
+    )
     known = beside_thesis(best_cells(cells(own.rows)), own)
     assert known["thesis_depth"].tolist() == ["3 or 4", "2", "3 or 4", "2"]
     assert known["thesis_lambda_min"].iloc[0] == 5.490
@@ -153,7 +178,14 @@ def test_table_1_says_what_one_seed_means_and_what_was_left_out():
 
 
 def test_the_networks_of_the_figures_stand_beside_the_thesis():
-    one = group([row("relu", 800, 3, 0, 3.0), row("relu", 800, 3, 1, 4.0), row("sigmoid", 300, 8, 0, 1e-10), row("elu")])
+    one = group(
+        [
+            row("relu", 800, 3, 0, 3.0),
+            row("relu", 800, 3, 1, 4.0),
+            row("sigmoid", 300, 8, 0, 1e-10),
+            row("elu"),
+        ]
+    )
     text = markdown(comparison_table(one, cells(one.rows)))
     assert "3.500 ± 0.707" in text
     assert "3.664" in text
@@ -186,7 +218,10 @@ def test_numbers(value, text):
 
 def test_tables_in_three_languages():
     table = Table(
-        "λ_min_x & <b>", ["a|b", "λ_min"], [["x_1 <i>", Number(3.93e-10, 0.7e-10, 3)], ["50 %", Number(2.0, math.nan)]], ["5 < 6"]
+        "λ_min_x & <b>",
+        ["a|b", "λ_min"],
+        [["x_1 <i>", Number(3.93e-10, 0.7e-10, 3)], ["50 %", Number(2.0, math.nan)]],
+        ["5 < 6"],
     )
     assert markdown(table).splitlines()[2:] == [
         "| a\\|b    |             λ_min |",
@@ -211,10 +246,16 @@ WRITTEN = {
         "λ<sub>max</sub> and Θ<sub>ij</sub>, Θ̄, Θ<sub>0</sub>",
         r"$\lambda_{\max}$ and $\Theta_{ij}$, $\bar{\Theta}$, $\Theta_{0}$",
     ),
-    "3.9e-10 or 1e+20": ("3.9 × 10<sup>−10</sup> or 10<sup>20</sup>", r"$3.9 \times 10^{-10}$ or $10^{20}$"),
+    "3.9e-10 or 1e+20": (
+        "3.9 × 10<sup>−10</sup> or 10<sup>20</sup>",
+        r"$3.9 \times 10^{-10}$ or $10^{20}$",
+    ),
     "-0.5 [-0.7, +0.1], y - x": ("−0.5 [−0.7, +0.1], y − x", "$-$0.5 [$-$0.7, +0.1], y $-$ x"),
     "(1 - η)^k": ("(1 − η)<sup>k</sup>", r"(1 $-$ $\eta$)$^{k}$"),
-    "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act": ("relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act",) * 2,
+    "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act": (
+        "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act",
+    )
+    * 2,
     "50 % of _a_ & {b}": ("50 % of _a_ &amp; {b}", r"50 \% of \_a\_ \& \{b\}"),
 }
 
@@ -230,7 +271,14 @@ def test_lines_end_outside_of_products_and_intervals():
 
 
 def test_latex_is_ascii_and_leaves_the_numbering_to_latex():
-    text = latex(Table("Table 1. Greatest λ_min – “so” …", ["½ η ρ τ", "√ ‖ ² ᵀ ȳ Σ σ"], [["≤ 1 ≥ ± |x|", "—"]], ["A {note}."]))
+    text = latex(
+        Table(
+            "Table 1. Greatest λ_min – “so” …",
+            ["½ η ρ τ", "√ ‖ ² ᵀ ȳ Σ σ"],
+            [["≤ 1 ≥ ± |x|", "—"]],
+            ["A {note}."],
+        )
+    )
     assert text.isascii()
     assert r"\caption{Greatest $\lambda_{\min}$" in text
     assert text.splitlines()[0] == r"% \usepackage{booktabs,graphicx}"
@@ -242,13 +290,19 @@ def test_latex_is_ascii_and_leaves_the_numbering_to_latex():
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
 def test_latex_compiles(tmp_path):
-    tables = [Table(text, ["a", text], [["x", text], ["y", Number(-3e-10, 1e-10)]], [text]) for text in WRITTEN]
+    tables = [
+        Table(text, ["a", text], [["x", text], ["y", Number(-3e-10, 1e-10)]], [text])
+        for text in WRITTEN
+    ]
     tables.append(Table("wide", ["column"] * 20, [["entry"] * 20]))
     body = "\n".join(map(latex, tables))
     text = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
     (tmp_path / "all.tex").write_text(text)
     done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True, text=True
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
@@ -262,7 +316,12 @@ def test_columns_of_nothing_but_dashes_go_behind_those_that_always_stay():
 
 
 def test_what_rounds_to_zero_has_no_sign():
-    assert [signed(value) for value in (-0.001, 0.0, -0.006, 1.0)] == ["0.00", "0.00", "-0.01", "1.00"]
+    assert [signed(value) for value in (-0.001, 0.0, -0.006, 1.0)] == [
+        "0.00",
+        "0.00",
+        "-0.01",
+        "1.00",
+    ]
     assert [signed(value, 1, "+") for value in (-0.04, 0.06)] == ["+0.0", "+0.1"]
 
 

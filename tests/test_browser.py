@@ -1,4 +1,5 @@
-"""How a browser is got where there is none: quietly, by the system's package where that may be installed, else by a download."""
+"""How a browser is got where there is none: quietly, by the system's package where that may be
+installed, else by a download."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from browser import BrowserMissing
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine without a browser: what it is asked to do, and which of its commands make a browser appear or fail."""
+    """A machine without a browser: what it is asked to do, and which of its commands make a browser
+    appear or fail."""
 
     class Machine:
         def __init__(self):
@@ -24,9 +26,15 @@ def machine(monkeypatch):
         def fault(self, *command):
             words = " ".join(command)
             self.asked.append(
-                "playwright" if "playwright" in words else f"{command[0]} {'update' if 'update' in command else 'install'}"
+                "playwright"
+                if "playwright" in words
+                else f"{command[0]} {'update' if 'update' in command else 'install'}"
             )
-            return "" if self.asked[-1] == self.helps or command[-1] == "update" else f"{self.asked[-1]} failed"
+            return (
+                ""
+                if self.asked[-1] == self.helps or command[-1] == "update"
+                else f"{self.asked[-1]} failed"
+            )
 
         def version(self):
             if self.helps in self.asked:
@@ -62,7 +70,8 @@ def test_without_rights_it_is_downloaded(machine):
 
 def test_where_neither_works_the_message_says_why_and_what_to_do(machine):
     with pytest.raises(
-        BrowserMissing, match=r"(?s)apt-get install failed\nplaywright failed\nno Chromium could be had: install your"
+        BrowserMissing,
+        match=r"(?s)apt-get install failed\nplaywright failed\nno Chromium could be had: install your",
     ):
         browser.installed()
     # Lists of packages that are missing or old are made up for once.
@@ -77,6 +86,9 @@ def test_a_browser_that_was_named_is_not_replaced(machine, monkeypatch):
 
 
 def test_it_is_told_not_to_call_home():
-    assert {"--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"} <= set(
-        browser.FLAGS
-    )
+    assert {
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+    } <= set(browser.FLAGS)

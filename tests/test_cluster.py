@@ -1,4 +1,5 @@
-"""The two ways onto a cluster in docs/cluster.md, against a Ray head on the loopback that asks for a token."""
+"""The two ways onto a cluster in docs/cluster.md, against a Ray head on the loopback that asks for
+a token."""
 
 import os
 import re
@@ -22,24 +23,40 @@ HIDDEN = [ROOT / name for name in ("ntk_sweep", "analysis", "conf", "hydra_plugi
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A head whose processes can open neither the checkout nor the driver's data."""
-    pytest.importorskip("aiohttp_cors", reason="the job server needs ray[default]: pip install 'ntk-sweep[cluster]'")
+    pytest.importorskip(
+        "aiohttp_cors", reason="the job server needs ray[default]: pip install 'ntk-sweep[cluster]'"
+    )
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "site").mkdir()
     (folder / "data").mkdir()
     shutil.copy(ROOT / "tests" / "faults" / "sitecustomize.py", folder / "site")
-    env = environment(NTK_SWEEP_HIDDEN=os.pathsep.join(map(str, [*HIDDEN, folder / "data"])), PYTHONPATH=str(folder / "site"))
+    env = environment(
+        NTK_SWEEP_HIDDEN=os.pathsep.join(map(str, [*HIDDEN, folder / "data"])),
+        PYTHONPATH=str(folder / "site"),
+    )
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as home:
         env["RAY_USAGE_STATS_REPORT_URL"] = f"http://127.0.0.1:{home.getsockname()[1]}"
         with ray_head(dashboard_port=port, cwd=folder / "site", env=env) as cluster:
-            cluster.folder, cluster.dashboard, cluster.env, cluster.home = folder, f"http://127.0.0.1:{port}", env, home
+            cluster.folder, cluster.dashboard, cluster.env, cluster.home = (
+                folder,
+                f"http://127.0.0.1:{port}",
+                env,
+                home,
+            )
             yield cluster
 
 
 def test_the_workers_of_these_tests_cannot_open_the_checkout(cluster):
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import ntk_sweep"
-    failed = subprocess.run([sys.executable, "-c", code], env=cluster.env, cwd=cluster.folder, capture_output=True, text=True)
+    failed = subprocess.run(
+        [sys.executable, "-c", code],
+        env=cluster.env,
+        cwd=cluster.folder,
+        capture_output=True,
+        text=True,
+    )
     assert "is hidden from this process" in failed.stderr
 
 
@@ -54,11 +71,21 @@ def test_workers_need_neither_working_folder_nor_data_of_the_driver(cluster, tmp
 
 
 def submit(cluster, *command, token=True):
-    env = {name: value for name, value in cluster.env.items() if not name.startswith("NTK_SWEEP")} | (
-        cluster.token if token else {}
-    )
+    env = {
+        name: value for name, value in cluster.env.items() if not name.startswith("NTK_SWEEP")
+    } | (cluster.token if token else {})
     return subprocess.run(
-        [*RAY, "job", "submit", "--address", cluster.dashboard, "--working-dir", ".", "--", *command],
+        [
+            *RAY,
+            "job",
+            "submit",
+            "--address",
+            cluster.dashboard,
+            "--working-dir",
+            ".",
+            "--",
+            *command,
+        ],
         env=env,
         cwd=ROOT,
         capture_output=True,
@@ -68,7 +95,15 @@ def submit(cluster, *command, token=True):
 
 
 def test_a_job_is_submitted(cluster, tmp_path):
-    sweep = ("python", "launch.py", "-m", "data=digits", "data.n_per_class=5", "act=relu,elu", "width=5,6,7")
+    sweep = (
+        "python",
+        "launch.py",
+        "-m",
+        "data=digits",
+        "data.n_per_class=5",
+        "act=relu,elu",
+        "width=5,6,7",
+    )
     line = " ".join(sweep)
     # The results of the first would be removed with the job.
     done = submit(cluster, "sh", "-c", f"! {line} results=results && {line} results={tmp_path}")
@@ -80,7 +115,8 @@ def test_a_job_is_submitted(cluster, tmp_path):
 
 
 def test_what_a_head_reports_goes_where_we_say(cluster):
-    """It reports that it was told to report nothing; docs/cluster.md and docker/ say to where nothing listens."""
+    """It reports that it was told to report nothing; docs/cluster.md and docker/ say to where
+    nothing listens."""
     cluster.home.settimeout(TIME_LIMIT)
     connection, _ = cluster.home.accept()
     with connection:

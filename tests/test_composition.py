@@ -20,7 +20,8 @@ CONF = str(Path(__file__).parents[1] / "conf")
 
 
 class Composer(tuple):
-    """Hydra's config loader and the config of a multirun; too long to print in full with every failure."""
+    """Hydra's config loader and the config of a multirun; too long to print in full with every
+    failure."""
 
     def __repr__(self):
         return "composer"
@@ -30,13 +31,17 @@ class Composer(tuple):
 def composer():
     with initialize_config_dir(config_dir=CONF, version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        yield Composer((loader, loader.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN)))
+        yield Composer(
+            (loader, loader.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN))
+        )
 
 
 def hydras_own(composer, job):
     loader, master = composer
     config = loader.load_sweep_config(master, list(job))
-    return OmegaConf.to_container(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True)
+    return OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True
+    )
 
 
 def outcome(compose):
@@ -49,7 +54,20 @@ def outcome(compose):
 
 VALUES = {
     "act": ["relu", "'elu'", '"sigmoid"', "foo", "12", "null", "''"],
-    "width": ["50", "1000", "0", "-3", "2.5", "abc", "'70'", "1e3", "null", "true", "[1,2]", "{a:1}"],
+    "width": [
+        "50",
+        "1000",
+        "0",
+        "-3",
+        "2.5",
+        "abc",
+        "'70'",
+        "1e3",
+        "null",
+        "true",
+        "[1,2]",
+        "{a:1}",
+    ],
     "depth": ["2", "10", "${width}"],
     "seed": ["0", "123456789012345"],
     "results": ["out", "'a b'", "s3://bucket/prefix", "out/${act}/${width}", "/tmp/x=y"],
@@ -71,17 +89,29 @@ VALUES = {
 def override_lines():
     def line(key):
         prefixes = ["+"] if key == "experiment" else ["", "", "", "", "++", "+"]
-        plain = st.builds(lambda prefix, value: f"{prefix}{key}={value}", st.sampled_from(prefixes), st.sampled_from(VALUES[key]))
-        return st.one_of(plain, plain, plain, st.just(f"~{key}")) if key not in ("experiment", "unknown") else plain
+        plain = st.builds(
+            lambda prefix, value: f"{prefix}{key}={value}",
+            st.sampled_from(prefixes),
+            st.sampled_from(VALUES[key]),
+        )
+        return (
+            st.one_of(plain, plain, plain, st.just(f"~{key}"))
+            if key not in ("experiment", "unknown")
+            else plain
+        )
 
     # Several overrides may meet on one node, in any order.
-    return st.lists(st.sampled_from(sorted(VALUES)), max_size=5).flatmap(lambda keys: st.tuples(*map(line, keys)))
+    return st.lists(st.sampled_from(sorted(VALUES)), max_size=5).flatmap(
+        lambda keys: st.tuples(*map(line, keys))
+    )
 
 
 @settings(max_examples=40, deadline=None)
 @given(job=override_lines())
 def test_one_job_composes_as_in_hydra(composer, job):
-    assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(lambda: hydras_own(composer, job))
+    assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(
+        lambda: hydras_own(composer, job)
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +127,9 @@ def test_one_job_composes_as_in_hydra(composer, job):
     ],
 )
 def test_overrides_of_one_node_keep_their_order(composer, job):
-    assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(lambda: hydras_own(composer, job))
+    assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(
+        lambda: hydras_own(composer, job)
+    )
 
 
 @settings(max_examples=15, deadline=None)
@@ -132,7 +164,16 @@ def expand(composer, arguments, params=None, points=()):
 
 
 def test_the_sweeper_expands_choices_ranges_and_groups(composer):
-    jobs = expand(composer, ["act=relu,elu", "width=range(50,151,50)", "data=digits,fashion_mnist", "depth=choice(2,3)", "seed=4"])
+    jobs = expand(
+        composer,
+        [
+            "act=relu,elu",
+            "width=range(50,151,50)",
+            "data=digits,fashion_mnist",
+            "depth=choice(2,3)",
+            "seed=4",
+        ],
+    )
     assert len(jobs) == 2 * 3 * 2 * 2
     assert jobs[0] == ["act=relu", "width=50", "data=digits", "depth=2", "seed=4"]
     assert len({tuple(job) for job in jobs}) == len(jobs)
@@ -162,13 +203,20 @@ def test_an_empty_range_gives_no_job(composer):
 def experiment(composer, name):
     """The points of an experiment, each the set of its settings."""
     loader, _ = composer
-    master = loader.load_configuration("config", overrides=[f"+experiment={name}"], run_mode=RunMode.MULTIRUN)
+    master = loader.load_configuration(
+        "config", overrides=[f"+experiment={name}"], run_mode=RunMode.MULTIRUN
+    )
     sweeper = OmegaConf.to_container(master.hydra.sweeper)
     return expand(composer, [], params=sweeper["params"], points=sweeper.get("points") or [])
 
 
 def values(jobs, name):
-    return {setting.removeprefix(f"{name}=") for job in jobs for setting in job if setting.startswith(f"{name}=")}
+    return {
+        setting.removeprefix(f"{name}=")
+        for job in jobs
+        for setting in job
+        if setting.startswith(f"{name}=")
+    }
 
 
 def test_the_speed_study_is_what_the_docs_say(composer):
@@ -205,7 +253,16 @@ def test_the_grid_of_the_thesis_has_720_points(composer):
     [
         ("widht=3", "unknown setting 'widht'. Did you mean width?"),
         ("width=abc", "width=abc: 'abc' is not an integer"),
-        ("data=nothing", "data=nothing is unknown\nAvailable options in 'data':\n\tdigits\n\tfashion_mnist\n\tnpz"),
+        (
+            "data=nothing",
+            (
+                "data=nothing is unknown\n"
+                "Available options in 'data':\n"
+                "\tdigits\n"
+                "\tfashion_mnist\n"
+                "\tnpz"
+            ),
+        ),
     ],
 )
 def test_hydras_errors_are_told_in_one_message(composer, line, message):

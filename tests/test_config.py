@@ -66,7 +66,10 @@ def test_every_activation_and_parametrisation_is_valid(act, parametrisation):
         {"task": TrainingConfig()},
         {
             "task": TrainingConfig(
-                learning_rate=50.0, learning_rate_unit="inverse_lambda_max", batch_size=None, record_kernel_every=5
+                learning_rate=50.0,
+                learning_rate_unit="inverse_lambda_max",
+                batch_size=None,
+                record_kernel_every=5,
             )
         },
     ],
@@ -78,20 +81,47 @@ def test_valid_settings_are_accepted(changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"act": "softplus"}, "act=softplus is unknown: choose one of relu, elu, lrelu, sigmoid, tanh, erf, gelu, silu"),
+        (
+            {"act": "softplus"},
+            (
+                "act=softplus is unknown: choose one of relu, elu, lrelu, sigmoid, tanh, erf, "
+                "gelu, silu"
+            ),
+        ),
         ({"act": "ReLU"}, "act=ReLU is unknown"),
         ({"act": ""}, "act= is unknown"),
-        ({"parametrisation": "mup"}, "parametrisation=mup is unknown: choose one of thesis, ntk, standard"),
+        (
+            {"parametrisation": "mup"},
+            "parametrisation=mup is unknown: choose one of thesis, ntk, standard",
+        ),
         ({"dtype": "float16"}, "dtype=float16 is unknown: choose one of float64, float32"),
         ({"device": "tpu"}, "device=tpu is unknown: choose one of auto, cpu, cuda"),
-        ({"task__name": "training"}, "task.name=training cannot be set: choose one of task=spectrum, task=training"),
-        ({"task": TrainingConfig(learning_rate=0.0)}, "task.learning_rate=0.0 must be a positive number"),
-        ({"task": TrainingConfig(learning_rate=float("inf"))}, "task.learning_rate=inf must be a positive number"),
-        ({"task": TrainingConfig(learning_rate_unit="percent")}, "choose one of absolute, inverse_lambda_max"),
-        ({"task": TrainingConfig(batch_size=0)}, "task.batch_size=0 must be an integer of at least 1"),
+        (
+            {"task__name": "training"},
+            "task.name=training cannot be set: choose one of task=spectrum, task=training",
+        ),
+        (
+            {"task": TrainingConfig(learning_rate=0.0)},
+            "task.learning_rate=0.0 must be a positive number",
+        ),
+        (
+            {"task": TrainingConfig(learning_rate=float("inf"))},
+            "task.learning_rate=inf must be a positive number",
+        ),
+        (
+            {"task": TrainingConfig(learning_rate_unit="percent")},
+            "choose one of absolute, inverse_lambda_max",
+        ),
+        (
+            {"task": TrainingConfig(batch_size=0)},
+            "task.batch_size=0 must be an integer of at least 1",
+        ),
         ({"task": TrainingConfig(epochs=0)}, "task.epochs=0 must be an integer of at least 1"),
         ({"task": TrainingConfig(record_kernel_every=0)}, "task.record_kernel_every=0 must be"),
-        ({"data__name": "mnist"}, "data.name=mnist is unknown: choose one of fashion_mnist, digits, npz"),
+        (
+            {"data__name": "mnist"},
+            "data.name=mnist is unknown: choose one of fashion_mnist, digits, npz",
+        ),
         ({"width": 0}, "width=0 must be an integer of at least 1"),
         ({"width": -5}, "width=-5 must be an integer of at least 1"),
         ({"width": 2.5}, "width=2.5 must be an integer"),
@@ -100,7 +130,10 @@ def test_valid_settings_are_accepted(changes):
         ({"width": True}, "width=True must be an integer"),
         ({"width": None}, "width=None must be an integer"),
         ({"width": LARGEST + 1}, "width=9223372036854775808 .* at most 9223372036854775807"),
-        ({"depth": 1}, "depth=1 must be an integer of at least 2: .*the activation would not appear"),
+        (
+            {"depth": 1},
+            "depth=1 must be an integer of at least 2: .*the activation would not appear",
+        ),
         ({"depth": 0}, "depth=0 must be"),
         ({"depth": LARGEST + 1}, "depth=9223372036854775808 .* at most"),
         ({"seed": -1}, "seed=-1 must be an integer of at least 0"),
@@ -114,7 +147,10 @@ def test_valid_settings_are_accepted(changes):
         ({"data__classes": None}, "only data=npz can go without"),
         ({"data__n_per_class": 0}, "data.n_per_class=0 must be an integer of at least 1"),
         ({"data__n_per_class": 1.5}, "data.n_per_class=1.5 must be"),
-        ({"data": DataConfig("npz", path="f.npz", n_per_class=3)}, "data.n_per_class needs data.classes"),
+        (
+            {"data": DataConfig("npz", path="f.npz", n_per_class=3)},
+            "data.n_per_class needs data.classes",
+        ),
         ({"data": DataConfig("npz")}, "data=npz needs data.path=FILE.npz"),
         ({"data": DataConfig("npz", path="")}, "data=npz needs data.path=FILE.npz"),
         ({"compute__num_workers": 0}, "compute.num_workers=0 must be an integer of at least 1"),
@@ -125,7 +161,10 @@ def test_valid_settings_are_accepted(changes):
         ({"compute__num_gpus": float("nan")}, "compute.num_gpus=nan must be"),
         ({"compute__num_gpus": 1.5}, "compute.num_gpus=1.5 must be whole above 1"),
         ({"compute__chunk_seconds": 0}, "compute.chunk_seconds=0 must be a positive number"),
-        ({"compute__object_store_mb": 10}, "compute.object_store_mb=10 must be an integer of at least 80"),
+        (
+            {"compute__object_store_mb": 10},
+            "compute.object_store_mb=10 must be an integer of at least 80",
+        ),
     ],
 )
 def test_refused(changes, message):
@@ -178,7 +217,9 @@ def test_a_setting_of_another_task_is_refused():
 def test_an_unknown_task_is_refused():
     values = asdict(settings())
     values["task"] = {"name": "training_run"}
-    with pytest.raises(ConfigError, match=r"task\.name=training_run is unknown: choose one of spectrum, training"):
+    with pytest.raises(
+        ConfigError, match=r"task\.name=training_run is unknown: choose one of spectrum, training"
+    ):
         SweepConfig.from_dict(values)
 
 
@@ -198,7 +239,10 @@ def test_removed_settings_are_refused(task, name):
 
 
 def test_setting_names_are_those_promised():
-    promised = "act width depth seed parametrisation task.name task.save_kernel data.name data.root data.path data.classes"
+    promised = (
+        "act width depth seed parametrisation task.name task.save_kernel data.name data.root "
+        "data.path data.classes"
+    )
     promised += " data.n_per_class results compute.address device force"
     assert set(promised.split()) <= set(setting_names())
 
@@ -207,7 +251,8 @@ def test_setting_names_are_those_promised():
 
 
 def test_key_is_pinned():
-    """Results of all versions that share the numerics are found again only as long as this does not change."""
+    """Results of all versions that share the numerics are found again only as long as this does not
+    change."""
     assert POINT.key == "fd1cfd3edf53287db7f619ac8307f118c113981c6d11c8455cfd237e323fa4ae"
 
 
@@ -275,7 +320,15 @@ def test_key_does_not_depend_on_where_and_how_it_is_computed(changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"act": "elu"}, {"width": 3}, {"depth": 9}, {"seed": 2}, {"parametrisation": "ntk"}, {"dtype": "float32"}]
+    "changes",
+    [
+        {"act": "elu"},
+        {"width": 3},
+        {"depth": 9},
+        {"seed": 2},
+        {"parametrisation": "ntk"},
+        {"dtype": "float32"},
+    ],
 )
 def test_points_carry_the_settings(changes):
     point = Point.of(settings(**changes), "f")

@@ -15,16 +15,25 @@ X, Y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 0, 1, 2, 0])
 
 
 def write_idx(path, array):
-    """An IDX file: two zero bytes, the type (8: unsigned byte), the number of dimensions, each as a big-endian integer, the data."""
+    """An IDX file: two zero bytes, the type (8: unsigned byte), the number of dimensions, each as a
+    big-endian integer, the data."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(int(size).to_bytes(4, "big") for size in array.shape)
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(
+        int(size).to_bytes(4, "big") for size in array.shape
+    )
     path.write_bytes(header + array.astype(np.uint8).tobytes())
 
 
 def write_fashion_mnist(root, images, labels):
     for part in ("train", "t10k"):
-        write_idx(root / "FashionMNIST" / "raw" / f"{part}-images-idx3-ubyte", images if part == "train" else images[:1])
-        write_idx(root / "FashionMNIST" / "raw" / f"{part}-labels-idx1-ubyte", labels if part == "train" else labels[:1])
+        write_idx(
+            root / "FashionMNIST" / "raw" / f"{part}-images-idx3-ubyte",
+            images if part == "train" else images[:1],
+        )
+        write_idx(
+            root / "FashionMNIST" / "raw" / f"{part}-labels-idx1-ubyte",
+            labels if part == "train" else labels[:1],
+        )
     return root
 
 
@@ -46,7 +55,12 @@ def no_data_of_this_machine(monkeypatch, tmp_path):
 
 
 def fashion(root=None, classes=(0, 9), n_per_class=2):
-    return DataConfig("fashion_mnist", root=None if root is None else str(root), classes=list(classes), n_per_class=n_per_class)
+    return DataConfig(
+        "fashion_mnist",
+        root=None if root is None else str(root),
+        classes=list(classes),
+        n_per_class=n_per_class,
+    )
 
 
 def no_download(monkeypatch, error):
@@ -60,7 +74,10 @@ def no_download(monkeypatch, error):
 
 
 def test_digits_are_the_first_images_of_both_classes_in_order():
-    data, source = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100)), load_digits()
+    data, source = (
+        load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100)),
+        load_digits(),
+    )
     rows = np.concatenate([np.flatnonzero(source.target == label)[:100] for label in (0, 9)])
     assert data.x.dtype == data.y.dtype == np.float64
     assert (data.x == source.data[rows] / 16).all()
@@ -71,7 +88,9 @@ def test_digits_are_the_first_images_of_both_classes_in_order():
 
 
 def test_order_of_the_classes_is_kept():
-    data, other = (load_dataset(DataConfig("digits", classes=c, n_per_class=3)) for c in ([0, 9], [9, 0]))
+    data, other = (
+        load_dataset(DataConfig("digits", classes=c, n_per_class=3)) for c in ([0, 9], [9, 0])
+    )
     assert (data.x == np.roll(other.x, 3, axis=0)).all()
     assert (data.y == other.y).all()
     assert data.fingerprint != other.fingerprint
@@ -86,14 +105,17 @@ def test_without_a_number_all_images_of_a_class_are_taken():
 
 def test_too_few_images_says_how_many_there_are():
     with pytest.raises(
-        DataError, match=r"data=digits has 178 inputs of class 0, but data.n_per_class asks for 179: lower it, or choose"
+        DataError,
+        match=r"data=digits has 178 inputs of class 0, but data.n_per_class asks for 179: lower it, or choose",
     ):
         load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=179))
     assert len(load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=178)).x) == 356
 
 
 def test_a_class_that_does_not_exist_names_those_that_do():
-    with pytest.raises(DataError, match=r"has 0 inputs of class 10, .*there are: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"):
+    with pytest.raises(
+        DataError, match=r"has 0 inputs of class 10, .*there are: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    ):
         load_dataset(DataConfig("digits", classes=[0, 10]))
 
 
@@ -110,7 +132,9 @@ def test_npz_keeps_its_values(npz):
 
 def test_npz_images_are_flattened(npz):
     images = np.arange(24.0).reshape(2, 3, 4)
-    assert (load_dataset(DataConfig("npz", path=npz(x=images, y=Y[:2]))).x == images.reshape(2, 12)).all()
+    assert (
+        load_dataset(DataConfig("npz", path=npz(x=images, y=Y[:2]))).x == images.reshape(2, 12)
+    ).all()
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.float16, np.float32, ">f8", "<f8"])
@@ -122,7 +146,9 @@ def test_npz_of_any_real_dtype_is_read(npz, dtype):
     assert data.x.tolist() == [[0, 1], [1, 1], [1, 0]]
     assert (
         data.fingerprint
-        == load_dataset(DataConfig("npz", path=npz("other.npz", x=x.astype(float), y=np.array([0.0, 1, 1])))).fingerprint
+        == load_dataset(
+            DataConfig("npz", path=npz("other.npz", x=x.astype(float), y=np.array([0.0, 1, 1])))
+        ).fingerprint
     )
 
 
@@ -134,7 +160,10 @@ def test_npz_classes_are_chosen_in_order(npz):
 
 
 def test_npz_with_too_few_of_a_class_says_how_many(npz):
-    with pytest.raises(DataError, match=r"data=npz has 2 inputs of class 1, but data.n_per_class asks for 3: .*there are: 0, 1, 2"):
+    with pytest.raises(
+        DataError,
+        match=r"data=npz has 2 inputs of class 1, but data.n_per_class asks for 3: .*there are: 0, 1, 2",
+    ):
         load_dataset(DataConfig("npz", path=npz(x=X, y=Y), classes=[0, 1], n_per_class=3))
 
 
@@ -156,7 +185,10 @@ def test_npz_with_too_few_of_a_class_says_how_many(npz):
         ({"x": X, "y": Y.astype("datetime64[s]")}, "y is of dtype datetime64"),
         ({"x": X.astype(object), "y": Y}, "cannot be read as an npz file .*[Oo]bject arrays"),
         ({"x": X, "y": Y.astype(object)}, "cannot be read as an npz file .*[Oo]bject arrays"),
-        ({"x": np.where(X == 3, np.nan, X), "y": Y}, r"holds values that are not finite \(NaN or infinity\)"),
+        (
+            {"x": np.where(X == 3, np.nan, X), "y": Y},
+            r"holds values that are not finite \(NaN or infinity\)",
+        ),
         ({"x": np.where(X == 3, -np.inf, X), "y": Y}, "not finite"),
         ({"x": X, "y": np.where(Y == 2, np.nan, Y)}, "not finite"),
     ],
@@ -169,7 +201,15 @@ def test_npz_is_refused(npz, arrays, message):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"x,y\n1,2\n", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x93NUMPY\x01\x00", b"\x80\x04K\x01."]
+    "content",
+    [
+        b"",
+        b"x,y\n1,2\n",
+        b"PK\x03\x04",
+        b"PK\x05\x06" + bytes(18),
+        b"\x93NUMPY\x01\x00",
+        b"\x80\x04K\x01.",
+    ],
 )
 def test_files_that_are_no_npz_are_refused(tmp_path, content):
     path = tmp_path / "data.npz"
@@ -198,17 +238,24 @@ def test_damaged_and_truncated_files_are_refused_wherever_the_damage_is(tmp_path
     (np.savez_compressed if compressed else np.savez)(path, x=rng.random((40, 10)), y=np.zeros(40))
     whole, truth = path.read_bytes(), load_dataset(DataConfig("npz", path=str(path))).fingerprint
     for position in range(0, len(whole), 97):
-        for broken in (whole[:position], whole[:position] + bytes([whole[position] ^ 0x5A]) + whole[position + 1 :]):
+        for broken in (
+            whole[:position],
+            whole[:position] + bytes([whole[position] ^ 0x5A]) + whole[position + 1 :],
+        ):
             path.write_bytes(broken)
             try:
-                assert load_dataset(DataConfig("npz", path=str(path))).fingerprint == truth  # damage in an unused field
+                assert (
+                    load_dataset(DataConfig("npz", path=str(path))).fingerprint == truth
+                )  # damage in an unused field
             except DataError as error:
                 assert str(path) in str(error)  # noqa: PT017 - either outcome is right
 
 
 @pytest.mark.parametrize("name", ["missing.npz", "."])
 def test_missing_files_and_folders_are_refused(tmp_path, name):
-    with pytest.raises(DataError, match=r"cannot be read as an npz file \((FileNotFound|IsADirectory)Error"):
+    with pytest.raises(
+        DataError, match=r"cannot be read as an npz file \((FileNotFound|IsADirectory)Error"
+    ):
         load_dataset(DataConfig("npz", path=str(tmp_path / name)))
 
 
@@ -232,7 +279,10 @@ def test_fashion_mnist_is_read_from_torchvisions_layout(tiny):
 
 
 def test_fashion_mnist_with_too_few_images_says_how_many(tiny):
-    with pytest.raises(DataError, match=r"data=fashion_mnist has 2 inputs of class 0, but data.n_per_class asks for 100"):
+    with pytest.raises(
+        DataError,
+        match=r"data=fashion_mnist has 2 inputs of class 0, but data.n_per_class asks for 100",
+    ):
         load_dataset(fashion(tiny, n_per_class=100))
 
 
@@ -245,10 +295,15 @@ def test_environment_names_the_folder_and_data_root_wins(tiny, tmp_path, monkeyp
 
 def test_a_wrong_data_root_is_never_passed_over(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("NTK_SWEEP_DATA", str(tiny))
-    with pytest.raises(DataError, match=r"not in data.root=.*nowhere: .*Mend data.root, or use data=digits"):
+    with pytest.raises(
+        DataError, match=r"not in data.root=.*nowhere: .*Mend data.root, or use data=digits"
+    ):
         load_dataset(fashion(tmp_path / "nowhere"))
     monkeypatch.setenv("NTK_SWEEP_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match=r"not in \$NTK_SWEEP_DATA=.*nowhere: .*Mend \$NTK_SWEEP_DATA, or use data=digits"):
+    with pytest.raises(
+        DataError,
+        match=r"not in \$NTK_SWEEP_DATA=.*nowhere: .*Mend \$NTK_SWEEP_DATA, or use data=digits",
+    ):
         load_dataset(fashion())
 
 
@@ -258,7 +313,14 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
         load_dataset(fashion(tmp_path / "file"))
 
 
-@pytest.mark.parametrize("name", [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{part}-{kind}-ubyte"
+        for part in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
+    ],
+)
 def test_a_missing_file_is_named(tiny, name):
     (tiny / "FashionMNIST" / "raw" / name).unlink()
     with pytest.raises(DataError, match=name):
@@ -290,11 +352,19 @@ def test_gzip_in_place_of_the_plain_file_is_refused(tiny):
 
 
 def test_a_failing_download_names_the_ways_out_and_leaves_nothing(monkeypatch, tmp_path):
-    no_download(monkeypatch, RuntimeError("Error downloading\n  train-images: name resolution failed"))
+    no_download(
+        monkeypatch, RuntimeError("Error downloading\n  train-images: name resolution failed")
+    )
     with pytest.raises(DataError, match="could not be downloaded") as caught:
         load_dataset(fashion())
     message = str(caught.value)
-    for part in ("data.root=", "$NTK_SWEEP_DATA", "data=digits", "name resolution failed", str(tmp_path / "cache")):
+    for part in (
+        "data.root=",
+        "$NTK_SWEEP_DATA",
+        "data=digits",
+        "name resolution failed",
+        str(tmp_path / "cache"),
+    ):
         assert part in message
     assert "\n" not in message
     assert list((tmp_path / "cache" / "ntk-sweep").iterdir()) == []
@@ -331,7 +401,9 @@ def test_a_broken_cache_is_named_and_not_downloaded_over(monkeypatch, tmp_path):
 def test_genuine_images_are_read_as_they_are_in_the_file(shared):
     data = load_dataset(fashion(shared / "data", n_per_class=100))
     raw = shared / "data" / "FashionMNIST" / "raw"
-    images = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16).reshape(-1, 784)
+    images = np.frombuffer(
+        (raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16
+    ).reshape(-1, 784)
     labels = np.frombuffer((raw / "train-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
     rows = np.concatenate([np.flatnonzero(labels == label)[:100] for label in (0, 9)])
     assert data.x.shape == (200, 784)
@@ -371,9 +443,13 @@ def test_fingerprint_changes_with_values_and_order(npz, x, y):
 
 
 def test_fingerprint_is_that_of_the_selected_inputs(npz):
-    assert fingerprint(npz, X, Y, classes=[0, 1], n_per_class=2) == fingerprint(npz, X[[0, 2, 1, 3]], [0, 0, 1, 1])
+    assert fingerprint(npz, X, Y, classes=[0, 1], n_per_class=2) == fingerprint(
+        npz, X[[0, 2, 1, 3]], [0, 0, 1, 1]
+    )
 
 
 def test_fingerprint_is_pinned(npz):
     """It is part of every key."""
-    assert fingerprint(npz, X, Y) == "a8971832a73dae7ee46b27b71fc025724a9584c70016f66a9663297d5e0821b3"
+    assert (
+        fingerprint(npz, X, Y) == "a8971832a73dae7ee46b27b71fc025724a9584c70016f66a9663297d5e0821b3"
+    )

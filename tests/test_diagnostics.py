@@ -32,7 +32,9 @@ def test_effective_rank():
     assert effective_rank(torch.ones(7, dtype=torch.float64)) == pytest.approx(7, rel=1e-14)
     assert effective_rank(tensor([0, 0, 3])) == pytest.approx(1, rel=1e-14)
     assert effective_rank(tensor([-1e-16, 2, 2])) == pytest.approx(2, rel=1e-14)
-    assert effective_rank(tensor([1, 3])) == pytest.approx(math.exp(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75))), rel=1e-14)
+    assert effective_rank(tensor([1, 3])) == pytest.approx(
+        math.exp(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75))), rel=1e-14
+    )
     assert effective_rank(tensor([1e308, 1e308])) == pytest.approx(2, rel=1e-14)
     assert effective_rank(tensor([4])) == 1
     assert math.isnan(effective_rank(tensor([0, 0])))
@@ -41,8 +43,12 @@ def test_effective_rank():
 def test_alignment():
     signs = 2 * Y - 1
     assert kernel_target_alignment(torch.outer(signs, signs), signs) == pytest.approx(1, rel=1e-14)
-    assert kernel_target_alignment(torch.eye(5, dtype=torch.float64), signs) == pytest.approx(1 / math.sqrt(5), rel=1e-14)
-    assert kernel_target_alignment(1e200 * ideal(), 1e-200 * Y) == pytest.approx(2 / math.sqrt(13), rel=1e-14)
+    assert kernel_target_alignment(torch.eye(5, dtype=torch.float64), signs) == pytest.approx(
+        1 / math.sqrt(5), rel=1e-14
+    )
+    assert kernel_target_alignment(1e200 * ideal(), 1e-200 * Y) == pytest.approx(
+        2 / math.sqrt(13), rel=1e-14
+    )
     assert math.isnan(kernel_target_alignment(0 * ideal(), signs))
     assert math.isnan(kernel_target_alignment(ideal(), 0 * Y))
 
@@ -81,7 +87,9 @@ def test_leading_target_shares():
     assert shares[5] == shares[10] == pytest.approx(1, rel=1e-13)
     assert shares[1] <= shares[2] <= 1
     centred = Y - Y.mean()
-    assert shares[1] == pytest.approx(float((vectors[:, -1] @ centred) ** 2 / (centred @ centred)), rel=1e-13)
+    assert shares[1] == pytest.approx(
+        float((vectors[:, -1] @ centred) ** 2 / (centred @ centred)), rel=1e-13
+    )
     assert math.isnan(leading_target_shares(vectors, 0.1 + 0 * Y)[1])
     assert math.isnan(leading_target_shares(tensor([[1]]), tensor([3]))[1])
 

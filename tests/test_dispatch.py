@@ -1,4 +1,5 @@
-"""Planning, chunks, and what happens when chunks are lost, on executors that misbehave on purpose."""
+"""Planning, chunks, and what happens when chunks are lost, on executors that misbehave on
+purpose."""
 
 import dataclasses
 import signal
@@ -104,7 +105,9 @@ def test_machines_that_go_away_are_not_held_against_the_points(base):
 
 
 def test_a_point_lost_without_end_is_given_up_in_the_end(base):
-    result = dispatch.run_sweep(grid(base, [3]), unreliable(lambda spec: Lost("gone", blamed=False)), QUIET)
+    result = dispatch.run_sweep(
+        grid(base, [3]), unreliable(lambda spec: Lost("gone", blamed=False)), QUIET
+    )
     assert len(result.failed) == 1
 
 
@@ -121,7 +124,11 @@ def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
 
         def wait(self, seconds):
             ticket = self._queue[0][0]
-            hungry = [t for t, other in under_way.items() if any(point.width == 5 for point in other.points)]
+            hungry = [
+                t
+                for t, other in under_way.items()
+                if any(point.width == 5 for point in other.points)
+            ]
             if not hungry:
                 del under_way[ticket]
                 return super().wait(seconds)
@@ -143,7 +150,10 @@ def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
 def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
     class LosesReports(SerialExecutor):
         def wait(self, seconds):
-            return [(ticket, Lost("died after its commit", blamed=True)) for ticket, _ in super().wait(seconds)]
+            return [
+                (ticket, Lost("died after its commit", blamed=True))
+                for ticket, _ in super().wait(seconds)
+            ]
 
     result = dispatch.run_sweep(grid(base, range(3, 8)), LosesReports, QUIET)
     assert not result.failed
@@ -151,7 +161,11 @@ def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
 
 
 def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
-    dispatch.run_sweep(grid(base, [3, 4]), unreliable(lambda spec: Lost("x", True) if spec.points[0].width == 3 else None), QUIET)
+    dispatch.run_sweep(
+        grid(base, [3, 4]),
+        unreliable(lambda spec: Lost("x", True) if spec.points[0].width == 3 else None),
+        QUIET,
+    )
     assert set(rows(base).status) == {"ok", "failed"}
     result = dispatch.run_sweep(grid(base, [3, 4]), SerialExecutor, QUIET)
     assert len(result.plan.jobs) == 1
@@ -174,7 +188,9 @@ def test_rows_that_cannot_be_written_end_the_sweep(base, monkeypatch):
 def test_a_worker_that_sees_another_folder_ends_the_sweep(base, monkeypatch):
     class Elsewhere(SerialExecutor):
         def submit(self, ticket, spec, dataset):
-            super().submit(ticket, dataclasses.replace(spec, mark=".sweep-of-another-machine"), dataset)
+            super().submit(
+                ticket, dataclasses.replace(spec, mark=".sweep-of-another-machine"), dataset
+            )
 
     with pytest.raises(StoreError, match="shared folder or an object store"):
         dispatch.run_sweep(grid(base, [3]), Elsewhere, QUIET)
@@ -218,7 +234,10 @@ def test_a_signal_that_was_ignored_stays_ignored(base):
 
 def test_two_sweeps_at_once_leave_one_good_row_a_point(base):
     threads = [
-        threading.Thread(target=dispatch.run_sweep, args=(grid(base, range(3, 23)), SerialExecutor, QUIET)) for _ in range(2)
+        threading.Thread(
+            target=dispatch.run_sweep, args=(grid(base, range(3, 23)), SerialExecutor, QUIET)
+        )
+        for _ in range(2)
     ]
     for thread in threads:
         thread.start()
@@ -242,13 +261,17 @@ def test_results_devices_and_data_may_differ_within_a_sweep(base, tmp_path):
 
 def test_one_folder_by_several_names_is_one_store(base, tmp_path):
     names = [f"{tmp_path}/results", f"{tmp_path}/other/../results", f"{tmp_path}/results/"]
-    result = dispatch.run_sweep([dataclasses.replace(base, results=name) for name in names], SerialExecutor, QUIET)
+    result = dispatch.run_sweep(
+        [dataclasses.replace(base, results=name) for name in names], SerialExecutor, QUIET
+    )
     assert len(result.plan.stores) == 1
     assert len(pd.read_parquet(base.results + "/spectrum")) == 1
 
 
 def test_a_data_file_that_no_data_set_reads_is_refused(base):
-    digits = dataclasses.replace(base, data=DataConfig("digits", path=base.data.path, classes=[0, 9], n_per_class=3))
+    digits = dataclasses.replace(
+        base, data=DataConfig("digits", path=base.data.path, classes=[0, 9], n_per_class=3)
+    )
     with pytest.raises(ConfigError, match=r"data\.path=.* belongs to data=npz, but data is digits"):
         dispatch.run_sweep([digits], SerialExecutor, QUIET)
     dispatch.run_sweep([digits, base], SerialExecutor, QUIET)
@@ -259,7 +282,9 @@ def test_rows_are_committed_while_a_chunk_is_at_work(base, monkeypatch):
     commits = []
     plain = writing.PartWriter.commit
     monkeypatch.setattr(
-        writing.PartWriter, "commit", lambda self, rows, permit=None: commits.append(len(rows)) or plain(self, rows)
+        writing.PartWriter,
+        "commit",
+        lambda self, rows, permit=None: commits.append(len(rows)) or plain(self, rows),
     )
     compute = ComputeConfig(chunk_seconds=1e-6)
     spec = []
@@ -269,7 +294,11 @@ def test_rows_are_committed_while_a_chunk_is_at_work(base, monkeypatch):
             spec.append(given)
             super().submit(ticket, dataclasses.replace(given, commit_seconds=0.0), dataset)
 
-    dispatch.run_sweep(grid(base, range(3, 8), compute=dataclasses.replace(compute, chunk_seconds=100)), Keeps, QUIET)
+    dispatch.run_sweep(
+        grid(base, range(3, 8), compute=dataclasses.replace(compute, chunk_seconds=100)),
+        Keeps,
+        QUIET,
+    )
     assert len(spec) < 5
     assert commits == [1] * 5
 
@@ -288,16 +317,27 @@ def test_an_empty_sweep_and_several_computes_are_refused(base):
     with pytest.raises(ConfigError, match="the sweep is empty"):
         dispatch.run_sweep([], SerialExecutor, QUIET)
     with pytest.raises(ConfigError, match="compute must be the same"):
-        dispatch.run_sweep([base, dataclasses.replace(base, compute=ComputeConfig(num_cpus=2))], SerialExecutor, QUIET)
+        dispatch.run_sweep(
+            [base, dataclasses.replace(base, compute=ComputeConfig(num_cpus=2))],
+            SerialExecutor,
+            QUIET,
+        )
 
 
 @pytest.mark.parametrize(
-    ("wanted", "slots", "capacity"), [(None, 4, 8), (1, 1, 1), (3, 3, 3), (4, 4, 8), (9, 4, 8)], ids=lambda value: str(value)
+    ("wanted", "slots", "capacity"),
+    [(None, 4, 8), (1, 1, 1), (3, 3, 3), (4, 4, 8), (9, 4, 8)],
+    ids=lambda value: str(value),
 )
 def test_no_more_workers_than_wanted(wanted, slots, capacity):
     """A chunk that waits for one worker is given to another by Ray, if there is room."""
-    nodes = [{"Alive": True, "Resources": {"CPU": 5.0}}] * 2 + [{"Alive": False, "Resources": {"CPU": 8.0}}]
-    executor = ray_executor(_compute=ComputeConfig(num_workers=wanted, num_cpus=2), _ray=SimpleNamespace(nodes=lambda: nodes))
+    nodes = [{"Alive": True, "Resources": {"CPU": 5.0}}] * 2 + [
+        {"Alive": False, "Resources": {"CPU": 8.0}}
+    ]
+    executor = ray_executor(
+        _compute=ComputeConfig(num_workers=wanted, num_cpus=2),
+        _ray=SimpleNamespace(nodes=lambda: nodes),
+    )
     assert (executor.slots, executor.capacity) == (slots, capacity)
 
 
@@ -326,7 +366,9 @@ def test_only_a_few_chunks_are_in_flight(base):
     slowness=st.floats(0.01, 100),
     seconds=st.floats(0.01, 100),
 )
-def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(plain_jobs, widths, depths, slots, slowness, seconds):
+def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(
+    plain_jobs, widths, depths, slots, slowness, seconds
+):
     jobs = [plain_jobs(width, depth) for width in widths for depth in depths]
     queue = ChunkQueue(jobs, seconds)
     seen = []
@@ -336,7 +378,9 @@ def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(plain_jobs, wi
         assert len({job.batch for job in chunk.jobs}) == 1
         seen += chunk.jobs
         queue.observe(chunk.cost, chunk.cost * slowness)
-    assert sorted((job.point.width, job.point.depth) for job in seen) == sorted((w, d) for w in widths for d in depths)
+    assert sorted((job.point.width, job.point.depth) for job in seen) == sorted(
+        (w, d) for w in widths for d in depths
+    )
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +390,11 @@ def plain_jobs():
 
     dataset = Dataset("npz", np.zeros((200, 64)), np.zeros(200), None, "f")
     return lambda width, depth: Job(
-        Point(SpectrumConfig(), "relu", width, depth, 0, "thesis", "float64", "f"), "r", "cpu", False, dataset
+        Point(SpectrumConfig(), "relu", width, depth, 0, "thesis", "float64", "f"),
+        "r",
+        "cpu",
+        False,
+        dataset,
     )
 
 
@@ -418,9 +466,15 @@ class FakeRay(SimpleNamespace):
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("of_its_limits", [False, True])
-def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(error, blamed, crowded, of_its_limits):
+def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(
+    error, blamed, crowded, of_its_limits
+):
     """Ray wraps the error of a task that another waited for as if that had raised it."""
-    raised = exceptions.RayTaskError("_run_chunk", "traceback", error).as_instanceof_cause() if of_its_limits else error
+    raised = (
+        exceptions.RayTaskError("_run_chunk", "traceback", error).as_instanceof_cause()
+        if of_its_limits
+        else error
+    )
     lost = ray_executor(_ray=FakeRay(raised))._collect("reference")
     assert isinstance(lost, Lost)
     assert (lost.blamed, lost.crowded) == (blamed, crowded)

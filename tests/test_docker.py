@@ -1,4 +1,5 @@
-"""The container files as far as they can be checked without an engine: structure, versions, users, ports, secrets."""
+"""The container files as far as they can be checked without an engine: structure, versions, users,
+ports, secrets."""
 
 import os
 import re
@@ -12,7 +13,11 @@ import yaml
 from conftest import REPOSITORY
 
 DOCKER = REPOSITORY / "docker"
-PINS = dict(line.split("==") for line in (REPOSITORY / "constraints.txt").read_text().splitlines() if "==" in line)
+PINS = dict(
+    line.split("==")
+    for line in (REPOSITORY / "constraints.txt").read_text().splitlines()
+    if "==" in line
+)
 
 
 def documents(name):
@@ -27,7 +32,9 @@ def compose():
 
 @pytest.fixture
 def ray_cluster():
-    return next(document for document in documents("raycluster.yaml") if document["kind"] == "RayCluster")
+    return next(
+        document for document in documents("raycluster.yaml") if document["kind"] == "RayCluster"
+    )
 
 
 def pods(ray_cluster):
@@ -36,7 +43,9 @@ def pods(ray_cluster):
 
 
 def test_the_dockerfile_passes_its_linter():
-    linter = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    linter = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which(
+        "hadolint"
+    )
     if linter is None:
         pytest.skip("hadolint is not installed (the extra dev)")
     checked = subprocess.run([linter, str(DOCKER / "Dockerfile")], capture_output=True, text=True)
@@ -45,23 +54,40 @@ def test_the_dockerfile_passes_its_linter():
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.gpu.yaml"])
 def test_the_compose_files_follow_the_schema(name):
-    pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed (the extra dev)")
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(DOCKER / name)]
+    pytest.importorskip(
+        "check_jsonschema", reason="check-jsonschema is not installed (the extra dev)"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(DOCKER / name),
+    ]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_compose_itself_reads_the_files():
     client = shutil.which("docker")
-    if client is None or subprocess.run([client, "compose", "version"], capture_output=True).returncode:
+    if (
+        client is None
+        or subprocess.run([client, "compose", "version"], capture_output=True).returncode
+    ):
         pytest.skip("no `docker compose` here")
     for files in (["compose.yaml"], ["compose.yaml", "compose.gpu.yaml"]):
         named = [part for name in files for part in ("--file", str(DOCKER / name))]
         command = [client, "compose", *named, "--profile", "driver", "config", "--quiet"]
-        checked = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"RAY_AUTH_TOKEN": "secret"})
+        checked = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | {"RAY_AUTH_TOKEN": "secret"}
+        )
         assert checked.returncode == 0, checked.stderr
         without = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
-        assert "set it to a secret" in subprocess.run(command, capture_output=True, text=True, env=without).stderr
+        assert (
+            "set it to a secret"
+            in subprocess.run(command, capture_output=True, text=True, env=without).stderr
+        )
 
 
 def test_the_image_takes_pinned_versions_and_drops_its_privileges():
@@ -94,7 +120,9 @@ def test_the_compose_file_asks_for_a_token_and_opens_no_port(compose):
         assert "ports" not in service, name
         assert "privileged" not in service, name
         assert service["cap_drop"] == ["ALL"]
-        dockerfile = REPOSITORY / "docker" / service["build"]["context"] / service["build"]["dockerfile"]
+        dockerfile = (
+            REPOSITORY / "docker" / service["build"]["context"] / service["build"]["dockerfile"]
+        )
         assert dockerfile.resolve() == DOCKER / "Dockerfile"
     assert "results" in compose["volumes"]
     head = compose["services"]["head"]["command"]
@@ -107,7 +135,9 @@ def test_the_compose_file_asks_for_a_token_and_opens_no_port(compose):
 def test_the_gpu_file_changes_services_that_there_are(compose):
     (overrides,) = documents("compose.gpu.yaml")
     assert set(overrides["services"]) <= set(compose["services"])
-    assert {service["build"]["args"]["DEVICE"] for service in overrides["services"].values()} == {"cuda"}
+    assert {service["build"]["args"]["DEVICE"] for service in overrides["services"].values()} == {
+        "cuda"
+    }
     (device,) = overrides["services"]["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
 
@@ -118,16 +148,25 @@ def test_the_manifest_is_of_the_pinned_ray_and_asks_for_a_token(ray_cluster):
     assert ray_cluster["spec"]["authOptions"] == {"mode": "token"}
     assert ray_cluster["spec"]["headGroupSpec"]["serviceType"] == "ClusterIP"
     claims = {
-        document["metadata"]["name"] for document in documents("raycluster.yaml") if document["kind"] == "PersistentVolumeClaim"
+        document["metadata"]["name"]
+        for document in documents("raycluster.yaml")
+        if document["kind"] == "PersistentVolumeClaim"
     }
     for group in (ray_cluster["spec"]["headGroupSpec"], *ray_cluster["spec"]["workerGroupSpecs"]):
-        assert all(isinstance(value, str) for value in group["rayStartParams"].values()), "KubeRay takes strings only"
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values()), (
+            "KubeRay takes strings only"
+        )
     for pod in pods(ray_cluster):
         assert pod["securityContext"]["runAsNonRoot"]
         (container,) = pod["containers"]
-        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
         assert container["resources"]["limits"]["memory"]
-        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        assert {mount["name"] for mount in container["volumeMounts"]} == {
+            volume["name"] for volume in pod["volumes"]
+        }
         assert {volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"]} <= claims
     user = re.search(r"^USER (\d+)", (DOCKER / "Dockerfile").read_text(), re.MULTILINE).group(1)
     assert {pod["securityContext"]["runAsUser"] for pod in pods(ray_cluster)} == {int(user)}

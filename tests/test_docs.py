@@ -1,4 +1,5 @@
-"""What README and docs show works: Python runs, command lines compose, links lead somewhere, names are those of the code."""
+"""What README and docs show works: Python runs, command lines compose, links lead somewhere, names
+are those of the code."""
 
 import importlib
 import re
@@ -25,21 +26,41 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def blocks(language):
     # Of querying.md tests/test_querying.py runs the snippets, one after the other.
     for page in (page for page in PAGES if page.name != "querying.md"):
-        for number, block in enumerate(re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)):
+        for number, block in enumerate(
+            re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+        ):
             yield pytest.param(block, id=f"{page.name}-{number}")
 
 
 @pytest.fixture(scope="module")
 def folder_with_results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
-    sweep = ["-m", "hydra/launcher=serial", "data=digits", "act=relu,elu", "width=20,30", "data.n_per_class=5"]
-    subprocess.run([sys.executable, str(ROOT / "launch.py"), *sweep], cwd=folder, check=True, capture_output=True)
+    sweep = [
+        "-m",
+        "hydra/launcher=serial",
+        "data=digits",
+        "act=relu,elu",
+        "width=20,30",
+        "data.n_per_class=5",
+    ]
+    subprocess.run(
+        [sys.executable, str(ROOT / "launch.py"), *sweep],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
     return folder
 
 
 @pytest.mark.parametrize("block", list(blocks("python")))
 def test_python_examples_run(block, folder_with_results):
-    subprocess.run([sys.executable, "-c", block], cwd=folder_with_results, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=folder_with_results,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
 
 
 def launch_lines():
@@ -73,7 +94,11 @@ def test_every_picture_is_shown_and_remade():
     sys.path.insert(0, str(ROOT / "docs"))
     import remake
 
-    shown = {Path(name).name for page in PAGES for name in re.findall(r"!\[[^]]*\]\(([^)]+\.png)\)", page.read_text())}
+    shown = {
+        Path(name).name
+        for page in PAGES
+        for name in re.findall(r"!\[[^]]*\]\(([^)]+\.png)\)", page.read_text())
+    }
     assert shown == {path.name for path in (ROOT / "docs/figures").glob("*")}
     of_training = [
         pattern.replace(f"-{remake.THESIS}", "").removesuffix("-*") + "*.png"
@@ -85,7 +110,9 @@ def test_every_picture_is_shown_and_remade():
     assert [name for name in shown if not any(fnmatch(name, pattern) for pattern in made)] == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem
+)
 def test_benchmarks_start(path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     page = (ROOT / "docs/performance.md").read_text() + (ROOT / "docs/numerics.md").read_text()
@@ -96,13 +123,17 @@ def test_benchmarks_start(path, monkeypatch):
 
 def test_every_setting_is_explained():
     text = (ROOT / "docs" / "sweeps.md").read_text()
-    missing = [name for name in setting_names() if not name.endswith(".name") and f"`{name}" not in text]
+    missing = [
+        name for name in setting_names() if not name.endswith(".name") and f"`{name}" not in text
+    ]
     assert not missing
 
 
 def test_every_choice_is_named():
     text = (ROOT / "docs" / "sweeps.md").read_text()
-    assert [choice for choices in CHOICES.values() for choice in choices if f"`{choice}`" not in text] == []
+    assert [
+        choice for choices in CHOICES.values() for choice in choices if f"`{choice}`" not in text
+    ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

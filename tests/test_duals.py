@@ -1,4 +1,5 @@
-"""Dual activations against mpmath and closed forms, from tiny to huge variances and from opposite to identical inputs."""
+"""Dual activations against mpmath and closed forms, from tiny to huge variances and from opposite
+to identical inputs."""
 
 import itertools
 import json
@@ -26,7 +27,10 @@ def as_tensors(rows):
 
 
 def grid():
-    rows = [(a, b, r * math.sqrt(a * b)) for a, b, r in itertools.product(VARIANCES, VARIANCES, CORRELATIONS)]
+    rows = [
+        (a, b, r * math.sqrt(a * b))
+        for a, b, r in itertools.product(VARIANCES, VARIANCES, CORRELATIONS)
+    ]
     return as_tensors(rows)
 
 
@@ -61,13 +65,17 @@ def test_against_mpmath(name, method):
     else:
         values = by_quadrature(name, var_x, var_y, cov)
         for order, size in enumerate(scales(name, var_x, var_y)):
-            assert ((values[order] - exact[order]).abs() / size).max() <= 2e-13  # as granted to quadrature at any variance
+            assert (
+                (values[order] - exact[order]).abs() / size
+            ).max() <= 2e-13  # as granted to quadrature at any variance
 
 
 def by_quadrature(name, var_x, var_y, cov):
     pairs = GaussianPairs.from_covariances(var_x, var_y, cov)
     functions = (ACTIVATIONS[name].function, ACTIVATIONS[name].derivative)
-    return pair_expectations(functions, var_x.sqrt(), var_y.sqrt(), pairs.angle, pairs.coangle, pairs.correlation)
+    return pair_expectations(
+        functions, var_x.sqrt(), var_y.sqrt(), pairs.angle, pairs.coangle, pairs.correlation
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, entry in ACTIVATIONS.items() if entry.closed_dual])
@@ -94,10 +102,15 @@ def test_references_are_what_their_script_computes(name):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_general_properties(name):
     var_x, var_y, cov = grid()[:, ::7]
-    duals, mirrored = dual_activations(name, var_x, var_y, cov), dual_activations(name, var_y, var_x, cov)
+    duals, mirrored = (
+        dual_activations(name, var_x, var_y, cov),
+        dual_activations(name, var_y, var_x, cov),
+    )
     size = list(scales(name, var_x, var_y))
     allowed = dual_error(name, math.inf)
-    for order, (value, mirror) in enumerate(((duals.function, mirrored.function), (duals.derivative, mirrored.derivative))):
+    for order, (value, mirror) in enumerate(
+        ((duals.function, mirrored.function), (duals.derivative, mirrored.derivative))
+    ):
         assert ((value - mirror).abs() / size[order]).max() <= 2 * allowed
         assert (value.abs() / size[order]).max() <= 1 + 4 * allowed  # Cauchy and Schwarz
     assert (duals.distance >= 0).all()
@@ -123,7 +136,9 @@ def test_distance_of_nearly_identical_inputs_keeps_its_relative_accuracy(name):
     slope = 0 if name == "relu" else mp.mpf("0.01")
     for gap in (1e-2, 1e-5, 1e-9):
         pairs = GaussianPairs.from_layer(
-            torch.tensor([1.5, 1.5], dtype=torch.float64), gap**2 * (1 - torch.eye(2, dtype=torch.float64)), gain=1.0
+            torch.tensor([1.5, 1.5], dtype=torch.float64),
+            gap**2 * (1 - torch.eye(2, dtype=torch.float64)),
+            gain=1.0,
         )
         distance = ACTIVATIONS[name].closed_dual(pairs)[2][0, 1]
         with mp.workdps(60):

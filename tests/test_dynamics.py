@@ -64,7 +64,13 @@ def test_time_takes_numbers_and_arrays():
         ((20.0, 1, 0.1), r"n_samples is 20\.0, but must be an integer"),
         ((20, True, 0.1), "batch_size is True, but must be an integer"),
         ((20, 0, 0.1), "batch_size is 0, but must be an integer of at least 1"),
-        ((20, 21, 0.1), "batch_size is 21, but there are 20 samples only: full-batch gradient descent has batch_size=20"),
+        (
+            (20, 21, 0.1),
+            (
+                "batch_size is 21, but there are 20 samples only: full-batch gradient descent has "
+                "batch_size=20"
+            ),
+        ),
         ((20, 1, 0.0), r"step_size is 0\.0, but must be a finite number above 0"),
         ((20, 1, -0.1), r"step_size is -0\.1, but must be a finite number above 0"),
         ((20, 1, np.nan), "step_size is nan, but must be a finite number above 0"),
@@ -93,10 +99,20 @@ def test_nonsensical_times_are_refused():
 def test_gradient_flow_solves_the_differential_equation(seed):
     _, theta, residual = problem(seed)
     times = np.array([0.0, 0.01, 0.3, 2.0, 10.0])
-    flow = solve_ivp(lambda t, r: -2 / N * theta @ r, (0, 10), residual, "DOP853", t_eval=times, rtol=1e-12, atol=1e-14)
+    flow = solve_ivp(
+        lambda t, r: -2 / N * theta @ r,
+        (0, 10),
+        residual,
+        "DOP853",
+        t_eval=times,
+        rtol=1e-12,
+        atol=1e-14,
+    )
     expected = [loss(column) for column in flow.y.T]
     assert expected[-1] < 0.05 * expected[0]
-    np.testing.assert_allclose(gradient_flow_losses(*np.linalg.eigh(theta), residual, times), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        gradient_flow_losses(*np.linalg.eigh(theta), residual, times), expected, rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("shrinkage", [1e-3, 0.5, 1.0, 1.9, 2.05])
@@ -114,7 +130,8 @@ def test_gradient_descent_iterates_its_matrix(shrinkage):
 
 
 def train_linearised(jacobian, residual, orders, step_size, batch_size):
-    """The plain way: the parameters of f + Jθ, trained by autograd and torch.optim.SGD on the mean squared error of each batch."""
+    """The plain way: the parameters of f + Jθ, trained by autograd and torch.optim.SGD on the mean
+    squared error of each batch."""
     features, residual = torch.from_numpy(jacobian), torch.from_numpy(residual)
     theta = torch.zeros(jacobian.shape[1], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.SGD([theta], lr=step_size)
@@ -148,18 +165,25 @@ def test_linearised_sgd_on_full_batches_is_gradient_descent(step_of_stable):
     values, vectors = np.linalg.eigh(theta)
     step_size = step_of_stable * N / values[-1]
     losses = linearised_sgd_losses(theta, residual, permutations(1, 50), step_size, batch_size=N)
-    np.testing.assert_allclose(losses, gradient_descent_losses(values, vectors, residual, step_size, np.arange(51)), rtol=1e-9)
+    np.testing.assert_allclose(
+        losses,
+        gradient_descent_losses(values, vectors, residual, step_size, np.arange(51)),
+        rtol=1e-9,
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, N])
 def test_sgd_tends_to_gradient_flow_at_the_same_flow_time(batch_size):
-    """Halving the step, with twice the epochs, halves the distance: the conversion of time is right for every batch size."""
+    """Halving the step, with twice the epochs, halves the distance: the conversion of time is right
+    for every batch size."""
     _, theta, residual = problem(4)
     values, vectors = np.linalg.eigh(theta)
     steps_per_epoch = TrainingTime(N, batch_size, 1.0).steps_per_epoch
     distances = []
     for refinement in (1, 2, 4):
-        time = TrainingTime(N, batch_size, 0.02 / (theta.diagonal().max() * steps_per_epoch * refinement))
+        time = TrainingTime(
+            N, batch_size, 0.02 / (theta.diagonal().max() * steps_per_epoch * refinement)
+        )
         times = time.flow_time(time.steps(np.arange(100 * refinement + 1)))
         # every sample comes to lie in the last, smaller batch, where it weighs more, equally often
         orders = [np.roll(np.arange(N), epoch) for epoch in range(100 * refinement)]
@@ -190,7 +214,9 @@ def test_predictions_start_at_the_initial_loss():
     _, theta, residual = problem(6)
     values, vectors = np.linalg.eigh(theta)
     zero = np.array([0])
-    assert gradient_flow_losses(values, vectors, residual, zero)[0] == pytest.approx(loss(residual), rel=1e-13)
+    assert gradient_flow_losses(values, vectors, residual, zero)[0] == pytest.approx(
+        loss(residual), rel=1e-13
+    )
     # also where a factor is exactly 0 from the first step on, or infinite
     for step_size in (N / 2, 1e300):
         losses = gradient_descent_losses(np.ones(N), np.eye(N), residual, step_size, zero)
@@ -203,8 +229,12 @@ def test_a_single_sample():
     one = np.array([2.0])
     steps = np.arange(4)
     expected = 4 * 0.2 ** (2 * steps)
-    np.testing.assert_allclose(gradient_descent_losses(one, np.eye(1), one, 0.2, steps), expected, rtol=1e-13)
-    np.testing.assert_allclose(linearised_sgd_losses(2 * np.eye(1), one, [np.array([0])] * 3, 0.2, 1), expected, rtol=1e-13)
+    np.testing.assert_allclose(
+        gradient_descent_losses(one, np.eye(1), one, 0.2, steps), expected, rtol=1e-13
+    )
+    np.testing.assert_allclose(
+        linearised_sgd_losses(2 * np.eye(1), one, [np.array([0])] * 3, 0.2, 1), expected, rtol=1e-13
+    )
 
 
 # --- overflow and rounding ---
@@ -223,9 +253,13 @@ def test_divergence_is_infinite_and_not_nan():
         assert np.isinf(losses[-1])
         assert losses[0] == loss(residual)
     # what has no component along the directions that diverge stays finite
-    losses = gradient_descent_losses(values, np.eye(N), np.eye(N)[0], 0.5 * N / values[0], np.array([10**6]))
+    losses = gradient_descent_losses(
+        values, np.eye(N), np.eye(N)[0], 0.5 * N / values[0], np.array([10**6])
+    )
     assert losses[0] < 1
-    losses = gradient_descent_losses(np.array([0.0, 1e3]), np.eye(2), np.array([1.0, 0.0]), 1e308, np.array([0, 1, 10]))
+    losses = gradient_descent_losses(
+        np.array([0.0, 1e3]), np.eye(2), np.array([1.0, 0.0]), 1e308, np.array([0, 1, 10])
+    )
     assert losses.tolist() == [0.5, 0.5, 0.5]
 
 
@@ -262,13 +296,25 @@ def test_single_precision_is_taken():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"residual": np.ones((N, 1))}, r"residual has shape \(20, 1\), but must have one dimension"),
-        ({"residual": np.ones(0)}, r"residual has shape \(0,\), but must have one dimension and at least one entry"),
+        (
+            {"residual": np.ones((N, 1))},
+            r"residual has shape \(20, 1\), but must have one dimension",
+        ),
+        (
+            {"residual": np.ones(0)},
+            r"residual has shape \(0,\), but must have one dimension and at least one entry",
+        ),
         ({"residual": np.full(N, np.inf)}, "residual holds NaN or infinity"),
         ({"eigenvalues": np.ones(N - 1)}, "there are 19 eigenvalues but 20 residuals"),
         ({"eigenvalues": np.array([np.nan] * N)}, "eigenvalues holds NaN or infinity"),
-        ({"eigenvalues": np.linspace(-0.1, 1, N)}, r"an eigenvalue is -0\.1 where the largest is 1: more negative than rounding"),
-        ({"eigenvectors": np.eye(N)[:, :5]}, r"eigenvectors has shape \(20, 5\), but must be \(20, 20\)"),
+        (
+            {"eigenvalues": np.linspace(-0.1, 1, N)},
+            r"an eigenvalue is -0\.1 where the largest is 1: more negative than rounding",
+        ),
+        (
+            {"eigenvectors": np.eye(N)[:, :5]},
+            r"eigenvectors has shape \(20, 5\), but must be \(20, 20\)",
+        ),
         ({"eigenvectors": 2 * np.eye(N)}, "the eigenvectors are not orthonormal"),
         ({"times": np.array([1.0, -1.0])}, "times holds -1, but must not be negative"),
         ({"times": np.array([np.inf])}, "times holds NaN or infinity"),
@@ -276,7 +322,12 @@ def test_single_precision_is_taken():
     ],
 )
 def test_nonsense_is_refused_by_the_flow(change, message):
-    values = {"eigenvalues": np.ones(N), "eigenvectors": np.eye(N), "residual": np.ones(N), "times": np.array([1.0])}
+    values = {
+        "eigenvalues": np.ones(N),
+        "eigenvectors": np.eye(N),
+        "residual": np.ones(N),
+        "times": np.array([1.0]),
+    }
     with pytest.raises(ValueError, match=message):
         gradient_flow_losses(**(values | change))
 
@@ -291,7 +342,13 @@ def test_nonsense_is_refused_by_the_flow(change, message):
     ],
 )
 def test_nonsense_is_refused_by_gradient_descent(change, message):
-    values = {"eigenvalues": np.ones(N), "eigenvectors": np.eye(N), "residual": np.ones(N), "step_size": 0.1, "steps": np.arange(3)}
+    values = {
+        "eigenvalues": np.ones(N),
+        "eigenvectors": np.eye(N),
+        "residual": np.ones(N),
+        "step_size": 0.1,
+        "steps": np.arange(3),
+    }
     with pytest.raises(ValueError, match=message):
         gradient_descent_losses(**(values | change))
 
@@ -305,13 +362,31 @@ def test_nonsense_is_refused_by_gradient_descent(change, message):
         ({"residual": np.full(N, np.nan)}, "residual holds NaN or infinity"),
         ({"step_size": -1.0}, r"step_size is -1\.0, but must be a finite number above 0"),
         ({"batch_size": N + 1}, "batch_size is 21, but there are 20 samples only"),
-        ({"orders": [np.arange(N), np.arange(N - 1)]}, r"the order of epoch 2 is array.*must be a permutation of 0 to 19"),
-        ({"orders": [np.zeros(N, dtype=int)]}, "the order of epoch 1 is array.*must be a permutation of 0 to 19"),
-        ({"orders": [np.arange(N) * 1.0]}, "the order of epoch 1 is array.*must be a permutation of 0 to 19"),
-        ({"orders": np.arange(N)}, "the order of epoch 1 is array.*must be a permutation of 0 to 19"),
+        (
+            {"orders": [np.arange(N), np.arange(N - 1)]},
+            r"the order of epoch 2 is array.*must be a permutation of 0 to 19",
+        ),
+        (
+            {"orders": [np.zeros(N, dtype=int)]},
+            "the order of epoch 1 is array.*must be a permutation of 0 to 19",
+        ),
+        (
+            {"orders": [np.arange(N) * 1.0]},
+            "the order of epoch 1 is array.*must be a permutation of 0 to 19",
+        ),
+        (
+            {"orders": np.arange(N)},
+            "the order of epoch 1 is array.*must be a permutation of 0 to 19",
+        ),
     ],
 )
 def test_nonsense_is_refused_by_the_linearised_network(change, message):
-    values = {"theta": np.eye(N), "residual": np.ones(N), "orders": [np.arange(N)], "step_size": 0.1, "batch_size": 1}
+    values = {
+        "theta": np.eye(N),
+        "residual": np.ones(N),
+        "orders": [np.arange(N)],
+        "step_size": 0.1,
+        "batch_size": 1,
+    }
     with pytest.raises(ValueError, match=f"(?s){message}"):
         linearised_sgd_losses(**(values | change))

@@ -49,7 +49,8 @@ def test_bounds_hold_for_gradient_descent_in_the_linearised_network(seed, log_ra
 
 
 def test_bounds_need_their_conditions():
-    """In a stable step outside of the conditions stated, the fastest direction overshoots and comes in more slowly than the slowest."""
+    """In a stable step outside of the conditions stated, the fastest direction overshoots and comes
+    in more slowly than the slowest."""
     values, steps, step_size = np.array([1.0, 2.0]), np.array([10]), 0.99
     assert step_size * values[1] < 2  # stable: N = 2
     losses = gradient_descent_losses(values, np.eye(2), np.array([0.0, 1.0]), step_size, steps)
@@ -67,17 +68,21 @@ def test_flow_bound_is_reached_by_the_slowest_direction():
 
 @given(seed=SEEDS, batch_size=st.integers(1, N))
 def test_steps_that_are_stable_for_every_batch_size(seed, batch_size):
-    """No step takes the parameters further from a solution, so that the loss is at most the condition number times the initial one."""
+    """No step takes the parameters further from a solution, so that the loss is at most the
+    condition number times the initial one."""
     _, theta, residual = problem(seed)
     values = np.linalg.eigvalsh(theta)
     for step_size in (1 / values[-1], 1 / theta.diagonal().max()):
-        losses = linearised_sgd_losses(theta, residual, permutations(seed, 40), step_size, batch_size)
+        losses = linearised_sgd_losses(
+            theta, residual, permutations(seed, 40), step_size, batch_size
+        )
         assert (losses <= values[-1] / values[0] * losses[0]).all()
         assert losses[-1] < losses[0]
 
 
 def test_du_bound_in_its_own_conventions():
-    """(1 - η'λ/2)^k for the loss ½Σ(f - y)² with the step η', which makes the same step as 2η/N does here."""
+    """(1 - η'λ/2)^k for the loss ½Σ(f - y)² with the step η', which makes the same step as 2η/N
+    does here."""
     _, theta, residual = problem(10)
     own_step = 1e-3
     r = torch.zeros(N, dtype=torch.float64, requires_grad=True)
@@ -87,11 +92,14 @@ def test_du_bound_in_its_own_conventions():
     lowest = float(np.linalg.eigvalsh(theta)[0])
     steps = np.array([0, 1, 5, 1000])
     expected = loss(residual) * (1 - own_step * lowest / 2) ** steps
-    np.testing.assert_allclose(du_bound(loss(residual), lowest, N, step_size, steps), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        du_bound(loss(residual), lowest, N, step_size, steps), expected, rtol=1e-12
+    )
 
 
 def test_du_bound_holds_where_it_was_shown():
-    """The network of the theorem: two layers, ReLU, only the first one trained on ½Σ(f - y)², inputs of norm 1, wide, small steps."""
+    """The network of the theorem: two layers, ReLU, only the first one trained on ½Σ(f - y)²,
+    inputs of norm 1, wide, small steps."""
     size, width, n_inputs = 10, 4000, 6
     rng = np.random.default_rng(0)
     x = rng.standard_normal((size, n_inputs))
@@ -99,7 +107,9 @@ def test_du_bound_holds_where_it_was_shown():
     y = np.sign(rng.standard_normal(size))
     weights, signs = rng.standard_normal((width, n_inputs)), np.sign(rng.standard_normal(width))
     cosines = (x @ x.T).clip(-1, 1)
-    lowest = float(np.linalg.eigvalsh(cosines * (np.pi - np.arccos(cosines)) / (2 * np.pi))[0])  # of the kernel at infinite width
+    lowest = float(
+        np.linalg.eigvalsh(cosines * (np.pi - np.arccos(cosines)) / (2 * np.pi))[0]
+    )  # of the kernel at infinite width
     own_step, steps, losses = lowest / size**2, 4000, []
     for _ in range(steps + 1):
         z = x @ weights.T
@@ -119,8 +129,14 @@ def test_bounds_of_a_singular_kernel_say_nothing():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"initial_loss": -1.0}, r"initial_loss is -1\.0, but must be a finite number of at least 0"),
-        ({"initial_loss": np.inf}, "initial_loss is inf, but must be a finite number of at least 0"),
+        (
+            {"initial_loss": -1.0},
+            r"initial_loss is -1\.0, but must be a finite number of at least 0",
+        ),
+        (
+            {"initial_loss": np.inf},
+            "initial_loss is inf, but must be a finite number of at least 0",
+        ),
         (
             {"lambda_min": -1e-12},
             r"lambda_min is -1e-12, but no kernel has an eigenvalue below 0: pass max\(lambda_min - its error, 0\)",
@@ -142,5 +158,7 @@ def test_nonsense_is_refused_by_one_bound():
         flow_bound(1.0, 1.0, N, np.array([-1.0]))
     with pytest.raises(ValueError, match=r"steps holds 2\.5, but must hold whole numbers"):
         du_bound(1.0, 1.0, N, 0.1, np.array([2.5]))
-    with pytest.raises(ValueError, match=r"is 1\.05, but gradient descent diverges above 1: take a smaller step"):
+    with pytest.raises(
+        ValueError, match=r"is 1\.05, but gradient descent diverges above 1: take a smaller step"
+    ):
         du_bound(1.0, 1.0, N, 21.0, np.array([1]))

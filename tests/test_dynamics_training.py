@@ -1,4 +1,5 @@
-"""A wide network at a small step follows what its kernel at initialisation predicts, and obeys the bounds."""
+"""A wide network at a small step follows what its kernel at initialisation predicts, and obeys the
+bounds."""
 
 import numpy as np
 import pytest
@@ -28,16 +29,22 @@ def unit_inputs(size=N, n_inputs=N_INPUTS):
 
 def learnable(problem):
     """A residual of which most, but not all, is learnt soon."""
-    return 1 + 2 * problem.x[:, 0].numpy() + 0.3 * np.random.default_rng(1).standard_normal(len(problem.x))
+    return (
+        1
+        + 2 * problem.x[:, 0].numpy()
+        + 0.3 * np.random.default_rng(1).standard_normal(len(problem.x))
+    )
 
 
 def slowest(problem):
-    """A residual along the eigenvector of λ_min, small so that learning it moves the weights but little."""
+    """A residual along the eigenvector of λ_min, small so that learning it moves the weights but
+    little."""
     return 0.03 * problem.eigenvectors[:, 0]
 
 
 class Problem:
-    """A network, its kernel, and targets at a given distance from its outputs: the same for all widths, unlike given targets."""
+    """A network, its kernel, and targets at a given distance from its outputs: the same for all
+    widths, unlike given targets."""
 
     def __init__(self, activation, width, depth, seed=1, x=None, residual=learnable):
         self.x = unit_inputs() if x is None else x
@@ -49,7 +56,15 @@ class Problem:
     def run(self, step_size, epochs, batch_size, observe=None):
         y = self.network(self.x) - torch.from_numpy(self.residual)
         orders = sample_orders(len(self.x), epochs, seed=0)
-        run = train(self.network, self.x, y, step_size=step_size, batch_size=batch_size, orders=orders, observe=observe)
+        run = train(
+            self.network,
+            self.x,
+            y,
+            step_size=step_size,
+            batch_size=batch_size,
+            orders=orders,
+            observe=observe,
+        )
         assert not run.diverged
         assert len(run.losses) == epochs + 1
         return run
@@ -60,10 +75,13 @@ class Problem:
 
     def step(self, of_stable, batch_size):
         """A share of the largest step that is stable in the linearised network for certain."""
-        return of_stable * (N / self.eigenvalues[-1] if batch_size == N else 1 / self.theta.diagonal().max())
+        return of_stable * (
+            N / self.eigenvalues[-1] if batch_size == N else 1 / self.theta.diagonal().max()
+        )
 
 
-# Tuned on the runs below, of which none is further off than 0.04; 1/√n is 0.02 at the width of `WIDE`.
+# Tuned on the runs below, of which none is further off than 0.04; 1/√n is 0.02 at the width of
+# `WIDE`.
 CLOSE = 0.05
 
 
@@ -119,30 +137,49 @@ def test_full_batch_descent_follows_the_flow_at_a_small_step(activation):
         steps = time.steps(np.arange(epochs + 1))
         losses = problem.run(time.step_size, epochs, N).losses
         assert losses[-1] < 0.8 * losses[0]
-        assert distance(gradient_descent_losses(values, vectors, residual, time.step_size, steps), losses) < 0.02
-        flow_distances.append(distance(gradient_flow_losses(values, vectors, residual, time.flow_time(steps)), losses))
+        assert (
+            distance(
+                gradient_descent_losses(values, vectors, residual, time.step_size, steps), losses
+            )
+            < 0.02
+        )
+        flow_distances.append(
+            distance(gradient_flow_losses(values, vectors, residual, time.flow_time(steps)), losses)
+        )
     assert flow_distances[0] < 0.05
     assert flow_distances[1] < 0.02
 
 
 def test_single_samples_follow_the_flow_at_a_small_step():
-    """A fiftieth of the step of batches of N, fifty times the steps: the same flow time, and nearly the same loss."""
+    """A fiftieth of the step of batches of N, fifty times the steps: the same flow time, and nearly
+    the same loss."""
     problem = Problem("tanh", WIDE, depth=2)
     time = TrainingTime(N, 1, problem.step(0.01, 1))
     epochs = 60
     losses = problem.run(time.step_size, epochs, 1).losses
     times = time.flow_time(time.steps(np.arange(epochs + 1)))
     assert losses[-1] < 0.8 * losses[0]
-    assert distance(gradient_flow_losses(problem.eigenvalues, problem.eigenvectors, problem.residual, times), losses) < 0.05
+    assert (
+        distance(
+            gradient_flow_losses(
+                problem.eigenvalues, problem.eigenvectors, problem.residual, times
+            ),
+            losses,
+        )
+        < 0.05
+    )
 
 
 @pytest.mark.parametrize("residual", [learnable, slowest])
 def test_bounds_hold_for_a_wide_network(residual):
-    """Full-batch descent at a small step: a flow but for the step, whose kernel the run itself reports."""
+    """Full-batch descent at a small step: a flow but for the step, whose kernel the run itself
+    reports."""
     problem = Problem("relu", WIDE, depth=2, x=unit_inputs(10, 10), residual=residual)
     size, initial = 10, float(problem.eigenvalues[0])
     time = TrainingTime(size, size, 0.2 * size / problem.eigenvalues[-1])
-    epochs = int(1.5 * problem.eigenvalues[-1] / (0.8 * initial))  # until the flow bound is down to exp(-1.5)
+    epochs = int(
+        1.5 * problem.eigenvalues[-1] / (0.8 * initial)
+    )  # until the flow bound is down to exp(-1.5)
     steps = time.steps(np.arange(epochs + 1))
 
     lowest = []
@@ -153,12 +190,19 @@ def test_bounds_hold_for_a_wide_network(residual):
 
     run = problem.run(time.step_size, epochs, size, observe)
     assert len(lowest) > 10
-    assert min(lowest) > 0.9 * initial  # the condition of both bounds: the kernel stays nearly where it was
+    assert (
+        min(lowest) > 0.9 * initial
+    )  # the condition of both bounds: the kernel stays nearly where it was
 
     flow = flow_bound(run.losses[0], min(lowest), size, time.flow_time(steps))
     assert flow[-1] < 0.3 * flow[0]
     assert (run.losses <= flow * (1 + 1e-3)).all()
-    assert (run.losses[1:] <= du_bound(run.losses[0], initial, size, time.step_size, steps)[1:]).all()
+    assert (
+        run.losses[1:] <= du_bound(run.losses[0], initial, size, time.step_size, steps)[1:]
+    ).all()
     if residual is slowest:
         # the bound is reached: at a rate higher by a tenth it would be broken
-        assert run.losses[-1] > flow_bound(run.losses[0], 1.1 * initial, size, time.flow_time(steps))[-1]
+        assert (
+            run.losses[-1]
+            > flow_bound(run.losses[0], 1.1 * initial, size, time.flow_time(steps))[-1]
+        )

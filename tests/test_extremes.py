@@ -15,16 +15,24 @@ from ntk_sweep.spectrum import ntk_spectrum
 
 
 def images(count, features):
-    return torch.rand(count, features, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    return torch.rand(
+        count, features, dtype=torch.float64, generator=torch.Generator().manual_seed(7)
+    )
 
 
 @pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
 @pytest.mark.parametrize("shape", [(1, 3, 4, 2), (5, 4, 6, 3), (9, 8, 10, 8)], ids=str)
 def test_against_mpmath(activation, shape):
     count, features, width, depth = shape
-    network, x = Network.initialise(features, width, depth, activation, "thesis", seed=1), images(count, features)
+    network, x = (
+        Network.initialise(features, width, depth, activation, "thesis", seed=1),
+        images(count, features),
+    )
     exact, found = exact_spectrum(network, x), extreme_eigenvalues(network, x)
-    errors = absolute_errors(torch.tensor([found.lambda_min, found.lambda_max], dtype=torch.float64), [exact[0], exact[-1]])
+    errors = absolute_errors(
+        torch.tensor([found.lambda_min, found.lambda_max], dtype=torch.float64),
+        [exact[0], exact[-1]],
+    )
     assert errors[0] <= found.lambda_min_error and errors[1] <= found.lambda_max_error
     assert found.lambda_max_error < 1e-9 * found.lambda_max
 
@@ -34,7 +42,10 @@ def test_against_mpmath(activation, shape):
 def test_against_the_reference_spectra(path):
     network, x, exact = reference(path)
     found = extreme_eigenvalues(network, x)
-    errors = absolute_errors(torch.tensor([found.lambda_min, found.lambda_max], dtype=torch.float64), [exact[0], exact[-1]])
+    errors = absolute_errors(
+        torch.tensor([found.lambda_min, found.lambda_max], dtype=torch.float64),
+        [exact[0], exact[-1]],
+    )
     assert errors[0] <= found.lambda_min_error and errors[1] <= found.lambda_max_error
     # about as good as a plain solver: some 1e-13 of the greatest eigenvalue
     assert max(found.lambda_min_error, found.lambda_max_error) < 1e-12 * found.lambda_max
@@ -46,22 +57,33 @@ def test_leading_vectors_are_those_of_the_whole_spectrum():
     found, whole = extreme_eigenvalues(network, x), ntk_spectrum(network, x)
     assert found.leading.shape == (60, LEADING)
     overlaps = (found.leading * whole.eigenvectors[:, -LEADING:]).sum(0).abs()
-    torch.testing.assert_close(overlaps, torch.ones(LEADING, dtype=torch.float64), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        overlaps, torch.ones(LEADING, dtype=torch.float64), rtol=1e-6, atol=0
+    )
 
 
 def test_the_result_does_not_depend_on_chance():
     network, x = Network.initialise(8, 40, 3, "relu", "ntk", seed=1), images(60, 8)
     first, second = extreme_eigenvalues(network, x), extreme_eigenvalues(network, x)
-    assert (first.lambda_min, first.lambda_min_error) == (second.lambda_min, second.lambda_min_error)
+    assert (first.lambda_min, first.lambda_min_error) == (
+        second.lambda_min,
+        second.lambda_min_error,
+    )
 
 
 def kernel_of(values):
     """A kernel without any error, with these eigenvalues."""
     size = len(values)
-    vectors = torch.linalg.qr(torch.from_numpy(np.random.default_rng(1).standard_normal((size, size)))).Q
+    vectors = torch.linalg.qr(
+        torch.from_numpy(np.random.default_rng(1).standard_normal((size, size)))
+    ).Q
     theta = vectors * torch.tensor(values, dtype=torch.float64) @ vectors.T
-    nothing = PassErrors(torch.zeros(1, dtype=torch.float64), torch.zeros(size, dtype=torch.float64))
-    return TracedKernel((theta + theta.T) / 2, torch.ones(1, dtype=torch.float64), 0.0, nothing, None)
+    nothing = PassErrors(
+        torch.zeros(1, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+    )
+    return TracedKernel(
+        (theta + theta.T) / 2, torch.ones(1, dtype=torch.float64), 0.0, nothing, None
+    )
 
 
 @pytest.mark.parametrize("smallest", [1e-3, 1e-10, 0.0, 1e-18])

@@ -1,6 +1,8 @@
-"""What happens to the machines and disks under a sweep: nothing that was finished is lost, and the same command goes on.
+"""What happens to the machines and disks under a sweep: nothing that was finished is lost, and the
+same command goes on.
 
-Faults of single workers and of the driver are in `test_ray`, those of an object store in `test_object_store`.
+Faults of single workers and of the driver are in `test_ray`, those of an object store in
+`test_object_store`.
 """
 
 import dataclasses
@@ -62,7 +64,10 @@ def assert_complete(data, results, tmp_path):
     """The same command again, and then the rows of a sweep that nothing happened to."""
     sweep(data, results)
     sweep(data, tmp_path / "undisturbed")
-    frame, undisturbed = load_results(f"{results}/spectrum"), load_results(tmp_path / "undisturbed" / "spectrum")
+    frame, undisturbed = (
+        load_results(f"{results}/spectrum"),
+        load_results(tmp_path / "undisturbed" / "spectrum"),
+    )
     assert frame.key.tolist() == undisturbed.key.tolist()
     assert frame.status.eq("ok").all()
     assert frame.eigenvalues.map(list).tolist() == undisturbed.eigenvalues.map(list).tolist()
@@ -73,11 +78,17 @@ def assert_complete(data, results, tmp_path):
 def small_disk(folder, size):
     """A file system of its own, of so many bytes; skips where none may be mounted."""
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+    )
     if mounted.returncode:
         pytest.skip(f"no small disk: mount says {mounted.stderr.strip()}")
     try:
-        yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+        yield lambda options: subprocess.run(
+            ["mount", "-o", f"remount,{options}", str(folder)], check=True
+        )
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
@@ -85,7 +96,10 @@ def small_disk(folder, size):
 def test_a_full_disk_ends_the_sweep_with_a_message(data, tmp_path):
     with small_disk(tmp_path / "disk", 48 * 1024) as remount:
         results = tmp_path / "disk" / "results"
-        with pytest.raises(StoreError, match=r"cannot be written \(.*No space left on device\): .*the same command again"):
+        with pytest.raises(
+            StoreError,
+            match=r"cannot be written \(.*No space left on device\): .*the same command again",
+        ):
             sweep(data, results)
         there = stored(results)
         assert 0 < there < len(WIDTHS)
@@ -109,7 +123,9 @@ def test_a_disk_that_turns_read_only_ends_the_sweep_with_a_message(data, tmp_pat
                     remount("ro")
                 return super().wait(seconds)
 
-        with pytest.raises(StoreError, match=r"cannot be written \(.*Read-only file system.*\): mend that"):
+        with pytest.raises(
+            StoreError, match=r"cannot be written \(.*Read-only file system.*\): mend that"
+        ):
             sweep(data, results, Turns)
         assert stored(results) == len(load_results(results / "spectrum")) == 5
         with pytest.raises(StoreError, match="Read-only file system"):
@@ -127,9 +143,13 @@ def test_a_task_folder_that_is_a_disk_of_its_own_is_written_like_any_other(data,
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"), list(broken_parts()), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "content", "message"),
+    list(broken_parts()),
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_sweep_on_a_broken_part_says_so_before_it_computes(data, tmp_path, name, content, message):
+def test_a_sweep_on_a_broken_part_says_so_before_it_computes(
+    data, tmp_path, name, content, message
+):
     results = tmp_path / "results"
     sweep(data, results)
     broken = results / "spectrum" / "part-broken.parquet"
@@ -148,7 +168,10 @@ def test_rows_of_a_truncated_part_are_computed_again(data, tmp_path):
     sweep(data, results)
     (part,) = (results / "spectrum").glob("*.parquet")
     part.write_bytes(part.read_bytes()[:-100])
-    with pytest.raises(StoreError, match="move it out of the folder; the points whose rows it held are computed again"):
+    with pytest.raises(
+        StoreError,
+        match="move it out of the folder; the points whose rows it held are computed again",
+    ):
         sweep(data, results)
     part.rename(tmp_path / "damaged")
     assert_complete(data, results, tmp_path)
@@ -170,10 +193,14 @@ def killed_writer(results, name, call):
     writer.commit([make_row("second")])
 
 
-@pytest.mark.parametrize(("name", "call", "rows"), [("fsync", 1, 1), ("replace", 1, 1), ("fsync", 2, 2)])
+@pytest.mark.parametrize(
+    ("name", "call", "rows"), [("fsync", 1, 1), ("replace", 1, 1), ("fsync", 2, 2)]
+)
 def test_what_a_killed_writer_leaves_harms_nobody(data, tmp_path, name, call, rows):
     results = tmp_path / "results"
-    process = multiprocessing.get_context("spawn").Process(target=killed_writer, args=(str(results), name, call))
+    process = multiprocessing.get_context("spawn").Process(
+        target=killed_writer, args=(str(results), name, call)
+    )
     process.start()
     process.join(TIME_LIMIT)
     assert process.exitcode == -signal.SIGKILL
@@ -210,18 +237,23 @@ def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head with one worker, whose points take a second: twenty of them are work for three machines, whoever gets the first chunks."""
+    """A head with one worker, whose points take a second: twenty of them are work for three
+    machines, whoever gets the first chunks."""
     with ray_head(cpus=1, faults=dict.fromkeys(range(20, 61, 10), 1)) as cluster:
         yield cluster
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(cluster, tmp_path, undisturbed):
+def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(
+    cluster, tmp_path, undisturbed
+):
     with ray_node(cluster) as node, ray_node(cluster) as other:
         for each in (node, other):
             wait_for(lambda each=each: raylet_of(each), "a raylet", each)
-        sweep = start(tmp_path, *GRID, "compute.chunk_seconds=1", RAY_ADDRESS=cluster.address, **cluster.token)
+        sweep = start(
+            tmp_path, *GRID, "compute.chunk_seconds=1", RAY_ADDRESS=cluster.address, **cluster.token
+        )
         try:
             wait_for(lambda: workers_at(node), "work on the second node", sweep, node)
             raylet_of(node).kill()
@@ -241,7 +273,9 @@ def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(cluster, tm
 def test_a_cluster_is_left_as_it_was(cluster, tmp_path):
     """Also by a sweep that is interrupted, and that joined it by compute.address."""
     address = f"compute.address={cluster.address}"
-    waits = start(tmp_path, *GRID, "compute=cluster", address, "compute.num_cpus=64", **cluster.token)
+    waits = start(
+        tmp_path, *GRID, "compute=cluster", address, "compute.num_cpus=64", **cluster.token
+    )
     try:
         line = next(line for line in waits.stdout if "waiting" in line)
         assert "waiting for a machine with 64 CPUs" in line
@@ -250,7 +284,18 @@ def test_a_cluster_is_left_as_it_was(cluster, tmp_path):
     finally:
         stop(waits)
     assert cluster.process.poll() is None
-    wait_for(lambda: not workers_at(cluster.process), "the end of the sweeps' work", cluster.process)
-    code = f"from ray._raylet import GcsClient; print(GcsClient({cluster.address!r}).internal_kv_keys(b'', b'ntk-sweep'))"
-    asked = subprocess.run([sys.executable, "-c", code], env=cluster.env, capture_output=True, text=True, timeout=TIME_LIMIT)
+    wait_for(
+        lambda: not workers_at(cluster.process), "the end of the sweeps' work", cluster.process
+    )
+    code = (
+        "from ray._raylet import GcsClient; "
+        f"print(GcsClient({cluster.address!r}).internal_kv_keys(b'', b'ntk-sweep'))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", code],
+        env=cluster.env,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+    )
     assert asked.stdout == "[]\n", asked.stderr

@@ -1,4 +1,5 @@
-"""Settings, data files and stored parts that are wrong in ways nobody thought of: a clear error, or the right result."""
+"""Settings, data files and stored parts that are wrong in ways nobody thought of: a clear error, or
+the right result."""
 
 import io
 from dataclasses import dataclass, field
@@ -24,7 +25,9 @@ VALUES = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=8),
-    st.sampled_from([*ACTIVATIONS, "ntk", "npz", "digits", "cuda", "spectrum", "eigh", "s3://", "://"]),
+    st.sampled_from(
+        [*ACTIVATIONS, "ntk", "npz", "digits", "cuda", "spectrum", "eigh", "s3://", "://"]
+    ),
     st.lists(st.integers(-3, 3), max_size=3),
 )
 NAMES = sorted(setting_names())
@@ -69,7 +72,9 @@ def damaged(whole):
     return st.one_of(
         changes.map(lambda pairs: _changed(whole, pairs)),
         place.map(lambda size: whole[:size]),
-        st.tuples(place, st.binary(min_size=1, max_size=20)).map(lambda cut: whole[: cut[0]] + cut[1] + whole[cut[0] :]),
+        st.tuples(place, st.binary(min_size=1, max_size=20)).map(
+            lambda cut: whole[: cut[0]] + cut[1] + whole[cut[0] :]
+        ),
     )
 
 
@@ -127,7 +132,9 @@ class Part:
 def part(tmp_path_factory):
     """A store with one part, and its bytes."""
     store = Store(str(tmp_path_factory.mktemp("fuzz")), "spectrum")
-    name = PartWriter(store).commit([make_row(key, eigenvalues=np.arange(3.0), lambda_min=0.5) for key in "abc"])
+    name = PartWriter(store).commit(
+        [make_row(key, eigenvalues=np.arange(3.0), lambda_min=0.5) for key in "abc"]
+    )
     with open(f"{store.folder}/{name}", "rb") as file:
         return Part(store, f"{store.folder}/{name}", file.read())
 

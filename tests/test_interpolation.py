@@ -1,4 +1,5 @@
-"""The interpolated Gram matrices against quadrature pair by pair, which is the plain implementation."""
+"""The interpolated Gram matrices against quadrature pair by pair, which is the plain
+implementation."""
 
 import pytest
 import torch
@@ -37,11 +38,19 @@ def test_against_pair_by_pair(name, kind, monkeypatch):
     grams = gram_expectations(functions, moments, pairs)
     generator = torch.Generator().manual_seed(6)
     i, j = torch.randint(len(scales), (2, 300), generator=generator)
-    plain = pair_expectations(functions, scales[i], scales[j], pairs.angle[i, j], pairs.coangle[i, j], pairs.correlation[i, j])
+    plain = pair_expectations(
+        functions,
+        scales[i],
+        scales[j],
+        pairs.angle[i, j],
+        pairs.coangle[i, j],
+        pairs.correlation[i, j],
+    )
     for gram, exact, moment in zip(grams, plain, moments, strict=True):
         assert torch.equal(gram, gram.T)
         size = (moment.square[i] * moment.square[j]).sqrt()
-        # What `dual_error` grants to quadrature up to variance 100, and beyond; ten times what was seen.
+        # What `dual_error` grants to quadrature up to variance 100, and beyond; ten times what was
+        # seen.
         assert ((gram[i, j] - exact).abs() / size).max() <= (2e-14 if kind != "large" else 2e-13)
 
 

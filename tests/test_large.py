@@ -1,4 +1,5 @@
-"""Large networks and data: drawn layer by layer, kernels in tiles, and how much memory that takes."""
+"""Large networks and data: drawn layer by layer, kernels in tiles, and how much memory that
+takes."""
 
 import dataclasses
 import subprocess
@@ -39,11 +40,15 @@ POINT = Point(SpectrumConfig(), "relu", 9, 4, 0, "thesis", "float64", "large")
 @pytest.mark.parametrize("depth", [2, 5])
 def test_a_streamed_network_is_the_one_that_is_held(parametrisation, dtype, depth):
     held = Network.initialise(5, 9, depth, "relu", parametrisation, 3, dtype=dtype)
-    streamed = StreamedNetwork(5, 9, depth, "elu", parametrisation, 3, dtype).with_activation("relu")
+    streamed = StreamedNetwork(5, 9, depth, "elu", parametrisation, 3, dtype).with_activation(
+        "relu"
+    )
     assert streamed.factors == held.factors
     ours, theirs = centred_trace(streamed, X.to(dtype)), centred_trace(held, X.to(dtype))
     assert torch.equal(ours.outputs, theirs.outputs)
-    for one, other in zip(ours.inputs + ours.gradients, theirs.inputs + theirs.gradients, strict=True):
+    for one, other in zip(
+        ours.inputs + ours.gradients, theirs.inputs + theirs.gradients, strict=True
+    ):
         assert torch.equal(one.rows, other.rows) and torch.equal(one.row_errors, other.row_errors)
 
 
@@ -51,7 +56,11 @@ def test_a_streamed_network_holds_one_layer(monkeypatch):
     drawn = []
     network = StreamedNetwork(5, 9, 6, "relu", "thesis", 3)
     plain = StreamedNetwork.layer.__globals__["layer_normals"]
-    monkeypatch.setitem(StreamedNetwork.layer.__globals__, "layer_normals", lambda *sizes: drawn.append(sizes[-1]) or plain(*sizes))
+    monkeypatch.setitem(
+        StreamedNetwork.layer.__globals__,
+        "layer_normals",
+        lambda *sizes: drawn.append(sizes[-1]) or plain(*sizes),
+    )
     centred_trace(network, X)
     assert drawn == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2]
     assert network.layer(-1) is network.layer(5)
@@ -110,12 +119,17 @@ def test_a_point_too_large_to_be_held_has_the_same_row(monkeypatch):
 
 
 def test_extremes_as_a_row():
-    row = compute_row(dataclasses.replace(POINT, settings=SpectrumConfig(method="extreme")), DATASET, "cpu", None).row
+    row = compute_row(
+        dataclasses.replace(POINT, settings=SpectrumConfig(method="extreme")), DATASET, "cpu", None
+    ).row
     whole = compute_row(POINT, DATASET, "cpu", None).row
     assert row["status"] == "ok", row.get("error")
     assert row["method"] == "extreme" and "eigenvalues" not in row and "effective_rank" not in row
     for end in ("min", "max"):
-        assert abs(row[f"lambda_{end}"] - whole[f"lambda_{end}"]) <= row[f"lambda_{end}_error"] + whole[f"lambda_{end}_error"]
+        assert (
+            abs(row[f"lambda_{end}"] - whole[f"lambda_{end}"])
+            <= row[f"lambda_{end}_error"] + whole[f"lambda_{end}_error"]
+        )
     for name in ("trace", "alignment", "limit_distance", "limit_lambda_min", "target_share_10"):
         assert row[name] == pytest.approx(whole[name], rel=1e-6), name
 
@@ -157,7 +171,8 @@ def test_plans_of_known_sizes(sizes, least, most):
     ],
 )
 def test_a_point_takes_no_more_than_planned(n_samples, width, depth, act, method):
-    """In a process of its own, whose greatest memory the system records; and not so much less that points would be refused needlessly."""
+    """In a process of its own, whose greatest memory the system records; and not so much less that
+    points would be refused needlessly."""
     code = f"""
 import re, numpy as np
 from pathlib import Path
@@ -179,7 +194,9 @@ stages = {{name: size for name, size in point_memory(point, *x.shape).stages.ite
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
 print(int(peak[1]) * 1024, max(stages.values()))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY
+    )
     assert done.returncode == 0, done.stderr
     used, planned = map(int, done.stdout.split())
     assert planned / 4 < used < planned
@@ -203,20 +220,30 @@ def test_a_point_that_does_not_fit_fails_with_the_numbers(monkeypatch):
     dataset = dataclasses.replace(DATASET, x=np.zeros((20_000, 5)))
     row = compute_row(POINT, dataset, "cpu", None).row
     assert row["status"] == "failed"
-    assert "GiB at most (GiB: passes" in row["error"] and "2.0 GiB are free: take fewer inputs" in row["error"]
+    assert (
+        "GiB at most (GiB: passes" in row["error"]
+        and "2.0 GiB are free: take fewer inputs" in row["error"]
+    )
 
 
 @pytest.fixture
 def config(npz, tmp_path):
     path = npz(x=np.zeros((6000, 3)), y=np.arange(6000) % 2)
     data = DataConfig(name="npz", path=path)
-    return SweepConfig(data=data, results=str(tmp_path / "results"), task=SpectrumConfig(method="eigh"))
+    return SweepConfig(
+        data=data, results=str(tmp_path / "results"), task=SpectrumConfig(method="eigh")
+    )
 
 
 @pytest.mark.parametrize(
     ("free", "executor", "workers", "message"),
     [
-        (2**30, SerialExecutor, None, r"cannot be computed on this machine: it needs .* but 1.0 GiB are free: take fewer inputs"),
+        (
+            2**30,
+            SerialExecutor,
+            None,
+            r"cannot be computed on this machine: it needs .* but 1.0 GiB are free: take fewer inputs",
+        ),
         (
             4 * 2**30,
             RayExecutor,
@@ -225,10 +252,15 @@ def config(npz, tmp_path):
         ),
     ],
 )
-def test_a_sweep_that_does_not_fit_is_refused(monkeypatch, config, free, executor, workers, message):
+def test_a_sweep_that_does_not_fit_is_refused(
+    monkeypatch, config, free, executor, workers, message
+):
     monkeypatch.setattr(dispatch, "available_memory", lambda: free)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    configs = [dataclasses.replace(config, seed=seed, compute=ComputeConfig(num_workers=workers)) for seed in range(3)]
+    configs = [
+        dataclasses.replace(config, seed=seed, compute=ComputeConfig(num_workers=workers))
+        for seed in range(3)
+    ]
     console = Console(width=500)
     with console.capture() as shown, pytest.raises(ConfigError, match=message):
         dispatch.run_sweep(configs, executor, console)

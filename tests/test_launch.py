@@ -30,7 +30,9 @@ def run(monkeypatch, capsys, tmp_path):
     """Runs launch.py with these arguments; the exit status and what was printed."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["launch.py", *arguments, f"results={tmp_path / 'results'}"])
+        monkeypatch.setattr(
+            sys, "argv", ["launch.py", *arguments, f"results={tmp_path / 'results'}"]
+        )
         status = launched()
         printed = capsys.readouterr()
         return status, printed.out, printed.err
@@ -50,7 +52,14 @@ def test_one_network_prints_its_figures_and_stores_its_row(run, tmp_path):
     status, out, err = run("data=digits", "act=elu", "width=30", "depth=3", "seed=5")
     assert (status, err) == (0, "")
     row = load_results(tmp_path / "results" / "spectrum").iloc[0]
-    assert (row.act, row.width, row.depth, row.seed, row.status, row.data) == ("elu", 30, 3, 5, "ok", "digits")
+    assert (row.act, row.width, row.depth, row.seed, row.status, row.data) == (
+        "elu",
+        30,
+        3,
+        5,
+        "ok",
+        "digits",
+    )
     assert f"{row.lambda_min:.10g} ± " in out
     assert f"{row.lambda_max:.10g} ± " in out
     assert f"{row.condition_number:.6g}" in out
@@ -74,7 +83,9 @@ def test_the_same_network_again_is_not_computed_again_unless_forced(run, tmp_pat
 def test_an_unresolved_eigenvalue_is_not_shown_as_a_fact(run, tmp_path):
     # Two identical inputs make the kernel singular.
     np.savez(tmp_path / "twins.npz", x=np.ones((2, 3)), y=np.arange(2))
-    status, out, _ = run("data=npz", f"data.path={tmp_path / 'twins.npz'}", "width=20", "act=sigmoid")
+    status, out, _ = run(
+        "data=npz", f"data.path={tmp_path / 'twins.npz'}", "width=20", "act=sigmoid"
+    )
     assert status == 0
     assert "unresolved: at most" in out
     assert "unknown, since lambda_min is unresolved" in out
@@ -87,7 +98,10 @@ def test_several_values_without_multirun_get_the_fitting_advice(run):
 
 
 REFUSED = [
-    (["act=foo"], "act=foo is unknown: choose one of relu, elu, lrelu, sigmoid, tanh, erf, gelu, silu"),
+    (
+        ["act=foo"],
+        "act=foo is unknown: choose one of relu, elu, lrelu, sigmoid, tanh, erf, gelu, silu",
+    ),
     (["parametrisation=foo"], "choose one of thesis, ntk, standard"),
     (["width=0"], "width=0 must be an integer of at least 1"),
     (["width=2.5"], "width=2.5: '2.5' is not an integer"),
@@ -112,12 +126,18 @@ REFUSED = [
     (["data=npz"], "data=npz needs data.path"),
     (["data=npz", "data.path=/nowhere.npz"], "cannot be read as an npz file"),
     (["width"], "missing EQUAL"),
-    (["task.method=svd"], "choose one of auto, eigh, compensated, double-double, jacobian, extreme"),
+    (
+        ["task.method=svd"],
+        "choose one of auto, eigh, compensated, double-double, jacobian, extreme",
+    ),
     (["task.target=2"], "must be a relative error between 0 and 1"),
     (["task.epochs=3"], "task.epochs is a setting of task=training only"),
     (["task=training", "task.method=eigh"], "task.method is a setting of task=spectrum only"),
     (["task=training", "task.epoch=3"], "Did you mean task.epochs?"),
-    (["task=training", "task.learning_rate=-1"], "task.learning_rate=-1.0 must be a positive number"),
+    (
+        ["task=training", "task.learning_rate=-1"],
+        "task.learning_rate=-1.0 must be a positive number",
+    ),
     (["task=training", "task.learning_rate=fast"], "'fast' is not a number"),
     (["task=training", "task.shuffle=3.5"], "'3.5' is neither true nor false"),
     (["task=training", "task.batch_size=0"], "task.batch_size=0 must be an integer of at least 1"),
@@ -125,9 +145,15 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    REFUSED,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
 @pytest.mark.parametrize("mode", ["one", "multirun"])
-def test_a_mistake_is_refused_before_anything_starts(run, no_ray, tmp_path, arguments, message, mode):
+def test_a_mistake_is_refused_before_anything_starts(
+    run, no_ray, tmp_path, arguments, message, mode
+):
     data = [] if any(a.startswith("data=") for a in arguments) else ["data=digits"]
     status, _, err = run(*(["-m"] if mode == "multirun" else []), *data, *arguments)
     assert status == 2
@@ -150,7 +176,9 @@ MULTIRUN_REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), MULTIRUN_REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+    ("arguments", "message"),
+    MULTIRUN_REFUSED,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_in_a_sweep_is_refused_before_ray_starts(run, no_ray, arguments, message):
     status, _, err = run("-m", "data=digits", *arguments)
@@ -168,10 +196,20 @@ def test_non_finite_pixels_are_refused(run, tmp_path):
     assert "not finite" in err
 
 
-def test_a_results_folder_that_cannot_be_written_is_refused_first(monkeypatch, capsys, tmp_path, no_ray):
+def test_a_results_folder_that_cannot_be_written_is_refused_first(
+    monkeypatch, capsys, tmp_path, no_ray
+):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(
-        sys, "argv", ["launch.py", "-m", "data=fashion_mnist", "data.root=/nowhere", f"results={tmp_path / 'file'}"]
+        sys,
+        "argv",
+        [
+            "launch.py",
+            "-m",
+            "data=fashion_mnist",
+            "data.root=/nowhere",
+            f"results={tmp_path / 'file'}",
+        ],
     )
     assert launched() == 2
     assert "cannot be written" in capsys.readouterr().err
@@ -181,7 +219,9 @@ SERIAL = ("-m", "hydra/launcher=serial", "data=digits")
 
 
 def test_a_serial_sweep_stores_every_point_and_sums_up(run, tmp_path):
-    status, out, err = run(*SERIAL, "act=relu,elu", "width=range(10,31,10)", "depth=2,3", "seed=0,1")
+    status, out, err = run(
+        *SERIAL, "act=relu,elu", "width=range(10,31,10)", "depth=2,3", "seed=0,1"
+    )
     assert (status, err) == (0, "")
     frame = load_results(tmp_path / "results" / "spectrum")
     assert len(frame) == 2 * 3 * 2 * 2
@@ -196,7 +236,9 @@ def test_a_serial_sweep_stores_every_point_and_sums_up(run, tmp_path):
 
 def test_sweeps_over_data_and_tasks_settings_are_kept_apart(run, tmp_path):
     np.savez(tmp_path / "own.npz", x=np.random.default_rng(0).random((7, 2, 3)), y=np.arange(7))
-    status, _, err = run(*SERIAL[:2], "data=digits,npz", f"data.path={tmp_path / 'own.npz'}", "width=10")
+    status, _, err = run(
+        *SERIAL[:2], "data=digits,npz", f"data.path={tmp_path / 'own.npz'}", "width=10"
+    )
     assert (status, err) == (0, "")
     frame = load_results(tmp_path / "results" / "spectrum")
     assert frame.set_index("data").n_samples.to_dict() == {"digits": 200, "npz": 7}
@@ -204,7 +246,13 @@ def test_sweeps_over_data_and_tasks_settings_are_kept_apart(run, tmp_path):
 
 
 def test_what_may_not_be_compared_stands_on_lines_of_its_own(run):
-    _, out, _ = run(*SERIAL, "act=sigmoid,relu", "width=10", "parametrisation=ntk,standard", "data.n_per_class=5,6")
+    _, out, _ = run(
+        *SERIAL,
+        "act=sigmoid,relu",
+        "width=10",
+        "parametrisation=ntk,standard",
+        "data.n_per_class=5,6",
+    )
     table = out[out.index("greatest lambda_min") :].splitlines()
     assert table[1].split()[:3] == ["data_fingerprint", "parametrisation", "act"]
     kinds = [["ntk", "relu"], ["ntk", "sigmoid"], ["standard", "relu"], ["standard", "sigmoid"]]
@@ -240,14 +288,19 @@ def test_rows_from_the_future_are_told_of(run, monkeypatch):
 
 
 def test_a_stock_launcher_computes_every_point(run, tmp_path):
-    status, _, _ = run("-m", "hydra/launcher=basic", f"hydra.sweep.dir={tmp_path}", "data=digits", "width=10,20")
+    status, _, _ = run(
+        "-m", "hydra/launcher=basic", f"hydra.sweep.dir={tmp_path}", "data=digits", "width=10,20"
+    )
     assert status == 0
     assert load_results(tmp_path / "results" / "spectrum").width.tolist() == [10, 20]
 
 
 def test_a_failing_point_becomes_a_row_and_the_others_go_on(run, tmp_path):
-    # Sums of these inputs overflow float32, whose largest number is 3.4e38; float64 holds even their kernel.
-    np.savez(tmp_path / "huge.npz", x=np.full((3, 2), 1e38) * np.arange(1, 4)[:, None], y=np.arange(3))
+    # Sums of these inputs overflow float32, whose largest number is 3.4e38; float64 holds even
+    # their kernel.
+    np.savez(
+        tmp_path / "huge.npz", x=np.full((3, 2), 1e38) * np.arange(1, 4)[:, None], y=np.arange(3)
+    )
     huge = ("data=npz", f"data.path={tmp_path / 'huge.npz'}")
     status, out, _ = run("-m", "hydra/launcher=serial", *huge, "dtype=float32,float64", "width=5")
     frame = load_results(tmp_path / "results" / "spectrum").set_index("dtype")
@@ -287,12 +340,16 @@ def test_spectra_and_runs_in_one_sweep_go_to_their_own_stores(run, tmp_path):
 
 
 def test_runs_that_diverge_are_results(run, tmp_path):
-    status, out, _ = run(*SERIAL, *TRAINING, "task.epochs=30", "width=20", "task.learning_rate=1e-3,1e4")
+    status, out, _ = run(
+        *SERIAL, *TRAINING, "task.epochs=30", "width=20", "task.learning_rate=1e-3,1e4"
+    )
     assert status == 0
     frame = load_results(tmp_path / "results" / "training").set_index("learning_rate")
     assert frame.status.to_dict() == {1e-3: "ok", 1e4: "diverged"}
     assert "1 of 2 runs diverged" in out
-    status, out, _ = run("data=digits", *TRAINING, "task.epochs=30", "width=20", "task.learning_rate=1e4")
+    status, out, _ = run(
+        "data=digits", *TRAINING, "task.epochs=30", "width=20", "task.learning_rate=1e4"
+    )
     assert (status, "the learning rate is too large" in out) == (0, True)
     assert "already in the store" in out
 
@@ -301,7 +358,9 @@ def test_thesis_training_takes_the_winners_from_the_store(run, tmp_path):
     small = ("hydra/launcher=serial", "data=digits", "data.n_per_class=5")
     status, _, err = run("+experiment=thesis_training", *small)
     assert status == 2
-    assert "holds no spectra of relu, elu, lrelu, sigmoid" in err and "+experiment=thesis_grid" in err
+    assert (
+        "holds no spectra of relu, elu, lrelu, sigmoid" in err and "+experiment=thesis_grid" in err
+    )
     run("+experiment=thesis_grid", *small, "width=10,20", "depth=2,3", "seed=0,1")
     status, _, err = run("+experiment=thesis_training", *small, "task.epochs=2", "seed=0,1,2")
     assert (status, err) == (0, "")
@@ -317,10 +376,15 @@ def test_thesis_training_takes_the_winners_from_the_store(run, tmp_path):
 def test_thesis_kernels_saves_two_kernels(run, tmp_path):
     from ntk_sweep.store import Store
 
-    status, _, _ = run("+experiment=thesis_kernels", "hydra/launcher=serial", "data=digits", "data.n_per_class=5")
+    status, _, _ = run(
+        "+experiment=thesis_kernels", "hydra/launcher=serial", "data=digits", "data.n_per_class=5"
+    )
     assert status == 0
     frame = load_results(tmp_path / "results" / "spectrum")
-    assert set(zip(frame.act, frame.width, frame.depth, strict=True)) == {("relu", 800, 3), ("sigmoid", 300, 8)}
+    assert set(zip(frame.act, frame.width, frame.depth, strict=True)) == {
+        ("relu", 800, 3),
+        ("sigmoid", 300, 8),
+    }
     for row in frame.itertuples():
         kernel = Store(str(tmp_path / "results"), "spectrum").load_kernel(row.kernel_file)
         assert kernel.shape == (10, 10)

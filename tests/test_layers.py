@@ -6,10 +6,23 @@ from graphlib import TopologicalSorter
 import pytest
 from conftest import REPOSITORY
 
-LIGHT = ["ntk_sweep", *(f"ntk_sweep.{name}" for name in ("store", "schema", "config", "datasets", "errors", "dynamics"))]
-PLUGINS = [f"hydra_plugins.ntk_sweep_hydra.{path.stem}" for path in (REPOSITORY / "hydra_plugins" / "ntk_sweep_hydra").glob("*.py")]
+LIGHT = [
+    "ntk_sweep",
+    *(
+        f"ntk_sweep.{name}"
+        for name in ("store", "schema", "config", "datasets", "errors", "dynamics")
+    ),
+]
+PLUGINS = [
+    f"hydra_plugins.ntk_sweep_hydra.{path.stem}"
+    for path in (REPOSITORY / "hydra_plugins" / "ntk_sweep_hydra").glob("*.py")
+]
 MODULES = {path.stem for path in (REPOSITORY / "ntk_sweep").glob("*.py")} - {"__init__"}
-ANALYSIS = ["analysis." + path.stem for path in (REPOSITORY / "analysis").glob("*.py") if path.stem != "__main__"]
+ANALYSIS = [
+    "analysis." + path.stem
+    for path in (REPOSITORY / "analysis").glob("*.py")
+    if path.stem != "__main__"
+]
 
 NUMERICS = [
     *(
@@ -26,7 +39,16 @@ NUMERICS = [
         "graded",
     ),
     *("jacobian", "rounding", "sizes", "extremes"),
-    *("spectrum", "gaussian", "quadrature", "interpolation", "duals", "limit_errors", "limit", "diagnostics"),
+    *(
+        "spectrum",
+        "gaussian",
+        "quadrature",
+        "interpolation",
+        "duals",
+        "limit_errors",
+        "limit",
+        "diagnostics",
+    ),
     *("layers", "input_layers", "training", "arguments", "dynamics"),
 ]
 
@@ -54,15 +76,47 @@ BELOW = {
     "limits": {"chunks", "datasets", "limit", "points", "sizes"},
     "plan": {"chunks", "config", "datasets", "memory", "points", "sizes", "store"},
     "spectrum_task": {
-        *("config", "datasets", "diagnostics", "extremes", "factored", "limits", "memory", "network", "passes", "points"),
+        *(
+            "config",
+            "datasets",
+            "diagnostics",
+            "extremes",
+            "factored",
+            "limits",
+            "memory",
+            "network",
+            "passes",
+            "points",
+        ),
         *("sizes", "spectrum", "stream"),
     },
     "training_task": {
-        *("config", "datasets", "diagnostics", "dynamics", "factored", "network", "passes", "points", "spectrum"),
+        *(
+            "config",
+            "datasets",
+            "diagnostics",
+            "dynamics",
+            "factored",
+            "network",
+            "passes",
+            "points",
+            "spectrum",
+        ),
         *("spectrum_task", "training"),
     },
     "stack_task": {
-        *("activations", "config", "datasets", "doubled", "factored", "memory", "network", "passes", "points", "rounding"),
+        *(
+            "activations",
+            "config",
+            "datasets",
+            "doubled",
+            "factored",
+            "memory",
+            "network",
+            "passes",
+            "points",
+            "rounding",
+        ),
         *("sizes", "spectrum", "spectrum_task", "stack"),
     },
     "tasks": {"config", "datasets", "points", "spectrum_task", "stack_task", "training_task"},
@@ -71,15 +125,48 @@ BELOW = {
     "whereabouts": {"chunks"},
     "shared_limits": {"chunks", "datasets"},
     "ray_executor": {
-        *("chunks", "config", "datasets", "errors", "executors", "filesystems", "limits", "shared_limits", "whereabouts", "worker"),
+        *(
+            "chunks",
+            "config",
+            "datasets",
+            "errors",
+            "executors",
+            "filesystems",
+            "limits",
+            "shared_limits",
+            "whereabouts",
+            "worker",
+        ),
     },
     "progress": set(),
     "signals": set(),
     "summary": {"activations", "sizes"},
     "dispatch": {
-        *("chunks", "config", "errors", "executors", "memory", "permits", "plan", "progress", "signals", "tasks", "writing"),
+        *(
+            "chunks",
+            "config",
+            "errors",
+            "executors",
+            "memory",
+            "permits",
+            "plan",
+            "progress",
+            "signals",
+            "tasks",
+            "writing",
+        ),
     },
-    "commands": {"config", "dispatch", "errors", "executors", "plan", "progress", "signals", "store", "summary"},
+    "commands": {
+        "config",
+        "dispatch",
+        "errors",
+        "executors",
+        "plan",
+        "progress",
+        "signals",
+        "store",
+        "summary",
+    },
     "gaussian": set(),
     "quadrature": set(),
     "interpolation": {"gaussian", "quadrature"},
@@ -109,13 +196,16 @@ BELOW = {
 def loaded_by(modules):
     """The modules in a fresh interpreter after importing `modules`."""
     code = f"import sys, {', '.join(modules)}; print(' '.join(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY
+    )
     assert run.returncode == 0, run.stderr
     return set(run.stdout.split())
 
 
 def imports_of(name):
-    """Everything that a module of the library names in an import, anywhere in it; and what is imported for type checkers only."""
+    """Everything that a module of the library names in an import, anywhere in it; and what is
+    imported for type checkers only."""
     tree = ast.parse((REPOSITORY / "ntk_sweep" / f"{name}.py").read_text())
     names = set()
     for node in ast.walk(tree):
@@ -136,7 +226,9 @@ def test_what_reads_and_checks_needs_neither_torch_nor_ray(module):
 
 def test_analysis_needs_neither_torch_nor_ray():
     assert len(ANALYSIS) > 1
-    assert not loaded_by(["analysis" if name == "analysis.__init__" else name for name in ANALYSIS]) & {"torch", "ray"}
+    assert not loaded_by(
+        ["analysis" if name == "analysis.__init__" else name for name in ANALYSIS]
+    ) & {"torch", "ray"}
 
 
 def test_hydra_plugins_load_neither_torch_nor_ray():
@@ -153,7 +245,17 @@ def test_numerics_know_no_config_path_logger_or_cluster(name):
     foreign = {"ray", "hydra", "omegaconf", "pandas", "pyarrow", "logging", "pathlib", "os", "rich"}
     foreign |= {
         f"ntk_sweep.{module}"
-        for module in ("config", "store", "schema", "datasets", "dispatch", "plan", "tasks", "commands", "points")
+        for module in (
+            "config",
+            "store",
+            "schema",
+            "datasets",
+            "dispatch",
+            "plan",
+            "tasks",
+            "commands",
+            "points",
+        )
     }
     roots = {imported.split(".")[0] for imported in imports_of(name)}
     assert not (imports_of(name) | roots) & foreign
@@ -165,16 +267,24 @@ def test_every_module_has_its_place():
 
 @pytest.mark.parametrize("name", BELOW)
 def test_modules_import_only_what_is_below_them(name):
-    imported = {full.split(".")[1] for full in imports_of(name) if full.startswith("ntk_sweep.")} & MODULES
+    imported = {
+        full.split(".")[1] for full in imports_of(name) if full.startswith("ntk_sweep.")
+    } & MODULES
     assert imported <= BELOW[name]
 
 
 def test_below_means_below():
-    assert list(TopologicalSorter(BELOW).static_order())  # which raises if a module lies below itself
+    assert list(
+        TopologicalSorter(BELOW).static_order()
+    )  # which raises if a module lies below itself
 
 
 def test_only_tasks_put_network_and_spectrum_together():
-    users = {path.stem for path in (REPOSITORY / "ntk_sweep").glob("*.py") if "ntk_sweep.spectrum" in imports_of(path.stem)}
+    users = {
+        path.stem
+        for path in (REPOSITORY / "ntk_sweep").glob("*.py")
+        if "ntk_sweep.spectrum" in imports_of(path.stem)
+    }
     assert users == {
         "spectrum_task",
         "stack_task",

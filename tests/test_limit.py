@@ -19,7 +19,8 @@ EPS = torch.finfo(torch.float64).eps
 
 
 def inputs(count=5, n_in=10):
-    """Inputs of which two are nearly identical and two opposite, with negative covariances among them."""
+    """Inputs of which two are nearly identical and two opposite, with negative covariances among
+    them."""
     x = torch.rand(count, n_in, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     x[1] = x[0] + 0.01 * x[1]
     x[-1] = -x[0]
@@ -27,15 +28,19 @@ def inputs(count=5, n_in=10):
 
 
 def sample(x, width, depth, activation, parametrisation, seeds):
-    networks = (Network.initialise(x.shape[1], width, depth, activation, parametrisation, seed) for seed in range(seeds))
+    networks = (
+        Network.initialise(x.shape[1], width, depth, activation, parametrisation, seed)
+        for seed in range(seeds)
+    )
     return torch.stack([empirical_ntk(network, x) for network in networks])
 
 
 def close_to_mean(kernels, limit, bias):
     """Is each entry's mean over seeds within 5 standard errors and a bias of the limit?
 
-    Student's t with 30 and more degrees of freedom exceeds 5 with probability 2e-5 for one entry; the entries of a kernel are strongly
-    dependent and there are a few dozen kernels, so a false alarm has a chance below one in a hundred, once: the seeds are fixed.
+    Student's t with 30 and more degrees of freedom exceeds 5 with probability 2e-5 for one entry;
+    the entries of a kernel are strongly dependent and there are a few dozen kernels, so a false
+    alarm has a chance below one in a hundred, once: the seeds are fixed.
     """
     error = kernels.std(0) / math.sqrt(len(kernels))
     scale = (limit.diagonal()[:, None] * limit.diagonal()[None, :]).sqrt()
@@ -57,8 +62,9 @@ def test_mean_over_seeds_at_large_width(activation, parametrisation):
 @pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_mean_at_depth_two_is_exact_at_any_width(activation, parametrisation):
-    # With one hidden layer E[Θ] is the limit for every width, so a width of 3 shows terms that a large width drowns: the bias of
-    # the last layer under `thesis`, and all biases and the first layer under `standard`.
+    # With one hidden layer E[Θ] is the limit for every width, so a width of 3 shows terms that a
+    # large width drowns: the bias of the last layer under `thesis`, and all biases and the first
+    # layer under `standard`.
     x, width = inputs(n_in=3), 3
     kernels = sample(x, width, 2, activation, parametrisation, seeds=1000)
     limit = limit_ntk(x, activation, width, 2, parametrisation)
@@ -73,10 +79,13 @@ def test_distance_decreases_like_the_inverse_root_of_the_width(activation, param
     for width in widths:
         limit = limit_ntk(x, activation, width, 3, parametrisation)
         kernels = sample(x, width, 3, activation, parametrisation, seeds=40)
-        distances.append(float((((kernels - limit).norm(dim=(1, 2)) / limit.norm()).square().mean()).sqrt()))
+        distances.append(
+            float((((kernels - limit).norm(dim=(1, 2)) / limit.norm()).square().mean()).sqrt())
+        )
     slope = math.log(distances[-1] / distances[0]) / math.log(widths[-1] / widths[0])
-    # The root mean square of 40 draws has a relative error of up to 1/√40 at both ends (fluctuations are nearly Gaussian, one mode
-    # dominates), so the slope one of 0.22/ln 16 = 0.08; and at width 32 corrections of higher order count.
+    # The root mean square of 40 draws has a relative error of up to 1/√40 at both ends
+    # (fluctuations are nearly Gaussian, one mode dominates), so the slope one of 0.22/ln 16 = 0.08;
+    # and at width 32 corrections of higher order count.
     assert -0.5 - 0.25 <= slope <= -0.5 + 0.25, distances
 
 
@@ -85,8 +94,8 @@ def test_width_enters_as_documented():
     a, b = (limit_ntk(x, "elu", width, 4, "ntk") for width in (10, 1000))
     torch.testing.assert_close(a, b, rtol=1e-13, atol=0)
     thesis = limit_ntk(x * math.sqrt(50 / x.shape[1]), "elu", 50, 4, "thesis")
-    # First-layer covariances agree, hence so do all others; the last layer is multiplied by n but for its bias. The first layer's
-    # own term agrees too, as both have c_1² ‖x‖².
+    # First-layer covariances agree, hence so do all others; the last layer is multiplied by n but
+    # for its bias. The first layer's own term agrees too, as both have c_1² ‖x‖².
     torch.testing.assert_close((thesis - 1) / 50, a - 1, rtol=1e-12, atol=0)
 
 
@@ -103,8 +112,12 @@ def test_depths_together_and_one_by_one_agree():
 
 
 def exact_limit(x, activation, width, depth, parametrisation):
-    """The plain recursion with closed-form duals in mpmath, straight from the definition and without any rearrangement."""
-    factor, std = PARAMETRISATIONS[parametrisation].factor, PARAMETRISATIONS[parametrisation].weight_std
+    """The plain recursion with closed-form duals in mpmath, straight from the definition and
+    without any rearrangement."""
+    factor, std = (
+        PARAMETRISATIONS[parametrisation].factor,
+        PARAMETRISATIONS[parametrisation].weight_std,
+    )
     count, n_in = x.shape
     rows = [[mp.mpf(value) for value in row] for row in x.tolist()]
     gram = mp.matrix(count, count)
@@ -114,7 +127,9 @@ def exact_limit(x, activation, width, depth, parametrisation):
     tangent, slopes = mp.zeros(count), mp.zeros(count)
     for layer in range(1, depth + 1):
         fan_in, last = (n_in if layer == 1 else width), layer == depth
-        own = mp.mpf(factor(fan_in, 1 if last else width, last)) ** 2 * (1 if layer == 1 else fan_in)
+        own = mp.mpf(factor(fan_in, 1 if last else width, last)) ** 2 * (
+            1 if layer == 1 else fan_in
+        )
         gain = own * mp.mpf(std(fan_in)) ** 2
         own_term = gram * own + mp.ones(count)
         tangent = own_term + gain * _entrywise(lambda slope, below: slope * below, slopes, tangent)
@@ -130,7 +145,9 @@ def exact_limit(x, activation, width, depth, parametrisation):
 
 def _entrywise(function, *matrices):
     count = matrices[0].rows
-    return mp.matrix([[function(*(m[i, j] for m in matrices)) for j in range(count)] for i in range(count)])
+    return mp.matrix(
+        [[function(*(m[i, j] for m in matrices)) for j in range(count)] for i in range(count)]
+    )
 
 
 def _closed(activation, order, k, l, c):  # noqa: E741
@@ -156,16 +173,23 @@ def test_error_bound_against_mpmath(activation, parametrisation, gap):
     with mp.workdps(60):
         exact = exact_limit(x, activation, width, depth, parametrisation)
         difference = torch.tensor(
-            [[float(mp.mpf(float(computed.kernel[i, j])) - exact[i, j]) for j in range(4)] for i in range(4)], dtype=torch.float64
+            [
+                [float(mp.mpf(float(computed.kernel[i, j])) - exact[i, j]) for j in range(4)]
+                for i in range(4)
+            ],
+            dtype=torch.float64,
         )
     size = float(torch.linalg.matrix_norm(computed.kernel, 2))
     assert float(torch.linalg.matrix_norm(difference, 2)) <= computed.error_norm
     assert computed.error_norm <= 1e-10 * size  # informative, also for nearly identical inputs
 
 
-@pytest.mark.parametrize("activation", [name for name, entry in ACTIVATIONS.items() if entry.closed_dual is None])
+@pytest.mark.parametrize(
+    "activation", [name for name, entry in ACTIVATIONS.items() if entry.closed_dual is None]
+)
 def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
-    # The bound is of first order and linear in the error of the duals: so give these a large one, on purpose and at random.
+    # The bound is of first order and linear in the error of the duals: so give these a large one,
+    # on purpose and at random.
     unit, x, depth = 1e-8, inputs(12), 6
     exact = limit_ntk(x, activation, 100, depth, "ntk")
     monkeypatch.setattr(limit_errors, "dual_error", lambda *_: unit)
@@ -173,13 +197,23 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
 
     def perturbed(name, pairs):
         duals, count = gram_duals(name, pairs), len(pairs.cov)
-        signs = [torch.randn(count, count, generator=generator, dtype=torch.float64).triu().sign() for _ in range(2)]
+        signs = [
+            torch.randn(count, count, generator=generator, dtype=torch.float64).triu().sign()
+            for _ in range(2)
+        ]
         function, derivative = (
-            value + unit * (sign + sign.T).clamp(-1, 1) * (value.diagonal()[:, None] * value.diagonal()[None, :]).sqrt()
+            value
+            + unit
+            * (sign + sign.T).clamp(-1, 1)
+            * (value.diagonal()[:, None] * value.diagonal()[None, :]).sqrt()
             for value, sign in zip((duals.function, duals.derivative), signs, strict=True)
         )
         size = function.diagonal()
-        return Duals(function, derivative, (size[:, None] + size[None, :] - 2 * function).clamp(min=0).fill_diagonal_(0))
+        return Duals(
+            function,
+            derivative,
+            (size[:, None] + size[None, :] - 2 * function).clamp(min=0).fill_diagonal_(0),
+        )
 
     monkeypatch.setattr("ntk_sweep.limit.gram_duals", perturbed)
     result = limit_ntks(x, activation, 100, (depth,), "ntk")[depth]

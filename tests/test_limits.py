@@ -28,7 +28,9 @@ def jobs(dataset=DATASET, **values):
     """A job for each combination of the values given."""
     points = [POINT]
     for name, choices in values.items():
-        points = [dataclasses.replace(point, **{name: choice}) for point in points for choice in choices]
+        points = [
+            dataclasses.replace(point, **{name: choice}) for point in points for choice in choices
+        ]
     return [Job(point, "r", "cpu", False, dataset) for point in points]
 
 
@@ -39,14 +41,20 @@ def test_limits_are_those_of_the_library():
     for depth, limit in found.items():
         spectrum = limit_spectrum(x, "elu", 9, depth, "ntk")
         np.testing.assert_array_equal(limit.kernel, limit_ntk(x, "elu", 9, depth, "ntk"))
-        assert (limit.lambda_min, limit.lambda_min_error) == (spectrum.eigenvalues[0], spectrum.errors[0])
+        assert (limit.lambda_min, limit.lambda_min_error) == (
+            spectrum.eigenvalues[0],
+            spectrum.errors[0],
+        )
 
 
 def test_a_chunk_names_each_architecture_once_with_all_depths_of_the_sweep():
     every = jobs(act=("relu", "elu"), width=(9, 20), depth=(2, 3, 7), seed=(0, 1))
     plan = LimitPlan(every)
     chunk = Chunk(tuple(job for job in every if job.point.width == 9 and job.point.depth == 3))
-    assert plan.of(chunk) == (LimitSpec("relu", 9, "thesis", (2, 3, 7)), LimitSpec("elu", 9, "thesis", (2, 3, 7)))
+    assert plan.of(chunk) == (
+        LimitSpec("relu", 9, "thesis", (2, 3, 7)),
+        LimitSpec("elu", 9, "thesis", (2, 3, 7)),
+    )
 
 
 def test_depths_are_kept_together_only_where_kernels_are_small():
@@ -54,16 +62,26 @@ def test_depths_are_kept_together_only_where_kernels_are_small():
     assert limit_depths((2, 7), 7, LIMITS_KEPT_BELOW + 1) == [7]
     large = dataclasses.replace(DATASET, x=np.zeros((LIMITS_KEPT_BELOW + 1, 4)))
     every = jobs(large, depth=(2, 3))
-    assert LimitPlan(every).of(Chunk(tuple(every))) == (LimitSpec("relu", 9, "thesis", (2,)), LimitSpec("relu", 9, "thesis", (3,)))
+    assert LimitPlan(every).of(Chunk(tuple(every))) == (
+        LimitSpec("relu", 9, "thesis", (2,)),
+        LimitSpec("relu", 9, "thesis", (3,)),
+    )
 
 
 def test_a_process_computes_an_architecture_once(monkeypatch):
     asked = []
-    monkeypatch.setattr(limits, "compute_limits", lambda spec, dataset: asked.append(spec) or compute_limits(spec, dataset))
+    monkeypatch.setattr(
+        limits,
+        "compute_limits",
+        lambda spec, dataset: asked.append(spec) or compute_limits(spec, dataset),
+    )
     shelf = LimitShelf()
     for depth in (5, 4, 2, 5):
         limit = shelf.of(dataclasses.replace(POINT, depth=depth), DATASET)
-        assert limit.lambda_min == compute_limits(LimitSpec("relu", 9, "thesis", (depth,)), DATASET)[depth].lambda_min
+        assert (
+            limit.lambda_min
+            == compute_limits(LimitSpec("relu", 9, "thesis", (depth,)), DATASET)[depth].lambda_min
+        )
     assert asked == [LimitSpec("relu", 9, "thesis", (2, 3, 4, 5))]
     shelf.of(dataclasses.replace(POINT, depth=6), DATASET)
     shelf.of(dataclasses.replace(POINT, act="elu"), DATASET)
@@ -90,7 +108,9 @@ def test_a_process_keeps_so_many_bytes_of_limits_and_those_of_the_chunk_at_hand(
     shelf = LimitShelf()
 
     def held():
-        return [width for width in range(9, 30) if limits._key(DATASET, spec(width), 3) in shelf._known]
+        return [
+            width for width in range(9, 30) if limits._key(DATASET, spec(width), 3) in shelf._known
+        ]
 
     for width in (9, 10, 11):
         shelf.put(DATASET, {spec(width): {3: given}})
@@ -116,7 +136,10 @@ def test_an_exception_is_handed_over_too():
 
 
 def test_ray_computes_limits_on_as_many_threads_as_a_worker_has():
-    before, data = torch.get_num_threads(), dataclasses.replace(DATASET, x=np.random.default_rng(1).random((200, 9)))
+    before, data = (
+        torch.get_num_threads(),
+        dataclasses.replace(DATASET, x=np.random.default_rng(1).random((200, 9))),
+    )
     try:
         for threads in (1, 2):
             found = _compute_limits(spec(), data, threads)[3]
@@ -137,12 +160,16 @@ def test_no_limits_are_asked_for_above_their_size():
 
 def test_a_cluster_computes_an_architecture_once():
     asked = []
-    shared = SharedLimits(lambda spec, sent: asked.append((spec, sent)) or f"limits {len(asked)}", store_bytes=80e6)
+    shared = SharedLimits(
+        lambda spec, sent: asked.append((spec, sent)) or f"limits {len(asked)}", store_bytes=80e6
+    )
     specs = {width: LimitSpec("relu", width, "thesis", (2, 3)) for width in (9, 20)}
     for width, expected in ((9, "limits 1"), (20, "limits 2"), (20, "limits 2"), (9, "limits 1")):
         assert shared.reference(specs[width], DATASET, "data") == expected
     assert asked == [(specs[9], "data"), (specs[20], "data")]
-    large = dataclasses.replace(DATASET, x=np.zeros((1400, 4)), fingerprint="large")  # 31 MB an architecture: there is room for one
+    large = dataclasses.replace(
+        DATASET, x=np.zeros((1400, 4)), fingerprint="large"
+    )  # 31 MB an architecture: there is room for one
     found = [shared.reference(specs[width], large, "large") for width in (9, 9, 20, 9)]
     assert found == ["limits 3", "limits 3", "limits 4", "limits 5"]
     shared.forget()

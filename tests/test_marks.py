@@ -36,7 +36,9 @@ def leave_mark(store, owner, age=0.0):
 
 
 def test_what_a_killed_sweep_left_is_removed_by_the_next_and_its_workers_store_nothing_more(store):
-    mark = subprocess.run([sys.executable, "-c", DEAD, store.results], capture_output=True, text=True).stdout.strip()
+    mark = subprocess.run(
+        [sys.executable, "-c", DEAD, store.results], capture_output=True, text=True
+    ).stdout.strip()
     with Permit(store, mark, 0).claimed() as permit:
         with store.opened_for_writing() as own:
             assert store.other_sweeps(own) == []
@@ -53,7 +55,11 @@ def test_the_number_of_a_dead_process_given_to_another_does_not_mislead(store):
 
 
 def test_a_sweep_on_another_machine_is_told_of_and_left_alone_for_a_week(store):
-    mark = leave_mark(store, dataclasses.replace(Owner.this(), host="elsewhere", machine="another"), OLD_SECONDS - 60)
+    mark = leave_mark(
+        store,
+        dataclasses.replace(Owner.this(), host="elsewhere", machine="another"),
+        OLD_SECONDS - 60,
+    )
     with store.opened_for_writing() as own:
         (said,) = store.other_sweeps(own)
         assert said.startswith(f"process {os.getpid()} on elsewhere, since 20")

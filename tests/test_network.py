@@ -14,7 +14,10 @@ from ntk_sweep.network import Network, standard_normals
 from ntk_sweep.parametrisations import PARAMETRISATIONS
 
 PINNED = [
-    [[-0.4946100747913444, 0.5482625040157182, -0.6098208433324119], [0.49605882538801416, 0.2032931770612814, 1.0251102898104518]],
+    [
+        [-0.4946100747913444, 0.5482625040157182, -0.6098208433324119],
+        [0.49605882538801416, 0.2032931770612814, 1.0251102898104518],
+    ],
     [-1.3716092224852436, 0.6144281878556009],
     [[0.3851052841921766, 0.15668155030326913]],
     [2.3818833868344798],
@@ -32,7 +35,9 @@ def random_inputs(n, n_inputs, seed=0):
 def layers(*sizes):
     """Weights and biases of ones."""
     pairs = list(zip(sizes[1:], sizes[:-1], strict=True))
-    return [torch.ones(p, dtype=torch.float64) for p in pairs], [torch.ones(p[0], dtype=torch.float64) for p in pairs]
+    return [torch.ones(p, dtype=torch.float64) for p in pairs], [
+        torch.ones(p[0], dtype=torch.float64) for p in pairs
+    ]
 
 
 def test_oracles_cover_every_parametrisation():
@@ -54,11 +59,18 @@ def test_outputs_are_those_of_the_definition(activation, parametrisation, shape)
 def test_layers_may_differ_in_width(activation, parametrisation):
     rng = np.random.default_rng(5)
     sizes = [4, 7, 2, 5, 1]
-    weights = [torch.from_numpy(rng.standard_normal((out, fan_in))) for fan_in, out in pairwise(sizes)]
+    weights = [
+        torch.from_numpy(rng.standard_normal((out, fan_in))) for fan_in, out in pairwise(sizes)
+    ]
     biases = [torch.from_numpy(rng.standard_normal(out)) for out in sizes[1:]]
     network = Network(weights, biases, activation, parametrisation)
     x = random_inputs(6, 4)
-    torch.testing.assert_close(network(x), oracles.forward(weights, biases, activation, parametrisation, x), rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(
+        network(x),
+        oracles.forward(weights, biases, activation, parametrisation, x),
+        rtol=1e-12,
+        atol=1e-13,
+    )
 
 
 @pytest.mark.parametrize(("activation", "parametrisation"), COMBINATIONS)
@@ -66,9 +78,13 @@ def test_trace_holds_inputs_and_gradients_of_every_layer(activation, parametrisa
     network = Network.initialise(4, 5, 4, activation, parametrisation, seed=2)
     x = random_inputs(6, 4)
     trace = network.trace(x)
-    shifts = [torch.zeros(len(x), len(b), dtype=torch.float64, requires_grad=True) for b in network.biases]
+    shifts = [
+        torch.zeros(len(x), len(b), dtype=torch.float64, requires_grad=True) for b in network.biases
+    ]
     a, inputs = x, []
-    for layer, (w, b, shift) in enumerate(zip(network.weights, network.biases, shifts, strict=True), start=1):
+    for layer, (w, b, shift) in enumerate(
+        zip(network.weights, network.biases, shifts, strict=True), start=1
+    ):
         inputs.append(a)
         n = oracles.scale(parametrisation, layer, 4, w.shape[1], w.shape[0])
         z = a @ w.T / n**0.5 + b + shift
@@ -95,8 +111,14 @@ def test_factors(parametrisation, expected):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"activation": "softplus"}, "unknown activation 'softplus': choose one of relu, elu, lrelu, sigmoid, tanh"),
-        ({"parametrisation": "mup"}, "unknown parametrisation 'mup': choose one of thesis, ntk, standard"),
+        (
+            {"activation": "softplus"},
+            "unknown activation 'softplus': choose one of relu, elu, lrelu, sigmoid, tanh",
+        ),
+        (
+            {"parametrisation": "mup"},
+            "unknown parametrisation 'mup': choose one of thesis, ntk, standard",
+        ),
         ({"n_inputs": 0}, "n_inputs is 0, but must be an integer of at least 1"),
         ({"width": 0}, "width is 0, but must be an integer of at least 1"),
         ({"depth": 1}, "depth is 1, but must be an integer of at least 2"),
@@ -105,7 +127,14 @@ def test_factors(parametrisation, expected):
     ],
 )
 def test_initialise_refuses(changes, message):
-    arguments = {"n_inputs": 3, "width": 4, "depth": 2, "activation": "relu", "parametrisation": "thesis", "seed": 0}
+    arguments = {
+        "n_inputs": 3,
+        "width": 4,
+        "depth": 2,
+        "activation": "relu",
+        "parametrisation": "thesis",
+        "seed": 0,
+    }
     with pytest.raises(ValueError, match=message):
         Network.initialise(**arguments | changes)
 
@@ -121,7 +150,11 @@ def test_sizes_that_are_no_integers_are_refused(name, value):
 @pytest.mark.usefixtures("unchecked")
 def test_integers_of_numpy_are_integers():
     plain, numpy = standard_normals(3, 4, 2, 7), standard_normals(*np.array([3, 4, 2, 7]))
-    assert all(torch.equal(a, b) for pair, other in zip(plain, numpy, strict=True) for a, b in zip(pair, other, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for pair, other in zip(plain, numpy, strict=True)
+        for a, b in zip(pair, other, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +183,12 @@ def test_a_missing_bias_is_refused():
 @pytest.mark.parametrize(
     ("layer", "weight", "bias", "message"),
     [
-        (1, (4, 3), (5,), r"layer 1: W is \(4, 3\) and b is \(5,\), but W must be \(n_l, 3\) and b \(n_l,\)"),
+        (
+            1,
+            (4, 3),
+            (5,),
+            r"layer 1: W is \(4, 3\) and b is \(5,\), but W must be \(n_l, 3\) and b \(n_l,\)",
+        ),
         (1, (4, 3), (4, 1), r"layer 1: W is \(4, 3\) and b is \(4, 1\)"),
         (2, (1, 5), (1,), r"layer 2: W is \(1, 5\) and b is \(1,\), but W must be \(n_l, 4\)"),
         (2, (4,), (1,), r"layer 2: W is \(4,\) and b is \(1,\)"),
@@ -165,7 +203,9 @@ def test_layers_that_do_not_chain_are_refused(layer, weight, bias, message):
         Network(weights, biases, "relu", "thesis")
 
 
-@pytest.mark.parametrize(("part", "layer"), [("weights", 0), ("weights", 1), ("biases", 0), ("biases", 1)])
+@pytest.mark.parametrize(
+    ("part", "layer"), [("weights", 0), ("weights", 1), ("biases", 0), ("biases", 1)]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
 @pytest.mark.usefixtures("unchecked")
 def test_mixed_and_integer_dtypes_are_refused(part, layer, dtype):
@@ -186,14 +226,19 @@ def test_a_network_of_integers_is_refused():
 def test_inputs_with_the_wrong_number_of_features_are_refused():
     network = Network(*layers(3, 4, 1), "relu", "thesis")
     for method in (network, network.trace):
-        with pytest.raises(ValueError, match=r"x has shape \(2, 5\), but the network takes \(N, 3\)"):
+        with pytest.raises(
+            ValueError, match=r"x has shape \(2, 5\), but the network takes \(N, 3\)"
+        ):
             method(random_inputs(2, 5))
 
 
 def test_inputs_of_another_dtype_are_refused():
     network = Network(*layers(3, 4, 1), "relu", "thesis")
     for method in (network, network.trace):
-        with pytest.raises(ValueError, match=r"x is torch\.float32 on cpu, but the network is torch\.float64 on cpu: convert"):
+        with pytest.raises(
+            ValueError,
+            match=r"x is torch\.float32 on cpu, but the network is torch\.float64 on cpu: convert",
+        ):
             method(random_inputs(2, 3).float())
 
 
@@ -234,14 +279,20 @@ def test_equal_arguments_give_equal_draws_and_own_memory():
 @pytest.mark.parametrize("changed", [{"seed": 1}, {"width": 6}, {"depth": 4}])
 def test_seed_width_and_depth_each_give_other_draws(changed):
     base = {"n_inputs": 6, "width": 5, "depth": 3, "seed": 0}
-    for (w, b), (other_w, other_b) in zip(standard_normals(**base), standard_normals(**base | changed), strict=False):
+    for (w, b), (other_w, other_b) in zip(
+        standard_normals(**base), standard_normals(**base | changed), strict=False
+    ):
         common = min(w.numel(), other_w.numel())
         assert not (w.flatten()[:common] == other_w.flatten()[:common]).any()
         assert not (b[: len(other_b)] == other_b[: len(b)]).any()
 
 
 def test_layers_have_streams_of_their_own():
-    seen = [value for w, b in standard_normals(5, 5, 6, 0) for value in torch.cat([w.flatten(), b]).tolist()]
+    seen = [
+        value
+        for w, b in standard_normals(5, 5, 6, 0)
+        for value in torch.cat([w.flatten(), b]).tolist()
+    ]
     assert len(set(seen)) == len(seen)
 
 
@@ -257,7 +308,11 @@ def test_draws_are_standard_normal_in_every_layer():
 
 
 def test_draws_of_different_layers_and_seeds_are_uncorrelated():
-    blocks = [w.flatten()[:40_000].numpy() for seed in (0, 1) for w, _ in standard_normals(200, 200, 4, seed)[:3]]
+    blocks = [
+        w.flatten()[:40_000].numpy()
+        for seed in (0, 1)
+        for w, _ in standard_normals(200, 200, 4, seed)[:3]
+    ]
     correlation = np.corrcoef(blocks) - np.eye(len(blocks))
     assert np.abs(correlation).max() < 5 / 40_000**0.5
 
@@ -270,7 +325,8 @@ def test_standard_parametrisation_has_variance_one_over_fan_in():
 
 
 def test_draws_are_pinned():
-    """These values are a promise: results of different machines and versions can be compared and merged."""
+    """These values are a promise: results of different machines and versions can be compared and
+    merged."""
     (w1, b1), (w2, b2) = standard_normals(n_inputs=3, width=2, depth=2, seed=0)
     assert w1.tolist() == PINNED[0]
     assert b1.tolist() == PINNED[1]

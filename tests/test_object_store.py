@@ -1,4 +1,5 @@
-"""Results in an object store: a sweep, its readers and its faults against a real S3-compatible server on the loopback."""
+"""Results in an object store: a sweep, its readers and its faults against a real S3-compatible
+server on the loopback."""
 
 import dataclasses
 import os
@@ -53,10 +54,17 @@ def test_rows_kernels_and_marks(store):
         store.check_mark(mark)
         assert len(load_results(store.location)) == 0
         writer = PartWriter(store)
-        assert len({writer.commit([make_row(f"{i}", eigenvalues=np.arange(3.0))]) for i in range(3)}) == 3
+        assert (
+            len({writer.commit([make_row(f"{i}", eigenvalues=np.arange(3.0))]) for i in range(3)})
+            == 3
+        )
         kernel = np.random.default_rng(0).random((4, 4))
         assert (store.load_kernel(store.save_kernel("k", kernel)) == kernel).all()
-    assert keys_of(load_results(store.location)) == keys_of(pd.read_parquet(store.location)) == ["0", "1", "2"]
+    assert (
+        keys_of(load_results(store.location))
+        == keys_of(pd.read_parquet(store.location))
+        == ["0", "1", "2"]
+    )
     assert set(store.finished()) == {"0", "1", "2"}
     with pytest.raises(StoreError, match="was removed, or is not the one"):
         store.check_mark(mark)
@@ -78,7 +86,9 @@ def test_endpoint_and_region_may_stand_in_the_uri(server, results, monkeypatch):
     store = Store(uri, "spectrum")
     PartWriter(store).commit([make_row("a")])
     assert store.location.startswith(f"{results}/spectrum?endpoint_override=")
-    assert keys_of(load_results(store.location)) == keys_of(pd.read_parquet(store.location)) == ["a"]
+    assert (
+        keys_of(load_results(store.location)) == keys_of(pd.read_parquet(store.location)) == ["a"]
+    )
 
 
 def test_marks_of_killed_sweeps_are_removed_in_the_end(store, results, monkeypatch):
@@ -103,18 +113,25 @@ def test_what_is_not_there_is_named(server, monkeypatch):
     with pytest.raises(FileNotFoundError, match="there is no folder s3://nowhere/spectrum"):
         load_results("s3://nowhere/spectrum")
     with (
-        pytest.raises(StoreError, match=r"s3://nowhere/results/spectrum cannot be written .*[Bb]ucket"),
+        pytest.raises(
+            StoreError, match=r"s3://nowhere/results/spectrum cannot be written .*[Bb]ucket"
+        ),
         Store("s3://nowhere/results", "spectrum").opened_for_writing(),
     ):
         pytest.fail("opened")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(StoreError, match=r"cannot be read \(.*onnect.*\) on host .* credentials are looked for there: check"):
+    with pytest.raises(
+        StoreError,
+        match=r"cannot be read \(.*onnect.*\) on host .* credentials are looked for there: check",
+    ):
         load_results(f"s3://{BUCKET}/spectrum")
 
 
 def test_credentials_in_the_uri_are_refused_and_not_repeated():
     for read in (lambda uri: Store(uri, "spectrum"), lambda uri: load_results(uri + "/spectrum")):
-        with pytest.raises(StoreError, match=r"results=s3://bucket/prefix.*holds credentials") as caught:
+        with pytest.raises(
+            StoreError, match=r"results=s3://bucket/prefix.*holds credentials"
+        ) as caught:
             read("s3://AKIDEXAMPLE:s3cr3t@bucket/prefix")
         assert "s3cr3t" not in str(caught.value)
 
@@ -152,7 +169,10 @@ def test_two_sweeps_at_once_leave_one_good_row_a_point(results, tmp_path):
     base = SweepConfig(data=DataConfig("npz", path=str(tmp_path / "data.npz")), results=results)
     base.compute.chunk_seconds = 1e-9
     configs = [dataclasses.replace(base, width=width) for width in range(3, 9)]
-    sweeps = [threading.Thread(target=run_sweep, args=(configs, SerialExecutor, Console(quiet=True))) for _ in range(2)]
+    sweeps = [
+        threading.Thread(target=run_sweep, args=(configs, SerialExecutor, Console(quiet=True)))
+        for _ in range(2)
+    ]
     for each in sweeps:
         each.start()
     for each in sweeps:
@@ -160,7 +180,9 @@ def test_two_sweeps_at_once_leave_one_good_row_a_point(results, tmp_path):
     rows = pd.read_parquet(results + "/spectrum")
     assert len(load_results(results + "/spectrum")) == rows.key.nunique() == 6
     assert rows.groupby("key").lambda_min.nunique().eq(1).all()
-    assert not [name for name in objects(results.partition(BUCKET + "/")[2]) if name.startswith(".")]
+    assert not [
+        name for name in objects(results.partition(BUCKET + "/")[2]) if name.startswith(".")
+    ]
 
 
 def test_a_sweep_sees_the_mark_of_another(store):

@@ -1,7 +1,8 @@
-"""``make partition``: a host of a cluster is cut off from the network in the middle of its work, and comes back.
+"""``make partition``: a host of a cluster is cut off from the network in the middle of its work,
+and comes back.
 
-Three hosts with addresses of their own, the results on a disk that all of them reach at any time: the hardest case, since the worker
-that was given up goes on and still could write.
+Three hosts with addresses of their own, the results on a disk that all of them reach at any time:
+the hardest case, since the worker that was given up goes on and still could write.
 """
 
 import time
@@ -29,7 +30,8 @@ from processes import (
 pytestmark = pytest.mark.partition
 
 HEALTH_CHECKS = {"RAY_health_check_timeout_ms": "500", "RAY_health_check_failure_threshold": "4"}
-"""With the rest of `FAST_HEALTH_CHECKS`: a node is taken for dead four seconds after its link was cut."""
+"""With the rest of `FAST_HEALTH_CHECKS`: a node is taken for dead four seconds after its link was
+cut."""
 
 SHORT = 1.5
 """Seconds that nobody should notice."""
@@ -43,7 +45,8 @@ def network():
 
 @contextmanager
 def three_nodes(network, slow):
-    """A head and two nodes on hosts of their own, with one worker each, and points that take so long, by width; yields the second."""
+    """A head and two nodes on hosts of their own, with one worker each, and points that take so
+    long, by width; yields the second."""
     with (
         ray_head(cpus=1, host=network[0], faults=slow, **HEALTH_CHECKS) as cluster,
         ray_node(cluster, host=network[1]) as node,
@@ -94,16 +97,23 @@ def test_a_short_cut_is_not_noticed(network, tmp_path, undisturbed):
     assert_same_numbers(tmp_path, undisturbed)
 
 
-def test_the_rows_of_a_host_that_was_given_up_are_stored_by_others_and_once(network, tmp_path, undisturbed):
-    # Dear points go out first, so that the first chunk of each host takes longer than it takes to be given up.
+def test_the_rows_of_a_host_that_was_given_up_are_stored_by_others_and_once(
+    network, tmp_path, undisturbed
+):
+    # Dear points go out first, so that the first chunk of each host takes longer than it takes to
+    # be given up.
     with three_nodes(network, {20: 0.5, 30: 0.5, 40: 10, 50: 10, 60: 10}) as (cluster, node):
         with sweep_on(cluster, network, tmp_path) as sweep:
             (worker,) = wait_for(lambda: workers_at(node), "work on the second host", sweep, node)
             time.sleep(1)  # for it to write down where it is
             network[1].cut()
             said = next(line for line in sweep.stdout if "lost" in line)
-            assert f"a worker was lost (the machine {network[1].address} cannot be reached any more)" in said
-            # It does not know, and goes on until its chunk is done, cut off as it is; then it is back.
+            assert (
+                f"a worker was lost (the machine {network[1].address} cannot be reached any more)"
+                in said
+            )
+            # It does not know, and goes on until its chunk is done, cut off as it is; then it is
+            # back.
             assert workers_at(node) == [worker]
             read_until(lambda: not workers_at(node), tmp_path)
             network[1].mend()

@@ -1,4 +1,5 @@
-"""Permits: the rows of a worker that was taken for dead appear before the driver looks for them, or never."""
+"""Permits: the rows of a worker that was taken for dead appear before the driver looks for them, or
+never."""
 
 import builtins
 import os
@@ -34,7 +35,9 @@ def mark(store):
 
 def files(store):
     """What lies in the results, hidden or not."""
-    found = store.filesystem.get_file_info(fs.FileSelector(posixpath.dirname(store.folder), recursive=True))
+    found = store.filesystem.get_file_info(
+        fs.FileSelector(posixpath.dirname(store.folder), recursive=True)
+    )
     return sorted(each.base_name for each in found if each.base_name != "spectrum")
 
 
@@ -53,7 +56,9 @@ def test_after_it_was_taken_back_nothing_is_committed(store, mark):
     with permit.claimed():
         writer.commit([make_row("before")], permit)
         Permit(store, mark, 7).revoke()
-        with pytest.raises(RevokedError, match=r"took the worker on this machine for dead .* not written"):
+        with pytest.raises(
+            RevokedError, match=r"took the worker on this machine for dead .* not written"
+        ):
             writer.commit([make_row("after")], permit)
     assert keys_of(load_results(store.results + "/spectrum")) == ["before"]
     with Permit(store, mark, 8).claimed() as other:
@@ -99,7 +104,9 @@ def test_a_folder_that_is_gone_is_said_by_worker_and_driver(store, mark):
 
 
 @pytest.mark.parametrize(("module", "step"), [(builtins, "open"), (os, "fsync"), (os, "replace")])
-def test_at_whichever_step_of_a_commit_it_is_taken_back_no_row_appears_later(tmp_path, monkeypatch, module, step):
+def test_at_whichever_step_of_a_commit_it_is_taken_back_no_row_appears_later(
+    tmp_path, monkeypatch, module, step
+):
     store = Store(str(tmp_path), "spectrum")
     plain = getattr(module, step)
     with store.opened_for_writing() as mark, Permit(store, mark, 0).claimed() as permit:

@@ -1,4 +1,5 @@
-"""The snippets of docs/querying.md run, on rows with failures and points computed twice, and give what the rows say."""
+"""The snippets of docs/querying.md run, on rows with failures and points computed twice, and give
+what the rows say."""
 
 from __future__ import annotations
 
@@ -36,12 +37,17 @@ def answers(tmp_path_factory):
 
 
 def test_there_are_ten_questions_and_two_for_sql():
-    assert re.findall(r"^## (\d+)\.", PAGE, re.MULTILINE) == [str(number) for number in range(1, 11)]
+    assert re.findall(r"^## (\d+)\.", PAGE, re.MULTILINE) == [
+        str(number) for number in range(1, 11)
+    ]
     assert PAGE.count("duckdb.sql(") >= 2
 
 
 def test_counts_and_reasons(answers):
-    assert answers["counts"].to_dict() == {("fashion_mnist", "thesis", "failed"): 1, ("fashion_mnist", "thesis", "ok"): 17}
+    assert answers["counts"].to_dict() == {
+        ("fashion_mnist", "thesis", "failed"): 1,
+        ("fashion_mnist", "thesis", "ok"): 17,
+    }
     assert answers["reasons"].to_dict() == {"RuntimeError: no memory": 1}
 
 

@@ -1,6 +1,8 @@
-"""Sweeps on Ray with real processes: the same rows as in one process, and what is left when processes are killed.
+"""Sweeps on Ray with real processes: the same rows as in one process, and what is left when
+processes are killed.
 
-Every test starts a Ray of its own, in a temporary folder of its own, and stops it by its own handle.
+Every test starts a Ray of its own, in a temporary folder of its own, and stops it by its own
+handle.
 """
 
 import os
@@ -37,11 +39,18 @@ pytestmark = pytest.mark.ray
 
 
 def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, undisturbed):
-    """One worker, so that they share chunks with others; where it can be had, the system's killer ends it for want of memory."""
+    """One worker, so that they share chunks with others; where it can be had, the system's killer
+    ends it for want of memory."""
     grid = ("data=digits", "act=relu", "width=range(20,61,10)", "depth=2")
     with memory_limit(2 * 10**9) as group:
         faults = {30: "all memory" if group else "die", 40: "raise", 50: "memory"}
-        done = run(tmp_path, *grid, "compute.num_workers=1", faults=faults, prefix=group.prefix if group else ())
+        done = run(
+            tmp_path,
+            *grid,
+            "compute.num_workers=1",
+            faults=faults,
+            prefix=group.prefix if group else (),
+        )
         assert group is None or group.kills() >= 3
     assert done.returncode == 1
     assert "\x1b" not in done.stdout + done.stderr
@@ -62,7 +71,9 @@ def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, un
 
 
 def test_a_killed_worker_is_replaced_and_readers_see_every_row_once(tmp_path, undisturbed):
-    process = start(tmp_path, *GRID, "compute.chunk_seconds=0.05", faults={20: 0.3, 40: 0.3, 60: 0.3})
+    process = start(
+        tmp_path, *GRID, "compute.chunk_seconds=0.05", faults={20: 0.3, 40: 0.3, 60: 0.3}
+    )
     seen = 0
     try:
         victim = wait_for(lambda: workers_at(process), "a worker at work", process)[0]
@@ -91,13 +102,24 @@ INTERRUPTED = {signal.SIGINT: "serial", signal.SIGTERM: "ray", signal.SIGHUP: "s
 
 @pytest.fixture(scope="module")
 def at_work(tmp_path_factory):
-    """Sweeps that have stored a row each and will take half a minute, by what is going to happen to them; started together to save time."""
+    """Sweeps that have stored a row each and will take half a minute, by what is going to happen to
+    them; started together to save time."""
     sweeps = {}
     try:
         for what, launcher in (INTERRUPTED | {"folder": "ray", "driver": "ray"}).items():
             results = tmp_path_factory.mktemp("at_work")
-            options = (*GRID, f"hydra/launcher={launcher}", "compute.chunk_seconds=0.2", "compute.num_workers=1")
-            process = start(results, *options, faults=dict.fromkeys(range(20, 61, 10), 3), stderr=subprocess.PIPE)
+            options = (
+                *GRID,
+                f"hydra/launcher={launcher}",
+                "compute.chunk_seconds=0.2",
+                "compute.num_workers=1",
+            )
+            process = start(
+                results,
+                *options,
+                faults=dict.fromkeys(range(20, 61, 10), 3),
+                stderr=subprocess.PIPE,
+            )
             sweeps[what] = SimpleNamespace(process=process, results=results)
         for sweep in sweeps.values():
             wait_for(lambda sweep=sweep: stored(sweep.results), "a first row", sweep.process)
@@ -140,7 +162,8 @@ def test_a_killed_driver_is_followed_by_the_same_command(at_work, tmp_path, undi
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait(TIME_LIMIT)
-        # The workers notice that their driver is gone and end; the rest of Ray takes a minute longer.
+        # The workers notice that their driver is gone and end; the rest of Ray takes a minute
+        # longer.
         wait_for(lambda: not any(is_alive(worker) for worker in workers), "the workers' end")
         there = stored(results)
         assert 0 < there < POINTS

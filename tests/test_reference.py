@@ -1,4 +1,5 @@
-"""All eigenvalues of reference networks, known to 25 digits from ball arithmetic that starts at the weights."""
+"""All eigenvalues of reference networks, known to 25 digits from ball arithmetic that starts at the
+weights."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from references import FILES, SHARED, reference
 from ntk_sweep.spectrum import TARGET, ntk_spectrum
 
 pytestmark = pytest.mark.skipif(
-    not FILES, reason=f"no reference spectra in {SHARED}; set NTK_SWEEP_SHARED to the folder that has them"
+    not FILES,
+    reason=f"no reference spectra in {SHARED}; set NTK_SWEEP_SHARED to the folder that has them",
 )
 
 

@@ -45,12 +45,23 @@ def any_rows(seed: int) -> tuple[list[dict], list[dict]]:
     """Spectra and training runs, some of them failed, unresolved, diverged, odd or missing."""
     rng = random.Random(seed)
     acts = rng.sample(["relu", "elu", "sigmoid", "tanh", "a name"], rng.randint(1, 3))
-    widths, depths = rng.sample([1, 2, 7, 33, 300, 800], rng.randint(1, 3)), rng.sample([2, 3, 8], rng.randint(1, 2))
+    widths, depths = (
+        rng.sample([1, 2, 7, 33, 300, 800], rng.randint(1, 3)),
+        rng.sample([2, 3, 8], rng.randint(1, 2)),
+    )
     spectra, runs = [], []
     for act, width, depth, number in (
-        (a, w, d, s) for a in acts for w in widths for d in depths for s in range(rng.choice([1, 2, 7]))
+        (a, w, d, s)
+        for a in acts
+        for w in widths
+        for d in depths
+        for s in range(rng.choice([1, 2, 7]))
     ):
-        least = rng.choice([1e-13, 0.0, 5e-324, float("nan"), -1e-12]) if rng.random() < 0.15 else 10 ** rng.uniform(-8, 3)
+        least = (
+            rng.choice([1e-13, 0.0, 5e-324, float("nan"), -1e-12])
+            if rng.random() < 0.15
+            else 10 ** rng.uniform(-8, 3)
+        )
         changes = rng.choice(ODD) if rng.random() < 0.4 else {}
         kind = rng.random()
         if kind < 0.1:
@@ -63,9 +74,17 @@ def any_rows(seed: int) -> tuple[list[dict], list[dict]]:
         if kind < 0.4:
             runs.append(training_rows.run(act, width, depth, number, losses, epochs=3, **rate))
         elif kind < 0.5:
-            runs.append(training_rows.recorded(act, width, depth, number, rng.choice([0.0, 0.1, 1e-9]), **rate))
+            runs.append(
+                training_rows.recorded(
+                    act, width, depth, number, rng.choice([0.0, 0.1, 1e-9]), **rate
+                )
+            )
         elif kind < 0.55:
-            runs.append(training_rows.recorded(act, width, depth, number, losses=[1.0, float("inf")], epochs=2, **rate))
+            runs.append(
+                training_rows.recorded(
+                    act, width, depth, number, losses=[1.0, float("inf")], epochs=2, **rate
+                )
+            )
         elif kind < 0.6:
             runs.append(training_rows.failed_run(act, width, depth, number, **rate))
     return spectra, runs
@@ -91,13 +110,24 @@ def test_a_page_of_any_store(seed, tmp_path, monkeypatch):
         warnings.simplefilter("error", UserWarning)
         assert main(["report", str(tmp_path / "r"), "-o", str(tmp_path / "page")]) == 0
     text = (tmp_path / "page/index.html").read_text().partition('<script type="text/plain"')[0]
-    assert not re.search(r"\bnan\b", re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL), re.IGNORECASE)
+    assert not re.search(
+        r"\bnan\b",
+        re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL),
+        re.IGNORECASE,
+    )
     assert not re.search(r'="[^"]*\bnan\b', text, re.IGNORECASE)
 
 
 def test_extreme_eigenvalues_alone(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("analysis.report.render_many", lambda draws: [UNDRAWN for draw in draws if draw()])
-    extreme = {"eigenvalues": None, "eigenvalue_errors": None, "effective_rank": None, "method": "extreme"}
+    monkeypatch.setattr(
+        "analysis.report.render_many", lambda draws: [UNDRAWN for draw in draws if draw()]
+    )
+    extreme = {
+        "eigenvalues": None,
+        "eigenvalue_errors": None,
+        "effective_rank": None,
+        "method": "extreme",
+    }
     rows = [analysis_rows.row("relu", width, **extreme) for width in (30, 60)]
     results = analysis_rows.store(tmp_path / "r", rows)
     assert main(["report", results, "-o", str(tmp_path / "page")]) == 0
@@ -107,15 +137,27 @@ def test_extreme_eigenvalues_alone(tmp_path, monkeypatch, capsys):
 
 
 def test_runs_that_all_diverge_with_their_kernels_recorded(tmp_path, monkeypatch):
-    monkeypatch.setattr("analysis.report.render_many", lambda draws: [UNDRAWN for draw in draws if draw()])
-    rows = [training_rows.recorded("relu", width, losses=[1.0, float("inf")], epochs=2) for width in (30, 60)]
-    assert main(["report", training_rows.store(tmp_path / "r", rows), "-o", str(tmp_path / "page")]) == 0
+    monkeypatch.setattr(
+        "analysis.report.render_many", lambda draws: [UNDRAWN for draw in draws if draw()]
+    )
+    rows = [
+        training_rows.recorded("relu", width, losses=[1.0, float("inf")], epochs=2)
+        for width in (30, 60)
+    ]
+    assert (
+        main(["report", training_rows.store(tmp_path / "r", rows), "-o", str(tmp_path / "page")])
+        == 0
+    )
     assert not list(tmp_path.glob("page/figures/drift-width-*"))
 
 
-def test_the_same_rows_in_other_parts_and_another_process_give_the_same_bytes(tmp_path, monkeypatch):
+def test_the_same_rows_in_other_parts_and_another_process_give_the_same_bytes(
+    tmp_path, monkeypatch
+):
     spectra = analysis_rows.grid(seeds=3)
-    runs = training_rows.sweep(widths=(50, 100, 300), depths=(2, 3), seeds=1, acts=("relu", "elu"), epochs=3, record=True)
+    runs = training_rows.sweep(
+        widths=(50, 100, 300), depths=(2, 3), seeds=1, acts=("relu", "elu"), epochs=3, record=True
+    )
     monkeypatch.setattr("analysis.report.render_many", lambda draws: [UNDRAWN for _ in draws])
     command = ["report", "r", "-o", "page"]
     script = (
@@ -134,17 +176,30 @@ def test_the_same_rows_in_other_parts_and_another_process_give_the_same_bytes(tm
                     PartWriter(written).commit(part)
         if shuffled:
             environment = {**os.environ, "PYTHONHASHSEED": "12", "PYTHONPATH": str(REPOSITORY)}
-            subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, check=True, capture_output=True)
+            subprocess.run(
+                [sys.executable, "-c", script],
+                cwd=folder,
+                env=environment,
+                check=True,
+                capture_output=True,
+            )
         else:
             with contextlib.chdir(folder):
                 assert main(command) == 0
-        pages.append({path.relative_to(folder): path.read_bytes() for path in sorted((folder / "page").rglob("*.*"))})
+        pages.append(
+            {
+                path.relative_to(folder): path.read_bytes()
+                for path in sorted((folder / "page").rglob("*.*"))
+            }
+        )
         shutil.rmtree(folder)
     assert len(pages[0]) > 100
     assert pages[0] == pages[1]
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_drawn(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_drawn(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr("analysis.report.render_many", lambda draws: pytest.fail("drawn in vain"))
     (tmp_path / "file").write_text("")
     results = analysis_rows.store(tmp_path / "r", [analysis_rows.row()])

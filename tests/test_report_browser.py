@@ -1,4 +1,5 @@
-"""The report in a real browser: it loads in silence and alone, hover and click do what they say, and nothing is blank."""
+"""The report in a real browser: it loads in silence and alone, hover and click do what they say,
+and nothing is blank."""
 
 from __future__ import annotations
 
@@ -44,20 +45,38 @@ def browser():
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Two groups: digits with three seeds, a kernel, an unresolved and a failed cell; of other data one network's extreme eigenvalues."""
+    """Two groups: digits with three seeds, a kernel, an unresolved and a failed cell; of other data
+    one network's extreme eigenvalues."""
     folder = tmp_path_factory.mktemp("report")
     digits = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100))
     rows = [*grid(seeds=3), failed("relu", 75, 2, 0, error=NASTY)]
     rows = [one for one in rows if (one["act"], one["width"], one["depth"]) != ("sigmoid", 75, 3)]
     rows = [
-        {**one, "data": "digits", "data_fingerprint": digits.fingerprint, "n_inputs": 64, "key": f"{number:064x}"}
+        {
+            **one,
+            "data": "digits",
+            "data_fingerprint": digits.fingerprint,
+            "n_inputs": 64,
+            "key": f"{number:064x}",
+        }
         for number, one in enumerate(rows)
     ]
     theta = np.random.default_rng(0).random((200, 200))
-    chosen = next(one for one in rows if (one["act"], one["width"], one["depth"]) == ("relu", 400, 3))
-    chosen["kernel_file"] = Store(str(folder), "spectrum").save_kernel(chosen["key"], theta + theta.T)
-    extreme = {"eigenvalues": None, "eigenvalue_errors": None, "effective_rank": None, "method": "extreme"}
-    other = row("elu", 77, 4, 3, 2.5, data="npz", data_fingerprint="e" * 64, data_classes=None, **extreme)
+    chosen = next(
+        one for one in rows if (one["act"], one["width"], one["depth"]) == ("relu", 400, 3)
+    )
+    chosen["kernel_file"] = Store(str(folder), "spectrum").save_kernel(
+        chosen["key"], theta + theta.T
+    )
+    extreme = {
+        "eigenvalues": None,
+        "eigenvalue_errors": None,
+        "effective_rank": None,
+        "method": "extreme",
+    }
+    other = row(
+        "elu", 77, 4, 3, 2.5, data="npz", data_fingerprint="e" * 64, data_classes=None, **extreme
+    )
     results = store(folder / "r", [*rows, other])
     (folder / "r/spectrum/_kernels").mkdir()
     (folder / "spectrum/_kernels").rename(folder / "r/spectrum/_kernels")
@@ -68,14 +87,16 @@ def report(tmp_path_factory):
 
 
 def first_drawn(draws):
-    """Only the first figures, and the last of these for all others: drawing takes longer than all else here."""
+    """Only the first figures, and the last of these for all others: drawing takes longer than all
+    else here."""
     drawn = render_many(draws[:DRAWN])
     return [*drawn, *[drawn[-1]] * (len(draws) - DRAWN)]
 
 
 @pytest.fixture
 def watched(browser):
-    """A page, and what went wrong on it: messages, errors, and requests for anything but the page itself."""
+    """A page, and what went wrong on it: messages, errors, and requests for anything but the page
+    itself."""
     context = browser.new_context(viewport={"width": 1200, "height": 1000})
     page = context.new_page()
     faults = []
@@ -100,7 +121,9 @@ def centre(page, act, column, row, columns=3, rows=2):
     place = page.locator(".explorer").first.locator(".map").nth(act)
     place.scroll_into_view_if_needed()
     shape = place.locator(".draglayer .nsewdrag").bounding_box()
-    return shape["x"] + shape["width"] * (column + 0.5) / columns, shape["y"] + shape["height"] * (1 - (row + 0.5) / rows)
+    return shape["x"] + shape["width"] * (column + 0.5) / columns, shape["y"] + shape["height"] * (
+        1 - (row + 0.5) / rows
+    )
 
 
 def hovered(page, act, column, row):
@@ -108,7 +131,9 @@ def hovered(page, act, column, row):
     x, y = centre(page, act, column, row)
     page.mouse.move(x - 3, y)
     page.mouse.move(x, y)
-    label = page.locator(".explorer").first.locator(".map").nth(act).locator(".hoverlayer .hovertext")
+    label = (
+        page.locator(".explorer").first.locator(".map").nth(act).locator(".hoverlayer .hovertext")
+    )
     label.wait_for()
     return label.text_content()
 
@@ -131,7 +156,9 @@ def test_it_loads_in_silence_and_asks_for_nothing(report, watched):
 def test_every_figure_has_words_and_is_not_blank(report, watched):
     page, _ = watched
     opened(page, report / "page/index.html")
-    drawn = page.locator(".explorer").first.locator(".map, .spectrum, .kernel").locator("visible=true")
+    drawn = (
+        page.locator(".explorer").first.locator(".map, .spectrum, .kernel").locator("visible=true")
+    )
     assert drawn.count() == 2 + 1  # two activations, and the spectrum of the best network
     for place in drawn.all():
         assert len(place.get_attribute("aria-label")) > 40
@@ -145,7 +172,9 @@ def test_every_figure_has_words_and_is_not_blank(report, watched):
     for index in range(DRAWN):
         assert colours(pictures.nth(index).screenshot()) > 20
     for kind in ("png", "svg", "pdf"):
-        assert {path.stat().st_size > 500 for path in (report / "page/figures").glob(f"*.{kind}")} == {True}
+        assert {
+            path.stat().st_size > 500 for path in (report / "page/figures").glob(f"*.{kind}")
+        } == {True}
 
 
 def test_hovering_a_cell_tells_its_numbers(report, watched):
@@ -155,9 +184,13 @@ def test_hovering_a_cell_tells_its_numbers(report, watched):
     cell = cells(group.rows).query("act == 'relu' and width == 400 and depth == 2").iloc[0]
     text = hovered(page, 0, 2, 0)
     assert "ReLU, width 400, depth 2" in text
-    # Values 200, 400 and 600: geometric mean 363.4, mean 400 ± 200.
-    # Error bounds 1e-9: of the geometric mean 363.4 (1/200 + 1/400 + 1/600) / 3 of that, rounded up.
-    assert (f"{cell['geometric_mean']:.1f}", f"{cell['mean']:.1f}", cell["seeds"]) == ("363.4", "400.0", 3)
+    # Values 200, 400 and 600: geometric mean 363.4, mean 400 ± 200. Error bounds 1e-9: of the
+    # geometric mean 363.4 (1/200 + 1/400 + 1/600) / 3 of that, rounded up.
+    assert (f"{cell['geometric_mean']:.1f}", f"{cell['mean']:.1f}", cell["seeds"]) == (
+        "363.4",
+        "400.0",
+        3,
+    )
     assert "363.4 ± 1.2 × 10⁻⁹ (error bound)" in text
     assert "of 3 seeds, 95 %: 200 to 600" in text
     assert "mean 400.0 ± 200.0 (sd over seeds)" in text
@@ -166,7 +199,10 @@ def test_hovering_a_cell_tells_its_numbers(report, watched):
     gap, marks = page.evaluate(f"{crosses}.map((one) => one.z ?? [[...one.x], [...one.y]])")
     assert (gap, marks) == ([[None, None, None], [1, None, None]], [[0], [1]])
     choose(page, "quantity", "alignment")
-    assert "Alignment 0.5000mean of 3 seeds, 95 %: 0.500 to 0.500± 0.0000 (sd over seeds)" in hovered(page, 0, 2, 0)
+    assert (
+        "Alignment 0.5000mean of 3 seeds, 95 %: 0.500 to 0.500± 0.0000 (sd over seeds)"
+        in hovered(page, 0, 2, 0)
+    )
     choose(page, "quantity", "lambda_min")
     assert "no result: 1 failed" in hovered(page, 0, 1, 0)
     assert hovered(page, 1, 1, 1) == "no result"
@@ -181,12 +217,17 @@ def test_choosing_a_cell_shows_its_spectrum_and_its_kernel(report, watched):
     place.locator(".cell", has_text="ReLU 400 × 3, 3 seeds").wait_for()
     place.locator(".kernel .heatmaplayer image").wait_for(state="attached")
     assert colours(place.locator(".kernel").screenshot()) > 100
-    assert place.locator(".kernel").get_attribute("aria-label").startswith("The kernel matrix of ReLU 400 × 3, seed 0")
+    assert (
+        place.locator(".kernel")
+        .get_attribute("aria-label")
+        .startswith("The kernel matrix of ReLU 400 × 3, seed 0")
+    )
     theta = np.random.default_rng(0).random((200, 200))
     shades = np.array(page.evaluate("document.querySelector('.explorer .kernel').data[0].z"))
     np.testing.assert_allclose(shades, theta + theta.T, atol=2 / 1023)
     drawn = page.evaluate(
-        "document.querySelector('.explorer .spectrum').data.filter((one) => one.name.startsWith('seed')).map((one) => Array.from(one.y))"
+        "document.querySelector('.explorer .spectrum').data.filter((one) => "
+        "one.name.startsWith('seed')).map((one) => Array.from(one.y))"
     )
     expected = [400 / 3 * (1 + seed) * 10.0 ** np.arange(5, -1, -1) for seed in range(3)]
     np.testing.assert_allclose(drawn, expected, rtol=2**-12)
@@ -204,7 +245,8 @@ def drawn(page):
     """The heat map traces of the first group: their values, colours' ends and titles."""
     maps = "[...document.querySelector('.explorer .maps').children]"
     return page.evaluate(
-        f"{maps}.map((one) => ({{z: one.data[0].z, ends: [one.data[0].zmin, one.data[0].zmax], title: one.layout.title.text}}))"
+        f"{maps}.map((one) => ({{z: one.data[0].z, ends: [one.data[0].zmin, one.data[0].zmax], "
+        "title: one.layout.title.text}))"
     )
 
 
@@ -214,7 +256,10 @@ def test_the_switches_change_what_is_drawn(report, watched):
     value = lambda: drawn(page)[0]["z"][0][2]  # noqa: E731
     assert value() == pytest.approx(np.log10(363.424), abs=1e-4)
     # The greatest mean has a red frame, that of the chosen network around it.
-    frames = page.evaluate("document.querySelector('.explorer .map').layout.shapes.map((one) => [one.x0, one.y0, one.line.width])")
+    frames = page.evaluate(
+        "document.querySelector('.explorer .map').layout.shapes.map((one) => [one.x0, one.y0, "
+        "one.line.width])"
+    )
     assert frames == [[1.5, -0.5, 4], [1.5, -0.5, 4], [1.5, -0.5, 2]]
     choose(page, "scale", "linear")
     assert value() == pytest.approx(363.424, rel=1e-5)
@@ -279,10 +324,19 @@ def test_what_is_drawn_fits_its_place(report, watched):
     opened(page, report / "page/index.html")
 
     def overlap():
-        places = page.locator(".explorer").first.locator(".map, .spectrum, .kernel").locator("visible=true")
+        places = (
+            page.locator(".explorer")
+            .first.locator(".map, .spectrum, .kernel")
+            .locator("visible=true")
+        )
         page.wait_for_timeout(300)
-        widths = "place => [place.clientWidth, place.querySelector('.main-svg').getBoundingClientRect().width]"
-        return [abs(own - drawn) for own, drawn in (place.evaluate(widths) for place in places.all())]
+        widths = (
+            "place => [place.clientWidth, "
+            "place.querySelector('.main-svg').getBoundingClientRect().width]"
+        )
+        return [
+            abs(own - drawn) for own, drawn in (place.evaluate(widths) for place in places.all())
+        ]
 
     assert max(overlap()) < 2
     # A kernel beside the spectrum, then one map instead of two, then a narrow window.
@@ -314,13 +368,19 @@ def test_a_single_seed_says_what_it_means(report, watched):
     page.locator(".explorer[data-ready] >> nth=1").wait_for()
     view = page.locator(".explorer").nth(1).locator("[data-control=view]")
     assert "one seed has no spread" in view.inner_text()
-    assert "Every cell holds one seed: each value is a single random draw" in page.locator(".chapter").nth(1).inner_text()
+    assert (
+        "Every cell holds one seed: each value is a single random draw"
+        in page.locator(".chapter").nth(1).inner_text()
+    )
 
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_phone_needs_no_sideways_scrolling_in_light_and_dark(report, browser, dark):
     context = browser.new_context(
-        viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True, color_scheme="dark" if dark else "light"
+        viewport={"width": 360, "height": 740},
+        is_mobile=True,
+        has_touch=True,
+        color_scheme="dark" if dark else "light",
     )
     page = opened(context.new_page(), report / "page/index.html")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -332,7 +392,9 @@ def test_a_phone_needs_no_sideways_scrolling_in_light_and_dark(report, browser, 
     brightness.append(sum(map(int, re.findall(r"\d+", page.evaluate(paper))[:3])))
     assert [value > 384 for value in brightness] == [not dark, dark]
     ink = page.evaluate("document.querySelector('.explorer .map').layout.font.color")
-    assert ink == page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()")
+    assert ink == page.evaluate(
+        "getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()"
+    )
     # The numbers of a cell are seen beside their names, and letters of figures are not shrunk.
     row = page.locator(".explorer .facts tbody tr").first
     assert row.locator("td").nth(1).bounding_box()["x"] < 200
@@ -368,6 +430,8 @@ def test_print_and_a_browser_without_scripts_have_the_static_figures(report, bro
 def test_links_lead_to_files(report, watched):
     page, _ = watched
     opened(page, report / "page/index.html")
-    targets = page.eval_on_selector_all("a[download]", "links => links.map((link) => link.getAttribute('href'))")
+    targets = page.eval_on_selector_all(
+        "a[download]", "links => links.map((link) => link.getAttribute('href'))"
+    )
     assert len(targets) > 40
     assert all((report / "page" / target).is_file() for target in targets)

@@ -55,7 +55,10 @@ def test_pickles_in_the_results_are_not_read(bomb, tmp_path):
     store = Store(str(tmp_path / "results"), "spectrum")
     os.makedirs(f"{store.folder}/_kernels")
     np.save(f"{store.folder}/_kernels/array.npy", np.array([bomb], dtype=object), allow_pickle=True)
-    for name, content in (("_kernels/plain.npy", pickle.dumps(bomb)), ("part-pickle.parquet", pickle.dumps(bomb))):
+    for name, content in (
+        ("_kernels/plain.npy", pickle.dumps(bomb)),
+        ("part-pickle.parquet", pickle.dumps(bomb)),
+    ):
         with open(f"{store.folder}/{name}", "wb") as file:
             file.write(content)
     for name in ("_kernels/array.npy", "_kernels/plain.npy"):
@@ -67,12 +70,19 @@ def test_pickles_in_the_results_are_not_read(bomb, tmp_path):
 
 
 def test_no_source_asks_for_pickles():
-    sources = [path for folder in ("ntk_sweep", "analysis", "hydra_plugins") for path in (REPOSITORY / folder).rglob("*.py")]
+    sources = [
+        path
+        for folder in ("ntk_sweep", "analysis", "hydra_plugins")
+        for path in (REPOSITORY / folder).rglob("*.py")
+    ]
     assert len(sources) > 30
     for path in sources:
         text = path.read_text()
         assert "allow_pickle=True" not in text, path
-        assert not any(word in text for word in ("import pickle", "cloudpickle", "torch.load", "yaml.load(", "eval(")), path
+        assert not any(
+            word in text
+            for word in ("import pickle", "cloudpickle", "torch.load", "yaml.load(", "eval(")
+        ), path
         assert "np.load(" not in text or "allow_pickle=False" in text, path
 
 
@@ -100,11 +110,16 @@ except ClusterError:
     from ray._common.usage import usage_lib
     print(usage_lib.usage_stats_enabled(), usage_lib._usage_stats_report_url())
 """
-    asked = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    asked = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
+    )
     assert asked.stdout.split() == ["False", NOWHERE], asked.stderr
 
 
-@pytest.mark.parametrize("name", ["docker/Dockerfile", "docker/compose.yaml", "docker/raycluster.yaml", "docs/cluster.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["docker/Dockerfile", "docker/compose.yaml", "docker/raycluster.yaml", "docs/cluster.md"],
+)
 def test_no_cluster_of_ours_reports_even_that_it_reports_nothing(name):
     text = (REPOSITORY / name).read_text()
     assert re.search(r"RAY_USAGE_STATS_ENABLED\W+(value: )?\"?0", text)

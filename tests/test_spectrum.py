@@ -18,13 +18,16 @@ from ntk_sweep.parametrisations import PARAMETRISATIONS
 from ntk_sweep.passes import ELEMENTWISE, centred_trace
 from ntk_sweep.spectrum import METHODS, TARGET, Spectrum, ntk_spectrum, traced_spectrum
 
-# (inputs, features, width, depth): small, deep, wide and shallow, and one with fewer features and units than inputs
+# (inputs, features, width, depth): small, deep, wide and shallow, and one with fewer features and
+# units than inputs
 SHAPES = [(5, 4, 6, 3), (6, 8, 10, 8), (8, 30, 20, 2), (10, 3, 5, 4)]
 
 
 def images(count: int, features: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     """Inputs in [0, 1], like pixels."""
-    return torch.rand(count, features, dtype=torch.float64, generator=torch.Generator().manual_seed(7)).to(dtype)
+    return torch.rand(
+        count, features, dtype=torch.float64, generator=torch.Generator().manual_seed(7)
+    ).to(dtype)
 
 
 def assert_within_bounds(spectrum: Spectrum, exact: list) -> None:
@@ -41,19 +44,24 @@ def assert_within_bounds(spectrum: Spectrum, exact: list) -> None:
 @pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
 def test_all_methods_against_mpmath(activation, parametrisation, shape, dtype):
     count, features, width, depth = shape
-    network = Network.initialise(features, width, depth, activation, parametrisation, seed=1, dtype=dtype)
+    network = Network.initialise(
+        features, width, depth, activation, parametrisation, seed=1, dtype=dtype
+    )
     x = images(count, features, dtype)
     exact = exact_spectrum(network, x)
     for method in METHODS:
         spectrum = ntk_spectrum(network, x, method=method)
         assert_within_bounds(spectrum, exact)
         if method in ("auto", "double-double") and dtype == torch.float64:
-            # with fewer independent rows than inputs the kernel is singular, and no relative error can be had
+            # with fewer independent rows than inputs the kernel is singular, and no relative error
+            # can be had
             assert spectrum.meets_target or exact[0] < 1e-25 * exact[-1], spectrum
         if method == "double-double" and dtype == torch.float64:
             # some hundred units of rounding, reached on all of these
             regular = spectrum.resolved
-            assert (absolute_errors(spectrum.eigenvalues, exact) <= 1e-13 * spectrum.eigenvalues)[regular].all()
+            assert (absolute_errors(spectrum.eigenvalues, exact) <= 1e-13 * spectrum.eigenvalues)[
+                regular
+            ].all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -98,8 +106,16 @@ def test_nearly_identical_inputs(activation):
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_aligned_weights(activation):
     """Weights of rank one carry errors along their singular vector, which random weights do not."""
-    weights = [torch.ones(n_l, fan_in, dtype=torch.float64) / 3 for n_l, fan_in in ((9, 5), (9, 9), (9, 9), (9, 9), (1, 9))]
-    network = Network(weights, [torch.full((len(w),), -0.3, dtype=torch.float64) for w in weights], activation, "standard")
+    weights = [
+        torch.ones(n_l, fan_in, dtype=torch.float64) / 3
+        for n_l, fan_in in ((9, 5), (9, 9), (9, 9), (9, 9), (1, 9))
+    ]
+    network = Network(
+        weights,
+        [torch.full((len(w),), -0.3, dtype=torch.float64) for w in weights],
+        activation,
+        "standard",
+    )
     x = images(5, 5)
     exact = exact_spectrum(network, x)
     for method in METHODS:
@@ -110,7 +126,9 @@ def test_aligned_weights(activation):
 def test_inputs_of_unusual_size(size):
     network = Network.initialise(4, 10, 3, "relu", "ntk", seed=5)
     x = images(5, 4) * size
-    assert_within_bounds(ntk_spectrum(network, x, method="double-double"), exact_spectrum(network, x))
+    assert_within_bounds(
+        ntk_spectrum(network, x, method="double-double"), exact_spectrum(network, x)
+    )
 
 
 def test_plain_passes_serve_activations_without_differences(monkeypatch):
@@ -146,21 +164,29 @@ def test_traced_spectrum_shares_the_passes_with_its_caller():
     torch.testing.assert_close(kernel.layer_traces.sum(), kernel.theta.trace(), rtol=1e-14, atol=0)
     torch.testing.assert_close(trace.outputs, network(x), rtol=1e-13, atol=1e-13)
     shared, alone = traced_spectrum(kernel), ntk_spectrum(network, x)
-    assert torch.equal(shared.eigenvalues, alone.eigenvalues) and torch.equal(shared.errors, alone.errors)
+    assert torch.equal(shared.eigenvalues, alone.eigenvalues) and torch.equal(
+        shared.errors, alone.errors
+    )
 
 
 @pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
 def test_differences_keep_their_relative_accuracy(activation):
     generator = torch.Generator().manual_seed(1)
     z = 4 * torch.randn(300, dtype=torch.float64, generator=generator)
-    d = torch.randn(300, dtype=torch.float64, generator=generator) * 10.0 ** -torch.arange(300.0, dtype=torch.float64).remainder(12)
+    d = torch.randn(300, dtype=torch.float64, generator=generator) * 10.0 ** -torch.arange(
+        300.0, dtype=torch.float64
+    ).remainder(12)
     function, derivative = FUNCTIONS[activation]
     got = ACTIVATIONS[activation].differences(z, d)
     with mp.workdps(50):
         for index, (at, step) in enumerate(zip(z.tolist(), d.tolist(), strict=True)):
             ends = mp.mpf(at) + mp.mpf(step), mp.mpf(at)
-            rise, bend = function(ends[0]) - function(ends[1]), derivative(ends[0]) - derivative(ends[1])
-            # what `ntk_sweep.passes` charges for it, and the rounding of z + d; a step across zero loses what z + d does
+            rise, bend = (
+                function(ends[0]) - function(ends[1]),
+                derivative(ends[0]) - derivative(ends[1]),
+            )
+            # what `ntk_sweep.passes` charges for it, and the rounding of z + d; a step across zero
+            # loses what z + d does
             unit = (ELEMENTWISE + abs(ends[0])) * 2.0**-53
             crossing = 2.0**-53 * abs(step) * (ends[0] * ends[1] < 0)
             assert abs(got[0][index].item() - rise) <= unit * abs(rise) + crossing
@@ -173,14 +199,19 @@ def test_differences_of_far_apart_values_are_finite(activation):
     z, d = ends[:, None].expand(7, 7), ends[None, :] - ends[:, None]
     entry = ACTIVATIONS[activation]
     function, derivative = entry.differences(z, d)
-    torch.testing.assert_close(function, entry.function(z + d) - entry.function(z), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(derivative, entry.derivative(z + d) - entry.derivative(z), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        function, entry.function(z + d) - entry.function(z), rtol=1e-12, atol=1e-12
+    )
+    torch.testing.assert_close(
+        derivative, entry.derivative(z + d) - entry.derivative(z), rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_bounds_hold_for_inputs_much_larger_than_one(activation, dtype):
-    """Such as pixels that were not divided by 255: pre-activations of several hundred, whose errors are no longer small."""
+    """Such as pixels that were not divided by 255: pre-activations of several hundred, whose errors
+    are no longer small."""
     network = Network.initialise(30, 8, 3, activation, "thesis", seed=1, dtype=dtype)
     x = 255 * images(4, 30, dtype)
     assert_within_bounds(ntk_spectrum(network, x), exact_spectrum(network, x))
@@ -226,7 +257,10 @@ def test_reduced_precision_products_are_refused():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
 def test_gpu(activation):
-    network, x = Network.initialise(8, 10, 6, activation, "thesis", seed=1, device="cuda"), images(6, 8).cuda()
+    network, x = (
+        Network.initialise(8, 10, 6, activation, "thesis", seed=1, device="cuda"),
+        images(6, 8).cuda(),
+    )
     exact = exact_spectrum(network, x)
     for method in METHODS:
         spectrum = ntk_spectrum(network, x, method=method)

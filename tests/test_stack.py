@@ -1,4 +1,5 @@
-"""Networks side by side, as a GPU takes them, are the networks alone; checked on the CPU, where the same code runs."""
+"""Networks side by side, as a GPU takes them, are the networks alone; checked on the CPU, where the
+same code runs."""
 
 import dataclasses
 import weakref
@@ -30,11 +31,16 @@ POINT = Point(SpectrumConfig(), "relu", 9, 4, 0, "thesis", "float64", "stack")
 
 
 def draws(seeds, parametrisation="thesis", dtype=torch.float64, depth=4):
-    return [Network.initialise(5, 9, depth, "relu", parametrisation, seed, dtype=dtype) for seed in range(seeds)]
+    return [
+        Network.initialise(5, 9, depth, "relu", parametrisation, seed, dtype=dtype)
+        for seed in range(seeds)
+    ]
 
 
 @pytest.mark.parametrize(
-    "activations", [("relu", "elu", "lrelu", "sigmoid"), ("sigmoid",), ("tanh", "gelu", "erf", "silu")], ids=str
+    "activations",
+    [("relu", "elu", "lrelu", "sigmoid"), ("sigmoid",), ("tanh", "gelu", "erf", "silu")],
+    ids=str,
 )
 @pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -49,24 +55,32 @@ def test_traces_and_kernels(activations, parametrisation, seeds, dtype):
         for index, activation in enumerate(activations):
             at = (seed, index)
             alone = centred_trace(network.with_activation(activation), x)
-            torch.testing.assert_close(together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance)
+            torch.testing.assert_close(
+                together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
+            )
             plain, own_traces, own_error = plain_kernel(alone)
             torch.testing.assert_close(theta[at], plain, rtol=tolerance, atol=0)
             torch.testing.assert_close(traces[at], own_traces, rtol=tolerance, atol=0)
             torch.testing.assert_close(error[at], own_error, rtol=tolerance, atol=0)
             torch.testing.assert_close(doubled.hi[at], plain, rtol=tolerance, atol=0)
-            torch.testing.assert_close(doubled_error(together[at], 1), doubled_error(alone, 1), rtol=1e-6, atol=0)
+            torch.testing.assert_close(
+                doubled_error(together[at], 1), doubled_error(alone, 1), rtol=1e-6, atol=0
+            )
             own_errors = pass_errors(alone)
             torch.testing.assert_close(errors[at].rows, own_errors.rows, rtol=0.1, atol=0)
             torch.testing.assert_close(errors[at].shared, own_errors.shared, rtol=0.1, atol=0)
 
 
 def test_plain_passes_may_be_stacked_too(monkeypatch):
-    monkeypatch.setitem(ACTIVATIONS, "sigmoid", dataclasses.replace(ACTIVATIONS["sigmoid"], differences=None))
+    monkeypatch.setitem(
+        ACTIVATIONS, "sigmoid", dataclasses.replace(ACTIVATIONS["sigmoid"], differences=None)
+    )
     networks = draws(2)
     together = centred_trace(NetworkStack(networks, ["sigmoid"]), X)
     alone = centred_trace(networks[1].with_activation("sigmoid"), X)
-    torch.testing.assert_close(plain_kernel(together)[0][1, 0], plain_kernel(alone)[0], rtol=1e-14, atol=0)
+    torch.testing.assert_close(
+        plain_kernel(together)[0][1, 0], plain_kernel(alone)[0], rtol=1e-14, atol=0
+    )
     with pytest.raises(ValueError, match="stack them apart"):
         NetworkStack(networks, ["relu", "sigmoid"])
 
@@ -112,26 +126,45 @@ def points(**changes):
 @pytest.mark.parametrize("method", ["auto", "eigh", "double-double"])
 def test_rows(dtype, method):
     wanted = points(dtype=dtype, settings=SpectrumConfig(method=method, save_kernel=True))
-    results = {result.row["key"]: result for result in stacked_rows(wanted, DATASET, "cpu", "commit")}
+    results = {
+        result.row["key"]: result for result in stacked_rows(wanted, DATASET, "cpu", "commit")
+    }
     assert set(results) == {point.key for point in wanted}
     for point in wanted:
         row, alone = results[point.key].row, compute_row(point, DATASET, "cpu", "commit").row
         assert row["status"] == alone["status"] == "ok", row.get("error")
         assert set(row) == set(alone) <= set(schema("spectrum").names)
-        same = ("act", "width", "depth", "seed", "method", "meets_target", "limit_lambda_min", "device", "git_commit")
+        same = (
+            "act",
+            "width",
+            "depth",
+            "seed",
+            "method",
+            "meets_target",
+            "limit_lambda_min",
+            "device",
+            "git_commit",
+        )
         assert [row[name] for name in same] == [alone[name] for name in same]
-        np.testing.assert_allclose(row["eigenvalues"], alone["eigenvalues"], rtol=1e-3 if dtype == "float32" else 1e-7)
+        np.testing.assert_allclose(
+            row["eigenvalues"], alone["eigenvalues"], rtol=1e-3 if dtype == "float32" else 1e-7
+        )
         np.testing.assert_allclose(results[point.key].kernel.diagonal().sum(), row["trace"])
         if dtype == "float64" and method != "eigh":
             network = Network.initialise(5, 9, point.depth, point.act, "thesis", point.seed)
             exact = exact_spectrum(network, X)
-            assert (absolute_errors(torch.tensor(row["eigenvalues"]), exact) <= torch.tensor(row["eigenvalue_errors"])).all()
+            assert (
+                absolute_errors(torch.tensor(row["eigenvalues"]), exact)
+                <= torch.tensor(row["eigenvalue_errors"])
+            ).all()
 
 
 def test_stacks_fit_into_the_room(monkeypatch):
     asked = []
     launch = stack_task._launch
-    monkeypatch.setattr(stack_task, "_launch", lambda stack, *rest: asked.append(stack) or launch(stack, *rest))
+    monkeypatch.setattr(
+        stack_task, "_launch", lambda stack, *rest: asked.append(stack) or launch(stack, *rest)
+    )
     monkeypatch.setattr(stack_task, "CPU_BYTES", 2 * stack_task._bytes(POINT, 3, DATASET))
     assert len(list(stacked_rows(points(), DATASET, "cpu", None))) == 17
     assert max(len(stack) for stack in asked) == 2
@@ -144,7 +177,9 @@ def test_stacks_fit_into_the_room(monkeypatch):
 
 def test_a_point_that_fails_in_company_fails_alone_too(monkeypatch):
     big = dataclasses.replace(DATASET, x=DATASET.x * 1e160, fingerprint="big")
-    wanted = [dataclasses.replace(POINT, act=act, data_fingerprint="big") for act in ("relu", "sigmoid")]
+    wanted = [
+        dataclasses.replace(POINT, act=act, data_fingerprint="big") for act in ("relu", "sigmoid")
+    ]
     rows = {result.row["act"]: result.row for result in stacked_rows(wanted, big, "cpu", None)}
     assert rows["relu"]["status"] == "failed" and "not finite" in rows["relu"]["error"]
     assert rows["sigmoid"]["status"] == compute_row(wanted[1], big, "cpu", None).row["status"]
@@ -166,7 +201,10 @@ def test_points_of_a_stack_without_room_are_computed_alone_when_it_is_gone(monke
     monkeypatch.setattr(stack_task, "_launch", no_room)
     monkeypatch.setattr(tasks, "compute_row", alone)
     wanted = [dataclasses.replace(POINT, act=act) for act in ("relu", "sigmoid")]
-    assert [result.row["status"] for result in stacked_rows(wanted, DATASET, "cpu", None)] == ["ok", "ok"]
+    assert [result.row["status"] for result in stacked_rows(wanted, DATASET, "cpu", None)] == [
+        "ok",
+        "ok",
+    ]
     assert left
 
 
@@ -175,7 +213,9 @@ def test_a_point_whose_columns_fail_is_computed_alone(monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(stack_task, "spectrum_columns", fails)
-    assert [result.row["status"] for result in stacked_rows([POINT], DATASET, "cpu", None)] == ["ok"]
+    assert [result.row["status"] for result in stacked_rows([POINT], DATASET, "cpu", None)] == [
+        "ok"
+    ]
 
 
 def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
@@ -187,7 +227,10 @@ def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
         assert not stack_task.can_be_stacked(point, DATASET)
     assert stack_task.can_be_stacked(POINT, DATASET)
     rows = [result.row for result in compute_rows([POINT, jacobian], DATASET, "cpu", None)]
-    assert [row["method"] for row in rows] == [compute_row(POINT, DATASET, "cpu", None).row["method"], "jacobian"]
+    assert [row["method"] for row in rows] == [
+        compute_row(POINT, DATASET, "cpu", None).row["method"],
+        "jacobian",
+    ]
 
 
 @pytest.mark.gpu
@@ -197,6 +240,11 @@ def test_rows_on_a_gpu():
     assert len(rows) == 17
     for result in rows:
         assert result.row["status"] == "ok" and result.row["device"] == torch.cuda.get_device_name()
-        exact = exact_spectrum(Network.initialise(5, 9, result.row["depth"], result.row["act"], "thesis", result.row["seed"]), X)
+        exact = exact_spectrum(
+            Network.initialise(
+                5, 9, result.row["depth"], result.row["act"], "thesis", result.row["seed"]
+            ),
+            X,
+        )
         errors = absolute_errors(torch.tensor(result.row["eigenvalues"]), exact)
         assert (errors <= torch.tensor(result.row["eigenvalue_errors"])).all()

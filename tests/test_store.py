@@ -145,7 +145,10 @@ def test_rows_without_a_coordinate_are_not_committed(store, name):
 
 def test_rows_are_ordered_by_their_coordinates(store):
     rows = [
-        make_row(f"{act}{width}{seed}", act=act, width=width, seed=seed) for act in "ba" for width in (100, 20) for seed in (1, 0)
+        make_row(f"{act}{width}{seed}", act=act, width=width, seed=seed)
+        for act in "ba"
+        for width in (100, 20)
+        for seed in (1, 0)
     ]
     PartWriter(store).commit(rows)
     frame = load_results(store.folder)
@@ -172,7 +175,9 @@ def test_an_empty_folder_gives_an_empty_frame_with_all_columns(store):
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere/spectrum: run a sweep first"):
+    with pytest.raises(
+        FileNotFoundError, match=r"there is no folder .*nowhere/spectrum: run a sweep first"
+    ):
         load_results(tmp_path / "nowhere" / "spectrum")
 
 
@@ -184,13 +189,20 @@ def test_a_file_in_place_of_the_folder_is_no_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "results", "spectra", "spectrum/_kernels"])
 def test_a_folder_of_no_task_is_refused(store, name, tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not the folder of a task: give <results>/<task>, with a task of spectrum"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="is not the folder of a task: give <results>/<task>, with a task of spectrum",
+    ):
         load_results(tmp_path / name)
 
 
 def test_paths_may_end_in_a_slash_and_be_path_objects(store, tmp_path):
     PartWriter(store).commit([make_row("a")])
-    assert keys_of(load_results(store.folder + "/")) == keys_of(load_results(tmp_path / "results" / "spectrum")) == ["a"]
+    assert (
+        keys_of(load_results(store.folder + "/"))
+        == keys_of(load_results(tmp_path / "results" / "spectrum"))
+        == ["a"]
+    )
 
 
 def test_relative_and_home_paths_are_found(store, tmp_path, monkeypatch):
@@ -201,7 +213,11 @@ def test_relative_and_home_paths_are_found(store, tmp_path, monkeypatch):
         assert keys_of(load_results(path)) == ["a"]
     monkeypatch.chdir(tmp_path / "results")
     assert keys_of(load_results("spectrum")) == ["a"]
-    assert Store("~/results", "spectrum").folder == Store("../results", "spectrum").folder == store.folder
+    assert (
+        Store("~/results", "spectrum").folder
+        == Store("../results", "spectrum").folder
+        == store.folder
+    )
 
 
 def test_file_uris_are_folders(store):
@@ -209,17 +225,31 @@ def test_file_uris_are_folders(store):
     other = Store("file://" + store.results, "spectrum")
     assert other.is_local
     PartWriter(other).commit([make_row("b")])
-    assert keys_of(load_results("file://" + store.folder)) == keys_of(load_results(store.folder)) == ["a", "b"]
+    assert (
+        keys_of(load_results("file://" + store.folder))
+        == keys_of(load_results(store.folder))
+        == ["a", "b"]
+    )
 
 
 @pytest.mark.parametrize("uri", ["nonsense://bucket", "file://relative", "://"])
 def test_uris_that_cannot_be_opened_are_named(uri):
-    with pytest.raises(StoreError, match=f"results={uri} is not a folder or URI that can be opened"):
+    with pytest.raises(
+        StoreError, match=f"results={uri} is not a folder or URI that can be opened"
+    ):
         Store(uri, "spectrum")
 
 
 @pytest.mark.parametrize(
-    "name", [".0123.tmp", ".part-0.parquet", "_part-0.parquet", "notes.txt", "part-0.parquet.crc", "part-0.tmp"]
+    "name",
+    [
+        ".0123.tmp",
+        ".part-0.parquet",
+        "_part-0.parquet",
+        "notes.txt",
+        "part-0.parquet.crc",
+        "part-0.tmp",
+    ],
 )
 def test_leftovers_and_other_files_are_ignored(store, name):
     PartWriter(store).commit([make_row("a")])
@@ -258,15 +288,27 @@ def broken_parts():
         (SCHEMA_VERSION - 1, "older than the .*compute its"),
     ):
         other = good.with_metadata(metadata | {VERSION_KEY: str(version).encode()})
-        yield f"version-{version}", written(other.empty_table()), f"has schema version {version}, {message}"
-    yield "no-number", written(good.with_metadata(metadata | {VERSION_KEY: b"one"}).empty_table()), "is not a readable part"
+        yield (
+            f"version-{version}",
+            written(other.empty_table()),
+            f"has schema version {version}, {message}",
+        )
+    yield (
+        "no-number",
+        written(good.with_metadata(metadata | {VERSION_KEY: b"one"}).empty_table()),
+        "is not a readable part",
+    )
     yield "lacking", written(good.remove(0).empty_table()), "is not a readable part"
-    other = good.set(good.get_field_index("status"), pa.field("status", pa.struct([("text", pa.string())])))
+    other = good.set(
+        good.get_field_index("status"), pa.field("status", pa.struct([("text", pa.string())]))
+    )
     yield "other-types", written(other.empty_table()), "is not a readable part"
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"), list(broken_parts()), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "content", "message"),
+    list(broken_parts()),
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_broken_part_is_named(store, name, content, message):
     PartWriter(store).commit([make_row("a")])
@@ -285,7 +327,8 @@ def test_a_folder_below_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(
-            StoreError, match=r"the results folder .*file/results/spectrum cannot be written .*give another with results="
+            StoreError,
+            match=r"the results folder .*file/results/spectrum cannot be written .*give another with results=",
         ),
         Store(str(tmp_path / "file" / "results"), "spectrum").opened_for_writing(),
     ):
@@ -295,7 +338,9 @@ def test_a_folder_below_a_file_cannot_be_written(tmp_path):
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
 def test_a_read_only_file_system_cannot_be_written():
     with (
-        pytest.raises(StoreError, match=r"the results folder /proc/results/spectrum cannot be written"),
+        pytest.raises(
+            StoreError, match=r"the results folder /proc/results/spectrum cannot be written"
+        ),
         Store("/proc/results", "spectrum").opened_for_writing(),
     ):
         pytest.fail("opened")
@@ -367,10 +412,17 @@ def test_the_latest_good_row_is_returned(store, statuses, expected, together, ba
 
 
 @given(
-    rows=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ok", "failed", "diverged"]), st.integers(0, 5)), max_size=12)
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from("abc"), st.sampled_from(["ok", "failed", "diverged"]), st.integers(0, 5)
+        ),
+        max_size=12,
+    )
 )
 def test_latest_good_is_one_row_a_key_by_rank(rows):
-    table = pa.Table.from_pylist([make_row(*row, seconds=float(i)) for i, row in enumerate(rows)], schema=schema("spectrum"))
+    table = pa.Table.from_pylist(
+        [make_row(*row, seconds=float(i)) for i, row in enumerate(rows)], schema=schema("spectrum")
+    )
     best = {}
     for i, (key, status, minutes) in enumerate(rows):
         best[key] = max(best.get(key, (-1, -1, -1)), (status != "failed", minutes, i))
@@ -422,7 +474,9 @@ def test_a_full_part_is_left_alone(store, monkeypatch):
     writer = PartWriter(store)
     names = [writer.commit([make_row(f"{i}{j}") for j in range(2)]) for i in range(5)]
     assert names[0] == names[1] != names[2] == names[3] != names[4]
-    assert sorted(pq.read_metadata(f"{store.folder}/{name}").num_rows for name in part_names(store)) == [2, 4, 4]
+    assert sorted(
+        pq.read_metadata(f"{store.folder}/{name}").num_rows for name in part_names(store)
+    ) == [2, 4, 4]
     assert len(load_results(store.folder)) == 10
 
 
@@ -432,20 +486,30 @@ def test_an_old_part_is_left_alone(store, monkeypatch):
     monkeypatch.setattr(writing, "GROW_SECONDS", -1)
     assert writer.commit([make_row("b")]) != first
     assert len(load_results(store.folder)) == 2
-    assert writing.SEALED_SECONDS > 600, "a part may be merged by others only when its writer has certainly left it"
+    assert writing.SEALED_SECONDS > 600, (
+        "a part may be merged by others only when its writer has certainly left it"
+    )
 
 
 def write_many(results, name, n_rows, chunk):
     """In a process of its own: commits rows, a few at a time."""
     writer = PartWriter(Store(results, "spectrum"))
     for start in range(0, n_rows, chunk):
-        writer.commit([make_row(f"{name}{i}", eigenvalues=np.arange(200.0)) for i in range(start, start + chunk)])
+        writer.commit(
+            [
+                make_row(f"{name}{i}", eigenvalues=np.arange(200.0))
+                for i in range(start, start + chunk)
+            ]
+        )
 
 
 def test_readers_never_fail_lose_rows_or_see_a_key_twice_while_writers_grow(store):
     PartWriter(store).commit([make_row("first")])
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_many, args=(store.results, name, 300, 3)) for name in ("x", "y")]
+    writers = [
+        context.Process(target=write_many, args=(store.results, name, 300, 3))
+        for name in ("x", "y")
+    ]
     for process in writers:
         process.start()
     seen, sizes = {"first"}, set()
@@ -576,7 +640,13 @@ def test_a_merge_that_is_cut_off_loses_nothing(store, monkeypatch):
 @pytest.mark.usefixtures("merging")
 @given(
     parts=st.lists(
-        st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["ok", "failed"]), st.integers(0, 3)), min_size=1, max_size=4),
+        st.lists(
+            st.tuples(
+                st.sampled_from("abcd"), st.sampled_from(["ok", "failed"]), st.integers(0, 3)
+            ),
+            min_size=1,
+            max_size=4,
+        ),
         min_size=2,
         max_size=5,
     ),
@@ -589,7 +659,9 @@ def test_merging_any_parts_changes_no_result(tmp_path_factory, parts, own):
 
     def results():
         # Rows of one key, status and time are the same row here.
-        return load_results(store.folder)[["key", "status", "finished_at"]].sort_values("key", ignore_index=True)
+        return load_results(store.folder)[["key", "status", "finished_at"]].sort_values(
+            "key", ignore_index=True
+        )
 
     before = results()
     merge(store, own=[name for i, name in enumerate(names) if i in own])
@@ -627,7 +699,8 @@ def test_readers_lose_nothing_while_parts_are_merged(store):
 
 
 def test_a_merge_during_the_listing_hides_no_rows(store, monkeypatch):
-    """Names are listed, the parts behind them are merged and removed, and only then is looked at what they are."""
+    """Names are listed, the parts behind them are merged and removed, and only then is looked at
+    what they are."""
     names = commit_each(store, make_row("a"), make_row("b"))
     listdir, done = os.listdir, []
 
@@ -708,7 +781,9 @@ def test_marks_and_halves_of_killed_sweeps_are_removed_in_the_end(store):
         assert foreign.exists()
 
 
-@pytest.mark.parametrize("name", ["../outside.npy", "_kernels/../../outside.npy", "/etc/passwd", "outside.npy"])
+@pytest.mark.parametrize(
+    "name", ["../outside.npy", "_kernels/../../outside.npy", "/etc/passwd", "outside.npy"]
+)
 def test_kernels_outside_their_folder_are_not_read(store, name):
     with pytest.raises(StoreError, match="does not lie in _kernels"):
         store.load_kernel(name)
@@ -770,7 +845,10 @@ def test_truncated_kernels_are_named_wherever_they_end(store):
     for size in range(0, len(whole), 13):
         with open(path, "wb") as file:
             file.write(whole[:size])
-        with pytest.raises(StoreError, match=r"the kernel .*k.npy cannot be read .*recompute its point with force=true"):
+        with pytest.raises(
+            StoreError,
+            match=r"the kernel .*k.npy cannot be read .*recompute its point with force=true",
+        ):
             store.load_kernel(name)
 
 
@@ -796,7 +874,9 @@ def remote(tmp_path, monkeypatch):
     """A store whose file system is not the local one: all goes through `pyarrow.fs`."""
     (tmp_path / "bucket").mkdir()
     tree = fs.SubTreeFileSystem(str(tmp_path / "bucket"), fs.LocalFileSystem())
-    monkeypatch.setattr(store_module, "open_filesystem", lambda results: (tree, results.removeprefix("mock://")))
+    monkeypatch.setattr(
+        store_module, "open_filesystem", lambda results: (tree, results.removeprefix("mock://"))
+    )
     remote = Store("mock://prefix", "spectrum")
     assert not remote.is_local
     return remote
@@ -831,5 +911,7 @@ def test_broken_parts_in_object_stores_are_named(remote, tmp_path):
     with remote.opened_for_writing():
         PartWriter(remote).commit([make_row("a")])
     (tmp_path / "bucket" / "prefix" / "spectrum" / "part-bad.parquet").write_bytes(b"half")
-    with pytest.raises(StoreError, match=r"prefix/spectrum/part-bad.parquet is not a readable part"):
+    with pytest.raises(
+        StoreError, match=r"prefix/spectrum/part-bad.parquet is not a readable part"
+    ):
         load_results("mock://prefix/spectrum")

@@ -25,7 +25,8 @@ def samples(n, n_inputs, dtype=torch.float64):
 
 
 def by_autodiff(network, x, y, step_size, batch_size, orders):
-    """Losses, running losses, outputs and parameters by torch.optim.SGD on the network's parameters."""
+    """Losses, running losses, outputs and parameters by torch.optim.SGD on the network's
+    parameters."""
     weights = [w.clone().requires_grad_() for w in network.weights]
     biases = [b.clone().requires_grad_() for b in network.biases]
     trained = Network(weights, biases, network.activation, network.parametrisation)
@@ -67,9 +68,12 @@ def assert_same_trajectory(network, x, y, step_size, batch_size, epochs, toleran
 
 @pytest.mark.parametrize("act", ACTIVATIONS)
 @pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
-@pytest.mark.parametrize(("batch_size", "epochs"), [(1, 10), (4, 40), (7, 60), (19, 150), (30, 300)])
+@pytest.mark.parametrize(
+    ("batch_size", "epochs"), [(1, 10), (4, 40), (7, 60), (19, 150), (30, 300)]
+)
 def test_trajectory_is_that_of_torch_sgd(act, parametrisation, batch_size, epochs):
-    """Three hundred steps, to 1e-10. All but 1 and 30 leave a smaller last batch, 19 has too many rows to keep, 30 is descent."""
+    """Three hundred steps, to 1e-10. All but 1 and 30 leave a smaller last batch, 19 has too many
+    rows to keep, 30 is descent."""
     x, y = samples(30, 12)
     network = Network.initialise(12, 20, 3, act, parametrisation, seed=2)
     assert_same_trajectory(network, x, y, STEP_SIZES[parametrisation], batch_size, epochs)
@@ -79,7 +83,9 @@ def test_trajectory_is_that_of_torch_sgd(act, parametrisation, batch_size, epoch
 def test_deep_networks_are_trained_the_same(batch_size):
     x, y = samples(70, 50)
     network = Network.initialise(50, 40, 6, "relu", "ntk", seed=3)
-    assert_same_trajectory(network, x, y, 0.02, batch_size, epochs=6 * batch_size if batch_size < 6 else 40)
+    assert_same_trajectory(
+        network, x, y, 0.02, batch_size, epochs=6 * batch_size if batch_size < 6 else 40
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 9, 64])
@@ -110,7 +116,9 @@ def test_float32_follows_float64_within_its_precision():
     runs = []
     for dtype in (torch.float32, torch.float64):
         network = Network.initialise(30, 230, 4, "elu", "ntk", seed=5, dtype=dtype)
-        runs.append(train(network, x.to(dtype), y.to(dtype), step_size=0.05, batch_size=1, orders=orders))
+        runs.append(
+            train(network, x.to(dtype), y.to(dtype), step_size=0.05, batch_size=1, orders=orders)
+        )
     assert runs[0].network.weights[1].dtype == torch.float32
     np.testing.assert_allclose(runs[0].losses, runs[1].losses, rtol=1e-3)
     assert np.abs(runs[0].losses - runs[1].losses).max() > 1e-12
@@ -133,8 +141,13 @@ def test_the_network_given_stays_as_it_is():
 def test_a_network_that_autograd_follows_is_trained_the_same():
     x, y = samples(12, 5)
     network = Network.initialise(5, 30, 3, "relu", "ntk", seed=6)
-    followed = Network([w.clone().requires_grad_() for w in network.weights], network.biases, "relu", "ntk")
-    runs = [train(net, x, y, step_size=0.05, batch_size=5, orders=sample_orders(12, 3, seed=0)) for net in (network, followed)]
+    followed = Network(
+        [w.clone().requires_grad_() for w in network.weights], network.biases, "relu", "ntk"
+    )
+    runs = [
+        train(net, x, y, step_size=0.05, batch_size=5, orders=sample_orders(12, 3, seed=0))
+        for net in (network, followed)
+    ]
     np.testing.assert_array_equal(runs[0].losses, runs[1].losses)
     assert not any(w.requires_grad for w in runs[1].network.weights)
 
@@ -152,7 +165,9 @@ def test_a_run_that_overflows_stops_and_keeps_its_history():
 def test_a_network_that_overflows_before_the_first_step_takes_none():
     x, y = samples(5, 3)
     network = Network.initialise(3, 4, 2, "relu", "ntk", seed=0)
-    run = train(network, x * 1e200, y, step_size=0.1, batch_size=1, orders=sample_orders(5, 4, seed=0))
+    run = train(
+        network, x * 1e200, y, step_size=0.1, batch_size=1, orders=sample_orders(5, 4, seed=0)
+    )
     assert run.diverged and run.steps == 0 and len(run.losses) == 1
 
 
@@ -163,7 +178,9 @@ def test_accuracy_counts_outputs_on_the_right_side_of_a_half():
     outputs = network(x).numpy()
     assert THRESHOLD == 0.5
     assert run.accuracies[0] == np.mean((outputs > 0.5) == (y.numpy() == 1))
-    assert run.accuracies[-1] == np.mean((run.outputs > 0.5) == (y.numpy() == 1)) > run.accuracies[0]
+    assert (
+        run.accuracies[-1] == np.mean((run.outputs > 0.5) == (y.numpy() == 1)) > run.accuracies[0]
+    )
     np.testing.assert_allclose(run.initial_outputs, outputs, rtol=1e-14)
 
 
@@ -171,10 +188,21 @@ def test_observer_sees_the_network_at_the_stated_epochs():
     x, y = samples(10, 20)
     network = Network.initialise(20, 230, 3, "silu", "ntk", seed=9)
     orders, seen = list(sample_orders(10, 7, seed=3)), {}
-    run = train(network, x, y, step_size=0.05, batch_size=3, orders=orders, observe=seen.__setitem__, observe_every=3)
+    run = train(
+        network,
+        x,
+        y,
+        step_size=0.05,
+        batch_size=3,
+        orders=orders,
+        observe=seen.__setitem__,
+        observe_every=3,
+    )
     assert list(seen) == [0, 3, 6]
     for epochs, observed in seen.items():
-        assert float((observed(x) - y).square().mean()) == pytest.approx(run.losses[epochs], rel=1e-12)
+        assert float((observed(x) - y).square().mean()) == pytest.approx(
+            run.losses[epochs], rel=1e-12
+        )
 
 
 def test_orders_are_permutations_pinned_by_the_seed():
@@ -184,7 +212,9 @@ def test_orders_are_permutations_pinned_by_the_seed():
     again = [order.tolist() for order in sample_orders(6, 2, seed=0)]
     assert again == [first.tolist(), second.tolist()] == PINNED
     assert [order.tolist() for order in sample_orders(6, 2, seed=1)] != again
-    assert [order.tolist() for order in sample_orders(4, 2, seed=0, shuffle=False)] == [[0, 1, 2, 3]] * 2
+    assert [order.tolist() for order in sample_orders(4, 2, seed=0, shuffle=False)] == [
+        [0, 1, 2, 3]
+    ] * 2
 
 
 PINNED = [[1, 0, 5, 2, 4, 3], [2, 3, 5, 0, 1, 4]]
@@ -201,7 +231,10 @@ PINNED = [[1, 0, 5, 2, 4, 3], [2, 3, 5, 0, 1, 4]]
         ({"observe_every": 0}, "observe_every is 0"),
         ({"orders": [np.array([0, 1, 2, 3, 3])]}, "must be a permutation of the 5 samples"),
         ({"orders": [np.arange(4)]}, "must be a permutation of the 5 samples"),
-        ({"y": torch.zeros(4, dtype=torch.float64)}, r"y is torch.float64 of shape \(4,\) on cpu, but must be .* shape \(5,\)"),
+        (
+            {"y": torch.zeros(4, dtype=torch.float64)},
+            r"y is torch.float64 of shape \(4,\) on cpu, but must be .* shape \(5,\)",
+        ),
         ({"y": torch.zeros(5)}, "y is torch.float32"),
         ({"x": torch.zeros(5, 2, dtype=torch.float64)}, "the network takes"),
     ],
@@ -209,6 +242,12 @@ PINNED = [[1, 0, 5, 2, 4, 3], [2, 3, 5, 0, 1, 4]]
 def test_nonsense_is_refused(changes, message, unchecked):
     x, y = samples(5, 3)
     network = Network.initialise(3, 4, 2, "relu", "ntk", seed=0)
-    arguments = {"x": x, "y": y, "step_size": 0.1, "batch_size": 1, "orders": [np.arange(5)]} | changes
+    arguments = {
+        "x": x,
+        "y": y,
+        "step_size": 0.1,
+        "batch_size": 1,
+        "orders": [np.arange(5)],
+    } | changes
     with pytest.raises(ValueError, match=message):
         train(network, **arguments)

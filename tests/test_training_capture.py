@@ -1,7 +1,8 @@
 """Epochs as CUDA graphs: what can be shown of them without a GPU, and the same runs on one.
 
-A graph launches again the kernels that were launched while it was captured, on the same memory and with the same numbers; nothing of
-the Python code runs, and nothing may wait for a value while it is captured. `Recording` does that on the CPU.
+A graph launches again the kernels that were launched while it was captured, on the same memory and
+with the same numbers; nothing of the Python code runs, and nothing may wait for a value while it is
+captured. `Recording` does that on the CPU.
 """
 
 import contextlib
@@ -16,7 +17,13 @@ from ntk_sweep import layers, training
 from ntk_sweep.network import Network
 from ntk_sweep.training import GradientDescent, sample_orders, train
 
-WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::equal", "aten::_to_copy"}
+WAITING = {
+    "aten::_local_scalar_dense",
+    "aten::nonzero",
+    "aten::is_nonzero",
+    "aten::equal",
+    "aten::_to_copy",
+}
 """Operations whose result the host waits for, or whose shape depends on values."""
 
 
@@ -46,7 +53,9 @@ class Recording(TorchDispatchMode):
 
 def samples(n, n_inputs):
     generator = torch.Generator().manual_seed(n)
-    return torch.rand(n, n_inputs, generator=generator, dtype=torch.float64), (torch.arange(n) % 3 == 0).double()
+    return torch.rand(n, n_inputs, generator=generator, dtype=torch.float64), (
+        torch.arange(n) % 3 == 0
+    ).double()
 
 
 @pytest.fixture
@@ -69,7 +78,9 @@ def captured_on_the_cpu(monkeypatch):
 @pytest.mark.parametrize("direct_below", [0, np.inf], ids=["changes kept", "written at every step"])
 @pytest.mark.parametrize(("n_inputs", "batch_size"), [(20, 1), (20, 7), (20, 40), (3, 1), (3, 7)])
 @pytest.mark.parametrize("act", ["relu", "sigmoid", "gelu"])
-def test_replayed_epochs_train_the_same(act, n_inputs, batch_size, direct_below, captured_on_the_cpu, monkeypatch):
+def test_replayed_epochs_train_the_same(
+    act, n_inputs, batch_size, direct_below, captured_on_the_cpu, monkeypatch
+):
     """With few inputs the first layer goes by its weights."""
     monkeypatch.setattr(layers, "DIRECT_BELOW", direct_below)
     x, y = samples(40, n_inputs)
@@ -89,7 +100,9 @@ def test_replayed_epochs_train_the_same(act, n_inputs, batch_size, direct_below,
 
 def test_a_run_may_be_looked_at_between_replays(captured_on_the_cpu):
     x, y = samples(20, 10)
-    descent = GradientDescent(Network.initialise(10, 8, 3, "elu", "ntk", seed=1), x, y, 0.05, batch_size=3)
+    descent = GradientDescent(
+        Network.initialise(10, 8, 3, "elu", "ntk", seed=1), x, y, 0.05, batch_size=3
+    )
     for order in sample_orders(20, 4, seed=0):
         descent.epoch(order)
         outputs = descent.outputs()
@@ -118,7 +131,9 @@ def test_a_gpu_trains_the_same(n_inputs, batch_size, dtype):
     network = Network.initialise(n_inputs, 230, 4, "elu", "ntk", seed=5, dtype=dtype)
     orders = list(sample_orders(40, 6, seed=1))
     run = train(network, x, y, step_size=0.05, batch_size=batch_size, orders=orders)
-    moved = Network([w.cuda() for w in network.weights], [b.cuda() for b in network.biases], "elu", "ntk")
+    moved = Network(
+        [w.cuda() for w in network.weights], [b.cuda() for b in network.biases], "elu", "ntk"
+    )
     other = train(moved, x.cuda(), y.cuda(), step_size=0.05, batch_size=batch_size, orders=orders)
     tolerance = 1e-9 if dtype == torch.float64 else 1e-3
     np.testing.assert_allclose(other.losses, run.losses, rtol=tolerance)

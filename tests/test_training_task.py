@@ -18,7 +18,13 @@ from ntk_sweep.tasks import compute_row
 from ntk_sweep.training import sample_orders, train
 
 GENERATOR = np.random.default_rng(3)
-DATASET = Dataset("npz", GENERATOR.random((9, 4)), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0]), (3, 7), "fingerprint")
+DATASET = Dataset(
+    "npz",
+    GENERATOR.random((9, 4)),
+    np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0]),
+    (3, 7),
+    "fingerprint",
+)
 SETTINGS = TrainingConfig(learning_rate=0.02, epochs=6)
 POINT = Point(SETTINGS, "elu", 30, 3, 5, "ntk", "float64", "fingerprint")
 
@@ -35,11 +41,15 @@ def row_of(point):
 
 
 def network_of(point):
-    network = Network.initialise(4, point.width, point.depth, point.act, point.parametrisation, point.seed)
+    network = Network.initialise(
+        4, point.width, point.depth, point.act, point.parametrisation, point.seed
+    )
     return network, torch.from_numpy(DATASET.x), torch.from_numpy(DATASET.y)
 
 
-@pytest.mark.parametrize(("batch_size", "used", "steps"), [(1, 1, 54), (4, 4, 18), (None, 9, 6), (100, 9, 6)])
+@pytest.mark.parametrize(
+    ("batch_size", "used", "steps"), [(1, 1, 54), (4, 4, 18), (None, 9, 6), (100, 9, 6)]
+)
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_a_row_is_what_the_library_computes(batch_size, used, steps, shuffle):
     wanted = point(batch_size=batch_size, shuffle=shuffle)
@@ -50,9 +60,23 @@ def test_a_row_is_what_the_library_computes(batch_size, used, steps, shuffle):
     run = train(network, x, y, step_size=0.02, batch_size=used, orders=orders)
     for column in ("losses", "running_losses", "accuracies", "initial_outputs", "outputs"):
         np.testing.assert_array_equal(row[column], getattr(run, column), err_msg=column)
-    assert (row["steps"], row["steps_per_epoch"], row["batch_size"], row["shuffle"]) == (steps, steps // 6, used, shuffle)
-    assert (row["initial_loss"], row["final_loss"], row["final_accuracy"]) == (run.losses[0], run.losses[-1], run.accuracies[-1])
-    assert (row["step_size"], row["learning_rate"], row["learning_rate_unit"], row["epochs"]) == (0.02, 0.02, "absolute", 6)
+    assert (row["steps"], row["steps_per_epoch"], row["batch_size"], row["shuffle"]) == (
+        steps,
+        steps // 6,
+        used,
+        shuffle,
+    )
+    assert (row["initial_loss"], row["final_loss"], row["final_accuracy"]) == (
+        run.losses[0],
+        run.losses[-1],
+        run.accuracies[-1],
+    )
+    assert (row["step_size"], row["learning_rate"], row["learning_rate_unit"], row["epochs"]) == (
+        0.02,
+        0.02,
+        "absolute",
+        6,
+    )
     assert 0 < row["training_seconds"] < row["seconds"]
     theta = empirical_ntk(network, x).numpy()
     values, vectors = np.linalg.eigh(theta)
@@ -60,8 +84,16 @@ def test_a_row_is_what_the_library_computes(batch_size, used, steps, shuffle):
     taken = steps // 6 * np.arange(7)
     flow = gradient_flow_losses(values, vectors, residual, 0.02 * taken)
     np.testing.assert_allclose(row["flow_losses"], flow, rtol=1e-9)
-    np.testing.assert_allclose(row["descent_losses"], gradient_descent_losses(values, vectors, residual, 0.02, taken), rtol=1e-9)
-    np.testing.assert_allclose(row["linearised_losses"], linearised_sgd_losses(theta, residual, orders, 0.02, used), rtol=1e-9)
+    np.testing.assert_allclose(
+        row["descent_losses"],
+        gradient_descent_losses(values, vectors, residual, 0.02, taken),
+        rtol=1e-9,
+    )
+    np.testing.assert_allclose(
+        row["linearised_losses"],
+        linearised_sgd_losses(theta, residual, orders, 0.02, used),
+        rtol=1e-9,
+    )
 
 
 def linearised(network, x):
@@ -70,7 +102,9 @@ def linearised(network, x):
     count = len(network.weights)
 
     def outputs(*values):
-        return Network(values[:count], values[count:], network.activation, network.parametrisation)(x)
+        return Network(values[:count], values[count:], network.activation, network.parametrisation)(
+            x
+        )
 
     blocks = torch.autograd.functional.jacobian(outputs, tuple(parameters))
     return torch.cat([block.flatten(1) for block in blocks], 1).numpy()
@@ -79,7 +113,8 @@ def linearised(network, x):
 @pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
 @pytest.mark.parametrize("batch_size", [1, 4, None])
 def test_predictions_are_those_of_the_network_linearised_by_autograd(batch_size, parametrisation):
-    """No formula of the library: parameters of f_0 + J θ moved step by step, and the matrix exponential."""
+    """No formula of the library: parameters of f_0 + J θ moved step by step, and the matrix
+    exponential."""
     settings = point(batch_size=batch_size, epochs=4, learning_rate=0.003)
     wanted = dataclasses.replace(settings, parametrisation=parametrisation, width=12)
     row = row_of(wanted)
@@ -106,9 +141,17 @@ def test_predictions_are_those_of_the_network_linearised_by_autograd(batch_size,
 
 
 def test_a_row_holds_the_spectrum_that_the_other_task_computes():
-    spectrum = compute_row(dataclasses.replace(POINT, settings=SpectrumConfig()), DATASET, "cpu", None).row
+    spectrum = compute_row(
+        dataclasses.replace(POINT, settings=SpectrumConfig()), DATASET, "cpu", None
+    ).row
     row = row_of(POINT)
-    compared = set(schema("spectrum").names) - {"key", "task", "seconds", "finished_at", "git_commit"}
+    compared = set(schema("spectrum").names) - {
+        "key",
+        "task",
+        "seconds",
+        "finished_at",
+        "git_commit",
+    }
     for column in compared & set(spectrum):
         np.testing.assert_array_equal(row[column], spectrum[column], err_msg=column)
 
@@ -129,7 +172,9 @@ def test_kernels_along_the_way():
     run = train(network, x, y, step_size=0.02, batch_size=1, orders=sample_orders(9, 6, seed=5))
     last = empirical_ntk(run.network, x)
     assert row["kernel_changes"][0] == 0
-    assert row["kernel_changes"][-1] == pytest.approx(float((last - first).norm() / first.norm()), rel=1e-9)
+    assert row["kernel_changes"][-1] == pytest.approx(
+        float((last - first).norm() / first.norm()), rel=1e-9
+    )
     values = torch.linalg.eigvalsh(last)
     assert row["kernel_lambda_min"][-1] == pytest.approx(float(values[0]), rel=1e-8)
     assert row["kernel_lambda_max"][-1] == pytest.approx(float(values[-1]), rel=1e-10)
@@ -164,14 +209,18 @@ def test_a_kernel_that_overflows_while_the_loss_does_not_leaves_a_gap(monkeypatc
     assert row["status"] == "ok"
     assert row["kernel_epochs"] == [0, 3, 6]
     assert row["kernel_lambda_max"][0] == row["lambda_max"]
-    assert np.isnan(row["kernel_lambda_max"][1:]).all() and np.isnan(row["kernel_changes"][1:]).all()
+    assert (
+        np.isnan(row["kernel_lambda_max"][1:]).all() and np.isnan(row["kernel_changes"][1:]).all()
+    )
 
 
 def test_outputs_that_overflow_before_training_have_no_predictions(monkeypatch):
     """At the edge of what a number can hold, where the kernel is still finite."""
 
     def overflowing(*arguments, **settings):
-        return dataclasses.replace(train(*arguments, **settings), initial_outputs=np.full(9, np.inf))
+        return dataclasses.replace(
+            train(*arguments, **settings), initial_outputs=np.full(9, np.inf)
+        )
 
     monkeypatch.setattr(training_task, "train", overflowing)
     row = row_of(POINT)
@@ -182,7 +231,9 @@ def test_outputs_that_overflow_before_training_have_no_predictions(monkeypatch):
 def test_huge_inputs_of_saturated_units_are_trained_in_single_precision_too():
     """Their squares overflow, which the steps need not."""
     dataset = dataclasses.replace(DATASET, x=DATASET.x * 1e20)
-    row = compute_row(dataclasses.replace(POINT, act="sigmoid", dtype="float32"), dataset, "cpu", None).row
+    row = compute_row(
+        dataclasses.replace(POINT, act="sigmoid", dtype="float32"), dataset, "cpu", None
+    ).row
     assert (row["status"], row["steps"]) == ("ok", 54)
     assert row["final_loss"] < row["initial_loss"]
 
@@ -191,7 +242,12 @@ def test_a_network_whose_kernel_overflows_fails_with_a_reason():
     dataset = dataclasses.replace(DATASET, x=DATASET.x * 1e200)
     row = compute_row(POINT, dataset, "cpu", None).row
     assert row["status"] == "failed" and "overflows" in row["error"]
-    assert (row["learning_rate"], row["batch_size"], row["epochs"], row["shuffle"]) == (0.02, 1, 6, True)
+    assert (row["learning_rate"], row["batch_size"], row["epochs"], row["shuffle"]) == (
+        0.02,
+        1,
+        6,
+        True,
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -202,7 +258,12 @@ def test_rows_fit_the_schema(dtype, tmp_path):
     store = Store(str(tmp_path), "training")
     rows = [
         compute_row(dataclasses.replace(p, dtype=dtype), DATASET, "cpu", None).row
-        for p in (point(), point(record_kernel_every=3), point(learning_rate=1e9), point(learning_rate=1e9, record_kernel_every=1))
+        for p in (
+            point(),
+            point(record_kernel_every=3),
+            point(learning_rate=1e9),
+            point(learning_rate=1e9, record_kernel_every=1),
+        )
     ]
     PartWriter(store).commit(rows)
     frame = load_results(tmp_path / "training")

@@ -32,7 +32,9 @@ def test_a_chunk_begun_in_the_moment_of_the_cut_is_given_up_later():
     assert watched.lost(ONE_DIED, chunks(0, 1, 2), 0) == {}
     places[0] = "1"  # one that waited for a worker, and has one now
     assert watched.lost(ONE_DIED, chunks(0, 1, 2), DOUBT_SECONDS - 1) == {}
-    assert watched.lost(ONE_DIED, chunks(0, 2), DOUBT_SECONDS + 1) == {2: "its machine cannot be reached any more"}
+    assert watched.lost(ONE_DIED, chunks(0, 2), DOUBT_SECONDS + 1) == {
+        2: "its machine cannot be reached any more"
+    }
     assert watched.lost(ONE_DIED, chunks(0, 3), 3 * DOUBT_SECONDS) == {}
 
 
@@ -43,4 +45,6 @@ def test_what_is_sent_out_after_a_death_is_not_in_doubt_until_the_next():
     assert watched.lost(ONE_DIED, chunks(5), 2 * DOUBT_SECONDS) == {}
     both = [node("1", False), node("2", False)]
     assert watched.lost(both, chunks(5), 3 * DOUBT_SECONDS) == {}
-    assert watched.lost(both, chunks(5), 5 * DOUBT_SECONDS) == {5: "its machine cannot be reached any more"}
+    assert watched.lost(both, chunks(5), 5 * DOUBT_SECONDS) == {
+        5: "its machine cannot be reached any more"
+    }

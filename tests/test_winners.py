@@ -17,7 +17,14 @@ FINGERPRINT = load_dataset(DIGITS).fingerprint
 
 
 def spectrum(act, width, depth, seed, lambda_min, **changes):
-    return row(act, width, depth, seed, lambda_min, **({"data_fingerprint": FINGERPRINT, "data": "digits"} | changes))
+    return row(
+        act,
+        width,
+        depth,
+        seed,
+        lambda_min,
+        **({"data_fingerprint": FINGERPRINT, "data": "digits"} | changes),
+    )
 
 
 def config(folder, **changes):
@@ -27,7 +34,13 @@ def config(folder, **changes):
 def test_winners_are_those_of_table_1(tmp_path):
     generator = np.random.default_rng(0)
     rows = [
-        spectrum(act, width, depth, seed, float(generator.lognormal()) * (1e-12 if generator.random() < 0.1 else 1))
+        spectrum(
+            act,
+            width,
+            depth,
+            seed,
+            float(generator.lognormal()) * (1e-12 if generator.random() < 0.1 else 1),
+        )
         for act in ("relu", "sigmoid", "tanh")
         for width in (30, 60, 90)
         for depth in (2, 3, 4)
@@ -39,8 +52,13 @@ def test_winners_are_those_of_table_1(tmp_path):
     found = winners(config(folder), ["sigmoid", "relu"])
     assert [point["act"] for point in found] == ["sigmoid", "relu"]
     for point in found:
-        assert (point["width"], point["depth"]) == (best.loc[point["act"], "width"], best.loc[point["act"], "depth"])
-    assert (~best_cells_resolved(rows)).any(), "a cell must have been left out for the comparison to say something"
+        assert (point["width"], point["depth"]) == (
+            best.loc[point["act"], "width"],
+            best.loc[point["act"], "depth"],
+        )
+    assert (~best_cells_resolved(rows)).any(), (
+        "a cell must have been left out for the comparison to say something"
+    )
 
 
 def best_cells_resolved(rows):
@@ -50,12 +68,20 @@ def best_cells_resolved(rows):
 def test_the_mean_over_seeds_counts_and_not_the_greatest_draw(tmp_path):
     rows = [spectrum("relu", 50, 2, seed, value) for seed, value in enumerate((9.0, 1.0, 1.0))]
     rows += [spectrum("relu", 70, 3, seed, 5.0) for seed in range(3)]
-    assert winners(config(store(tmp_path, rows)), ["relu"]) == [{"act": "relu", "width": 70, "depth": 3}]
+    assert winners(config(store(tmp_path, rows)), ["relu"]) == [
+        {"act": "relu", "width": 70, "depth": 3}
+    ]
 
 
 def test_an_unresolved_seed_disqualifies(tmp_path):
-    rows = [spectrum("relu", 50, 2, 0, 9.0), spectrum("relu", 50, 2, 1, 1e-12), spectrum("relu", 70, 3, 0, 1.0)]
-    assert winners(config(store(tmp_path, rows)), ["relu"]) == [{"act": "relu", "width": 70, "depth": 3}]
+    rows = [
+        spectrum("relu", 50, 2, 0, 9.0),
+        spectrum("relu", 50, 2, 1, 1e-12),
+        spectrum("relu", 70, 3, 0, 1.0),
+    ]
+    assert winners(config(store(tmp_path, rows)), ["relu"]) == [
+        {"act": "relu", "width": 70, "depth": 3}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +96,10 @@ def test_an_unresolved_seed_disqualifies(tmp_path):
 )
 def test_rows_of_another_kind_do_not_count(tmp_path, changes):
     folder = store(tmp_path, [spectrum("relu", 50, 2, 0, **({"lambda_min": 1.0} | changes))])
-    with pytest.raises(ConfigError, match="holds no spectra of relu for data=digits parametrisation=thesis dtype=float64"):
+    with pytest.raises(
+        ConfigError,
+        match="holds no spectra of relu for data=digits parametrisation=thesis dtype=float64",
+    ):
         winners(config(folder), ["relu"])
 
 
@@ -79,7 +108,9 @@ def test_without_rows_the_message_says_what_to_run(tmp_path):
     with pytest.raises(ConfigError) as caught:
         winners(config(folder), ["relu", "elu"])
     assert "no spectra of elu for" in str(caught.value)
-    assert "python launch.py +experiment=thesis_grid 'seed=range(0,5)' data=digits" in str(caught.value)
+    assert "python launch.py +experiment=thesis_grid 'seed=range(0,5)' data=digits" in str(
+        caught.value
+    )
     assert str(tmp_path) in str(caught.value)
     with pytest.raises(ConfigError, match="no spectra of relu"):
         winners(config(tmp_path / "nothing"), ["relu"])

@@ -34,7 +34,9 @@ def network(parameters, inputs):  # noqa: ANN001, ANN201 - JAX's types
     return inputs
 
 
-compute = nt.empirical_ntk_fn(network, trace_axes=(-1,), vmap_axes=0, implementation=IMPLEMENTATIONS[implementation])
+compute = nt.empirical_ntk_fn(
+    network, trace_axes=(-1,), vmap_axes=0, implementation=IMPLEMENTATIONS[implementation]
+)
 compute = jax.jit(compute, static_argnums=(1,))
 inputs, parameters = jnp.asarray(x), [(jnp.asarray(w), jnp.asarray(b)) for w, b in layers]
 report(lambda: np.asarray(compute(inputs, None, parameters)))

@@ -1,4 +1,5 @@
-"""Ray Tune on a function that does nothing; takes the number of points and the folder for results."""
+"""Ray Tune on a function that does nothing; takes the number of points and the folder for
+results."""
 
 from __future__ import annotations
 

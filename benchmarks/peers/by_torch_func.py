@@ -1,4 +1,5 @@
-"""The empirical NTK by the recipe in PyTorch's tutorial "Neural Tangent Kernels", by Jacobian contraction or NTK-vector products."""
+"""The empirical NTK by the recipe in PyTorch's tutorial "Neural Tangent Kernels", by Jacobian
+contraction or NTK-vector products."""
 
 from __future__ import annotations
 
@@ -26,7 +27,11 @@ def by_jacobian() -> np.ndarray:
     """J Jᵀ, parameter by parameter."""
     jacobians = vmap(jacrev(single), (None, 0))(parameters, inputs)
     flat = [jacobian.flatten(2) for jacobian in jacobians.values()]
-    return torch.stack([torch.einsum("Naf,Mbf->NMab", one, one) for one in flat]).sum(0)[:, :, 0, 0].numpy()
+    return (
+        torch.stack([torch.einsum("Naf,Mbf->NMab", one, one) for one in flat])
+        .sum(0)[:, :, 0, 0]
+        .numpy()
+    )
 
 
 def by_products() -> np.ndarray:

@@ -1,7 +1,8 @@
-"""What the scripts of the peers share; they run in environments of their own, with NumPy only in common.
+"""What the scripts of the peers share; they run in environments of their own, with NumPy only in
+common.
 
-A script is called with the file that `benchmarks.kernels` writes, holding x and the weights of a fully connected network, and with the
-name of an implementation. It prints one line of JSON.
+A script is called with the file that `benchmarks.kernels` writes, holding x and the weights of a
+fully connected network, and with the name of an implementation. It prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ ENOUGH_SECONDS = 5
 
 
 def arguments() -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], str, str]:
-    """Inputs, weights and biases by layer, the activation, and the implementation that was asked for."""
+    """Inputs, weights and biases by layer, the activation, and the implementation that was asked
+    for."""
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
     with np.load(sys.argv[1], allow_pickle=False) as file:
         count = sum(name.startswith("weight") for name in file.files)
@@ -33,7 +35,8 @@ def arguments() -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], str, s
 
 
 def report(kernel: Callable[[], np.ndarray]) -> None:
-    """Prints seconds, peak memory and a checksum of the kernel; the first call, which may compile, does not count."""
+    """Prints seconds, peak memory and a checksum of the kernel; the first call, which may compile,
+    does not count."""
     start = time.perf_counter()
     theta = kernel()
     seconds = []
@@ -46,6 +49,11 @@ def report(kernel: Callable[[], np.ndarray]) -> None:
 
 
 def peak_memory() -> float:
-    """Greatest memory of this process in MB; that of `getrusage` would be its parent's where that was greater."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    """Greatest memory of this process in MB; that of `getrusage` would be its parent's where that
+    was greater."""
+    (line,) = (
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 1024

@@ -1,7 +1,8 @@
-"""Composes the configs of a whole sweep: Hydra composes once a choice of config groups, and plain values are set on the result.
+"""Composes the configs of a whole sweep: Hydra composes once a choice of config groups, and plain
+values are set on the result.
 
-Hydra's own way composes the config of each job from the files, at some 75 ms each. The result is the same, and a test holds
-that it is, for every kind of override.
+Hydra's own way composes the config of each job from the files, at some 75 ms each. The result is
+the same, and a test holds that it is, for every kind of override.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 
-def compose_all(loader: ConfigLoader, master: DictConfig, job_overrides: Sequence[Sequence[str]]) -> Iterator[dict[str, Any]]:
+def compose_all(
+    loader: ConfigLoader, master: DictConfig, job_overrides: Sequence[Sequence[str]]
+) -> Iterator[dict[str, Any]]:
     """The resolved config of each job as plain containers, without the node `hydra`.
 
     Args:
@@ -39,12 +42,14 @@ def compose_all(loader: ConfigLoader, master: DictConfig, job_overrides: Sequenc
                 override = parser.parse_override(line)
                 chooses = is_group(override.key_or_group) and not isinstance(override.value(), dict)
                 parsed[line] = (override, _Kind.CHOICE if chooses else _kind(override))
-        # Hydra makes all choices first and then applies the other overrides in their order. Where one of these is more than a
-        # plain value, it may meet another on the same node, so Hydra composes the whole job itself.
+        # Hydra makes all choices first and then applies the other overrides in their order. Where
+        # one of these is more than a plain value, it may meet another on the same node, so Hydra
+        # composes the whole job itself.
         plain = all(parsed[line][1] is not _Kind.OTHER for line in overrides)
         values = [parsed[line][0] for line in overrides if plain and parsed[line][1] is _Kind.VALUE]
         composed = tuple(line for line in overrides if not plain or parsed[line][1] is _Kind.CHOICE)
-        # Setting values changes the base, so jobs share one only if they set the same keys and thus all that the last one set.
+        # Setting values changes the base, so jobs share one only if they set the same keys and thus
+        # all that the last one set.
         base_key = (composed, tuple(override.key_or_group for override in values))
         if base_key not in bases:
             bases[base_key] = loader.load_sweep_config(master, list(composed))
@@ -62,7 +67,11 @@ class _Kind(Enum):
 def _kind(override: Override) -> _Kind:
     """What an override whose key is no group does."""
     changes_more = override.is_add() or override.is_delete() or override.package is not None
-    if changes_more or override.key_or_group.startswith("hydra.") or isinstance(override.value(), dict | list):
+    if (
+        changes_more
+        or override.key_or_group.startswith("hydra.")
+        or isinstance(override.value(), dict | list)
+    ):
         return _Kind.OTHER
     return _Kind.VALUE
 

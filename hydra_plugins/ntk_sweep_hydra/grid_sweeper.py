@@ -25,9 +25,12 @@ class GridSweeperConf:
     """Settings of the sweeper.
 
     Attributes:
-        params: Sweeps that a config file brings, key to sweep syntax, such as ``width: range(50,1001,50)``; the command line wins.
-        points: Points that are not a product, each a mapping of settings; each is combined with every combination of the others.
-        winners: Activations of which the network with the greatest mean λ_min in the results is a point, as those under `points`.
+        params: Sweeps that a config file brings, key to sweep syntax, such as ``width:
+        range(50,1001,50)``; the command line wins.
+        points: Points that are not a product, each a mapping of settings; each is combined with
+        every combination of the others.
+        winners: Activations of which the network with the greatest mean λ_min in the results is a
+            point, as those under `points`.
     """
 
     _target_: str = "hydra_plugins.ntk_sweep_hydra.grid_sweeper.GridSweeper"
@@ -40,7 +43,10 @@ class GridSweeper(Sweeper):
     """Expands sweeps as Hydra's basic sweeper does, and writes no files of its own."""
 
     def __init__(
-        self, params: dict[str, Any] | None = None, points: Sequence[dict[str, Any]] = (), winners: Sequence[str] = ()
+        self,
+        params: dict[str, Any] | None = None,
+        points: Sequence[dict[str, Any]] = (),
+        winners: Sequence[str] = (),
     ) -> None:
         self.params = params or {}
         self.points = points
@@ -48,7 +54,9 @@ class GridSweeper(Sweeper):
         self.launcher: Launcher | None = None
         self._found: dict[tuple[str, ...], list[list[str]]] = {}
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         """Makes the launcher."""
         self.hydra_context = hydra_context
         self.config = config
@@ -107,7 +115,8 @@ def _line(key: str, value: Any) -> str:
 
 
 def register() -> None:
-    """Tells Hydra of the sweeper's settings, of the schema of `conf/`, and of the choices that the help page lists."""
+    """Tells Hydra of the sweeper's settings, of the schema of `conf/`, and of the choices that the
+    help page lists."""
     OmegaConf.register_new_resolver("choices", lambda name: ", ".join(CHOICES[name]), replace=True)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="ntk_sweep")

@@ -17,17 +17,23 @@ from ntk_sweep.ray_executor import RayExecutor
 
 
 class SweepLauncher(Launcher):
-    """Computes jobs as points of one sweep; the task function, which computes a single point, is not called."""
+    """Computes jobs as points of one sweep; the task function, which computes a single point, is
+    not called."""
 
     executor_class: type[Executor]
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         """Keeps what composing needs."""
         self.hydra_context = hydra_context
         self.config = config
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Computes all jobs; each ends as a row. Ends the process if the sweep is refused or interrupted."""
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Computes all jobs; each ends as a row. Ends the process if the sweep is refused or
+        interrupted."""
         composed = compose_all(self.hydra_context.config_loader, self.config, job_overrides)
         status, result = compute_many(composed, self.executor_class)
         if result is None:
@@ -35,7 +41,9 @@ class SweepLauncher(Launcher):
         returns = []
         for overrides, point in zip(job_overrides, result.plan.points, strict=True):
             failure = result.failed.get(point.key)
-            job = JobReturn(overrides=overrides, status=JobStatus.FAILED if failure else JobStatus.COMPLETED)
+            job = JobReturn(
+                overrides=overrides, status=JobStatus.FAILED if failure else JobStatus.COMPLETED
+            )
             job.return_value = RuntimeError(failure) if failure else point.key
             returns.append(job)
         return returns

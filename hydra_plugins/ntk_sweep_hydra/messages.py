@@ -18,9 +18,11 @@ from ntk_sweep.errors import SweepError
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Prints a user's mistake as one message and exits with status 2; other errors keep their traceback.
+    """Prints a user's mistake as one message and exits with status 2; other errors keep their
+    traceback.
 
-    ``HYDRA_FULL_ERROR=1`` makes Hydra pass errors on rather than print them; set by the user, it shows every traceback.
+    ``HYDRA_FULL_ERROR=1`` makes Hydra pass errors on rather than print them; set by the user, it
+    shows every traceback.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         yield
@@ -48,11 +50,14 @@ def _ended(message: str) -> int:
 
 def _raised_by_hydra(error: BaseException) -> bool:
     frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith(("hydra.", "omegaconf."))
+    return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith(
+        ("hydra.", "omegaconf.")
+    )
 
 
 def explain(error: BaseException) -> str:
-    """Hydra's message with its cause on one line each, and the known settings where one is unknown."""
+    """Hydra's message with its cause on one line each, and the known settings where one is
+    unknown."""
     lines: list[str] = []
     cause: BaseException | None = error
     while cause is not None:
@@ -67,8 +72,14 @@ def explain(error: BaseException) -> str:
     text = text.split("\nConfig search path:")[0]
     text = re.sub(r"^In '[^']+': Could not find '([^']+)/([^'/]+)'", r"\1=\2 is unknown", text)
     text = re.sub(r"^Error merging override (.*)\n", r"\1: ", text)
-    text = re.sub(r"Value '(.*)' of type '\w+' could not be converted to Integer", r"'\1' is not an integer", text)
-    text = re.sub(r"Value '(.*)' of type '\w+' could not be converted to Float", r"'\1' is not a number", text)
+    text = re.sub(
+        r"Value '(.*)' of type '\w+' could not be converted to Integer",
+        r"'\1' is not an integer",
+        text,
+    )
+    text = re.sub(
+        r"Value '(.*)' of type '\w+' could not be converted to Float", r"'\1' is not a number", text
+    )
     text = re.sub(r"Value '(.*)' is not a valid bool.*", r"'\1' is neither true nor false", text)
     text = re.sub(r"field '.*' is not Optional", "it must have a value", text)
     return re.sub(r"\n +(full_key|object_type|reference_type).*", "", text)

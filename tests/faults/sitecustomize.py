@@ -1,8 +1,9 @@
 """Put on PYTHONPATH by tests: makes chosen points misbehave in whichever process computes them.
 
-``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise", "memory" (more than the process may
-have), "all memory" (until somebody ends the process), or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which
-the process may open no file.
+``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise",
+"memory" (more than the process may have), "all memory" (until somebody ends the process), or
+seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which the process may open no
+file.
 """
 
 import importlib.abc
@@ -17,7 +18,9 @@ import time
 FAULTS = json.loads(os.environ.get("NTK_SWEEP_FAULTS", "{}"))
 
 
-HIDDEN = [folder + os.sep for folder in os.environ.get("NTK_SWEEP_HIDDEN", "").split(os.pathsep) if folder]
+HIDDEN = [
+    folder + os.sep for folder in os.environ.get("NTK_SWEEP_HIDDEN", "").split(os.pathsep) if folder
+]
 
 
 def _need_too_much():
@@ -33,7 +36,8 @@ def _need_too_much():
 
 
 def _need_all():
-    """Takes memory until the system or Ray ends the process, or gives up at four gigabytes, which is more than tests leave it."""
+    """Takes memory until the system or Ray ends the process, or gives up at four gigabytes, which
+    is more than tests leave it."""
     taken = []
     for _ in range(64):
         taken.append(b"\1" * 2**26)
