@@ -9,14 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis import outputs, training_cli
-from analysis.formats import Table, markdown
-from analysis.frame import TASK, AnalysisError, Group, groups, load
-from analysis.material import materials
-from analysis.networks import Selection
-from analysis.quantities import LAMBDA_MIN, QUANTITIES
-from analysis.report import FIGURES, TABLES, report
-from analysis.runs import TASK as TRAINING
+from analysis.chapters import outputs, training_cli
+from analysis.page.report import FIGURES, TABLES, report
+from analysis.rows.group import TASK, AnalysisError, Group, groups, load
+from analysis.rows.networks import Selection
+from analysis.rows.quantities import LAMBDA_MIN, QUANTITIES
+from analysis.rows.runs import TASK as TRAINING
+from analysis.rows.study import materials
+from analysis.writing.tables import Table, markdown
 from ntk_sweep.errors import SweepError
 from ntk_sweep.store import Store
 

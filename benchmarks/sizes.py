@@ -30,8 +30,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from scipy.ndimage import gaussian_filter
 
-from analysis.figures import render, style
-from analysis.lines import grid, heading, log_ticks
+from analysis.drawing.axes import grid, heading, log_ticks
+from analysis.drawing.rendering import render, style
 from benchmarks.timing import least_seconds
 from docs.pages import fill
 from ntk_sweep import Network, load_results
@@ -183,7 +183,8 @@ def growth() -> list[str]:
 
 def growth_figure(curves: dict[str, list[tuple[str, int, Points]]]) -> Figure:
     """Seconds against each variable, with the fitted line and, dotted, one of the slope by
-    counting."""
+    counting.
+    """
     with style():
         figure = Figure(figsize=(9.0, 6.4), layout="constrained")
         panels = figure.subplots(2, 3).ravel()

@@ -18,11 +18,11 @@ from pathlib import Path
 from browser import BrowserMissing, screenshot
 from pages import fill
 
-from analysis import heatmaps
-from analysis.cells import cells
-from analysis.figures import render
-from analysis.frame import groups, load
-from analysis.panels import Panel, stacked, unresolved_count
+from analysis.drawing import heatmap as heatmaps
+from analysis.drawing.rendering import render
+from analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
+from analysis.rows.cells import cells
+from analysis.rows.group import groups, load
 
 DOCS = Path(__file__).parent
 GROUP = "fashion_mnist-thesis"
@@ -177,7 +177,8 @@ def analyse(results: str, folder: str, command: str, *options: str) -> None:
 
 def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
     """The sigmoid heat map beside the one by plain float64, in the same colours; and how many cells
-    of each are unresolved."""
+    of each are unresolved.
+    """
     block, counts = [], []
     for folder, title in (
         (results, "by the default method"),

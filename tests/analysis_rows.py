@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis.frame import Group, groups
+from analysis.rows.group import Group, groups
 from ntk_sweep.schema import _SPECTRUM as RESULTS
 from ntk_sweep.schema import schema
 from ntk_sweep.store import Store

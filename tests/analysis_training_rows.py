@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from analysis_rows import row
 
-from analysis.frame import Group, groups
-from analysis.runs import Runs, runs
+from analysis.rows.group import Group, groups
+from analysis.rows.runs import Runs, runs
 from ntk_sweep.schema import schema
 from ntk_sweep.store import Store
 from ntk_sweep.writing import PartWriter

@@ -57,7 +57,7 @@ def undrawn(monkeypatch):
     """Reports with empty figures, where the test is about something else: drawing takes most of the
     time."""
     drawn = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}
-    monkeypatch.setattr("analysis.report.render_many", lambda draws: [drawn for _ in draws])
+    monkeypatch.setattr("analysis.page.report.render_many", lambda draws: [drawn for _ in draws])
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +337,7 @@ def test_help_gives_examples(command, capsys):
 
 def test_it_imports_neither_torch_nor_ray(results):
     code = (
-        "import sys, analysis.cli, analysis.report; print(sorted({'torch', 'ray', 'hydra'} & "
+        "import sys, analysis.cli, analysis.page.report; print(sorted({'torch', 'ray', 'hydra'} & "
         "set(sys.modules)))"
     )
     assert (

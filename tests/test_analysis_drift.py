@@ -9,11 +9,12 @@ import pytest
 from analysis_training_rows import only_runs, recorded, run, store, sweep
 from pixels import colours
 
-from analysis import drift, drift_figures
+from analysis.chapters.drift import figures as drift_figures
+from analysis.chapters.drift import numbers as drift
 from analysis.cli import main
-from analysis.figures import FORMATS, render
-from analysis.formats import html, latex, markdown, number
-from analysis.frame import AnalysisError
+from analysis.drawing.rendering import FORMATS, render
+from analysis.rows.group import AnalysisError
+from analysis.writing.tables import html, latex, markdown, number
 
 WIDTHS = (50, 100, 200, 400)
 

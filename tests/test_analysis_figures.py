@@ -9,10 +9,11 @@ import pytest
 from analysis_rows import failed, frame, grid, group, row
 from pixels import colours, pixels
 
-from analysis import heatmaps, kernels, spectra
-from analysis.cells import cells
-from analysis.figures import FORMATS, render
-from analysis.networks import Selection, exemplars, select
+from analysis.chapters import kernels, spectra
+from analysis.drawing import heatmap as heatmaps
+from analysis.drawing.rendering import FORMATS, render
+from analysis.rows.cells import cells
+from analysis.rows.networks import Selection, exemplars, select
 
 
 def test_a_grid_tells_resolved_unresolved_and_missing_cells_apart():

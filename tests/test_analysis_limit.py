@@ -9,13 +9,15 @@ import pytest
 from analysis_rows import failed, frame, grid, group, row
 from pixels import colours
 
-from analysis import convergence, heatmaps, panels, prediction
-from analysis.cells import cells
-from analysis.colours import colour_scale
-from analysis.diagnostics import SHOWN, diagnostics, diagnostics_table
-from analysis.figures import FORMATS, render
-from analysis.formats import html, latex, markdown
-from analysis.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, QUANTITIES, RATIO
+from analysis.chapters import convergence, prediction
+from analysis.chapters.diagnostics import SHOWN, diagnostics, diagnostics_table
+from analysis.drawing import heatmap as heatmaps
+from analysis.drawing import stacked_heatmaps as panels
+from analysis.drawing.colour_scales import colour_scale
+from analysis.drawing.rendering import FORMATS, render
+from analysis.rows.cells import cells
+from analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, QUANTITIES, RATIO
+from analysis.writing.tables import html, latex, markdown
 from ntk_sweep.schema import schema
 
 

@@ -11,14 +11,21 @@ import pytest
 from analysis_rows import failed, frame, grid, group, row
 from scipy.stats import bootstrap
 
-from analysis import heatmaps, spread
-from analysis.cells import cells
-from analysis.contenders import contenders, contenders_table, probabilities
-from analysis.explorer import ENDS, thinned
-from analysis.formats import markdown
-from analysis.packing import Packer, rounded
-from analysis.resampling import ENUMERATED, draws, mean_intervals, probability_greatest, tail
-from analysis.table1 import table1
+from analysis.chapters import spread
+from analysis.chapters.best_cell_probabilities import contenders, contenders_table, probabilities
+from analysis.chapters.table1 import table1
+from analysis.drawing import heatmap as heatmaps
+from analysis.page.explorer import ENDS, thinned
+from analysis.page.packing import Packer, rounded
+from analysis.rows.cells import cells
+from analysis.statistics.bootstrap import (
+    ENUMERATED,
+    draws,
+    mean_intervals,
+    probability_greatest,
+    tail,
+)
+from analysis.writing.tables import markdown
 
 
 @pytest.mark.parametrize("seeds", range(1, ENUMERATED + 1))

@@ -12,10 +12,14 @@ from analysis_training_rows import only_runs, run, store, sweep
 from pixels import colours
 from scipy.stats import kendalltau, spearmanr
 
-from analysis import ranking, speed, speed_figures, speed_tables, verdict
+from analysis.chapters.speed import conclusion as verdict
+from analysis.chapters.speed import correlations as speed
+from analysis.chapters.speed import figures as speed_figures
+from analysis.chapters.speed import tables as speed_tables
 from analysis.cli import main
-from analysis.figures import FORMATS, render
-from analysis.formats import html, latex, markdown
+from analysis.drawing.rendering import FORMATS, render
+from analysis.statistics import rank_correlation as ranking
+from analysis.writing.tables import html, latex, markdown
 
 LOSS = 0.1
 

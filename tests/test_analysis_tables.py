@@ -12,12 +12,22 @@ import pandas as pd
 import pytest
 from analysis_rows import failed, frame, grid, group, row
 
-from analysis.cells import cells, seeds_text
-from analysis.formats import Number, Table, csv, html, latex, markdown, number, signed, without_gaps
-from analysis.frame import AnalysisError, groups
-from analysis.networks import comparison_table
-from analysis.symbols import NO_BREAK, html_text, latex_text
-from analysis.table1 import beside_thesis, best_cells, table1
+from analysis.chapters.table1 import beside_thesis, best_cells, table1
+from analysis.rows.cells import cells, seeds_text
+from analysis.rows.group import AnalysisError, groups
+from analysis.rows.networks import comparison_table
+from analysis.writing.mathematics import NO_BREAK, html_text, latex_text
+from analysis.writing.tables import (
+    Number,
+    Table,
+    csv,
+    html,
+    latex,
+    markdown,
+    number,
+    signed,
+    without_gaps,
+)
 
 
 def test_a_cell_is_averaged_over_its_seeds():

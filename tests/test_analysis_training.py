@@ -13,13 +13,14 @@ import pytest
 from analysis_training_rows import failed_run, group, only_runs, run, store, sweep
 from pixels import colours
 
-from analysis import bounds, curves
+from analysis.chapters import bounds
+from analysis.chapters import training as curves
 from analysis.cli import main
-from analysis.figures import FORMATS, render
-from analysis.formats import html, latex, markdown
-from analysis.frame import AnalysisError
-from analysis.lines import network_colours
-from analysis.runs import Setting, choose, network_name, network_title, parse_network, runs
+from analysis.drawing.axes import network_colours
+from analysis.drawing.rendering import FORMATS, render
+from analysis.rows.group import AnalysisError
+from analysis.rows.runs import Setting, choose, network_name, network_title, parse_network, runs
+from analysis.writing.tables import html, latex, markdown
 
 
 def table_row(table, *beginning):

@@ -12,10 +12,10 @@ from analysis_rows import failed, grid, row, store
 from conftest import REPOSITORY
 from pixels import colours
 
-from analysis.cells import cells
 from analysis.cli import main
-from analysis.figures import render_many
-from analysis.frame import groups, load
+from analysis.drawing.rendering import render_many
+from analysis.rows.cells import cells
+from analysis.rows.group import groups, load
 from ntk_sweep.config import DataConfig
 from ntk_sweep.datasets import load_dataset
 from ntk_sweep.store import Store
@@ -81,7 +81,7 @@ def report(tmp_path_factory):
     (folder / "r/spectrum/_kernels").mkdir()
     (folder / "spectrum/_kernels").rename(folder / "r/spectrum/_kernels")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("analysis.report.render_many", first_drawn)
+        patch.setattr("analysis.page.report.render_many", first_drawn)
         assert main(["report", results, "-o", str(folder / "page")]) == 0
     return folder
 

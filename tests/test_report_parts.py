@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from analysis_rows import failed, grid, group, row, store
 
-from analysis import explorer, inputs
+from analysis.chapters import inputs
+from analysis.chapters.parts import PARTS
 from analysis.cli import main
-from analysis.frame import AnalysisError
-from analysis.material import materials
-from analysis.packing import Packer
-from analysis.parts import PARTS
+from analysis.page import explorer
+from analysis.page.packing import Packer
+from analysis.rows.group import AnalysisError
+from analysis.rows.study import materials
 from ntk_sweep.config import DataConfig
 from ntk_sweep.datasets import load_dataset
 
@@ -34,7 +35,7 @@ COMMANDS = (
 @pytest.fixture
 def undrawn(monkeypatch):
     drawn = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}
-    monkeypatch.setattr("analysis.report.render_many", lambda draws: [drawn for _ in draws])
+    monkeypatch.setattr("analysis.page.report.render_many", lambda draws: [drawn for _ in draws])
 
 
 def section(text: str, name: str) -> str:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from analysis_rows import row, store
 
-from analysis.cells import cells
-from analysis.frame import groups, load
-from analysis.table1 import best_cells
+from analysis.chapters.table1 import best_cells
+from analysis.rows.cells import cells
+from analysis.rows.group import groups, load
 from ntk_sweep.config import DataConfig, SweepConfig
 from ntk_sweep.datasets import load_dataset
 from ntk_sweep.errors import ConfigError

@@ -1,0 +1,346 @@
+"""How far the kernel moves during training, over epochs and over width: ‖Θ_t - Θ_0‖_F / ‖Θ_0‖_F,
+λ_min, λ_max and alignment.
+
+The theory of constant kernels needs the change to vanish with width; under which scaling it does,
+and how fast, is measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.chapters.training import DIGITS, ENDS, bracket
+from analysis.drawing.axes import spread
+from analysis.rows.cells import CELL
+from analysis.rows.group import NETWORK, AnalysisError, Group, activation_title
+from analysis.rows.runs import Runs, history, list_cells, network_title, rows_of, seeds_note
+from analysis.statistics.bootstrap import LEVEL
+from analysis.statistics.rank_correlation import RESAMPLES, RNG_SEED
+from analysis.writing.tables import Entry, Table, number, signed
+
+LINE = ["act", "depth"]
+
+SHOWN = {
+    "change": "change of the kernel",
+    "lambda_min_ratio": "λ_min, after over before",
+    "lambda_max_ratio": "λ_max, after over before",
+    "alignment": "alignment",
+}
+
+OVER_SEEDS = (*SHOWN, "step_trace")
+"""What is put together over seeds."""
+
+INVERSE_ROOT = -0.5
+"""The slope of 1/√width, which is often expected."""
+
+_FIT = [
+    *LINE,
+    "widths",
+    "seeds",
+    "narrowest",
+    "widest",
+    "change_narrowest",
+    "change_widest",
+    "slope",
+    "low",
+    "high",
+    "level",
+    "residual",
+]
+
+SHOWN_WIDTHS = 3
+"""Widths for each activation and depth in the table: the narrowest, a middle one and the widest;
+the figures and the CSV have all."""
+
+
+def drift(runs: Runs) -> pd.DataFrame:
+    """The recorded kernels, a row for each run and epoch.
+
+    Returns:
+        act, width, depth, seed, `epoch`, `diverged` (the run), `change`, `lambda_min`,
+        `lambda_min_error`, `lambda_max`, `alignment`, `lambda_min_ratio` and `lambda_max_ratio` to
+        epoch 0, and `step_trace`, η tr Θ / N before training. The ratio of λ_min is missing where
+        one of the two does not exceed its error bound.
+
+    Raises:
+        AnalysisError: No run recorded its kernel.
+    """
+    if not recorded(runs):
+        raise AnalysisError(missing(runs.group))
+    rows = runs.rows[_recorded(runs.rows)]
+    tables = []
+    for _, row in rows.iterrows():
+        least, error = (
+            np.asarray(row[name], dtype=float)
+            for name in ("kernel_lambda_min", "kernel_lambda_min_errors")
+        )
+        greatest = np.asarray(row["kernel_lambda_max"], dtype=float)
+        resolved = np.where(least > error, least, np.nan)
+        tables.append(
+            pd.DataFrame(
+                {
+                    **{name: row[name] for name in NETWORK},
+                    "epoch": np.asarray(row["kernel_epochs"], dtype=int),
+                    "diverged": row["status"] == "diverged",
+                    "change": np.asarray(row["kernel_changes"], dtype=float),
+                    "lambda_min": least,
+                    "lambda_min_error": error,
+                    "lambda_max": greatest,
+                    "alignment": np.asarray(row["kernel_alignments"], dtype=float),
+                    "lambda_min_ratio": resolved / resolved[0],
+                    "lambda_max_ratio": greatest / greatest[0],
+                    "step_trace": row["step_size"] * row["trace"] / row["n_samples"],
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def recorded(runs: Runs) -> bool:
+    """Whether a run of these recorded its kernel."""
+    return bool(_recorded(runs.rows).any())
+
+
+def missing(group: Group) -> str:
+    """That no kernel was recorded, and what records them."""
+    return (
+        f"{group.title}: no run recorded its kernel during training: make such runs with\n"
+        f"  {group.command('+experiment=drift')}\n"
+        "or add task.record_kernel_every=10 to any training run"
+    )
+
+
+def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
+    """`drift` over seeds: for each network and epoch `seeds`, and of each of `OVER_SEEDS` the
+    median, `_low` and `_high`.
+    """
+    grouped = points.replace([np.inf, -np.inf], np.nan).groupby([*CELL, "epoch"], sort=False)
+    table = grouped.agg(seeds=("seed", "nunique"))
+    for name in OVER_SEEDS:
+        for end, statistic in zip(ENDS, ("median", "min", "max"), strict=True):
+            table[f"{name}{end}"] = grouped[name].agg(statistic)
+    return table.reset_index()
+
+
+def at_the_end(points: pd.DataFrame) -> pd.DataFrame:
+    """The last epoch of all, of the runs that came so far: diverged ones are not at their end, but
+    where they broke off.
+    """
+    return points[(points["epoch"] == points["epoch"].max()) & ~points["diverged"]]
+
+
+def slopes(points: pd.DataFrame) -> pd.DataFrame:
+    """Least-squares lines through log(change at the end of training) over log(width), for each
+    activation and depth.
+
+    A point of the fit is the mean over seeds of the logarithm at a width. The interval is the
+    bootstrap's: seeds are drawn anew, with replacement, within each width, whose weights are
+    independent of those of other widths; its ends are quantiles of the slopes. It holds the scatter
+    over seeds only, not how far the points are from a line.
+
+    Args:
+        points: From `drift`.
+
+    Returns:
+        `act`, `depth`, `widths` (how many), `seeds` (the fewest at a width), `narrowest`, `widest`,
+        the geometric means of the change there (`change_narrowest`, `change_widest`), `slope`,
+        `low` and `high` (NaN with one seed), `level` (the line at width 1), and `residual`, the
+        greatest factor between a width's mean and the line. No slope below two widths, and no row
+        without a run that came to its end.
+    """
+    final = at_the_end(points)
+    final = final[np.isfinite(final["change"]) & (final["change"] > 0)]
+    rng = np.random.default_rng(RNG_SEED)
+    lines = []
+    for (act, depth), own in final.groupby(LINE, sort=False):
+        widths = np.sort(own["width"].unique())
+        logs = [np.log(own.loc[own["width"] == width, "change"].to_numpy()) for width in widths]
+        means = np.array([values.mean() for values in logs])
+        few = min(map(len, logs))
+        line = {"act": act, "depth": int(depth), "widths": len(widths), "seeds": few}
+        line |= {"narrowest": int(widths[0]), "widest": int(widths[-1])}
+        line |= {
+            "change_narrowest": float(np.exp(means[0])),
+            "change_widest": float(np.exp(means[-1])),
+        }
+        lines.append(line | _fit(np.log(widths), logs, means, few, rng))
+    return pd.DataFrame(lines, columns=_FIT)
+
+
+def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
+    """The slopes to be read, a row for each activation and depth."""
+    rows: list[list[Entry]] = []
+    for fit in fits.to_dict("records"):
+        few = fit["seeds"]
+        slope = "—" if np.isnan(fit["slope"]) else signed(fit["slope"])
+        if not np.isnan(fit["low"]):
+            slope += f" [{signed(fit['low'])}, {signed(fit['high'])}]"
+        ends = [number(fit[f"change_{which}"], DIGITS) for which in ("narrowest", "widest")]
+        off = "—" if np.isnan(fit["residual"]) else f"{fit['residual']:.2f}"
+        rows.append(
+            [activation_title(fit["act"]), fit["depth"], _range(fit), few, *ends, slope, off]
+        )
+    columns = [
+        "Activation",
+        "depth",
+        "widths",
+        "seeds",
+        "change, narrowest",
+        "change, widest",
+        "slope",
+        "farthest from line",
+    ]
+    last = int(points["epoch"].max())
+    notes = [
+        f"Change: ‖Θ_t - Θ_0‖ / ‖Θ_0‖ in the Frobenius norm after {last} epochs, geometric mean "
+        "over seeds. Slope: of its logarithm over that of the width, by least squares, with the "
+        f"{100 * LEVEL:.0f} % interval of {RESAMPLES} bootstrap resamples of the seeds within each "
+        "width; a change of order 1/√width has slope -0.5. Farthest from line: the greatest factor "
+        "between a width's mean and the fitted line; where it is large, one slope does not "
+        "describe the curve.",
+    ]
+    notes += _against(fits, INVERSE_ROOT)
+    if len(fits) and fits["seeds"].max() == 1:
+        notes.append(
+            "One seed: the slopes have no intervals. Add seed=range(0,5) to the command that made "
+            "the runs."
+        )
+    elif len(fits) and fits["seeds"].min() < 5:
+        notes.append("With fewer than five seeds a bootstrap interval is too narrow.")
+    caption = f"How far the kernel moves in training, against width ({runs.title})"
+    return Table(caption, columns, rows, [*notes, *_unfinished(points)])
+
+
+def end_table(runs: Runs, points: pd.DataFrame) -> Table:
+    """Change, λ_min, λ_max and alignment at the end of training, for some widths of each activation
+    and depth.
+    """
+    final = over_seeds(at_the_end(points))
+    before = over_seeds(points[points["epoch"] == 0])
+    rows: list[list[Entry]] = []
+    for act, width, depth in shown_networks(final, SHOWN_WIDTHS):
+        line = rows_of(final, (act, width, depth)).iloc[0].to_dict()
+        first = rows_of(before, (act, width, depth)).iloc[0].to_dict()
+        after = [bracket(line, name) for name in ("change", "lambda_min_ratio", "lambda_max_ratio")]
+        aligned = [bracket(one, "alignment") for one in (first, line)]
+        rows.append(
+            [
+                network_title((act, width, depth)),
+                int(line["seeds"]),
+                bracket(line, "step_trace"),
+                *after,
+                *aligned,
+            ]
+        )
+    columns = [
+        "Network",
+        "seeds",
+        "η tr Θ / N before",
+        "change",
+        *(SHOWN[name] for name in ("lambda_min_ratio", "lambda_max_ratio")),
+    ]
+    columns += ["alignment before", "alignment after"]
+    notes = [
+        seeds_note(points[points["epoch"] == 0], "each number"),
+        "η tr Θ / N: the mean of η Θ_ii over the samples, η being the step size. With batches of "
+        "one sample, a step on a sample with η Θ_ii above 1 overshoots by more than it began with; "
+        "where most do, the loss falls only if the kernel shrinks.",
+    ]
+    if points["lambda_min_ratio"].isna().any():
+        notes.append(
+            "The ratio of λ_min is left out where λ_min does not exceed its error bound, before "
+            "training or after."
+        )
+    return Table(f"The kernel before and after training ({runs.title})", columns, rows, notes)
+
+
+def shown_networks(points: pd.DataFrame, most: int) -> list[tuple[str, int, int]]:
+    """For each activation and depth at most `most` of its widths, evenly chosen."""
+    networks = list_cells(points)
+    lines = dict.fromkeys((act, depth) for act, _, depth in networks)
+    chosen = {
+        line: spread([width for act, width, depth in networks if (act, depth) == line], most)
+        for line in lines
+    }
+    return [(act, width, depth) for (act, depth), widths in chosen.items() for width in widths]
+
+
+def slope_text(fit: dict) -> str:
+    """A slope with its interval, for a legend."""
+    if np.isnan(fit["slope"]):
+        return ""
+    interval = "" if np.isnan(fit["low"]) else f" [{signed(fit['low'])}, {signed(fit['high'])}]"
+    return f"{signed(fit['slope'])}{interval}".replace("-", "\N{MINUS SIGN}")
+
+
+def _fit(
+    x: np.ndarray, logs: Sequence[np.ndarray], means: np.ndarray, few: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Slope, interval and greatest residual of the line through `means` over `x`."""
+    nothing = dict.fromkeys(("slope", "low", "high", "level", "residual"), np.nan)
+    if len(x) < 2:
+        return nothing
+    centred = x - x.mean()
+    pull = centred / (centred @ centred)
+    slope = float(pull @ means)
+    off = np.abs(means - means.mean() - slope * centred).max()
+    fitted = nothing | {
+        "slope": slope,
+        "level": float(np.exp(means.mean() - slope * x.mean())),
+        "residual": float(np.exp(off)),
+    }
+    if few > 1:
+        drawn = [
+            values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
+            for values in logs
+        ]
+        low, high = np.quantile(np.stack(drawn, axis=1) @ pull, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        fitted |= {"low": float(low), "high": float(high)}
+    return fitted
+
+
+def _against(fits: pd.DataFrame, slope: float) -> list[str]:
+    """Which lines have an interval that holds a slope, and which not, as a sentence."""
+    known = fits.dropna(subset=["low", "high"])
+    kinds = {
+        f"holds {slope:g} for": (known["low"] <= slope) & (slope <= known["high"]),
+        "lies below it, so that the change falls faster, for": known["high"] < slope,
+        "lies above it but below 0, so that it falls more slowly, for": (known["low"] > slope)
+        & (known["high"] < 0),
+        "holds 0 and not it, so that no fall with width is seen, for": (known["low"] > slope)
+        & (known["low"] <= 0)
+        & (known["high"] >= 0),
+        "lies above 0, so that the change grows with width, for": known["low"] > 0,
+    }
+    several = fits["depth"].nunique() > 1
+    texts = []
+    for words, chosen in kinds.items():
+        names = [
+            activation_title(act) + (f" × {depth}" if several else "")
+            for act, depth in known.loc[chosen, LINE].itertuples(index=False)
+        ]
+        texts += [f"{words} {', '.join(names)}"] if names else []
+    return [f"The interval of the slope {'; it '.join(texts)}."] if texts else []
+
+
+def _recorded(rows: pd.DataFrame) -> pd.Series:
+    known = [history(value) for value in rows["kernel_epochs"]]
+    return pd.Series([epochs is not None and len(epochs) > 0 for epochs in known], rows.index)
+
+
+def _range(fit: dict) -> str:
+    ends = f"{fit['narrowest']}" if fit["widths"] == 1 else f"{fit['narrowest']} to {fit['widest']}"
+    return f"{ends} ({fit['widths']})"
+
+
+def _unfinished(points: pd.DataFrame) -> list[str]:
+    count = points.loc[points["diverged"], NETWORK].drop_duplicates().shape[0]
+    if not count:
+        return []
+    return [
+        f"{count} run{'s' if count > 1 else ''} with recorded kernels diverged and "
+        f"{'are' if count > 1 else 'is'} left out of slopes."
+    ]

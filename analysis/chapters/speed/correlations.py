@@ -1,0 +1,339 @@
+"""Which quantity known before training ranks the networks by the epochs that they need to a given
+loss?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.rows.cells import CELL
+from analysis.rows.group import activations
+from analysis.rows.quantities import LAMBDA_MIN, QUANTITIES, trusted
+from analysis.rows.runs import ABSOLUTE, Runs, history
+from analysis.statistics.rank_correlation import (
+    interval,
+    kendall,
+    resample,
+    resamples_of,
+    rounded,
+    spearman,
+    standardised_ranks,
+)
+
+THRESHOLDS = (0.1, 0.05, 0.01)
+"""Losses to reach. Targets are 0 and 1, so a constant output of ½ has a loss of 0.25: at 0.1 a
+network tells the classes apart, at 0.01 its outputs are off by a tenth."""
+
+LEAST_NETWORKS = 10
+"""Of a setting, for a ranking: intervals from fewer say nothing; tuned on synthetic runs."""
+
+LEAST_REACHING = 5
+"""Networks that reach a loss, for a correlation: where fewer do, all others tie and a resample
+often holds none; tuned likewise."""
+
+BLOCK = 250_000
+"""Weights worked on at a time: two megabytes, of which some fifty arrays are kept; tuned."""
+
+ACROSS, WITHIN = "across", "within"
+"""All runs of a setting ranked together; the mean of the correlations within each activation."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A quantity known before training.
+
+    Attributes:
+        name: As in CSV files.
+        title: As in tables and figures.
+        value: From rows and a threshold a number each, NaN where it is not known.
+    """
+
+    name: str
+    title: str
+    value: Callable[[pd.DataFrame, float], np.ndarray]
+
+
+def epochs_to_loss(histories: Sequence[object], threshold: float) -> np.ndarray:
+    """When each loss first falls to a threshold, in epochs.
+
+    Between two epochs the logarithm of the loss is taken to be linear.
+
+    Args:
+        histories: Of each run the losses before training and after every epoch; None if unknown.
+        threshold: The loss to reach, above 0.
+
+    Returns:
+        0 where it starts there; infinity where it never gets there; NaN for None.
+    """
+    known = [history(losses) for losses in histories]
+    length = max((len(losses) for losses in known if losses is not None), default=0)
+    table = np.full((len(known), length + 1), np.inf)
+    for row, losses in zip(table, known, strict=True):
+        if losses is not None:
+            row[: len(losses)] = losses
+    reached = table <= threshold
+    place = reached.argmax(axis=1)
+    lines = np.arange(len(table))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        before, after = np.log(table[lines, np.maximum(place - 1, 0)]), np.log(table[lines, place])
+        between = place - 1 + (before - np.log(threshold)) / (before - after)
+    epochs = np.where((place == 0) | ~np.isfinite(before), place, between)
+    never = np.where([losses is None for losses in known], np.nan, np.inf)
+    return np.where(reached.any(axis=1), epochs, never)
+
+
+def measured_epochs(rows: pd.DataFrame, threshold: float) -> np.ndarray:
+    """The epochs that each run needs to a loss; infinity where it does not get there, or diverges
+    at any time.
+    """
+    return np.where(
+        rows["status"] == "diverged", np.inf, epochs_to_loss(list(rows["losses"]), threshold)
+    )
+
+
+def _quantity(name: str) -> Candidate:
+    quantity = QUANTITIES[name]
+    # Known before training, so that a diverged run has it too.
+    return Candidate(
+        name,
+        quantity.title,
+        lambda rows, _: trusted(rows.assign(status="ok"), quantity).to_numpy(float),
+    )
+
+
+def _coordinate(name: str, title: str) -> Candidate:
+    return Candidate(name, title, lambda rows, _: rows[name].to_numpy(float))
+
+
+def _step_times(name: str) -> Candidate:
+    of = _quantity(name).value
+    title = f"step size × {QUANTITIES[name].title}"
+    return Candidate(
+        f"step_size_{name}",
+        title,
+        lambda rows, loss: rows["step_size"].to_numpy(float) * of(rows, loss),
+    )
+
+
+def _predicted(name: str, title: str) -> Candidate:
+    return Candidate(
+        f"{name}_epochs",
+        title,
+        lambda rows, loss: epochs_to_loss(list(rows[f"{name}_losses"]), loss),
+    )
+
+
+_SPECTRAL = (
+    "lambda_min",
+    "lambda_max",
+    "condition_number",
+    "trace",
+    "effective_rank",
+    "limit_lambda_min",
+)
+_ALIGNED = (
+    "alignment",
+    "centred_alignment",
+    "class_contrast",
+    *(f"target_share_{count}" for count in (1, 2, 5, 10)),
+)
+
+CANDIDATES = (
+    *map(_quantity, (*_SPECTRAL, *_ALIGNED)),
+    _step_times("lambda_min"),
+    _step_times("lambda_max"),
+    _coordinate("initial_loss", "Loss before training"),
+    _predicted("linearised", "Predicted epochs: linearised network"),
+    _predicted("descent", "Predicted epochs: gradient descent"),
+    _predicted("flow", "Predicted epochs: gradient flow"),
+    _coordinate("width", "Width"),
+    _coordinate("depth", "Depth"),
+)
+
+BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
+
+
+def candidates(runs: Runs) -> list[Candidate]:
+    """Those that say something of their own: with one step size for all, products with it rank as
+    without it.
+    """
+    one_step = runs.setting.learning_rate_unit == ABSOLUTE
+    return [one for one in CANDIDATES if not (one_step and one.name.startswith("step_size"))]
+
+
+def correlations(runs: Runs, thresholds: Sequence[float] = THRESHOLDS) -> pd.DataFrame:
+    """How well each candidate ranks the runs of a setting by the epochs to each threshold.
+
+    Runs that never reach the threshold, and diverged ones, are slowest and tie with one another.
+    Runs in which a candidate is not known (an unresolved λ_min) are left out of that candidate and
+    counted. Intervals are 95 % percentile intervals of a bootstrap that draws networks, with all
+    their seeds, anew within each activation.
+
+    Returns:
+        A row for each threshold, candidate and scope ("across", "within", then each activation):
+        `rho` (Spearman), `low`, `high`, `tau` (Kendall's τ-b), `runs`, `networks` and `left_out`
+        (runs), and `gain`, `gain_low`, `gain_high`: |ρ| less that of λ_min on the runs where both
+        are known. "within" is the mean over activations in which ρ is defined. ρ is NaN where the
+        candidate is the same in all runs, or fewer than `LEAST_REACHING` networks reach the
+        threshold.
+    """
+    rows = runs.rows
+    acts = activations(rows["act"])
+    networks = pd.factorize(pd.MultiIndex.from_frame(rows[CELL]))[0]
+    strata = rows["act"].map(acts.index).to_numpy()
+    subsets = [
+        np.arange(len(rows)),
+        *(np.flatnonzero(strata == place) for place in range(len(acts))),
+    ]
+    shown = candidates(runs)
+    epochs = {threshold: rounded(measured_epochs(rows, threshold)) for threshold in thresholds}
+    values = {
+        (threshold, one.name): rounded(one.value(rows, threshold))
+        for threshold in thresholds
+        for one in shown
+    }
+    pairs = _Pairs(networks)
+    planned = {
+        (threshold, name): _plan(
+            pairs, value, epochs[threshold], values[threshold, LAMBDA_MIN.name], subsets
+        )
+        for (threshold, name), value in values.items()
+    }
+    drawn: dict[tuple[float, str], list[_Drawn]] = {key: [] for key in values}
+    # First the sample itself, then its resamples.
+    for weights in (
+        np.ones((1, len(rows))),
+        *_blocks(resample(networks, strata, resamples_of(len(rows)))),
+    ):
+        rho_of = pairs.spearman(weights)
+        for key, plan in planned.items():
+            rho, here, there = (np.stack([rho_of[pair] for pair in line]) for line in plan)
+            drawn[key].append(
+                (_with_mean(rho), _with_mean(np.abs(here)) - _with_mean(np.abs(there)))
+            )
+    records = []
+    for (threshold, name), value in values.items():
+        rho, gain = (
+            np.concatenate(parts, axis=1) for parts in zip(*drawn[threshold, name], strict=True)
+        )
+        own = [subset[~np.isnan(value[subset])] for subset in subsets]
+        times = epochs[threshold]
+        tau = [
+            kendall(value[part], times[part]) if rankable(networks[part], times[part]) else np.nan
+            for part in own
+        ]
+        tau.insert(1, float(_mean(np.array(tau[1:])[:, None])[0]))
+        own.insert(1, own[0])
+        whole = [subsets[0], *subsets]
+        for place, scope in enumerate((ACROSS, WITHIN, *acts)):
+            counts = {"runs": len(own[place]), "networks": len(np.unique(networks[own[place]]))}
+            counts["left_out"] = len(whole[place]) - len(own[place])
+            found = (
+                _numbers("rho", rho[place])
+                | {"tau": tau[place]}
+                | counts
+                | _numbers("gain", gain[place])
+            )
+            records.append({"threshold": threshold, "candidate": name, "scope": scope, **found})
+    return pd.DataFrame(records)
+
+
+def rankable(networks: np.ndarray, epochs: np.ndarray) -> bool:
+    """Whether enough networks reach the threshold for a correlation to mean something
+    (`LEAST_REACHING`).
+    """
+    return len(np.unique(networks[np.isfinite(epochs)])) >= LEAST_REACHING
+
+
+_Drawn = tuple[np.ndarray, np.ndarray]
+"""ρ and gain, (scopes, resamples)."""
+
+
+class _Pairs:
+    """What is correlated with what, each once, since most candidates occur at every threshold:
+    settled before any resample is drawn.
+    """
+
+    def __init__(self, networks: np.ndarray) -> None:
+        self._networks = networks
+        self._arrays: dict[tuple[bytes, bytes], int] = {}
+        self._values: list[tuple[np.ndarray, np.ndarray]] = []
+        self._pairs: dict[tuple[int, int] | None, int] = {}
+
+    def add(self, values: np.ndarray, epochs: np.ndarray, own: np.ndarray) -> int:
+        """The place of values and epochs over the runs at the places `own` in the result of
+        `spearman`.
+        """
+        fit = rankable(self._networks[own], epochs[own])
+        pair = (self._array(values, own), self._array(epochs, own)) if fit else None
+        return self._pairs.setdefault(pair, len(self._pairs))
+
+    def spearman(self, weights: np.ndarray) -> list[np.ndarray]:
+        """ρ of every pair for each row of weights; NaN where too few networks reach the
+        threshold.
+        """
+        ranks = [standardised_ranks(values, weights[:, own]) for values, own in self._values]
+        none = np.full(len(weights), np.nan)
+        return [
+            none if pair is None else spearman(ranks[pair[0]], ranks[pair[1]])
+            for pair in self._pairs
+        ]
+
+    def _array(self, values: np.ndarray, own: np.ndarray) -> int:
+        key = (values[own].tobytes(), own.tobytes())
+        if key not in self._arrays:
+            self._arrays[key] = len(self._values)
+            self._values.append((values[own], own))
+        return self._arrays[key]
+
+
+def _plan(
+    pairs: _Pairs,
+    value: np.ndarray,
+    epochs: np.ndarray,
+    reference: np.ndarray,
+    subsets: Sequence[np.ndarray],
+) -> tuple[list[int], list[int], list[int]]:
+    """The places of the correlations of a candidate in each scope, and where the reference is known
+    too those of both.
+    """
+    known = [subset[~np.isnan(value[subset])] for subset in subsets]
+    both = [own[~np.isnan(reference[own])] for own in known]
+    return (
+        [pairs.add(value, epochs, own) for own in known],
+        [pairs.add(value, epochs, own) for own in both],
+        [pairs.add(reference, epochs, own) for own in both],
+    )
+
+
+def _with_mean(rows: np.ndarray) -> np.ndarray:
+    """The mean over activations in the second place, behind all runs and before each activation."""
+    return np.vstack([rows[:1], _mean(rows[1:])[None], rows[1:]])
+
+
+def _blocks(weights: np.ndarray) -> list[np.ndarray]:
+    """The weights in blocks small enough to keep the ranks of every candidate."""
+    count = -(-weights.size // BLOCK)
+    return [
+        block.astype(float) for block in np.array_split(weights, min(max(count, 1), len(weights)))
+    ]
+
+
+def _numbers(name: str, values: np.ndarray) -> dict[str, float]:
+    """The first value, that of the sample, and the interval of the others, its resamples."""
+    low, high = interval(values[1:]) if np.isfinite(values[0]) else (np.nan, np.nan)
+    ends = ("low", "high") if name == "rho" else (f"{name}_low", f"{name}_high")
+    return dict(zip((name, *ends), (float(values[0]), low, high), strict=True))
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean over the first axis of what is defined; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    return np.where(
+        count > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan
+    )
