@@ -6,15 +6,17 @@ from __future__ import annotations
 import math
 
 import pytest
-from analysis_training_rows import only_runs, recorded, run, store, sweep
+from analysis_training_rows import only_runs, run, store, sweep
+from analysis.chapters.drift.numbers import recorded
 from pixels import colours
 
 from analysis.chapters.drift import figures as drift_figures
 from analysis.chapters.drift import numbers as drift
 from analysis.cli import main
 from analysis.drawing.rendering import FORMATS, render
-from analysis.rows.group import AnalysisError
-from analysis.writing.tables import html, latex, markdown, number
+from analysis.errors import AnalysisError
+from analysis.writing.tables import html, latex, markdown
+from analysis.writing.entries import number
 
 WIDTHS = (50, 100, 200, 400)
 

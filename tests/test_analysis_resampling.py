@@ -12,7 +12,8 @@ from analysis_rows import failed, frame, grid, group, row
 from scipy.stats import bootstrap
 
 from analysis.chapters import spread
-from analysis.chapters.best_cell_probabilities import contenders, contenders_table, probabilities
+from analysis.chapters.best_cell_probabilities import contenders, contenders_table
+from analysis.rows.best_cells import probabilities
 from analysis.chapters.table1 import table1
 from analysis.drawing import heatmap as heatmaps
 from analysis.page.explorer import ENDS, thinned

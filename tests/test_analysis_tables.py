@@ -12,22 +12,15 @@ import pandas as pd
 import pytest
 from analysis_rows import failed, frame, grid, group, row
 
-from analysis.chapters.table1 import beside_thesis, best_cells, table1
+from analysis.chapters.table1 import beside_thesis, table1
+from analysis.rows.best_cells import best_cells
 from analysis.rows.cells import cells, seeds_text
-from analysis.rows.group import AnalysisError, groups
-from analysis.rows.networks import comparison_table
+from analysis.errors import AnalysisError
+from analysis.rows.group import groups
+from analysis.chapters.spectra import comparison_table
 from analysis.writing.mathematics import NO_BREAK, html_text, latex_text
-from analysis.writing.tables import (
-    Number,
-    Table,
-    csv,
-    html,
-    latex,
-    markdown,
-    number,
-    signed,
-    without_gaps,
-)
+from analysis.writing.entries import Number, number, signed
+from analysis.writing.tables import Table, csv, html, latex, markdown, without_gaps
 
 
 def test_a_cell_is_averaged_over_its_seeds():

@@ -16,9 +16,9 @@ from pixels import colours
 from analysis.chapters import bounds
 from analysis.chapters import training as curves
 from analysis.cli import main
-from analysis.drawing.axes import network_colours
+from analysis.drawing.looks import network_colours
 from analysis.drawing.rendering import FORMATS, render
-from analysis.rows.group import AnalysisError
+from analysis.errors import AnalysisError
 from analysis.rows.runs import Setting, choose, network_name, network_title, parse_network, runs
 from analysis.writing.tables import html, latex, markdown
 

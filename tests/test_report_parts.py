@@ -19,7 +19,7 @@ from analysis.chapters.parts import PARTS
 from analysis.cli import main
 from analysis.page import explorer
 from analysis.page.packing import Packer
-from analysis.rows.group import AnalysisError
+from analysis.errors import AnalysisError
 from analysis.rows.study import materials
 from ntk_sweep.config import DataConfig
 from ntk_sweep.datasets import load_dataset

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from analysis_rows import row, store
 
-from analysis.chapters.table1 import best_cells
+from analysis.rows.best_cells import best_cells
 from analysis.rows.cells import cells
 from analysis.rows.group import groups, load
 from ntk_sweep.config import DataConfig, SweepConfig

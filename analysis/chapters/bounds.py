@@ -9,28 +9,30 @@ descent on a network of finite width.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.chapters.training import ENDS, bracket, ceiling, courses
-from analysis.drawing.axes import COLOURS, band, log_limits, loss_panels
+from analysis.chapters.chapter import Chapter, Command
+from analysis.chapters.needs import a_run
+from analysis.chapters.run_choice import Choice, add_arguments, chosen_runs, options
+from analysis.drawing.axes import log_limits
+from analysis.drawing.looks import COLOURS
+from analysis.drawing.loss_panels import band, ceiling, loss_panels
 from analysis.drawing.rendering import style
-from analysis.rows.cells import CELL
-from analysis.rows.group import AnalysisError
+from analysis.errors import AnalysisError
+from analysis.rows.columns import CELL, SPECTRUM, TRAINING
+from analysis.rows.courses import courses
+from analysis.rows.over_seeds import ENDS, diverged_note, seeds_note
 from analysis.rows.quantities import LAMBDA_MIN, trusted
-from analysis.rows.runs import (
-    Cell,
-    Runs,
-    diverged_note,
-    list_cells,
-    network_title,
-    rows_of,
-    seeds_note,
-)
-from analysis.writing.tables import Entry, Table
+from analysis.rows.runs import Cell, Runs, list_cells, network_name, network_title, rows_of
+from analysis.rows.study import Study
+from analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
+from analysis.writing.entries import Entry, bracket
+from analysis.writing.tables import Table
 from ntk_sweep.dynamics import TrainingTime, du_bound, flow_bound
 
 FIGURE_11: Cell = ("relu", 800, 3)
@@ -254,3 +256,70 @@ def _ends(values: np.ndarray) -> tuple[float, float, float]:
     if not len(values):
         return np.nan, np.nan, np.nan
     return float(np.median(values)), float(values.min()), float(values.max())
+
+
+NETWORKS = "+experiment=thesis_kernels_training"
+"""What trains the two networks of Figures 1 to 4."""
+
+LEAD = (
+    "The loss over epochs and the bounds that λ_min gives for it; none of them is a theorem "
+    "for these networks."
+)
+
+
+def _compose(study: Study, choice: Choice = Choice()) -> Content:  # noqa: B008 # frozen
+    """The network of Figure 11, or those of a choice."""
+    if choice != Choice():
+        return Content(LEAD, [_section(one, name) for one, name in chosen_runs(study, choice)])
+    own = [one.of([FIGURE_11]) for one in study.runs if FIGURE_11 in one.networks]
+    # The column may hold None.
+    resolved = [one for one in own if one.rows["lambda_min_resolved"].eq(True).any()]
+    if not resolved:
+        return Content(missing=_missing(study))
+    return Content(LEAD, [_section(one, "") for one in resolved])
+
+
+def _missing(study: Study) -> Missing:
+    sentence = "There is no run of ReLU 800 × 3 with a resolved λ_min."
+    command = study.group.command(*CHAPTER.makes)
+    there = ", ".join(dict.fromkeys(network_name(n) for one in study.runs for n in one.networks))
+    message = (
+        f"{study.group.title}: {sentence} Train it with\n  {command}\n"
+        f"or choose of those that were trained, with --network:\n  {there}"
+    )
+    return Missing(sentence, command, message)
+
+
+def _section(chosen: Runs, named: str) -> Section:
+    """The table and the figure of some networks."""
+    values = bound_values(chosen)
+    title = f"{chosen.group.title}\n{chosen.setting.title}"
+    stem = f"{named}-{chosen.setting.slug}"
+    table = violation_table(chosen, values)
+    draw = partial(bound_figure, chosen.light(), values, title)
+    figure = NamedFigure(
+        f"bounds{stem}", alt_text(values), draw, values, numbers_name=f"bounds-curves{stem}"
+    )
+    tables = [NamedTable(f"bounds{stem}", table, violations(values))]
+    return Section(tables, [figure], chosen.setting.title)
+
+
+CHAPTER = Chapter(
+    name="bounds",
+    title="Bounds from λ_min (Figure 11)",
+    compose=_compose,
+    command=Command(
+        "bounds",
+        "the loss of a network against the bounds that λ_min gives",
+        "Prints whether and when the loss exceeds each bound, and writes bounds-… (the curves as "
+        "bounds-curves-….csv): the bound of gradient flow, that of Du et al. in steps, and the one "
+        "that the thesis draws, in epochs. Without a choice: ReLU 800 × 3, Figure 11 of the "
+        "thesis.",
+        ("bounds results", "bounds results --best", "bounds results --network sigmoid-300x8"),
+        add_arguments,
+        options,
+    ),
+    need=a_run,
+    makes=(NETWORKS, "seed=range(0,5)"),
+    tasks=(TRAINING, SPECTRUM),
+)

@@ -1,120 +1,81 @@
-"""What the report is built of: parts, each with the rows it needs, the command that makes them, and
-its tables and figures.
-"""
+"""The declaration of a chapter: all that the command line, the files and the page need of it."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from analysis.rows.group import Group
-from analysis.rows.study import Material
-from analysis.writing.tables import Table
-
-GRID = "+experiment=thesis_grid"
+from analysis.chapters.needs import Need, nothing
+from analysis.rows.columns import SPECTRUM
+from analysis.rows.study import GRID, Study
+from analysis.writing.content import Content
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the report.
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds no arguments."""
 
-    Attributes:
-        name: Of its files, before the group's name.
-        alt: The figure in words, for those who cannot see it.
-        draw: Draws it. Many are drawn in processes of their own, so this is a `functools.partial`
-            of a function at the top of a module.
-        numbers: The data behind it, for CSV; None where they lie in a file of their own, such as a
-            kernel.
-    """
 
-    name: str
-    alt: str
-    draw: Callable[[], Figure]
-    numbers: pd.DataFrame | None = None
+def _no_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table of the report.
+class Command:
+    """A command of ``python -m analysis``.
 
     Attributes:
-        name: Of its files, before the group's name.
-        table: To be read: in the page, as Markdown and as LaTeX.
-        numbers: The same with all digits, for CSV.
-    """
-
-    name: str
-    table: Table
-    numbers: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Block:
-    """Tables, and the figures that belong to them.
-
-    Attributes:
-        sheets: Tables.
-        pictures: Figures.
-        title: What sets it apart from the other blocks of its part; empty where it is the only one.
-    """
-
-    sheets: Sequence[Sheet] = ()
-    pictures: Sequence[Picture] = ()
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a part shows.
-
-    Attributes:
-        lead: A paragraph, or nothing.
-        blocks: Tables and figures, in their order.
-        missing: What is not there though the part is; empty if everything is.
-        command: What makes it.
-        explorer: Whether the interactive heat maps stand here.
-    """
-
-    lead: str = ""
-    blocks: Sequence[Block] = ()
-    missing: str = ""
-    command: str = ""
-    explorer: bool = False
-
-    @property
-    def pictures(self) -> list[Picture]:
-        """The figures of all blocks."""
-        return [picture for block in self.blocks for picture in block.pictures]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of each chapter of the report.
-
-    Attributes:
-        name: Its anchor, before the group's name.
-        title: The heading.
-        missing: The rows that it needs and that are not there, as a sentence; empty if it can be
-            made.
-        command: The command line that makes these rows.
-        make: Its content, where nothing is missing.
+        name: As typed.
+        title: In the list of commands.
+        text: What it prints and writes, for ``--help``.
+        examples: Command lines, behind ``python -m analysis``.
+        add_arguments: Adds its own options to its parser.
+        options: From the parsed ones the keyword arguments of `Chapter.compose`.
     """
 
     name: str
     title: str
-    missing: Callable[[Material], str]
-    command: Callable[[Group], str]
-    make: Callable[[Material], Content]
+    text: str
+    examples: Sequence[str]
+    add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
+    options: Callable[[argparse.Namespace], dict[str, Any]] = _no_options
 
 
-def results_missing(material: Material) -> str:
-    """What most parts need: a network with a result."""
-    return "" if len(material.group.ok) else "There is no network with a result."
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter of the analysis.
 
+    Attributes:
+        name: Its anchor on the page, before the group's name.
+        title: Its heading on the page.
+        compose: From a study its content. The page takes the defaults of its keyword arguments,
+            the command line what was typed.
+        command: On the command line; None where it stands on the page only.
+        need: What must be there before it can be composed.
+        makes: The words of ``launch.py`` that make its rows; none where rows of any task will do.
+        tasks: Whose rows it reads; without a row of the first there is nothing to show.
+        section: The chapter whose section of the page holds it; empty for one of its own.
+    """
 
-def grid_command(group: Group) -> str:
-    """The command that makes the networks of the thesis's heat maps."""
-    return group.command(GRID)
+    name: str
+    title: str
+    compose: Callable[..., Content]
+    command: Command | None = None
+    need: Need = nothing
+    makes: Sequence[str] = (GRID,)
+    tasks: Sequence[str] = (SPECTRUM,)
+    section: str = ""
+
+    def content(self, study: Study, **options: Any) -> Content:
+        """Its content of a study, or what is missing for it.
+
+        Args:
+            study: The rows.
+            options: Of the command line; none on the page.
+
+        Raises:
+            AnalysisError: What the options ask for is not there.
+        """
+        missing = self.need(study, self.makes)
+        return Content(missing=missing) if missing else self.compose(study, **options)

@@ -7,6 +7,8 @@ slope -1/2.
 
 from __future__ import annotations
 
+from functools import partial
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -15,14 +17,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.special import stdtrit
 
+from analysis.chapters.chapter import Chapter, Command
+from analysis.chapters.needs import a_result, missing
 from analysis.drawing.axes import grid, spread
 from analysis.drawing.rendering import style
-from analysis.rows.group import Group, activation_title, activations, by_activation
+from analysis.rows.activations import activation_title, activations, by_activation
+from analysis.rows.columns import LINE
+from analysis.rows.group import Group
 from analysis.rows.quantities import LIMIT_DISTANCE, trusted
+from analysis.rows.study import Study
 from analysis.statistics.bootstrap import LEVEL
-from analysis.writing.tables import Entry, Table, signed
-
-LINE = ["act", "depth"]
+from analysis.writing.content import Content, NamedFigure, NamedTable, Section
+from analysis.writing.entries import Entry, signed
+from analysis.writing.tables import Table
 
 BAND = (0.16, 0.84)
 """Quantiles over seeds between which the band lies: two thirds of the seeds, what ± one standard
@@ -55,7 +62,7 @@ def distances(rows: pd.DataFrame) -> pd.DataFrame:
     return by_activation(result.reset_index(), ["depth", "width"])
 
 
-def missing(points: pd.DataFrame) -> str:
+def widths_missing(points: pd.DataFrame) -> str:
     """What is not there for a convergence with width, as a sentence; empty if everything is."""
     widths = points["width"].unique()
     if len(widths) == 0:
@@ -262,3 +269,42 @@ def _ticks(axes: Axes, points: pd.DataFrame) -> None:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
         axis.set_minor_formatter(NullFormatter())
         axis.set_major_formatter("{x:g}")
+
+
+def _compose(study: Study) -> Content:
+    group = study.group
+    points = distances(group.rows)
+    absent = widths_missing(points)
+    if absent:
+        return Content(missing=missing(study, absent, CHAPTER.makes))
+    fits = slopes(points)
+    figures = []
+    for act in activations(points["act"]):
+        draw = partial(convergence_figure, points, fits, act, group.title)
+        own = points[points["act"] == act]
+        alt = alt_text(points, fits, act)
+        figures.append(NamedFigure(f"{CHAPTER.name}-{act}", alt, draw, own))
+    lead = (
+        "The relative distance ‖Θ - Θ̄‖ / ‖Θ̄‖ in the Frobenius norm from the infinite-width "
+        "kernel of the same width and depth, on logarithmic axes: the mean over seeds, and a band "
+        "that holds two thirds of them. The dashed line falls like 1/√width. At most "
+        f"{MOST_LINES} depths are drawn; the table has all."
+    )
+    table = NamedTable(CHAPTER.name, slope_table(group, fits), fits)
+    return Content(lead, [Section([table], figures)])
+
+
+CHAPTER = Chapter(
+    name="convergence",
+    title="Convergence with width",
+    compose=_compose,
+    command=Command(
+        "convergence",
+        "the distance of the kernel from its infinite-width limit, against width",
+        "Prints the fitted slopes and writes them to convergence-GROUP.csv, .md and .tex; and for "
+        "each activation convergence-ACT-GROUP.png, .svg, .pdf and .csv: the relative distance "
+        "against width on logarithmic axes, a line a depth.",
+        ("convergence results", "convergence results --data digits -o figures"),
+    ),
+    need=a_result,
+)

@@ -7,11 +7,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.chapters.table1 import best_cells
-from analysis.rows.cells import CELL
-from analysis.rows.group import Group, activation_title
+from analysis.chapters.chapter import Chapter, Command
+from analysis.chapters.needs import a_resolved_cell
+from analysis.rows.activations import activation_title
+from analysis.rows.columns import CELL
+from analysis.rows.group import Group
 from analysis.rows.quantities import QUANTITIES
-from analysis.writing.tables import Entry, Number, Table
+from analysis.rows.study import Study
+from analysis.writing.content import Content, NamedTable, Section
+from analysis.writing.entries import Entry, Number
+from analysis.writing.tables import Table
 
 SHOWN = {
     "effective_rank": "effective rank",
@@ -28,21 +33,20 @@ SIGNIFICANT = 3
 """Digits of a mean: the spread over seeds leaves no more."""
 
 
-def diagnostics(group: Group, cells: pd.DataFrame) -> pd.DataFrame:
+def diagnostics(group: Group, best: pd.DataFrame) -> pd.DataFrame:
     """The diagnostics of each activation at its cell with the greatest mean λ_min.
 
     Args:
         group: The rows.
-        cells: Their frame of `analysis.rows.cells.cells`.
+        best: Their frame of `analysis.rows.best_cells.best_cells`.
 
     Returns:
         `act`, `width`, `depth`, `seeds`, then mean and standard deviation over seeds of each
         quantity as `NAME` and `NAME_sd`, and `layer_trace_share_1`, … from the first layer to the
         last. Activations without a resolved cell are left out.
     """
-    best = best_cells(cells).dropna(subset="lambda_min")
     lines = []
-    for act, width, depth in best[CELL].itertuples(index=False):
+    for act, width, depth in best.dropna(subset="lambda_min")[CELL].itertuples(index=False):
         own = group.ok
         own = own[(own["act"] == act) & (own["width"] == width) & (own["depth"] == depth)]
         line = {"act": act, "width": int(width), "depth": int(depth), "seeds": len(own)}
@@ -59,9 +63,8 @@ def diagnostics(group: Group, cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def diagnostics_table(group: Group, cells: pd.DataFrame) -> Table:
+def diagnostics_table(group: Group, numbers: pd.DataFrame) -> Table:
     """`diagnostics` to be read."""
-    numbers = diagnostics(group, cells)
     rows: list[list[Entry]] = []
     for line in numbers.to_dict("records"):
         entries: list[Entry] = [
@@ -106,3 +109,25 @@ def notes() -> list[str]:
             "the first layer to the last."
         ),
     ]
+
+
+def _compose(study: Study) -> Content:
+    numbers = diagnostics(study.group, study.best_cells)
+    table = NamedTable(CHAPTER.name, diagnostics_table(study.group, numbers), numbers)
+    return Content(sections=[Section([table])])
+
+
+CHAPTER = Chapter(
+    name="diagnostics",
+    title="What else the kernel tells",
+    compose=_compose,
+    command=Command(
+        "diagnostics",
+        "effective rank, alignments, class contrast and target shares at each activation's best "
+        "cell",
+        "Prints the table and writes diagnostics-GROUP.csv, .md and .tex: for the cell of each "
+        "activation with the greatest mean λ_min, what the kernel tells beyond its eigenvalues.",
+        ("diagnostics results", "diagnostics results --data digits -o tables"),
+    ),
+    need=a_resolved_cell,
+)

@@ -1,56 +1,26 @@
-"""The inputs behind the rows: found again, told by their fingerprint, and a few of them drawn."""
+"""A few of the inputs behind the rows, drawn where they are found."""
 
 from __future__ import annotations
 
-import gzip
-import os
+import shlex
+from functools import partial
 from math import isqrt
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.chapters.chapter import Chapter
 from analysis.drawing.rendering import style
-from analysis.rows.group import SHOWN_DIGITS, AnalysisError, Group
-from ntk_sweep.config import DataConfig
-from ntk_sweep.datasets import DATA_VARIABLE, Dataset, assemble, load_dataset
-from ntk_sweep.errors import DataError
+from analysis.errors import AnalysisError
+from analysis.rows.group import Group
+from analysis.rows.inputs import find
+from analysis.rows.study import Study
+from analysis.writing.content import Content, Missing, NamedFigure, Section
+from ntk_sweep.datasets import Dataset
 
 SHOWN = 8
 """Inputs of a class that are drawn."""
-
-_IDX_HEADER = {"train-images-idx3-ubyte": 16, "train-labels-idx1-ubyte": 8}
-
-
-def find(group: Group, source: str | None = None) -> Dataset:
-    """The data set that a group's rows were computed on; nothing is downloaded.
-
-    Args:
-        group: Whose `fingerprint` the data must have.
-        source: The folder that holds ``FashionMNIST/raw``, or an npz file; None looks where a sweep
-            would.
-
-    Raises:
-        AnalysisError: It is not there, or is not the one; the message says which.
-    """
-    classes = list(group.classes) if group.classes else None
-    sizes = {group.n_samples // len(classes), None} if classes else {None}
-    reason = ""
-    for size in sorted(sizes, key=str):
-        try:
-            data = _load(DataConfig(group.data, classes=classes, n_per_class=size), source)
-        except DataError as error:
-            reason = reason or str(error)
-            continue
-        if data.fingerprint == group.fingerprint:
-            return data
-        reason = (
-            f"the {group.data} found here has the fingerprint {data.fingerprint[:SHOWN_DIGITS]}…, "
-            f"the rows have {group.fingerprint[:SHOWN_DIGITS]}…: they were computed on other "
-            "inputs, or on other files of that name"
-        )
-    raise AnalysisError(reason)
 
 
 def shown(data: Dataset) -> list[tuple[str, np.ndarray]]:
@@ -118,48 +88,23 @@ def alt_text(data: Dataset) -> str:
     )
 
 
-def _load(config: DataConfig, source: str | None) -> Dataset:
-    if config.name == "digits":
-        return load_dataset(config)
-    if config.name == "npz":
-        if not source:
-            raise DataError("where the npz file lies is not in the rows")
-        return load_dataset(
-            DataConfig("npz", path=source, classes=config.classes, n_per_class=config.n_per_class)
-        )
-    return assemble(config, *_fashion_mnist(source, config.classes or []))
-
-
-def _fashion_mnist(source: str | None, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The training images of some classes from the IDX files themselves: the page needs neither
-    torchvision nor a download.
-    """
-    from platformdirs import user_cache_path
-
-    root = Path(
-        source or os.environ.get(DATA_VARIABLE) or user_cache_path("ntk-sweep")
-    ).expanduser()
-    folder = root / "FashionMNIST" / "raw"
-    images, labels = (
-        np.frombuffer(_idx(folder / name)[header:], dtype=np.uint8)
-        for name, header in _IDX_HEADER.items()
-    )
-    if not len(labels) or len(images) % len(labels):
-        raise DataError(
-            f"the files of {folder} do not belong together: {len(images)} pixels, {len(labels)} "
-            "labels"
-        )
-    kept = np.isin(labels, classes)
-    return images.reshape(len(labels), -1)[kept] / 255.0, labels[kept]
-
-
-def _idx(path: Path) -> bytes:
+def _compose(study: Study) -> Content:
+    group = study.group
     try:
-        packed = path.with_name(path.name + ".gz")
-        return (
-            path.read_bytes()
-            if path.is_file() or not packed.is_file()
-            else gzip.decompress(packed.read_bytes())
-        )
-    except OSError as error:
-        raise DataError(f"{path} is not there ({error.strerror or error})") from error
+        data = find(group, study.images)
+    except AnalysisError as error:
+        option = "--images " + ("FILE.npz" if group.data == "npz" else "FOLDER")
+        command = f"python -m analysis report {shlex.quote(group.results)} {option}"
+        sentence = f"The inputs were not found where this page was made: {error}."
+        return Content(missing=Missing(sentence, command))
+    if not drawable(group):
+        return Content("The inputs were found, and are no square images that could be shown.")
+    lead = (
+        "The first inputs in the order of the kernel's rows; their fingerprint is that of the rows."
+    )
+    drawn = NamedFigure("inputs", alt_text(data), partial(figure, data), numbers(data))
+    return Content(lead, [Section(figures=[drawn])])
+
+
+CHAPTER = Chapter(name="inputs", title="The data", compose=_compose)
+"""On the page only."""

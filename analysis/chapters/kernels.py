@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.chapters.chapter import Chapter, Command
+from analysis.chapters.selection import EXEMPLARS, add_arguments, options, selection_missing
 from analysis.drawing.rendering import style
 from analysis.rows.group import Group
+from analysis.rows.networks import KERNELS, Selection, label, select, stem
+from analysis.rows.study import Study
+from analysis.writing.content import Content, Missing, NamedFigure, Section
+from ntk_sweep.errors import StoreError
 
 CERTAINLY_BALANCED = {"fashion_mnist": 12000, "digits": 348}
 """Up to this N both classes have N / 2 inputs, whichever two they are: Fashion-MNIST has 6000
@@ -92,3 +100,52 @@ def alt_text(theta: np.ndarray, network: str) -> str:
         f"Image of the {n} × {n} kernel matrix of {network}. Entries run from {theta.min():.4g} to "
         f"{theta.max():.4g}."
     )
+
+
+LEAD = (
+    "The kernel matrix Θ over all pairs of inputs, in the order of the data; dashed lines part "
+    "the classes."
+)
+
+
+def _compose(study: Study, wanted: Selection = EXEMPLARS) -> Content:
+    group = study.group
+    saved = group.ok[group.ok["kernel_file"].notna()]
+    figures, unreadable = [], []
+    for _, row in select(saved, wanted).iterrows():
+        try:
+            theta = study.store.load_kernel(row["kernel_file"])
+        except StoreError as error:
+            unreadable.append(str(error))
+            continue
+        name = label(row)
+        title = f"{name}\n{group.title}"
+        draw = partial(kernel_image, theta, title, class_boundary(group), group.classes)
+        figures.append(
+            NamedFigure(f"kernel-{stem(row)}", alt_text(theta, name), draw, numbers(theta))
+        )
+    if unreadable:
+        again = group.command(*CHAPTER.makes, "force=true")
+        lost = " ".join(unreadable)
+        absent: Missing | None = Missing(lost, again, f"{lost}\nCompute it again with\n  {again}")
+    else:
+        absent = selection_missing(study, wanted, "kernel", saved)
+    return Content(LEAD if figures else "", [Section(figures=figures)], absent)
+
+
+CHAPTER = Chapter(
+    name="kernels",
+    title="Kernels (Figures 1 and 3)",
+    compose=_compose,
+    command=Command(
+        "kernel",
+        "saved kernel matrices as images",
+        "Writes kernel-NETWORK-GROUP.png, .svg, .pdf and .csv. Without a choice: the two networks "
+        "of Figures 1 to 4 of the thesis, or else those with a saved kernel. Kernels are saved "
+        "with task.save_kernel=true.",
+        ("kernel results", "kernel results --act sigmoid"),
+        add_arguments,
+        options,
+    ),
+    makes=(KERNELS,),
+)

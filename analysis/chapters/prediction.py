@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from analysis.drawing import heatmap as heatmaps
+from analysis.chapters.chapter import Chapter, Command
+from analysis.chapters.needs import a_result
+from analysis.drawing import heatmap
 from analysis.drawing.colour_scales import ColourScale, colour_scale
-from analysis.drawing.stacked_heatmaps import Panel, unresolved_count
-from analysis.rows.cells import CELL, cells
-from analysis.rows.group import Group, activation_title, activations
+from analysis.drawing.stacked_heatmaps import Panel, alt_text, stacked, unresolved_count
+from analysis.rows.activations import activation_title, activations
+from analysis.rows.columns import CELL
+from analysis.rows.group import Group
 from analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO
-from analysis.writing.tables import Entry, Number, Table
+from analysis.rows.study import Study
+from analysis.writing.content import Content, NamedFigure, NamedTable, Section
+from analysis.writing.entries import Entry, Number
+from analysis.writing.tables import Table
 
 COMPARED = (LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO)
 """What a prediction is judged by."""
-
-
-def tables(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """The cells of each of `COMPARED` (`analysis.rows.cells.cells`).
-
-    Args:
-        rows: Of one group.
-    """
-    return [cells(rows, quantity) for quantity in COMPARED]
 
 
 def blocks(compared: Sequence[pd.DataFrame], act: str) -> list[list[Panel]]:
     """λ_min measured and predicted from infinite width, and their ratio, as blocks for `stacked`.
 
     Args:
-        compared: From `tables`.
+        compared: The cells of each of `COMPARED`.
         act: The activation.
     """
     measured, predicted, ratio = (
-        heatmaps.grid(table, act, quantity)
+        heatmap.grid(table, act, quantity)
         for table, quantity in zip(compared, COMPARED, strict=True)
     )
     above = [
@@ -51,7 +49,7 @@ def scales(compared: Sequence[pd.DataFrame]) -> list[ColourScale | None]:
     all.
 
     Args:
-        compared: From `tables`.
+        compared: The cells of each of `COMPARED`.
     """
     return [
         None,
@@ -69,7 +67,7 @@ def numbers(compared: Sequence[pd.DataFrame], act: str) -> pd.DataFrame:
     for name, quantity, one in zip(
         ("measured", "predicted", "ratio"), COMPARED, compared, strict=True
     ):
-        table = heatmaps.numbers(one, act, quantity)
+        table = heatmap.numbers(one, act, quantity)
         chosen = {
             "geometric_mean": name,
             "geometric_error": f"{name}_error",
@@ -92,7 +90,7 @@ def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
     predicted value is unresolved.
 
     Args:
-        compared: From `tables`.
+        compared: The cells of each of `COMPARED`.
     """
     table = compared[COMPARED.index(RATIO)]
     lines = []
@@ -127,7 +125,7 @@ def ratio_table(group: Group, compared: Sequence[pd.DataFrame]) -> Table:
     rows: list[list[Entry]] = []
     limit = compared[COMPARED.index(LIMIT_LAMBDA_MIN)]
     for line in ratios(compared).to_dict("records"):
-        predicted = heatmaps.grid(limit, line["act"], LIMIT_LAMBDA_MIN)
+        predicted = heatmap.grid(limit, line["act"], LIMIT_LAMBDA_MIN)
         entries: list[Entry] = [activation_title(line["act"])]
         for name in ("least", "greatest"):
             if np.isnan(line[name]):
@@ -143,3 +141,43 @@ def ratio_table(group: Group, compared: Sequence[pd.DataFrame]) -> Table:
         "resolved."
     )
     return Table(caption, columns, rows, [note])
+
+
+LEAD = (
+    "λ_min of the infinite-width kernel Θ̄ of each width and depth below the measured one, in "
+    "the same colours, and the ratio of measured to predicted in colours centred at 1, the "
+    "same for all activations. Hatched cells are unresolved: the eigenvalue, measured or "
+    "predicted, does not exceed its error bound."
+)
+
+
+def _compose(study: Study) -> Content:
+    group = study.group
+    compared = [study.cells(quantity) for quantity in COMPARED]
+    colours = scales(compared)
+    figures = []
+    for act in activations(group.ok["act"]):
+        stack = blocks(compared, act)
+        draw = partial(stacked, stack, f"{title(act)}\n{group.title}", colours)
+        figures.append(
+            NamedFigure(f"{CHAPTER.name}-{act}", alt_text(stack), draw, numbers(compared, act))
+        )
+    table = NamedTable(CHAPTER.name, ratio_table(group, compared), ratios(compared))
+    return Content(LEAD, [Section([table], figures)])
+
+
+CHAPTER = Chapter(
+    name="prediction",
+    title="Predicted from infinite width",
+    compose=_compose,
+    command=Command(
+        "prediction",
+        "λ_min measured, predicted from infinite width, and their ratio, a figure for each "
+        "activation",
+        "Prints the least and the greatest ratio and writes them to prediction-GROUP.csv, .md and "
+        ".tex; and for each activation prediction-ACT-GROUP.png, .svg, .pdf and .csv: three heat "
+        "maps one above the other, the first two in the same colours.",
+        ("prediction results", "prediction results --data digits -o figures"),
+    ),
+    need=a_result,
+)

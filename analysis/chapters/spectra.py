@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.chapters.chapter import Chapter, Command
+from analysis.chapters.selection import EXEMPLARS, add_arguments, options, selection_missing
 from analysis.drawing.axes import grid
 from analysis.drawing.rendering import style
+from analysis.rows import thesis
+from analysis.rows.activations import activation_title
+from analysis.rows.columns import CELL
+from analysis.rows.group import Group
+from analysis.rows.networks import KERNELS, Selection, label, of_thesis, select, stem, with_spectrum
+from analysis.rows.study import Study
+from analysis.writing.content import Content, NamedFigure, NamedTable, Section
+from analysis.writing.entries import Entry, Number, number
+from analysis.writing.tables import Table
 
 NEAR = 1e-3
 """Of an eigenvalue: error bounds above this part of it can be told from the axis; tuned by eye."""
@@ -141,3 +154,112 @@ def _bottom(points: pd.DataFrame) -> float:
     if np.isnan(floor) or floor < least * 1e-6:
         return float(least) / 3
     return float(min(floor, least)) / 10
+
+
+def comparison(group: Group, cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the networks of Figures 1 to 4, with the column `thesis_lambda_min`.
+
+    It is empty where the thesis's values do not apply.
+    """
+    own = of_thesis(cells)
+    known = {
+        (network.act, network.width, network.depth): network.lambda_min
+        for network in thesis.NETWORKS
+    }
+    reported = [
+        " or ".join(f"{value:.4g}" for value in known[tuple(cell)])
+        for cell in own[CELL].itertuples(index=False)
+    ]
+    return own.assign(thesis_lambda_min=reported if thesis.applies(group) else "").reset_index(
+        drop=True
+    )
+
+
+def comparison_table(group: Group, cells: pd.DataFrame) -> Table:
+    """`comparison` to be read."""
+    rows: list[list[Entry]] = []
+    known = {
+        (network.act, network.width, network.depth): network.lambda_min
+        for network in thesis.NETWORKS
+    }
+    for row in comparison(group, cells).to_dict("records"):
+        name = f"{activation_title(row['act'])} {row['width']} × {row['depth']}"
+        if row["resolved"]:
+            found: list[Entry] = [Number(row["mean"], row["sd"]), Number(row["error"], digits=2)]
+        else:
+            found = [_not_found(row["unresolved"], row["seeds"]), "—"]
+        reported = " or ".join(map(number, known[row["act"], row["width"], row["depth"]]))
+        rows.append(
+            [name, *found, int(row["seeds"]), *([reported] if thesis.applies(group) else [])]
+        )
+    columns = [
+        "Network",
+        "λ_min",
+        "error bound",
+        "seeds",
+        *(["thesis: λ_min"] if thesis.applies(group) else []),
+    ]
+    notes = (
+        ["λ_min is the mean ± standard deviation over seeds."]
+        if any(isinstance(row[1], Number) and row[3] != 1 for row in rows)
+        else []
+    )
+    if thesis.applies(group) and any(
+        row[0].startswith("Sigmoid") for row in rows if isinstance(row[0], str)
+    ):
+        notes.append(
+            "Thesis: Berg (2024), one draw each; it gives two values for the sigmoid network."
+        )
+    return Table(
+        f"The networks of Figures 1 to 4 of the thesis ({group.title})", columns, rows, notes
+    )
+
+
+def _not_found(unresolved: int, seeds: int) -> str:
+    if not seeds:
+        return "failed"
+    return "unresolved" if unresolved == seeds else f"unresolved for {unresolved} of {seeds} seeds"
+
+
+LEAD = (
+    "All eigenvalues of Θ. Below their error bound (grey) eigenvalues may be rounding noise, "
+    "and only upper bounds are shown."
+)
+
+
+def _compose(study: Study, wanted: Selection = EXEMPLARS) -> Content:
+    group = study.group
+    complete = with_spectrum(group.ok)
+    chosen = select(complete, wanted)
+    figures = []
+    for _, row in chosen.iterrows():
+        points = spectrum(row["eigenvalues"], row["eigenvalue_errors"])
+        draw = partial(spectrum_figure, points, f"{label(row)}\n{group.title}")
+        figures.append(
+            NamedFigure(f"spectrum-{stem(row)}", alt_text(points, label(row)), draw, points)
+        )
+    tables = []
+    if wanted == EXEMPLARS or len(of_thesis(chosen)):
+        table = comparison_table(group, study.cells())
+        if table.rows:
+            tables.append(NamedTable("networks", table, comparison(group, study.cells())))
+    absent = selection_missing(study, wanted, "spectrum", complete)
+    return Content(LEAD if figures else "", [Section(tables, figures)], absent)
+
+
+CHAPTER = Chapter(
+    name="spectra",
+    title="Spectra (Figures 2 and 4)",
+    compose=_compose,
+    command=Command(
+        "spectrum",
+        "all eigenvalues of single networks on a logarithmic axis",
+        "Writes spectrum-NETWORK-GROUP.png, .svg, .pdf and .csv. Without a choice: the two "
+        "networks of Figures 1 to 4 of the thesis, for which it also writes networks-GROUP.csv, "
+        ".md and .tex, their λ_min beside the thesis's values.",
+        ("spectrum results", "spectrum results --act relu --width 800 --depth 3"),
+        add_arguments,
+        options,
+    ),
+    makes=(KERNELS,),
+)

@@ -8,18 +8,22 @@ from itertools import pairwise
 
 import pandas as pd
 
-from analysis.rows.group import NETWORK, SETTING, SHOWN_DIGITS, Group, activation_title, activations
-from analysis.rows.runs import TASK as TRAINING
+from analysis.chapters.chapter import Chapter, Command
+from analysis.rows.activations import activation_title, activations
+from analysis.rows.columns import NETWORK, SETTING, SPECTRUM, TRAINING
+from analysis.rows.failures import reason
+from analysis.rows.group import SHOWN_DIGITS, Group
 from analysis.rows.runs import Setting
-from analysis.writing.tables import Table, number
+from analysis.rows.study import Study
+from analysis.writing.content import Content, NamedTable, Section
+from analysis.writing.entries import number
+from analysis.writing.tables import Table
 
 SHOWN_FAILURES = 50
 """Points that a page names; all of them stand in the store."""
 
 SHOWN_VALUES = 8
 """Values of a coordinate that are listed one by one; of more only the range."""
-
-DIVERGED = "the loss overflowed in training; the row keeps its history up to there"
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
         ("Computed", f"{_day(rows['finished_at'].min())} to {_day(rows['finished_at'].max())}"),
     ]
     failures = [
-        Failure(_point(row), row["status"], _reason(row))
+        Failure(_point(row), row["status"], reason(row))
         for row in bad.iloc[:SHOWN_FAILURES].to_dict("records")
     ]
     return Summary([(name, value) for name, value in facts if value], failures, len(bad))
@@ -104,19 +108,10 @@ def without_result(group: Group, training: Group | None = None) -> pd.DataFrame:
     rows = _every(group, training)
     bad = rows[rows["status"] != "ok"]
     trained = [name for name in SETTING if name in bad]
-    reasons = pd.Series([_reason(row) for row in bad.to_dict("records")], bad.index, dtype="object")
+    reasons = pd.Series([reason(row) for row in bad.to_dict("records")], bad.index, dtype="object")
     return bad.assign(reason=reasons)[
         ["task", *NETWORK, *trained, "status", "reason", "error", "host", "finished_at"]
     ]
-
-
-def commonest_reason(rows: pd.DataFrame) -> str:
-    """Why most of the rows without a result have none."""
-    return str(
-        pd.Series([_reason(row) for row in rows[rows["status"] != "ok"].to_dict("records")])
-        .mode()
-        .iloc[0]
-    )
 
 
 def _every(group: Group, training: Group | None) -> pd.DataFrame:
@@ -131,11 +126,6 @@ def _point(row: dict) -> str:
     if row["task"] != TRAINING or pd.isna(row.get("learning_rate")):
         return name
     return f"{name}, {Setting.of(row).title}"
-
-
-def _reason(row: dict) -> str:
-    diverged = row["status"] == "diverged" and not isinstance(row["error"], str)
-    return DIVERGED if diverged else _last_line(row["error"])
 
 
 def _counts(rows: pd.DataFrame) -> str:
@@ -234,12 +224,6 @@ def _short(commit: str) -> str:
     return digits[:10] + mark + rest
 
 
-def _last_line(error: object) -> str:
-    """The line of a traceback that says what went wrong."""
-    lines = str(error).strip().splitlines() if isinstance(error, str) else []
-    return lines[-1] if lines else "no reason recorded"
-
-
 def _duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 120:
@@ -249,3 +233,30 @@ def _duration(seconds: float) -> str:
 
 def _day(time: pd.Timestamp) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _compose(study: Study) -> Content:
+    table = summary_table(study.group, study.training)
+    facts = pd.DataFrame(table.rows, columns=["fact", "value"])
+    tables = [NamedTable(CHAPTER.name, table, facts)]
+    failed = without_result(study.group, study.training)
+    if len(failed):
+        tables.append(NamedTable("failures", None, failed))
+    return Content(sections=[Section(tables)])
+
+
+CHAPTER = Chapter(
+    name="summary",
+    title="What was run",
+    compose=_compose,
+    command=Command(
+        "summary",
+        "what was run, and which points failed and why",
+        "Prints what was run, spectra and training, and writes summary-GROUP.csv, .md and .tex; "
+        "points without a result stand in failures-GROUP.csv, each with its whole traceback.",
+        ("summary results", "summary results --data digits -o tables"),
+    ),
+    makes=(),
+    tasks=(SPECTRUM, TRAINING),
+)
+"""At the head of the page, in a form of its own."""

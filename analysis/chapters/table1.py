@@ -4,65 +4,32 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.chapters.best_cell_probabilities import interval_text, probabilities, probability_text
+from analysis.chapters.chapter import Chapter, Command
+from analysis.chapters.needs import a_result
 from analysis.rows import thesis
-from analysis.rows.cells import CELL, seeds_text
-from analysis.rows.group import Group, activation_title, activations
-from analysis.writing.tables import Entry, Number, Table
-
-FOUND = ["sd", "low", "high", "error", "width", "depth", "seeds"]
-"""Columns that Table 1 takes from the cell it names."""
-
+from analysis.rows.activations import activation_title
+from analysis.rows.cells import seeds_text
+from analysis.rows.columns import CELL
+from analysis.rows.group import Group
+from analysis.rows.study import Study
+from analysis.writing.content import Content, NamedTable, Section
+from analysis.writing.entries import Entry, Number, interval_text, probability_text
+from analysis.writing.tables import Table
 
 FEW_SEEDS = 5
 """Below, a 95 % interval would have to reach beyond the least and the greatest seed, which no
 bootstrap can."""
 
 
-def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cell with the greatest mean λ_min of each activation: the numbers of Table 1.
+def beside_thesis(best: pd.DataFrame, chances: pd.DataFrame, group: Group) -> pd.DataFrame:
+    """The best cells with their `probability`, `thesis_lambda_min` and `thesis_depth`.
 
     Args:
-        cells: The frame of `analysis.rows.cells.cells`.
-
-    Returns:
-        One row an activation: `act`, `lambda_min` (the mean), `sd`, `low` and `high` (its 95 %
-        interval), `error`, `width`, `depth`, `seeds`, and of the activation's cells `cells` (that
-        hold a result), `unresolved_cells` and `failed_points`. A cell with an unresolved seed is
-        never the greatest; where none is left, the numbers are missing.
+        best: From `analysis.rows.best_cells.best_cells`.
+        chances: From `probabilities` there; missing where seeds are single.
+        group: The thesis's values are missing where they do not apply to it, or are lost.
     """
-    rows = []
-    for act in activations(cells["act"]):
-        own = cells[cells["act"] == act]
-        counts = {
-            "cells": int((own["seeds"] > 0).sum()),
-            "unresolved_cells": int((own["unresolved"] > 0).sum()),
-            "failed_points": int(own["failed"].sum()),
-        }
-        resolved = own[own["resolved"]]
-        if resolved.empty:
-            best = dict.fromkeys(["lambda_min", *FOUND])
-        else:
-            cell = resolved.iloc[int(resolved["mean"].to_numpy().argmax())]
-            best = {"lambda_min": cell["mean"], **{name: cell[name] for name in FOUND}}
-        rows.append({"act": act, **best, **counts})
-    frame = pd.DataFrame(
-        rows, columns=["act", "lambda_min", *FOUND, "cells", "unresolved_cells", "failed_points"]
-    )
-    return frame.astype(
-        dict.fromkeys(["lambda_min", "sd", "low", "high", "error"], "float64")
-        | dict.fromkeys(["width", "depth", "seeds"], "Int64")
-    )
-
-
-def beside_thesis(best: pd.DataFrame, group: Group) -> pd.DataFrame:
-    """`best_cells` with the `probability` that the cell is the best, and with the columns
-    `thesis_lambda_min` and `thesis_depth`.
-
-    The probability is missing where seeds are single (`analysis.chapters.best_cell_probabilities`), the thesis's values
-    where they do not apply or are lost.
-    """
-    chances = probabilities(group.rows).astype({"width": "Int64", "depth": "Int64"})
+    chances = chances.astype({"width": "Int64", "depth": "Int64"})
     best = best.merge(chances, on=CELL, how="left")
     known = thesis.TABLE_1 if thesis.applies(group) else {}
     value = [known[act].lambda_min if act in known else None for act in best["act"]]
@@ -74,11 +41,14 @@ def beside_thesis(best: pd.DataFrame, group: Group) -> pd.DataFrame:
     )
 
 
-def table1(group: Group, cells: pd.DataFrame) -> Table:
-    """Table 1 of a group, to be read: λ_min as mean ± standard deviation, beside the thesis's
-    values where they apply.
+def table1(group: Group, cells: pd.DataFrame, best: pd.DataFrame) -> Table:
+    """Table 1 of a group, to be read: λ_min as mean ± standard deviation.
+
+    Args:
+        group: Beside the thesis's values where they apply to it.
+        cells: Its cells.
+        best: From `beside_thesis`.
     """
-    best = beside_thesis(best_cells(cells), group)
     compared = thesis.applies(group)
     columns = [
         "Activation",
@@ -176,3 +146,28 @@ def _found(row: dict) -> list[Entry]:
         int(row["depth"]),
         int(row["seeds"]),
     ]
+
+
+def _compose(study: Study) -> Content:
+    best = beside_thesis(study.best_cells, study.probabilities, study.group)
+    table = table1(study.group, study.cells(), best)
+    return Content(sections=[Section([NamedTable(CHAPTER.name, table, best)])])
+
+
+CHAPTER = Chapter(
+    name="table1",
+    title="Table 1: the greatest λ_min of each activation",
+    compose=_compose,
+    command=Command(
+        "table1",
+        "the greatest λ_min of each activation, its width and depth",
+        "Prints Table 1 and writes table1-GROUP.csv, .md and .tex: for each activation the "
+        "greatest λ_min over widths and depths, as mean ± standard deviation over seeds, with its "
+        "error bound.",
+        (
+            "table1 results",
+            "table1 results --data fashion_mnist --parametrisation thesis -o tables",
+        ),
+    ),
+    need=a_result,
+)

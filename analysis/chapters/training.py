@@ -4,42 +4,38 @@ Figures 9 and 10 of the thesis.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.drawing.axes import (
-    COLOURS,
-    PAPER,
-    band,
-    epoch_axis,
-    heading,
-    log_limits,
-    loss_panels,
-    network_colours,
-)
+from analysis.chapters.chapter import Chapter, Command
+from analysis.chapters.needs import a_run
+from analysis.chapters.run_choice import Choice, add_arguments, chosen_runs, options
+from analysis.drawing.axes import PAPER, epoch_axis, heading, log_limits
+from analysis.drawing.looks import COLOURS, network_colours
+from analysis.drawing.loss_panels import band, ceiling, loss_panels
 from analysis.drawing.rendering import style
-from analysis.rows.cells import CELL
+from analysis.rows.columns import CELL, SPECTRUM, TRAINING
+from analysis.rows.courses import PREDICTED, courses
+from analysis.rows.networks import of_thesis
+from analysis.rows.over_seeds import ENDS, diverged_note, seeds_note
 from analysis.rows.runs import (
+    MOST_NETWORKS,
+    WINNERS,
+    Cell,
     Runs,
-    diverged_note,
-    history,
     list_cells,
     network_title,
     rows_of,
-    seeds_note,
 )
-from analysis.writing.tables import Entry, Table, number
-
-ENDS = ("", "_low", "_high")
-"""Behind the name of a quantity: its median over seeds, its least and its greatest finite value."""
-
-MEASURED = {"loss": "losses", "running_loss": "running_losses", "accuracy": "accuracies"}
-
-PREDICTED = {"linearised": "linearised_losses", "descent": "descent_losses", "flow": "flow_losses"}
+from analysis.rows.study import Study
+from analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
+from analysis.writing.entries import Entry, bracket
+from analysis.writing.tables import Table
 
 PREDICTION_TITLES = {
     "linearised": "linearised network, same order of samples",
@@ -54,43 +50,6 @@ _LOOKS: dict[str, dict[str, Any]] = {
 }
 _PREDICTION_COLOURS = {"linearised": COLOURS[1], "descent": COLOURS[2], "flow": COLOURS[3]}
 
-ABOVE = 30.0
-"""A loss this many times the greatest one before training is off the axis: a diverging run would
-leave the others no room; tuned."""
-
-DIGITS = 3
-"""Of a loss in a table: seeds differ in the second."""
-
-
-def courses(runs: Runs) -> pd.DataFrame:
-    """Loss, accuracy and predictions over epochs, over seeds.
-
-    Returns:
-        A row for each network and epoch from 0: `act`, `width`, `depth`, `epoch`, `seeds` and
-        `diverged` (how many, up to there); then of `loss`, `running_loss` (mean over the epoch that
-        ends there), `accuracy`, and the predicted losses `linearised`, `descent` and `flow` the
-        median over seeds, and `NAME_low` and `NAME_high`, the least and greatest finite value. In
-        medians the loss of a diverged run is infinite from where it stopped; its accuracy is left
-        out from there.
-    """
-    tables = []
-    for network in runs.networks:
-        own = runs.of([network]).rows
-        length = runs.setting.epochs + 1
-        diverged = (own["status"] == "diverged").to_numpy()
-        ends = np.array([_finite_length(losses) for losses in own["losses"]])
-        table: dict[str, object] = dict(zip(CELL, network, strict=True))
-        table |= {"epoch": np.arange(length), "seeds": len(own)}
-        table["diverged"] = ((ends[:, None] <= np.arange(length)) & diverged[:, None]).sum(axis=0)
-        for name, column in (MEASURED | PREDICTED).items():
-            late = np.nan if name == "accuracy" else np.inf
-            values = np.stack(
-                [_padded(value, length, name == "running_loss", late) for value in own[column]]
-            )
-            table |= dict(zip((f"{name}{end}" for end in ENDS), _statistics(values), strict=True))
-        tables.append(pd.DataFrame(table))
-    return pd.concat(tables, ignore_index=True)
-
 
 def outcomes(points: pd.DataFrame) -> pd.DataFrame:
     """What `courses` comes to, a row a network: `seeds`, `diverged`, `loss_before`, then all of the
@@ -103,7 +62,7 @@ def outcomes(points: pd.DataFrame) -> pd.DataFrame:
     return before.merge(last, on=CELL)
 
 
-def outcome_table(runs: Runs) -> Table:
+def outcome_table(runs: Runs, points: pd.DataFrame) -> Table:
     """`outcomes` to be read."""
     columns = [
         *("Network", "seeds", "diverged", "loss before", "loss after", "accuracy after"),
@@ -111,7 +70,7 @@ def outcome_table(runs: Runs) -> Table:
     ]
     names = ("loss_before", "loss", "accuracy", *PREDICTED)
     rows: list[list[Entry]] = []
-    for line in outcomes(courses(runs)).to_dict("records"):
+    for line in outcomes(points).to_dict("records"):
         network = (line["act"], line["width"], line["depth"])
         rows.append(
             [
@@ -236,55 +195,90 @@ def alt_text(points: pd.DataFrame) -> str:
     )
 
 
-def bracket(line: dict, name: str, digits: int = DIGITS) -> str:
-    """A median with the least and greatest value, from the columns `NAME`, `NAME_low` and
-    `NAME_high`: 0.12 [0.10, 0.15].
-    """
-    middle, low, high = (line[f"{name}{end}"] for end in ENDS)
-    if np.isnan(middle):
-        return "—"
-    text = "infinite" if np.isinf(middle) else number(middle, digits)
-    return (
-        text
-        if low == high or not np.isfinite(low)
-        else f"{text} [{number(low, digits)}, {number(high, digits)}]"
+LEAD = (
+    "Loss and accuracy over epochs, medians over seeds with bands from the least to the "
+    "greatest; beside them what the kernel at initialisation predicts. Runs that were trained "
+    "in different ways are never mixed."
+)
+
+
+def _compose(study: Study, choice: Choice | None = None) -> Content:
+    """The networks of Figures 9 and 10, or those of a choice."""
+    if choice is not None:
+        chosen = chosen_runs(study, choice)
+        return Content(LEAD, [_section(one, name, "chosen networks") for one, name in chosen])
+    sections = []
+    left = 0
+    for one in study.runs:
+        shown = _of_figures(study, one)
+        if not shown and len(one.networks) <= MOST_NETWORKS:
+            shown = [("", one.networks, "all networks")]
+        sections += [_section(one.of(networks), name, text) for name, networks, text in shown]
+        left += not shown
+    return _with_others(study, sections, left) if left else Content(LEAD, sections)
+
+
+def _of_figures(study: Study, one: Runs) -> list[tuple[str, list[Cell], str]]:
+    """The best network of each activation, and the two of Figures 1 to 4, as far as trained."""
+    best = list_cells(study.best_cells.dropna(subset="lambda_min"))
+    sets = (
+        ("-best", best, "the best of each activation by λ_min (Figure 9)"),
+        ("-thesis", list_cells(of_thesis(one.rows)), "those of Figure 10"),
     )
+    shown = [
+        (name, [network for network in one.networks if network in networks], text)
+        for name, networks, text in sets
+    ]
+    return [entry for entry in shown if entry[1]]
 
 
-def ceiling(points: pd.DataFrame) -> float:
-    """The greatest loss that an axis shows."""
-    return ABOVE * float(points.loc[points["epoch"] == 0, "loss_high"].max())
+def _with_others(study: Study, sections: list[Section], left: int) -> Content:
+    """The content, and how to see the ways of training that hold too many networks."""
+    hold = f"{left} other ways hold" if left > 1 else "One other way holds"
+    others = (
+        f"{hold if sections else hold.replace('other ', '')} more than {MOST_NETWORKS} networks "
+        f"and none of these: python -m analysis training {shlex.quote(study.group.results)} "
+        "--network NAME draws chosen ones."
+    )
+    if sections:
+        return Content(f"{LEAD} {others}", sections)
+    return Content(LEAD, missing=Missing(others, study.group.command(*CHAPTER.makes)))
 
 
-def _finite_length(losses: Sequence[float]) -> int:
-    """How many epochs, counted from 0, have a finite loss before the first that has none."""
-    finite = np.isfinite(np.asarray(losses, dtype=float))
-    return int(len(finite) if finite.all() else np.argmin(finite))
+def _section(chosen: Runs, name: str, text: str) -> Section:
+    """The table and the two figures of some networks."""
+    points = courses(chosen)
+    words, title = alt_text(points), f"{chosen.group.title}\n{chosen.setting.title}"
+    stem = f"{name}-{chosen.setting.slug}"
+    table = NamedTable(f"training{stem}", outcome_table(chosen, points), outcomes(points))
+    course = partial(course_figure, points, title)
+    predicted = partial(prediction_figure, points, title)
+    figures = [
+        NamedFigure(f"curves{stem}", words, course, points),
+        NamedFigure(f"predicted{stem}", words, predicted, points),
+    ]
+    return Section([table], figures, f"{chosen.setting.title}: {text}")
 
 
-def _padded(values: object, length: int, after_first: bool, late: float) -> np.ndarray:
-    """A history of an entry an epoch as one of `length`; `late` where it ended early, and for what
-    is infinite or undefined.
-    """
-    known = history(values)
-    if known is None:
-        return np.full(length, np.nan)
-    known = known[: length - after_first]
-    padded = np.full(length, late)
-    padded[after_first : after_first + len(known)] = np.where(np.isfinite(known), known, late)
-    if after_first:
-        padded[0] = np.nan
-    return padded
-
-
-def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median, least and greatest finite value over seeds (the first axis); NaN where there is
-    none.
-    """
-    finite = np.isfinite(values)
-    low = np.where(finite, values, np.inf).min(axis=0)
-    high = np.where(finite, values, -np.inf).max(axis=0)
-    empty = np.isnan(values).all(axis=0)
-    middle = np.where(empty, np.nan, np.nanmedian(np.where(empty, 0.0, values), axis=0))
-    none = ~finite.any(axis=0)
-    return middle, np.where(none, np.nan, low), np.where(none, np.nan, high)
+CHAPTER = Chapter(
+    name="training",
+    title="Training (Figures 9 and 10)",
+    compose=_compose,
+    command=Command(
+        "training",
+        "loss and accuracy over epochs, beside what the kernel at initialisation predicts",
+        "Prints the loss before and after training, measured and predicted, and writes training-…, "
+        "curves-… and predicted-… for each way of training (learning rate, batch size, epochs, "
+        "order): medians over seeds, with bands from the least to the greatest. Shows all networks "
+        f"if they are at most {MOST_NETWORKS}, and else those chosen.",
+        (
+            "training results --best",
+            "training results --network relu-800x3 --network sigmoid-300x8 -o figures",
+        ),
+        add_arguments,
+        options,
+    ),
+    need=a_run,
+    makes=(WINNERS, "seed=range(0,5)"),
+    tasks=(TRAINING, SPECTRUM),
+)

@@ -1,86 +1,18 @@
-"""What figures with curves share: colours, bands over seeds, axes."""
+"""What figures with curves share: limits, ticks, grids and headings of axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
-from analysis.rows.runs import Cell, network_title
-from ntk_sweep.activations import ACTIVATIONS
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A6D1B")
-"""Told apart by the colour-blind (Okabe and Ito 2008, without their yellow, which is too light for
-a line, and with a brown)."""
-
-MARKERS = "os^Dv<>P"
-
-BAND_ALPHA = 0.16
-
 PAPER = 7.0
 """Inches that a figure with several panels is wide: it fits on A4 at nearly its own size."""
-
-
-def activation_colour(act: str) -> str:
-    """The colour of an activation, the same in every figure; names that the library does not know
-    share the last one.
-    """
-    return COLOURS[_place(act)]
-
-
-def activation_marker(act: str) -> str:
-    """The marker of an activation, so that colour is not all that tells it."""
-    return MARKERS[_place(act)]
-
-
-def network_colours(networks: Sequence[Cell]) -> list[str]:
-    """A colour for each network: that of its activation where these differ."""
-    acts = [act for act, _, _ in networks]
-    return (
-        list(map(activation_colour, acts))
-        if len(set(acts)) == len(acts)
-        else list(COLOURS[: len(acts)])
-    )
-
-
-def band(
-    axes: Axes,
-    points: pd.DataFrame,
-    name: str,
-    colour: str | tuple,
-    label: str = "",
-    x: np.ndarray | None = None,
-    filled: bool = True,
-    **look: Any,
-) -> None:
-    """A curve of medians with its band, if there are several seeds.
-
-    Args:
-        axes: Where.
-        points: With the columns `epoch`, `seeds`, `NAME`, `NAME_low` and `NAME_high`.
-        name: What to draw.
-        colour: Of curve and band.
-        label: In the legend.
-        x: Places along the axis, if not the epochs.
-        filled: Whether to draw the band too.
-        look: Of the curve, as matplotlib names it.
-    """
-    place = points["epoch"].to_numpy(float) if x is None else x
-    middle, low, high = (_finite(points[f"{name}{suffix}"]) for suffix in ("", "_low", "_high"))
-    if filled and points["seeds"].max() > 1:
-        axes.fill_between(place, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-    # A run that diverges in its first epoch leaves a single point, which no line shows.
-    alone = {"marker": "o", "markersize": 3.5} if np.isfinite(middle).sum() == 1 else {}
-    axes.plot(
-        place, middle, color=colour, label=label or None, **({"linewidth": 1.2} | look | alone)
-    )
 
 
 def log_limits(
@@ -137,57 +69,7 @@ def heading(figure: Figure, text: str) -> None:
         figure.suptitle(text, fontsize=9, x=0.01, horizontalalignment="left")
 
 
-def loss_panels(
-    networks: Sequence[Cell], columns: int, epochs: int, limits: tuple[float, float], text: str
-) -> tuple[Figure, dict[Cell, Axes]]:
-    """An empty figure with a panel for each network, for losses over epochs on a logarithmic axis;
-    to be called in our style.
-
-    Args:
-        networks: Which.
-        columns: At most so many side by side.
-        epochs: How many.
-        limits: Of the loss.
-        text: Above the panels.
-    """
-    down = -(-len(networks) // columns)
-    across = -(-len(networks) // down)
-    width = min(max(1.0 + 2.3 * across, 5.4), PAPER)
-    figure = Figure(figsize=(width, 1.0 + (2.7 if down == 1 else 2.1 * down)), layout="constrained")
-    places = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
-    for place, axes in enumerate(places):
-        if place >= len(networks):
-            axes.set_visible(False)
-            continue
-        axes.set(yscale="log", ylim=limits, ylabel="loss" if place % across == 0 else "")
-        axes.set_title(network_title(networks[place]), fontsize=9)
-        below = place + across >= len(networks)
-        epoch_axis(axes, epochs, below)
-        # Where the last row is not full, the panel above a gap has the labels.
-        axes.tick_params(labelbottom=below)
-    heading(figure, text)
-    return figure, dict(zip(networks, places, strict=False))
-
-
-def shades(count: int) -> list[tuple[float, float, float, float]]:
-    """Colours for an ordered quantity such as width, from dark to light, of the map that the heat
-    maps have.
-    """
-    return [
-        matplotlib.colormaps["viridis"](0.82 * place / max(count - 1, 1)) for place in range(count)
-    ]
-
-
 def spread(values: Sequence[int], most: int) -> list[int]:
     """At most `most` of the values, evenly chosen, the first and the last among them."""
     places = np.unique(np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int))
     return [values[place] for place in places]
-
-
-def _finite(values: pd.Series) -> np.ndarray:
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def _place(act: str) -> int:
-    known = list(ACTIVATIONS)
-    return min(known.index(act), len(COLOURS) - 1) if act in known else len(COLOURS) - 1

@@ -18,8 +18,8 @@ from matplotlib.patches import Patch, Rectangle
 from analysis.drawing.axes import spread
 from analysis.drawing.colour_scales import ColourScale, colour_scale, label_ticks
 from analysis.drawing.rendering import style
+from analysis.rows.activations import activation_title
 from analysis.rows.cells import seeds_text
-from analysis.rows.group import activation_title
 from analysis.rows.quantities import LAMBDA_MIN, Quantity
 
 MOST_TICKS = 20

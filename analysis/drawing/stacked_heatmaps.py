@@ -11,7 +11,7 @@ from itertools import zip_longest
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.drawing import heatmap as heatmaps
+from analysis.drawing import heatmap
 from analysis.drawing.colour_scales import ColourScale, colour_scale
 from analysis.drawing.heatmap import Grid
 from analysis.drawing.rendering import style
@@ -42,7 +42,7 @@ def stacked(
         scales: Of the colours of each block; None, or none at all, for the range of its values.
     """
     panels = [panel for block in blocks for panel in block]
-    width, height = heatmaps.size(panels[0].grid)
+    width, height = heatmap.size(panels[0].grid)
     with style():
         figure = Figure(figsize=(width, 0.75 + len(panels) * (height - 0.75)), layout="constrained")
         axes = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
@@ -54,27 +54,27 @@ def stacked(
             )
             drawn = []
             for panel, place in zip(block, places, strict=False):
-                heatmaps.draw(place, panel.grid, scale)
+                heatmap.draw(place, panel.grid, scale)
                 place.set_title(panel.title, fontsize=9)
                 drawn.append(place)
             if scale:
                 # A single panel is too low for more than the symbol beside it.
                 label = (
-                    heatmaps.bar_label(block[0].grid)
+                    heatmap.bar_label(block[0].grid)
                     if len(block) > 1
                     else block[0].grid.quantity.symbol
                 )
-                heatmaps.colour_bar(figure, drawn, scale, label)
+                heatmap.colour_bar(figure, drawn, scale, label)
         for place in axes[:-1]:
             place.set_xlabel("")
             place.tick_params(labelbottom=False)
-        heatmaps.add_legend(figure, [panel.grid for panel in panels])
+        heatmap.add_legend(figure, [panel.grid for panel in panels])
         return figure
 
 
 def alt_text(blocks: Sequence[Sequence[Panel]]) -> str:
     """The heat maps in words, for those who cannot see them."""
-    return " ".join(heatmaps.alt_text(panel.grid) for block in blocks for panel in block)
+    return " ".join(heatmap.alt_text(panel.grid) for block in blocks for panel in block)
 
 
 def unresolved_count(grid: Grid) -> str:

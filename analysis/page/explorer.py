@@ -10,14 +10,14 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from analysis.chapters.best_cell_probabilities import probabilities
 from analysis.drawing.colour_scales import DIVERGING, SEQUENTIAL
 from analysis.page.packing import BOUND_BITS, SPECTRUM_BITS, Packer
-from analysis.rows.cells import CELL
-from analysis.rows.group import activation_title, activations
+from analysis.rows.activations import activation_title, activations
+from analysis.rows.columns import CELL
 from analysis.rows.networks import exemplars, with_spectrum
 from analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, QUANTITIES, RATIO, Quantity
-from analysis.rows.study import Material
+from analysis.rows.study import Study
+from analysis.writing.files import file_stem
 from ntk_sweep.errors import StoreError
 
 MOST_EIGENVALUES = 800_000
@@ -52,42 +52,40 @@ def colour_maps() -> dict[str, list[list[object]]]:
     }
 
 
-def explorer(material: Material, packer: Packer, share: float = 1.0) -> dict[str, Any] | None:
+def explorer(study: Study, packer: Packer, share: float = 1.0) -> dict[str, Any] | None:
     """The data of a group; None where no network has a result.
 
     Args:
-        material: The group.
+        study: The rows.
         packer: Takes the numbers.
         share: This group's part of what a page may hold.
     """
-    group = material.group
+    group = study.group
     if not len(group.ok):
         return None
-    index = material.statistics[CELL].copy()
+    index = study.cells()[CELL].copy()
     acts = activations(index["act"])
     data: dict[str, Any] = {
-        "slug": group.slug,
+        "slug": file_stem(group.label),
         "title": group.title,
         "activations": [{"name": act, "title": activation_title(act)} for act in acts],
         "act": packer.add(index["act"].map(acts.index).to_numpy()),
         "width": packer.add(index["width"].to_numpy()),
         "depth": packer.add(index["depth"].to_numpy()),
-        "seeds": packer.add(material.statistics["seeds"].to_numpy()),
-        "failed": packer.add(material.statistics["failed"].to_numpy()),
+        "seeds": packer.add(study.cells()["seeds"].to_numpy()),
+        "failed": packer.add(study.cells()["failed"].to_numpy()),
         "probability": packer.add(
-            index.merge(probabilities(group.rows), on=CELL, how="left")["probability"].to_numpy(
-                float
-            )
+            index.merge(study.probabilities, on=CELL, how="left")["probability"].to_numpy(float)
         ),
         "quantities": [
-            _quantity(material.cells(quantity), quantity, index, packer)
+            _quantity(study.cells(quantity), quantity, index, packer)
             for quantity in QUANTITIES.values()
         ],
     }
     data["spectra"] = _spectra(
         with_spectrum(group.ok), index, packer, int(share * MOST_EIGENVALUES)
     )
-    data["kernels"] = _kernels(material, index, packer, int(share * MOST_KERNEL_ENTRIES))
+    data["kernels"] = _kernels(study, index, packer, int(share * MOST_KERNEL_ENTRIES))
     return data
 
 
@@ -197,17 +195,17 @@ def thinned(count: int, most: int) -> np.ndarray:
 
 
 def _kernels(
-    material: Material, index: pd.DataFrame, packer: Packer, budget: int
+    study: Study, index: pd.DataFrame, packer: Packer, budget: int
 ) -> list[dict[str, Any]]:
     """Saved kernels in 1024 shades, those of the thesis's networks first, as many as fit;
     unreadable ones are left out.
     """
-    saved = material.group.ok[material.group.ok["kernel_file"].notna()]
+    saved = study.group.ok[study.group.ok["kernel_file"].notna()]
     ordered = pd.concat([exemplars(saved), saved]).drop_duplicates("key") if len(saved) else saved
     shown = []
     for row in ordered.to_dict("records"):
         try:
-            theta = material.store.load_kernel(row["kernel_file"])
+            theta = study.store.load_kernel(row["kernel_file"])
         except StoreError:
             continue
         step = -(-len(theta) // MOST_KERNEL_SIDE)

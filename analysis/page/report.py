@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -16,19 +16,21 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from analysis.chapters.chapter import Content, Part, Picture
-from analysis.chapters.outputs import require_writable, summary_files, write, write_table
-from analysis.chapters.parts import PARTS
+from analysis.chapters import order
+from analysis.chapters.chapter import Chapter
+from analysis.chapters.summary import CHAPTER as SUMMARY
 from analysis.chapters.summary import Summary, summarise
-from analysis.drawing.rendering import FORMATS, render_many
 from analysis.page.explorer import colour_maps, explorer
 from analysis.page.packing import Packer, compressed
-from analysis.rows.cells import CELL
+from analysis.rows.columns import CELL
 from analysis.rows.group import Group
 from analysis.rows.quantities import QUANTITIES
-from analysis.rows.study import Material
+from analysis.rows.study import Study
 from analysis.rows.thesis import CITATION
+from analysis.writing.content import Content
+from analysis.writing.files import OutputFolder, file_stem
 from analysis.writing.mathematics import html_text
+from analysis.writing.publishing import WrittenFigure, WrittenSection, WrittenTable, publish
 from analysis.writing.tables import Table, csv, html
 
 FIGURES, TABLES = "figures", "tables"
@@ -52,13 +54,20 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A figure or a table on the page, with the links to its files.
+class PageTable:
+    """A table on the page, with the links to its files."""
+
+    html: Markup
+    links: Sequence[Link]
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure on the page, with the links to its files.
 
     Attributes:
-        title: The stem of its files.
+        title: What its files are called after.
         links: Its files.
-        html: The table; empty for a figure.
         alt: The figure in words.
         source: The figure as a data URI.
         width: Of the figure on paper, in CSS pixels of 1/96 inch.
@@ -67,142 +76,136 @@ class Shown:
 
     title: str
     links: Sequence[Link]
-    html: Markup | None = None
-    alt: str = ""
-    source: str = ""
-    width: int = 0
-    height: int = 0
+    alt: str
+    source: str
+    width: int
+    height: int
 
     @property
     def size(self) -> str:
         """How much of the page's width the figure needs to be read."""
-        return (
-            "wide-figure"
-            if self.width > FULL_WIDTH
-            else "narrow"
-            if self.width <= HALF_WIDTH
-            else "middle"
-        )
+        if self.width > FULL_WIDTH:
+            return "wide-figure"
+        return "narrow" if self.width <= HALF_WIDTH else "middle"
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A block as it stands on the page: tables, then the figures that belong to them."""
+class PageSection:
+    """Tables, then the figures that belong to them."""
 
     title: str
-    tables: Sequence[Shown]
-    figures: Sequence[Shown]
+    tables: Sequence[PageTable]
+    figures: Sequence[PageFigure]
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part as it stands on the page."""
+class PageChapter:
+    """A chapter as it stands on the page.
+
+    Attributes:
+        anchor: Where links lead.
+        title: Its heading.
+        content: What it says beside tables and figures.
+        sections: Its tables and figures.
+    """
 
     anchor: str
     title: str
-    lead: str
-    blocks: Sequence[Placed]
-    missing: str
-    command: str
-    explorer: bool
+    content: Content
+    sections: Sequence[PageSection]
 
     @property
     def absent(self) -> bool:
         """Whether there is nothing to show."""
-        return bool(self.missing) and not any(
-            block.figures or block.tables for block in self.blocks
-        )
+        shown = any(section.figures or section.tables for section in self.sections)
+        return self.content.missing is not None and not shown
 
 
 @dataclass(frozen=True)
-class Chapter:
+class PageGroup:
     """All that the page says of one group.
 
     Attributes:
         group: The rows.
+        anchor: Where links lead.
         summary: What was run.
         files: The summary as files.
         failures: The file that lists every point without a result, if there is one.
-        sections: In the order of the page.
+        chapters: In the order of the page.
         data: What the interactive part is made of.
         cells: The file with the numbers of every cell.
     """
 
     group: Group
+    anchor: str
     summary: Summary
     files: Sequence[Link]
     failures: Sequence[Link]
-    sections: Sequence[Section]
+    chapters: Sequence[PageChapter]
     data: dict[str, Any] | None
     cells: Link | None
 
 
-def report(chosen: Sequence[Material], output: Path, date: str = "") -> Path:
+def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
     """Writes the page, `index.html`, and the files beside it; returns the page's path.
 
     Args:
-        chosen: A chapter each.
-        output: The folder.
+        studies: A part of the page each.
+        folder: Where.
         date: Printed at the head of the page; nothing is without it, so that the same rows give the
             same bytes.
 
     Raises:
         AnalysisError: The folder cannot be written.
     """
-    require_writable(output)
+    output = OutputFolder(folder, FIGURES, TABLES)
+    output.require_writable()
     packer = Packer()
-    contents = [[(part, _content(part, material)) for part in PARTS] for material in chosen]
-    pictures = [
-        picture for parts in contents for _, content in parts for picture in content.pictures
+    composed = [
+        (study, chapter, chapter.content(study)) for study in studies for chapter in order.CHAPTERS
     ]
-    rendered = iter(render_many([picture.draw for picture in pictures]))
-    chapters = []
-    for material, parts in zip(chosen, contents, strict=True):
-        sections = [
-            _section(part, content, material.group, rendered, output) for part, content in parts
-        ]
-        data = explorer(material, packer, 1 / len(chosen))
-        table = _cells_file(material, output) if data else None
-        summary = summarise(material.group, material.training)
-        written = _links(
-            summary_files(material.group, output / TABLES, material.training)[1], output
+    written = publish([(study.group.label, content) for study, _, content in composed], output)
+    parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]
+    groups = [
+        _page_group(
+            study,
+            [part[1:] for part in parts if part[0] is study],
+            packer,
+            output,
+            1 / len(studies),
         )
-        chapters.append(
-            Chapter(material.group, summary, written[:3], written[3:], sections, data, table)
-        )
-    return write(output / "index.html", page(chapters, packer, date))
+        for study in studies
+    ]
+    return output.write("index", ".html", page(groups, packer, date))
 
 
-def page(chapters: Sequence[Chapter], packer: Packer, date: str = "") -> str:
+def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
     """The page as HTML; everything that is printed is escaped."""
     templates = files("analysis.page").joinpath("templates")
+
+    def read(name: str) -> str:
+        return templates.joinpath(name).read_text(encoding="utf-8")
+
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["symbols"] = html_text
-    data = {"colours": colour_maps(), "groups": [chapter.data for chapter in chapters]}
+    data = {"colours": colour_maps(), "groups": [group.data for group in groups]}
+    # A name in a row may hold "</script>".
+    header = json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
     library, library_name = _library()
-    return (
-        environment.from_string(
-            templates.joinpath("report.html").read_text(encoding="utf-8")
-        ).render(
-            chapters=chapters,
-            citation=CITATION,
-            date=date,
-            style=Markup(templates.joinpath("report.css").read_text(encoding="utf-8")),
-            script=Markup(
-                "\n".join(templates.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
-            ),
-            # A name in a row may hold "</script>".
-            header=Markup(
-                json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
-            ),
-            numbers=Markup(packer.text()),
-            library=Markup(library),
-            library_name=library_name,
-        )
-        + "\n"
+    text = environment.from_string(read("report.html")).render(
+        groups=groups,
+        citation=CITATION,
+        date=date,
+        style=Markup(read("report.css")),
+        script=Markup("\n".join(map(read, SCRIPTS))),
+        header=Markup(header),
+        numbers=Markup(packer.text()),
+        library=Markup(library),
+        library_name=library_name,
     )
+    return text + "\n"
 
 
 @cache
@@ -215,102 +218,100 @@ def _library() -> tuple[str, str]:
     return compressed(text.encode()), named[0] if named else "plotly.js"
 
 
-def _content(part: Part, material: Material) -> Content:
-    missing = part.missing(material)
-    return (
-        Content(missing=missing, command=part.command(material.group))
-        if missing
-        else part.make(material)
+Part = tuple[Chapter, Content, list[WrittenSection]]
+"""A chapter, what it shows of a study, and the files of that."""
+
+
+def _page_group(
+    study: Study, parts: Sequence[Part], packer: Packer, output: OutputFolder, share: float
+) -> PageGroup:
+    """What the page shows of a study; `share` is its part of what a page may hold."""
+    group = study.group
+    chapters, facts, failures = [], [], []
+    for chapter, content, sections in parts:
+        if chapter is SUMMARY:
+            table, *failed = sections[0].tables
+            facts = _links(table.paths, output)
+            failures = [link for one in failed for link in _links(one.paths, output)]
+        elif not chapter.section:
+            inside = [part for part in parts if part[0].section == chapter.name]
+            every = [*sections, *(one for part in inside for one in part[2])]
+            chapters.append(_page_chapter(chapter, content, every, group, output))
+    data = explorer(study, packer, share)
+    return PageGroup(
+        group=group,
+        anchor=file_stem(group.label),
+        summary=summarise(group, study.training),
+        files=facts,
+        failures=failures,
+        chapters=chapters,
+        data=data,
+        cells=_cells_file(study, output) if data else None,
     )
 
 
-def _section(
-    part: Part, content: Content, group: Group, rendered: Iterator[dict[str, bytes]], output: Path
-) -> Section:
-    """Writes the files of a part, and gives what the page shows of it."""
-    blocks = []
-    for block in content.blocks:
-        tables, figures = [], []
-        for sheet in block.sheets:
-            written = write_table(
-                output / TABLES / _stem(sheet.name, group), sheet.numbers, sheet.table
-            )
-            tables.append(
-                Shown(
-                    sheet.name,
-                    _links(written, output),
-                    html(_within(sheet.table, group, block.title)),
-                )
-            )
-        for picture in block.pictures:
-            drawn = next(rendered)
-            written = _figure_files(picture, drawn, output / FIGURES / _stem(picture.name, group))
-            figures.append(_shown(picture, drawn["svg"], _links(written, output)))
-        blocks.append(Placed(block.title, tables, figures))
-    return Section(
-        f"{part.name}-{group.slug}",
-        part.title,
-        content.lead,
-        blocks,
-        content.missing,
-        content.command,
-        content.explorer,
-    )
+def _page_chapter(
+    chapter: Chapter,
+    content: Content,
+    sections: Sequence[WrittenSection],
+    group: Group,
+    output: OutputFolder,
+) -> PageChapter:
+    shown = [
+        PageSection(
+            one.title,
+            [_page_table(table, one.title, group, output) for table in one.tables],
+            [_page_figure(figure, output) for figure in one.figures],
+        )
+        for one in sections
+    ]
+    return PageChapter(file_stem(f"{chapter.name}-{group.label}"), chapter.title, content, shown)
 
 
-def _within(table: Table, group: Group, block: str) -> Table:
-    """A table as it stands in the chapter of its group, whose heading need not be said again."""
+def _page_table(one: WrittenTable, section: str, group: Group, output: OutputFolder) -> PageTable:
+    """Where there are only numbers, the links alone."""
+    table = one.table.table
+    shown = Markup("") if table is None else html(_within(table, group, section))
+    return PageTable(shown, _links(one.paths, output))
+
+
+def _within(table: Table, group: Group, section: str) -> Table:
+    """A table as it stands below the headings of its group and section."""
     caption = table.caption.replace(f" ({group.title})", "").replace(f"({group.title}; ", "(")
-    setting = block.partition(":")[0]
+    setting = section.partition(":")[0]
     return replace(table, caption=caption.replace(f" ({setting})", "") if setting else caption)
 
 
-def _shown(picture: Picture, svg: bytes, links: Sequence[Link]) -> Shown:
-    source = "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
-    size = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', svg[:2000])
+def _page_figure(one: WrittenFigure, output: OutputFolder) -> PageFigure:
+    source = "data:image/svg+xml;base64," + base64.b64encode(one.svg).decode()
+    size = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', one.svg[:2000])
     width, height = (
         (round(float(points) * 96 / 72) for points in size.groups())
         if size
         else (HALF_WIDTH, HALF_WIDTH)
     )
-    return Shown(picture.name, links, alt=picture.alt, source=source, width=width, height=height)
+    figure, links = one.figure, _links(one.paths, output)
+    return PageFigure(figure.name, links, figure.alt, source, width, height)
 
 
-def _stem(name: str, group: Group) -> str:
-    """The name of a file; an activation's name, which a row may choose, makes no folder."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name) + f"-{group.slug}"
-
-
-def _figure_files(picture: Picture, drawn: dict[str, bytes], stem: Path) -> list[Path]:
-    written = [write(stem.with_name(f"{stem.name}.{kind}"), drawn[kind]) for kind in FORMATS]
-    if picture.numbers is not None:
-        written.append(write(stem.with_name(f"{stem.name}.csv"), csv(picture.numbers)))
-    return written
-
-
-def _cells_file(material: Material, output: Path) -> Link:
+def _cells_file(study: Study, output: OutputFolder) -> Link:
     """Every quantity of every cell, the numbers behind the interactive maps."""
-    table = pd.concat(
-        [
-            material.cells(quantity).assign(quantity=quantity.name)
-            for quantity in QUANTITIES.values()
-        ]
-    )
-    table = table[
-        ["quantity", *(name for name in table.columns if name != "quantity")]
-    ].sort_values("quantity", kind="stable", key=lambda names: names.map(list(QUANTITIES).index))
-    written = write(
-        output / TABLES / f"cells-{material.group.slug}.csv",
-        csv(table[["quantity", *CELL, *table.columns[4:]]]),
-    )
+    tables = [
+        study.cells(quantity).assign(quantity=quantity.name) for quantity in QUANTITIES.values()
+    ]
+    table = pd.concat(tables)
+    others = [name for name in table.columns if name not in ("quantity", *CELL)]
+    table = table[["quantity", *CELL, *others]]
+    written = output.write(f"cells-{study.group.label}", ".csv", csv(table), output.tables)
     return _links([written], output)[0]
 
 
-def _links(paths: Sequence[Path], output: Path) -> list[Link]:
+def _links(paths: Sequence[Path], output: OutputFolder) -> list[Link]:
+    kinds = {"tex": "LaTeX", "md": "Markdown"}
     return [
         Link(
-            path.suffix[1:].upper().replace("TEX", "LaTeX").replace("MD", "Markdown"),
-            path.relative_to(output).as_posix(),
+            kinds.get(path.suffix[1:], path.suffix[1:].upper()),
+            path.relative_to(output.path).as_posix(),
         )
         for path in paths
     ]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.rows.group import by_activation
+from analysis.rows.activations import by_activation
+from analysis.rows.columns import CELL
 from analysis.rows.quantities import LAMBDA_MIN, Quantity, trusted
 from analysis.statistics.bootstrap import intervals
-
-CELL = ["act", "width", "depth"]
 
 
 def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:

@@ -1,47 +1,33 @@
-"""The rows of a store as frames that can be averaged: read, kept apart by data and parametrisation,
-one row a network.
+"""Groups of rows that may be averaged, read from a store.
+
+A group holds the rows of one data set, parametrisation and dtype, one row a network.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from ntk_sweep.activations import ACTIVATIONS
-from ntk_sweep.errors import SweepError
+from analysis.errors import AnalysisError
+from analysis.rows.activations import by_activation
+from analysis.rows.columns import GROUP, RUN, SPECTRUM
 from ntk_sweep.filesystems import above, below
 from ntk_sweep.store import load_results
 
-TASK = "spectrum"
-
-NETWORK = ["act", "width", "depth", "seed"]
-"""What tells the networks of a group apart."""
-
-SETTING = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"]
-"""How a network was trained: runs that differ in one of these are never averaged."""
-
-_RUN = [*NETWORK, *SETTING, "record_kernel_every"]
-
-_GROUP = ["data", "data_fingerprint", "parametrisation", "dtype"]
-
 SHOWN_DIGITS = 12
-"""Of a fingerprint's 64 hexadecimal digits: enough that no two data sets of one store begin
-alike."""
+"""Of a fingerprint's 64 hexadecimal digits.
 
-
-class AnalysisError(SweepError):
-    """There are no rows for what was asked; the message says which command makes them."""
+Enough that no two data sets of one store begin alike.
+"""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that may be compared with one another: of one data set, one parametrisation and one
-    dtype.
+    """Rows that may be compared: of one data set, one parametrisation and one dtype.
 
     Attributes:
         data: The data set's name.
@@ -51,7 +37,7 @@ class Group:
         n_inputs: The size of an input, n_0.
         parametrisation: How the weights are scaled.
         dtype: In which the kernel was computed.
-        slug: A name for files, unlike that of every other group of the store.
+        label: What files and anchors are named after, unlike every other group of the store.
         results: The results folder or URI that the rows came from.
         rows: One row a network; the columns of `ntk_sweep.schema`.
     """
@@ -63,7 +49,7 @@ class Group:
     n_inputs: int
     parametrisation: str
     dtype: str
-    slug: str
+    label: str
     results: str
     rows: pd.DataFrame
 
@@ -74,7 +60,7 @@ class Group:
         # Where one name stands for several data sets, the file names tell them apart by their
         # fingerprints, and so does the title.
         shown = self.fingerprint[:SHOWN_DIGITS]
-        which = f" ({shown})" if shown in self.slug else ""
+        which = f" ({shown})" if shown in self.label else ""
         return (
             f"{self.data}{which}{classes}, N = {self.n_samples}, parametrisation "
             f"{self.parametrisation}, {self.dtype}"
@@ -84,6 +70,13 @@ class Group:
     def ok(self) -> pd.DataFrame:
         """The rows that hold a result; failed and diverged ones never enter a table or a figure."""
         return self.rows[self.rows["status"] == "ok"]
+
+    def of(self, rows: pd.DataFrame) -> Group:
+        """The group with its own of some rows, one row a network."""
+        own = (rows["data_fingerprint"] == self.fingerprint) & (
+            rows["parametrisation"] == self.parametrisation
+        )
+        return replace(self, rows=one_row_a_network(rows[own & (rows["dtype"] == self.dtype)]))
 
     def command(self, *words: str) -> str:
         """A command line of `launch.py` that adds rows to this very group."""
@@ -106,7 +99,7 @@ class Group:
 
 
 def load(
-    results: str, task: str = TASK, experiment: str = "+experiment=thesis_grid"
+    results: str, task: str = SPECTRUM, experiment: str = "+experiment=thesis_grid"
 ) -> pd.DataFrame:
     """The rows of a results folder or URI, one a point.
 
@@ -153,7 +146,7 @@ def groups(
     parametrisation: str | None = None,
     dtype: str | None = None,
 ) -> list[Group]:
-    """The groups of a store, in a fixed order, or those chosen.
+    """The groups of a store with their rows, in a fixed order, or those chosen.
 
     Args:
         frame: The rows of `load`.
@@ -165,85 +158,110 @@ def groups(
     Raises:
         AnalysisError: Nothing is left; the message lists what there is.
     """
+    choice = GroupChoice(data, parametrisation, dtype)
+    return [one.of(frame) for one in identify(frame, results, choice)]
+
+
+@dataclass(frozen=True)
+class GroupChoice:
+    """Which groups of a store are wanted; None takes all.
+
+    Attributes:
+        data: A data set's name, or the beginning of its fingerprint.
+        parametrisation: As in the rows.
+        dtype: Likewise.
+    """
+
+    data: str | None = None
+    parametrisation: str | None = None
+    dtype: str | None = None
+
+    def takes(self, group: Group) -> bool:
+        """Whether a group is wanted."""
+        known = self.data in (None, group.data) or (
+            len(self.data or "") >= 4 and group.fingerprint.startswith(self.data or "")
+        )
+        return (
+            known
+            and self.parametrisation in (None, group.parametrisation)
+            and self.dtype in (None, group.dtype)
+        )
+
+    def __str__(self) -> str:
+        return " ".join(f"--{name} {value}" for name, value in vars(self).items() if value)
+
+
+EVERY_GROUP = GroupChoice()
+
+
+def identify(frame: pd.DataFrame, results: str, choice: GroupChoice = EVERY_GROUP) -> list[Group]:
+    """As `groups`, without any rows.
+
+    Args:
+        frame: The columns of `IDENTITY`, of the rows of all tasks.
+        results: Where they came from.
+        choice: Which.
+
+    Raises:
+        AnalysisError: Nothing is left; the message lists what there is.
+    """
     # The same data may have been given under several names; they are one group, under the first of
     # these.
     frame = frame.assign(data=frame.groupby("data_fingerprint")["data"].transform("min"))
-    names = _slugs(frame)
-    chosen = []
-    for values, rows in frame.groupby(_GROUP, sort=True):
-        name, fingerprint, scaling, precision = map(str, values)
-        wanted = (
-            data is None or name == data or (len(data) >= 4 and fingerprint.startswith(data))
-        ) and (parametrisation in (None, scaling) and dtype in (None, precision))
-        if wanted:
-            first = rows.iloc[0]
-            chosen.append(
-                Group(
-                    data=name,
-                    fingerprint=fingerprint,
-                    classes=_classes(first["data_classes"]),
-                    n_samples=int(first["n_samples"]),
-                    n_inputs=int(first["n_inputs"]),
-                    parametrisation=scaling,
-                    dtype=precision,
-                    slug=names[name, fingerprint, scaling, precision],
-                    results=results.rstrip("/") or "/",
-                    rows=one_row_a_network(rows),
-                )
-            )
+    chosen = [one for one in _identities(frame, results.rstrip("/") or "/") if choice.takes(one)]
     if not chosen:
-        asked = {"--data": data, "--parametrisation": parametrisation, "--dtype": dtype}
-        asked_text = " ".join(f"{option} {value}" for option, value in asked.items() if value)
         there = "\n".join(
             f"  --data {name} (fingerprint {fingerprint[:SHOWN_DIGITS]}) --parametrisation "
             f"{scaling} --dtype {precision}"
-            for name, fingerprint, scaling, precision in names
+            for name, fingerprint, scaling, precision in _labels(frame)
         )
-        raise AnalysisError(f"{results} has no rows for {asked_text}; there are rows for\n{there}")
+        raise AnalysisError(f"{results} has no rows for {choice}; there are rows for\n{there}")
     return chosen
 
 
-def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
-    """The latest good row of each (activation, width, depth, seed), so that no seed counts twice in
-    a mean.
+IDENTITY = [*GROUP, "data_classes", "n_samples", "n_inputs"]
+"""The columns that tell what a group is."""
 
-    Two keys can stand for one network where it was computed by two versions of the numerics. Of
-    training runs one row stays for each way in which a network was trained.
+
+def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
+    """The latest good row of each (activation, width, depth, seed).
+
+    No seed counts twice in a mean: two keys can stand for one network where it was computed by two
+    versions of the numerics. Of training runs one row stays for each way in which a network was
+    trained.
     """
     ranked = rows.assign(_good=rows["status"] != "failed").sort_values(
         ["_good", "finished_at", "key"], kind="stable"
     )
-    apart = [name for name in _RUN if name in ranked]
+    apart = [name for name in RUN if name in ranked]
     latest = ranked.drop_duplicates(apart, keep="last").drop(columns="_good")
     return by_activation(latest, apart[1:])
 
 
-def by_activation(frame: pd.DataFrame, then: Sequence[str]) -> pd.DataFrame:
-    """`frame` ordered by activation, in the order of the library, then by `then`."""
-    rank = {act: place for place, act in enumerate(activations(frame["act"]))}
-    return (
-        frame.assign(_rank=frame["act"].map(rank))
-        .sort_values(["_rank", *then], ignore_index=True)
-        .drop(columns="_rank")
-    )
-
-
-def activations(acts: pd.Series) -> list[str]:
-    """The activations that occur, in the order of the library; names it does not know come last."""
-    known = list(ACTIVATIONS)
-    return sorted(
-        acts.unique(), key=lambda act: (known.index(act) if act in known else len(known), act)
-    )
-
-
-def activation_title(act: str) -> str:
-    """An activation's name as written in tables and figures."""
-    return ACTIVATIONS[act].title if act in ACTIVATIONS else act
+def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
+    """Every group of a frame, in a fixed order."""
+    labels = _labels(frame)
+    for values, rows in frame.groupby(GROUP, sort=True):
+        name, fingerprint, scaling, precision = map(str, values)
+        first = rows.iloc[0]
+        yield Group(
+            data=name,
+            fingerprint=fingerprint,
+            classes=_classes(first["data_classes"]),
+            n_samples=int(first["n_samples"]),
+            n_inputs=int(first["n_inputs"]),
+            parametrisation=scaling,
+            dtype=precision,
+            label=labels[name, fingerprint, scaling, precision],
+            results=results,
+            rows=rows.iloc[:0],
+        )
 
 
 def _classes(value: object) -> tuple[int, ...] | None:
-    """The labels of a row; a missing list reads as None or NaN, depending on what else the column
-    holds.
+    """The labels of a row.
+
+    A missing list reads as None or NaN, depending on what else the column holds.
     """
     return (
         tuple(int(label) for label in value)
@@ -252,25 +270,17 @@ def _classes(value: object) -> tuple[int, ...] | None:
     )
 
 
-def _slugs(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
-    """File names of the groups; the fingerprint appears where a data set's name stands for
-    several.
-    """
+def _labels(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
+    """Names of the groups; a fingerprint appears where a data set's name stands for several."""
     keys = list(
-        frame[_GROUP].drop_duplicates().sort_values(_GROUP).itertuples(index=False, name=None)
+        frame[GROUP].drop_duplicates().sort_values(GROUP).itertuples(index=False, name=None)
     )
     prints: dict[str, set[str]] = {}
     for name, fingerprint, _, _ in keys:
         prints.setdefault(name, set()).add(fingerprint)
-    slugs = {}
+    labels = {}
     for name, fingerprint, scaling, precision in keys:
-        parts = [
-            name,
-            *([fingerprint[:SHOWN_DIGITS]] if len(prints[name]) > 1 else []),
-            scaling,
-            *([precision] if precision != "float64" else []),
-        ]
-        slugs[name, fingerprint, scaling, precision] = re.sub(
-            r"[^A-Za-z0-9._-]+", "_", "-".join(parts)
-        )
-    return slugs
+        shown = [fingerprint[:SHOWN_DIGITS]] if len(prints[name]) > 1 else []
+        unusual = [precision] if precision != "float64" else []
+        labels[name, fingerprint, scaling, precision] = "-".join([name, *shown, scaling, *unusual])
+    return labels

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from analysis.chapters.table1 import best_cells
-from analysis.rows.cells import CELL, cells
-from analysis.rows.group import (
-    NETWORK,
-    SETTING,
-    AnalysisError,
-    Group,
-    activation_title,
-    by_activation,
-    groups,
-    load,
-)
-
-TASK = "training"
+from analysis.errors import AnalysisError
+from analysis.rows.activations import activation_title, by_activation
+from analysis.rows.columns import CELL, NETWORK, SETTING
+from analysis.rows.group import Group
 
 WINNERS = "+experiment=thesis_training"
 """What trains the best network of each activation."""
@@ -33,6 +22,9 @@ MOST_NETWORKS = 8
 
 SHOWN_NAMES = 12
 """Networks that a message names."""
+
+HEAVY = ("eigenvalues", "eigenvalue_errors", "initial_outputs", "outputs", "error")
+"""Columns that no figure of training shows."""
 
 ABSOLUTE = "absolute"
 
@@ -130,7 +122,7 @@ class Runs:
     @property
     def slug(self) -> str:
         """The runs as part of a file name."""
-        return f"{self.setting.slug}-{self.group.slug}"
+        return f"{self.setting.slug}-{self.group.label}"
 
     @property
     def networks(self) -> list[Cell]:
@@ -140,11 +132,13 @@ class Runs:
     def of(self, networks: Sequence[Cell]) -> Runs:
         """The runs of some networks."""
         chosen = pd.MultiIndex.from_tuples(networks)
-        return Runs(
-            self.group,
-            self.setting,
-            self.rows[pd.MultiIndex.from_frame(self.rows[CELL]).isin(chosen)],
-        )
+        own = pd.MultiIndex.from_frame(self.rows[CELL]).isin(chosen)
+        return replace(self, rows=self.rows[own])
+
+    def light(self) -> Runs:
+        """The runs without what no figure shows, to be sent to another process."""
+        rows = self.rows.drop(columns=[name for name in HEAVY if name in self.rows])
+        return replace(self, group=replace(self.group, rows=self.group.rows.iloc[:0]), rows=rows)
 
 
 def runs(group: Group) -> list[Runs]:
@@ -214,13 +208,15 @@ def parse_network(name: str) -> Cell:
     return match[1], int(match[2]), int(match[3])
 
 
-def choose(every: Sequence[Runs], names: Sequence[str], best: bool) -> list[Cell]:
+def choose(
+    every: Sequence[Runs], names: Sequence[str], best: Sequence[Cell] | None = None
+) -> list[Cell]:
     """The networks to draw, of those of a group.
 
     Args:
         every: The runs of the group.
         names: Those asked for.
-        best: Whether the best of each activation by λ_min are asked for (`best_networks`).
+        best: The best of each activation by λ_min, if they are asked for.
 
     Returns:
         Those asked for; without a choice all, if they fit into one figure.
@@ -230,7 +226,7 @@ def choose(every: Sequence[Runs], names: Sequence[str], best: bool) -> list[Cell
     """
     group = every[0].group
     there = list_cells(pd.concat([one.rows for one in every]))
-    if not names and not best:
+    if not names and best is None:
         if len(there) > MOST_NETWORKS:
             raise AnalysisError(
                 f"{group.title}: {len(there)} networks were trained, and a figure shows at most "
@@ -239,17 +235,21 @@ def choose(every: Sequence[Runs], names: Sequence[str], best: bool) -> list[Cell
                 f"  {_listed(there)}"
             )
         return there
-    wanted = [*map(parse_network, names), *(best_networks(group) if best else [])]
+    wanted = [*map(parse_network, names), *(best or [])]
     chosen = [network for network in dict.fromkeys(wanted) if network in there]
     if not chosen:
-        asked = "the networks with the greatest λ_min" if best and not names else "those asked for"
-        acts, widths, depths = zip(*wanted, strict=True)
+        asked = (
+            "the networks with the greatest λ_min"
+            if best is not None and not names
+            else "those asked for"
+        )
+        acts, widths, depths = zip(*wanted, strict=True) if wanted else ((), (), ())
         coordinates = [
             f"act={_values(acts)}",
             f"width={_values(widths)}",
             f"depth={_values(depths)}",
         ]
-        words = [WINNERS] if best else ["-m", *every[0].setting.words, *coordinates]
+        words = [WINNERS] if best is not None else ["-m", *every[0].setting.words, *coordinates]
         raise AnalysisError(
             f"{group.title}: none of {asked} was trained ({_listed(list(dict.fromkeys(wanted)))}): "
             "train them with\n"
@@ -263,65 +263,6 @@ def choose(every: Sequence[Runs], names: Sequence[str], best: bool) -> list[Cell
             "choose fewer"
         )
     return chosen
-
-
-def best_networks(group: Group) -> list[Cell]:
-    """The network of each activation with the greatest mean λ_min over seeds: those that Table 1
-    names.
-
-    They are taken from the spectra of the same results folder and not from the runs themselves, of
-    which there may be few.
-
-    Raises:
-        AnalysisError: There are no spectra of the same data and parametrisation.
-    """
-    try:
-        spectra = groups(
-            load(group.results),
-            group.results,
-            group.fingerprint,
-            group.parametrisation,
-            group.dtype,
-        )
-    except AnalysisError as error:
-        raise AnalysisError(
-            "the best networks are those with the greatest λ_min over a grid of widths and depths, "
-            f"and {group.results} holds no spectra of {group.title}: compute them with\n"
-            f"  {group.command('+experiment=thesis_grid')}\n"
-            "or choose networks with --network"
-        ) from error
-    return list_cells(best_cells(cells(spectra[0].rows)).dropna(subset="lambda_min"))
-
-
-def seeds_note(rows: pd.DataFrame, what: str) -> str:
-    """How many seeds stand behind `what`, and what a single one means, as a sentence."""
-    counts = rows.groupby(CELL).size()
-    least, most = int(counts.min()), int(counts.max())
-    if most == 1:
-        return (
-            f"One seed: {what} is that of a single draw of the weights and of the order of "
-            "samples; another draw would give another one, and how different it would be cannot be "
-            "seen here. Add seed=range(0,5) to the command that made the runs."
-        )
-    seeds = f"{most} seeds" if least == most else f"{least} to {most} seeds"
-    return (
-        f"{what[0].upper()}{what[1:]} is the median over {seeds}, and the band or bracket runs "
-        "from the least to the greatest."
-    )
-
-
-def diverged_note(rows: pd.DataFrame) -> list[str]:
-    """How many runs diverged, as a sentence; none if none did."""
-    count = int((rows["status"] == "diverged").sum())
-    if not count:
-        return []
-    text = f"{count} of {len(rows)} runs diverged: the loss overflowed and training stopped."
-    return [f"{text} In medians their loss is infinite from there on."]
-
-
-def history(value: object) -> np.ndarray | None:
-    """The entry of a list column as an array of floats; None where the row holds none."""
-    return np.asarray(value, dtype=float) if isinstance(value, np.ndarray | list) else None
 
 
 def _values(values: Sequence[object]) -> str:

@@ -6,32 +6,14 @@ As CSV go the frames of numbers themselves, with all their digits.
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 from markupsafe import Markup
 
+from analysis.writing.entries import Entry, Number, rendered, text_of
 from analysis.writing.mathematics import MINUS, html_text, latex_text
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number in a table, with or without a spread.
-
-    Attributes:
-        value: The number.
-        spread: A standard deviation, shown behind ± with the same exponent; None or NaN for none.
-        digits: Significant digits of the value.
-    """
-
-    value: float
-    spread: float | None = None
-    digits: int = 4
-
-
-Entry = str | int | Number
 
 
 @dataclass(frozen=True)
@@ -60,7 +42,7 @@ def csv(frame: pd.DataFrame) -> str:
 
 def markdown(table: Table) -> str:
     """The table in Markdown, aligned so that it reads well as plain text too."""
-    lines = [[*table.columns], *([_text(entry) for entry in row] for row in table.rows)]
+    lines = [[*table.columns], *([text_of(entry) for entry in row] for row in table.rows)]
     escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in line] for line in lines]
     widths = [
         max(3, *(len(line[column]) for line in escaped)) for column in range(len(table.columns))
@@ -98,17 +80,6 @@ def without_gaps(table: Table, kept: int) -> Table:
     ]
     rows = [[row[place] for place in shown] for row in table.rows]
     return replace(table, columns=[table.columns[place] for place in shown], rows=rows)
-
-
-def signed(value: float, digits: int = 2, sign: str = "") -> str:
-    """A number with fixed decimals, where what rounds to zero has no minus: 0.00 and not -0.00.
-
-    Args:
-        value: The number.
-        digits: Decimals.
-        sign: "+" writes it before positive numbers too.
-    """
-    return f"{value:{sign}z.{digits}f}"
 
 
 def latex(table: Table) -> str:
@@ -176,11 +147,6 @@ def html(table: Table) -> Markup:
     ).format(html_text(table.caption), table.caption, head, body, notes)
 
 
-def number(value: float, digits: int = 4) -> str:
-    """A number in plain text: 3.664, 3.935e-10."""
-    return _text(Number(value, digits=digits))
-
-
 def _right(table: Table) -> list[bool]:
     """Columns of numbers are flush right, also where a dash or a word stands for one of them."""
     return [
@@ -189,50 +155,16 @@ def _right(table: Table) -> list[bool]:
     ]
 
 
-def _parts(entry: Number) -> tuple[str, str | None, int | None]:
-    """Mantissa, spread and exponent; one exponent for both, and none where fixed notation reads
-    better.
-    """
-    if not math.isfinite(entry.value) or entry.value == 0:
-        return f"{entry.value:g}", None, None
-    exponent = int(f"{entry.value:.{entry.digits - 1}e}".partition("e")[2])
-    fixed = -3 <= exponent < entry.digits + 2
-    shift = 0 if fixed else exponent
-    decimals = max(entry.digits - 1 - (exponent - shift), 0)
-    spread = entry.spread if entry.spread is not None and math.isfinite(entry.spread) else None
-    scale = 10.0**-shift
-    return (
-        f"{entry.value * scale:.{decimals}f}",
-        None if spread is None else f"{spread * scale:.{decimals}f}",
-        None if fixed else shift,
-    )
-
-
-def _render(entry: Entry, plus_minus: str, power: Callable[[int], str]) -> str:
-    """A number in one notation: 4.12 ± 0.31, or (3.93 ± 0.70)e-10."""
-    if not isinstance(entry, Number):
-        return str(entry)
-    mantissa, spread, exponent = _parts(entry)
-    text = mantissa if spread is None else f"{mantissa}{plus_minus}{spread}"
-    if exponent is not None:
-        text = (f"({text})" if spread is not None else text) + power(exponent)
-    return text
-
-
-def _text(entry: Entry) -> str:
-    return _render(entry, " ± ", lambda exponent: f"e{exponent:+03d}")
-
-
 def _html_entry(entry: Entry) -> Markup:
     if not isinstance(entry, Number):
         return html_text(str(entry))
     # Digits, signs and our own markup only: nothing of a row's text comes through here.
     return Markup(
-        _render(entry, " ± ", lambda exponent: f" × 10<sup>{exponent}</sup>").replace("-", MINUS)
+        rendered(entry, " ± ", lambda exponent: f" × 10<sup>{exponent}</sup>").replace("-", MINUS)
     )
 
 
 def _latex_entry(entry: Entry) -> str:
     if isinstance(entry, Number):
-        return "$" + _render(entry, r" \pm ", lambda exponent: rf" \times 10^{{{exponent}}}") + "$"
+        return "$" + rendered(entry, r" \pm ", lambda exponent: rf" \times 10^{{{exponent}}}") + "$"
     return latex_text(str(entry))

@@ -7,26 +7,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.chapters.drift.numbers import (
-    SHOWN,
-    at_the_end,
-    over_seeds,
-    shown_networks,
-    slope_text,
-)
+from analysis.chapters.drift.numbers import SHOWN, at_the_end, over_seeds, shown_networks
+from analysis.chapters.drift.tables import slope_text
 from analysis.drawing.axes import (
     PAPER,
-    activation_colour,
-    activation_marker,
-    band,
     grid,
     heading,
     log_limits,
     log_ticks,
-    shades,
 )
+from analysis.drawing.looks import Look, activation_looks, shades
+from analysis.drawing.loss_panels import band
 from analysis.drawing.rendering import style
-from analysis.rows.group import activation_title, activations
+from analysis.rows.activations import activation_title, activations
 from analysis.rows.runs import rows_of
 
 MOST_WIDTHS = 5
@@ -53,6 +46,8 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
     final = final[final["change"] > 0]
     table = over_seeds(final)
     depths = sorted(table["depth"].unique())
+    acts = activations(table["act"])
+    looks = activation_looks(acts)
     columns = 2 if len(depths) == 1 else 1
     lines = 1 + -(-table["act"].nunique() // columns)
     with style():
@@ -65,7 +60,6 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
         )
         panels = figure.subplots(1, len(depths), squeeze=False, sharey=True)[0]
         for axes, depth in zip(panels, depths, strict=True):
-            acts = activations(table["act"])
             for place, act in enumerate(acts):
                 own = table[(table["act"] == act) & (table["depth"] == depth)].sort_values("width")
                 fit = fits[(fits["act"] == act) & (fits["depth"] == depth)]
@@ -73,7 +67,7 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
                     continue
                 # Side by side, or the ranges of one width hide one another.
                 shift = 1.025 ** (place - (len(acts) - 1) / 2)
-                _width_line(axes, own, fit.iloc[0].to_dict(), act, shift)
+                _width_line(axes, own, fit.iloc[0].to_dict(), act, looks[act], shift)
             axes.set(
                 xscale="log",
                 yscale="log",
@@ -163,9 +157,11 @@ def alt_text(points: pd.DataFrame, fits: pd.DataFrame) -> str:
     )
 
 
-def _width_line(axes: Axes, own: pd.DataFrame, fit: dict, act: str, shift: float) -> None:
+def _width_line(
+    axes: Axes, own: pd.DataFrame, fit: dict, act: str, look: Look, shift: float
+) -> None:
     """The medians of an activation with the range over seeds, and the fitted line."""
-    colour = activation_colour(act)
+    colour = look.colour
     middle = own["change"].to_numpy()
     spread = np.stack([middle - own["change_low"], own["change_high"] - middle])
     slope = slope_text(fit)
@@ -174,7 +170,8 @@ def _width_line(axes: Axes, own: pd.DataFrame, fit: dict, act: str, shift: float
         own["width"] * shift,
         middle,
         yerr=spread,
-        fmt=activation_marker(act),
+        marker=look.marker,
+        linestyle="none",
         color=colour,
         markersize=4,
         elinewidth=0.8,

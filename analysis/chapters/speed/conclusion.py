@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis.chapters.speed.correlations import ACROSS, BY_NAME, WITHIN
+from analysis.chapters.speed.candidates import BY_NAME
+from analysis.chapters.speed.correlations import ACROSS, WITHIN
 from analysis.chapters.speed.tables import best, correlation_text, counts, gain_text, summary_table
 from analysis.rows.quantities import LAMBDA_MIN, QUANTITIES
 from analysis.rows.runs import Runs
@@ -22,12 +23,12 @@ mostly ties are ranked. A choice."""
 
 
 def answer_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
-    """The summary of all settings, with the verdict below it."""
+    """The summary of all settings, with the conclusion below it."""
     table = summary_table(every)
-    return replace(table, notes=[*verdict(every), *table.notes])
+    return replace(table, notes=[*conclusion(every), *table.notes])
 
 
-def verdict(every: Sequence[tuple[Runs, pd.DataFrame]]) -> list[str]:
+def conclusion(every: Sequence[tuple[Runs, pd.DataFrame]]) -> list[str]:
     """A paragraph for each setting.
 
     Args:

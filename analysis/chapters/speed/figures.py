@@ -11,18 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.chapters.speed.correlations import ACROSS, BY_NAME, WITHIN, measured_epochs
+from analysis.chapters.speed.candidates import BY_NAME, measured_epochs
+from analysis.chapters.speed.correlations import ACROSS, WITHIN
 from analysis.chapters.speed.tables import best, correlation_text, counts
 from analysis.drawing.axes import (
     PAPER,
-    activation_colour,
-    activation_marker,
     grid,
     heading,
     log_ticks,
 )
+from analysis.drawing.looks import Look, activation_looks
 from analysis.drawing.rendering import style
-from analysis.rows.group import activation_title, activations
+from analysis.rows.activations import activation_title, activations
 from analysis.rows.quantities import LAMBDA_MIN
 from analysis.rows.runs import Runs
 
@@ -44,6 +44,7 @@ def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
     """
     order = _order(every, threshold)
     acts = activations(pd.concat([runs.rows["act"] for runs, _ in every]))
+    looks = activation_looks(acts)
     with style():
         panel = max(min(2.9, (PAPER - 2.6) / len(every)), 1.6)
         figure = Figure(
@@ -60,8 +61,9 @@ def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
                     axes.plot(
                         rho,
                         place,
-                        activation_marker(act),
-                        color=activation_colour(act),
+                        marker=looks[act].marker,
+                        linestyle="none",
+                        color=looks[act].colour,
                         markersize=3.2,
                         alpha=0.75,
                         linewidth=0,
@@ -101,7 +103,7 @@ def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
             )
             within.set_label("mean within activations")
             known = set(shown.loc[shown["rho"].notna(), "scope"])
-            handles += [within, *_legend([act for act in acts if act in known])]
+            handles += [within, *_legend({act: looks[act] for act in acts if act in known})]
         figure.legend(handles=handles, loc="outside lower left", ncols=3, fontsize=8)
         return figure
 
@@ -115,6 +117,7 @@ def scatter_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
         threshold: Which loss.
         subtitle: Above the panels.
     """
+    looks = activation_looks(activations(pd.concat([runs.rows["act"] for runs, _ in every])))
     with style():
         figure = Figure(figsize=(7.0, 0.9 + 2.7 * len(every)), layout="constrained")
         panels = figure.subplots(len(every), 2, squeeze=False, sharey="row")
@@ -124,14 +127,13 @@ def scatter_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
             # Where λ_min itself is the best, the next one stands beside it.
             name = best(own[own["candidate"] != LAMBDA_MIN.name]) or LAMBDA_MIN.name
             for axes, shown in zip(line, (name, LAMBDA_MIN.name), strict=True):
-                _scatter(axes, runs, shown, threshold)
+                _scatter(axes, runs, shown, threshold, looks)
                 rho = correlation_text(known.loc[(shown, ACROSS)]).replace("-", "\N{MINUS SIGN}")
                 axes.set_title(
                     rf"learning rate {_math(runs.setting.rate)}: $\rho$ = {rho}", fontsize=8.5
                 )
             line[0].set_ylabel(f"epochs to a loss of {threshold:g}")
         heading(figure, subtitle)
-        acts = activations(pd.concat([runs.rows["act"] for runs, _ in every]))
         slow = Line2D(
             [],
             [],
@@ -142,7 +144,7 @@ def scatter_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
             label="not reached, or diverged",
         )
         figure.legend(
-            handles=[*_legend(acts), slow],
+            handles=[*_legend(looks), slow],
             loc="outside lower left",
             ncols=5,
             fontsize=8,
@@ -198,7 +200,7 @@ def _interval(axes: Axes, line: pd.Series, place: float, colour: str, face: str)
     axes.plot(line["rho"], place, "o", color=colour, markerfacecolor=face, markersize=4.5, zorder=4)
 
 
-def _scatter(axes: Axes, runs: Runs, name: str, threshold: float) -> None:
+def _scatter(axes: Axes, runs: Runs, name: str, threshold: float, looks: dict[str, Look]) -> None:
     """A candidate against the epochs; what has no time, measured or predicted, stands hollow beyond
     the end of training.
     """
@@ -211,7 +213,9 @@ def _scatter(axes: Axes, runs: Runs, name: str, threshold: float) -> None:
     for act in activations(runs.rows["act"]):
         own = (runs.rows["act"] == act).to_numpy() & ~np.isnan(value)
         look: dict[str, Any] = {
-            "color": activation_colour(act),
+            "color": looks[act].colour,
+            "marker": looks[act].marker,
+            "linestyle": "none",
             "markersize": 3.6,
             "linewidth": 0,
             "markeredgewidth": 0.7,
@@ -219,11 +223,10 @@ def _scatter(axes: Axes, runs: Runs, name: str, threshold: float) -> None:
             # A point each, they would make files of megabytes.
             "rasterized": len(runs.rows) > MOST_POINTS,
         }
-        axes.plot(x[own & reached], y[own & reached], activation_marker(act), **look)
+        axes.plot(x[own & reached], y[own & reached], **look)
         axes.plot(
             x[own & ~reached],
             y[own & ~reached],
-            activation_marker(act),
             markerfacecolor="none",
             **look,
         )
@@ -250,18 +253,18 @@ def _placed(values: np.ndarray, end: float) -> tuple[np.ndarray, str]:
     ), "log"
 
 
-def _legend(acts: Sequence[str]) -> list[Line2D]:
+def _legend(looks: dict[str, Look]) -> list[Line2D]:
     return [
         Line2D(
             [],
             [],
-            color=activation_colour(act),
-            marker=activation_marker(act),
+            color=look.colour,
+            marker=look.marker,
             markersize=4,
             linewidth=0,
             label=activation_title(act),
         )
-        for act in acts
+        for act, look in looks.items()
     ]
 
 
