@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from analysis_rows import failed, row, store
 from conftest import REPOSITORY
+
+from tests.helpers.analysis_rows import failed, row, store
 
 PAGE = (REPOSITORY / "docs" / "querying.md").read_text()
 

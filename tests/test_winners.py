@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from analysis_rows import row, store
 
 from analysis.rows.best_cells import best_cells
 from analysis.rows.cells import cells
@@ -11,6 +10,7 @@ from ntk_sweep.config import DataConfig, SweepConfig
 from ntk_sweep.datasets import load_dataset
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.winners import winners
+from tests.helpers.analysis_rows import row, store
 
 DIGITS = DataConfig("digits", classes=[0, 9], n_per_class=10)
 FINGERPRINT = load_dataset(DIGITS).fingerprint

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_rows import failed, grid, row, store
-from conftest import REPOSITORY
-from pixels import colours
 
 from analysis.cli import main
 from analysis.drawing.rendering import render_many
@@ -19,6 +17,10 @@ from analysis.rows.group import groups, load
 from ntk_sweep.config import DataConfig
 from ntk_sweep.datasets import load_dataset
 from ntk_sweep.store import Store
+from tests.helpers.analysis_rows import failed, grid, row, store
+from tests.helpers.pixels import colours
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 sys.path.insert(0, str(REPOSITORY / "docs"))
 
@@ -81,7 +83,7 @@ def report(tmp_path_factory):
     (folder / "r/spectrum/_kernels").mkdir()
     (folder / "spectrum/_kernels").rename(folder / "r/spectrum/_kernels")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("analysis.page.report.render_many", first_drawn)
+        patch.setattr("analysis.writing.publishing.render_many", first_drawn)
         assert main(["report", results, "-o", str(folder / "page")]) == 0
     return folder
 

@@ -1,5 +1,4 @@
-"""``python -m analysis``: the files it writes, the page, and what it says when something is
-missing."""
+"""Protects ``python -m analysis``: its files, and what it says when something is missing."""
 
 from __future__ import annotations
 
@@ -11,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_rows import failed, grid, row, store
 from PIL import Image
 
 from analysis.cli import main
 from ntk_sweep.store import Store
+from tests.helpers.analysis_rows import failed, grid, row, store
 
 VOID = {"meta", "link", "img", "br", "input"}
 
@@ -57,7 +56,9 @@ def undrawn(monkeypatch):
     """Reports with empty figures, where the test is about something else: drawing takes most of the
     time."""
     drawn = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}
-    monkeypatch.setattr("analysis.page.report.render_many", lambda draws: [drawn for _ in draws])
+    monkeypatch.setattr(
+        "analysis.writing.publishing.render_many", lambda draws: [drawn for _ in draws]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -135,80 +136,6 @@ def test_every_command_writes_what_it_prints(results, tmp_path, capsys):
 def test_table_1_is_printed(results, tmp_path, capsys):
     main(["table1", results, "-o", str(tmp_path)])
     assert re.search(r"\| ReLU +\| +300\.0 ± 141\.4 \|.*\| +400 \| +2 \|", capsys.readouterr().out)
-
-
-def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
-    main(["report", results, "-o", str(tmp_path)])
-    text = (tmp_path / "index.html").read_text()
-    page = Page(text)
-    files = [source for source in page.sources if not source.startswith(("data:", "#"))]
-    assert files
-    assert all((tmp_path / name).is_file() for name in files)
-    assert {(tmp_path / name) for name in files} == {
-        path for path in tmp_path.glob("*/*") if path.is_file()
-    }
-    assert all(re.search(rf'<a href="{re.escape(name)}" download>', text) for name in files)
-    assert len(page.ids) == len(set(page.ids))
-    # The data behind every figure.
-    stems = [
-        {path.stem for path in tmp_path.glob(f"figures/*.{kind}")}
-        for kind in ("png", "svg", "pdf", "csv")
-    ]
-    assert len(stems[0]) > 10 and stems == [stems[0]] * 4
-    # three activations, of which two have a prediction and a convergence, two kernels, two spectra
-    assert len(page.alts) == 3 + 2 + 3 + 2 + 2 + 2
-    assert all(len(alt) > 40 for alt in page.alts)
-    assert "E: &lt;script&gt;alert(1)&lt;/script&gt; &amp; λ" in text
-    for expected in (
-        "23 with a result, 2 failed",
-        "ffffffffffff…",
-        "classes 0 and 9",
-        "300.0 ± 141.4",
-        "cccccccccc",
-    ):
-        assert expected in text, expected
-    assert text.count("This command adds it") == 1 + 4  # the images, and the four parts of training
-    assert f"python -m analysis report {results} --images FOLDER" in text
-
-
-def test_the_same_rows_give_the_same_page(results, tmp_path, undrawn):
-    for folder in ("a", "b"):
-        main(["report", results, "-o", str(tmp_path / folder)])
-    files = [
-        sorted(path.relative_to(tmp_path / folder) for path in (tmp_path / folder).rglob("*.*"))
-        for folder in ("a", "b")
-    ]
-    assert files[0] == files[1]
-    assert all(
-        (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-        for name in files[0]
-    )
-    main(["report", results, "-o", str(tmp_path / "c"), "--date", "1 May 2030"])
-    dated = (tmp_path / "c/index.html").read_text()
-    assert " 1 May 2030." in dated
-    assert dated.replace(" 1 May 2030.", "") == (tmp_path / "a/index.html").read_text()
-
-
-def test_sections_without_rows_say_what_makes_them(tmp_path, undrawn):
-    results = store(tmp_path / "r", [row(width=w, data="digits") for w in range(1, 20)])
-    assert main(["report", results, "-o", str(tmp_path)]) == 0
-    text = (tmp_path / "index.html").read_text()
-    Page(text)
-    assert (
-        text.count(f"python launch.py +experiment=thesis_kernels data=digits results={results}")
-        == 2
-    )
-
-
-def test_a_store_with_failures_only_still_makes_a_page(tmp_path, capsys, undrawn):
-    results = store(tmp_path / "r", [failed(width=w) for w in range(1, 70)])
-    assert main(["report", results, "-o", str(tmp_path)]) == 0
-    text = (tmp_path / "index.html").read_text()
-    Page(text)
-    assert "… and 19 more" in text
-    assert "python launch.py +experiment=thesis_grid" in text
-    assert main(["table1", results, "-o", str(tmp_path)]) == 2
-    assert "none of the 69 points" in capsys.readouterr().err
 
 
 def test_groups_get_files_and_chapters_of_their_own(tmp_path, capsys, undrawn):
@@ -299,15 +226,6 @@ def test_convergence_needs_two_widths(tmp_path, capsys, undrawn):
     assert "python launch.py +experiment=thesis_grid" in error
     assert main(["report", results, "-o", str(tmp_path)]) == 0
     assert "All rows have the same width (500)" in (tmp_path / "index.html").read_text()
-
-
-def test_the_page_says_which_methods_were_used_and_what_misses_its_target(
-    results, tmp_path, undrawn
-):
-    main(["report", results, "-o", str(tmp_path)])
-    text = (tmp_path / "index.html").read_text()
-    assert "<dd>eigh (23)</dd>" in text
-    assert "at most 10<sup>−9</sup> of each eigenvalue; more in 2 of 23 spectra" in text
 
 
 def test_a_lost_kernel_is_named_and_the_page_made_without_it(tmp_path, capsys, undrawn):

@@ -12,15 +12,16 @@ import sys
 import warnings
 from pathlib import Path
 
-import analysis_rows
-import analysis_training_rows as training_rows
 import matplotlib.pyplot as plt
 import pytest
-from conftest import REPOSITORY
 
 from analysis.cli import main
 from ntk_sweep.store import Store
 from ntk_sweep.writing import PartWriter
+from tests.helpers import analysis_rows
+from tests.helpers import analysis_training_rows as training_rows
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 UNDRAWN = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}
 
@@ -98,7 +99,7 @@ def test_a_page_of_any_store(seed, tmp_path, monkeypatch):
             plt.close("all")
         return [UNDRAWN for _ in draws]
 
-    monkeypatch.setattr("analysis.page.report.render_many", drawn)
+    monkeypatch.setattr("analysis.writing.publishing.render_many", drawn)
     spectra, runs = any_rows(seed)
     if spectra:
         analysis_rows.store(tmp_path / "r", spectra)
@@ -120,7 +121,8 @@ def test_a_page_of_any_store(seed, tmp_path, monkeypatch):
 
 def test_extreme_eigenvalues_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        "analysis.page.report.render_many", lambda draws: [UNDRAWN for draw in draws if draw()]
+        "analysis.writing.publishing.render_many",
+        lambda draws: [UNDRAWN for draw in draws if draw()],
     )
     extreme = {
         "eigenvalues": None,
@@ -138,7 +140,8 @@ def test_extreme_eigenvalues_alone(tmp_path, monkeypatch, capsys):
 
 def test_runs_that_all_diverge_with_their_kernels_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "analysis.page.report.render_many", lambda draws: [UNDRAWN for draw in draws if draw()]
+        "analysis.writing.publishing.render_many",
+        lambda draws: [UNDRAWN for draw in draws if draw()],
     )
     rows = [
         training_rows.recorded("relu", width, losses=[1.0, float("inf")], epochs=2)
@@ -158,11 +161,13 @@ def test_the_same_rows_in_other_parts_and_another_process_give_the_same_bytes(
     runs = training_rows.sweep(
         widths=(50, 100, 300), depths=(2, 3), seeds=1, acts=("relu", "elu"), epochs=3, record=True
     )
-    monkeypatch.setattr("analysis.page.report.render_many", lambda draws: [UNDRAWN for _ in draws])
+    monkeypatch.setattr(
+        "analysis.writing.publishing.render_many", lambda draws: [UNDRAWN for _ in draws]
+    )
     command = ["report", "r", "-o", "page"]
     script = (
-        "import analysis.page.report, analysis.cli\n"
-        f"analysis.page.report.render_many = lambda draws: [{UNDRAWN!r} for _ in draws]\n"
+        "import analysis.writing.publishing, analysis.cli\n"
+        f"analysis.writing.publishing.render_many = lambda draws: [{UNDRAWN!r} for _ in draws]\n"
         f"raise SystemExit(analysis.cli.main({command!r}))"
     )
     pages = []
@@ -201,7 +206,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_drawn(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(
-        "analysis.page.report.render_many", lambda draws: pytest.fail("drawn in vain")
+        "analysis.writing.publishing.render_many", lambda draws: pytest.fail("drawn in vain")
     )
     (tmp_path / "file").write_text("")
     results = analysis_rows.store(tmp_path / "r", [analysis_rows.row()])

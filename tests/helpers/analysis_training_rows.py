@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from analysis_rows import row
 
 from analysis.rows.group import Group, groups
 from analysis.rows.runs import Runs, runs
 from ntk_sweep.schema import schema
 from ntk_sweep.store import Store
 from ntk_sweep.writing import PartWriter
+from tests.helpers.analysis_rows import row
 
 SETTING = (
     "learning_rate",

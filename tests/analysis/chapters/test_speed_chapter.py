@@ -1,5 +1,4 @@
-"""What ranks networks by training speed: times, ranks and intervals by hand and against scipy;
-figures that are not blank."""
+"""Protects the ranking by training speed: by hand and against scipy; figures that show it."""
 
 from __future__ import annotations
 
@@ -8,18 +7,18 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_training_rows import only_runs, run, store, sweep
-from pixels import colours
 from scipy.stats import kendalltau, spearmanr
 
-from analysis.chapters.speed import conclusion as verdict
+from analysis.chapters.speed import candidates as speed_candidates
+from analysis.chapters.speed import conclusion
 from analysis.chapters.speed import correlations as speed
 from analysis.chapters.speed import figures as speed_figures
 from analysis.chapters.speed import tables as speed_tables
 from analysis.cli import main
 from analysis.drawing.rendering import FORMATS, render
-from analysis.statistics import rank_correlation as ranking
 from analysis.writing.tables import html, latex, markdown
+from tests.helpers.analysis_training_rows import only_runs, run, store, sweep
+from tests.helpers.pixels import colours
 
 LOSS = 0.1
 
@@ -71,25 +70,15 @@ def found(rows, threshold: float = LOSS):
 )
 def test_epochs_to_a_loss_by_hand(losses, epochs):
     # Also beside a longer history and an unknown one.
-    found = speed.epochs_to_loss([losses, [1.0] * 9, None], 0.1)
+    found = speed_candidates.epochs_to_loss([losses, [1.0] * 9, None], 0.1)
     assert found.tolist() == pytest.approx([epochs, math.inf, math.nan], nan_ok=True)
-
-
-def test_many_runs_take_fewer_resamples():
-    assert [ranking.resamples_of(count) for count in (1, 5000, 10_000, 20_000, 10**9)] == [
-        2000,
-        2000,
-        1000,
-        500,
-        500,
-    ]
 
 
 def test_a_run_that_diverges_later_never_reached_the_loss():
     rows = only_runs(
         [run(losses=[1.0, 0.01, math.inf], epochs=3), run(seed=1, losses=[1.0, 0.01, 0.01, 0.01])]
     ).rows
-    assert speed.measured_epochs(rows, 0.1).tolist() == [math.inf, 0.5]
+    assert speed_candidates.measured_epochs(rows, 0.1).tolist() == [math.inf, 0.5]
 
 
 def test_a_perfect_ranking_has_correlation_one():
@@ -130,9 +119,9 @@ def test_correlations_agree_with_scipy_ties_included():
         ["threshold", "candidate", "scope"]
     )
     for threshold in (0.1, 0.02):
-        epochs = speed.measured_epochs(found_runs.rows, threshold)
+        epochs = speed_candidates.measured_epochs(found_runs.rows, threshold)
         assert np.isinf(epochs).sum() > 1
-        for one in speed.candidates(found_runs):
+        for one in speed_candidates.candidates(found_runs):
             value = one.value(found_runs.rows, threshold)
             if len(np.unique(value)) > 1:
                 line = frame.loc[(threshold, one.name, "across")]
@@ -142,45 +131,6 @@ def test_correlations_agree_with_scipy_ties_included():
                 assert line["tau"] == pytest.approx(
                     kendalltau(value, epochs).statistic, abs=1e-12
                 ), one.name
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_weighted_ranks_are_those_of_repeated_runs(ties):
-    rng = np.random.default_rng(0)
-    first, second = (np.round(rng.random(12), 1 if ties else 9) for _ in range(2))
-    second[3:6] = math.inf
-    weights = rng.integers(0, 4, size=(30, 12)).astype(float)
-    rho = ranking.spearman(
-        ranking.standardised_ranks(first, weights), ranking.standardised_ranks(second, weights)
-    )
-    for one, row in zip(rho, weights, strict=True):
-        times = row.astype(int)
-        assert one == pytest.approx(
-            spearmanr(np.repeat(first, times), np.repeat(second, times)).statistic
-        )
-
-
-def test_all_equal_has_no_correlation():
-    weights = np.ones((1, 4))
-    rho = ranking.spearman(
-        ranking.standardised_ranks(np.ones(4), weights),
-        ranking.standardised_ranks(np.arange(4.0), weights),
-    )
-    assert math.isnan(rho[0])
-    assert math.isnan(ranking.kendall(np.ones(4), np.arange(4.0)))
-
-
-def test_whole_networks_are_drawn_as_many_as_there_are():
-    networks = np.array([0, 0, 1, 2, 2, 2, 3])
-    strata = np.array([0, 0, 0, 0, 0, 0, 1])
-    weights = ranking.resample(networks, strata, resamples=400)
-    assert weights.shape == (400, 7)
-    for runs in ([0, 1], [3, 4, 5]):
-        assert (weights[:, runs] == weights[:, runs[:1]]).all()
-    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
-    assert (weights[:, 6] == 1).all()
-    assert weights[:, 0].mean() == pytest.approx(1.0, abs=0.15)
-    assert (ranking.resample(networks, strata, resamples=400) == weights).all()
 
 
 def test_seeds_of_a_network_do_not_narrow_the_interval():
@@ -206,7 +156,7 @@ def test_the_interval_is_the_bootstraps():
     rows = sweep(widths=(50, 100, 300), depths=(2, 3), seeds=2, epochs=12, acts=("relu", "elu"))
     found_runs = only_runs(rows)
     table = found_runs.rows
-    epochs = speed.measured_epochs(table, LOSS)
+    epochs = speed_candidates.measured_epochs(table, LOSS)
     cells = list(table.groupby(["act", "width", "depth"]).groups.items())
     rng = np.random.default_rng(9)
     drawn = []
@@ -299,23 +249,9 @@ def test_a_step_in_units_of_lambda_max_is_no_ranking_by_rounding():
     assert "step_size_lambda_min" not in found(ladder()).index.get_level_values("candidate")
 
 
-def test_values_are_told_apart_by_nine_digits():
-    assert ranking.rounded(
-        np.array([1.0, 1 + 1e-12, 1 + 1e-7, -3e-300, 0.0, math.inf])
-    ).tolist() == [
-        1.0,
-        1.0,
-        1.0000001,
-        -3e-300,
-        0.0,
-        math.inf,
-    ]
-    assert np.isnan(ranking.rounded(np.array([math.nan]))).all()
-
-
 def test_candidates_are_those_known_before_training():
     after = {"final_loss", "final_accuracy", "steps", "training_seconds"}
-    names = {one.name for one in speed.CANDIDATES}
+    names = {one.name for one in speed_candidates.CANDIDATES}
     assert not names & after
     assert {
         "lambda_min",
@@ -338,19 +274,19 @@ def test_the_summary_names_the_best_candidate():
     assert second[5:] == ["—", "—", "—", "—", "—", "—"]
 
 
-def test_the_verdict_reads_the_intervals():
-    """Sixteen networks whose epochs fall with λ_min: the verdict says so, of the smallest loss that
+def test_the_conclusion_reads_the_intervals():
+    """Sixteen networks whose epochs fall with λ_min: the conclusion says so, of the smallest loss that
     half of the runs reach."""
     found_runs = only_runs(ladder(networks=16))
     every = [(found_runs, speed.correlations(found_runs, (0.5, LOSS, 1e-9)))]
-    (text,) = verdict.verdict(every)
+    (text,) = conclusion.conclusion(every)
     assert text.startswith(
         "At learning rate 0.001, epochs to a loss of 0.1, which 16 of 16 runs reach. λ_min has ρ = "
         "-1.00 ["
     )
     assert text.count("the greater, the fewer epochs") == 2
-    assert verdict.answer_table(every).notes[0] == text
-    assert verdict.spoken_of(found_runs, every[0][1]) == LOSS
+    assert conclusion.answer_table(every).notes[0] == text
+    assert conclusion.spoken_of(found_runs, every[0][1]) == LOSS
 
 
 @pytest.mark.parametrize(
@@ -364,12 +300,12 @@ def test_the_verdict_reads_the_intervals():
     ],
 )
 def test_a_reading_goes_as_far_as_the_interval(rho, low, high, words):
-    assert verdict.reading(pd.Series({"rho": rho, "low": low, "high": high})) == words
+    assert conclusion.reading(pd.Series({"rho": rho, "low": low, "high": high})) == words
 
 
-def test_where_no_loss_is_reached_the_verdict_says_so():
+def test_where_no_loss_is_reached_the_conclusion_says_so():
     found_runs = only_runs(ladder(networks=12))
-    (text,) = verdict.verdict([(found_runs, speed.correlations(found_runs, (1e-9, 1e-8)))])
+    (text,) = conclusion.conclusion([(found_runs, speed.correlations(found_runs, (1e-9, 1e-8)))])
     assert (
         text
         == "At learning rate 0.001, epochs to a loss of 1e-08, which 0 of 12 runs reach: too few for a ranking."
@@ -382,10 +318,6 @@ def test_candidates_are_ordered_by_strength():
     rho = frame[frame["scope"] == "across"].set_index("candidate")["rho"].abs()[order].fillna(-1)
     assert rho.is_monotonic_decreasing
     assert speed_tables.best(frame) == order[0]
-
-
-def scaled(rows):
-    return [r | {"learning_rate": 0.5, "learning_rate_unit": "inverse_lambda_max"} for r in rows]
 
 
 EDGES = {
@@ -406,7 +338,7 @@ def test_every_ranking_can_be_drawn(rows, recwarn):
     assert colours(speed_figures.ranking_figure(every, LOSS, "title")) > 10
     assert colours(speed_figures.scatter_figure(every, LOSS, "title")) > 10
     assert "Rank correlations" in speed_figures.alt_text(every, LOSS)
-    for table in (verdict.answer_table(every), speed_tables.ranking_table(*every[0], LOSS)):
+    for table in (conclusion.answer_table(every), speed_tables.ranking_table(*every[0], LOSS)):
         assert markdown(table) and latex(table) and html(table)
     assert len(speed_tables.scatter_numbers([found_runs], LOSS)) == len(found_runs.rows)
     assert [str(warning.message) for warning in recwarn] == []

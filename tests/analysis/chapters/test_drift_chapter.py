@@ -1,22 +1,21 @@
-"""The kernel's drift: ratios, slopes and intervals by hand, and figures that are not blank and
-always the same."""
+"""Protects the kernel's drift: ratios, slopes and intervals by hand; figures that show them."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
-from analysis_training_rows import only_runs, run, store, sweep
-from analysis.chapters.drift.numbers import recorded
-from pixels import colours
 
 from analysis.chapters.drift import figures as drift_figures
 from analysis.chapters.drift import numbers as drift
+from analysis.chapters.drift import tables as drift_tables
 from analysis.cli import main
 from analysis.drawing.rendering import FORMATS, render
 from analysis.errors import AnalysisError
-from analysis.writing.tables import html, latex, markdown
 from analysis.writing.entries import number
+from analysis.writing.tables import html, latex, markdown
+from tests.helpers.analysis_training_rows import only_runs, recorded, run, store, sweep
+from tests.helpers.pixels import colours
 
 WIDTHS = (50, 100, 200, 400)
 
@@ -45,7 +44,7 @@ def test_the_ratio_of_an_unresolved_eigenvalue_is_missing(before, after):
     found = only_runs([recorded(kernel_lambda_min=[before, after])])
     points = drift.drift(found)
     assert math.isnan(points["lambda_min_ratio"].iloc[1])
-    table = drift.end_table(found, points)
+    table = drift_tables.end_table(found, points)
     assert table.rows[0][4:6] == ["—", "2.00"]
     assert "left out where λ_min does not exceed its error bound" in markdown(table)
 
@@ -125,7 +124,7 @@ def test_a_note_says_which_slopes_are_those_of_one_over_root_width():
         [row for act, slope in slopes.items() for row in powers(slope, act=act, factors=factors)]
     )
     points = drift.drift(found)
-    notes = drift.slope_table(found, points, drift.slopes(points)).notes
+    notes = drift_tables.slope_table(found, points, drift.slopes(points)).notes
     assert (
         "The interval of the slope holds -0.5 for ReLU; it lies below it, so that the change falls "
         "faster, for ELU; it lies above it but below 0, so that it falls more slowly, for "
@@ -146,19 +145,19 @@ def test_a_diverged_run_is_left_out_of_the_end_and_counted():
     fits = drift.slopes(points)
     assert fits["slope"].tolist() == pytest.approx([-0.5])
     assert "1 run with recorded kernels diverged and is left out of slopes" in markdown(
-        drift.slope_table(found, points, fits)
+        drift_tables.slope_table(found, points, fits)
     )
 
 
 def test_the_tables_to_be_read():
     found = only_runs(powers(-0.5, factors=(1.0, 1.0), widths=(100, 400)))
     points = drift.drift(found)
-    table = drift.slope_table(found, points, drift.slopes(points))
+    table = drift_tables.slope_table(found, points, drift.slopes(points))
     assert table.rows == [
         ["ReLU", 3, "100 to 400 (2)", 2, "0.300", "0.150", "-0.50 [-0.50, -0.50]", "1.00"]
     ]
     assert "With fewer than five seeds" in markdown(table)
-    ends = drift.end_table(found, points)
+    ends = drift_tables.end_table(found, points)
     one = found.rows.iloc[0]
     step_trace = number(one["step_size"] * one["trace"] / one["n_samples"], 3)
     assert ends.rows[0] == [
@@ -172,7 +171,7 @@ def test_the_tables_to_be_read():
         "0.600",
     ]
     spread = only_runs(powers(0.0, factors=(1.0, 2.0, 4.0), widths=(100,)))
-    assert drift.end_table(spread, drift.drift(spread)).rows[0][3] == "6.00 [3.00, 12.0]"
+    assert drift_tables.end_table(spread, drift.drift(spread)).rows[0][3] == "6.00 [3.00, 12.0]"
 
 
 def test_few_widths_of_many_are_shown():
@@ -209,7 +208,10 @@ def test_every_drift_can_be_drawn(rows, recwarn):
     for depth in points["depth"].unique():
         assert colours(drift_figures.epoch_figure(points, int(depth), "title")) > 10
     assert "against width" in drift_figures.alt_text(points, fits)
-    for table in (drift.slope_table(found, points, fits), drift.end_table(found, points)):
+    for table in (
+        drift_tables.slope_table(found, points, fits),
+        drift_tables.end_table(found, points),
+    ):
         assert markdown(table) and latex(table) and html(table)
     assert [str(warning.message) for warning in recwarn] == []
 
