@@ -183,8 +183,7 @@ def growth() -> list[str]:
 
 def growth_figure(curves: dict[str, list[tuple[str, int, Points]]]) -> Figure:
     """Seconds against each variable, with the fitted line and, dotted, one of the slope by
-    counting.
-    """
+    counting."""
     with style():
         figure = Figure(figsize=(9.0, 6.4), layout="constrained")
         panels = figure.subplots(2, 3).ravel()

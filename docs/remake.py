@@ -18,7 +18,7 @@ from pathlib import Path
 from browser import BrowserMissing, screenshot
 from pages import fill
 
-from analysis.drawing import heatmap as heatmaps
+from analysis.drawing import heatmap
 from analysis.drawing.rendering import render
 from analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
 from analysis.rows.cells import cells
@@ -39,7 +39,7 @@ TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
 TRAINING_COMMANDS = (
     ("training", "--best"),
     ("training", "--network", "relu-800x3", "--network", "sigmoid-300x8"),
-    ("bounds",),
+    ("bounds", "--network", "relu-800x3"),
     ("drift",),
     ("speed",),
 )
@@ -176,8 +176,9 @@ def analyse(results: str, folder: str, command: str, *options: str) -> None:
 
 
 def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
-    """The sigmoid heat map beside the one by plain float64, in the same colours; and how many cells
-    of each are unresolved.
+    """The sigmoid heat map beside the one by plain float64, in the same colours.
+
+    And how many cells of each are unresolved.
     """
     block, counts = [], []
     for folder, title in (
@@ -185,7 +186,7 @@ def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
         (results_eigh, "by plain float64, task.method=eigh"),
     ):
         (group,) = groups(load(folder), folder, "fashion_mnist", "thesis", "float64")
-        grid = heatmaps.grid(cells(group.rows), "sigmoid")
+        grid = heatmap.grid(cells(group.rows), "sigmoid")
         block.append(Panel(title, grid))
         counts.append(unresolved_count(grid))
     text = f"Unresolved: {counts[0]} cells with the default method, {counts[1]} by plain float64."

@@ -19,9 +19,9 @@ PLUGINS = [
 ]
 MODULES = {path.stem for path in (REPOSITORY / "ntk_sweep").glob("*.py")} - {"__init__"}
 ANALYSIS = [
-    "analysis." + path.stem
-    for path in (REPOSITORY / "analysis").glob("*.py")
-    if path.stem != "__main__"
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+    for path in (REPOSITORY / "analysis").rglob("*.py")
+    if "__" not in path.stem
 ]
 
 NUMERICS = [
@@ -226,9 +226,7 @@ def test_what_reads_and_checks_needs_neither_torch_nor_ray(module):
 
 def test_analysis_needs_neither_torch_nor_ray():
     assert len(ANALYSIS) > 1
-    assert not loaded_by(
-        ["analysis" if name == "analysis.__init__" else name for name in ANALYSIS]
-    ) & {"torch", "ray"}
+    assert not loaded_by(ANALYSIS) & {"torch", "ray"}
 
 
 def test_hydra_plugins_load_neither_torch_nor_ray():

@@ -1,5 +1,6 @@
-"""How fast the kernel comes to its infinite-width limit: ‖Θ - Θ̄‖_F / ‖Θ̄‖_F against width, on
-logarithmic axes.
+"""How fast the kernel comes to its infinite-width limit.
+
+The distance ‖Θ - Θ̄‖_F / ‖Θ̄‖_F is drawn against width, on logarithmic axes.
 
 For one draw the distance is O(1/√n) (Jacot, Gabriel and Hongler 2018; docs/limit.md), a line of
 slope -1/2.
@@ -46,8 +47,9 @@ them."""
 
 
 def distances(rows: pd.DataFrame) -> pd.DataFrame:
-    """The distance from the limit over seeds: `act`, `depth`, `width`, `seeds`, `mean`, `sd`, `low`
-    and `high` (see `BAND`).
+    """The distance from the limit over seeds.
+
+    The columns are `act`, `depth`, `width`, `seeds`, `mean`, `sd`, `low` and `high` (see `BAND`).
 
     Args:
         rows: One row a network, of one group; without a positive distance they are left out.
@@ -75,8 +77,7 @@ def widths_missing(points: pd.DataFrame) -> str:
 
 
 def slopes(points: pd.DataFrame) -> pd.DataFrame:
-    """Least-squares lines through log(mean distance) over log(width), one for each activation and
-    depth.
+    """Least-squares lines through log(mean distance) over log(width), by activation and depth.
 
     The seeds' mean is fitted and not the seeds themselves, whose logarithms have a long lower tail:
     where one error dominates, such as that of the largest eigenvalue, it may be near zero. Weights
@@ -137,8 +138,9 @@ def slope_table(group: Group, fits: pd.DataFrame) -> Table:
 def convergence_figure(
     points: pd.DataFrame, fits: pd.DataFrame, act: str, subtitle: str = ""
 ) -> Figure:
-    """The distance against width for an activation, a line a depth; all activations of `points` get
-    the same axes.
+    """The distance against width for an activation, a line a depth.
+
+    All activations of `points` get the same axes.
 
     Args:
         points: From `distances`.
@@ -252,8 +254,9 @@ def _level(own: pd.DataFrame) -> float:
 
 
 def _limits(points: pd.DataFrame) -> tuple[float, float]:
-    """The same for all activations: every mean and reference line lies within, and every band but
-    for its lower end.
+    """Limits of the distance, the same for all activations.
+
+    Every mean and reference line lies within, and every band but for its lower end.
     """
     levels = [
         _level(own) / np.sqrt(own["width"].max()) for _, own in points.groupby("act", sort=False)

@@ -1,6 +1,4 @@
-"""What the kernel says beyond its eigenvalues, at the cell of each activation that Table 1
-names.
-"""
+"""What the kernel says beyond its eigenvalues, at each activation's cell of Table 1."""
 
 from __future__ import annotations
 

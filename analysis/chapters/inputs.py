@@ -24,8 +24,9 @@ SHOWN = 8
 
 
 def shown(data: Dataset) -> list[tuple[str, np.ndarray]]:
-    """The places of the inputs that are drawn: the first of each class under its name; without
-    classes the first of all.
+    """The places of the inputs that are drawn.
+
+    The first of each class under its name; without classes the first of all.
     """
     places = np.arange(len(data.x))
     groups = [
@@ -61,8 +62,9 @@ def figure(data: Dataset) -> Figure:
 
 
 def numbers(data: Dataset) -> pd.DataFrame:
-    """The inputs of `shown` for CSV: `input` (its place in the data, from 1), the target `y`, and
-    its values.
+    """The inputs of `shown` for CSV.
+
+    The columns are `input` (its place in the data, from 1), the target `y`, and its values.
     """
     chosen = np.concatenate([places for _, places in shown(data)])
     values = pd.DataFrame(

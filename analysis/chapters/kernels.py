@@ -84,8 +84,9 @@ def kernel_image(
 
 
 def numbers(theta: np.ndarray) -> pd.DataFrame | None:
-    """The entries behind the image for CSV, a row an input; None for a kernel so large that its own
-    file is the better one.
+    """The entries behind the image for CSV, a row an input.
+
+    None for a kernel so large that its own file is the better one.
     """
     if len(theta) > MOST_LISTED:
         return None

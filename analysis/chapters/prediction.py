@@ -45,8 +45,9 @@ def blocks(compared: Sequence[pd.DataFrame], act: str) -> list[list[Panel]]:
 
 
 def scales(compared: Sequence[pd.DataFrame]) -> list[ColourScale | None]:
-    """The colours of the `blocks` of every activation: λ_min has a scale in each, the ratio one for
-    all.
+    """The colours of the `blocks` of every activation.
+
+    λ_min has a scale in each, the ratio one for all.
 
     Args:
         compared: The cells of each of `COMPARED`.
@@ -83,8 +84,7 @@ def title(act: str) -> str:
 
 
 def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """For each activation its least and greatest ratio of measured to predicted, and at which width
-    and depth.
+    """The least and the greatest ratio of each activation, and at which width and depth.
 
     `unresolved_cells` counts, among the `cells` with a result, those where the measured or the
     predicted value is unresolved.

@@ -27,8 +27,9 @@ NEAR = 1e-3
 
 
 def spectrum(eigenvalues: np.ndarray, errors: np.ndarray) -> pd.DataFrame:
-    """A spectrum in numbers, the greatest eigenvalue first: `index` from 1, `eigenvalue`, `error`,
-    `resolved`.
+    """A spectrum in numbers, the greatest eigenvalue first.
+
+    The columns are `index` from 1, `eigenvalue`, `error` and `resolved`.
 
     An eigenvalue is resolved if it exceeds its own error bound; of the others only the upper bound
     eigenvalue + error is a fact.
@@ -49,8 +50,9 @@ def spectrum(eigenvalues: np.ndarray, errors: np.ndarray) -> pd.DataFrame:
 
 
 def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
-    """Eigenvalues over their index, the region below the error bounds shaded, unresolved ones as
-    hollow upper bounds in it.
+    """Eigenvalues over their index.
+
+    The region below the error bounds is shaded; unresolved ones are hollow upper bounds in it.
 
     Args:
         points: From `spectrum`.
@@ -141,8 +143,9 @@ def alt_text(points: pd.DataFrame, network: str) -> str:
 
 
 def _bottom(points: pd.DataFrame) -> float:
-    """The lower end of the axis: one decade below the error bounds where they are within sight,
-    else below the data.
+    """The lower end of the axis.
+
+    One decade below the error bounds where they are within sight, else below the data.
     """
     least = points.loc[points["resolved"], "eigenvalue"].min()
     floor = points.loc[points["error"] > 0, "error"].min()

@@ -34,8 +34,9 @@ SPREAD = replace(
 
 
 def spread_cells(cells: pd.DataFrame) -> pd.DataFrame:
-    """The frame of `analysis.rows.cells.cells` with the spread as its `mean`; cells of one seed count as
-    unresolved.
+    """The frame of `analysis.rows.cells.cells` with the spread as its `mean`.
+
+    Cells of one seed count as unresolved.
     """
     single = cells["resolved"] & (cells["seeds"] < 2)
     return cells.assign(
@@ -54,8 +55,9 @@ def scale(cells: pd.DataFrame) -> ColourScale | None:
 
 
 def numbers(cells: pd.DataFrame, act: str) -> pd.DataFrame:
-    """The numbers behind the heat map, one row a cell: `seeds`, `mean`, `sd` and their ratio
-    `spread`; NaN for a single seed.
+    """The numbers behind the heat map, one row a cell.
+
+    The columns `seeds`, `mean`, `sd` and their ratio `spread`; NaN for a single seed.
     """
     table = heatmap.numbers(cells, act)[["act", "width", "depth", "state", "seeds", "mean", "sd"]]
     return table.assign(spread=table["sd"] / table["mean"])

@@ -102,8 +102,9 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
 
 
 def without_result(group: Group, training: Group | None = None) -> pd.DataFrame:
-    """The points without a result, a row each: coordinates, how they were trained, `status`,
-    `reason` and the whole `error`.
+    """The points without a result, a row each.
+
+    Coordinates, how they were trained, `status`, `reason` and the whole `error`.
     """
     rows = _every(group, training)
     bad = rows[rows["status"] != "ok"]
@@ -206,8 +207,9 @@ def _list(values: Iterable[str]) -> str:
 
 
 def _values(column: pd.Series) -> str:
-    """The values of a coordinate: all of them if few, as a range if evenly spaced, else how many
-    between which.
+    """The values of a coordinate, in words.
+
+    All of them if few, as a range if evenly spaced, else how many between which.
     """
     values = sorted(map(int, column.unique()))
     if len(values) <= 2 or (len(values) <= SHOWN_VALUES and values[-1] - values[0] >= len(values)):

@@ -1,4 +1,5 @@
-"""The course of training: loss and accuracy over epochs beside what Θ at initialisation predicts.
+"""Loss and accuracy over epochs beside what Θ at initialisation predicts.
+
 Figures 9 and 10 of the thesis.
 """
 
@@ -52,8 +53,10 @@ _PREDICTION_COLOURS = {"linearised": COLOURS[1], "descent": COLOURS[2], "flow": 
 
 
 def outcomes(points: pd.DataFrame) -> pd.DataFrame:
-    """What `courses` comes to, a row a network: `seeds`, `diverged`, `loss_before`, then all of the
-    last epoch, with `_low` and `_high`.
+    """What `courses` comes to, a row a network.
+
+    The columns `seeds`, `diverged`, `loss_before`, then all of the last epoch, with `_low` and
+    `_high`.
     """
     first, last = points[points["epoch"] == 0], points[points["epoch"] == points["epoch"].max()]
     before = first[[*CELL, *(f"loss{end}" for end in ENDS)]].rename(

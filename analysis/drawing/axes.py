@@ -18,9 +18,7 @@ PAPER = 7.0
 def log_limits(
     *values: np.ndarray, floor: float = 0.0, ceiling: float = np.inf
 ) -> tuple[float, float]:
-    """The ends of a logarithmic axis that shows all positive values between `floor` and
-    `ceiling`.
-    """
+    """The ends of a logarithmic axis of all positive values from `floor` to `ceiling`."""
     every = np.concatenate([np.asarray(value, dtype=float).ravel() for value in values])
     shown = every[np.isfinite(every) & (every > 0)]
     if not len(shown):
@@ -33,8 +31,9 @@ def log_limits(
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis from `low` to `high`: in a narrow range also between powers of
-    ten, as plain numbers.
+    """Ticks of a logarithmic axis from `low` to `high`.
+
+    In a narrow range also between powers of ten, as plain numbers.
     """
     decades = np.log10(high / low)
     if decades > 2.5:

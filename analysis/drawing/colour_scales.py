@@ -64,8 +64,9 @@ def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
 
 
 def label_ticks(axes: Axes, scale: ColourScale) -> None:
-    """Ends and ticks of a colour bar: in a narrow logarithmic range also between powers of ten, or
-    there would be no label at all.
+    """Ends and ticks of a colour bar.
+
+    In a narrow logarithmic range also between powers of ten, or there would be no label.
     """
     norm = scale.norm
     if scale.ends:

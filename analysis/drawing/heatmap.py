@@ -1,6 +1,4 @@
-"""Heat maps over width and depth, one an activation; of λ_min they are Figures 5 to 8 of the
-thesis.
-"""
+"""Heat maps over width and depth, one an activation."""
 
 from __future__ import annotations
 
@@ -72,8 +70,9 @@ class Grid:
 
 
 def grid(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> Grid:
-    """The cells of an activation on the product of all widths and depths of the group, so that its
-    heat maps line up.
+    """The cells of an activation on the product of all widths and depths of the group.
+
+    So its heat maps line up.
 
     Args:
         cells: The frame of `analysis.rows.cells.cells` for the quantity.
@@ -252,8 +251,9 @@ def _ticks(axes: Axes, shown: Grid) -> None:
 
 
 def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
-    """What frames, hatches and empty cells mean, below the figure, as far as they occur; in the
-    words of the first grid with them.
+    """What frames, hatches and empty cells mean, below the figure, as far as they occur.
+
+    In the words of the first grid with them.
     """
     handles = []
     framed = [shown.greatest for shown in grids if shown.best]

@@ -68,8 +68,9 @@ def network_colours(networks: Sequence[Cell]) -> list[str]:
 
 
 def shades(count: int) -> list[tuple[float, float, float, float]]:
-    """Colours for an ordered quantity such as width, from dark to light, of the map that the heat
-    maps have.
+    """Colours for an ordered quantity such as width, from dark to light.
+
+    They are of the map that the heat maps have.
     """
     return [
         matplotlib.colormaps["viridis"](0.82 * place / max(count - 1, 1)) for place in range(count)

@@ -56,8 +56,9 @@ def band(
 def loss_panels(
     networks: Sequence[Cell], columns: int, epochs: int, limits: tuple[float, float], text: str
 ) -> tuple[Figure, dict[Cell, Axes]]:
-    """An empty figure with a panel for each network, for losses over epochs on a logarithmic axis;
-    to be called in our style.
+    """An empty figure with a panel for each network, for losses over epochs.
+
+    The axis of losses is logarithmic. To be called in our style.
 
     Args:
         networks: Which.

@@ -1,5 +1,6 @@
-"""Heat maps one above the other, so that they can be compared: the same cells, and the same colours
-where the quantity is the same.
+"""Heat maps one above the other, to be compared.
+
+They have the same cells, and the same colours where the quantity is the same.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What the interactive part of the report needs: every cell of every quantity, spectra and saved
-kernels, in a bounded size.
+"""What the interactive part of the report needs, in a bounded size.
+
+Every cell of every quantity, spectra and saved kernels.
 """
 
 from __future__ import annotations
@@ -127,8 +128,9 @@ def _quantity(
 
 
 def _spectra(ok: pd.DataFrame, index: pd.DataFrame, packer: Packer, budget: int) -> dict[str, Any]:
-    """Eigenvalues, the greatest first, with their error bounds; of every seed if that fits, else of
-    every cell, else thinned too.
+    """Eigenvalues, the greatest first, with their error bounds.
+
+    Of every seed if that fits, else of every cell, else thinned too.
 
     Args:
         ok: Rows that hold eigenvalues.
@@ -172,8 +174,9 @@ def _spectra(ok: pd.DataFrame, index: pd.DataFrame, packer: Packer, budget: int)
 def _over_seeds(
     values: np.ndarray, errors: np.ndarray, place: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, least and greatest of each eigenvalue over the seeds of a cell, three rows a cell, with
-    the greatest bound of a seed.
+    """Mean, least and greatest of each eigenvalue over the seeds of a cell.
+
+    Three rows a cell, with the greatest bound of a seed.
     """
     distinct = np.unique(place)
     curves, bounds = [], []
@@ -185,8 +188,9 @@ def _over_seeds(
 
 
 def thinned(count: int, most: int) -> np.ndarray:
-    """Which of `count` eigenvalues are kept: all, or the `ENDS` at either end and evenly chosen
-    ones between.
+    """Which of `count` eigenvalues are kept.
+
+    All, or the `ENDS` at either end and evenly chosen ones between.
     """
     if count <= most:
         return np.arange(count)
@@ -197,8 +201,9 @@ def thinned(count: int, most: int) -> np.ndarray:
 def _kernels(
     study: Study, index: pd.DataFrame, packer: Packer, budget: int
 ) -> list[dict[str, Any]]:
-    """Saved kernels in 1024 shades, those of the thesis's networks first, as many as fit;
-    unreadable ones are left out.
+    """Saved kernels in 1024 shades, those of the thesis's networks first, as many as fit.
+
+    Unreadable ones are left out.
     """
     saved = study.group.ok[study.group.ok["kernel_file"].notna()]
     ordered = pd.concat([exemplars(saved), saved]).drop_duplicates("key") if len(saved) else saved

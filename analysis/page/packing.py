@@ -58,8 +58,9 @@ class Packer:
 
 
 def rounded(values: np.ndarray, bits: int, up: bool = False) -> np.ndarray:
-    """Values with only the first `bits` of the mantissa, to the nearest or away from zero; what is
-    not finite stays.
+    """Values with only the first `bits` of the mantissa, to the nearest or away from zero.
+
+    What is not finite stays.
     """
     drop = np.uint64(52 - bits)
     low = (np.uint64(1) << drop) - np.uint64(1)
@@ -70,7 +71,5 @@ def rounded(values: np.ndarray, bits: int, up: bool = False) -> np.ndarray:
 
 
 def compressed(raw: bytes) -> str:
-    """Bytes as Base64 of a gzip stream without a date, so that the same bytes give the same
-    text.
-    """
+    """Bytes as Base64 of a gzip stream without a date: the same bytes give the same text."""
     return base64.b64encode(gzip.compress(raw, 9, mtime=0)).decode()

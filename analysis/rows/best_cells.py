@@ -1,4 +1,4 @@
-"""The cell of each activation with the greatest mean λ_min, and how probable each cell is to be it."""
+"""The cell of each activation with the greatest mean λ_min, and how sure that is."""
 
 from __future__ import annotations
 

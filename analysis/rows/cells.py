@@ -26,7 +26,8 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         - `mean` and `sd` of the quantity (n - 1 in the denominator; NaN for one seed),
           `geometric_mean` (of positive values);
         - `low` and `high`, the 95 % bootstrap interval of `mean`, `geometric_low` and
-          `geometric_high` that of `geometric_mean` (`analysis.statistics.bootstrap`; NaN for one seed);
+          `geometric_high` that of `geometric_mean` (`analysis.statistics.bootstrap`; NaN for one
+          seed);
         - `error`, a bound of the error that rounding leaves in `mean`: the mean of the seeds'
           bounds (NaN where rows hold none), and `geometric_error`, that of `geometric_mean`;
         - `least` and `greatest` value of a seed.

@@ -53,8 +53,9 @@ def _finite_length(losses: Sequence[float]) -> int:
 
 
 def _padded(values: object, length: int, after_first: bool, late: float) -> np.ndarray:
-    """A history of an entry an epoch as one of `length`; `late` where it ended early, and for what
-    is infinite or undefined.
+    """A history of an entry an epoch as one of `length`.
+
+    It is `late` where it ended early, and for what is infinite or undefined.
     """
     known = history(values)
     if known is None:
@@ -68,8 +69,9 @@ def _padded(values: object, length: int, after_first: bool, late: float) -> np.n
 
 
 def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median, least and greatest finite value over seeds (the first axis); NaN where there is
-    none.
+    """Median, least and greatest finite value over seeds, the first axis.
+
+    NaN where there is none.
     """
     finite = np.isfinite(values)
     low = np.where(finite, values, np.inf).min(axis=0)

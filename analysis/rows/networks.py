@@ -51,8 +51,9 @@ def of_thesis(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_spectrum(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that hold all eigenvalues; method `extreme` computes the least and the greatest
-    alone.
+    """The rows that hold all eigenvalues.
+
+    Method `extreme` computes the least and the greatest alone.
     """
     return rows[rows["eigenvalues"].notna()]
 
@@ -60,7 +61,8 @@ def with_spectrum(rows: pd.DataFrame) -> pd.DataFrame:
 def exemplars(rows: pd.DataFrame) -> pd.DataFrame:
     """The networks to show where nobody chose.
 
-    Those of Figures 1 to 4, else those with a saved kernel, else all if they are few. Of several seeds the one with a saved kernel is taken, then the lowest.
+    Those of Figures 1 to 4, else those with a saved kernel, else all if they are few. Of several
+    seeds the one with a saved kernel is taken, then the lowest.
     """
     for candidates in (
         of_thesis(rows),

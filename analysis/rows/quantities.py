@@ -1,5 +1,6 @@
-"""What a heat map can show: of each quantity its value in a row, when that value is to be trusted,
-and how to draw it.
+"""What a heat map can show.
+
+Of each quantity its value in a row, when that value is to be trusted, and how to draw it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What the thesis reports, as data: N. Berg, Eigenvalues of the Neural Tangent Kernel for different
-Network Architectures, 2024.
+"""What the thesis reports, as data.
+
+N. Berg, Eigenvalues of the Neural Tangent Kernel for different Network Architectures, 2024.
 
 (BSc thesis, University of Twente.) Only part of its numbers is known; what is not here is lost, not
 zero.
@@ -59,8 +60,9 @@ TABLE_1 = {
 
 
 def applies(group: Group) -> bool:
-    """Whether a group was computed on the thesis's data and scaling, so that the numbers may stand
-    side by side.
+    """Whether a group was computed on the thesis's data and scaling.
+
+    Only then may the numbers stand side by side.
     """
     return (group.data, group.classes, group.n_samples, group.parametrisation) == (
         "fashion_mnist",

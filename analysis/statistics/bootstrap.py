@@ -65,8 +65,9 @@ def tail(seeds: int) -> float:
 
 
 def mean_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 95 % interval of the mean of each row of `values`, (cells, seeds); NaN for one seed,
-    which says nothing of its spread.
+    """The 95 % interval of the mean of each row of `values`, (cells, seeds).
+
+    NaN for one seed, which says nothing of its spread.
     """
     cells, seeds = values.shape
     if seeds < 2:
@@ -107,8 +108,9 @@ def intervals(table: pd.DataFrame, cell: list[str], column: str) -> pd.DataFrame
 
 
 def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
-    """The probability of each cell to have the greatest mean, when each draws its seeds anew and
-    independently of the others.
+    """The probability of each cell to have the greatest mean.
+
+    Each draws its seeds anew and independently of the others.
 
     Weights of different widths and depths are independent also for equal seeds, so the cells are
     drawn one by one. A cell of one seed always draws that one.

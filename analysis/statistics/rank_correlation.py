@@ -35,8 +35,9 @@ def resamples_of(runs: int) -> int:
 def resample(
     networks: np.ndarray, strata: np.ndarray, resamples: int = RESAMPLES, seed: int = RNG_SEED
 ) -> np.ndarray:
-    """How often each run is drawn, when networks are drawn with replacement from each stratum, with
-    all their runs.
+    """How often each run is drawn.
+
+    Networks are drawn with replacement from each stratum, with all their runs.
 
     Args:
         networks: An integer for each run, the same for the seeds of a network.
@@ -61,8 +62,9 @@ def resample(
 
 
 def standardised_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Ranks of the values under each row of weights, scaled so that the product of two such arrays
-    sums to Spearman's ρ.
+    """Ranks of the values under each row of weights.
+
+    They are scaled so that the product of two such arrays sums to Spearman's ρ.
 
     Args:
         values: (runs,); +inf may occur, and equal values share their mean rank.
@@ -102,8 +104,9 @@ def kendall(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """The ends of the percentile interval; resamples without a value are left out, and NaN comes of
-    none.
+    """The ends of the percentile interval.
+
+    Resamples without a value are left out, and NaN comes of none.
     """
     known = values[np.isfinite(values)]
     if not len(known):

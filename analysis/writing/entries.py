@@ -49,8 +49,9 @@ def signed(value: float, digits: int = 2, sign: str = "") -> str:
 
 
 def bracket(line: dict, name: str, digits: int = DIGITS) -> str:
-    """A median with the least and greatest value, from the columns `NAME`, `NAME_low` and
-    `NAME_high`: 0.12 [0.10, 0.15].
+    """A median with the least and greatest value: 0.12 [0.10, 0.15].
+
+    From the columns `NAME`, `NAME_low` and `NAME_high`.
     """
     middle, low, high = (line[f"{name}{end}"] for end in ENDS)
     if np.isnan(middle):
@@ -92,8 +93,9 @@ def rendered(entry: Entry, plus_minus: str, power: Callable[[int], str]) -> str:
 
 
 def _parts(entry: Number) -> tuple[str, str | None, int | None]:
-    """Mantissa, spread and exponent; one exponent for both, and none where fixed notation reads
-    better.
+    """Mantissa, spread and exponent.
+
+    One exponent for both, and none where fixed notation reads better.
     """
     if not math.isfinite(entry.value) or entry.value == 0:
         return f"{entry.value:g}", None, None

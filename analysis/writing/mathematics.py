@@ -1,5 +1,6 @@
-"""Plain text with mathematics in it, as HTML and as LaTeX: λ_min, Θ_ij, 3.9e-10, -0.5, (1 -
-η)^k.
+"""Plain text with mathematics in it, as HTML and as LaTeX.
+
+Such as λ_min, Θ_ij, 3.9e-10, -0.5, (1 - η)^k.
 """
 
 from __future__ import annotations

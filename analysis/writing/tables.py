@@ -70,9 +70,7 @@ def markdown(table: Table) -> str:
 
 
 def without_gaps(table: Table, kept: int) -> Table:
-    """The table without the columns that hold nothing but a dash, of those behind the first
-    `kept`.
-    """
+    """The table without columns of nothing but dashes, of those behind the first `kept`."""
     shown = [
         place
         for place in range(len(table.columns))
@@ -142,7 +140,9 @@ def html(table: Table) -> Markup:
     # The caption stands outside of the table, which scrolls sideways on a narrow screen, with the
     # keys too.
     return Markup(
-        '<p class="caption">{}</p>\n<div class="wide" tabindex="0" role="region" aria-label="{}"><table>\n<thead><tr>{}</tr></thead>\n'
+        '<p class="caption">{}</p>\n'
+        '<div class="wide" tabindex="0" role="region" aria-label="{}">'
+        "<table>\n<thead><tr>{}</tr></thead>\n"
         "<tbody>\n{}</tbody>\n</table></div>\n{}"
     ).format(html_text(table.caption), table.caption, head, body, notes)
 

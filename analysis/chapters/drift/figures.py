@@ -34,8 +34,9 @@ _AXES = {
 
 
 def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -> Figure:
-    """The change at the end of training against width, logarithmic on both axes, a line an
-    activation and a panel a depth.
+    """The change at the end of training against width, both on logarithmic axes.
+
+    A line an activation, and a panel a depth.
 
     Args:
         points: From `analysis.chapters.drift.numbers.drift`.
@@ -86,8 +87,9 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
 
 
 def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure:
-    """Change, λ_min, λ_max and alignment over epochs for a depth: a column each, a row an
-    activation, the widths in colours.
+    """Change, λ_min, λ_max and alignment over epochs for a depth.
+
+    A column each, a row an activation, the widths in colours.
 
     Args:
         points: From `analysis.chapters.drift.numbers.drift`.

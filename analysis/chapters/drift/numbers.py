@@ -1,5 +1,6 @@
-"""How far the kernel moves during training, over epochs and over width: ‖Θ_t - Θ_0‖_F / ‖Θ_0‖_F,
-λ_min, λ_max and alignment.
+"""How far the kernel moves during training, over epochs and over width.
+
+Measured by ‖Θ_t - Θ_0‖_F / ‖Θ_0‖_F, λ_min, λ_max and alignment.
 
 The theory of constant kernels needs the change to vanish with width; under which scaling it does,
 and how fast, is measured here.
@@ -108,8 +109,9 @@ def missing(group: Group) -> str:
 
 
 def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
-    """`drift` over seeds: for each network and epoch `seeds`, and of each of `OVER_SEEDS` the
-    median, `_low` and `_high`.
+    """`drift` over seeds.
+
+    For each network and epoch `seeds`, and of each of `OVER_SEEDS` the median, `_low` and `_high`.
     """
     grouped = points.replace([np.inf, -np.inf], np.nan).groupby([*CELL, "epoch"], sort=False)
     table = grouped.agg(seeds=("seed", "nunique"))
@@ -120,15 +122,15 @@ def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_the_end(points: pd.DataFrame) -> pd.DataFrame:
-    """The last epoch of all, of the runs that came so far: diverged ones are not at their end, but
-    where they broke off.
+    """The last epoch of all, of the runs that came so far.
+
+    Diverged runs are not at their end, but where they broke off.
     """
     return points[(points["epoch"] == points["epoch"].max()) & ~points["diverged"]]
 
 
 def slopes(points: pd.DataFrame) -> pd.DataFrame:
-    """Least-squares lines through log(change at the end of training) over log(width), for each
-    activation and depth.
+    """Least-squares lines through log(final change) over log(width), by activation and depth.
 
     A point of the fit is the mean over seeds of the logarithm at a width. The interval is the
     bootstrap's: seeds are drawn anew, with replacement, within each width, whose weights are

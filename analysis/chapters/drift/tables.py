@@ -68,8 +68,9 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
 
 
 def end_table(runs: Runs, points: pd.DataFrame) -> Table:
-    """Change, λ_min, λ_max and alignment at the end of training, for some widths of each activation
-    and depth.
+    """Change, λ_min, λ_max and alignment at the end of training.
+
+    For some widths of each activation and depth.
     """
     final = over_seeds(at_the_end(points))
     before = over_seeds(points[points["epoch"] == 0])

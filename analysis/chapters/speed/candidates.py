@@ -62,8 +62,9 @@ def epochs_to_loss(histories: Sequence[object], threshold: float) -> np.ndarray:
 
 
 def measured_epochs(rows: pd.DataFrame, threshold: float) -> np.ndarray:
-    """The epochs that each run needs to a loss; infinity where it does not get there, or diverges
-    at any time.
+    """The epochs that each run needs to a loss.
+
+    Infinite where it does not get there, or diverges at any time.
     """
     return np.where(
         rows["status"] == "diverged", np.inf, epochs_to_loss(list(rows["losses"]), threshold)
@@ -133,8 +134,9 @@ BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
 
 
 def candidates(runs: Runs) -> list[Candidate]:
-    """Those that say something of their own: with one step size for all, products with it rank as
-    without it.
+    """The candidates that say something of their own.
+
+    With one step size for all, products with it rank as without it.
     """
     one_step = runs.setting.learning_rate_unit == ABSOLUTE
     return [one for one in CANDIDATES if not (one_step and one.name.startswith("step_size"))]

@@ -1,5 +1,6 @@
-"""Whether λ_min ranks networks by training speed, and what does, in words: correlations and their
-intervals read out.
+"""What ranks networks by training speed, in words.
+
+Correlations and their intervals are read out, that of λ_min first.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def _paragraph(runs: Runs, frame: pd.DataFrame) -> str:
 
 
 def spoken_of(runs: Runs, frame: pd.DataFrame) -> float:
-    """The smallest loss that at least `REACHED` of the runs reach, and otherwise the greatest of
-    all.
+    """The smallest loss that at least `REACHED` of the runs reach.
+
+    Where there is none, the greatest of all.
     """
     thresholds = sorted(map(float, frame["threshold"].unique()))
     often = [

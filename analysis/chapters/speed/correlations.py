@@ -114,9 +114,7 @@ def correlations(runs: Runs, thresholds: Sequence[float] = THRESHOLDS) -> pd.Dat
 
 
 def rankable(networks: np.ndarray, epochs: np.ndarray) -> bool:
-    """Whether enough networks reach the threshold for a correlation to mean something
-    (`LEAST_REACHING`).
-    """
+    """Whether enough networks reach the threshold for a correlation (`LEAST_REACHING`)."""
     return len(np.unique(networks[np.isfinite(epochs)])) >= LEAST_REACHING
 
 
@@ -125,8 +123,9 @@ _Drawn = tuple[np.ndarray, np.ndarray]
 
 
 class _Pairs:
-    """What is correlated with what, each once, since most candidates occur at every threshold:
-    settled before any resample is drawn.
+    """What is correlated with what, each once: most candidates occur at every threshold.
+
+    It is settled before any resample is drawn.
     """
 
     def __init__(self, networks: np.ndarray) -> None:
@@ -136,16 +135,18 @@ class _Pairs:
         self._pairs: dict[tuple[int, int] | None, int] = {}
 
     def add(self, values: np.ndarray, epochs: np.ndarray, own: np.ndarray) -> int:
-        """The place of values and epochs over the runs at the places `own` in the result of
-        `spearman`.
+        """The place of a correlation in the result of `spearman`.
+
+        It is that of values and epochs over the runs at the places `own`.
         """
         fit = rankable(self._networks[own], epochs[own])
         pair = (self._array(values, own), self._array(epochs, own)) if fit else None
         return self._pairs.setdefault(pair, len(self._pairs))
 
     def spearman(self, weights: np.ndarray) -> list[np.ndarray]:
-        """ρ of every pair for each row of weights; NaN where too few networks reach the
-        threshold.
+        """ρ of every pair for each row of weights.
+
+        NaN where too few networks reach the threshold.
         """
         ranks = [standardised_ranks(values, weights[:, own]) for values, own in self._values]
         none = np.full(len(weights), np.nan)
@@ -169,8 +170,9 @@ def _plan(
     reference: np.ndarray,
     subsets: Sequence[np.ndarray],
 ) -> tuple[list[int], list[int], list[int]]:
-    """The places of the correlations of a candidate in each scope, and where the reference is known
-    too those of both.
+    """The places of the correlations of a candidate in each scope.
+
+    Where the reference is known too, also those of both.
     """
     known = [subset[~np.isnan(value[subset])] for subset in subsets]
     both = [own[~np.isnan(reference[own])] for own in known]

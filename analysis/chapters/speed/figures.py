@@ -34,8 +34,9 @@ Ranking = tuple[Runs, pd.DataFrame]
 
 
 def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "") -> Figure:
-    """ρ with its interval for each candidate, a panel for each setting: over all runs, within
-    activations, and in each of these.
+    """ρ with its interval for each candidate, a panel for each setting.
+
+    Over all runs, within activations, and in each of these.
 
     Args:
         every: The settings.
@@ -109,8 +110,9 @@ def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
 
 
 def scatter_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "") -> Figure:
-    """The best candidate over all runs, and λ_min, against the epochs to the loss: a row for each
-    setting, activations in colours.
+    """The best candidate over all runs, and λ_min, against the epochs to the loss.
+
+    A row for each setting, activations in colours.
 
     Args:
         every: The settings.
@@ -177,8 +179,9 @@ def alt_text(every: Sequence[Ranking], threshold: float) -> str:
 
 
 def _order(every: Sequence[Ranking], threshold: float) -> list[str]:
-    """The candidates by falling mean |ρ| over all runs of each setting, without those that have
-    none.
+    """The candidates by falling mean |ρ| over all runs of each setting.
+
+    Those that have none are left out.
     """
     frames = [
         frame[(frame["threshold"] == threshold) & (frame["scope"] == ACROSS)] for _, frame in every
@@ -201,8 +204,9 @@ def _interval(axes: Axes, line: pd.Series, place: float, colour: str, face: str)
 
 
 def _scatter(axes: Axes, runs: Runs, name: str, threshold: float, looks: dict[str, Look]) -> None:
-    """A candidate against the epochs; what has no time, measured or predicted, stands hollow beyond
-    the end of training.
+    """A candidate against the epochs.
+
+    What has no time, measured or predicted, stands hollow beyond the end of training.
     """
     value = BY_NAME[name].value(runs.rows, threshold)
     epochs = measured_epochs(runs.rows, threshold)
@@ -242,8 +246,9 @@ def _scatter(axes: Axes, runs: Runs, name: str, threshold: float, looks: dict[st
 
 
 def _placed(values: np.ndarray, end: float) -> tuple[np.ndarray, str]:
-    """Values with the infinite ones a little beyond the end of training, and the scale of their
-    axis.
+    """Values and the scale of their axis.
+
+    Infinite ones stand a little beyond the end of training.
     """
     finite = values[np.isfinite(values)]
     if not len(finite) or finite.min() <= 0:

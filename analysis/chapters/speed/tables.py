@@ -50,7 +50,7 @@ def best(frame: pd.DataFrame, scope: str = ACROSS) -> str | None:
 
 
 def numbers(every: Sequence[tuple[Runs, pd.DataFrame]]) -> pd.DataFrame:
-    """The frames of `analysis.chapters.speed.correlations.correlations` of several settings in one, for CSV."""
+    """The correlations of several settings in one frame, for CSV."""
     tables = []
     for runs, frame in every:
         setting = {name: [value] * len(frame) for name, value in vars(runs.setting).items()}
@@ -59,8 +59,9 @@ def numbers(every: Sequence[tuple[Runs, pd.DataFrame]]) -> pd.DataFrame:
 
 
 def scatter_numbers(settings: Sequence[Runs], threshold: float) -> pd.DataFrame:
-    """Every run with its epochs to a threshold (infinite if not reached) and all candidates, for
-    CSV.
+    """Every run with its epochs to a threshold and all candidates, for CSV.
+
+    The epochs are infinite where it is not reached.
     """
     tables = []
     for runs in settings:
@@ -79,8 +80,9 @@ def scatter_numbers(settings: Sequence[Runs], threshold: float) -> pd.DataFrame:
 
 
 def ranking_table(runs: Runs, frame: pd.DataFrame, threshold: float) -> Table:
-    """The correlations of a setting and threshold to be read, the candidates by falling |ρ| over
-    all runs.
+    """The correlations of a setting and threshold to be read.
+
+    The candidates stand by falling |ρ| over all runs.
     """
     frame = frame[frame["threshold"] == threshold]
     acts = activations(runs.rows["act"])
@@ -169,8 +171,9 @@ def summary_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
 
 
 def notes(runs: Runs, threshold: float) -> list[str]:
-    """What a reader must know of a ranking: how many runs it holds, and how those without a time
-    enter.
+    """What a reader must know of a ranking.
+
+    How many runs it holds, and how those without a time enter.
     """
     reached, diverged = counts(runs, threshold)
     slow = len(runs.rows) - reached - diverged
