@@ -355,7 +355,8 @@ def test_the_page_itself_forbids_requests(report, watched):
     opened(page, report / "page/index.html")
     tried = """async (url) => {
         const refused = "securitypolicyviolation";
-        const seen = new Promise((done) => document.addEventListener(refused, (event) => done(event.effectiveDirective)));
+        const seen = new Promise((done) =>
+            document.addEventListener(refused, (event) => done(event.effectiveDirective)));
         const fetched = await fetch(url).then(() => "fetched", () => "refused");
         const none = new Promise((done) => setTimeout(() => done("no policy"), 3000));
         return [fetched, await Promise.race([seen, none])];
