@@ -42,7 +42,7 @@ def kernel_image(
         theta: The kernel matrix, (N, N).
         title: What it is the kernel of.
         boundary: Index of the first input of the second class, marked on both axes; None marks
-        nothing.
+            nothing.
         classes: The labels of the classes, named beside the mark.
     """
     with style():

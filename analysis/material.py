@@ -24,7 +24,7 @@ class Material:
         group: The rows of the task `spectrum`; none of them where only networks were trained.
         store: Where kernels lie.
         training: The rows of the task `training`, one a run: a network trained in several ways has
-        several. None where there are none.
+            several. None where there are none.
         images: Where the inputs lie (`analysis.inputs.find`); None looks where a sweep would.
     """
 

@@ -36,7 +36,7 @@ def stacked(
 
     Args:
         blocks: Those of a block share a colour scale, and are labelled with the quantity of their
-        first.
+            first.
         title: Above all of them.
         scales: Of the colours of each block; None, or none at all, for the range of its values.
     """

@@ -41,7 +41,7 @@ def resample(
     Args:
         networks: An integer for each run, the same for the seeds of a network.
         strata: An integer for each run, the same within a network; as many networks are drawn from
-        each as it has.
+            each as it has.
         resamples: How many.
         seed: Of the random numbers.
 

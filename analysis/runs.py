@@ -47,7 +47,7 @@ class Setting:
     Attributes:
         learning_rate: As set.
         learning_rate_unit: "absolute", or "inverse_lambda_max": in units of 1/λ_max of the kernel
-        at initialisation.
+            at initialisation.
         batch_size: Samples a step.
         epochs: How many.
         shuffle: Whether each epoch takes the samples in another order.

@@ -24,7 +24,7 @@ class Picture:
         name: Of its files, before the group's name.
         alt: The figure in words, for those who cannot see it.
         draw: Draws it. Many are drawn in processes of their own, so this is a `functools.partial`
-        of a function at the top of a module.
+            of a function at the top of a module.
         numbers: The data behind it, for CSV; None where they lie in a file of their own, such as a
             kernel.
     """
@@ -97,7 +97,7 @@ class Part:
         name: Its anchor, before the group's name.
         title: The heading.
         missing: The rows that it needs and that are not there, as a sentence; empty if it can be
-        made.
+            made.
         command: The command line that makes these rows.
         make: Its content, where nothing is missing.
     """

@@ -125,7 +125,7 @@ def speed_files(
 
     Args:
         group: The runs; settings with fewer than `analysis.speed.LEAST_NETWORKS` networks are left
-        out.
+            out.
         output: A folder.
         thresholds: The losses; what too few networks reach appears in the summary only.
 

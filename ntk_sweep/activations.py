@@ -49,7 +49,7 @@ class Activation:
             d) - σ(z)| + |σ'(z + d) - σ'(z)|) where plain subtraction would leave ε; None if there
             is no such formula, and then small eigenvalues get wider error bounds.
         closed_dual: The dual activations in closed form, for Gaussian pairs of positive variance;
-        None if none is known.
+            None if none is known.
         together: z ↦ (σ(z), σ'(z)) in fewer operations than `function` and `derivative` take; None
             if there is no such formula. The error of σ' may be a few ε where that of `derivative`
             is a few ε σ'(z): enough for training, too much for a kernel of saturated units.

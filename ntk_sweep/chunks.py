@@ -89,7 +89,7 @@ class Lost:
     Attributes:
         reason: What is known of it.
         blamed: Whether the chunk may be the cause (its process died or ran out of memory), rather
-        than a machine that went away.
+            than a machine that went away.
         crowded: Whether it was ended for want of memory, which others on the same machine may have
             taken.
     """

@@ -93,7 +93,7 @@ class TrainingConfig(TaskConfig):
         learning_rate_unit: One of `LEARNING_RATE_UNITS`: "absolute", or "inverse_lambda_max",
             1/λ_max of the kernel at initialisation.
         batch_size: Samples a step; None (or more than there are) takes all of them, which is
-        gradient descent.
+            gradient descent.
         epochs: Passes through the data.
         shuffle: Whether the samples take their turns in a new random order every epoch.
         record_kernel_every: After how many epochs the kernel and its spectrum are computed anew;
@@ -118,7 +118,7 @@ class ComputeConfig:
 
     Attributes:
         address: The Ray cluster to join; "auto" requires one; None joins `$RAY_ADDRESS` if set and
-        otherwise starts a private one.
+            otherwise starts a private one.
         num_workers: How many workers at once; None for as many as the resources allow.
         num_cpus: CPU cores, and BLAS threads, of a worker.
         num_gpus: GPUs of a worker; a fraction shares a GPU between workers.

@@ -102,7 +102,7 @@ def leading_target_shares(
 
     Args:
         eigenvectors: Orthonormal columns, in the order of ascending eigenvalues as
-        `torch.linalg.eigh` returns them.
+            `torch.linalg.eigh` returns them.
         targets: y.
         counts: The numbers k; the default was chosen for a glance. k > N counts as N.
 

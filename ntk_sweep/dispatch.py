@@ -83,7 +83,7 @@ def run_sweep(
 
     Raises:
         ConfigError, DataError, StoreError: Before anything starts, or when rows can no longer be
-        written.
+            written.
         ClusterError: Ray cannot be started, or was lost.
         Interrupted: By SIGINT or SIGTERM; what was finished is in the store.
     """

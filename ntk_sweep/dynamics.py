@@ -228,7 +228,7 @@ def flow_bound(
     Args:
         initial_loss: L(0).
         lambda_min: A lower bound of the smallest eigenvalue: the eigenvalue less its error, and 0
-        where that is negative.
+            where that is negative.
         n_samples: N.
         times: t ≥ 0, in units of `TrainingTime.flow_time`.
 

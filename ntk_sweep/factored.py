@@ -41,7 +41,7 @@ class TracedKernel:
     Attributes:
         theta: Θ in float64, exactly symmetric, on the CPU.
         layer_traces: tr Θ_l for each layer, (D,), float64 on the CPU: the share of each layer in
-        the trace.
+            the trace.
         error: Estimate of ‖Θ - Θ(traced)‖_F.
         passes: The errors of the factors.
         trace: The factors; None where they are not kept.

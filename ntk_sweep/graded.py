@@ -71,7 +71,7 @@ def graded_spectrum(
     Args:
         theta: Θ.
         orders: Of the products in `ntk_sweep.doubled.matmul`: the absolute error is about
-        2^(-21·orders - 53) λ_max.
+            2^(-21·orders - 53) λ_max.
         vectors: Eigenvectors of a matrix near Θ in the columns, in ascending order of eigenvalues,
             if known; they save a solver.
     """

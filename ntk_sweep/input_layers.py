@@ -36,7 +36,7 @@ class _Turn:
         z: Their pre-activations, as far as they are up to date, (B, n_l).
         gradients: Where their gradients are put, (B, n_l).
         missing: The rows of the Gram matrix and the gradients that bring z up to date; None if it
-        is.
+            is.
         later: After every `KEPT_ROWS` samples, the z of all samples to come and what brings them up
             to date.
     """

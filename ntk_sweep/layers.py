@@ -50,12 +50,12 @@ class _Place:
         gradients: g, (B, n_l).
         gradients_transposed: gᵀ.
         rows: The rows of W̃, and below them the ã of the earlier steps that W̃ does not have yet;
-        transposed.
+            transposed.
         products: ã times `rows`, of which z is the first part.
         z: c a W_nowᵀ + b_now, (B, n_l).
         below: c g W_now, (B, n_below).
         kept: The products of ã with those of the earlier steps, and the g, gᵀ and a of these; None
-        if W̃ has them all.
+            if W̃ has them all.
         kept_after: How many rows are kept when the step is taken.
     """
 

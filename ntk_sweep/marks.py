@@ -39,7 +39,7 @@ class Owner:
         pid: Its number there.
         born: When it started, in the clock ticks of its machine.
         machine: Names the machine since it was last started, and the set of processes that share
-        their numbers.
+            their numbers.
         since: When the sweep began.
     """
 

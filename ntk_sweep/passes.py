@@ -53,7 +53,7 @@ class Factor:
         rows: The differences, (N, n).
         row_norms: Euclidean norm of each, (N,), float64.
         centre_error: Root mean square estimate of the Euclidean norm of the centre's rounding
-        error, (1,), float64.
+            error, (1,), float64.
         row_errors: The same for each row, (N,), float64.
         grams: Where `ntk_sweep.factored` keeps the Gram matrices of a factor that several networks
             share; None where it does not.

@@ -109,7 +109,7 @@ class Plan:
 
     Attributes:
         points: The points of the sweep, in the order given; one that is given twice stands here
-        twice.
+            twice.
         jobs: What is to be computed, each key once.
         skipped: How many different points are in the store already.
         stores: The stores involved, by results and task.

@@ -47,7 +47,7 @@ class Moments:
 
     Attributes:
         hermite: c_k = E[f(a t) h_k(t)] with h_k the Hermite polynomials, orthonormal for N(0, 1); k
-        = 0..7.
+            = 0..7.
         square: E[f(a t)²].
     """
 

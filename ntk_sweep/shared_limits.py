@@ -19,7 +19,7 @@ class SharedLimits:
 
     Args:
         compute: Has an architecture's limits computed on a data set that is in the object store,
-        and returns a reference to them.
+            and returns a reference to them.
         store_bytes: The size of the object store.
     """
 

@@ -59,7 +59,7 @@ class Summary:
 
     Attributes:
         columns: What is read for it: columns with a list a row would fill the memory with a large
-        store.
+            store.
         figures: The lines of one row, name and value.
         table: A short table of the rows of a sweep.
         remark: A sentence below the table, or none.

@@ -40,13 +40,13 @@ class TrainingRun:
     Attributes:
         losses: (1/N) Σ (f - y)² over all samples, before training and after every epoch, (E + 1,).
         running_losses: The mean over the samples of their squared error when their turn came, each
-        before its own step, (E,).
+            before its own step, (E,).
         accuracies: The share of samples on the right side of `THRESHOLD`, (E + 1,).
         initial_outputs: f(x) before training, (N,).
         outputs: f(x) at the end, (N,).
         steps: How many steps were taken.
         diverged: Whether the loss overflowed, which ended the run; `losses` then ends with an
-        infinity or a NaN.
+            infinity or a NaN.
         network: The network at the end.
     """
 
@@ -96,7 +96,7 @@ def train(
         batch_size: B, from 1 (one sample a step) to N (gradient descent); where it does not divide
             N, the last batch of an epoch is smaller.
         orders: The order of the samples in each epoch, such as `sample_orders` makes; as many
-        epochs as there are orders.
+            epochs as there are orders.
         observe: Called with the number of completed epochs and the network at that time: before
             training, and every `observe_every` epochs as long as the loss is finite.
         observe_every: See `observe`.

@@ -36,7 +36,7 @@ def winners(config: SweepConfig, activations: Sequence[str]) -> list[dict[str, s
 
     Args:
         config: Says where the spectra lie (`results`), and of which data, parametrisation and dtype
-        they are.
+            they are.
         activations: The activations asked for.
 
     Returns:

@@ -26,9 +26,9 @@ class GridSweeperConf:
 
     Attributes:
         params: Sweeps that a config file brings, key to sweep syntax, such as ``width:
-        range(50,1001,50)``; the command line wins.
+            range(50,1001,50)``; the command line wins.
         points: Points that are not a product, each a mapping of settings; each is combined with
-        every combination of the others.
+            every combination of the others.
         winners: Activations of which the network with the greatest mean λ_min in the results is a
             point, as those under `points`.
     """
