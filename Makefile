@@ -51,11 +51,11 @@ lint: $(READY)
 
 # make partition	cuts a host of a cluster off the network and brings it back; needs root, since it makes network namespaces
 partition: $(READY)
-	$(BIN)/python -m pytest -m partition tests/test_partition.py
+	$(BIN)/python -m pytest -m partition tests/faults/test_partition.py
 
 # make soak	ten minutes of kills under a sweep, then the comparison; SOAK_SECONDS=60 is shorter; the output goes into docs/reliability.md
 soak: $(READY)
-	$(BIN)/python tests/soak.py --docs
+	$(BIN)/python -m tests.faults.soak --docs
 
 # make audit	compares the pinned versions with the known vulnerabilities; needs a network
 audit: $(READY)

@@ -9,7 +9,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.ntk_sweep_hydra.messages import plain_errors
-from ntk_sweep.commands import compute_one
+from ntk_sweep.commands.run import compute_one
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -23,7 +23,7 @@ from analysis.frame import AnalysisError
 from analysis.lines import COLOURS, band, log_limits, loss_panels
 from analysis.quantities import LAMBDA_MIN, trusted
 from analysis.runs import Cell, Runs, diverged_note, list_cells, network_title, rows_of, seeds_note
-from ntk_sweep.dynamics import TrainingTime, du_bound, flow_bound
+from ntk_sweep.dynamics.predictions import TrainingTime, du_bound, flow_bound
 
 FIGURE_11: Cell = ("relu", 800, 3)
 """The network of Figure 11."""

@@ -18,7 +18,7 @@ from analysis.quantities import LAMBDA_MIN, QUANTITIES
 from analysis.report import FIGURES, TABLES, report
 from analysis.runs import TASK as TRAINING
 from ntk_sweep.errors import SweepError
-from ntk_sweep.store import Store
+from ntk_sweep.store.store import Store
 
 EXIT_MISTAKE = 2
 

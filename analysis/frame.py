@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ntk_sweep.activations import ACTIVATIONS
 from ntk_sweep.errors import SweepError
-from ntk_sweep.filesystems import above, below
-from ntk_sweep.store import load_results
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.store.filesystems import above, below
+from ntk_sweep.store.store import load_results
 
 TASK = "spectrum"
 
@@ -52,7 +52,7 @@ class Group:
         dtype: In which the kernel was computed.
         slug: A name for files, unlike that of every other group of the store.
         results: The results folder or URI that the rows came from.
-        rows: One row a network; the columns of `ntk_sweep.schema`.
+        rows: One row a network; the columns of `ntk_sweep.store.columns`.
     """
 
     data: str

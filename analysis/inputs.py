@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from analysis.figures import style
 from analysis.frame import SHOWN_DIGITS, AnalysisError, Group
-from ntk_sweep.config import DataConfig
-from ntk_sweep.datasets import DATA_VARIABLE, Dataset, assemble, load_dataset
+from ntk_sweep.data.dataset import DATA_VARIABLE, Dataset, assemble, load_dataset
 from ntk_sweep.errors import DataError
+from ntk_sweep.settings.schema import DataConfig
 
 SHOWN = 8
 """Inputs of a class that are drawn."""

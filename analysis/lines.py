@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.runs import Cell, network_title
-from ntk_sweep.activations import ACTIVATIONS
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A6D1B")
 """Told apart by the colour-blind (Okabe and Ito 2008, without their yellow, which is too light for

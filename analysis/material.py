@@ -12,8 +12,8 @@ from analysis.cells import cells
 from analysis.frame import TASK, AnalysisError, Group, groups, load, one_row_a_network
 from analysis.quantities import LAMBDA_MIN, Quantity
 from analysis.runs import TASK as TRAINING
-from ntk_sweep.schema import schema
-from ntk_sweep.store import Store, load_results
+from ntk_sweep.store.columns import schema
+from ntk_sweep.store.store import Store, load_results
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from analysis.quantities import LAMBDA_MIN, Quantity
 from analysis.sections import GRID
 from analysis.summary import commonest_reason, summary_table, without_result
 from analysis.table1 import beside_thesis, best_cells, table1
-from ntk_sweep.store import Store
+from ntk_sweep.store.store import Store
 
 
 def require_writable(folder: Path) -> None:

@@ -7,11 +7,12 @@ Needs the folder of reference spectra and images, at $NTK_SWEEP_SHARED or beside
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from docs.pages import fill
 from ntk_sweep import ntk_spectrum
+from tests.helpers.exact import absolute_errors
+from tests.helpers.references import FILES, SHARED, reference
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("eigh", "compensated", "double-double", "jacobian")
@@ -19,10 +20,6 @@ METHODS = ("eigh", "compensated", "double-double", "jacobian")
 
 def main() -> None:
     """Prints the table and puts it into docs/numerics.md."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from exact import absolute_errors
-    from references import FILES, SHARED, reference
-
     if not FILES:
         raise SystemExit(
             f"no reference spectra in {SHARED}: set NTK_SWEEP_SHARED to the folder that has them"

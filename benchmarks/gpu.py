@@ -37,11 +37,11 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("torch finds no CUDA device: nothing is measured")
     _without_jaxtyping()
-    from ntk_sweep.factored import doubled_kernel, plain_kernel
-    from ntk_sweep.network import Network
-    from ntk_sweep.passes import centred_trace
-    from ntk_sweep.rounding import pass_errors
-    from ntk_sweep.stack import NetworkStack
+    from ntk_sweep.kernel.centred_kernel import doubled_kernel, plain_kernel
+    from ntk_sweep.kernel.centred_passes import centred_trace
+    from ntk_sweep.kernel.pass_errors import pass_errors
+    from ntk_sweep.network.fully_connected import Network
+    from ntk_sweep.network.stacked import NetworkStack
 
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     head = (

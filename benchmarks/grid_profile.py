@@ -83,13 +83,13 @@ def main() -> None:
 
     import torch
 
-    from ntk_sweep.config import DataConfig, SpectrumConfig
-    from ntk_sweep.datasets import load_dataset
-    from ntk_sweep.points import Point
-    from ntk_sweep.tasks import compute_row
+    from ntk_sweep.data.dataset import load_dataset
+    from ntk_sweep.settings.point import Point
+    from ntk_sweep.settings.schema import DataConfig, SpectrumConfig
+    from ntk_sweep.tasks.rows import compute_row
 
     torch.set_num_threads(1)
-    prepare = getattr(sys.modules.get("ntk_sweep.worker"), "prepare_process", None)
+    prepare = getattr(sys.modules.get("ntk_sweep.executors.worker"), "prepare_process", None)
     if prepare:
         prepare(1)
     dataset = load_dataset(DataConfig(classes=[0, 9], n_per_class=100))

@@ -35,9 +35,9 @@ from analysis.lines import grid, heading, log_ticks
 from benchmarks.timing import least_seconds
 from docs.pages import fill
 from ntk_sweep import Network, load_results
-from ntk_sweep.factored import doubled_kernel, plain_kernel
-from ntk_sweep.passes import centred_trace
-from ntk_sweep.worker import prepare_process
+from ntk_sweep.executors.worker import prepare_process
+from ntk_sweep.kernel.centred_kernel import doubled_kernel, plain_kernel
+from ntk_sweep.kernel.centred_passes import centred_trace
 
 ROOT = Path(__file__).parents[1]
 N_INPUTS = 784

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from docs.pages import fill
-from ntk_sweep.network import Network
-from ntk_sweep.training import GradientDescent
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.training.sgd import GradientDescent
 
 ROOT = Path(__file__).parents[1]
 MODULES = {"relu": nn.ReLU, "elu": nn.ELU, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}

@@ -1,5 +1,4 @@
-"""What all tests share: run-time checks of the array annotations, deterministic property tests,
-small data."""
+"""What all tests share: run-time checks of annotations, deterministic property tests, small data."""
 
 import os
 import signal
@@ -7,17 +6,17 @@ from pathlib import Path
 
 import jaxtyping
 
+from tests.helpers.places import ROOT
+
 # Before anything imports these modules: from here on a tensor that contradicts its annotation
 # raises.
-CHECKED = ("network", "kernel", "spectrum", "training", "layers", "input_layers")
+CHECKED = ("network", "kernel", "spectrum", "training")
 jaxtyping.install_import_hook([f"ntk_sweep.{name}" for name in CHECKED], "beartype.beartype")
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 hypothesis.settings.register_profile(
     "deterministic", deadline=None, derandomize=True, max_examples=30, database=None
@@ -35,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def shared() -> Path:
     """The folder with genuine images (`data`) and spectra to 25 digits (`reference`)."""
     given = os.environ.get("NTK_SWEEP_SHARED")
-    folder = Path(given) if given else REPOSITORY.parent / "shared"
+    folder = Path(given) if given else ROOT.parent / "shared"
     if not (folder / "reference").is_dir():
         if given:
             pytest.fail(f"NTK_SWEEP_SHARED={given} holds no folder 'reference'")
@@ -73,9 +72,8 @@ def npz(tmp_path):
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
     """The rows of the grid of `processes`, computed in one process that nothing happens to."""
-    from processes import GRID, run
-
-    from ntk_sweep.store import load_results
+    from ntk_sweep.store.store import load_results
+    from tests.helpers.processes import GRID, run
 
     results = tmp_path_factory.mktemp("undisturbed")
     done = run(results, *GRID, "hydra/launcher=serial")

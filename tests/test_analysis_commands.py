@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_rows import failed, grid, row, store
 from PIL import Image
 
 from analysis.cli import main
-from ntk_sweep.store import Store
+from ntk_sweep.store.store import Store
+from tests.helpers.analysis_rows import failed, grid, row, store
 
 VOID = {"meta", "link", "img", "br", "input"}
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from analysis_training_rows import only_runs, recorded, run, store, sweep
-from pixels import colours
 
 from analysis import drift, drift_figures
 from analysis.cli import main
 from analysis.figures import FORMATS, render
 from analysis.formats import html, latex, markdown, number
 from analysis.frame import AnalysisError
+from tests.helpers.analysis_training_rows import only_runs, recorded, run, store, sweep
+from tests.helpers.pixels import colours
 
 WIDTHS = (50, 100, 200, 400)
 

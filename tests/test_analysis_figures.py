@@ -6,13 +6,13 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pytest
-from analysis_rows import failed, frame, grid, group, row
-from pixels import colours, pixels
 
 from analysis import heatmaps, kernels, spectra
 from analysis.cells import cells
 from analysis.figures import FORMATS, render
 from analysis.networks import Selection, exemplars, select
+from tests.helpers.analysis_rows import failed, frame, grid, group, row
+from tests.helpers.pixels import colours, pixels
 
 
 def test_a_grid_tells_resolved_unresolved_and_missing_cells_apart():

@@ -6,8 +6,6 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pytest
-from analysis_rows import failed, frame, grid, group, row
-from pixels import colours
 
 from analysis import convergence, heatmaps, panels, prediction
 from analysis.cells import cells
@@ -16,7 +14,9 @@ from analysis.diagnostics import SHOWN, diagnostics, diagnostics_table
 from analysis.figures import FORMATS, render
 from analysis.formats import html, latex, markdown
 from analysis.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, QUANTITIES, RATIO
-from ntk_sweep.schema import schema
+from ntk_sweep.store.columns import schema
+from tests.helpers.analysis_rows import failed, frame, grid, group, row
+from tests.helpers.pixels import colours
 
 
 def powers(exponent: float, widths=(50, 100, 200, 400), seeds=2, factor=1.0, **changes):

@@ -8,7 +8,6 @@ import itertools
 
 import numpy as np
 import pytest
-from analysis_rows import failed, frame, grid, group, row
 from scipy.stats import bootstrap
 
 from analysis import heatmaps, spread
@@ -19,6 +18,7 @@ from analysis.formats import markdown
 from analysis.packing import Packer, rounded
 from analysis.resampling import ENUMERATED, draws, mean_intervals, probability_greatest, tail
 from analysis.table1 import table1
+from tests.helpers.analysis_rows import failed, frame, grid, group, row
 
 
 @pytest.mark.parametrize("seeds", range(1, ENUMERATED + 1))

@@ -8,14 +8,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_training_rows import only_runs, run, store, sweep
-from pixels import colours
 from scipy.stats import kendalltau, spearmanr
 
 from analysis import ranking, speed, speed_figures, speed_tables, verdict
 from analysis.cli import main
 from analysis.figures import FORMATS, render
 from analysis.formats import html, latex, markdown
+from tests.helpers.analysis_training_rows import only_runs, run, store, sweep
+from tests.helpers.pixels import colours
 
 LOSS = 0.1
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_rows import failed, frame, grid, group, row
 
 from analysis.cells import cells, seeds_text
 from analysis.formats import Number, Table, csv, html, latex, markdown, number, signed, without_gaps
@@ -18,6 +17,7 @@ from analysis.frame import AnalysisError, groups
 from analysis.networks import comparison_table
 from analysis.symbols import NO_BREAK, html_text, latex_text
 from analysis.table1 import beside_thesis, best_cells, table1
+from tests.helpers.analysis_rows import failed, frame, grid, group, row
 
 
 def test_a_cell_is_averaged_over_its_seeds():

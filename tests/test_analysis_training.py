@@ -10,8 +10,6 @@ from pathlib import Path
 import analysis_rows
 import numpy as np
 import pytest
-from analysis_training_rows import failed_run, group, only_runs, run, store, sweep
-from pixels import colours
 
 from analysis import bounds, curves
 from analysis.cli import main
@@ -20,6 +18,8 @@ from analysis.formats import html, latex, markdown
 from analysis.frame import AnalysisError
 from analysis.lines import network_colours
 from analysis.runs import Setting, choose, network_name, network_title, parse_network, runs
+from tests.helpers.analysis_training_rows import failed_run, group, only_runs, run, store, sweep
+from tests.helpers.pixels import colours
 
 
 def table_row(table, *beginning):

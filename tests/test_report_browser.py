@@ -4,25 +4,20 @@ and nothing is blank."""
 from __future__ import annotations
 
 import re
-import sys
 
 import numpy as np
 import pytest
-from analysis_rows import failed, grid, row, store
-from conftest import REPOSITORY
-from pixels import colours
 
 from analysis.cells import cells
 from analysis.cli import main
 from analysis.figures import render_many
 from analysis.frame import groups, load
-from ntk_sweep.config import DataConfig
-from ntk_sweep.datasets import load_dataset
-from ntk_sweep.store import Store
-
-sys.path.insert(0, str(REPOSITORY / "docs"))
-
-from browser import BrowserMissing, chromium, opened
+from docs.browser import BrowserMissing, chromium, opened
+from ntk_sweep.data.dataset import load_dataset
+from ntk_sweep.settings.schema import DataConfig
+from ntk_sweep.store.store import Store
+from tests.helpers.analysis_rows import failed, grid, row, store
+from tests.helpers.pixels import colours
 
 pytestmark = pytest.mark.browser
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import analysis_training_rows as training_rows
 import numpy as np
 import pytest
-from analysis_rows import failed, grid, group, row, store
 
 from analysis import explorer, inputs
 from analysis.cli import main
@@ -20,8 +19,9 @@ from analysis.frame import AnalysisError
 from analysis.material import materials
 from analysis.packing import Packer
 from analysis.parts import PARTS
-from ntk_sweep.config import DataConfig
-from ntk_sweep.datasets import load_dataset
+from ntk_sweep.data.dataset import load_dataset
+from ntk_sweep.settings.schema import DataConfig
+from tests.helpers.analysis_rows import failed, grid, group, row, store
 
 COMMANDS = (
     "thesis_training 'seed=range(0,5)'",

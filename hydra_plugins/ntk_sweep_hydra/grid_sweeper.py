@@ -16,8 +16,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
-from ntk_sweep.config import CHOICES, TASKS, SweepConfig
 from ntk_sweep.errors import ConfigError
+from ntk_sweep.settings.schema import CHOICES, TASKS, SweepConfig
 
 
 @dataclass
@@ -93,7 +93,7 @@ class GridSweeper(Sweeper):
 
     def _winners(self, job: Sequence[str]) -> list[list[str]]:
         """The winners on the data, and under the other settings, of a job."""
-        from ntk_sweep.winners import winners
+        from ntk_sweep.commands.best_networks import winners
 
         assert self.hydra_context is not None and self.config is not None
         (values,) = compose_all(self.hydra_context.config_loader, self.config, [job])

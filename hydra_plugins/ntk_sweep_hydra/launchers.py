@@ -11,9 +11,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
-from ntk_sweep.commands import compute_many
-from ntk_sweep.executors import Executor, SerialExecutor
-from ntk_sweep.ray_executor import RayExecutor
+from ntk_sweep.commands.run import compute_many
+from ntk_sweep.executors.protocol import Executor, SerialExecutor
+from ntk_sweep.executors.ray import RayExecutor
 
 
 class SweepLauncher(Launcher):

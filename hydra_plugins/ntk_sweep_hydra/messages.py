@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from ntk_sweep.config import unknown_setting
 from ntk_sweep.errors import SweepError
+from ntk_sweep.settings.schema import unknown_setting
 
 
 @contextmanager

@@ -1,0 +1,51 @@
+"""Limit kernels in the object store of a Ray cluster: computed once a sweep, and sent to whoever
+needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.tasks.limit_request import LimitSpec
+
+SHARE = 0.4
+"""Part of the object store that they may take; the thesis's nine depths are 3 MB an architecture at
+200 inputs."""
+
+
+class SharedLimits:
+    """References to limit kernels.
+
+    Args:
+        compute: Has an architecture's limits computed on a data set that is in the object store,
+            and returns a reference to them.
+        store_bytes: The size of the object store.
+    """
+
+    def __init__(self, compute: Callable[[LimitSpec, Any], Any], store_bytes: float) -> None:
+        self._compute = compute
+        self._room = store_bytes * SHARE
+        self._known: dict[tuple[str, LimitSpec], Any] = {}
+
+    def reference(self, wanted: LimitSpec, dataset: Dataset, sent: Any) -> Any:
+        """The limits of an architecture, wanted now and so among the last to be dropped.
+
+        Args:
+            wanted: The architecture and its depths.
+            dataset: The data set.
+            sent: The reference to it.
+        """
+        key = (dataset.fingerprint, wanted)
+        reference = self._known.pop(key, None)
+        if reference is None:
+            reference = self._compute(wanted, sent)
+        size = 8 * len(dataset.x) ** 2 * len(wanted.depths)
+        while len(self._known) >= max(int(self._room / size), 1):
+            del self._known[next(iter(self._known))]
+        self._known[key] = reference
+        return reference
+
+    def forget(self) -> None:
+        """Drops them all: what a lost worker has lost may be among them."""
+        self._known.clear()

@@ -1,0 +1,96 @@
+"""What a worker does with a chunk, in whichever process it runs."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Sequence
+from functools import cache, lru_cache
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.executors.messages import ChunkSpec, Outcome, Report
+from ntk_sweep.numerics.thresholds import KEPT_BYTES
+from ntk_sweep.store.lease import Permit
+from ntk_sweep.store.store import Store
+from ntk_sweep.store.writer import PartWriter
+from ntk_sweep.tasks.limit_cache import Limit, shelf
+from ntk_sweep.tasks.rows import compute_rows
+
+_writers: dict[tuple[str, str, str], PartWriter] = {}
+"""The parts that this process grows, by sweep and store: a warm worker goes on with its own."""
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h
+
+
+def prepare_process(num_threads: int) -> None:
+    """Sets the number of BLAS threads, and has the allocator keep its memory."""
+    if torch.get_num_threads() != num_threads:
+        torch.set_num_threads(num_threads)
+    _limit_numpy(num_threads)
+    _keep_memory()
+
+
+@lru_cache(maxsize=1)
+def _limit_numpy(num_threads: int) -> None:
+    """NumPy's BLAS has a pool of its own."""
+    threadpool_limits(num_threads, user_api="blas")
+
+
+@cache
+def _keep_memory() -> None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def run_chunk(
+    spec: ChunkSpec, dataset: Dataset, limits: Sequence[dict[int, Limit] | Exception] = ()
+) -> Report:
+    """Computes the points of a chunk and commits their rows; also those finished before an
+    interruption.
+
+    Args:
+        spec: The chunk.
+        dataset: Its data set.
+        limits: Those of `spec.limits`, or what was raised; if none are given, they are computed
+            here.
+
+    Raises:
+        StoreError: This process does not see the folder of the sweep, or cannot write to it.
+        RevokedError: The driver gave the chunk to others, since it took this process for dead.
+    """
+    prepare_process(spec.num_threads)
+    if limits:
+        shelf.put(dataset, dict(zip(spec.limits, limits, strict=True)))
+    store = Store(spec.results, spec.task)
+    with Permit(store, spec.mark, spec.ticket).claimed() as permit:
+        return _run_chunk(spec, dataset, store, permit)
+
+
+def _run_chunk(spec: ChunkSpec, dataset: Dataset, store: Store, permit: Permit) -> Report:
+    writer = _writers.setdefault((spec.mark, spec.results, spec.task), PartWriter(store))
+    outcomes, seconds, rows, committed = [], 0.0, [], time.monotonic()
+    try:
+        for result in compute_rows(
+            spec.points, dataset, spec.device, spec.git_commit, spec.device_share
+        ):
+            key = result.row["key"]
+            if result.kernel is not None:
+                result.row["kernel_file"] = store.save_kernel(key, result.kernel)
+            rows.append(result.row)
+            outcomes.append(Outcome(key, result.row["status"], result.row.get("error")))
+            seconds += result.row["seconds"]
+            if time.monotonic() - committed > spec.commit_seconds:
+                # Let go first: interrupted in between, a batch is computed again rather than stored
+                # twice.
+                batch, rows, committed = rows, [], time.monotonic()
+                writer.commit(batch, permit)
+    finally:
+        if rows:
+            writer.commit(rows, permit)
+    return Report(writer.name, outcomes, seconds)

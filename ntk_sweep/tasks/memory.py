@@ -1,0 +1,157 @@
+"""How much memory a point needs, known before it is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ntk_sweep.numerics.thresholds import (
+    HELD_WEIGHTS,
+    KEPT_BYTES,
+    LIMIT_SAMPLES,
+    REFINED_SAMPLES,
+    SHELF_BYTES,
+    TILE_ROWS,
+)
+from ntk_sweep.settings.point import Point
+from ntk_sweep.settings.schema import SpectrumConfig
+
+LAYER_ARRAYS = 4
+"""Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with,
+before these, two of slopes."""
+
+LAYER_TEMPORARIES = 8
+"""Further ones while a layer is computed. Measured on sigmoid networks, with some room."""
+
+TILE_ARRAYS = 4
+"""Arrays of a tile's height and N columns while the kernel is summed up."""
+
+SOLVER_ARRAYS = {"eigh": 6, "extreme": 5, "compensated": 40, "double-double": 44, "jacobian": 0}
+"""Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd
+takes two beside its input and vectors, the extreme eigenvalues two Cholesky factors and copies,
+products in double-double their slices. Measured, with some room."""
+
+LIMIT_ARRAYS = 40
+"""Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
+room."""
+
+BASE = 430 * 2**20
+"""Bytes of a worker with its libraries."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a point needs.
+
+    Attributes:
+        stages: Bytes of each stage; one follows the other, so that the greatest counts.
+        held: Whether the weights are held, rather than drawn layer by layer.
+    """
+
+    stages: dict[str, int]
+    held: bool
+
+    @property
+    def peak(self) -> int:
+        """Bytes at the same time."""
+        return max(self.stages.values())
+
+    def describe(self) -> str:
+        """The plan in words and numbers."""
+        stages = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in self.stages.items())
+        weights = "held" if self.held else "drawn layer by layer"
+        return f"{self.peak / 2**30:.1f} GiB at most (GiB: {stages}; weights {weights})"
+
+
+def memory_plan(
+    n_samples: int,
+    n_inputs: int,
+    width: int,
+    depth: int,
+    method: str,
+    bytes_a_number: int = 8,
+    hold: bool = False,
+) -> MemoryPlan:
+    """The memory of a point.
+
+    Args:
+        n_samples: N.
+        n_inputs: n_0.
+        width: n.
+        depth: D.
+        method: One of `ntk_sweep.settings.schema.METHODS`.
+        bytes_a_number: Of the network's dtype; kernels are float64 throughout.
+        hold: Whether the weights have to be held.
+    """
+    largest = bytes_a_number * width * max(n_inputs, width if depth > 2 else 1)
+    weights = bytes_a_number * (width * n_inputs + width * width * (depth - 2))
+    held = hold or weights <= HELD_WEIGHTS or method == "jacobian"
+    network = weights if held else largest
+    layer = bytes_a_number * n_samples * width
+    kept = layer * (depth - 1) * LAYER_ARRAYS + bytes_a_number * n_samples * n_inputs * 3
+    square, tile = 8 * n_samples**2, 8 * min(n_samples, TILE_ROWS) * n_samples
+    solver = method
+    if method == "auto":
+        solver = "double-double" if n_samples <= REFINED_SAMPLES else "eigh"
+    # factors are kept for products in double-double, or dropped with the passes
+    factors = kept if solver in ("compensated", "double-double") else 0
+    stages = {
+        "passes": network + kept + layer * LAYER_TEMPORARIES,
+        "kernel": (network if held else 0) + kept + square + tile * TILE_ARRAYS,
+        "eigenvalues": (network if held else 0) + factors + square * SOLVER_ARRAYS[solver],
+    }
+    if method == "jacobian":
+        # one N² × N block beside the triangles
+        stages["eigenvalues"] = network + kept + 3 * 8 * n_samples**3
+    if n_samples <= LIMIT_SAMPLES:
+        stages["limit"] = square * LIMIT_ARRAYS
+    base = BASE + (SHELF_BYTES if n_samples <= LIMIT_SAMPLES else 0)
+    # free blocks that fit no array are kept beside those in use
+    return MemoryPlan(
+        {name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held
+    )
+
+
+def point_memory(point: Point, n_samples: int, n_inputs: int) -> MemoryPlan:
+    """The memory of a point on inputs of this shape."""
+    bytes_a_number = 4 if point.dtype == "float32" else 8
+    settings = point.settings
+    # the task training changes the weights, and takes the spectrum as the other task does by
+    # default
+    method, hold = (
+        (settings.method, False) if isinstance(settings, SpectrumConfig) else ("auto", True)
+    )
+    return memory_plan(n_samples, n_inputs, point.width, point.depth, method, bytes_a_number, hold)
+
+
+def not_enough(plan: MemoryPlan, free: int) -> str:
+    """What is said of a point that needs more than there is."""
+    return (
+        f"it needs {plan.describe()}, but {free / 2**30:.1f} GiB are free: take fewer inputs "
+        "(data.n_per_class), task.method=extreme or eigh, a smaller network, or a machine with "
+        "more memory"
+    )
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: what the machine has free, or what its container is
+    allowed."""
+    free = psutil.virtual_memory().available
+    for limit, used in _CGROUPS:
+        try:
+            allowed = Path(limit).read_text().strip()
+            taken = Path(used).read_text().strip()
+        except OSError:
+            continue
+        if allowed.isdigit() and taken.isdigit():
+            free = min(free, max(int(allowed) - int(taken), 0))
+    return free
+
+
+_CGROUPS = [
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+]
+"""Limit and use, of control groups of version 2 and 1."""

@@ -1,0 +1,50 @@
+from ntk_sweep.executors.ray_nodes import DOUBT_SECONDS, Watch
+
+
+def node(name, alive):
+    return {"NodeID": name, "NodeManagerAddress": f"10.0.0.{name}", "Alive": alive}
+
+
+NODES = [node("1", True), node("2", True)]
+ONE_DIED = [node("1", True), node("2", False)]
+
+
+def watch(places):
+    """A watch of chunks that are called after their tickets."""
+    return Watch(lambda spec: places.get(spec))
+
+
+def chunks(*tickets):
+    return {ticket: ticket for ticket in tickets}
+
+
+def test_chunks_of_a_dead_node_are_given_up_once_and_no_others():
+    watched = watch({0: "1", 1: "2", 2: "2"})
+    assert watched.lost(NODES, chunks(0, 1, 2), 0) == {}
+    reason = "the machine 10.0.0.2 cannot be reached any more"
+    assert watched.lost(ONE_DIED, chunks(0, 1, 2), 1) == {1: reason, 2: reason}
+    assert watched.lost(ONE_DIED, chunks(0), 2 + DOUBT_SECONDS) == {}
+
+
+def test_a_chunk_begun_in_the_moment_of_the_cut_is_given_up_later():
+    places = {}
+    watched = watch(places)
+    assert watched.lost(ONE_DIED, chunks(0, 1, 2), 0) == {}
+    places[0] = "1"  # one that waited for a worker, and has one now
+    assert watched.lost(ONE_DIED, chunks(0, 1, 2), DOUBT_SECONDS - 1) == {}
+    assert watched.lost(ONE_DIED, chunks(0, 2), DOUBT_SECONDS + 1) == {
+        2: "its machine cannot be reached any more"
+    }
+    assert watched.lost(ONE_DIED, chunks(0, 3), 3 * DOUBT_SECONDS) == {}
+
+
+def test_what_is_sent_out_after_a_death_is_not_in_doubt_until_the_next():
+    places = {}
+    watched = watch(places)
+    assert watched.lost(ONE_DIED, {}, 0) == {}
+    assert watched.lost(ONE_DIED, chunks(5), 2 * DOUBT_SECONDS) == {}
+    both = [node("1", False), node("2", False)]
+    assert watched.lost(both, chunks(5), 3 * DOUBT_SECONDS) == {}
+    assert watched.lost(both, chunks(5), 5 * DOUBT_SECONDS) == {
+        5: "its machine cannot be reached any more"
+    }

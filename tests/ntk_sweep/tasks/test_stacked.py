@@ -1,0 +1,251 @@
+"""Networks side by side, as a GPU takes them, are the networks alone; checked on the CPU, where the
+same code runs."""
+
+import dataclasses
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.kernel.centred_kernel import doubled_error, doubled_kernel, plain_kernel
+from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.kernel.pass_errors import pass_errors
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.linear_layer import Linear
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.network.stacked import NetworkStack
+from ntk_sweep.settings.point import Point
+from ntk_sweep.settings.schema import DTYPES, SpectrumConfig, TrainingConfig
+from ntk_sweep.store.columns import schema
+from ntk_sweep.tasks import rows as tasks
+from ntk_sweep.tasks import stacked as stack_task
+from ntk_sweep.tasks.rows import compute_row, compute_rows, stacked_rows
+from tests.helpers.exact import absolute_errors, exact_spectrum
+
+GENERATOR = np.random.default_rng(3)
+X = torch.from_numpy(GENERATOR.random((6, 5)))
+DATASET = Dataset("npz", X.numpy(), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (3, 7), "stack")
+POINT = Point(SpectrumConfig(), "relu", 9, 4, 0, "thesis", "float64", "stack")
+
+
+def draws(seeds, parametrisation="thesis", dtype=torch.float64, depth=4):
+    return [
+        Network.initialise(5, 9, depth, "relu", parametrisation, seed, dtype=dtype)
+        for seed in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize(
+    "activations",
+    [("relu", "elu", "lrelu", "sigmoid"), ("sigmoid",), ("tanh", "gelu", "erf", "silu")],
+    ids=str,
+)
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_traces_and_kernels(activations, parametrisation, seeds, dtype):
+    networks, x = draws(seeds, parametrisation, dtype), X.to(dtype)
+    together = centred_trace(NetworkStack(networks, activations), x)
+    theta, traces, error = plain_kernel(together)
+    doubled, errors = doubled_kernel(together, 1), pass_errors(together)
+    tolerance = 40 * torch.finfo(dtype).eps
+    for seed, network in enumerate(networks):
+        for index, activation in enumerate(activations):
+            at = (seed, index)
+            alone = centred_trace(network.with_activation(activation), x)
+            torch.testing.assert_close(
+                together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
+            )
+            plain, own_traces, own_error = plain_kernel(alone)
+            torch.testing.assert_close(theta[at], plain, rtol=tolerance, atol=0)
+            torch.testing.assert_close(traces[at], own_traces, rtol=tolerance, atol=0)
+            torch.testing.assert_close(error[at], own_error, rtol=tolerance, atol=0)
+            torch.testing.assert_close(doubled.hi[at], plain, rtol=tolerance, atol=0)
+            torch.testing.assert_close(
+                doubled_error(together[at], 1), doubled_error(alone, 1), rtol=1e-6, atol=0
+            )
+            own_errors = pass_errors(alone)
+            torch.testing.assert_close(errors[at].rows, own_errors.rows, rtol=0.1, atol=0)
+            torch.testing.assert_close(errors[at].shared, own_errors.shared, rtol=0.1, atol=0)
+
+
+def test_plain_passes_may_be_stacked_too(monkeypatch):
+    monkeypatch.setitem(
+        ACTIVATIONS, "sigmoid", dataclasses.replace(ACTIVATIONS["sigmoid"], differences=None)
+    )
+    networks = draws(2)
+    together = centred_trace(NetworkStack(networks, ["sigmoid"]), X)
+    alone = centred_trace(networks[1].with_activation("sigmoid"), X)
+    torch.testing.assert_close(
+        plain_kernel(together)[0][1, 0], plain_kernel(alone)[0], rtol=1e-14, atol=0
+    )
+    with pytest.raises(ValueError, match="stack them apart"):
+        NetworkStack(networks, ["relu", "sigmoid"])
+
+
+def test_a_stack_of_unlike_draws_is_refused():
+    with pytest.raises(ValueError, match="2 draws of 2 kinds"):
+        NetworkStack([*draws(1), *draws(1, depth=3)], ["relu"])
+    with pytest.raises(ValueError, match="0 draws"):
+        NetworkStack([], ["relu"])
+    with pytest.raises(ValueError, match="0 activations"):
+        NetworkStack(draws(1), [])
+    with pytest.raises(ValueError, match="the network takes"):
+        centred_trace(NetworkStack(draws(1), ["relu"]), X[:, :3])
+
+
+def test_linear_maps():
+    weight = torch.from_numpy(GENERATOR.random((2, 4, 5)))
+    alone = Linear(weight[1], torch.zeros(4, dtype=torch.float64), 0.3)
+    together = Linear(weight, torch.zeros(2, 1, 1, 4, dtype=torch.float64), 0.3)
+    torch.testing.assert_close(alone.forward(X), 0.3 * X @ weight[1].T)
+    torch.testing.assert_close(together.forward(X)[1, 0], alone.forward(X))
+    rows = torch.from_numpy(GENERATOR.random((2, 3, 6, 4)))
+    torch.testing.assert_close(together.backward(rows)[1, 2], 0.3 * rows[1, 2] @ weight[1])
+    torch.testing.assert_close(alone.column_squares[:, 0], 0.09 * (weight[1] ** 2).sum(0))
+    torch.testing.assert_close(alone.row_squares[:, 0], 0.09 * (weight[1] ** 2).sum(1))
+    torch.testing.assert_close(together.column_squares[1, 0], alone.column_squares)
+    torch.testing.assert_close(together.row_squares[1, 0], alone.row_squares)
+
+
+def points(**changes):
+    """Two depths, three activations, three seeds, one combination missing."""
+    base = dataclasses.replace(POINT, **changes)
+    every = [
+        dataclasses.replace(base, act=act, depth=depth, seed=seed)
+        for act in ("relu", "sigmoid", "tanh")
+        for depth in (2, 4)
+        for seed in range(3)
+    ]
+    return every[:-1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", ["auto", "eigh", "double-double"])
+def test_rows(dtype, method):
+    wanted = points(dtype=dtype, settings=SpectrumConfig(method=method, save_kernel=True))
+    results = {
+        result.row["key"]: result for result in stacked_rows(wanted, DATASET, "cpu", "commit")
+    }
+    assert set(results) == {point.key for point in wanted}
+    for point in wanted:
+        row, alone = results[point.key].row, compute_row(point, DATASET, "cpu", "commit").row
+        assert row["status"] == alone["status"] == "ok", row.get("error")
+        assert set(row) == set(alone) <= set(schema("spectrum").names)
+        same = (
+            "act",
+            "width",
+            "depth",
+            "seed",
+            "method",
+            "meets_target",
+            "limit_lambda_min",
+            "device",
+            "git_commit",
+        )
+        assert [row[name] for name in same] == [alone[name] for name in same]
+        np.testing.assert_allclose(
+            row["eigenvalues"], alone["eigenvalues"], rtol=1e-3 if dtype == "float32" else 1e-7
+        )
+        np.testing.assert_allclose(results[point.key].kernel.diagonal().sum(), row["trace"])
+        if dtype == "float64" and method != "eigh":
+            network = Network.initialise(5, 9, point.depth, point.act, "thesis", point.seed)
+            exact = exact_spectrum(network, X)
+            assert (
+                absolute_errors(torch.tensor(row["eigenvalues"]), exact)
+                <= torch.tensor(row["eigenvalue_errors"])
+            ).all()
+
+
+def test_stacks_fit_into_the_room(monkeypatch):
+    asked = []
+    launch = stack_task._launch
+    monkeypatch.setattr(
+        stack_task, "_launch", lambda stack, *rest: asked.append(stack) or launch(stack, *rest)
+    )
+    monkeypatch.setattr(stack_task, "CPU_BYTES", 2 * stack_task._bytes(POINT, 3, DATASET))
+    assert len(list(stacked_rows(points(), DATASET, "cpu", None))) == 17
+    assert max(len(stack) for stack in asked) == 2
+    assert {len({point.act for point in row}) for stack in asked for row in stack} == {2, 3}
+    for stack in asked:
+        assert len({(point.width, point.depth) for row in stack for point in row}) == 1
+        assert len({tuple(point.act for point in row) for row in stack}) == 1
+        assert all(len({point.seed for point in row}) == 1 for row in stack)
+
+
+def test_a_point_that_fails_in_company_fails_alone_too(monkeypatch):
+    big = dataclasses.replace(DATASET, x=DATASET.x * 1e160, fingerprint="big")
+    wanted = [
+        dataclasses.replace(POINT, act=act, data_fingerprint="big") for act in ("relu", "sigmoid")
+    ]
+    rows = {result.row["act"]: result.row for result in stacked_rows(wanted, big, "cpu", None)}
+    assert rows["relu"]["status"] == "failed" and "not finite" in rows["relu"]["error"]
+    assert rows["sigmoid"]["status"] == compute_row(wanted[1], big, "cpu", None).row["status"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_points_of_a_stack_without_room_are_computed_alone_when_it_is_gone(monkeypatch, error):
+    left = []
+
+    def no_room(*_):
+        stack = torch.zeros(3)
+        left.append(weakref.ref(stack))
+        raise error("out of memory")
+
+    def alone(*arguments):
+        assert [reference() for reference in left] == [None] * len(left)
+        return compute_row(*arguments)
+
+    monkeypatch.setattr(stack_task, "_launch", no_room)
+    monkeypatch.setattr(tasks, "compute_row", alone)
+    wanted = [dataclasses.replace(POINT, act=act) for act in ("relu", "sigmoid")]
+    assert [result.row["status"] for result in stacked_rows(wanted, DATASET, "cpu", None)] == [
+        "ok",
+        "ok",
+    ]
+    assert left
+
+
+def test_a_point_whose_columns_fail_is_computed_alone(monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(stack_task, "spectrum_columns", fails)
+    assert [result.row["status"] for result in stacked_rows([POINT], DATASET, "cpu", None)] == [
+        "ok"
+    ]
+
+
+def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
+    training = dataclasses.replace(POINT, settings=TrainingConfig(epochs=1))
+    jacobian = dataclasses.replace(POINT, settings=SpectrumConfig(method="jacobian"))
+    extreme = dataclasses.replace(POINT, settings=SpectrumConfig(method="extreme"))
+    giant = dataclasses.replace(POINT, width=20_000, depth=4)
+    for point in (training, jacobian, extreme, giant):
+        assert not stack_task.can_be_stacked(point, DATASET)
+    assert stack_task.can_be_stacked(POINT, DATASET)
+    rows = [result.row for result in compute_rows([POINT, jacobian], DATASET, "cpu", None)]
+    assert [row["method"] for row in rows] == [
+        compute_row(POINT, DATASET, "cpu", None).row["method"],
+        "jacobian",
+    ]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_rows_on_a_gpu():
+    rows = list(compute_rows(points(), DATASET, "cuda", None))
+    assert len(rows) == 17
+    for result in rows:
+        assert result.row["status"] == "ok" and result.row["device"] == torch.cuda.get_device_name()
+        exact = exact_spectrum(
+            Network.initialise(
+                5, 9, result.row["depth"], result.row["act"], "thesis", result.row["seed"]
+            ),
+            X,
+        )
+        errors = absolute_errors(torch.tensor(result.row["eigenvalues"]), exact)
+        assert (errors <= torch.tensor(result.row["eigenvalue_errors"])).all()
