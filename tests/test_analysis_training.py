@@ -7,7 +7,6 @@ import math
 import re
 from pathlib import Path
 
-import analysis_rows
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from analysis.formats import html, latex, markdown
 from analysis.frame import AnalysisError
 from analysis.lines import network_colours
 from analysis.runs import Setting, choose, network_name, network_title, parse_network, runs
+from tests.helpers import analysis_rows
 from tests.helpers.analysis_training_rows import failed_run, group, only_runs, run, store, sweep
 from tests.helpers.pixels import colours
 

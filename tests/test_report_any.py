@@ -12,14 +12,14 @@ import sys
 import warnings
 from pathlib import Path
 
-import analysis_rows
-import analysis_training_rows as training_rows
 import matplotlib.pyplot as plt
 import pytest
 
 from analysis.cli import main
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
+from tests.helpers import analysis_rows
+from tests.helpers import analysis_training_rows as training_rows
 from tests.helpers.places import ROOT
 
 UNDRAWN = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}

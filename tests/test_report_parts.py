@@ -9,7 +9,6 @@ import json
 import re
 from pathlib import Path
 
-import analysis_training_rows as training_rows
 import numpy as np
 import pytest
 
@@ -21,6 +20,7 @@ from analysis.packing import Packer
 from analysis.parts import PARTS
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.settings.schema import DataConfig
+from tests.helpers import analysis_training_rows as training_rows
 from tests.helpers.analysis_rows import failed, grid, group, row, store
 
 COMMANDS = (

@@ -1,7 +1,6 @@
 from itertools import pairwise
 
 import numpy as np
-import oracles
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from ntk_sweep.kernel.empirical import empirical_ntk
 from ntk_sweep.network.fully_connected import Network
+from tests.helpers import oracles
 from tests.helpers.oracles import COMBINATIONS
 
 SHAPES = [

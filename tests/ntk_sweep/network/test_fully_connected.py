@@ -3,7 +3,6 @@ from itertools import pairwise
 
 import jaxtyping
 import numpy as np
-import oracles
 import pytest
 import torch
 from scipy import stats
@@ -11,6 +10,7 @@ from scipy import stats
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network, standard_normals
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from tests.helpers import oracles
 from tests.helpers.oracles import COMBINATIONS
 
 PINNED = [
