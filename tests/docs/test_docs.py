@@ -91,7 +91,8 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_picture_is_shown_and_remade():
-        import remake
+    from docs import remake
+
     shown = {
         Path(name).name
         for page in PAGES
