@@ -12,11 +12,11 @@ import torch
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.dynamics.predictions import (
-    TrainingTime,
     gradient_descent_losses,
     gradient_flow_losses,
     linearised_sgd_losses,
 )
+from ntk_sweep.dynamics.training_time import TrainingTime
 from ntk_sweep.kernel.centred_kernel import traced_kernel
 from ntk_sweep.kernel.centred_passes import centred_trace
 from ntk_sweep.kernel.diagnostics import kernel_target_alignment, relative_distance

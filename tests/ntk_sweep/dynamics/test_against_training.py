@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 import torch
 
+from ntk_sweep.dynamics.bounds import du_bound, flow_bound
 from ntk_sweep.dynamics.predictions import (
-    TrainingTime,
-    du_bound,
-    flow_bound,
     gradient_descent_losses,
     gradient_flow_losses,
     linearised_sgd_losses,
 )
+from ntk_sweep.dynamics.training_time import TrainingTime
 from ntk_sweep.kernel.empirical import empirical_ntk
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
