@@ -15,6 +15,7 @@ from ntk_sweep.dynamics.training_time import TrainingTime
 from ntk_sweep.kernel.empirical import empirical_ntk
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.sgd import sample_orders, train
 
 N, N_INPUTS = 20, 6
@@ -55,15 +56,8 @@ class Problem:
     def run(self, step_size, epochs, batch_size, observe=None):
         y = self.network(self.x) - torch.from_numpy(self.residual)
         orders = sample_orders(len(self.x), epochs, seed=0)
-        run = train(
-            self.network,
-            self.x,
-            y,
-            step_size=step_size,
-            batch_size=batch_size,
-            orders=orders,
-            observe=observe,
-        )
+        descent = GradientDescent(self.network, self.x, y, step_size, batch_size)
+        run = train(descent, orders, observe)
         assert not run.diverged
         assert len(run.losses) == epochs + 1
         return run
