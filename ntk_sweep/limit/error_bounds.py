@@ -115,7 +115,7 @@ class ErrorPropagation:
     ) -> Float[Tensor, "N N"]:
         """Of E[σ'(u)σ'(v)], whose derivative in the covariance is E[σ''(u)σ''(v)].
 
-        A jump of σ' adds a term in its density, and one in the angle where u and v cross it together.
+        A jump of σ' adds a term in its density, and one in the angle where u and v cross it.
         """
         scales, second = pairs.var_x[:, 0].sqrt(), _second_derivative(self._activation)
         moments = line_moments(lambda z: z * second(z), scales).square

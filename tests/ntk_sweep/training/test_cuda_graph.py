@@ -13,11 +13,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.training import cuda_graph, gradient_descent
-from ntk_sweep.training import dense_layer as layers
+from ntk_sweep.training import cuda_graph, dense_layer, gradient_descent
 from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.sgd import sample_orders, train
+from tests.helpers.training_samples import samples
 
 WAITING = {
     "aten::_local_scalar_dense",
@@ -53,13 +54,6 @@ class Recording(TorchDispatchMode):
                     old.copy_(new)
 
 
-def samples(n, n_inputs):
-    generator = torch.Generator().manual_seed(n)
-    return torch.rand(n, n_inputs, generator=generator, dtype=torch.float64), (
-        torch.arange(n) % 3 == 0
-    ).double()
-
-
 @pytest.fixture
 def captured_on_the_cpu(monkeypatch):
     """Epochs are captured whatever the device; returns the recordings that are made."""
@@ -77,19 +71,27 @@ def captured_on_the_cpu(monkeypatch):
     return recordings
 
 
-@pytest.mark.parametrize("direct_below", [0, np.inf], ids=["changes kept", "written at every step"])
+@pytest.mark.parametrize("immediate_below", [0, np.inf], ids=["delayed", "immediate"])
 @pytest.mark.parametrize(("n_inputs", "batch_size"), [(20, 1), (20, 7), (20, 40), (3, 1), (3, 7)])
-@pytest.mark.parametrize("act", ["relu", "sigmoid", "gelu"])
 def test_replayed_epochs_train_the_same(
-    act, n_inputs, batch_size, direct_below, captured_on_the_cpu, monkeypatch
+    n_inputs, batch_size, immediate_below, captured_on_the_cpu, monkeypatch
 ):
     """With few inputs the first layer goes by its weights."""
-    monkeypatch.setattr(layers, "IMMEDIATE_BELOW", direct_below)
+    monkeypatch.setattr(dense_layer, "IMMEDIATE_BELOW", immediate_below)
+    check_replay("gelu", n_inputs, batch_size, captured_on_the_cpu, monkeypatch)
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_every_activation_can_be_captured(act, captured_on_the_cpu, monkeypatch):
+    check_replay(act, 20, 7, captured_on_the_cpu, monkeypatch)
+
+
+def check_replay(act, n_inputs, batch_size, recordings, monkeypatch):
     x, y = samples(40, n_inputs)
     network = Network.initialise(n_inputs, 16, 4, act, "ntk", seed=5)
     orders = list(sample_orders(40, 6, seed=1))
     replayed = train(GradientDescent(network, x, y, 0.05, batch_size), orders)
-    (recording,) = captured_on_the_cpu
+    (recording,) = recordings
     assert recording.replays == 5, "the first epoch warms up"
     assert len(recording.calls) > 10 * 40 / batch_size
     monkeypatch.setattr(gradient_descent, "capturable", lambda y, steps: False)
