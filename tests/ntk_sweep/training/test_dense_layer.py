@@ -16,3 +16,14 @@ def test_wide_layers_delay_their_updates_and_narrow_ones_do_not():
         pending.append(layer._pending)
         torch.testing.assert_close(layer.forward(a), before - (width + 1))
     assert pending == [0, 1, 1, 0]
+
+
+def test_pending_rows_are_used_up_before_they_are_added():
+    layer = DenseLayer(torch.ones(230, 230), torch.ones(230), 1.0, PENDING_ROWS // 2)
+    pending = []
+    for _ in range(3):
+        layer.forward(torch.ones(PENDING_ROWS // 2, 230))
+        layer.gradients.fill_(0.0)
+        layer.update()
+        pending.append(layer._pending)
+    assert pending == [PENDING_ROWS // 2, PENDING_ROWS, PENDING_ROWS // 2]
