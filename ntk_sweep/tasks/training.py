@@ -12,11 +12,11 @@ import torch
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.dynamics.predictions import (
-    TrainingTime,
     gradient_descent_losses,
     gradient_flow_losses,
     linearised_sgd_losses,
 )
+from ntk_sweep.dynamics.training_time import TrainingTime
 from ntk_sweep.kernel.centred_kernel import traced_kernel
 from ntk_sweep.kernel.centred_passes import centred_trace
 from ntk_sweep.kernel.diagnostics import kernel_target_alignment, relative_distance
@@ -25,6 +25,7 @@ from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import TrainingConfig
 from ntk_sweep.spectrum.spectrum import TARGET, traced_spectrum
 from ntk_sweep.tasks.spectrum import InitialKernel, eigenvectors, initial_kernel
+from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.sgd import sample_orders, train
 
 METHOD = "auto"
@@ -48,13 +49,10 @@ def compute_training(
     clock = TrainingTime(n_samples, batch_size, _step_size(settings, initial))
     history = _KernelHistory(initial, dataset)
     start = time.perf_counter()
+    y = torch.from_numpy(dataset.y).to(initial.x)
     run = train(
-        initial.network,
-        initial.x,
-        torch.from_numpy(dataset.y).to(initial.x),
-        step_size=clock.step_size,
-        batch_size=batch_size,
-        orders=sample_orders(n_samples, settings.epochs, point.seed, settings.shuffle),
+        GradientDescent(initial.network, initial.x, y, clock.step_size, batch_size),
+        sample_orders(n_samples, settings.epochs, point.seed, settings.shuffle),
         observe=history if settings.record_kernel_every else None,
         observe_every=settings.record_kernel_every or 1,
     )
