@@ -28,12 +28,9 @@ from ntk_sweep.dispatch.signals import Interrupted, SignalGuard
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.messages import ChunkSpec, Lost
 from ntk_sweep.executors.protocol import Executor
-from ntk_sweep.settings.schema import (
-    ComputeConfig,
-    SweepConfig,
-    absolute_results,
-    validate_data_files,
-)
+from ntk_sweep.settings.locations import absolute_results
+from ntk_sweep.settings.schema import ComputeConfig, SweepConfig
+from ntk_sweep.settings.validation import validate_data_files
 from ntk_sweep.store.lease import Permit
 from ntk_sweep.store.writer import PartWriter, merge
 from ntk_sweep.tasks.memory import available_memory, not_enough

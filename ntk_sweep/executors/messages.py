@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ntk_sweep.settings.point import Point
-from ntk_sweep.tasks.limit_request import LimitSpec
+from ntk_sweep.tasks.limit_request import LimitRequest
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ChunkSpec:
     """
 
     points: tuple[Point, ...]
-    limits: tuple[LimitSpec, ...]
+    limits: tuple[LimitRequest, ...]
     results: str
     task: str
     mark: str

@@ -22,7 +22,7 @@ from ntk_sweep.executors.protocol import cuda_devices
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.settings.schema import ComputeConfig
 from ntk_sweep.store.filesystems import cause
-from ntk_sweep.tasks.limit_request import LimitSpec
+from ntk_sweep.tasks.limit_request import LimitRequest
 
 PACKAGE = str(Path(ntk_sweep.__file__).parent)
 """Shipped to the workers of a cluster."""
@@ -339,12 +339,12 @@ def _run_chunk(spec: ChunkSpec, dataset: Dataset, in_cluster: bool, *limits: Any
     """Runs on a Ray worker; torch is imported there."""
     if in_cluster:
         whereabouts.note(spec)
-    from ntk_sweep.executors.worker import run_chunk
+    from ntk_sweep.executors.worker import worker_of_this_process
 
-    return run_chunk(spec, dataset, limits)
+    return worker_of_this_process().run_chunk(spec, dataset, limits)
 
 
-def _compute_limits(spec: LimitSpec, dataset: Dataset, num_threads: int) -> Any:
+def _compute_limits(spec: LimitRequest, dataset: Dataset, num_threads: int) -> Any:
     """Likewise. An exception is a result: the points that wait for it become rows with its
     traceback."""
     from ntk_sweep.executors.worker import prepare_process
