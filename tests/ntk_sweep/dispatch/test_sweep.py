@@ -78,7 +78,7 @@ def test_a_point_that_kills_its_worker_is_given_up_and_harms_no_other(base):
     tries = []
 
     def loses(spec):
-        if any(point.width == 5 for point in spec.points):
+        if any(point.architecture.width == 5 for point in spec.points):
             tries.append(len(spec.points))
             return Lost("the process died", blamed=True)
         return None
@@ -129,7 +129,7 @@ def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
             hungry = [
                 t
                 for t, other in under_way.items()
-                if any(point.width == 5 for point in other.points)
+                if any(point.architecture.width == 5 for point in other.points)
             ]
             if not hungry:
                 del under_way[ticket]
@@ -380,19 +380,20 @@ def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(
         assert len({job.batch for job in chunk.jobs}) == 1
         seen += chunk.jobs
         queue.observe(chunk.cost, chunk.cost * slowness)
-    assert sorted((job.point.width, job.point.depth) for job in seen) == sorted(
-        (w, d) for w in widths for d in depths
-    )
+    assert sorted(
+        (job.point.architecture.width, job.point.architecture.depth) for job in seen
+    ) == sorted((w, d) for w in widths for d in depths)
 
 
 @pytest.fixture(scope="module")
 def plain_jobs():
     from ntk_sweep.data.dataset import Dataset
+    from ntk_sweep.network.architecture import Architecture
     from ntk_sweep.settings.point import Point
 
     dataset = Dataset("npz", np.zeros((200, 64)), np.zeros(200), None, "f")
     return lambda width, depth: Job(
-        Point(SpectrumConfig(), "relu", width, depth, 0, "thesis", "float64", "f"),
+        Point(SpectrumConfig(), Architecture("relu", width, depth, "thesis"), 0, "float64", "f"),
         "r",
         "cpu",
         False,

@@ -19,6 +19,7 @@ from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.kernel import centred_kernel as factored
 from ntk_sweep.kernel.centred_kernel import plain_kernel
 from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.linear_layer import Linear
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
@@ -37,11 +38,12 @@ from ntk_sweep.tasks import spectrum as spectrum_task
 from ntk_sweep.tasks.memory import available_memory, memory_plan, point_memory
 from ntk_sweep.tasks.rows import compute_row
 from tests.helpers.places import ROOT
+from tests.helpers.points import changed
 
 GENERATOR = np.random.default_rng(3)
 X = torch.from_numpy(GENERATOR.random((30, 5)))
 DATASET = Dataset("npz", X.numpy(), (np.arange(30) % 2).astype(float), None, "large")
-POINT = Point(SpectrumConfig(), "relu", 9, 4, 0, "thesis", "float64", "large")
+POINT = Point(SpectrumConfig(), Architecture("relu", 9, 4, "thesis"), 0, "float64", "large")
 
 
 @pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
@@ -86,7 +88,6 @@ def test_a_point_too_large_to_be_held_has_one_layer_at_a_time(monkeypatch):
 
     monkeypatch.setattr(Linear, "__init__", counted)
     monkeypatch.setattr(memory, "HELD_WEIGHTS", 0)
-    monkeypatch.setattr(spectrum_task, "_draws", spectrum_task._Draws())
     assert compute_row(POINT, DATASET, "cpu", None).row["status"] == "ok"
     assert most == [1] * len(most)
     assert len(most) == 2 * POINT.depth - 2  # all but the first and the last twice
@@ -124,12 +125,12 @@ def test_a_point_too_large_to_be_held_has_the_same_row(monkeypatch):
     held = compute_row(POINT, DATASET, "cpu", None).row
     np.testing.assert_array_equal(streamed["eigenvalues"], held["eigenvalues"])
     # training changes the weights, which have to be there
-    assert point_memory(dataclasses.replace(POINT, settings=TrainingConfig()), 30, 5).held
+    assert point_memory(changed(POINT, settings=TrainingConfig()), 30, 5).held
 
 
 def test_extremes_as_a_row():
     row = compute_row(
-        dataclasses.replace(POINT, settings=SpectrumConfig(method="extreme")), DATASET, "cpu", None
+        changed(POINT, settings=SpectrumConfig(method="extreme")), DATASET, "cpu", None
     ).row
     whole = compute_row(POINT, DATASET, "cpu", None).row
     assert row["status"] == "ok", row.get("error")
@@ -163,9 +164,11 @@ def test_without_a_limit_kernel_above_its_size(monkeypatch):
     ],
 )
 def test_plans_of_known_sizes(sizes, least, most):
-    plan = memory_plan(*sizes)
+    n_samples, n_inputs, width, depth, method = sizes
+    network = Architecture("relu", width, depth, "thesis")
+    plan = memory_plan((n_samples, n_inputs), network, method)
     assert least <= plan.peak / 2**30 <= most
-    assert plan.held == (sizes[2] < 20_000)
+    assert plan.held == (width < 20_000)
     assert f"{plan.peak / 2**30:.1f} GiB at most" in plan.describe()
 
 
@@ -188,13 +191,15 @@ from pathlib import Path
 from ntk_sweep.settings.schema import SpectrumConfig
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.tasks.memory import point_memory
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.settings.point import Point
 from ntk_sweep.tasks.rows import compute_row
 from ntk_sweep.executors.worker import prepare_process
 prepare_process(1)
 x = np.random.default_rng(1).random(({n_samples}, 784))
 dataset = Dataset("npz", x, (np.arange({n_samples}) % 2).astype(float), None, "f")
-point = Point(SpectrumConfig(method="{method}"), "{act}", {width}, {depth}, 0, "thesis", "float64", "f")
+network = Architecture("{act}", {width}, {depth}, "thesis")
+point = Point(SpectrumConfig(method="{method}"), network, 0, "float64", "f")
 import ntk_sweep.tasks.spectrum as task
 task.LIMIT_SAMPLES = 0
 row = compute_row(point, dataset, "cpu", None).row
