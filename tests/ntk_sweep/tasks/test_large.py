@@ -19,6 +19,7 @@ from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.kernel import centred_kernel as factored
 from ntk_sweep.kernel.centred_kernel import plain_kernel
 from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.network import streamed
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.linear_layer import Linear
@@ -66,11 +67,9 @@ def test_a_streamed_network_is_the_one_that_is_held(parametrisation, dtype, dept
 def test_a_streamed_network_holds_one_layer(monkeypatch):
     drawn = []
     network = StreamedNetwork(5, 9, 6, "relu", "thesis", 3)
-    plain = StreamedNetwork.layer.__globals__["layer_normals"]
-    monkeypatch.setitem(
-        StreamedNetwork.layer.__globals__,
-        "layer_normals",
-        lambda *sizes: drawn.append(sizes[-1]) or plain(*sizes),
+    plain = streamed.layer_normals
+    monkeypatch.setattr(
+        streamed, "layer_normals", lambda *sizes: drawn.append(sizes[-1]) or plain(*sizes)
     )
     centred_trace(network, X)
     assert drawn == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2]
@@ -90,7 +89,7 @@ def test_a_point_too_large_to_be_held_has_one_layer_at_a_time(monkeypatch):
     monkeypatch.setattr(memory, "HELD_WEIGHTS", 0)
     assert compute_row(POINT, DATASET, "cpu", None).row["status"] == "ok"
     assert most == [1] * len(most)
-    assert len(most) == 2 * POINT.depth - 2  # all but the first and the last twice
+    assert len(most) == 2 * POINT.architecture.depth - 2  # all but the first and the last twice
 
 
 def test_mistakes_in_a_streamed_network_are_explained():

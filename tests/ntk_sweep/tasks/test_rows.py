@@ -11,7 +11,8 @@ from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.settings.point import NUMERICS_VERSION, Point
-from ntk_sweep.settings.schema import DTYPES, METHODS, SpectrumConfig
+from ntk_sweep.settings.schema import DTYPES, SpectrumConfig
+from ntk_sweep.spectrum.methods import EXTREME, METHODS
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks.rows import compute_row
 
@@ -118,36 +119,21 @@ def test_diagnostics_by_their_definitions():
 
 
 def test_coordinates_and_provenance():
-    result = compute_row(POINT, DATASET, "cpu", "commit")
-    row = result.row
-    for name in (
-        "task",
-        "act",
-        "width",
-        "depth",
-        "seed",
-        "parametrisation",
-        "dtype",
-        "data_fingerprint",
-        "key",
-    ):
-        assert row[name] == getattr(POINT, name)
-    assert (row["data"], row["data_classes"], row["n_samples"], row["n_inputs"]) == (
-        "npz",
-        (3, 7),
-        6,
-        4,
-    )
-    assert (row["numerics_version"], row["git_commit"], row["device"]) == (
-        NUMERICS_VERSION,
-        "commit",
-        "cpu",
-    )
+    """A column says what the setting of its name was."""
+    row = compute_row(POINT, DATASET, "cpu", "commit").row
+    expected = {
+        **{"act": "relu", "width": 9, "depth": 3, "parametrisation": "thesis", "seed": 5},
+        **{"dtype": "float64", "task": "spectrum", "key": POINT.key},
+        **{"data": "npz", "data_classes": (3, 7), "data_fingerprint": "fingerprint"},
+        **{"n_samples": 6, "n_inputs": 4, "numerics_version": NUMERICS_VERSION},
+        **{"git_commit": "commit", "device": "cpu"},
+    }
+    assert {name: row[name] for name in expected} == expected
     assert set(schema("spectrum").names) - set(row) == {"error", "kernel_file"}
     assert set(row) <= set(schema("spectrum").names)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, EXTREME])
 def test_the_method_asked_for_is_the_one_used(method):
     row = compute_row(
         changed(POINT, settings=SpectrumConfig(method=method)), DATASET, "cpu", None

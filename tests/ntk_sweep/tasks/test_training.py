@@ -128,7 +128,7 @@ def test_predictions_are_those_of_the_network_linearised_by_autograd(batch_size,
     """No formula of the library: parameters of f_0 + J θ moved step by step, and the matrix
     exponential."""
     settings = point(batch_size=batch_size, epochs=4, learning_rate=0.003)
-    wanted = dataclasses.replace(settings, parametrisation=parametrisation, width=12)
+    wanted = changed(settings, parametrisation=parametrisation, width=12)
     row = row_of(wanted)
     network, x, y = network_of(wanted)
     jacobian, first, y = linearised(network, x), network(x).numpy(), y.numpy()
