@@ -219,25 +219,26 @@ def _divergences(good: pd.DataFrame) -> str | None:
     )
 
 
-SPECTRUM = Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets)
+def spectrum_summary() -> Summary:
+    """How spectra are shown: the greatest λ_min of each kind."""
+    return Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets)
 
-TRAINING = Summary(
-    [
-        *_COMMON,
-        *LEARNING_KIND,
+
+def training_summary() -> Summary:
+    """How runs are shown: the smallest loss of each kind."""
+    own = [
         "step_size",
         "steps",
         "initial_loss",
         "final_loss",
         "final_accuracy",
         "training_seconds",
-    ],
-    _training_figures,
-    _training_table,
-    _divergences,
-)
+    ]
+    return Summary(
+        [*_COMMON, *LEARNING_KIND, *own], _training_figures, _training_table, _divergences
+    )
 
 
 def summary_of(task: str) -> Summary:
-    """How the rows of a task are told of; `ntk_sweep.settings.tasks` says where it stands."""
-    return resolve(TASKS[task].summary)
+    """How the terminal shows the rows of this task."""
+    return resolve(TASKS[task].summary)()

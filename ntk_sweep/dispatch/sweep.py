@@ -206,8 +206,8 @@ class _Run:
             limits=self.limits.of(chunk),
             results=job.results,
             task=job.point.task,
-            mark=self.marks[job.home],
-            ticket=ticket,
+            session=self.marks[job.home],
+            number=ticket,
             device=job.device,
             device_share=min(self.compute.num_gpus, 1.0) or 1.0,
             num_threads=self.compute.num_threads,
@@ -227,10 +227,10 @@ class _Run:
         # First, since a worker that was only cut off may still be about to commit.
         Permit(store, self.marks[home], ticket).revoke()
         finished = store.finished()
-        counter, limit = (self.deaths, MAX_DEATHS) if lost.blamed else (self.losses, MAX_LOSSES)
+        counter, limit = (self.deaths, MAX_DEATHS) if lost.worker_died else (self.losses, MAX_LOSSES)
         # Among others it may be their memory that was missing, so a death counts only when the
         # point has the machines to itself.
-        alone, crowded, tried_again = len(chunk.jobs) == 1, lost.crowded and not self.solitary, 0
+        alone, crowded, tried_again = len(chunk.jobs) == 1, lost.out_of_memory and not self.solitary, 0
         for job in chunk.jobs:
             key = job.point.key
             entry = finished.get(key)

@@ -214,7 +214,7 @@ class RayExecutor:
         self._tickets[reference] = ticket
         self._specs[ticket] = spec
         if self._address:
-            self._marks.add(spec.mark)
+            self._marks.add(spec.session)
 
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
         """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised
@@ -246,7 +246,7 @@ class RayExecutor:
         ]:
             self._ray.cancel(reference)
             self._pop(reference)
-        return [(ticket, Lost(reason, blamed=False)) for ticket, reason in lost.items()]
+        return [(ticket, Lost(reason, worker_died=False)) for ticket, reason in lost.items()]
 
     def _collect(self, reference: Any) -> Report | Lost:
         errors = self._ray.exceptions
@@ -270,15 +270,15 @@ class RayExecutor:
         errors = self._ray.exceptions
         if isinstance(error, errors.OutOfMemoryError):
             return Lost(
-                cause(error), blamed=True, crowded=True
+                cause(error), worker_died=True, out_of_memory=True
             )  # fifty lines of figures and advice follow
         if isinstance(error, errors.WorkerCrashedError):
-            return Lost(str(error), blamed=True)
+            return Lost(str(error), worker_died=True)
         if not isinstance(error, errors.NodeDiedError) and not self._ray.is_initialized():
             raise ClusterError(
                 f"the Ray cluster was lost ({error}): start the same command again to go on"
             ) from error
-        return Lost(str(error), blamed=False)
+        return Lost(str(error), worker_died=False)
 
     def close(self) -> None:
         """Cancels what is under way; stops a private Ray and removes its files, or leaves the

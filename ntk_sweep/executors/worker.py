@@ -57,7 +57,7 @@ class Worker:
         if limits:
             self._caches.limits.put(dataset, dict(zip(spec.limits, limits, strict=True)))
         store = Store(spec.results, spec.task)
-        with Permit(store, spec.mark, spec.ticket).claimed() as permit:
+        with Permit(store, spec.session, spec.number).claimed() as permit:
             return self._run(spec, dataset, store, permit)
 
     def _run(self, spec: ChunkSpec, dataset: Dataset, store: Store, permit: Permit) -> Report:
@@ -85,7 +85,7 @@ class Worker:
 
     def _writer(self, spec: ChunkSpec, store: Store) -> PartWriter:
         """The part that this worker grows for a sweep."""
-        home = (spec.mark, spec.results, spec.task)
+        home = (spec.session, spec.results, spec.task)
         if home not in self._writers:
             self._writers[home] = PartWriter(store)
         return self._writers[home]

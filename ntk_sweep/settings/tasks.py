@@ -23,7 +23,7 @@ class Task:
         settings: The class of its settings.
         columns: The groups of result columns of its rows (`ntk_sweep.store.columns`).
         compute: Reference to the function that computes a point.
-        summary: Reference to what the terminal tells of its rows.
+        summary: Reference to the function that says how the terminal shows its rows.
         changes_weights: Whether it changes the weights, which then have to be held.
     """
 
@@ -43,14 +43,14 @@ TASKS: dict[str, Task] = {
             SpectrumConfig,
             columns=("spectrum",),
             compute="ntk_sweep.tasks.spectrum:compute_spectrum",
-            summary="ntk_sweep.commands.terminal_tables:SPECTRUM",
+            summary="ntk_sweep.commands.terminal_tables:spectrum_summary",
         ),
         Task(
             "training",
             TrainingConfig,
             columns=("spectrum", "training"),
             compute="ntk_sweep.tasks.training:compute_training",
-            summary="ntk_sweep.commands.terminal_tables:TRAINING",
+            summary="ntk_sweep.commands.terminal_tables:training_summary",
             changes_weights=True,
         ),
     )
