@@ -167,7 +167,9 @@ def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
 def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
     dispatch.run_sweep(
         grid(base, [3, 4]),
-        unreliable(lambda spec: Lost("x", True) if spec.points[0].width == 3 else None),
+        unreliable(
+            lambda spec: Lost("x", True) if spec.points[0].architecture.width == 3 else None
+        ),
         QUIET,
     )
     assert set(rows(base).status) == {"ok", "failed"}
@@ -462,7 +464,7 @@ class FakeRay(SimpleNamespace):
 
 
 @pytest.mark.parametrize(
-    ("error", "blamed", "crowded"),
+    ("error", "died", "out_of_memory"),
     [
         (exceptions.WorkerCrashedError(), True, False),
         (exceptions.OutOfMemoryError("memory ran out"), True, True),
@@ -472,7 +474,7 @@ class FakeRay(SimpleNamespace):
 )
 @pytest.mark.parametrize("of_its_limits", [False, True])
 def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(
-    error, blamed, crowded, of_its_limits
+    error, died, out_of_memory, of_its_limits
 ):
     """Ray wraps the error of a task that another waited for as if that had raised it."""
     raised = (
@@ -482,7 +484,7 @@ def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(
     )
     lost = ray_executor(_ray=FakeRay(raised))._collect("reference")
     assert isinstance(lost, Lost)
-    assert (lost.blamed, lost.crowded) == (blamed, crowded)
+    assert (lost.worker_died, lost.out_of_memory) == (died, out_of_memory)
 
 
 def test_silent_machines_are_looked_for_while_chunks_end(monkeypatch):
