@@ -30,7 +30,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._writers: dict[tuple[str, str, str], PartWriter] = {}
+        self._writers: dict[str, PartWriter] = {}
         self._caches = Caches()
 
     def run_chunk(
@@ -84,11 +84,10 @@ class Worker:
         return Report(writer.name, outcomes, seconds)
 
     def _writer(self, spec: ChunkSpec, store: Store) -> PartWriter:
-        """The part that this worker grows for a sweep."""
-        home = (spec.session, spec.results, spec.task)
-        if home not in self._writers:
-            self._writers[home] = PartWriter(store)
-        return self._writers[home]
+        """The part that this worker grows; a session is of one sweep in one store."""
+        if spec.session not in self._writers:
+            self._writers[spec.session] = PartWriter(store)
+        return self._writers[spec.session]
 
 
 @cache

@@ -55,6 +55,14 @@ PINNED = {
 """Keys of stored rows, of every kind that there is."""
 
 
+def test_a_point_does_not_change_with_the_settings_that_it_was_made_of():
+    config = settings()
+    point = Point.of(config, "f")
+    config.task.method = "eigh"
+    assert point.settings.method == "auto"
+    assert point.key == Point.of(settings(), "f").key
+
+
 @pytest.mark.parametrize(("key", "point"), PINNED.items(), ids=str)
 def test_keys_of_stored_rows_stay_what_they_are(key, point):
     assert point.key == key

@@ -1,4 +1,4 @@
-"""Limit kernels of a sweep are computed once, by whoever needs them first."""
+"""Protects that limit kernels are computed once, by whoever needs them first."""
 
 import dataclasses
 

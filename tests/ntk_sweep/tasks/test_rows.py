@@ -1,4 +1,4 @@
-"""A row says what the library says, column by column."""
+"""Protects that a row says what the library says, column by column."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,12 @@ from ntk_sweep.settings.schema import DTYPES, SpectrumConfig
 from ntk_sweep.spectrum.methods import EXTREME, METHODS
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks.rows import compute_row
+from tests.helpers.points import changed
 
 GENERATOR = np.random.default_rng(3)
 DATASET = Dataset(
     "npz", GENERATOR.random((6, 4)), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (3, 7), "fingerprint"
 )
-from tests.helpers.points import changed
-
 POINT = Point(
     SpectrumConfig(save_kernel=True),
     Architecture("relu", 9, 3, "thesis"),

@@ -1,8 +1,11 @@
-"""Networks side by side, as a GPU takes them, are the networks alone; checked on the CPU, where the
-same code runs."""
+"""Protects that networks side by side, as a GPU takes them, are the networks alone.
+
+Checked on the CPU, where the same code runs.
+"""
 
 import dataclasses
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +26,9 @@ from ntk_sweep.settings.schema import DTYPES, SpectrumConfig, TrainingConfig
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks import rows as tasks
 from ntk_sweep.tasks import stacked as stack_task
+from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.rows import compute_row, compute_rows, stacked_rows
+from ntk_sweep.tasks.stacked import compute_stacked
 from tests.helpers.exact import absolute_errors, exact_spectrum
 from tests.helpers.points import changed
 
@@ -189,6 +194,48 @@ def test_stacks_fit_into_the_room(monkeypatch):
         )
         assert len({tuple(point.architecture.activation for point in row) for row in stack}) == 1
         assert all(len({point.seed for point in row}) == 1 for row in stack)
+
+
+def test_points_of_other_settings_or_dtype_are_stacked_apart():
+    """And a stack has one shape, one parametrisation and one way to take differences."""
+    changes = [
+        {"settings": SpectrumConfig(method="eigh")},
+        {"settings": SpectrumConfig(target=1e-6)},
+        {"dtype": "float32"},
+        {"depth": 3},
+        {"width": 10},
+        {"parametrisation": "ntk"},
+    ]
+    wanted = [changed(POINT, seed=seed, **change) for seed in (0, 1) for change in ({}, *changes)]
+    stacks = list(stack_task._stacks(wanted, DATASET, 2**30))
+    assert sorted(len(stack) for stack in stacks) == [2] * 7
+    for stack in stacks:
+        first, second = (point for row in stack for point in row)
+        assert changed(first, seed=1) == changed(second, seed=1)
+
+
+def test_a_process_takes_its_share_of_a_device(monkeypatch):
+    device = SimpleNamespace(total_memory=1000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    cuda = torch.device("cuda")
+    assert stack_task._room(cuda, 1.0) == int(1000 * stack_task.MEMORY_SHARE)
+    assert stack_task._room(cuda, 0.25) == int(250 * stack_task.MEMORY_SHARE)
+
+
+def test_on_a_gpu_points_that_can_be_are_stacked_with_the_share_and_the_caches(monkeypatch):
+    asked = []
+
+    def stacked(points, dataset, device, share, caches):
+        asked.append((points, share, caches))
+        return compute_stacked(points, dataset, device, share, caches)
+
+    monkeypatch.setattr(tasks, "_is_cuda", lambda name: name == "cuda")
+    monkeypatch.setattr(tasks, "torch_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(tasks, "compute_stacked", stacked)
+    alone, caches = changed(POINT, settings=SpectrumConfig(method="jacobian")), Caches()
+    rows = list(compute_rows([alone, POINT], DATASET, "cuda", None, 0.25, caches))
+    assert [result.row["key"] for result in rows] == [POINT.key, alone.key]
+    assert asked == [([POINT], 0.25, caches)]
 
 
 def test_a_point_that_fails_in_company_fails_alone_too(monkeypatch):

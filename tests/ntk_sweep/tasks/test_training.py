@@ -1,4 +1,4 @@
-"""A row of the task `training` says what the library says."""
+"""Protects that a row of the task `training` says what the library says."""
 
 import dataclasses
 
