@@ -16,8 +16,7 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
-
-METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
+from ntk_sweep.spectrum.methods import METHODS
 
 
 class Orders(NamedTuple):

@@ -16,7 +16,8 @@ from hydra.types import RunMode
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
-from ntk_sweep.settings.schema import CHOICES, TASKS, SweepConfig, setting_names
+from ntk_sweep.settings.tasks import TASKS
+from ntk_sweep.settings.validation import choices, from_dict, setting_names
 from ntk_sweep.store.columns import schema
 from tests.helpers.places import ROOT
 
@@ -80,7 +81,7 @@ def test_launch_lines_compose(arguments):
         jobs = sweeper.expand(overrides)
         assert jobs
         for values in compose_all(loader, master, jobs[:3]):
-            SweepConfig.from_dict(values)
+            from_dict(values)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -131,7 +132,7 @@ def test_every_setting_is_explained():
 def test_every_choice_is_named():
     text = (ROOT / "docs" / "sweeps.md").read_text()
     assert [
-        choice for choices in CHOICES.values() for choice in choices if f"`{choice}`" not in text
+        choice for names in choices().values() for choice in names if f"`{choice}`" not in text
     ] == []
 
 
