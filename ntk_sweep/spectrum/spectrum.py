@@ -37,7 +37,7 @@ up to about 1e9."""
 
 TARGET = 1e-9
 """Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and
-within reach of the bounds of all but a few networks (`python -m benchmarks.accuracy`)."""
+within reach of the bounds of all but a few networks (`python -m benchmarks.numerics.accuracy`)."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""Where the time of the grid's numerics goes; run by `benchmarks.grid`, with one version of the
-code or another on the path.
+"""Where the time of the grid's numerics goes; `benchmarks.sweep.grid` runs it.
+
+The version of the code on the path is the one measured.
 
 Prints a line of JSON: milliseconds a network of each part, on one thread.
 """
