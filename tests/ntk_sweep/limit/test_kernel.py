@@ -88,12 +88,13 @@ def test_width_enters_as_documented():
     torch.testing.assert_close((thesis - 1) / 50, a - 1, rtol=1e-12, atol=0)
 
 
-def test_depths_together_and_one_by_one_agree():
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+def test_depths_together_and_one_by_one_agree(parametrisation):
     x = inputs()
-    together = limit_ntks(x, "sigmoid", 70, (5, 2, 3), "standard")
+    together = limit_ntks(x, "sigmoid", 70, (5, 2, 3), parametrisation)
     assert list(together) == [2, 3, 5]
     for depth, kernel in together.items():
-        assert torch.equal(kernel.kernel, limit_ntk(x, "sigmoid", 70, depth, "standard"))
+        assert torch.equal(kernel.kernel, limit_ntk(x, "sigmoid", 70, depth, parametrisation))
         assert torch.equal(kernel.kernel, kernel.kernel.T)
 
 
