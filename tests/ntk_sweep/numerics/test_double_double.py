@@ -15,7 +15,7 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     add_plain,
-    doubled,
+    from_float64,
     gram,
     gram_error,
     matmul,
@@ -188,7 +188,7 @@ def test_zero_rows():
     zeros = torch.zeros(3, 5, dtype=torch.float64)
     assert torch.equal(gram(zeros).hi, torch.zeros(6, dtype=torch.float64))
     assert torch.equal(
-        matmul(doubled(zeros), zeros.T, 2)[0].hi, torch.zeros(3, 3, dtype=torch.float64)
+        matmul(from_float64(zeros), zeros.T, 2)[0].hi, torch.zeros(3, 3, dtype=torch.float64)
     )
 
 
