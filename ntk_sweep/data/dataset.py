@@ -80,14 +80,8 @@ def find_again(
     Raises:
         DataError: It is not there, or is not the one; the message says which.
     """
-    if name not in SOURCES:
-        raise DataError(
-            f"data={name} is no source of this version, so its inputs cannot be found again: the "
-            f"sources are {', '.join(SOURCES)}"
-        )
-    source = SOURCES[name]
+    source, reason = _known_source(name), ""
     inputs, labels = source.find(place)
-    reason = ""
     # the rows do not say whether a number was asked for, or all that there are
     for size in (n_samples // len(classes), None) if classes else (None,):
         try:
@@ -103,6 +97,15 @@ def find_again(
             "other files of that name"
         )
     raise DataError(reason)
+
+
+def _known_source(name: str) -> Source:
+    if name not in SOURCES:
+        raise DataError(
+            f"data={name} is no source of this version, so its inputs cannot be found again: the "
+            f"sources are {', '.join(SOURCES)}"
+        )
+    return SOURCES[name]
 
 
 def assemble(

@@ -227,10 +227,16 @@ class _Run:
         # First, since a worker that was only cut off may still be about to commit.
         Permit(store, self.marks[home], ticket).revoke()
         finished = store.finished()
-        counter, limit = (self.deaths, MAX_DEATHS) if lost.worker_died else (self.losses, MAX_LOSSES)
+        counter, limit = (
+            (self.deaths, MAX_DEATHS) if lost.worker_died else (self.losses, MAX_LOSSES)
+        )
         # Among others it may be their memory that was missing, so a death counts only when the
         # point has the machines to itself.
-        alone, crowded, tried_again = len(chunk.jobs) == 1, lost.out_of_memory and not self.solitary, 0
+        alone, crowded, tried_again = (
+            len(chunk.jobs) == 1,
+            lost.out_of_memory and not self.solitary,
+            0,
+        )
         for job in chunk.jobs:
             key = job.point.key
             entry = finished.get(key)

@@ -233,7 +233,6 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
     ("n_samples", "width", "depth", "act", "method"),
     [
         (1500, 600, 5, "sigmoid", "eigh"),
-        (1500, 600, 5, "sigmoid", "extreme"),
         (1000, 100, 3, "relu", "double-double"),
         (300, 2500, 4, "sigmoid", "auto"),
     ],

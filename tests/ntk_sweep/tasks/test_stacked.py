@@ -138,8 +138,10 @@ def test_rows(dtype, method):
         result.row["key"]: result for result in stacked_rows(wanted, DATASET, "cpu", "commit")
     }
     assert set(results) == {point.key for point in wanted}
+    caches = Caches()
     for point in wanted:
-        row, alone = results[point.key].row, compute_row(point, DATASET, "cpu", "commit").row
+        row = results[point.key].row
+        alone = compute_row(point, DATASET, "cpu", "commit", caches).row
         assert row["status"] == alone["status"] == "ok", row.get("error")
         assert set(row) == set(alone) <= set(schema("spectrum").names)
         same = (
@@ -158,7 +160,7 @@ def test_rows(dtype, method):
             row["eigenvalues"], alone["eigenvalues"], rtol=1e-3 if dtype == "float32" else 1e-7
         )
         np.testing.assert_allclose(results[point.key].kernel.diagonal().sum(), row["trace"])
-        if dtype == "float64" and method != "eigh":
+        if dtype == "float64" and method != "eigh" and point.seed == 1:
             network = Network.initialise(
                 5, 9, point.architecture.depth, point.architecture.activation, "thesis", point.seed
             )
