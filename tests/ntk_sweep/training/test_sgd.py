@@ -13,11 +13,13 @@ from tests.helpers.training_samples import samples
 def test_a_run_that_overflows_stops_and_keeps_its_history():
     x, y = samples(20, 10)
     network = Network.initialise(10, 30, 3, "relu", "thesis", seed=7)
-    run = train(GradientDescent(network, x, y, 1e3, batch_size=1), sample_orders(20, 50, seed=0))
+    descent, seen = GradientDescent(network, x, y, 1e3, batch_size=1), {}
+    run = train(descent, sample_orders(20, 50, seed=0), observe=seen.__setitem__)
     assert run.diverged
     assert len(run.losses) == len(run.accuracies) == len(run.running_losses) + 1 < 51
     assert np.isfinite(run.losses[:-1]).all() and not np.isfinite(run.losses[-1])
     assert run.steps == 20 * len(run.running_losses)
+    assert list(seen) == list(range(len(run.running_losses)))  # not the one that overflowed
 
 
 def test_a_network_that_overflows_before_the_first_step_takes_none():
