@@ -8,7 +8,11 @@ from ntk_sweep.kernel.centred_kernel import CentredKernel
 from ntk_sweep.kernel.pass_errors import PassErrors
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.spectrum import extreme_eigenvalues as extremes
-from ntk_sweep.spectrum.extreme_eigenvalues import LEADING, extreme_eigenvalues, kernel_extreme_eigenvalues
+from ntk_sweep.spectrum.extreme_eigenvalues import (
+    LEADING,
+    extreme_eigenvalues,
+    kernel_extreme_eigenvalues,
+)
 from ntk_sweep.spectrum.spectrum import ntk_spectrum
 from tests.helpers.exact import absolute_errors, exact_spectrum
 from tests.helpers.references import FILES, reference
