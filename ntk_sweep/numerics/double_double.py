@@ -1,5 +1,4 @@
-"""Double-double arithmetic on tensors: an unevaluated sum hi + lo of two float64 tensors, about 106
-significant bits.
+"""Double-double arithmetic on tensors: an unevaluated sum hi + lo, about 106 significant bits.
 
 Elementwise operations are the error-free transformations of Dekker (1971) and Knuth (TAOCP 2,
 section 4.2.2). Matrix products use the scheme of Ozaki, Ogita, Oishi and Rump (2012): each matrix
@@ -48,7 +47,8 @@ class DoubleDouble(NamedTuple):
     hi: Float[Tensor, " ..."]
     lo: Float[Tensor, " ..."]
 
-    def __getitem__(self, index: Any) -> DoubleDouble:  # type: ignore[override]  # an index selects elements, not the fields
+    # an index selects elements, not the fields
+    def __getitem__(self, index: Any) -> DoubleDouble:  # type: ignore[override]
         """The selected elements."""
         return DoubleDouble(self.hi[index], self.lo[index])
 
@@ -67,15 +67,23 @@ def from_float64(a: Float[Tensor, " ..."]) -> DoubleDouble:
 
 
 def two_sum(a: Tensor, b: Tensor) -> DoubleDouble:
-    """A + b without error (Knuth): hi = fl(a + b), lo = a + b - hi."""
+    """The sum a + b without error (Knuth): hi = fl(a + b), lo = a + b - hi."""
     hi = a + b
     shadow = hi - a
     return DoubleDouble(hi, (a - (hi - shadow)) + (b - shadow))
 
 
 def two_prod(a: Tensor, b: Tensor) -> DoubleDouble:
-    """A · b without error (Dekker, with Veltkamp's splitting: torch has no fused multiply-add to
-    call).
+    """The product a · b without error.
+
+    Dekker's, with Veltkamp's splitting: torch has no fused multiply-add to call.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> tenth = torch.tensor(0.1, dtype=torch.float64)
+        >>> product = two_prod(tenth, tenth)
+        >>> Fraction(product.hi.item()) + Fraction(product.lo.item()) == Fraction(0.1) ** 2
+        True
     """
     hi = a * b
     a1, a2 = _halves(a)
@@ -84,31 +92,35 @@ def two_prod(a: Tensor, b: Tensor) -> DoubleDouble:
 
 
 def add(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
-    """X + y, off by at most UNIT (|x| + |y|) (Dekker 1971, add2; Joldes, Muller, Popescu 2017,
-    algorithm 5).
+    """The sum x + y, off by at most UNIT (|x| + |y|).
+
+    Dekker 1971, add2; Joldes, Muller, Popescu 2017, algorithm 5.
     """
     s = two_sum(x.hi, y.hi)
     return _renormalise(s.hi, s.lo + (x.lo + y.lo))
 
 
 def add_plain(x: DoubleDouble, y: Tensor) -> DoubleDouble:
-    """X + y for a float64 tensor y (Joldes, Muller, Popescu 2017, algorithm 4)."""
+    """The sum x + y for a float64 tensor y (Joldes, Muller, Popescu 2017, algorithm 4)."""
     s = two_sum(x.hi, y)
     return _renormalise(s.hi, x.lo + s.lo)
 
 
 def multiply(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
-    """X · y elementwise (Joldes, Muller, Popescu 2017, algorithm 11, with Dekker's product)."""
+    """The product x · y, elementwise.
+
+    Joldes, Muller, Popescu 2017, algorithm 11, with Dekker's product.
+    """
     product = two_prod(x.hi, y.hi)
     return _renormalise(product.hi, product.lo + torch.addcmul(x.hi * y.lo, x.lo, y.hi))
 
 
 @lru_cache(maxsize=8)
 def upper_places(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, column and place in a flattened (size, size) matrix of each entry of the upper triangle,
-    diagonal included, (p,) each.
+    """Row, column and place in the flattened matrix of each entry of the upper triangle, (p,) each.
 
-    Symmetric matrices are worked on as the vector of these entries, which is half the work.
+    The diagonal is included. Symmetric matrices are worked on as the vector of these entries, which
+    is half the work.
     """
     rows, columns = torch.triu_indices(size, size, device=device)
     return rows, columns, rows * size + columns
@@ -129,8 +141,9 @@ def symmetric(entries: Float[Tensor, "*b p"], size: int) -> Float[Tensor, "*b m 
 
 
 def slice_bits(terms: int) -> int:
-    """Bits of a slice such that a sum of `terms` products of two slices is exact: 2·bits +
-    log2(terms) ≤ 53.
+    """Bits of a slice such that a sum of `terms` products of two slices is exact.
+
+    2·bits + log2(terms) ≤ 53.
     """
     return (MANTISSA - (max(terms, 1) - 1).bit_length()) // 2
 
@@ -138,12 +151,12 @@ def slice_bits(terms: int) -> int:
 def slices(
     rows: Float[Tensor, "*b m k"], count: int, bits: int, power: Tensor | None = None
 ) -> list[Float[Tensor, "*b m k"]]:
-    """Cuts each row into `count` slices that add up to it exactly; each but the last has at most
-    `bits` bits.
+    """Cuts each row into `count` slices that add up to it exactly.
 
-    Slice s of a row whose largest entry lies below 2^e holds integer multiples of 2^(e - s·bits),
-    at most 2^bits of them; the last slice is the remainder, at most 2^(e - (count - 1)·bits - 1),
-    with whatever bits are left. `power` is 2^e, from `powers`.
+    Each but the last has at most `bits` bits. Slice s of a row whose largest entry lies below 2^e
+    holds integer multiples of 2^(e - s·bits), at most 2^bits of them; the last slice is the
+    remainder, at most 2^(e - (count - 1)·bits - 1), with whatever bits are left. `power` is 2^e,
+    from `powers`.
     """
     power = powers(rows) if power is None else power
     parts = []
@@ -156,9 +169,7 @@ def slices(
 
 
 def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
-    """For each row a power of two above its largest modulus and at most twice it; 1 for a row of
-    zeros.
-    """
+    """For each row a power of two above its largest modulus and at most twice it; 1 for zeros."""
     largest = rows.abs().amax(dim=-1, keepdim=True)
     # the quotient is the power of two exactly; torch.ldexp would compute it in float32
     return (largest / torch.frexp(largest).mantissa).where(largest > 0, torch.ones_like(largest))
@@ -167,12 +178,11 @@ def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
 def matmul(
     a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
 ) -> tuple[DoubleDouble, Float[Tensor, "*b"]]:
-    """A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits), with bits
-    about 21.
+    """The product A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits).
 
-    A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a rest. The products A_s b_t
-    with s + t ≤ orders + 1 are summed exactly, one GEMM for each s + t; what is left is summed in
-    float64:
+    A slice has some 21 bits. A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a
+    rest. The products A_s b_t with s + t ≤ orders + 1 are summed exactly, one GEMM for each s + t;
+    what is left is summed in float64:
 
         A_1 (b_orders+1 + …) + A_2 (b_orders + …) + … + A_orders+1 b.
 
@@ -206,12 +216,11 @@ def matmul(
 def gram(
     rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
 ) -> DoubleDouble:
-    """Gram matrix of the rows centre + rows_i (not rounded), up to what is smaller by 2^(-orders ·
-    bits), with bits about 21.
+    """Gram matrix of the rows centre + rows_i (not rounded), to 2^(-orders · bits).
 
-    With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for two orders, S_1 S_2ᵀ + (S_1
-    S_2ᵀ)ᵀ are exact. What is left is summed in float64: for one order T + Tᵀ with T = (S_1 + R/2)
-    Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
+    A slice has some 21 bits. With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for
+    two orders, S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact. What is left is summed in float64: for one order T
+    + Tᵀ with T = (S_1 + R/2) Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
 
     Products with the centre, which can be much larger than the rows, are taken to three orders if
     those of the rows are to two.
@@ -318,8 +327,9 @@ def _centre_products(
 
 
 def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
-    """Σ_{s,t} products[..., s, t]: those with s + t ≤ count - 2 (from 0) exact, order by order, the
-    others in float64.
+    """Σ_{s,t} products[..., s, t], those of one s + t together.
+
+    Those with s + t ≤ count - 2 (from 0) are exact, the others are added up in float64.
     """
     count = products.shape[-1]
     order = torch.arange(count, device=products.device)

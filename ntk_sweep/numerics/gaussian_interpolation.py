@@ -1,11 +1,10 @@
-"""The same Gaussian expectations for all pairs of a Gram matrix at once, by interpolation in the
-scales and the angle.
+"""The same Gaussian expectations for all pairs of a Gram matrix at once, by interpolation.
 
 Quadrature of all N²/2 pairs would spend most of its time on the activation function. But an
 expectation depends on three numbers only, the two scales and the angle, and smoothly: once Hermite
 orders 0 and 1 are split off, a Chebyshev grid over the ranges that occur needs a few hundred
 quadratures, and each of them shares its function values with others. Everything here is checked
-against `quadrature.pair_expectations` in the tests.
+against `gaussian_quadrature.pair_expectations` in the tests.
 """
 
 from __future__ import annotations
@@ -90,8 +89,9 @@ def _interpolated(
     rows: Tensor,
     columns: Tensor,
 ) -> list[Tensor] | None:
-    """The expectations without Hermite orders 0 and 1; None if pair by pair is cheaper or no grid
-    is fine enough.
+    """The expectations without Hermite orders 0 and 1.
+
+    None if pair by pair is cheaper, or no grid is fine enough.
     """
     if len(angle) == 0 or float(scales.max()) > _WIDEST_RATIO * float(scales.min()):
         return None
@@ -192,8 +192,9 @@ def _coefficients(values: Tensor) -> Tensor:
 
 
 def _points_needed(coefficients: Tensor, axis: int, tolerance: float) -> int:
-    """The grid points an axis needs: those it has if its last two coefficients are small, else as
-    geometric decay foretells.
+    """The grid points an axis needs.
+
+    Those it has if its last two coefficients are small, else as geometric decay foretells.
     """
     count = coefficients.shape[axis]
     if count == 1:

@@ -60,9 +60,9 @@ class GaussianPairs:
     ) -> GaussianPairs:
         """Pre-activations of a layer, k = gain·s + bias.
 
-        Here s_ij are the second moments (Gram matrix) of its inputs. With m = (s_ii + s_jj)/2, Δ = s_ii + s_jj - 2 s_ij and q = (s_ii - s_jj)/2 the determinant
-        is gain² (mΔ - Δ²/4 - q²) + gain·bias·Δ: for bias > 0 the last term keeps its relative
-        accuracy however small Δ is.
+        Here s_ij are the second moments (Gram matrix) of its inputs. With m = (s_ii + s_jj)/2, Δ =
+        s_ii + s_jj - 2 s_ij and q = (s_ii - s_jj)/2 the determinant is gain² (mΔ - Δ²/4 - q²) +
+        gain·bias·Δ: for bias > 0 the last term keeps its relative accuracy however small Δ is.
 
         Args:
             second_moment: s_ii.

@@ -1,7 +1,7 @@
-"""Gaussian expectations of one activation function, by quadrature; exact to rounding for anything
-analytic on either side of zero.
+"""Gaussian expectations of one activation function, by quadrature.
 
-What makes these integrals hard, and what is done about it (`docs/limit.md` derives the formulas):
+They are exact to rounding for any function that is analytic on either side of zero. What makes
+these integrals hard, and what is done about it (docs/theory/limit.md derives the formulas):
 
 - A kink at 0. In polar coordinates of the pair the lines u = 0 and v = 0 are fixed angles, so each
   sector between them is smooth.
@@ -56,8 +56,14 @@ class Moments:
 
 
 def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
-    """Nodes t > 0 and weights for ∫_0^∞ g(t) φ(t) dt, φ the normal density, with g changing on
-    scales from 1/`largest_scale` up.
+    """Nodes t > 0 and weights for ∫_0^∞ g(t) φ(t) dt, φ the normal density.
+
+    The function g may change on scales from 1/`largest_scale` up.
+
+    Example:
+        >>> nodes, weights = line_rule(1.0)
+        >>> abs(float(weights.sum()) - 0.5) < 1e-15
+        True
     """
     rate = steepness(largest_scale)
     end = math.asinh(rate * _RADIUS)
@@ -67,8 +73,11 @@ def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
 
 
 def line_moments(function: Function, scales: Float[Tensor, " N"]) -> Moments:
-    """Mean square and first Hermite coefficients of a function of centred Gaussians with the given
-    standard deviations.
+    """Mean square and first Hermite coefficients of a function of centred Gaussians.
+
+    Args:
+        function: The function, elementwise.
+        scales: The standard deviations of the Gaussians.
     """
     t, w = line_rule(float(scales.max()))
     z = scales[:, None] * t
@@ -133,8 +142,9 @@ def pair_expectations(
 
 
 def remainder(function: Function, moment: Moments, scale: Tensor, t: Tensor) -> Tensor:
-    """f(a t) less its Hermite components of order 0 and 1; `t` is (P, …) or (…), the others are
-    (P,).
+    """f(a t) less its Hermite components of order 0 and 1.
+
+    `t` is (P, …) or (…), the others are (P,).
     """
     column = (-1,) + (1,) * (t.ndim - 1)
     value = function(scale.view(column) * t)
@@ -178,8 +188,9 @@ def sector_nodes(
 
 
 def steepness(largest_scale: float) -> float:
-    """The inverse of the shortest scale on which f(a t) changes; activations change on scales of 1
-    and more.
+    """The inverse of the shortest scale on which f(a t) changes.
+
+    Activations change on scales of 1 and more.
     """
     return max(largest_scale, 0.5)
 
