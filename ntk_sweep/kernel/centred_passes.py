@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
@@ -109,12 +109,12 @@ class _Slope:
         uncertain: Units too close to a kink for their side to be certain, (N, n).
     """
 
-    total: Tensor
-    centre: Tensor | None
-    rows: Tensor
-    row_errors: Tensor
-    centre_error: Tensor
-    uncertain: Tensor | None
+    total: Float[Tensor, "*b N n"]
+    centre: Float[Tensor, "*b 1 n"] | None
+    rows: Float[Tensor, "*b N n"]
+    row_errors: Float[Tensor, "*b N"]
+    centre_error: Float[Tensor, "*e 1"]
+    uncertain: Bool[Tensor, "*u N n"] | None
 
 
 def centred_passes(
@@ -179,7 +179,7 @@ def _check_precision(dtype: torch.dtype) -> None:
         )
 
 
-def _is_centred(network: LayeredNetwork, x: Tensor) -> bool:
+def _is_centred(network: LayeredNetwork, x: Float[Tensor, "N n_in"]) -> bool:
     return network.nonlinearity.differences is not None and x.shape[-2] > 1
 
 

@@ -75,7 +75,7 @@ class CentredRows:
         return largest**2
 
     @property
-    def _double_centre(self) -> Tensor | None:
+    def _double_centre(self) -> Float[Tensor, "*c 1 n"] | None:
         return None if self.centre is None else self.centre.double()
 
 

@@ -172,11 +172,11 @@ def relative_distance(kernel: Float[Tensor, "N N"], reference: Float[Tensor, "N 
     return float(((kernel - reference) / largest).norm() / (reference / largest).norm())
 
 
-def _alignment(kernel: Tensor, targets: Tensor) -> float:
+def _alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]) -> float:
     return float(targets @ kernel @ targets / (kernel.norm() * targets.square().sum()))
 
 
-def _centred(values: Tensor) -> Tensor:
+def _centred(values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """The targets less their mean, scaled to largest entry 1; NaN if that is rounding only."""
     scaled = _unit(values)
     centred = scaled - scaled.mean()
@@ -185,11 +185,11 @@ def _centred(values: Tensor) -> Tensor:
     return _unit(centred)
 
 
-def _unit(values: Tensor) -> Tensor:
+def _unit(values: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
     """Scaled to largest entry 1, so that no square over- or underflows; NaN if all are zero."""
     return values / values.abs().max()
 
 
-def _rounding(values: Tensor) -> float:
+def _rounding(values: Float[Tensor, " ..."]) -> float:
     """What centring of a constant may leave: one rounding of a mean of N terms in each entry."""
     return 4 * torch.finfo(values.dtype).eps * len(values) * float(values.norm())

@@ -153,7 +153,9 @@ class LinearLayer:
             * self.scale.factor**2
         )
 
-    def _product(self, rows: Tensor, matrix: Tensor) -> Tensor:
+    def _product(
+        self, rows: Float[Tensor, "*r m"], matrix: Float[Tensor, "*s m k"]
+    ) -> Float[Tensor, "*q k"]:
         if matrix.ndim == 2:
             return rows @ matrix
         if rows.ndim == 2:  # the inputs, the same for all
@@ -162,5 +164,5 @@ class LinearLayer:
         product = rows.flatten(1, -2) @ matrix
         return product.unflatten(1, rows.shape[1:-1])
 
-    def _aligned(self, squares: Tensor) -> Tensor:
+    def _aligned(self, squares: Float[Tensor, "*s m"]) -> Float[Tensor, "*t m 1"]:
         return squares[:, None, :, None] if squares.ndim == 2 else squares[:, None]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 MANTISSA = 53
@@ -52,7 +52,7 @@ class DoubleDouble(NamedTuple):
         """The selected elements."""
         return DoubleDouble(self.hi[index], self.lo[index])
 
-    def at(self, index: Tensor) -> DoubleDouble:
+    def at(self, index: Int64[Tensor, " p"]) -> DoubleDouble:
         """The elements at these places of the last dimension."""
         return DoubleDouble(self.hi.index_select(-1, index), self.lo.index_select(-1, index))
 
@@ -66,14 +66,14 @@ def from_float64(a: Float[Tensor, " ..."]) -> DoubleDouble:
     return DoubleDouble(a, torch.zeros_like(a))
 
 
-def two_sum(a: Tensor, b: Tensor) -> DoubleDouble:
+def two_sum(a: Float[Tensor, " ..."], b: Float[Tensor, " ..."]) -> DoubleDouble:
     """The sum a + b without error (Knuth): hi = fl(a + b), lo = a + b - hi."""
     hi = a + b
     shadow = hi - a
     return DoubleDouble(hi, (a - (hi - shadow)) + (b - shadow))
 
 
-def two_prod(a: Tensor, b: Tensor) -> DoubleDouble:
+def two_prod(a: Float[Tensor, " ..."], b: Float[Tensor, " ..."]) -> DoubleDouble:
     """The product a · b without error.
 
     Dekker's, with Veltkamp's splitting: torch has no fused multiply-add to call.
@@ -100,7 +100,7 @@ def add(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
     return _renormalise(s.hi, s.lo + (x.lo + y.lo))
 
 
-def add_plain(x: DoubleDouble, y: Tensor) -> DoubleDouble:
+def add_plain(x: DoubleDouble, y: Float[Tensor, " ..."]) -> DoubleDouble:
     """The sum x + y for a float64 tensor y (Joldes, Muller, Popescu 2017, algorithm 4)."""
     s = two_sum(x.hi, y)
     return _renormalise(s.hi, x.lo + s.lo)
@@ -116,7 +116,9 @@ def multiply(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
 
 
 @lru_cache(maxsize=8)
-def upper_places(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def upper_places(
+    size: int, device: torch.device
+) -> tuple[Int64[Tensor, " p"], Int64[Tensor, " p"], Int64[Tensor, " p"]]:
     """Row, column and place in the flattened matrix of each entry of the upper triangle, (p,) each.
 
     The diagonal is included. Symmetric matrices are worked on as the vector of these entries, which
@@ -149,7 +151,10 @@ def slice_bits(terms: int) -> int:
 
 
 def slices(
-    rows: Float[Tensor, "*b m k"], count: int, bits: int, power: Tensor | None = None
+    rows: Float[Tensor, "*b m k"],
+    count: int,
+    bits: int,
+    power: Float[Tensor, "*b m 1"] | None = None,
 ) -> list[Float[Tensor, "*b m k"]]:
     """Cuts each row into `count` slices that add up to it exactly.
 
@@ -341,7 +346,7 @@ def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
     return total
 
 
-def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Tensor]:
+def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Float[Tensor, "*b m k"]]:
     """`count` exact slices of hi + lo, and the remainder rounded to float64."""
     *leading, rest = slices(x.hi, count, bits)
     # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may
@@ -352,17 +357,17 @@ def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Tensor
     return [*leading, last, (total.hi - last) + total.lo]
 
 
-def _frobenius(x: Tensor) -> Tensor:
+def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
     return torch.linalg.matrix_norm(x)
 
 
-def _halves(a: Tensor) -> tuple[Tensor, Tensor]:
+def _halves(a: Float[Tensor, "*b"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b"]]:
     scaled = _SPLITTER * a
     high = scaled - (scaled - a)
     return high, a - high
 
 
-def _renormalise(a: Tensor, b: Tensor) -> DoubleDouble:
+def _renormalise(a: Float[Tensor, "*b"], b: Float[Tensor, "*b"]) -> DoubleDouble:
     """Fast two-sum, exact for |a| ≥ |b| (Dekker)."""
     hi = a + b
     return DoubleDouble(hi, b - (hi - a))

@@ -79,17 +79,17 @@ class GaussianPairs:
         return cls(var_x, var_y, cov, gain * distance, det)
 
     @property
-    def angle(self) -> Tensor:
+    def angle(self) -> Float[Tensor, "*pairs"]:
         """θ in [0, π] with cos θ the correlation; 0 where a variance is zero."""
         return torch.atan2(self.det.sqrt(), self.cov)
 
     @property
-    def coangle(self) -> Tensor:
+    def coangle(self) -> Float[Tensor, "*pairs"]:
         """π - θ, to relative accuracy also where it is small."""
         return torch.atan2(self.det.sqrt(), -self.cov)
 
     @property
-    def correlation(self) -> Tensor:
+    def correlation(self) -> Float[Tensor, "*pairs"]:
         """The correlation cov / √(var_x var_y) in [-1, 1]; 0 where a variance is zero."""
         scale = self.var_x.sqrt() * self.var_y.sqrt()
         return (self.cov / scale).clamp(-1, 1).where(scale > 0, torch.zeros_like(scale))

@@ -55,7 +55,7 @@ class Moments:
     square: Float[Tensor, " N"]
 
 
-def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
+def line_rule(largest_scale: float) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
     """Nodes t > 0 and weights for ∫_0^∞ g(t) φ(t) dt, φ the normal density.
 
     The function g may change on scales from 1/`largest_scale` up.
@@ -141,7 +141,9 @@ def pair_expectations(
     return results
 
 
-def remainder(function: Function, moment: Moments, scale: Tensor, t: Tensor) -> Tensor:
+def remainder(
+    function: Function, moment: Moments, scale: Float[Tensor, " P"], t: Float[Tensor, " ..."]
+) -> Float[Tensor, " ..."]:
     """f(a t) less its Hermite components of order 0 and 1.
 
     `t` is (P, …) or (…), the others are (P,).
@@ -153,8 +155,13 @@ def remainder(function: Function, moment: Moments, scale: Tensor, t: Tensor) -> 
 
 
 def sector_nodes(
-    angle: Tensor, coangle: Tensor, largest_scale: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    angle: Float[Tensor, "*P"], coangle: Float[Tensor, "*P"], largest_scale: float
+) -> tuple[
+    Float[Tensor, "R 1"],
+    Float[Tensor, "*P 2 R S"],
+    Float[Tensor, "*P 2 R S"],
+    Float[Tensor, "*P 2 R S"],
+]:
     """Polar nodes of the half sectors that begin at the line u = 0.
 
     With u = a r sin s and v = ±b r sin(θ ± s): in the sectors where u and v have one sign, s runs
@@ -196,7 +203,7 @@ def steepness(largest_scale: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def _gauss_legendre(count: int) -> tuple[Tensor, Tensor]:
+def _gauss_legendre(count: int) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
     """Nodes and weights on [0, 1].
 
     NumPy's weights near the ends are off by up to 1e-12 of themselves. Two more Newton steps, in

@@ -150,17 +150,19 @@ class _Congruence:
             nothing left to rotate.
     """
 
-    vectors: Tensor
-    diagonal: Tensor
-    off: Tensor
+    vectors: Float[Tensor, "N N"]
+    diagonal: Float[Tensor, " N"]
+    off: Float[Tensor, "N N"]
     floor: float
     orthogonality: float
     raised: float
-    angles: Tensor
+    angles: Float[Tensor, "N N"]
     left: float
 
 
-def _congruence(theta: DoubleDouble, vectors: Tensor, values: Tensor, orders: int) -> _Congruence:
+def _congruence(
+    theta: DoubleDouble, vectors: Float[Tensor, "N N"], values: Float[Tensor, " N"], orders: int
+) -> _Congruence:
     """B = VᵀΘV from the residual R = ΘV - VΛ, which alone needs more than float64.
 
     B = (VᵀV)Λ + VᵀR for any Λ. With Λ near the eigenvalues R is as small as rounding, and float64
@@ -204,7 +206,7 @@ def _congruence(theta: DoubleDouble, vectors: Tensor, values: Tensor, orders: in
     )
 
 
-def _overlap(v: Tensor) -> tuple[Tensor, float]:
+def _overlap(v: Float[Tensor, "N N"]) -> tuple[Float[Tensor, "N N"], float]:
     """W = VᵀV - I, and a bound of its error's Frobenius norm.
 
     It is taken one order beyond float64, in which it would be all rounding.
@@ -219,13 +221,13 @@ def _overlap(v: Tensor) -> tuple[Tensor, float]:
     ).item()
 
 
-def _minus(x: DoubleDouble, y: DoubleDouble) -> Tensor:
+def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N N"]:
     """X - y as one float64 number, to a unit of rounding of it and UNIT (|x| + |y|)."""
     difference = add(x, DoubleDouble(-y.hi, -y.lo))
     return difference.hi + difference.lo
 
 
-def _rotation(congruence: _Congruence) -> tuple[Tensor, Tensor]:
+def _rotation(congruence: _Congruence) -> tuple[Float[Tensor, "N N"], Float[Tensor, " N"]]:
     """The left singular vectors of D · chol(H), B = D H D, and the squared singular values."""
     root = congruence.diagonal.sqrt()
     scaled = congruence.off / torch.outer(root, root)
@@ -243,7 +245,7 @@ def _rotation(congruence: _Congruence) -> tuple[Tensor, Tensor]:
     return left, singular**2
 
 
-def _second_order(congruence: _Congruence) -> tuple[Tensor, Tensor]:
+def _second_order(congruence: _Congruence) -> tuple[Float[Tensor, " N"], Float[Tensor, "N N"]]:
     """Diagonal of TᵀBT for T = I + K, and a bound of the modulus of each entry of the rest.
 
     With B = Λ + O: TᵀBT = Λ + (O + ΛK - KΛ) + (OK + (OK)ᵀ + KᵀBK) as Kᵀ = -K. The first bracket

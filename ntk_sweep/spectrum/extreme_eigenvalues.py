@@ -126,7 +126,9 @@ def _inverse_norm_of_ones(lower: Float[Tensor, "N N"]) -> float:
     return torch.linalg.solve_triangular(lower, ones, upper=False).norm().item()
 
 
-def _vectors(theta: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
+def _vectors(
+    theta: Float[Tensor, "N N"], lower: Float[Tensor, "N N"]
+) -> tuple[Float[Tensor, "N _"], Float[Tensor, " N"]]:
     """Eigenvectors of the greatest eigenvalues, ascending, and of the smallest one."""
     size = len(theta)
     if size <= SMALLEST:
@@ -144,7 +146,7 @@ def _vectors(theta: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(leading), torch.from_numpy(last[:, 0])
 
 
-def _factor(theta: Tensor, rounding: float) -> tuple[float, Tensor]:
+def _factor(theta: Float[Tensor, "N N"], rounding: float) -> tuple[float, Float[Tensor, "N N"]]:
     """The smallest s of 0, ρ, 2ρ, … for which Θ + sI has a Cholesky factor, and that factor."""
     shift = 0.0
     for _ in range(ATTEMPTS):
@@ -155,7 +157,9 @@ def _factor(theta: Tensor, rounding: float) -> tuple[float, Tensor]:
     raise ValueError("the kernel is not positive semi-definite up to rounding")
 
 
-def _certified(theta: Tensor, vector: Tensor, rounding: float, sign: int) -> tuple[float, float]:
+def _certified(
+    theta: Float[Tensor, "N N"], vector: Float[Tensor, " N"], rounding: float, sign: int
+) -> tuple[float, float]:
     """The eigenvalue at one end of the spectrum, from its vector, and a bound of its error.
 
     The lower end has `sign` 1, the upper one -1.
@@ -170,7 +174,7 @@ def _certified(theta: Tensor, vector: Tensor, rounding: float, sign: int) -> tup
     raise ValueError(f"no bound was found for the eigenvalue near {value:g}")
 
 
-def _cholesky(theta: Tensor, shift: float, sign: int) -> Tensor | None:
+def _cholesky(theta: Float[Tensor, "N N"], shift: float, sign: int) -> Float[Tensor, "N N"] | None:
     """The Cholesky factor of sign · Θ + shift · I; None if there is none."""
     matrix = theta.clone() if sign > 0 else -theta
     matrix.diagonal().add_(shift)
@@ -178,5 +182,5 @@ def _cholesky(theta: Tensor, shift: float, sign: int) -> Tensor | None:
     return None if failed else lower
 
 
-def _solve(lower: Tensor, v: np.ndarray) -> np.ndarray:
+def _solve(lower: Float[Tensor, "N N"], v: np.ndarray) -> np.ndarray:
     return torch.cholesky_solve(torch.from_numpy(v.reshape(-1, 1)), lower).numpy()[:, 0]

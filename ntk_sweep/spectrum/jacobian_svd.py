@@ -81,6 +81,6 @@ def _compressed_jacobian(
     return triangle, units, roots
 
 
-def _triangle(tall: Tensor) -> Tensor:
+def _triangle(tall: Float[Tensor, "m n"]) -> Float[Tensor, "k n"]:
     """The triangular factor of a QR factorisation, at most square."""
     return torch.linalg.qr(tall, mode="r").R

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
@@ -62,7 +62,7 @@ class Spectrum:
     eigenvectors: Float[Tensor, "N N"] | None = field(default=None, repr=False)
 
     @property
-    def resolved(self) -> Tensor:
+    def resolved(self) -> Bool[Tensor, " N"]:
         """Which eigenvalues exceed their error bound, (N,); others may be rounding noise."""
         return self.eigenvalues > self.errors
 

@@ -1,4 +1,4 @@
-"""Double-double arithmetic against exact rational arithmetic."""
+"""Protects double-double arithmetic: exact rational arithmetic gives the same numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ends of a spectrum, without the rest of it."""
+"""Protects the ends of a spectrum that are computed without the rest of it."""
 
 import numpy as np
 import pytest
