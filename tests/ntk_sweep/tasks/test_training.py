@@ -216,7 +216,7 @@ def test_a_kernel_that_overflows_while_the_loss_does_not_leaves_a_gap(monkeypatc
     def overflows(trace):
         raise ValueError("the kernel overflows")
 
-    monkeypatch.setattr(training_task, "traced_kernel", overflows)
+    monkeypatch.setattr(training_task, "centred_kernel", overflows)
     row = row_of(point(record_kernel_every=3))
     assert row["status"] == "ok"
     assert row["kernel_epochs"] == [0, 3, 6]
