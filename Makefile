@@ -63,11 +63,11 @@ audit: $(READY)
 
 # make browser	a headless Chromium for the tests of the report and its screenshot, unless there is one: the system's package, or a download
 browser: $(READY)
-	@$(BIN)/python -m docs.browser --install
+	@$(BIN)/python -m docs.tools.browser --install
 
 # make docs	tables and figures of docs/results.md and of the README from the rows in RESULTS and, by plain float64, RESULTS_EIGH
 docs: $(READY)
-	$(BIN)/python -m docs.remake $(RESULTS) $(RESULTS_EIGH)
+	$(BIN)/python -m docs.tools.remake $(RESULTS) $(RESULTS_EIGH)
 
 # make benchmark	all of docs/performance.md, an hour; other tools are installed into .peers, 5 GB; BEFORE=commit shows an earlier version's grid too
 benchmark: $(READY)

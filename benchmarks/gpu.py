@@ -5,7 +5,7 @@ of the same machine.
 
 Needs torch with CUDA, NumPy and this checkout; neither Ray nor Hydra nor anything else of
 ntk-sweep's dependencies. Stacks of draws, each under four activations, N = 200 inputs of 784
-features, float64. Prints a table for docs/performance.md:
+features, float64. Prints a table for docs/reference/performance.md:
 
 - drawing the weights on the CPU and taking them to the device;
 - passes, kernel in float64 and kernel one order beyond it, for the whole stack, per network;

@@ -24,14 +24,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from docs.pages import fill
+from docs.tools.pages import fill
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (1, 10)
 
 
 def main() -> None:
-    """Prints the tables and puts them into docs/performance.md."""
+    """Prints the tables and puts them into docs/reference/performance.md."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,7 +60,7 @@ def main() -> None:
             + " |"
         )
     print("\n".join(lines[len(SEEDS) + 3 :]))
-    fill(ROOT / "docs" / "performance.md", "grid", "\n".join(lines))
+    fill(ROOT / "docs" / "reference" / "performance.md", "grid", "\n".join(lines))
 
 
 @contextmanager

@@ -10,7 +10,7 @@
    least squares in the logarithms, beside the exponent that counting multiply-adds gives. Exponents
    below it mean that something smaller still counts at these sizes.
 
-Tables go into docs/performance.md, the plot to docs/figures.
+Tables go into docs/reference/performance.md, the plot to docs/figures.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from scipy.ndimage import gaussian_filter
 from analysis.figures import render, style
 from analysis.lines import grid, heading, log_ticks
 from benchmarks.timing import least_seconds
-from docs.pages import fill
+from docs.tools.pages import fill
 from ntk_sweep import Network, load_results
 from ntk_sweep.executors.worker import prepare_process
 from ntk_sweep.kernel.centred_kernel import doubled_kernel, plain_kernel
@@ -56,14 +56,14 @@ _least = partial(least_seconds, repeats=REPEATS)
 
 
 def main() -> None:
-    """Prints the tables and puts them into docs/performance.md."""
+    """Prints the tables and puts them into docs/reference/performance.md."""
     chosen = sys.argv[1:] or ["large", "growth"]
     if "large" in chosen:
         _large()
     if "growth" in chosen:
         lines = growth()
         print("\n".join(lines))
-        fill(ROOT / "docs" / "performance.md", "growth", "\n".join(lines))
+        fill(ROOT / "docs" / "reference" / "performance.md", "growth", "\n".join(lines))
 
 
 def _large() -> None:
@@ -76,7 +76,7 @@ def _large() -> None:
         for size in LARGE:
             lines.append(large(Path(folder), *size))
             print(lines[-1], flush=True)
-    fill(ROOT / "docs" / "performance.md", "sizes", "\n".join(lines))
+    fill(ROOT / "docs" / "reference" / "performance.md", "sizes", "\n".join(lines))
 
 
 def images(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -91,7 +91,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_picture_is_shown_and_remade():
-    from docs import remake
+    from docs.tools import remake
 
     shown = {
         Path(name).name

@@ -1,6 +1,6 @@
 """Remakes what docs/results.md and the README show from stored results.
 
-    python -m docs.remake RESULTS RESULTS_EIGH
+    python -m docs.tools.remake RESULTS RESULTS_EIGH
 
 RESULTS holds the spectra and the training runs that the page names; RESULTS_EIGH the sigmoid
 networks by plain float64 (task.method=eigh), to be shown beside the exact ones. Figures go to
@@ -20,8 +20,8 @@ from analysis.cells import cells
 from analysis.figures import render
 from analysis.frame import groups, load
 from analysis.panels import Panel, stacked, unresolved_count
-from docs.browser import BrowserMissing, screenshot
-from docs.pages import fill
+from docs.tools.browser import BrowserMissing, screenshot
+from docs.tools.pages import fill
 
 DOCS = Path(__file__).parent
 GROUP = "fashion_mnist-thesis"
