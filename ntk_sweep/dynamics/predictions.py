@@ -6,7 +6,7 @@ the residual. The loss of a batch of B samples is (1/B) Σ (f_i - y_i)², a step
 ∇(loss of the batch), and L = (1/N) ‖r‖² is the loss over the whole set. Everything here keeps the
 kernel Θ fixed, as in the network linearised in its parameters, f + J (θ - θ_0) with Θ = J Jᵀ: exact
 for that model, and for the network itself the better the wider it is (Jacot et al. 2018; Lee et al.
-2019). A loss that overflows is infinite. `docs/training.md` derives the equations. Dimension
+2019). A loss that overflows is infinite. `docs/theory/training.md` derives the equations. Dimension
 letters in the annotations: N samples, T points in time.
 """
 

@@ -10,8 +10,8 @@ input, plus one row of differences for each input:
     δ^l - δ̄^l = c_{l+1} (δ^{l+1} - δ̄^{l+1}) W^{l+1} ∘ σ'(z^l) + c_{l+1} δ̄^{l+1} W^{l+1} ∘ (σ'(z^l) - σ'(z̄^l)),
 
 so that rounding is relative to the differences, at the cost of one plain pass. Errors of the centre
-are shared by all rows and act on eigenvalues as a *relative* perturbation; docs/numerics.md has the
-proof and the error model.
+are shared by all rows and act on eigenvalues as a *relative* perturbation; docs/theory/numerics.md
+has the proof and the error model.
 
 A centre is a matrix of one row. Shapes are written for one network; several side by side have
 leading dimensions.

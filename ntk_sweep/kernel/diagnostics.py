@@ -3,7 +3,7 @@ layers' traces.
 
 N is the number of inputs. A quantity without a value (0/0: a zero kernel, targets all equal, a
 single class) is NaN, never an error: a row of results should not be lost for it.
-`docs/diagnostics.md` collects the definitions.
+`docs/theory/diagnostics.md` collects the definitions.
 """
 
 from __future__ import annotations

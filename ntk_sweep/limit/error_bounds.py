@@ -1,7 +1,7 @@
 """How errors of the dual activations travel through the recursion of the limit kernel: entry-wise
 bounds to first order.
 
-The derivation stands in `docs/limit.md`, section "Error bounds"; by Price's theorem all
+The derivation stands in `docs/theory/limit.md`, section "Error bounds"; by Price's theorem all
 sensitivities of a dual activation are themselves Gaussian expectations, and Cauchy and Schwarz
 bound these by one-dimensional integrals.
 """

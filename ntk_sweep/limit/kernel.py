@@ -1,5 +1,5 @@
 """The infinite-width neural tangent kernel and its spectrum, predicted for each width; derivations
-in `docs/limit.md`.
+in `docs/theory/limit.md`.
 
 Dimension letters in the annotations: N inputs, n_in features of the input.
 """

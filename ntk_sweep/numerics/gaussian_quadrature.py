@@ -1,7 +1,7 @@
 """Gaussian expectations of one activation function, by quadrature; exact to rounding for anything
 analytic on either side of zero.
 
-What makes these integrals hard, and what is done about it (`docs/limit.md` derives the formulas):
+What makes these integrals hard, and the remedies (`docs/theory/limit.md` derives the formulas):
 
 - A kink at 0. In polar coordinates of the pair the lines u = 0 and v = 0 are fixed angles, so each
   sector between them is smooth.

@@ -86,7 +86,8 @@ def ntk_spectrum(
     | jacobian | about ε √(N λ_max λ_i) | 2 s |
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
-    `REFINED_SAMPLES` inputs; jacobian is an independent check. docs/numerics.md derives the bounds.
+    `REFINED_SAMPLES` inputs; jacobian is an independent check. docs/theory/numerics.md derives the
+    bounds.
 
     Args:
         network: The network, at its present weights.
