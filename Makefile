@@ -71,11 +71,11 @@ docs: $(READY)
 
 # make benchmark	all of docs/performance.md, an hour; other tools are installed into .peers, 5 GB; BEFORE=commit shows an earlier version's grid too
 benchmark: $(READY)
-	$(BIN)/python -m benchmarks.kernels
-	$(BIN)/python -m benchmarks.dispatch
-	$(BIN)/python -m benchmarks.grid $(if $(BEFORE),--before $(BEFORE))
-	$(BIN)/python -m benchmarks.spectrum
-	$(BIN)/python -m benchmarks.sizes
+	$(BIN)/python -m benchmarks.numerics.kernels
+	$(BIN)/python -m benchmarks.sweep.dispatch
+	$(BIN)/python -m benchmarks.sweep.grid $(if $(BEFORE),--before $(BEFORE))
+	$(BIN)/python -m benchmarks.numerics.spectrum
+	$(BIN)/python -m benchmarks.sweep.sizes
 	$(BIN)/python -m benchmarks.training
 
 # make clean	removes the environment and caches; results and reports stay

@@ -1,5 +1,4 @@
-"""Computes one network (`python launch.py act=relu`) or a sweep (`python launch.py -m
-act=relu,elu`): NTK spectra, or training."""
+"""Computes one network (`launch.py act=relu`) or a sweep (`launch.py -m act=relu,elu`)."""
 
 from __future__ import annotations
 

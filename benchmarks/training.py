@@ -17,17 +17,16 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.places import ROOT
 from docs.tools.pages import fill
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.training.sgd import GradientDescent
+from ntk_sweep.training.gradient_descent import GradientDescent
 
-ROOT = Path(__file__).parents[1]
 MODULES = {"relu": nn.ReLU, "elu": nn.ELU, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
 N_SAMPLES = 200
 STEP_SIZE = 1e-6

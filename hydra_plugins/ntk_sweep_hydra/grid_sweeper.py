@@ -17,7 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from ntk_sweep.errors import ConfigError
-from ntk_sweep.settings.schema import CHOICES, TASKS, SweepConfig
+from ntk_sweep.settings.help import settings_help
+from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.settings.tasks import TASKS
+from ntk_sweep.settings.validation import from_dict
 
 
 @dataclass
@@ -97,7 +100,7 @@ class GridSweeper(Sweeper):
 
         assert self.hydra_context is not None and self.config is not None
         (values,) = compose_all(self.hydra_context.config_loader, self.config, [job])
-        config = SweepConfig.from_dict(values)
+        config = from_dict(values)
         asked = (repr(config.data), config.results, config.parametrisation, config.dtype)
         if asked not in self._found:
             self._found[asked] = [_lines(point) for point in winners(config, self.winners)]
@@ -115,17 +118,19 @@ def _line(key: str, value: Any) -> str:
 
 
 def register() -> None:
-    """Tells Hydra of the sweeper's settings, of the schema of `conf/`, and of the choices that the
-    help page lists."""
-    OmegaConf.register_new_resolver("choices", lambda name: ", ".join(CHOICES[name]), replace=True)
+    """Tells Hydra of the sweeper's settings, of the schema of `conf/`, and of the help page's
+    list of settings."""
+    OmegaConf.register_new_resolver("settings", settings_help, replace=True)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="ntk_sweep")
     schema = OmegaConf.structured(SweepConfig)
     schema.task = "???"  # of any task, until one is chosen
     store.store(name="sweep_schema", node=schema, provider="ntk_sweep")
     # Under hydra/, where the help page does not list them as choices of their own.
-    for name, settings in TASKS.items():
-        store.store(group="hydra/ntk_sweep_task", name=name, node=settings, provider="ntk_sweep")
+    for name, task in TASKS.items():
+        store.store(
+            group="hydra/ntk_sweep_task", name=name, node=task.settings, provider="ntk_sweep"
+        )
 
 
 register()

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from ntk_sweep.errors import SweepError
-from ntk_sweep.settings.schema import unknown_setting
+from ntk_sweep.settings.validation import unknown_setting
 
 
 @contextmanager

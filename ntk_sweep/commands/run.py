@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from ntk_sweep.commands.terminal_tables import SUMMARIES
+from ntk_sweep.commands.terminal_tables import summary_of
 from ntk_sweep.dispatch.plan import git_commit
 from ntk_sweep.dispatch.progress import duration
 from ntk_sweep.dispatch.signals import Interrupted
 from ntk_sweep.dispatch.sweep import SweepResult, run_sweep
 from ntk_sweep.errors import SweepError
 from ntk_sweep.executors.protocol import Executor, SerialExecutor
-from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.settings.validation import from_dict
 from ntk_sweep.store.store import latest_good
 
 SHOWN_FAILURES = 10
@@ -57,7 +57,7 @@ def compute_one(values: dict[str, Any]) -> int:
     ((task, frame),) = _rows(result).items()
     row = frame.iloc[0]
     console.print(f"{result.plan.points[0]} on data={row.data} ({row.n_samples} inputs)")
-    for name, value in [*SUMMARIES[task].figures(row), ("row", row.location)]:
+    for name, value in [*summary_of(task).figures(row), ("row", row.location)]:
         console.print(f"  {name:<17} {value}")
     if result.plan.skipped:
         wanted = values["data"]["name"]
@@ -97,7 +97,7 @@ def _run(
 ) -> tuple[int, SweepResult | None]:
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
-        configs = [SweepConfig.from_dict(point) for point in values]
+        configs = [from_dict(point) for point in values]
         return 0, run_sweep(configs, executor_class, progress, announcements)
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -126,7 +126,7 @@ def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
         keys = pa.array(
             sorted({point.key for point in result.plan.points if point.task == task}), pa.string()
         )
-        table = store.read(SUMMARIES[task].columns)
+        table = store.read(summary_of(task).columns)
         table = table.filter(pc.is_in(table["key"], value_set=keys))
         frames.setdefault(task, []).append(
             latest_good(table).to_pandas().assign(location=store.location)
@@ -139,8 +139,8 @@ def _print_summary(result: SweepResult, console: Console) -> None:
     for task, frame in frames.items():
         good = frame[frame["status"] != "failed"]
         if not good.empty:
-            console.print(SUMMARIES[task].table(good))
-        if remark := SUMMARIES[task].remark(good):
+            console.print(summary_of(task).table(good))
+        if remark := summary_of(task).remark(good):
             console.print(remark)
     _print_counts(
         result, pd.concat([frame[["key", "git_commit"]] for frame in frames.values()]), console

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
+from ntk_sweep.settings.tasks import TASKS, resolve
 
 KIND = ["data", "data_fingerprint", "parametrisation", "dtype", "act"]
 """Only rows that agree in these may be compared."""
@@ -218,21 +219,26 @@ def _divergences(good: pd.DataFrame) -> str | None:
     )
 
 
-SUMMARIES = {
-    "spectrum": Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets),
-    "training": Summary(
-        [
-            *_COMMON,
-            *LEARNING_KIND,
-            "step_size",
-            "steps",
-            "initial_loss",
-            "final_loss",
-            "final_accuracy",
-            "training_seconds",
-        ],
-        _training_figures,
-        _training_table,
-        _divergences,
-    ),
-}
+def spectrum_summary() -> Summary:
+    """How spectra are shown: the greatest λ_min of each kind."""
+    return Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets)
+
+
+def training_summary() -> Summary:
+    """How runs are shown: the smallest loss of each kind."""
+    own = [
+        "step_size",
+        "steps",
+        "initial_loss",
+        "final_loss",
+        "final_accuracy",
+        "training_seconds",
+    ]
+    return Summary(
+        [*_COMMON, *LEARNING_KIND, *own], _training_figures, _training_table, _divergences
+    )
+
+
+def summary_of(task: str) -> Summary:
+    """How the terminal shows the rows of this task."""
+    return resolve(TASKS[task].summary)()

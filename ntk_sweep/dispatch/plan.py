@@ -6,15 +6,16 @@ from __future__ import annotations
 import subprocess
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ntk_sweep.data.dataset import Dataset, load_dataset
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
 from ntk_sweep.settings.point import Point
-from ntk_sweep.settings.schema import SweepConfig, TrainingConfig
+from ntk_sweep.settings.schema import DataConfig, SweepConfig, TrainingConfig
 from ntk_sweep.store.store import Store
-from ntk_sweep.tasks.limit_request import LimitSpec, limit_depths
+from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
 from ntk_sweep.tasks.memory import MemoryPlan, point_memory
 
 OVERHEAD_SECONDS = 0.01
@@ -62,10 +63,11 @@ class Job:
     @property
     def cost(self) -> float:
         """Expected seconds of one worker; `ChunkQueue` corrects the scale as reports come in."""
-        n, (n_samples, n_inputs) = self.point.width, self.dataset.x.shape
-        weights = n * n_inputs + n * n * (self.point.depth - 2)
+        network, (n_samples, n_inputs) = self.point.architecture, self.dataset.x.shape
+        n = network.width
+        weights = n * n_inputs + n * n * (network.depth - 2)
         passes = 4 * n_samples * weights
-        gram = 2 * n_samples**2 * (n_inputs + 2 * n * (self.point.depth - 1) + 20 * n_samples)
+        gram = 2 * n_samples**2 * (n_inputs + 2 * n * (network.depth - 1) + 20 * n_samples)
         spectrum = (
             SECONDS_PER_DRAW * weights
             + SECONDS_PER_PASS_FLOP * passes
@@ -77,11 +79,10 @@ class Job:
         settings = self.point.settings
         if not isinstance(settings, TrainingConfig):
             return 0.0
-        n_samples, depth = len(self.dataset.x), self.point.depth
-        batch_size = min(settings.batch_size or n_samples, n_samples)
-        step = SECONDS_PER_LAYER_STEP * depth + SECONDS_PER_WEIGHT_STEP * self.point.width**2 * (
-            depth - 2
-        )
+        n_samples = len(self.dataset.x)
+        width, depth = self.point.architecture.width, self.point.architecture.depth
+        batch_size = settings.used_batch_size(n_samples)
+        step = SECONDS_PER_LAYER_STEP * depth + SECONDS_PER_WEIGHT_STEP * width**2 * (depth - 2)
         # A larger batch costs a step at least the arithmetic of its passes, of which an epoch holds
         # one and a half.
         epoch = -(-n_samples // batch_size) * step + 1.5 * SECONDS_PER_PASS_FLOP * passes
@@ -142,7 +143,7 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
     for config in configs:
         dataset = datasets.get(repr(config.data))
         if dataset is None:
-            dataset = datasets[repr(config.data)] = load_dataset(config.data)
+            dataset = datasets[repr(config.data)] = _load(config.data)
         point = Point.of(config, dataset.fingerprint)
         points.append(point)
         entry = None if config.force else finished[config.results, point.task].get(point.key)
@@ -155,13 +156,17 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
     return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)
 
 
+def _load(data: DataConfig) -> Dataset:
+    return load_dataset(data.name, data.classes, data.n_per_class, data.place)
+
+
 def greediest(jobs: Sequence[Job]) -> tuple[Job, MemoryPlan]:
     """The job that needs the most memory, and how much."""
     kinds = {
         (
             job.batch,
-            job.point.width,
-            job.point.depth,
+            job.point.architecture.width,
+            job.point.architecture.depth,
             job.point.dtype,
             repr(job.point.settings),
         ): job
@@ -176,28 +181,25 @@ class LimitPlan:
     recursion gives them all."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self._depths: dict[tuple[str, str, int, str], set[int]] = {}
+        self._depths: dict[tuple[str, Architecture], set[int]] = {}
         for job in jobs:
-            self._depths.setdefault(self._architecture(job), set()).add(job.point.depth)
+            depth = job.point.architecture.depth
+            self._depths.setdefault(self._without_depth(job), set()).add(depth)
 
-    def of(self, chunk: Chunk) -> tuple[LimitSpec, ...]:
+    def of(self, chunk: Chunk) -> tuple[LimitRequest, ...]:
         """The limits of a chunk's points, each once; none where there are too many inputs for
         one."""
         if len(chunk.jobs[0].dataset.x) > LIMIT_SAMPLES:
             return ()
-        return tuple(dict.fromkeys(map(self._spec, chunk.jobs)))
+        return tuple(dict.fromkeys(map(self._request, chunk.jobs)))
 
-    def _spec(self, job: Job) -> LimitSpec:
-        point = job.point
-        depths = limit_depths(
-            sorted(self._depths[self._architecture(job)]), point.depth, len(job.dataset.x)
-        )
-        return LimitSpec(point.act, point.width, point.parametrisation, tuple(depths))
+    def _request(self, job: Job) -> LimitRequest:
+        depths = self._depths[self._without_depth(job)]
+        return limit_request(job.point.architecture, depths, len(job.dataset.x))
 
     @staticmethod
-    def _architecture(job: Job) -> tuple[str, str, int, str]:
-        point = job.point
-        return (point.data_fingerprint, point.act, point.width, point.parametrisation)
+    def _without_depth(job: Job) -> tuple[str, Architecture]:
+        return (job.point.data_fingerprint, replace(job.point.architecture, depth=0))
 
 
 class ChunkQueue:
@@ -212,10 +214,10 @@ class ChunkQueue:
             jobs,
             key=lambda job: (
                 job.batch,
-                -job.point.width,
-                -job.point.depth,
+                -job.point.architecture.width,
+                -job.point.architecture.depth,
                 job.point.seed,
-                job.point.act,
+                job.point.architecture.activation,
             ),
         )
         self._jobs = deque(order)

@@ -28,12 +28,9 @@ from ntk_sweep.dispatch.signals import Interrupted, SignalGuard
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.messages import ChunkSpec, Lost
 from ntk_sweep.executors.protocol import Executor
-from ntk_sweep.settings.schema import (
-    ComputeConfig,
-    SweepConfig,
-    absolute_results,
-    validate_data_files,
-)
+from ntk_sweep.settings.locations import absolute_results
+from ntk_sweep.settings.schema import ComputeConfig, SweepConfig
+from ntk_sweep.settings.validation import validate_data_files
 from ntk_sweep.store.lease import Permit
 from ntk_sweep.store.writer import PartWriter, merge
 from ntk_sweep.tasks.memory import available_memory, not_enough
@@ -209,8 +206,8 @@ class _Run:
             limits=self.limits.of(chunk),
             results=job.results,
             task=job.point.task,
-            mark=self.marks[job.home],
-            ticket=ticket,
+            session=self.marks[job.home],
+            number=ticket,
             device=job.device,
             device_share=min(self.compute.num_gpus, 1.0) or 1.0,
             num_threads=self.compute.num_threads,
@@ -230,10 +227,16 @@ class _Run:
         # First, since a worker that was only cut off may still be about to commit.
         Permit(store, self.marks[home], ticket).revoke()
         finished = store.finished()
-        counter, limit = (self.deaths, MAX_DEATHS) if lost.blamed else (self.losses, MAX_LOSSES)
+        counter, limit = (
+            (self.deaths, MAX_DEATHS) if lost.worker_died else (self.losses, MAX_LOSSES)
+        )
         # Among others it may be their memory that was missing, so a death counts only when the
         # point has the machines to itself.
-        alone, crowded, tried_again = len(chunk.jobs) == 1, lost.crowded and not self.solitary, 0
+        alone, crowded, tried_again = (
+            len(chunk.jobs) == 1,
+            lost.out_of_memory and not self.solitary,
+            0,
+        )
         for job in chunk.jobs:
             key = job.point.key
             entry = finished.get(key)

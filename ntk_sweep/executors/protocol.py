@@ -4,12 +4,15 @@ same verbs: submit, wait, close."""
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
 from ntk_sweep.settings.schema import ComputeConfig
+
+if TYPE_CHECKING:
+    from ntk_sweep.executors.worker import Worker
 
 
 class Executor(Protocol):
@@ -84,6 +87,7 @@ class SerialExecutor:
 
     def __init__(self, compute: ComputeConfig) -> None:
         self._queue: deque[tuple[int, ChunkSpec, Dataset]] = deque()
+        self._worker: Worker | None = None
 
     @staticmethod
     def check(compute: ComputeConfig, devices: set[str]) -> None:
@@ -113,10 +117,12 @@ class SerialExecutor:
 
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
         """Computes the next chunk."""
-        from ntk_sweep.executors.worker import run_chunk
+        if self._worker is None:
+            from ntk_sweep.executors.worker import Worker  # here, since it loads torch
 
+            self._worker = Worker()
         ticket, spec, dataset = self._queue.popleft()
-        return [(ticket, run_chunk(spec, dataset))]
+        return [(ticket, self._worker.run_chunk(spec, dataset))]
 
     def close(self) -> None:
         """Drops what has not been begun."""

@@ -22,7 +22,7 @@ from ntk_sweep.executors.protocol import cuda_devices
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.settings.schema import ComputeConfig
 from ntk_sweep.store.filesystems import cause
-from ntk_sweep.tasks.limit_request import LimitSpec
+from ntk_sweep.tasks.limit_request import LimitRequest
 
 PACKAGE = str(Path(ntk_sweep.__file__).parent)
 """Shipped to the workers of a cluster."""
@@ -214,7 +214,7 @@ class RayExecutor:
         self._tickets[reference] = ticket
         self._specs[ticket] = spec
         if self._address:
-            self._marks.add(spec.mark)
+            self._marks.add(spec.session)
 
     def wait(self, seconds: float) -> list[tuple[int, Report | Lost]]:
         """Chunks that have ended, waiting for one at most this long. What a chunk raises is raised
@@ -246,7 +246,7 @@ class RayExecutor:
         ]:
             self._ray.cancel(reference)
             self._pop(reference)
-        return [(ticket, Lost(reason, blamed=False)) for ticket, reason in lost.items()]
+        return [(ticket, Lost(reason, worker_died=False)) for ticket, reason in lost.items()]
 
     def _collect(self, reference: Any) -> Report | Lost:
         errors = self._ray.exceptions
@@ -270,15 +270,15 @@ class RayExecutor:
         errors = self._ray.exceptions
         if isinstance(error, errors.OutOfMemoryError):
             return Lost(
-                cause(error), blamed=True, crowded=True
+                cause(error), worker_died=True, out_of_memory=True
             )  # fifty lines of figures and advice follow
         if isinstance(error, errors.WorkerCrashedError):
-            return Lost(str(error), blamed=True)
+            return Lost(str(error), worker_died=True)
         if not isinstance(error, errors.NodeDiedError) and not self._ray.is_initialized():
             raise ClusterError(
                 f"the Ray cluster was lost ({error}): start the same command again to go on"
             ) from error
-        return Lost(str(error), blamed=False)
+        return Lost(str(error), worker_died=False)
 
     def close(self) -> None:
         """Cancels what is under way; stops a private Ray and removes its files, or leaves the
@@ -339,12 +339,12 @@ def _run_chunk(spec: ChunkSpec, dataset: Dataset, in_cluster: bool, *limits: Any
     """Runs on a Ray worker; torch is imported there."""
     if in_cluster:
         whereabouts.note(spec)
-    from ntk_sweep.executors.worker import run_chunk
+    from ntk_sweep.executors.worker import worker_of_this_process
 
-    return run_chunk(spec, dataset, limits)
+    return worker_of_this_process().run_chunk(spec, dataset, limits)
 
 
-def _compute_limits(spec: LimitSpec, dataset: Dataset, num_threads: int) -> Any:
+def _compute_limits(spec: LimitRequest, dataset: Dataset, num_threads: int) -> Any:
     """Likewise. An exception is a result: the points that wait for it become rows with its
     traceback."""
     from ntk_sweep.executors.worker import prepare_process

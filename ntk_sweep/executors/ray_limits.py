@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.tasks.limit_request import LimitSpec
+from ntk_sweep.tasks.limit_request import LimitRequest
 
 SHARE = 0.4
 """Part of the object store that they may take; the thesis's nine depths are 3 MB an architecture at
@@ -23,12 +23,12 @@ class SharedLimits:
         store_bytes: The size of the object store.
     """
 
-    def __init__(self, compute: Callable[[LimitSpec, Any], Any], store_bytes: float) -> None:
+    def __init__(self, compute: Callable[[LimitRequest, Any], Any], store_bytes: float) -> None:
         self._compute = compute
         self._room = store_bytes * SHARE
-        self._known: dict[tuple[str, LimitSpec], Any] = {}
+        self._known: dict[tuple[str, LimitRequest], Any] = {}
 
-    def reference(self, wanted: LimitSpec, dataset: Dataset, sent: Any) -> Any:
+    def reference(self, wanted: LimitRequest, dataset: Dataset, sent: Any) -> Any:
         """The limits of an architecture, wanted now and so among the last to be dropped.
 
         Args:

@@ -47,7 +47,7 @@ def forget(marks: Iterable[str]) -> None:
 
 
 def _key(spec: ChunkSpec) -> str:
-    return f"{spec.mark}-{spec.ticket}"
+    return f"{spec.session}-{spec.number}"
 
 
 class Watch:

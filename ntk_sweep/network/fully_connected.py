@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from numbers import Integral
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS, Activation
+from ntk_sweep.network.integers import integer_fault
 from ntk_sweep.network.linear_layer import Linear
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 
@@ -259,8 +259,8 @@ def _check_sizes(n_inputs: int, width: int, depth: int, seed: int) -> None:
         ("depth", depth, 2),
         ("seed", seed, 0),
     ):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name} is {value!r}, but must be an integer of at least {least}")
+        if fault := integer_fault(value, least):
+            raise ValueError(f"{name} is {value!r}, but {fault}")
 
 
 def _check_name(kind: str, name: str, known: dict) -> None:

@@ -16,8 +16,7 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
-
-METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
+from ntk_sweep.spectrum.methods import METHODS
 
 
 class Orders(NamedTuple):
@@ -38,7 +37,7 @@ up to about 1e9."""
 
 TARGET = 1e-9
 """Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and
-within reach of the bounds of all but a few networks (`python -m benchmarks.accuracy`)."""
+within reach of the bounds of all but a few networks (`python -m benchmarks.numerics.accuracy`)."""
 
 
 @dataclass(frozen=True)

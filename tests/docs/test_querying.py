@@ -1,4 +1,4 @@
-"""The snippets of docs/querying.md run, on rows with failures and points computed twice, and give
+"""The snippets of docs/guide/rows.md run, on rows with failures and points computed twice, and give
 what the rows say."""
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import pytest
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError, DataError, StoreError
 from ntk_sweep.executors.ray import NOWHERE
-from ntk_sweep.settings.schema import DataConfig, SweepConfig, validate
+from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.settings.validation import validate
 from ntk_sweep.store.store import Store
 from tests.helpers.places import ROOT
 from tests.helpers.processes import environment
@@ -44,10 +45,10 @@ def test_pickles_in_data_are_not_read(bomb, tmp_path, name):
     arrays = {"x": np.eye(3), "y": np.arange(3)}
     np.savez(tmp_path / "data.npz", **arrays | {name: np.array([bomb] * 3, dtype=object)})
     with pytest.raises(DataError, match="cannot be read as an npz file"):
-        load_dataset(DataConfig("npz", path=str(tmp_path / "data.npz")))
+        load_dataset("npz", place=str(tmp_path / "data.npz"))
     (tmp_path / "plain.npz").write_bytes(pickle.dumps(bomb))
     with pytest.raises(DataError, match="cannot be read as an npz file"):
-        load_dataset(DataConfig("npz", path=str(tmp_path / "plain.npz")))
+        load_dataset("npz", place=str(tmp_path / "plain.npz"))
     assert not bomb.path.exists()
 
 

@@ -13,7 +13,7 @@ from ntk_sweep.settings.schema import DataConfig, SweepConfig
 from tests.helpers.analysis_rows import row, store
 
 DIGITS = DataConfig("digits", classes=[0, 9], n_per_class=10)
-FINGERPRINT = load_dataset(DIGITS).fingerprint
+FINGERPRINT = load_dataset("digits", [0, 9], 10).fingerprint
 
 
 def spectrum(act, width, depth, seed, lambda_min, **changes):

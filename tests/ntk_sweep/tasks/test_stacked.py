@@ -1,8 +1,11 @@
-"""Networks side by side, as a GPU takes them, are the networks alone; checked on the CPU, where the
-same code runs."""
+"""Protects that networks side by side, as a GPU takes them, are the networks alone.
+
+Checked on the CPU, where the same code runs.
+"""
 
 import dataclasses
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from ntk_sweep.kernel.centred_kernel import doubled_error, doubled_kernel, plain
 from ntk_sweep.kernel.centred_passes import centred_trace
 from ntk_sweep.kernel.pass_errors import pass_errors
 from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.linear_layer import Linear
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
@@ -22,13 +26,16 @@ from ntk_sweep.settings.schema import DTYPES, SpectrumConfig, TrainingConfig
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks import rows as tasks
 from ntk_sweep.tasks import stacked as stack_task
+from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.rows import compute_row, compute_rows, stacked_rows
+from ntk_sweep.tasks.stacked import compute_stacked
 from tests.helpers.exact import absolute_errors, exact_spectrum
+from tests.helpers.points import changed
 
 GENERATOR = np.random.default_rng(3)
 X = torch.from_numpy(GENERATOR.random((6, 5)))
 DATASET = Dataset("npz", X.numpy(), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (3, 7), "stack")
-POINT = Point(SpectrumConfig(), "relu", 9, 4, 0, "thesis", "float64", "stack")
+POINT = Point(SpectrumConfig(), Architecture("relu", 9, 4, "thesis"), 0, "float64", "stack")
 
 
 def draws(seeds, parametrisation="thesis", dtype=torch.float64, depth=4):
@@ -113,9 +120,9 @@ def test_linear_maps():
 
 def points(**changes):
     """Two depths, three activations, three seeds, one combination missing."""
-    base = dataclasses.replace(POINT, **changes)
+    base = changed(POINT, **changes)
     every = [
-        dataclasses.replace(base, act=act, depth=depth, seed=seed)
+        changed(base, act=act, depth=depth, seed=seed)
         for act in ("relu", "sigmoid", "tanh")
         for depth in (2, 4)
         for seed in range(3)
@@ -152,7 +159,9 @@ def test_rows(dtype, method):
         )
         np.testing.assert_allclose(results[point.key].kernel.diagonal().sum(), row["trace"])
         if dtype == "float64" and method != "eigh":
-            network = Network.initialise(5, 9, point.depth, point.act, "thesis", point.seed)
+            network = Network.initialise(
+                5, 9, point.architecture.depth, point.architecture.activation, "thesis", point.seed
+            )
             exact = exact_spectrum(network, X)
             assert (
                 absolute_errors(torch.tensor(row["eigenvalues"]), exact)
@@ -169,18 +178,69 @@ def test_stacks_fit_into_the_room(monkeypatch):
     monkeypatch.setattr(stack_task, "CPU_BYTES", 2 * stack_task._bytes(POINT, 3, DATASET))
     assert len(list(stacked_rows(points(), DATASET, "cpu", None))) == 17
     assert max(len(stack) for stack in asked) == 2
-    assert {len({point.act for point in row}) for stack in asked for row in stack} == {2, 3}
+    assert {
+        len({point.architecture.activation for point in row}) for stack in asked for row in stack
+    } == {2, 3}
     for stack in asked:
-        assert len({(point.width, point.depth) for row in stack for point in row}) == 1
-        assert len({tuple(point.act for point in row) for row in stack}) == 1
+        assert (
+            len(
+                {
+                    (point.architecture.width, point.architecture.depth)
+                    for row in stack
+                    for point in row
+                }
+            )
+            == 1
+        )
+        assert len({tuple(point.architecture.activation for point in row) for row in stack}) == 1
         assert all(len({point.seed for point in row}) == 1 for row in stack)
+
+
+def test_points_of_other_settings_or_dtype_are_stacked_apart():
+    """And a stack has one shape, one parametrisation and one way to take differences."""
+    changes = [
+        {"settings": SpectrumConfig(method="eigh")},
+        {"settings": SpectrumConfig(target=1e-6)},
+        {"dtype": "float32"},
+        {"depth": 3},
+        {"width": 10},
+        {"parametrisation": "ntk"},
+    ]
+    wanted = [changed(POINT, seed=seed, **change) for seed in (0, 1) for change in ({}, *changes)]
+    stacks = list(stack_task._stacks(wanted, DATASET, 2**30))
+    assert sorted(len(stack) for stack in stacks) == [2] * 7
+    for stack in stacks:
+        first, second = (point for row in stack for point in row)
+        assert changed(first, seed=1) == changed(second, seed=1)
+
+
+def test_a_process_takes_its_share_of_a_device(monkeypatch):
+    device = SimpleNamespace(total_memory=1000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    cuda = torch.device("cuda")
+    assert stack_task._room(cuda, 1.0) == int(1000 * stack_task.MEMORY_SHARE)
+    assert stack_task._room(cuda, 0.25) == int(250 * stack_task.MEMORY_SHARE)
+
+
+def test_on_a_gpu_points_that_can_be_are_stacked_with_the_share_and_the_caches(monkeypatch):
+    asked = []
+
+    def stacked(points, dataset, device, share, caches):
+        asked.append((points, share, caches))
+        return compute_stacked(points, dataset, device, share, caches)
+
+    monkeypatch.setattr(tasks, "_is_cuda", lambda name: name == "cuda")
+    monkeypatch.setattr(tasks, "torch_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(tasks, "compute_stacked", stacked)
+    alone, caches = changed(POINT, settings=SpectrumConfig(method="jacobian")), Caches()
+    rows = list(compute_rows([alone, POINT], DATASET, "cuda", None, 0.25, caches))
+    assert [result.row["key"] for result in rows] == [POINT.key, alone.key]
+    assert asked == [([POINT], 0.25, caches)]
 
 
 def test_a_point_that_fails_in_company_fails_alone_too(monkeypatch):
     big = dataclasses.replace(DATASET, x=DATASET.x * 1e160, fingerprint="big")
-    wanted = [
-        dataclasses.replace(POINT, act=act, data_fingerprint="big") for act in ("relu", "sigmoid")
-    ]
+    wanted = [changed(POINT, act=act, data_fingerprint="big") for act in ("relu", "sigmoid")]
     rows = {result.row["act"]: result.row for result in stacked_rows(wanted, big, "cpu", None)}
     assert rows["relu"]["status"] == "failed" and "not finite" in rows["relu"]["error"]
     assert rows["sigmoid"]["status"] == compute_row(wanted[1], big, "cpu", None).row["status"]
@@ -201,7 +261,7 @@ def test_points_of_a_stack_without_room_are_computed_alone_when_it_is_gone(monke
 
     monkeypatch.setattr(stack_task, "_launch", no_room)
     monkeypatch.setattr(tasks, "compute_row", alone)
-    wanted = [dataclasses.replace(POINT, act=act) for act in ("relu", "sigmoid")]
+    wanted = [changed(POINT, act=act) for act in ("relu", "sigmoid")]
     assert [result.row["status"] for result in stacked_rows(wanted, DATASET, "cpu", None)] == [
         "ok",
         "ok",
@@ -220,10 +280,10 @@ def test_a_point_whose_columns_fail_is_computed_alone(monkeypatch):
 
 
 def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
-    training = dataclasses.replace(POINT, settings=TrainingConfig(epochs=1))
-    jacobian = dataclasses.replace(POINT, settings=SpectrumConfig(method="jacobian"))
-    extreme = dataclasses.replace(POINT, settings=SpectrumConfig(method="extreme"))
-    giant = dataclasses.replace(POINT, width=20_000, depth=4)
+    training = changed(POINT, settings=TrainingConfig(epochs=1))
+    jacobian = changed(POINT, settings=SpectrumConfig(method="jacobian"))
+    extreme = changed(POINT, settings=SpectrumConfig(method="extreme"))
+    giant = changed(POINT, width=20_000, depth=4)
     for point in (training, jacobian, extreme, giant):
         assert not stack_task.can_be_stacked(point, DATASET)
     assert stack_task.can_be_stacked(POINT, DATASET)

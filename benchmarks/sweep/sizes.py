@@ -1,6 +1,6 @@
 """Large sizes, and how cost grows.
 
-    python -m benchmarks.sizes [large] [growth]
+    python -m benchmarks.sweep.sizes [large] [growth]
 
 1. Kernels that do not fit elsewhere: 12,000 inputs (all training images of two classes, as many as
    in Fashion-MNIST; smooth synthetic images stand in for them), width 20,000, depth 100. Each is
@@ -32,6 +32,7 @@ from scipy.ndimage import gaussian_filter
 
 from analysis.figures import render, style
 from analysis.lines import grid, heading, log_ticks
+from benchmarks.places import ROOT
 from benchmarks.timing import least_seconds
 from docs.tools.pages import fill
 from ntk_sweep import Network, load_results
@@ -39,7 +40,6 @@ from ntk_sweep.executors.worker import prepare_process
 from ntk_sweep.kernel.centred_kernel import doubled_kernel, plain_kernel
 from ntk_sweep.kernel.centred_passes import centred_trace
 
-ROOT = Path(__file__).parents[1]
 N_INPUTS = 784
 Points = list[tuple[int, float]]
 """Sizes and seconds."""
@@ -182,8 +182,7 @@ def growth() -> list[str]:
 
 
 def growth_figure(curves: dict[str, list[tuple[str, int, Points]]]) -> Figure:
-    """Seconds against each variable, with the fitted line and, dotted, one of the slope by
-    counting."""
+    """Seconds against each variable, with the fitted line and the expected one, dotted."""
     with style():
         figure = Figure(figsize=(9.0, 6.4), layout="constrained")
         panels = figure.subplots(2, 3).ravel()

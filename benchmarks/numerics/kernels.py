@@ -1,6 +1,6 @@
 """The kernel of one network, beside other tools and beside what the arithmetic costs.
 
-    python -m benchmarks.kernels
+    python -m benchmarks.numerics.kernels
 
 N = 200 inputs of 784 features in [0, 1], float64, parametrisation `standard`, which every tool can
 express; all of them get the same weights, and their kernels are compared first. Each measurement is
@@ -25,14 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.environments import PEERS, ROOT, interpreter
+from benchmarks.environments import PEERS, interpreter
+from benchmarks.places import ROOT
 from docs.tools.pages import fill
 
 N_SAMPLES, N_INPUTS = 200, 784
 NETWORKS = [("relu", 300, 3), ("relu", 500, 5), ("relu", 1000, 5), ("sigmoid", 1000, 10)]
 TIME_LIMIT = 150
-"""Seconds for the calls of one peer; who needs more for a network is not asked about the larger
-ones that follow."""
+"""Seconds for the calls of one peer. A peer that needs more is not asked for larger networks."""
 TOO_LONG = f"> {TIME_LIMIT} s"
 
 PEER_TOOLS = {
@@ -73,7 +73,7 @@ def main() -> None:
                 command = [
                     sys.executable,
                     "-m",
-                    "benchmarks.own_kernels",
+                    "benchmarks.numerics.own_kernels",
                     path,
                     what,
                     *map(str, network),
@@ -82,7 +82,7 @@ def main() -> None:
             command = [
                 sys.executable,
                 "-m",
-                "benchmarks.own_kernels",
+                "benchmarks.numerics.own_kernels",
                 path,
                 "floor",
                 *map(str, network),
@@ -160,8 +160,7 @@ def _seconds_and_memory(cell: dict[str, Any] | str) -> str:
 
 
 def _ratios(columns: dict[str, list[dict[str, Any] | str]]) -> list[str]:
-    """How many times longer others take than `empirical_ntk`, and how many times the floor we
-    take."""
+    """Ratios of the times: others to `empirical_ntk`, and `empirical_ntk` to the floor."""
     lines = [
         "| | " + " | ".join(f"{act} {width} × {depth}" for act, width, depth in NETWORKS) + " |",
         "|---" * (len(NETWORKS) + 1) + "|",

@@ -1,5 +1,4 @@
-"""One measurement of `benchmarks.kernels` on ntk-sweep itself; prints a line of JSON like the
-scripts of the peers."""
+"""One measurement of `benchmarks.numerics.kernels` on ntk-sweep itself, printed as JSON."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ _least = partial(least_seconds, repeats=REPEATS)
 
 
 def main() -> None:
-    """Takes the file of the network, what to measure, and the network's activation, width and
-    depth."""
+    """Takes the network's file, what to measure, and its activation, width and depth."""
     path, what, act, width, depth = (
         sys.argv[1],
         sys.argv[2],
@@ -59,8 +57,7 @@ def main() -> None:
 
 
 def floor(x: torch.Tensor, width: int, depth: int) -> float:
-    """Seconds for the multiply-adds of the passes and the contraction, and for the draws, each at
-    the rate measured here."""
+    """Seconds for the multiply-adds and for the draws, each at the rate measured here."""
     n_samples, n_inputs = x.shape
     a, first, square = (
         torch.rand(*shape, dtype=torch.float64)

@@ -1,6 +1,6 @@
 """What a point costs apart from its numerics: composing, checking, sending, storing.
 
-    python -m benchmarks.dispatch
+    python -m benchmarks.sweep.dispatch
 
 Beside it the launchers that others offer for Hydra, and Ray Tune, on a function that does nothing,
 in an environment of their own (`benchmarks/peers/launchers.txt`), with two workers.
@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.environments import PEERS, interpreter
+from benchmarks.places import ROOT
 from docs.tools.pages import fill
 from ntk_sweep import load_results
 
-ROOT = Path(__file__).parents[1]
 REPEATS = 3
 
 
@@ -39,7 +39,7 @@ def main() -> None:
         ours = [sys.executable, str(ROOT / "launch.py"), "-m", *data]
         stock = [
             sys.executable,
-            str(ROOT / "benchmarks" / "stock_hydra.py"),
+            str(ROOT / "benchmarks" / "sweep" / "stock_hydra.py"),
             "-m",
             *data,
             "hydra/sweeper=basic",
@@ -108,8 +108,10 @@ SEEDS, RESULTS = "seed=range(0,{n})", "results={results}"
 def measure(
     name: str, command: list[str], points: tuple[int, int], folder: str, workers: int | None
 ) -> str:
-    """A line of the table; `workers` is 0 where the points have been computed before, and None for
-    a command without a store."""
+    """A line of the table.
+
+    `workers` is 0 for points computed before, and None for a command without a store.
+    """
     few, many = points
     slopes, numerics = [], []
     for _ in range(REPEATS):

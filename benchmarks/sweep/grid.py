@@ -1,7 +1,6 @@
-"""The thesis's grid as a user runs it, and where its time goes; beside an earlier version of the
-code if one is named.
+"""The thesis's grid as a user runs it, and where its time goes, beside an earlier version.
 
-    python -m benchmarks.grid [--before COMMIT]
+    python -m benchmarks.sweep.grid [--before COMMIT]
 
 The 720 networks of `+experiment=thesis_grid` on Fashion-MNIST (read from `$NTK_SWEEP_DATA` where
 that is set), with one seed and with ten: exact spectra, limit kernels, Hydra, Ray, Parquet and
@@ -24,9 +23,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.places import ROOT
 from docs.tools.pages import fill
 
-ROOT = Path(__file__).parents[1]
 SEEDS = (1, 10)
 
 
@@ -97,7 +96,7 @@ def sweep(folder: Path, seeds: int) -> float:
 
 def profile(folder: Path) -> dict[str, float]:
     """Milliseconds a network of each part of the numerics."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "grid_profile.py")]
+    command = [sys.executable, str(ROOT / "benchmarks" / "sweep" / "grid_profile.py")]
     done = subprocess.run(
         command, check=True, cwd=folder, env=_environment(folder), capture_output=True, text=True
     )

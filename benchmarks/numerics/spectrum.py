@@ -1,6 +1,6 @@
 """What an exact spectrum costs: seconds and peak memory of each method, one network a process.
 
-    python -m benchmarks.spectrum
+    python -m benchmarks.numerics.spectrum
 
 N = 200 inputs of 784 features in [0, 1], float64, as many threads as cores. The seconds are those
 of `ntk_spectrum` alone, the least of six calls after a first one; the peak is that of the whole
@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from benchmarks.peers.measuring import peak_memory
+from benchmarks.places import ROOT
 from benchmarks.timing import least_seconds
 from docs.tools.pages import fill
 
-ROOT = Path(__file__).parents[1]
 NETWORKS = [("relu", 300, 3), ("relu", 500, 5), ("relu", 1000, 5), ("sigmoid", 1000, 10)]
 METHODS = ["eigh", "compensated", "double-double", "auto", "jacobian"]
 REPEATS = 6
@@ -36,7 +35,7 @@ def main() -> None:
             command = [
                 sys.executable,
                 "-m",
-                "benchmarks.spectrum",
+                "benchmarks.numerics.spectrum",
                 act,
                 str(width),
                 str(depth),

@@ -1,5 +1,4 @@
-"""The same configuration under stock Hydra, with a job that does nothing; run by
-`benchmarks.dispatch`."""
+"""The same configuration under stock Hydra; `benchmarks.sweep.dispatch` runs its empty job."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Where the time of the grid's numerics goes; run by `benchmarks.grid`, with one version of the
-code or another on the path.
+"""Where the time of the grid's numerics goes; `benchmarks.sweep.grid` runs it.
+
+The version of the code on the path is the one measured.
 
 Prints a line of JSON: milliseconds a network of each part, on one thread.
 """
@@ -84,26 +85,35 @@ def main() -> None:
     import torch
 
     from ntk_sweep.data.dataset import load_dataset
+    from ntk_sweep.network.architecture import Architecture
     from ntk_sweep.settings.point import Point
-    from ntk_sweep.settings.schema import DataConfig, SpectrumConfig
+    from ntk_sweep.settings.schema import SpectrumConfig
+    from ntk_sweep.tasks.computation import Caches
     from ntk_sweep.tasks.rows import compute_row
 
     torch.set_num_threads(1)
     prepare = getattr(sys.modules.get("ntk_sweep.executors.worker"), "prepare_process", None)
     if prepare:
         prepare(1)
-    dataset = load_dataset(DataConfig(classes=[0, 9], n_per_class=100))
+    dataset = load_dataset("fashion_mnist", [0, 9], 100)
     points = [
-        Point(SpectrumConfig(), act, width, depth, 0, "thesis", "float64", dataset.fingerprint)
+        Point(
+            SpectrumConfig(),
+            Architecture(act, width, depth, "thesis"),
+            0,
+            "float64",
+            dataset.fingerprint,
+        )
         for width in WIDTHS
         for depth in range(10, 1, -1)
         for act in ACTIVATIONS
     ]
-    compute_row(points[-1], dataset, "cpu", None)
+    caches = Caches()
+    compute_row(points[-1], dataset, "cpu", None, caches)
     spent.clear()
     start = time.process_time()
     for point in points:
-        row = compute_row(point, dataset, "cpu", None).row
+        row = compute_row(point, dataset, "cpu", None, caches).row
         assert row["status"] == "ok", row["error"]
     whole = time.process_time() - start
     parts = {part: 1000 * spent[part] / len(points) for part in PARTS}

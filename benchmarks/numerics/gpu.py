@@ -1,7 +1,6 @@
-"""Many networks at once on a GPU: what a network costs there, beside the floor and beside the CPU
-of the same machine.
+"""The cost of a network among many on a GPU, beside the floor and the CPU of the same machine.
 
-    python -m benchmarks.gpu
+    python -m benchmarks.numerics.gpu
 
 Needs torch with CUDA, NumPy and this checkout; neither Ray nor Hydra nor anything else of
 ntk-sweep's dependencies. Stacks of draws, each under four activations, N = 200 inputs of 784
@@ -89,8 +88,7 @@ def main() -> None:
 
 
 def floor(width: int, depth: int, seeds: int) -> float:
-    """Seconds for the products of the passes and of one contraction, batched as the stack has
-    them."""
+    """Seconds for the products of the passes and of one contraction, batched as in a stack."""
     rows = len(ACTIVATIONS) * N_SAMPLES
     a, square = _normal(seeds, rows, width), _normal(seeds, width, width)
     x, first = _normal(N_SAMPLES, N_INPUTS), _normal(seeds, width, N_INPUTS)

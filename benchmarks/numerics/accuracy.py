@@ -1,20 +1,18 @@
-"""Errors and their bounds against the reference spectra: the table of docs/theory/numerics.md.
+"""Actual errors and stated bounds against the reference spectra; the table of docs/theory/numerics.md.
 
-    python -m benchmarks.accuracy
+    python -m benchmarks.numerics.accuracy
 
 Needs the folder of reference spectra and images, at $NTK_SWEEP_SHARED or beside the checkout.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from benchmarks.places import ROOT
 from docs.tools.pages import fill
 from ntk_sweep import ntk_spectrum
 from tests.helpers.exact import absolute_errors
 from tests.helpers.references import FILES, SHARED, reference
 
-ROOT = Path(__file__).parents[1]
 METHODS = ("eigh", "compensated", "double-double", "jacobian")
 
 
