@@ -1,4 +1,4 @@
-"""Actual errors and stated bounds against the reference spectra; the table of docs/theory/numerics.md.
+"""Errors and their bounds against the reference spectra: the table of docs/theory/numerics.md.
 
     python -m benchmarks.numerics.accuracy
 
