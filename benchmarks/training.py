@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.places import ROOT
-from docs.pages import fill
+from docs.tools.pages import fill
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.training.gradient_descent import GradientDescent
 
@@ -96,7 +96,7 @@ class Measured:
 
 
 def main() -> None:
-    """Prints the table and puts it into docs/performance.md."""
+    """Prints the table and puts it into docs/reference/performance.md."""
     torch.set_num_threads(1)
     lines = [
         (
@@ -109,7 +109,7 @@ def main() -> None:
     for case in CASES:
         lines.append(f"| {case} | {measure(case)} |")
         print(lines[-1], flush=True)
-    fill(ROOT / "docs" / "performance.md", "training", "\n".join(lines))
+    fill(ROOT / "docs" / "reference" / "performance.md", "training", "\n".join(lines))
 
 
 def measure(case: Case) -> Measured:

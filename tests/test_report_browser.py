@@ -12,7 +12,7 @@ from analysis.cells import cells
 from analysis.cli import main
 from analysis.figures import render_many
 from analysis.frame import groups, load
-from docs.browser import BrowserMissing, chromium, opened
+from docs.tools.browser import BrowserMissing, chromium, opened
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, grid, row, store

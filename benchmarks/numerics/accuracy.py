@@ -1,4 +1,4 @@
-"""Actual errors and stated bounds against the reference spectra; the table of docs/numerics.md.
+"""Errors and their bounds against the reference spectra: the table of docs/theory/numerics.md.
 
     python -m benchmarks.numerics.accuracy
 
@@ -8,7 +8,7 @@ Needs the folder of reference spectra and images, at $NTK_SWEEP_SHARED or beside
 from __future__ import annotations
 
 from benchmarks.places import ROOT
-from docs.pages import fill
+from docs.tools.pages import fill
 from ntk_sweep import ntk_spectrum
 from tests.helpers.exact import absolute_errors
 from tests.helpers.references import FILES, SHARED, reference
@@ -17,7 +17,7 @@ METHODS = ("eigh", "compensated", "double-double", "jacobian")
 
 
 def main() -> None:
-    """Prints the table and puts it into docs/numerics.md."""
+    """Prints the table and puts it into docs/theory/numerics.md."""
     if not FILES:
         raise SystemExit(
             f"no reference spectra in {SHARED}: set NTK_SWEEP_SHARED to the folder that has them"
@@ -40,7 +40,7 @@ def main() -> None:
             figures.append(f"{relative:.0e} | {float(spectrum.errors[0]) / float(exact[0]):.0e}")
         lines.append(f"| {act} {width} × {depth} | {float(exact[0]):.1e} | {' | '.join(figures)} |")
         print(lines[-1], flush=True)
-    fill(ROOT / "docs" / "numerics.md", "accuracy", "\n".join(lines))
+    fill(ROOT / "docs" / "theory" / "numerics.md", "accuracy", "\n".join(lines))
 
 
 if __name__ == "__main__":

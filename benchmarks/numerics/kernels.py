@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.environments import PEERS, interpreter
 from benchmarks.places import ROOT
-from docs.pages import fill
+from docs.tools.pages import fill
 
 N_SAMPLES, N_INPUTS = 200, 784
 NETWORKS = [("relu", 300, 3), ("relu", 500, 5), ("relu", 1000, 5), ("sigmoid", 1000, 10)]
@@ -51,7 +51,7 @@ OWN_TOOLS = {
 
 
 def main() -> None:
-    """Prints the tables and puts them into docs/performance.md."""
+    """Prints the tables and puts them into docs/reference/performance.md."""
     head = (
         "| tool | "
         + " | ".join(f"{act} {width} × {depth}" for act, width, depth in NETWORKS)
@@ -94,7 +94,7 @@ def main() -> None:
         lines.append(f"| {name} | " + " | ".join(map(_seconds_and_memory, cells)) + " |")
     lines += ["", *_ratios(columns)]
     print("\n".join(lines))
-    fill(ROOT / "docs" / "performance.md", "kernels", "\n".join(lines))
+    fill(ROOT / "docs" / "reference" / "performance.md", "kernels", "\n".join(lines))
 
 
 def _write(path: Path, act: str, width: int, depth: int) -> None:

@@ -25,14 +25,14 @@ import numpy as np
 
 from benchmarks.environments import PEERS, interpreter
 from benchmarks.places import ROOT
-from docs.pages import fill
+from docs.tools.pages import fill
 from ntk_sweep import load_results
 
 REPEATS = 3
 
 
 def main() -> None:
-    """Prints the table and puts it into docs/performance.md."""
+    """Prints the table and puts it into docs/reference/performance.md."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "tiny.npz", x=np.eye(2), y=np.arange(2))
         data = ["data=npz", f"data.path={folder}/tiny.npz", "width=1"]
@@ -99,7 +99,7 @@ def main() -> None:
         ):
             lines.append(measure(name, command, points, folder, workers))
             print(lines[-1], flush=True)
-    fill(ROOT / "docs" / "performance.md", "dispatch", "\n".join(lines))
+    fill(ROOT / "docs" / "reference" / "performance.md", "dispatch", "\n".join(lines))
 
 
 SEEDS, RESULTS = "seed=range(0,{n})", "results={results}"

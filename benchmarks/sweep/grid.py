@@ -24,13 +24,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.places import ROOT
-from docs.pages import fill
+from docs.tools.pages import fill
 
 SEEDS = (1, 10)
 
 
 def main() -> None:
-    """Prints the tables and puts them into docs/performance.md."""
+    """Prints the tables and puts them into docs/reference/performance.md."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -59,7 +59,7 @@ def main() -> None:
             + " |"
         )
     print("\n".join(lines[len(SEEDS) + 3 :]))
-    fill(ROOT / "docs" / "performance.md", "grid", "\n".join(lines))
+    fill(ROOT / "docs" / "reference" / "performance.md", "grid", "\n".join(lines))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Upper bounds of the training loss from the smallest eigenvalue of the kernel.
 
-The loss is L = (1/N) Σ (f_i - y_i)², as in `ntk_sweep.dynamics.predictions`; `docs/training.md`
-derives the bounds. Dimension letter in the annotations: T points in time.
+The loss is L = (1/N) Σ (f_i - y_i)², as in `ntk_sweep.dynamics.predictions`;
+`docs/theory/training.md` derives the bounds. Dimension letter in the annotations: T points in time.
 """
 
 from __future__ import annotations

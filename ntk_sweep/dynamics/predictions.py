@@ -6,8 +6,8 @@ of B samples is (1/B) Σ (f_i - y_i)², and a step of SGD is θ ← θ - η ∇(
 
 The kernel Θ stays fixed, as in the network linearised in its parameters, f + J (θ - θ_0) with Θ = J
 Jᵀ. Predictions are exact for that model. For the network itself they are the better the wider it is
-(Jacot et al. 2018; Lee et al. 2019). A loss that overflows is infinite. `docs/training.md` derives
-the equations.
+(Jacot et al. 2018; Lee et al. 2019). A loss that overflows is infinite. `docs/theory/training.md`
+derives the equations.
 
 Dimension letters in the annotations: N samples, T points in time, B samples of a batch.
 """

@@ -28,8 +28,8 @@ _WIDE = 100.0
 Quadrature has two, for variances up to 100 and beyond. Measured, not proven: the largest found
 against mpmath and against closed forms, with a factor of 2 to 10 to spare.
 `tests/ntk_sweep/limit/test_dual_activations.py` and
-`tests/ntk_sweep/numerics/test_gaussian_interpolation.py` hold them, `docs/limit.md` lists what was
-found."""
+`tests/ntk_sweep/numerics/test_gaussian_interpolation.py` hold them, `docs/theory/limit.md` lists
+what was found."""
 
 
 @dataclass(frozen=True)

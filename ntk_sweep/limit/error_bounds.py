@@ -1,8 +1,8 @@
 """Bounds of the limit kernel's error: how errors of the dual activations pass through the layers.
 
-The bounds are entry-wise and of first order. `docs/limit.md` derives them, in the section "Error
-bounds". By Price's theorem the sensitivities of a dual activation are Gaussian expectations. Cauchy
-and Schwarz bound these by one-dimensional integrals.
+The bounds are entry-wise and of first order. `docs/theory/limit.md` derives them, in the section
+"Error bounds". By Price's theorem the sensitivities of a dual activation are Gaussian
+expectations. Cauchy and Schwarz bound these by one-dimensional integrals.
 
 Dimension letter in the annotations: N inputs.
 """

@@ -1,7 +1,7 @@
 """The infinite-width neural tangent kernel and its spectrum, predicted for each width.
 
-`docs/limit.md` derives the recursion. Dimension letters in the annotations: N inputs, n_in features
-of an input.
+`docs/theory/limit.md` derives the recursion. Dimension letters in the annotations: N inputs, n_in
+features of an input.
 """
 
 from __future__ import annotations

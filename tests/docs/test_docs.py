@@ -21,12 +21,12 @@ from ntk_sweep.settings.validation import choices, from_dict, setting_names
 from ntk_sweep.store.columns import schema
 from tests.helpers.places import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(language):
-    # Of querying.md tests/docs/test_querying.py runs the snippets, one after the other.
-    for page in (page for page in PAGES if page.name != "querying.md"):
+    # Of rows.md tests/docs/test_querying.py runs the snippets, one after the other.
+    for page in (page for page in PAGES if page.name != "rows.md"):
         for number, block in enumerate(
             re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
         ):
@@ -92,7 +92,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_picture_is_shown_and_remade():
-    from docs import remake
+    from docs.tools import remake
 
     shown = {
         Path(name).name
@@ -120,14 +120,16 @@ BENCHMARKS = [
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_benchmarks_start(path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
-    page = (ROOT / "docs/performance.md").read_text() + (ROOT / "docs/numerics.md").read_text()
+    page = (ROOT / "docs/reference/performance.md").read_text() + (
+        ROOT / "docs/theory/numerics.md"
+    ).read_text()
     importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
     for name in re.findall(r'fill\(.*?, "(\w+)"', path.read_text()):
         assert f"<!-- {name} -->" in page
 
 
 def test_every_setting_is_explained():
-    text = (ROOT / "docs" / "sweeps.md").read_text()
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text()
     missing = [
         name for name in setting_names() if not name.endswith(".name") and f"`{name}" not in text
     ]
@@ -135,7 +137,7 @@ def test_every_setting_is_explained():
 
 
 def test_every_choice_is_named():
-    text = (ROOT / "docs" / "sweeps.md").read_text()
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text()
     assert [
         choice for names in choices().values() for choice in names if f"`{choice}`" not in text
     ] == []
@@ -147,5 +149,5 @@ def test_no_table_is_left_empty(page):
 
 
 def test_every_column_is_explained():
-    text = (ROOT / "docs" / "store.md").read_text()
+    text = (ROOT / "docs" / "reference" / "columns.md").read_text()
     assert [name for task in TASKS for name in schema(task).names if f"`{name}`" not in text] == []

@@ -119,7 +119,7 @@ except ClusterError:
 
 @pytest.mark.parametrize(
     "name",
-    ["docker/Dockerfile", "docker/compose.yaml", "docker/raycluster.yaml", "docs/cluster.md"],
+    ["docker/Dockerfile", "docker/compose.yaml", "docker/raycluster.yaml", "docs/guide/cluster.md"],
 )
 def test_no_cluster_of_ours_reports_even_that_it_reports_nothing(name):
     text = (ROOT / name).read_text()

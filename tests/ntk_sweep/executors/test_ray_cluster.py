@@ -1,5 +1,4 @@
-"""The two ways onto a cluster in docs/cluster.md, against a Ray head on the loopback that asks for
-a token."""
+"""The two ways onto a cluster (docs/guide/cluster.md), against a Ray head that asks for a token."""
 
 import os
 import re
@@ -126,7 +125,7 @@ def test_a_job_is_submitted(cluster, tmp_path):
 
 
 def test_what_a_head_reports_goes_where_we_say(cluster):
-    """It reports that it was told to report nothing; docs/cluster.md and docker/ say to where
+    """It reports that it was told to report nothing; docs/guide/cluster.md and docker/ say to where
     nothing listens."""
     cluster.home.settimeout(TIME_LIMIT)
     connection, _ = cluster.home.accept()

@@ -1,8 +1,8 @@
 """A headless Chromium for the pages of the report: their tests, and the screenshot that the README
 shows.
 
-    python -m docs.browser              says which one there is
-    python -m docs.browser --install    gets one where there is none, as `make browser` does
+    python -m docs.tools.browser              says which one there is
+    python -m docs.tools.browser --install    gets one where there is none, as `make browser` does
 
 One of the system is taken where it is found: `NTK_SWEEP_BROWSER` names it, or it is called as
 below.

@@ -1,15 +1,18 @@
-"""Remakes what docs/results.md and the README show from stored results.
+"""Remakes what docs/reference/results.md and the README show from stored results.
 
-    python -m docs.remake RESULTS RESULTS_EIGH
+    python -m docs.tools.remake RESULTS RESULTS_EIGH
 
 RESULTS holds the spectra and the training runs that the page names; RESULTS_EIGH the sigmoid
 networks by plain float64 (task.method=eigh), to be shown beside the exact ones. Figures go to
-docs/figures; tables go into docs/results.md, between the comments that name them. The picture of
-the report needs a browser: `make browser`.
+docs/figures. Tables go into the page, between the comments that name them, or into
+docs/reference/tables where they are too long for it. The picture of the report needs a browser:
+`make browser`.
 """
 
 from __future__ import annotations
 
+import csv
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,10 +23,12 @@ from analysis.cells import cells
 from analysis.figures import render
 from analysis.frame import groups, load
 from analysis.panels import Panel, stacked, unresolved_count
-from docs.browser import BrowserMissing, screenshot
-from docs.pages import fill
+from docs.tools.browser import BrowserMissing, screenshot
+from docs.tools.pages import fill
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
+PAGE = DOCS / "reference" / "results.md"
+TABLES_FOLDER = DOCS / "reference" / "tables"
 GROUP = "fashion_mnist-thesis"
 COMMANDS = ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
 FIGURES = (
@@ -88,9 +93,8 @@ TRAINING = {
 """What stands between the comments of each name: files without group and ending; figures where
 there are words for them, else tables."""
 
-FOLDED = (f"speed-{LOSS}-*", "drift-ends-*")
-"""Tables that are too long for a page to be read through: only their captions show until they are
-opened."""
+LONG = (f"speed-{LOSS}-*", "drift-ends-*")
+"""Tables that are too long for a page: CSV files, to which their captions link."""
 
 
 def main(results: str, results_eigh: str) -> None:
@@ -104,7 +108,7 @@ def main(results: str, results_eigh: str) -> None:
                 name = figure.name.replace(f"-{GROUP}", "")
                 (DOCS / "figures" / name).write_bytes(figure.read_bytes())
         for name in TABLES:
-            fill(DOCS / "results.md", name, (Path(folder) / f"{name}-{GROUP}.md").read_text())
+            fill(PAGE, name, (Path(folder) / f"{name}-{GROUP}.md").read_text())
     training(results)
     with tempfile.TemporaryDirectory() as folder:
         analyse(results, folder, "report")
@@ -116,7 +120,7 @@ def main(results: str, results_eigh: str) -> None:
             ) from error
     figure, text = beside(results, results_eigh)
     (DOCS / "figures" / "sigmoid-methods.png").write_bytes(figure)
-    fill(DOCS / "results.md", "sigmoid", text)
+    fill(PAGE, "sigmoid", text)
 
 
 def training(results: str) -> None:
@@ -130,31 +134,42 @@ def training(results: str) -> None:
                 found = sorted(Path(folder).glob(f"{pattern}-{GROUP}.{'png' if words else 'md'}"))
                 if not found:
                     raise SystemExit(
-                        f"{results} has no runs for {pattern}: docs/results.md names the commands "
-                        "that make them"
+                        f"{results} has no runs for {pattern}: docs/reference/results.md names "
+                        "the commands that make them"
                     )
                 content += [
                     shown(path, words)
                     if words
-                    else table(path.read_text().strip(), pattern in FOLDED)
+                    else filed(path)
+                    if pattern in LONG
+                    else path.read_text().strip()
                     for path in found
                 ]
-            fill(DOCS / "results.md", name, "\n\n".join(content))
+            fill(PAGE, name, "\n\n".join(content))
 
 
-def table(text: str, fold: bool) -> str:
-    """A table as it is, or folded away behind its caption."""
-    if not fold:
-        return text
-    caption, _, rest = text.partition("\n\n")
-    return f"<details>\n<summary>{caption}</summary>\n\n{rest}\n\n</details>"
+def filed(path: Path) -> str:
+    """Moves the lines of a table into a CSV file; returns the linked caption and the notes."""
+    target = TABLES_FOLDER / f"{path.stem.removesuffix(f'-{GROUP}')}.csv"
+    caption, lines, *notes = path.read_text().strip().split("\n\n")
+    head, _, *rows = lines.splitlines()
+    target.parent.mkdir(exist_ok=True)
+    with target.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(map(values, (head, *rows)))
+    return "\n\n".join([f"[{caption}](tables/{target.name})", *notes])
+
+
+def values(line: str) -> list[str]:
+    """What stands in a line of a Markdown table."""
+    parts = re.split(r"(?<!\\)\|", line.strip())[1:-1]
+    return [part.replace("\\|", "|").strip() for part in parts]
 
 
 def shown(figure: Path, words: str) -> str:
     """Takes a figure over, and returns the line that shows it."""
     name = figure.name.replace(f"-{GROUP}", "").replace(f"-{THESIS}", "")
     (DOCS / "figures" / name).write_bytes(figure.read_bytes())
-    return f"![{words}](figures/{name})"
+    return f"![{words}](../figures/{name})"
 
 
 def analyse(results: str, folder: str, command: str, *options: str) -> None:
