@@ -109,7 +109,8 @@ def measure(
     name: str, command: list[str], points: tuple[int, int], folder: str, workers: int | None
 ) -> str:
     """A line of the table; `workers` is 0 where the points have been computed before, and None for
-    a command without a store."""
+    a command without a store.
+    """
     few, many = points
     slopes, numerics = [], []
     for _ in range(REPEATS):

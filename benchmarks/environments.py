@@ -1,5 +1,6 @@
 """Environments of the peers, each with pinned versions that work together; made when first needed,
-in `.peers/`."""
+in `.peers/`.
+"""
 
 from __future__ import annotations
 

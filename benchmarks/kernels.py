@@ -161,7 +161,8 @@ def _seconds_and_memory(cell: dict[str, Any] | str) -> str:
 
 def _ratios(columns: dict[str, list[dict[str, Any] | str]]) -> list[str]:
     """How many times longer others take than `empirical_ntk`, and how many times the floor we
-    take."""
+    take.
+    """
     lines = [
         "| | " + " | ".join(f"{act} {width} × {depth}" for act, width, depth in NETWORKS) + " |",
         "|---" * (len(NETWORKS) + 1) + "|",

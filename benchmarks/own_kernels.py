@@ -1,5 +1,6 @@
 """One measurement of `benchmarks.kernels` on ntk-sweep itself; prints a line of JSON like the
-scripts of the peers."""
+scripts of the peers.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from benchmarks.peers.measuring import peak_memory
 from benchmarks.timing import least_seconds
 from ntk_sweep import Network, empirical_ntk, ntk_spectrum
 from ntk_sweep.executors.worker import prepare_process
-from ntk_sweep.network.fully_connected import standard_normals
+from ntk_sweep.network.initialisation import standard_normals
 
 REPEATS = 7
 _least = partial(least_seconds, repeats=REPEATS)
@@ -22,7 +23,8 @@ _least = partial(least_seconds, repeats=REPEATS)
 
 def main() -> None:
     """Takes the file of the network, what to measure, and the network's activation, width and
-    depth."""
+    depth.
+    """
     path, what, act, width, depth = (
         sys.argv[1],
         sys.argv[2],
@@ -60,7 +62,8 @@ def main() -> None:
 
 def floor(x: torch.Tensor, width: int, depth: int) -> float:
     """Seconds for the multiply-adds of the passes and the contraction, and for the draws, each at
-    the rate measured here."""
+    the rate measured here.
+    """
     n_samples, n_inputs = x.shape
     a, first, square = (
         torch.rand(*shape, dtype=torch.float64)

@@ -1,5 +1,6 @@
 """The same configuration under stock Hydra, with a job that does nothing; run by
-`benchmarks.dispatch`."""
+`benchmarks.dispatch`.
+"""
 
 from __future__ import annotations
 

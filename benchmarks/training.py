@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from docs.pages import fill
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.training.sgd import GradientDescent
+from ntk_sweep.training.gradient_descent import GradientDescent
 
 ROOT = Path(__file__).parents[1]
 MODULES = {"relu": nn.ReLU, "elu": nn.ELU, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}

@@ -10,7 +10,7 @@ from tests.helpers.places import ROOT
 
 # Before anything imports these modules: from here on a tensor that contradicts its annotation
 # raises.
-CHECKED = ("network", "kernel", "spectrum", "training")
+CHECKED = ("network", "kernel", "spectrum", "limit", "training", "dynamics")
 jaxtyping.install_import_hook([f"ntk_sweep.{name}" for name in CHECKED], "beartype.beartype")
 
 import hypothesis  # noqa: E402

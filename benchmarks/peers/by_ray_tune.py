@@ -1,5 +1,6 @@
 """Ray Tune on a function that does nothing; takes the number of points and the folder for
-results."""
+results.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """The empirical NTK by the recipe in PyTorch's tutorial "Neural Tangent Kernels", by Jacobian
-contraction or NTK-vector products."""
+contraction or NTK-vector products.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ ENOUGH_SECONDS = 5
 
 def arguments() -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], str, str]:
     """Inputs, weights and biases by layer, the activation, and the implementation that was asked
-    for."""
+    for.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
     with np.load(sys.argv[1], allow_pickle=False) as file:
         count = sum(name.startswith("weight") for name in file.files)
@@ -36,7 +37,8 @@ def arguments() -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], str, s
 
 def report(kernel: Callable[[], np.ndarray]) -> None:
     """Prints seconds, peak memory and a checksum of the kernel; the first call, which may compile,
-    does not count."""
+    does not count.
+    """
     start = time.perf_counter()
     theta = kernel()
     seconds = []
@@ -50,7 +52,8 @@ def report(kernel: Callable[[], np.ndarray]) -> None:
 
 def peak_memory() -> float:
     """Greatest memory of this process in MB; that of `getrusage` would be its parent's where that
-    was greater."""
+    was greater.
+    """
     (line,) = (
         line
         for line in Path("/proc/self/status").read_text().splitlines()

@@ -12,12 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.executors.messages import ChunkSpec, Outcome, Report
-from ntk_sweep.numerics.thresholds import KEPT_BYTES
 from ntk_sweep.store.lease import Permit
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.limit_cache import Limit
+from ntk_sweep.tasks.memory import KEPT_BYTES
 from ntk_sweep.tasks.rows import compute_rows
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h

@@ -42,67 +42,69 @@ further work on the cores that torch's need meanwhile; in small products that co
 second triangle."""
 
 
-class Doubled(NamedTuple):
+class DoubleDouble(NamedTuple):
     """The number hi + lo, with |lo| at most half a unit in the last place of hi."""
 
     hi: Float[Tensor, " ..."]
     lo: Float[Tensor, " ..."]
 
-    def __getitem__(self, index: Any) -> Doubled:  # type: ignore[override]  # an index selects elements, not the fields
+    def __getitem__(self, index: Any) -> DoubleDouble:  # type: ignore[override]  # an index selects elements, not the fields
         """The selected elements."""
-        return Doubled(self.hi[index], self.lo[index])
+        return DoubleDouble(self.hi[index], self.lo[index])
 
-    def at(self, index: Tensor) -> Doubled:
+    def at(self, index: Tensor) -> DoubleDouble:
         """The elements at these places of the last dimension."""
-        return Doubled(self.hi.index_select(-1, index), self.lo.index_select(-1, index))
+        return DoubleDouble(self.hi.index_select(-1, index), self.lo.index_select(-1, index))
 
-    def to(self, device: torch.device | str) -> Doubled:
+    def to(self, device: torch.device | str) -> DoubleDouble:
         """The same numbers on another device."""
-        return Doubled(self.hi.to(device), self.lo.to(device))
+        return DoubleDouble(self.hi.to(device), self.lo.to(device))
 
 
-def doubled(a: Float[Tensor, " ..."]) -> Doubled:
+def from_float64(a: Float[Tensor, " ..."]) -> DoubleDouble:
     """A float64 tensor as a double-double."""
-    return Doubled(a, torch.zeros_like(a))
+    return DoubleDouble(a, torch.zeros_like(a))
 
 
-def two_sum(a: Tensor, b: Tensor) -> Doubled:
+def two_sum(a: Tensor, b: Tensor) -> DoubleDouble:
     """A + b without error (Knuth): hi = fl(a + b), lo = a + b - hi."""
     hi = a + b
     shadow = hi - a
-    return Doubled(hi, (a - (hi - shadow)) + (b - shadow))
+    return DoubleDouble(hi, (a - (hi - shadow)) + (b - shadow))
 
 
-def two_prod(a: Tensor, b: Tensor) -> Doubled:
+def two_prod(a: Tensor, b: Tensor) -> DoubleDouble:
     """A · b without error (Dekker, with Veltkamp's splitting: torch has no fused multiply-add to
-    call)."""
+    call).
+    """
     hi = a * b
     a1, a2 = _halves(a)
     b1, b2 = _halves(b)
-    return Doubled(hi, ((a1 * b1 - hi) + a1 * b2 + a2 * b1) + a2 * b2)
+    return DoubleDouble(hi, ((a1 * b1 - hi) + a1 * b2 + a2 * b1) + a2 * b2)
 
 
-def add(x: Doubled, y: Doubled) -> Doubled:
+def add(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
     """X + y, off by at most UNIT (|x| + |y|) (Dekker 1971, add2; Joldes, Muller, Popescu 2017,
-    algorithm 5)."""
+    algorithm 5).
+    """
     s = two_sum(x.hi, y.hi)
     return _renormalise(s.hi, s.lo + (x.lo + y.lo))
 
 
-def add_plain(x: Doubled, y: Tensor) -> Doubled:
+def add_plain(x: DoubleDouble, y: Tensor) -> DoubleDouble:
     """X + y for a float64 tensor y (Joldes, Muller, Popescu 2017, algorithm 4)."""
     s = two_sum(x.hi, y)
     return _renormalise(s.hi, x.lo + s.lo)
 
 
-def multiply(x: Doubled, y: Doubled) -> Doubled:
+def multiply(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
     """X · y elementwise (Joldes, Muller, Popescu 2017, algorithm 11, with Dekker's product)."""
     product = two_prod(x.hi, y.hi)
     return _renormalise(product.hi, product.lo + torch.addcmul(x.hi * y.lo, x.lo, y.hi))
 
 
 @lru_cache(maxsize=8)
-def pairs(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def upper_places(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Row, column and place in a flattened (size, size) matrix of each entry of the upper triangle,
     diagonal included, (p,) each.
 
@@ -113,13 +115,13 @@ def pairs(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def upper(matrix: Float[Tensor, "*b m m"]) -> Float[Tensor, "*b p"]:
-    """The entries of the upper triangle, in the order of `pairs`."""
-    return matrix.flatten(-2).index_select(-1, pairs(matrix.shape[-1], matrix.device)[2])
+    """The entries of the upper triangle, in the order of `upper_places`."""
+    return matrix.flatten(-2).index_select(-1, upper_places(matrix.shape[-1], matrix.device)[2])
 
 
 def symmetric(entries: Float[Tensor, "*b p"], size: int) -> Float[Tensor, "*b m m"]:
     """The symmetric matrix with this upper triangle."""
-    rows, columns, _ = pairs(size, entries.device)
+    rows, columns, _ = upper_places(size, entries.device)
     matrix = entries.new_empty(*entries.shape[:-1], size, size)
     matrix[..., rows, columns] = entries
     matrix[..., columns, rows] = entries
@@ -128,7 +130,8 @@ def symmetric(entries: Float[Tensor, "*b p"], size: int) -> Float[Tensor, "*b m 
 
 def slice_bits(terms: int) -> int:
     """Bits of a slice such that a sum of `terms` products of two slices is exact: 2·bits +
-    log2(terms) ≤ 53."""
+    log2(terms) ≤ 53.
+    """
     return (MANTISSA - (max(terms, 1) - 1).bit_length()) // 2
 
 
@@ -154,15 +157,16 @@ def slices(
 
 def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
     """For each row a power of two above its largest modulus and at most twice it; 1 for a row of
-    zeros."""
+    zeros.
+    """
     largest = rows.abs().amax(dim=-1, keepdim=True)
     # the quotient is the power of two exactly; torch.ldexp would compute it in float32
     return (largest / torch.frexp(largest).mantissa).where(largest > 0, torch.ones_like(largest))
 
 
 def matmul(
-    a: Doubled, b: Float[Tensor, "*b k n"], orders: int
-) -> tuple[Doubled, Float[Tensor, "*b"]]:
+    a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
+) -> tuple[DoubleDouble, Float[Tensor, "*b"]]:
     """A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits), with bits
     about 21.
 
@@ -179,12 +183,12 @@ def matmul(
     """
     terms = b.shape[-2]
     bits = slice_bits(orders * terms)
-    left = _doubled_slices(a, orders, bits)
+    left = _double_double_slices(a, orders, bits)
     right = [part.mT for part in slices(b.mT, orders + 1, bits)]
     rests = [b]
     for part in right[:-1]:
         rests.append(rests[-1] - part)
-    total = doubled(left[0] @ right[0])
+    total = from_float64(left[0] @ right[0])
     for order in range(2, orders + 1):
         exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
         total = add_plain(total, exact)
@@ -201,7 +205,7 @@ def matmul(
 
 def gram(
     rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
-) -> Doubled:
+) -> DoubleDouble:
     """Gram matrix of the rows centre + rows_i (not rounded), up to what is smaller by 2^(-orders ·
     bits), with bits about 21.
 
@@ -218,7 +222,7 @@ def gram(
         orders: 1 or 2.
 
     Returns:
-        Its upper triangle, (..., p) as in `pairs`; `gram_error` bounds its error.
+        Its upper triangle, (..., p) as in `upper_places`; `gram_error` bounds its error.
     """
     bits, power = slice_bits(rows.shape[-1]), powers(rows)
     parts = slices(rows, orders + 1, bits, power)
@@ -236,7 +240,7 @@ def gram(
     if centre is None:
         return total
     column = _centre_products(parts, centre, bits - 2)
-    rows_of, columns_of, _ = pairs(rows.shape[-2], rows.device)
+    rows_of, columns_of, _ = upper_places(rows.shape[-2], rows.device)
     return add(total, add(column.at(rows_of), column.at(columns_of)))
 
 
@@ -300,7 +304,7 @@ def _centre_slices(orders: int) -> int:
 
 def _centre_products(
     parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor, "*b 1 k"], bits: int
-) -> Doubled:
+) -> DoubleDouble:
     """c·a_i + c·c/2 for the slices of the rows a_i and the centre c, (..., m).
 
     With shorter slices of the centre sums of products of equal order, four at the most, are exact
@@ -310,23 +314,24 @@ def _centre_products(
     columns = torch.cat(right, dim=-2).mT
     rows = _by_order(torch.stack([part @ columns for part in parts], dim=-1))
     square = _by_order(torch.stack([part @ columns for part in right], dim=-1))
-    return add(rows, Doubled(0.5 * square.hi, 0.5 * square.lo))
+    return add(rows, DoubleDouble(0.5 * square.hi, 0.5 * square.lo))
 
 
-def _by_order(products: Float[Tensor, "*b m count count"]) -> Doubled:
+def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
     """Σ_{s,t} products[..., s, t]: those with s + t ≤ count - 2 (from 0) exact, order by order, the
-    others in float64."""
+    others in float64.
+    """
     count = products.shape[-1]
     order = torch.arange(count, device=products.device)
     order = (order[:, None] + order).clamp(max=count - 1).flatten()
     by_order = products.flatten(-2) @ torch.nn.functional.one_hot(order).to(products.dtype)
-    total = doubled(by_order[..., 0])
+    total = from_float64(by_order[..., 0])
     for index in range(1, count):
         total = add_plain(total, by_order[..., index])
     return total
 
 
-def _doubled_slices(x: Doubled, count: int, bits: int) -> list[Tensor]:
+def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Tensor]:
     """`count` exact slices of hi + lo, and the remainder rounded to float64."""
     *leading, rest = slices(x.hi, count, bits)
     # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may
@@ -347,7 +352,7 @@ def _halves(a: Tensor) -> tuple[Tensor, Tensor]:
     return high, a - high
 
 
-def _renormalise(a: Tensor, b: Tensor) -> Doubled:
+def _renormalise(a: Tensor, b: Tensor) -> DoubleDouble:
     """Fast two-sum, exact for |a| ≥ |b| (Dekker)."""
     hi = a + b
-    return Doubled(hi, b - (hi - a))
+    return DoubleDouble(hi, b - (hi - a))

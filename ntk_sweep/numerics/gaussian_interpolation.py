@@ -91,7 +91,8 @@ def _interpolated(
     columns: Tensor,
 ) -> list[Tensor] | None:
     """The expectations without Hermite orders 0 and 1; None if pair by pair is cheaper or no grid
-    is fine enough."""
+    is fine enough.
+    """
     if len(angle) == 0 or float(scales.max()) > _WIDEST_RATIO * float(scales.min()):
         return None
     largest = float(scales.max())
@@ -192,7 +193,8 @@ def _coefficients(values: Tensor) -> Tensor:
 
 def _points_needed(coefficients: Tensor, axis: int, tolerance: float) -> int:
     """The grid points an axis needs: those it has if its last two coefficients are small, else as
-    geometric decay foretells."""
+    geometric decay foretells.
+    """
     count = coefficients.shape[axis]
     if count == 1:
         return 1

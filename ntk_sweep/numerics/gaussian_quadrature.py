@@ -57,7 +57,8 @@ class Moments:
 
 def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
     """Nodes t > 0 and weights for ∫_0^∞ g(t) φ(t) dt, φ the normal density, with g changing on
-    scales from 1/`largest_scale` up."""
+    scales from 1/`largest_scale` up.
+    """
     rate = steepness(largest_scale)
     end = math.asinh(rate * _RADIUS)
     x, w = _gauss_legendre(round(24 + 8 * end))
@@ -67,7 +68,8 @@ def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
 
 def line_moments(function: Function, scales: Float[Tensor, " N"]) -> Moments:
     """Mean square and first Hermite coefficients of a function of centred Gaussians with the given
-    standard deviations."""
+    standard deviations.
+    """
     t, w = line_rule(float(scales.max()))
     z = scales[:, None] * t
     above, below = function(z), function(-z)
@@ -132,7 +134,8 @@ def pair_expectations(
 
 def remainder(function: Function, moment: Moments, scale: Tensor, t: Tensor) -> Tensor:
     """f(a t) less its Hermite components of order 0 and 1; `t` is (P, …) or (…), the others are
-    (P,)."""
+    (P,).
+    """
     column = (-1,) + (1,) * (t.ndim - 1)
     value = function(scale.view(column) * t)
     mean, slope = moment.hermite[:, 0].view(column), moment.hermite[:, 1].view(column)
@@ -176,7 +179,8 @@ def sector_nodes(
 
 def steepness(largest_scale: float) -> float:
     """The inverse of the shortest scale on which f(a t) changes; activations change on scales of 1
-    and more."""
+    and more.
+    """
     return max(largest_scale, 0.5)
 
 

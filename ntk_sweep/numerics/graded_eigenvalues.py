@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ntk_sweep.numerics.double_double import (
     UNIT,
-    Doubled,
+    DoubleDouble,
     add,
     gram,
     gram_error,
@@ -63,7 +63,7 @@ class GradedSpectrum:
 
 
 def graded_spectrum(
-    theta: Doubled, orders: int = 3, vectors: Float[Tensor, "N N"] | None = None
+    theta: DoubleDouble, orders: int = 3, vectors: Float[Tensor, "N N"] | None = None
 ) -> GradedSpectrum:
     """All eigenvalues of Θ, exactly symmetric and positive semi-definite up to rounding, on the
     CPU.
@@ -150,7 +150,7 @@ class _Congruence:
     left: float
 
 
-def _congruence(theta: Doubled, vectors: Tensor, values: Tensor, orders: int) -> _Congruence:
+def _congruence(theta: DoubleDouble, vectors: Tensor, values: Tensor, orders: int) -> _Congruence:
     """B = VᵀΘV from the residual R = ΘV - VΛ, which alone needs more than float64: B = (VᵀV)Λ + VᵀR
     for any Λ.
 
@@ -196,7 +196,8 @@ def _congruence(theta: Doubled, vectors: Tensor, values: Tensor, orders: int) ->
 
 def _overlap(v: Tensor) -> tuple[Tensor, float]:
     """W = VᵀV - I, and a bound of its error's Frobenius norm: taken one order beyond float64, in
-    which it would be all rounding."""
+    which it would be all rounding.
+    """
     columns = v.T.contiguous()
     entries = gram(columns, orders=1)
     overlap = symmetric(entries.hi, len(v))
@@ -207,9 +208,9 @@ def _overlap(v: Tensor) -> tuple[Tensor, float]:
     ).item()
 
 
-def _minus(x: Doubled, y: Doubled) -> Tensor:
+def _minus(x: DoubleDouble, y: DoubleDouble) -> Tensor:
     """X - y as one float64 number, to a unit of rounding of it and UNIT (|x| + |y|)."""
-    difference = add(x, Doubled(-y.hi, -y.lo))
+    difference = add(x, DoubleDouble(-y.hi, -y.lo))
     return difference.hi + difference.lo
 
 

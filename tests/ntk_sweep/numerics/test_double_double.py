@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ntk_sweep.numerics.double_double import (
     UNIT,
-    Doubled,
+    DoubleDouble,
     add,
     add_plain,
     doubled,
@@ -37,7 +37,7 @@ def numbers(*shape: int, seed: int = 0, decades: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=generator) * scales
 
 
-def doubled_numbers(*shape: int, seed: int = 0, decades: int = 0) -> Doubled:
+def doubled_numbers(*shape: int, seed: int = 0, decades: int = 0) -> DoubleDouble:
     """Numbers that use both parts."""
     return two_sum(
         numbers(*shape, seed=seed, decades=decades),
@@ -45,7 +45,7 @@ def doubled_numbers(*shape: int, seed: int = 0, decades: int = 0) -> Doubled:
     )
 
 
-def fractions(x: Tensor | Doubled) -> list[list[Fraction]]:
+def fractions(x: Tensor | DoubleDouble) -> list[list[Fraction]]:
     """The exact entries of a matrix."""
     parts = [x] if isinstance(x, Tensor) else list(x)
     rows = [part.reshape(len(part), -1).tolist() for part in parts]
@@ -145,7 +145,7 @@ def test_gram(shape, spread, orders):
             for row in fractions(rows)
         ]
     upper_triangle = gram(rows, centre, orders)
-    result = Doubled(*(symmetric(part, len(rows)) for part in upper_triangle))
+    result = DoubleDouble(*(symmetric(part, len(rows)) for part in upper_triangle))
     error = distance(
         fractions(result), product(total, [list(column) for column in zip(*total, strict=True)])
     )

@@ -8,14 +8,14 @@ import mpmath as mp
 import pytest
 import torch
 
-from ntk_sweep.kernel.centred_kernel import traced_kernel
-from ntk_sweep.kernel.centred_passes import ELEMENTWISE, centred_trace
+from ntk_sweep.kernel.centred_kernel import centred_kernel
+from ntk_sweep.kernel.centred_passes import ELEMENTWISE, centred_passes
 from ntk_sweep.kernel.empirical import empirical_ntk
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.settings import schema as config
-from ntk_sweep.spectrum.spectrum import METHODS, TARGET, Spectrum, ntk_spectrum, traced_spectrum
+from ntk_sweep.spectrum.spectrum import METHODS, TARGET, Spectrum, ntk_spectrum, kernel_spectrum
 from tests.helpers.exact import FUNCTIONS, absolute_errors, exact_spectrum
 
 # (inputs, features, width, depth): small, deep, wide and shallow, and one with fewer features and
@@ -158,12 +158,12 @@ def test_float32_says_that_it_misses_the_target():
 
 def test_traced_spectrum_shares_the_passes_with_its_caller():
     network, x = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1), images(6, 8)
-    trace = centred_trace(network, x)
-    kernel = traced_kernel(trace)
+    trace = centred_passes(network, x)
+    kernel = centred_kernel(trace)
     torch.testing.assert_close(kernel.theta, empirical_ntk(network, x), rtol=1e-13, atol=0)
     torch.testing.assert_close(kernel.layer_traces.sum(), kernel.theta.trace(), rtol=1e-14, atol=0)
     torch.testing.assert_close(trace.outputs, network(x), rtol=1e-13, atol=1e-13)
-    shared, alone = traced_spectrum(kernel), ntk_spectrum(network, x)
+    shared, alone = kernel_spectrum(kernel), ntk_spectrum(network, x)
     assert torch.equal(shared.eigenvalues, alone.eigenvalues) and torch.equal(
         shared.errors, alone.errors
     )
@@ -239,7 +239,7 @@ def test_mistakes_are_explained():
         with pytest.raises(ValueError, match="not finite"):
             ntk_spectrum(network, x * float("nan"), method=method)
     with pytest.raises(ValueError, match="does not start from a trace"):
-        traced_spectrum(traced_kernel(centred_trace(network, x)), method="jacobian")
+        kernel_spectrum(centred_kernel(centred_passes(network, x)), method="jacobian")
 
 
 def test_reduced_precision_products_are_refused():

@@ -17,8 +17,8 @@ from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors.protocol import SerialExecutor
 from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.kernel import centred_kernel as factored
-from ntk_sweep.kernel.centred_kernel import plain_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.kernel.centred_kernel import float64_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.network import streamed
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Network
@@ -56,7 +56,7 @@ def test_a_streamed_network_is_the_one_that_is_held(parametrisation, dtype, dept
         "relu"
     )
     assert streamed.factors == held.factors
-    ours, theirs = centred_trace(streamed, X.to(dtype)), centred_trace(held, X.to(dtype))
+    ours, theirs = centred_passes(streamed, X.to(dtype)), centred_passes(held, X.to(dtype))
     assert torch.equal(ours.outputs, theirs.outputs)
     for one, other in zip(
         ours.inputs + ours.gradients, theirs.inputs + theirs.gradients, strict=True
@@ -71,7 +71,7 @@ def test_a_streamed_network_holds_one_layer(monkeypatch):
     monkeypatch.setattr(
         streamed, "layer_normals", lambda *sizes: drawn.append(sizes[-1]) or plain(*sizes)
     )
-    centred_trace(network, X)
+    centred_passes(network, X)
     assert drawn == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2]
     assert network.layer(-1) is network.layer(5)
 
@@ -99,18 +99,18 @@ def test_mistakes_in_a_streamed_network_are_explained():
         StreamedNetwork(5, 9, 2, "softplus", "thesis", 3)
     network = StreamedNetwork(5, 9, 2, "relu", "thesis", 3)
     with pytest.raises(ValueError, match=r"the network takes \(N, 5\)"):
-        centred_trace(network, X[:, :4])
+        centred_passes(network, X[:, :4])
     with pytest.raises(ValueError, match="convert one of them"):
-        centred_trace(network, X.float())
+        centred_passes(network, X.float())
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 @pytest.mark.parametrize("rows", [1, 7, 10, 29])
 def test_tiles_make_the_same_kernel(monkeypatch, activation, rows):
-    trace = centred_trace(Network.initialise(5, 9, 4, activation, "thesis", 3), X)
-    whole = plain_kernel(trace)
+    trace = centred_passes(Network.initialise(5, 9, 4, activation, "thesis", 3), X)
+    whole = float64_kernel(trace)
     monkeypatch.setattr(factored, "TILE_ROWS", rows)
-    tiled = plain_kernel(trace)
+    tiled = float64_kernel(trace)
     assert torch.equal(tiled[0], tiled[0].T)
     for one, other in zip(tiled, whole, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-13, atol=0)
@@ -157,7 +157,7 @@ def test_extremes_meet_a_target_if_both_do(monkeypatch, target, meets, errors):
         resolved=True,
         leading=None,
     )
-    monkeypatch.setattr(spectrum_task, "kernel_extremes", lambda kernel: extremes)
+    monkeypatch.setattr(spectrum_task, "kernel_extreme_eigenvalues", lambda kernel: extremes)
     monkeypatch.setattr(spectrum_task, "_kernel_columns", lambda *_: {})
     point = changed(POINT, settings=SpectrumConfig(method="extreme", target=target))
     row = compute_row(point, DATASET, "cpu", None).row
@@ -222,7 +222,7 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
         "eigenvalues": weights + factors * passes + squares * square,
         "limit": 40 * square,
     }
-    base = memory.BASE + memory.SHELF_BYTES
+    base = memory.BASE + memory.LIMIT_CACHE_BYTES
     found = point_memory(point, 100, 10).stages
     # blocks as large as those in use are kept free
     assert {name: (size - base) / 2 for name, size in found.items()} == expected

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.kernel.centred_kernel import doubled_error, doubled_kernel, plain_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.kernel.centred_kernel import double_double_error, double_double_kernel, float64_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.pass_errors import pass_errors
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
@@ -55,24 +55,24 @@ def draws(seeds, parametrisation="thesis", dtype=torch.float64, depth=4):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_traces_and_kernels(activations, parametrisation, seeds, dtype):
     networks, x = draws(seeds, parametrisation, dtype), X.to(dtype)
-    together = centred_trace(NetworkStack(networks, activations), x)
-    theta, traces, error = plain_kernel(together)
-    doubled, errors = doubled_kernel(together, 1), pass_errors(together)
+    together = centred_passes(NetworkStack(networks, activations), x)
+    theta, traces, error = float64_kernel(together)
+    doubled, errors = double_double_kernel(together, 1), pass_errors(together)
     tolerance = 40 * torch.finfo(dtype).eps
     for seed, network in enumerate(networks):
         for index, activation in enumerate(activations):
             at = (seed, index)
-            alone = centred_trace(network.with_activation(activation), x)
+            alone = centred_passes(network.with_activation(activation), x)
             torch.testing.assert_close(
                 together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
             )
-            plain, own_traces, own_error = plain_kernel(alone)
+            plain, own_traces, own_error = float64_kernel(alone)
             torch.testing.assert_close(theta[at], plain, rtol=tolerance, atol=0)
             torch.testing.assert_close(traces[at], own_traces, rtol=tolerance, atol=0)
             torch.testing.assert_close(error[at], own_error, rtol=tolerance, atol=0)
             torch.testing.assert_close(doubled.hi[at], plain, rtol=tolerance, atol=0)
             torch.testing.assert_close(
-                doubled_error(together[at], 1), doubled_error(alone, 1), rtol=1e-6, atol=0
+                double_double_error(together[at], 1), double_double_error(alone, 1), rtol=1e-6, atol=0
             )
             own_errors = pass_errors(alone)
             torch.testing.assert_close(errors[at].rows, own_errors.rows, rtol=0.1, atol=0)
@@ -84,10 +84,10 @@ def test_plain_passes_may_be_stacked_too(monkeypatch):
         ACTIVATIONS, "sigmoid", dataclasses.replace(ACTIVATIONS["sigmoid"], differences=None)
     )
     networks = draws(2)
-    together = centred_trace(NetworkStack(networks, ["sigmoid"]), X)
-    alone = centred_trace(networks[1].with_activation("sigmoid"), X)
+    together = centred_passes(NetworkStack(networks, ["sigmoid"]), X)
+    alone = centred_passes(networks[1].with_activation("sigmoid"), X)
     torch.testing.assert_close(
-        plain_kernel(together)[0][1, 0], plain_kernel(alone)[0], rtol=1e-14, atol=0
+        float64_kernel(together)[0][1, 0], float64_kernel(alone)[0], rtol=1e-14, atol=0
     )
     with pytest.raises(ValueError, match="stack them apart"):
         NetworkStack(networks, ["relu", "sigmoid"])
@@ -101,7 +101,7 @@ def test_a_stack_of_unlike_draws_is_refused():
     with pytest.raises(ValueError, match="0 activations"):
         NetworkStack(draws(1), [])
     with pytest.raises(ValueError, match="the network takes"):
-        centred_trace(NetworkStack(draws(1), ["relu"]), X[:, :3])
+        centred_passes(NetworkStack(draws(1), ["relu"]), X[:, :3])
 
 
 def test_linear_maps():

@@ -22,6 +22,7 @@ from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks import spectrum as spectrum_task
 from ntk_sweep.tasks import training as training_task
 from ntk_sweep.tasks.rows import compute_row
+from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.sgd import sample_orders, train
 from tests.helpers.points import changed
 
@@ -70,7 +71,7 @@ def test_a_row_is_what_the_library_computes(batch_size, used, steps, shuffle):
     assert row["status"] == "ok", row.get("error")
     network, x, y = network_of(wanted)
     orders = list(sample_orders(9, 6, seed=5, shuffle=shuffle))
-    run = train(network, x, y, step_size=0.02, batch_size=used, orders=orders)
+    run = train(GradientDescent(network, x, y, 0.02, used), orders)
     for column in ("losses", "running_losses", "accuracies", "initial_outputs", "outputs"):
         np.testing.assert_array_equal(row[column], getattr(run, column), err_msg=column)
     assert (row["steps"], row["steps_per_epoch"], row["batch_size"], row["shuffle"]) == (
@@ -180,7 +181,7 @@ def test_kernels_along_the_way():
     assert row["kernel_epochs"] == [0, 2, 4, 6]
     network, x, y = network_of(POINT)
     first = empirical_ntk(network, x)
-    run = train(network, x, y, step_size=0.02, batch_size=1, orders=sample_orders(9, 6, seed=5))
+    run = train(GradientDescent(network, x, y, 0.02, 1), sample_orders(9, 6, seed=5))
     last = empirical_ntk(run.network, x)
     assert row["kernel_changes"][0] == 0
     assert row["kernel_changes"][-1] == pytest.approx(
@@ -215,7 +216,7 @@ def test_a_kernel_that_overflows_while_the_loss_does_not_leaves_a_gap(monkeypatc
     def overflows(trace):
         raise ValueError("the kernel overflows")
 
-    monkeypatch.setattr(training_task, "traced_kernel", overflows)
+    monkeypatch.setattr(training_task, "centred_kernel", overflows)
     row = row_of(point(record_kernel_every=3))
     assert row["status"] == "ok"
     assert row["kernel_epochs"] == [0, 3, 6]

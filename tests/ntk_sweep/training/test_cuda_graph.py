@@ -13,10 +13,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.training import dense_layer as layers
-from ntk_sweep.training import sgd as training
-from ntk_sweep.training.sgd import GradientDescent, sample_orders, train
+from ntk_sweep.training import cuda_graph, dense_layer, gradient_descent
+from ntk_sweep.training.gradient_descent import GradientDescent
+from ntk_sweep.training.sgd import sample_orders, train
+from tests.helpers.training_samples import samples
 
 WAITING = {
     "aten::_local_scalar_dense",
@@ -52,13 +54,6 @@ class Recording(TorchDispatchMode):
                     old.copy_(new)
 
 
-def samples(n, n_inputs):
-    generator = torch.Generator().manual_seed(n)
-    return torch.rand(n, n_inputs, generator=generator, dtype=torch.float64), (
-        torch.arange(n) % 3 == 0
-    ).double()
-
-
 @pytest.fixture
 def captured_on_the_cpu(monkeypatch):
     """Epochs are captured whatever the device; returns the recordings that are made."""
@@ -68,7 +63,7 @@ def captured_on_the_cpu(monkeypatch):
         recordings.append(Recording())
         return recordings[-1]
 
-    monkeypatch.setattr(training, "_capturable", lambda y, steps: True)
+    monkeypatch.setattr(gradient_descent, "capturable", lambda y, steps: True)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", graph)
     monkeypatch.setattr(torch.cuda, "graph", lambda recording, stream: recording)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
@@ -76,23 +71,31 @@ def captured_on_the_cpu(monkeypatch):
     return recordings
 
 
-@pytest.mark.parametrize("direct_below", [0, np.inf], ids=["changes kept", "written at every step"])
+@pytest.mark.parametrize("immediate_below", [0, np.inf], ids=["delayed", "immediate"])
 @pytest.mark.parametrize(("n_inputs", "batch_size"), [(20, 1), (20, 7), (20, 40), (3, 1), (3, 7)])
-@pytest.mark.parametrize("act", ["relu", "sigmoid", "gelu"])
 def test_replayed_epochs_train_the_same(
-    act, n_inputs, batch_size, direct_below, captured_on_the_cpu, monkeypatch
+    n_inputs, batch_size, immediate_below, captured_on_the_cpu, monkeypatch
 ):
     """With few inputs the first layer goes by its weights."""
-    monkeypatch.setattr(layers, "DIRECT_BELOW", direct_below)
+    monkeypatch.setattr(dense_layer, "IMMEDIATE_BELOW", immediate_below)
+    check_replay("gelu", n_inputs, batch_size, captured_on_the_cpu, monkeypatch)
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_every_activation_can_be_captured(act, captured_on_the_cpu, monkeypatch):
+    check_replay(act, 20, 7, captured_on_the_cpu, monkeypatch)
+
+
+def check_replay(act, n_inputs, batch_size, recordings, monkeypatch):
     x, y = samples(40, n_inputs)
     network = Network.initialise(n_inputs, 16, 4, act, "ntk", seed=5)
     orders = list(sample_orders(40, 6, seed=1))
-    replayed = train(network, x, y, step_size=0.05, batch_size=batch_size, orders=orders)
-    (recording,) = captured_on_the_cpu
+    replayed = train(GradientDescent(network, x, y, 0.05, batch_size), orders)
+    (recording,) = recordings
     assert recording.replays == 5, "the first epoch warms up"
     assert len(recording.calls) > 10 * 40 / batch_size
-    monkeypatch.setattr(training, "_capturable", lambda y, steps: False)
-    plain = train(network, x, y, step_size=0.05, batch_size=batch_size, orders=orders)
+    monkeypatch.setattr(gradient_descent, "capturable", lambda y, steps: False)
+    plain = train(GradientDescent(network, x, y, 0.05, batch_size), orders)
     np.testing.assert_allclose(replayed.losses, plain.losses, rtol=1e-12)
     np.testing.assert_allclose(replayed.running_losses, plain.running_losses, rtol=1e-12)
     for own, other in zip(replayed.network.weights, plain.network.weights, strict=True):
@@ -117,9 +120,9 @@ def test_only_epochs_on_a_gpu_of_not_too_many_steps_are_captured():
         is_cuda = True
 
     on_a_gpu = torch.zeros(3).as_subclass(OnAGpu)
-    assert training._capturable(on_a_gpu, training.CAPTURED_STEPS)
-    assert not training._capturable(on_a_gpu, training.CAPTURED_STEPS + 1)
-    assert not training._capturable(torch.zeros(3), 1)
+    assert cuda_graph.capturable(on_a_gpu, cuda_graph.CAPTURED_STEPS)
+    assert not cuda_graph.capturable(on_a_gpu, cuda_graph.CAPTURED_STEPS + 1)
+    assert not cuda_graph.capturable(torch.zeros(3), 1)
 
 
 @pytest.mark.gpu
@@ -131,11 +134,11 @@ def test_a_gpu_trains_the_same(n_inputs, batch_size, dtype):
     x, y = (values.to(dtype) for values in samples(40, n_inputs))
     network = Network.initialise(n_inputs, 230, 4, "elu", "ntk", seed=5, dtype=dtype)
     orders = list(sample_orders(40, 6, seed=1))
-    run = train(network, x, y, step_size=0.05, batch_size=batch_size, orders=orders)
+    run = train(GradientDescent(network, x, y, 0.05, batch_size), orders)
     moved = Network(
         [w.cuda() for w in network.weights], [b.cuda() for b in network.biases], "elu", "ntk"
     )
-    other = train(moved, x.cuda(), y.cuda(), step_size=0.05, batch_size=batch_size, orders=orders)
+    other = train(GradientDescent(moved, x.cuda(), y.cuda(), 0.05, batch_size), orders)
     tolerance = 1e-9 if dtype == torch.float64 else 1e-3
     np.testing.assert_allclose(other.losses, run.losses, rtol=tolerance)
     np.testing.assert_allclose(other.outputs, run.outputs, rtol=tolerance, atol=tolerance)
@@ -148,11 +151,11 @@ def test_a_gpu_captures_epochs_once_and_trains_longer_ones_without(monkeypatch):
     network = Network.initialise(50, 30, 3, "relu", "ntk", seed=5, device="cuda")
     orders = list(sample_orders(40, 4, seed=1))
     runs = []
-    for most in (training.CAPTURED_STEPS, 39):
-        monkeypatch.setattr(training, "CAPTURED_STEPS", most)
+    for most in (cuda_graph.CAPTURED_STEPS, 39):
+        monkeypatch.setattr(cuda_graph, "CAPTURED_STEPS", most)
         descent = GradientDescent(network, x, y, 0.05, batch_size=1)
         for order in orders:
             descent.epoch(order)
-        assert (descent._graph is not None) == (most >= 40)
+        assert descent._graph.captured == (most >= 40)
         runs.append(descent.outputs())
     torch.testing.assert_close(*runs, rtol=1e-10, atol=1e-10)
