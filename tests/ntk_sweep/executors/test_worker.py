@@ -7,7 +7,7 @@ import pytest
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.executors.messages import ChunkSpec
-from ntk_sweep.executors.protocol import SerialExecutor
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.executors.worker import Worker, worker_of_this_process
 from ntk_sweep.kernel.centred_passes import first_layer
 from ntk_sweep.network.architecture import Architecture

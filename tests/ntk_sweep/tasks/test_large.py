@@ -14,8 +14,8 @@ from rich.console import Console
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.dispatch import sweep as dispatch
 from ntk_sweep.errors import ConfigError
-from ntk_sweep.executors.protocol import SerialExecutor
 from ntk_sweep.executors.ray import RayExecutor
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.settings.point import Point
@@ -277,10 +277,10 @@ def test_a_sweep_that_does_not_fit_is_refused(
 
 def test_a_cluster_is_not_judged_from_here(monkeypatch, config):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    assert RayExecutor.workers_here(ComputeConfig()) is None
+    assert RayExecutor.local_workers(ComputeConfig()) is None
     monkeypatch.delenv("RAY_ADDRESS")
-    assert RayExecutor.workers_here(ComputeConfig(num_workers=1)) == 1
-    assert SerialExecutor.workers_here(ComputeConfig()) == 1
+    assert RayExecutor.local_workers(ComputeConfig(num_workers=1)) == 1
+    assert SerialExecutor.local_workers(ComputeConfig()) == 1
 
 
 def test_small_sweeps_do_not_speak_of_memory(config, npz):

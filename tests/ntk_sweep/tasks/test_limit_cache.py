@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.dispatch.plan import Chunk, Job, LimitPlan
+from ntk_sweep.dispatch.limit_requests import LimitPlan
+from ntk_sweep.dispatch.plan import Job
+from ntk_sweep.dispatch.queue import Chunk
 from ntk_sweep.executors.ray import _compute_limits
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.executors.worker import prepare_process
