@@ -14,6 +14,7 @@ from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import DataConfig, SweepConfig, TrainingConfig
+from ntk_sweep.store.reading import finished
 from ntk_sweep.store.store import Store
 from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
 from ntk_sweep.tasks.memory import MemoryPlan, point_memory
@@ -135,7 +136,7 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
         DataError: A data set cannot be used.
         StoreError: A store holds a part that cannot be read.
     """
-    finished = {home: store.finished() for home, store in stores.items()}
+    done = {home: finished(store) for home, store in stores.items()}
     datasets: dict[str, Dataset] = {}
     points: list[Point] = []
     jobs: dict[tuple[str, str], Job] = {}
@@ -146,7 +147,7 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
             dataset = datasets[repr(config.data)] = _load(config.data)
         point = Point.of(config, dataset.fingerprint)
         points.append(point)
-        entry = None if config.force else finished[config.results, point.task].get(point.key)
+        entry = None if config.force else done[config.results, point.task].get(point.key)
         if entry is not None and entry.serves(point.save_kernel):
             skipped.add((config.results, point.key))
         else:

@@ -31,8 +31,10 @@ from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.settings.locations import absolute_results
 from ntk_sweep.settings.schema import ComputeConfig, SweepConfig
 from ntk_sweep.settings.validation import validate_data_files
-from ntk_sweep.store.lease import Permit
-from ntk_sweep.store.writer import PartWriter, merge
+from ntk_sweep.store.compaction import merge
+from ntk_sweep.store.lease import Lease
+from ntk_sweep.store.reading import finished
+from ntk_sweep.store.writer import PartWriter
 from ntk_sweep.tasks.memory import available_memory, not_enough
 
 MAX_DEATHS = 3
@@ -98,11 +100,9 @@ def run_sweep(
     stores = open_stores(configs)
     with ExitStack() as stack:
         guard = stack.enter_context(SignalGuard())
-        marks = {
-            home: stack.enter_context(store.opened_for_writing()) for home, store in stores.items()
-        }
+        marks = {home: stack.enter_context(store.open_session()) for home, store in stores.items()}
         for home, store in stores.items():
-            for owner in store.other_sweeps(marks[home]):
+            for owner in store.other_sessions(marks[home]):
                 console.print(
                     f"another sweep is at work in {store.location} ({owner}), unless it was "
                     "killed; a point that both compute is stored twice, with the same numbers"
@@ -225,8 +225,8 @@ class _Run:
         home = chunk.jobs[0].home
         store = self.plan.stores[home]
         # First, since a worker that was only cut off may still be about to commit.
-        Permit(store, self.marks[home], ticket).revoke()
-        finished = store.finished()
+        Lease(store, self.marks[home], ticket).revoke()
+        done = finished(store)
         counter, limit = (
             (self.deaths, MAX_DEATHS) if lost.worker_died else (self.losses, MAX_LOSSES)
         )
@@ -239,7 +239,7 @@ class _Run:
         )
         for job in chunk.jobs:
             key = job.point.key
-            entry = finished.get(key)
+            entry = done.get(key)
             if entry is not None and entry.serves(job.point.save_kernel) and not job.force:
                 progress.advance(1, 0, job.cost)
                 continue

@@ -25,7 +25,7 @@ from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SpectrumConfig, SweepConfig
 from ntk_sweep.store import filesystems
 from ntk_sweep.store import writer as writing
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 
 QUIET = Console(quiet=True)
 
@@ -181,10 +181,10 @@ def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
 def test_rows_that_cannot_be_written_end_the_sweep(base, monkeypatch):
     plain = filesystems.replace_file
 
-    def full(target, content, workshop=None):
+    def full(target, content, staging=None):
         if content:
             raise OSError(28, "No space left on device")
-        plain(target, content, workshop)
+        plain(target, content, staging)
 
     monkeypatch.setattr(filesystems, "replace_file", full)
     with pytest.raises(StoreError, match="No space left on device"):
@@ -290,7 +290,7 @@ def test_rows_are_committed_while_a_chunk_is_at_work(base, monkeypatch):
     monkeypatch.setattr(
         writing.PartWriter,
         "commit",
-        lambda self, rows, permit=None: commits.append(len(rows)) or plain(self, rows),
+        lambda self, rows, lease=None: commits.append(len(rows)) or plain(self, rows),
     )
     compute = ComputeConfig(chunk_seconds=1e-6)
     spec = []
