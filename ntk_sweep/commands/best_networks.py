@@ -10,8 +10,10 @@ from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.point import NUMERICS_VERSION
 from ntk_sweep.settings.schema import SweepConfig
-from ntk_sweep.store.best_cells import CELL, best_cells, cell_means
-from ntk_sweep.store.store import Store, latest_good
+from ntk_sweep.store.best_cells import best_cells, cell_means
+from ntk_sweep.store.columns import CELL
+from ntk_sweep.store.reading import latest_good
+from ntk_sweep.store.store import Store
 
 COLUMNS = [
     "key",

@@ -23,7 +23,7 @@ from ntk_sweep.errors import SweepError
 from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.validation import from_dict
-from ntk_sweep.store.store import latest_good
+from ntk_sweep.store.reading import latest_good
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""

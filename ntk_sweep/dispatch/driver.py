@@ -20,7 +20,8 @@ from ntk_sweep.dispatch.signals import Interrupted, SignalGuard
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
 from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.settings.schema import ComputeConfig
-from ntk_sweep.store.lease import Permit
+from ntk_sweep.store.lease import Lease
+from ntk_sweep.store.reading import finished
 from ntk_sweep.store.writer import PartWriter
 
 POLL_SECONDS = 0.5
@@ -162,11 +163,11 @@ class Driver:
         """Has the unfinished jobs of a lost chunk tried again, or gives them up."""
         store = self._plan.stores[chunk.store_id]
         # First, since a worker that was only cut off may still be about to commit.
-        Permit(store, self._sessions[chunk.store_id], number).revoke()
-        finished = store.finished()
+        Lease(store, self._sessions[chunk.store_id], number).revoke()
+        done = finished(store)
         retried = 0
         for job in chunk.jobs:
-            entry = finished.get(job.point.key)
+            entry = done.get(job.point.key)
             if entry is not None and entry.serves(job.point.save_kernel) and not job.force:
                 progress.advance(1, 0, expected_seconds(job))
                 continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ntk_sweep.data.dataset import Dataset, load_dataset
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.store.reading import finished
 from ntk_sweep.store.store import Store
 
 StoreId = tuple[str, str]
@@ -74,7 +75,7 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[StoreId, Store]) -> P
         DataError: A data set cannot be used.
         StoreError: A store holds a part that cannot be read.
     """
-    finished = {store_id: store.finished() for store_id, store in stores.items()}
+    done = {store_id: finished(store) for store_id, store in stores.items()}
     datasets: dict[str, Dataset] = {}
     points: list[Point] = []
     jobs: dict[tuple[str, str], Job] = {}
@@ -85,7 +86,7 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[StoreId, Store]) -> P
             dataset = datasets[repr(config.data)] = load_dataset(*config.data.arguments)
         point = Point.of(config, dataset.fingerprint)
         points.append(point)
-        entry = None if config.force else finished[config.results, point.task].get(point.key)
+        entry = None if config.force else done[config.results, point.task].get(point.key)
         if entry is not None and entry.serves(point.save_kernel):
             skipped.add((config.results, point.key))
         else:

@@ -17,8 +17,8 @@ from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.settings.locations import absolute_results
 from ntk_sweep.settings.schema import ComputeConfig, SweepConfig
 from ntk_sweep.settings.validation import validate_data_files
+from ntk_sweep.store.compaction import merge
 from ntk_sweep.store.store import Store
-from ntk_sweep.store.writer import merge
 from ntk_sweep.tasks.memory import MemoryPlan, available_memory, not_enough, point_memory
 
 LARGE_POINT_BYTES = 2**30
@@ -55,7 +55,7 @@ def run_sweep(
     with ExitStack() as stack:
         guard = stack.enter_context(SignalGuard())
         sessions = {
-            store_id: stack.enter_context(store.opened_for_writing())
+            store_id: stack.enter_context(store.open_session())
             for store_id, store in stores.items()
         }
         _announce_other_sweeps(stores, sessions, console)
@@ -92,7 +92,7 @@ def _announce_other_sweeps(
     stores: dict[StoreId, Store], sessions: dict[StoreId, str], console: Console
 ) -> None:
     for store_id, store in stores.items():
-        for owner in store.other_sweeps(sessions[store_id]):
+        for owner in store.other_sessions(sessions[store_id]):
             console.print(
                 f"another sweep is at work in {store.location} ({owner}), unless it was killed; a "
                 "point that both compute is stored twice, with the same numbers"

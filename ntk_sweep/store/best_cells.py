@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-CELL = ["act", "width", "depth"]
-"""What the rows of a cell agree in."""
+from ntk_sweep.store.columns import CELL
 
 
 def cell_means(rows: pd.DataFrame) -> pd.DataFrame:

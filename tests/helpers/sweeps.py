@@ -5,7 +5,7 @@ import dataclasses
 from rich.console import Console
 
 from ntk_sweep.executors.serial import SerialExecutor
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 
 QUIET = Console(quiet=True)
 

@@ -12,7 +12,7 @@ from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.errors import StoreError
 from ntk_sweep.executors.messages import Lost
 from ntk_sweep.executors.serial import SerialExecutor
-from ntk_sweep.executors.worker import run_chunk
+from ntk_sweep.executors.worker import Worker
 from ntk_sweep.settings.schema import ComputeConfig, SpectrumConfig
 from ntk_sweep.store import filesystems
 from ntk_sweep.store import writer as writing
@@ -26,7 +26,7 @@ def test_a_point_that_kills_its_worker_is_given_up_and_harms_no_other(base):
         if any(point.width == 5 for point in spec.points):
             tries.append(len(spec.points))
             assert len(tries) <= 10
-            return Lost("the process died", blamed=True)
+            return Lost("the process died", worker_died=True)
         return None
 
     result = run_sweep(grid(base, range(3, 10)), unreliable(loses), QUIET)
@@ -45,7 +45,7 @@ def test_machines_that_go_away_are_not_held_against_the_points(base):
     def loses(spec):
         nonlocal count
         count += 1
-        return Lost("the node died", blamed=False) if count <= 10 else None
+        return Lost("the node died", worker_died=False) if count <= 10 else None
 
     result = run_sweep(grid(base, [3]), unreliable(loses), QUIET)
     assert not result.failed
@@ -58,7 +58,7 @@ def test_a_point_lost_without_end_is_given_up_in_the_end(base):
     def loses(spec):
         tries.append(spec)
         assert len(tries) <= MAX_NODE_LOSSES
-        return Lost("gone", blamed=False)
+        return Lost("gone", worker_died=False)
 
     result = run_sweep(grid(base, [3]), unreliable(loses), QUIET)
     assert len(result.failed) == 1
@@ -87,7 +87,7 @@ def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
                 del under_way[ticket]
                 return super().wait(seconds)
             greatest.append(len(under_way))
-            lost = [(t, Lost("memory ran out", blamed=True, crowded=True)) for t in under_way]
+            lost = [(t, Lost("memory ran out", worker_died=True, out_of_memory=True)) for t in under_way]
             under_way.clear()
             self._queue.clear()
             return lost
@@ -105,7 +105,7 @@ def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
     class LosesReports(SerialExecutor):
         def wait(self, seconds):
             return [
-                (ticket, Lost("died after its commit", blamed=True))
+                (ticket, Lost("died after its commit", worker_died=True))
                 for ticket, _ in super().wait(seconds)
             ]
 
@@ -129,10 +129,10 @@ def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
 def test_rows_that_cannot_be_written_end_the_sweep(base, monkeypatch):
     plain = filesystems.replace_file
 
-    def full(target, content, workshop=None):
+    def full(target, content, staging=None):
         if content:
             raise OSError(28, "No space left on device")
-        plain(target, content, workshop)
+        plain(target, content, staging)
 
     monkeypatch.setattr(filesystems, "replace_file", full)
     with pytest.raises(StoreError, match="No space left on device"):
@@ -156,7 +156,7 @@ def test_rows_are_committed_while_a_chunk_is_at_work(base, monkeypatch):
     monkeypatch.setattr(
         writing.PartWriter,
         "commit",
-        lambda self, rows, permit=None: commits.append(len(rows)) or plain(self, rows),
+        lambda self, rows, lease=None: commits.append(len(rows)) or plain(self, rows),
     )
     compute = ComputeConfig(chunk_seconds=1e-6)
     spec = []
@@ -205,7 +205,7 @@ def test_only_a_few_chunks_are_in_flight(base):
 def test_a_lost_point_that_is_wanted_for_its_kernel_is_computed_again(base):
     run_sweep([base], SerialExecutor, QUIET)
     wanted = dataclasses.replace(base, task=SpectrumConfig(save_kernel=True))
-    losses = iter([Lost("the process died", blamed=True)])
+    losses = iter([Lost("the process died", worker_died=True)])
     result = run_sweep([wanted], unreliable(lambda spec: next(losses, None)), QUIET)
     assert not result.failed
     assert rows(base).kernel_file.notna().all()
@@ -221,10 +221,10 @@ def test_a_worker_that_was_only_cut_off_stores_nothing_more(base):
         def wait(self, seconds):
             if self.lost is None:
                 number, *self.lost = self._queue.popleft()
-                return [(number, Lost("cut off", blamed=False))]
+                return [(number, Lost("cut off", worker_died=False))]
             if not refused:
                 with pytest.raises(StoreError) as caught:
-                    run_chunk(*self.lost)
+                    Worker().run_chunk(*self.lost)
                 refused.append(caught.value)
             return super().wait(seconds)
 
@@ -236,7 +236,7 @@ def test_a_worker_that_was_only_cut_off_stores_nothing_more(base):
 def test_a_forced_point_that_is_lost_is_computed_again(base):
     """Its old row is not taken for the new one."""
     run_sweep([base], SerialExecutor, QUIET)
-    losses = iter([Lost("the process died", blamed=True)])
+    losses = iter([Lost("the process died", worker_died=True)])
     forced = dataclasses.replace(base, force=True)
     run_sweep([forced], unreliable(lambda spec: next(losses, None)), QUIET)
     assert len(pd.read_parquet(base.results + "/spectrum")) == 2

@@ -6,9 +6,9 @@ from ntk_sweep.dispatch.queue import ChunkQueue
 from ntk_sweep.dispatch.retries import MAX_NODE_LOSSES, MAX_WORKER_DEATHS, Retries
 from ntk_sweep.executors.messages import Lost
 
-DIED = Lost("the process died", blamed=True)
-GONE = Lost("the node is gone", blamed=False)
-OUT_OF_MEMORY = Lost("memory ran out", blamed=True, crowded=True)
+DIED = Lost("the process died", worker_died=True)
+GONE = Lost("the node is gone", worker_died=False)
+OUT_OF_MEMORY = Lost("memory ran out", worker_died=True, out_of_memory=True)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from ntk_sweep.executors.messages import Lost
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.schema import ComputeConfig, DataConfig
 from ntk_sweep.store import writer as writing
-from ntk_sweep.store.store import Store, load_results
+from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.store import Store
 from tests.helpers.sweeps import QUIET, grid, rows, unreliable
 
 
@@ -145,6 +146,6 @@ def test_a_merge_that_fails_costs_no_row(base, monkeypatch):
 
 def test_another_sweep_in_the_same_folder_is_named(base):
     console = Console(width=500)
-    with Store(base.results, "spectrum").opened_for_writing(), console.capture() as shown:
+    with Store(base.results, "spectrum").open_session(), console.capture() as shown:
         run_sweep([base], SerialExecutor, console)
     assert shown.get().count("another sweep is at work in") == 1

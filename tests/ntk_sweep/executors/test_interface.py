@@ -14,7 +14,8 @@ from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SweepConfig
-from ntk_sweep.store.store import Store, load_results
+from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.store import Store
 from tests.helpers.fake_ray import FakeRay, executor_on
 
 MAKE = {
@@ -40,7 +41,7 @@ def executor(request):
 @pytest.fixture
 def results(tmp_path):
     """A results folder and the session of a sweep in it."""
-    with Store(str(tmp_path), "spectrum").opened_for_writing() as session:
+    with Store(str(tmp_path), "spectrum").open_session() as session:
         yield str(tmp_path), session
 
 

@@ -120,7 +120,7 @@ def test_dead_nodes_are_looked_for_while_chunks_end(monkeypatch):
     now[0] += executing.LOOK_SECONDS + 0.1
     assert executor.wait(0.5) == [
         (2, "report"),
-        (7, Lost("its machine is gone", blamed=False)),
+        (7, Lost("its machine is gone", worker_died=False)),
     ]
     assert [set(look) for look in looks] == [{3, 7}]
     assert len(executor._ray.cancelled) == 1

@@ -14,7 +14,7 @@ from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.executors.registry import EXECUTORS, load_executor
 from ntk_sweep.executors.serial import SerialExecutor
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 from tests.helpers.places import ROOT
 
 

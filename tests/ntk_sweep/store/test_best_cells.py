@@ -1,4 +1,4 @@
-"""Protects the choice of the best cells: the greatest mean, and only where every seed is resolved."""
+"""Protects the choice of the best cells: the greatest mean, and resolved for every seed."""
 
 import pandas as pd
 

@@ -26,7 +26,7 @@ from ntk_sweep.settings.schema import (
     SweepConfig,
     TrainingConfig,
 )
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 from ntk_sweep.tasks import memory
 from ntk_sweep.tasks import spectrum as spectrum_task
 from ntk_sweep.tasks.memory import available_memory, memory_plan, point_memory

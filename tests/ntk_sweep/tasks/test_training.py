@@ -19,6 +19,7 @@ from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import SpectrumConfig, TrainingConfig
 from ntk_sweep.store.columns import schema
+from ntk_sweep.store.reading import finished
 from ntk_sweep.tasks import spectrum as spectrum_task
 from ntk_sweep.tasks import training as training_task
 from ntk_sweep.tasks.rows import compute_row
@@ -263,7 +264,8 @@ def test_a_network_whose_kernel_overflows_fails_with_a_reason():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_fit_the_schema(dtype, tmp_path):
-    from ntk_sweep.store.store import Store, load_results
+    from ntk_sweep.store.reading import load_results
+    from ntk_sweep.store.store import Store
     from ntk_sweep.store.writer import PartWriter
 
     store = Store(str(tmp_path), "training")
@@ -279,4 +281,4 @@ def test_rows_fit_the_schema(dtype, tmp_path):
     PartWriter(store).commit(rows)
     frame = load_results(tmp_path / "training")
     assert sorted(frame["status"]) == ["diverged", "diverged", "ok", "ok"]
-    assert set(store.finished()) == {row["key"] for row in rows}
+    assert set(finished(store)) == {row["key"] for row in rows}
