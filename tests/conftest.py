@@ -1,12 +1,16 @@
-"""What all tests share: run-time checks of annotations, deterministic property tests, small data."""
+"""What all tests share: plain surroundings, run-time checks of annotations, deterministic property
+tests, small data."""
 
 import os
-import signal
 from pathlib import Path
 
 import jaxtyping
 
+from tests.helpers import surroundings
 from tests.helpers.places import ROOT
+
+# Before anything that reads them is imported: processes side by side do not fight for the cores.
+os.environ.update(dict.fromkeys(surroundings.THREADS, "1"))
 
 # Before anything imports these modules: from here on a tensor that contradicts its annotation
 # raises.
@@ -25,9 +29,58 @@ hypothesis.settings.load_profile("deterministic")
 
 torch.set_num_threads(1)
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in the background of a script; sweeps would inherit it, and mind no Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+MOST_PROCESSES = 8
+"""More would need more memory than a laptop has; each takes about a gigabyte."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """As many processes as there are cores for this one, which may be fewer than the machine's."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return min(len(usable(0)) if usable else os.cpu_count() or 1, MOST_PROCESSES)
+
+
+def pytest_configure(config):
+    """Files go to the processes in the order of `pytest_collection_modifyitems`."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_sessionstart(session):
+    """Whoever started the tests has no part in what they see. Parallel processes inherit that."""
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(surroundings.settle())
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        # Not in the process that only hands out tests, which would end with its terminal.
+        surroundings.mind_signals()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests on the shared cluster stay together, others with their file.
+
+    What waits for processes comes first: begun last, it would keep one process busy while the
+    others have nothing left.
+    """
+    for item in items:
+        if "cluster" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+    waiting = {item.path for item in items if item.get_closest_marker("ray")}
+    items.sort(key=lambda item: item.path not in waiting)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `--dist loadgroup`, a test without a group stays with its file, whose fixtures are made
+    once then."""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class GroupsAndFiles(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            return super()._split_scope(nodeid).partition("::")[0]
+
+    return GroupsAndFiles(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +126,30 @@ def npz(tmp_path):
 def undisturbed(tmp_path_factory):
     """The rows of the grid of `processes`, computed in one process that nothing happens to."""
     from ntk_sweep.store.store import load_results
-    from tests.helpers.processes import GRID, run
+    from tests.helpers.command_line import launch
+    from tests.helpers.processes import GRID
 
     results = tmp_path_factory.mktemp("undisturbed")
-    done = run(results, *GRID, "hydra/launcher=serial")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert launch("-m", *GRID, "hydra/launcher=serial", f"results={results}") == 0
     return load_results(results / "spectrum")
+
+
+@pytest.fixture(scope="session")
+def object_store():
+    """An S3-compatible server on the loopback, which all tests of a process share."""
+    from tests.helpers.s3 import s3_server
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory, object_store):
+    """The Ray cluster that tests share; parallel runs have all of them in one process."""
+    from tests.helpers.ray_clusters import shared_cluster
+
+    pytest.importorskip(
+        "aiohttp_cors", reason="the job server needs ray[default]: pip install 'ntk-sweep[cluster]'"
+    )
+    with shared_cluster(tmp_path_factory.mktemp("cluster"), object_store.environment) as cluster:
+        yield cluster

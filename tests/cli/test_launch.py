@@ -1,9 +1,7 @@
 """The command line, in this process: what it prints, what it refuses, what it leaves behind."""
 
 import datetime
-import runpy
 import socket
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,29 +9,15 @@ import pytest
 
 from ntk_sweep import load_results
 from ntk_sweep.executors.ray import RayExecutor
-from tests.helpers.places import ROOT
-
-LAUNCH = str(ROOT / "launch.py")
-
-
-def launched():
-    """Runs launch.py as a script with the present `sys.argv`; its exit status."""
-    try:
-        runpy.run_path(LAUNCH, run_name="__main__")
-    except SystemExit as ended:
-        return ended.code or 0
-    return 0
+from tests.helpers.command_line import launch
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(capsys, tmp_path):
     """Runs launch.py with these arguments; the exit status and what was printed."""
 
     def run(*arguments):
-        monkeypatch.setattr(
-            sys, "argv", ["launch.py", *arguments, f"results={tmp_path / 'results'}"]
-        )
-        status = launched()
+        status = launch(*arguments, f"results={tmp_path / 'results'}")
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 
@@ -196,22 +180,10 @@ def test_non_finite_pixels_are_refused(run, tmp_path):
     assert "not finite" in err
 
 
-def test_a_results_folder_that_cannot_be_written_is_refused_first(
-    monkeypatch, capsys, tmp_path, no_ray
-):
+def test_a_results_folder_that_cannot_be_written_is_refused_first(capsys, tmp_path, no_ray):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        [
-            "launch.py",
-            "-m",
-            "data=fashion_mnist",
-            "data.root=/nowhere",
-            f"results={tmp_path / 'file'}",
-        ],
-    )
-    assert launched() == 2
+    folder = f"results={tmp_path / 'file'}"
+    assert launch("-m", "data=fashion_mnist", "data.root=/nowhere", folder) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 

@@ -12,7 +12,6 @@ import uuid
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 from pyarrow import fs
 from rich.console import Console
@@ -27,17 +26,17 @@ from ntk_sweep.store.filesystems import write_file
 from ntk_sweep.store.store import Store, load_results
 from ntk_sweep.store.writer import PartWriter, merge
 from tests.helpers.places import ROOT
-from tests.helpers.processes import GRID, TIME_LIMIT, environment, kill, run, start, stop, wait_for
-from tests.helpers.s3 import BUCKET, objects, s3_server
+from tests.helpers.processes import GRID, TIME_LIMIT, environment, run, start, stop, wait_for
+from tests.helpers.s3 import BUCKET, objects
 from tests.ntk_sweep.store.test_store import keys_of, make_row
 
 
 @pytest.fixture(scope="module")
-def server():
-    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
+def server(object_store):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in object_store.environment.items():
             patch.setenv(name, value)
-        yield server
+        yield object_store
 
 
 @pytest.fixture
@@ -194,13 +193,16 @@ def test_a_sweep_sees_the_mark_of_another(store):
 
 
 @pytest.mark.ray
-def test_a_killed_sweep_goes_on_and_is_read_in_place(results, tmp_path, undisturbed):
-    slow = dict.fromkeys(range(20, 61, 10), 0.3)
-    process = start(results, *GRID, "compute.chunk_seconds=0.2", faults=slow, cwd=tmp_path)
+def test_a_killed_sweep_goes_on_and_is_read_in_place(cluster, results, tmp_path, undisturbed):
+    process = start(
+        *(results, *GRID, "compute.chunk_seconds=0.001"),
+        cwd=tmp_path,
+        RAY_ADDRESS=cluster.address,
+        **cluster.token,
+    )
     location, seen = results + "/spectrum", 0
     try:
         wait_for(lambda: Store(results, "spectrum").parts(), "a first part", process)
-        family = psutil.Process(process.pid).children(recursive=True)
         while seen < 4:
             assert process.poll() is None, process.stdout.read()
             frame = pd.read_parquet(location)
@@ -210,7 +212,6 @@ def test_a_killed_sweep_goes_on_and_is_read_in_place(results, tmp_path, undistur
             time.sleep(0.1)
         process.kill()
         process.wait(TIME_LIMIT)
-        kill(family)
     finally:
         stop(process)
     done = run(results, *GRID, "hydra/launcher=serial")
