@@ -1,5 +1,5 @@
 # make sweep	the 720 networks of the thesis, then the report; DATA=fashion_mnist, DATA_ROOT=folder, SEEDS=5 change it
-# make test	all tests
+# make test	the tests, in as many processes as there are cores
 # make lint	linters and type checker
 # make help	everything else
 
@@ -15,7 +15,9 @@ RESULTS ?= results
 RESULTS_EIGH ?= results-eigh
 REPORT ?= report
 
-.PHONY: help sweep report test lint browser partition soak audit docs benchmark clean
+PARALLEL := --numprocesses auto --dist loadgroup
+
+.PHONY: help sweep report test test-all lint browser partition soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 18
@@ -42,12 +44,17 @@ report: $(READY)
 	@echo "open $(REPORT)/index.html in a browser"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+# make test-all	further cases of the same, and what takes long, too
+test-all: $(READY)
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not partition'
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # make partition	cuts a host of a cluster off the network and brings it back; needs root, since it makes network namespaces
 partition: $(READY)

@@ -1,4 +1,5 @@
-"""The command line, in this process: what it prints, what it refuses, what it leaves behind."""
+"""Protects the command line: what it prints, what it refuses, what it leaves behind. It runs in
+this process."""
 
 import datetime
 import socket
@@ -130,16 +131,23 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    REFUSED,
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ("arguments", "message", "mode"),
+    [
+        # Every mistake in the two modes by turns; the other half is slow.
+        pytest.param(
+            *(arguments, message, mode),
+            id=" ".join([*mode, *arguments]),
+            marks=() if number % 2 == len(mode) else pytest.mark.slow,
+        )
+        for number, (arguments, message) in enumerate(REFUSED)
+        for mode in ([], ["-m"])
+    ],
 )
-@pytest.mark.parametrize("mode", ["one", "multirun"])
 def test_a_mistake_is_refused_before_anything_starts(
     run, no_ray, tmp_path, arguments, message, mode
 ):
     data = [] if any(a.startswith("data=") for a in arguments) else ["data=digits"]
-    status, _, err = run(*(["-m"] if mode == "multirun" else []), *data, *arguments)
+    status, _, err = run(*mode, *data, *arguments)
     assert status == 2
     assert err.startswith("error: ")
     assert message in err

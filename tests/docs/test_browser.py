@@ -1,5 +1,5 @@
-"""How a browser is got where there is none: quietly, by the system's package where that may be
-installed, else by a download."""
+"""Protects how a browser is got where there is none: quietly, by the system's package where that
+may be installed, else by a download."""
 
 from __future__ import annotations
 

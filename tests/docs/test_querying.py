@@ -1,5 +1,5 @@
-"""The snippets of docs/querying.md run, on rows with failures and points computed twice, and give
-what the rows say."""
+"""Protects the snippets of docs/querying.md: on rows with failures and points computed twice they
+give what the rows say."""
 
 from __future__ import annotations
 

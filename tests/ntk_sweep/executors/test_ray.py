@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from ntk_sweep.store.store import load_results
+from tests.helpers.command_line import launch
 from tests.helpers.memory_limit import memory_limit
 from tests.helpers.processes import (
     GRID,
@@ -38,7 +39,7 @@ from tests.helpers.ray_clusters import left_behind, workers_at
 pytestmark = pytest.mark.ray
 
 
-def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, undisturbed):
+def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, undisturbed, capsys):
     """One worker, so that they share chunks with others; where it can be had, the system's killer
     ends it for want of memory."""
     grid = ("data=digits", "act=relu", "width=range(20,61,10)", "depth=2")
@@ -63,9 +64,8 @@ def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, un
     assert "3 points failed" in done.stdout
     assert "act=relu width=40" in done.stdout
     assert "a worker was lost (The worker died unexpectedly" in done.stdout
-    healed = run(tmp_path, *grid, "hydra/launcher=serial")
-    assert healed.returncode == 0
-    assert "2 were there" in healed.stdout
+    assert launch("-m", *grid, "hydra/launcher=serial", f"results={tmp_path}") == 0
+    assert "2 were there" in capsys.readouterr().out
     same = undisturbed[(undisturbed.act == "relu") & (undisturbed.depth == 2)]
     assert load_results(tmp_path / "spectrum").lambda_min.tolist() == same.lambda_min.tolist()
 
@@ -205,8 +205,9 @@ def test_killed_drivers_and_workers_cost_no_row(at_work, tmp_path, undisturbed):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_cluster_that_is_not_there_is_an_error_with_a_remedy(tmp_path):
-    done = run(tmp_path, *GRID, "compute=cluster", f"compute.address=127.0.0.1:{free_port()}")
-    assert done.returncode == 2
-    assert "cannot be joined" in done.stderr
-    assert "compute.address" in done.stderr
+def test_a_cluster_that_is_not_there_is_an_error_with_a_remedy(tmp_path, capsys):
+    address = f"compute.address=127.0.0.1:{free_port()}"
+    assert launch("-m", *GRID, "compute=cluster", address, f"results={tmp_path}") == 2
+    error = capsys.readouterr().err
+    assert "cannot be joined" in error
+    assert "compute.address" in error

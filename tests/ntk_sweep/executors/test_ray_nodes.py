@@ -1,3 +1,5 @@
+"""Protects the decision which chunks of a silent machine are given up, and when."""
+
 from ntk_sweep.executors.ray_nodes import DOUBT_SECONDS, Watch
 
 

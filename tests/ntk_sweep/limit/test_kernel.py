@@ -14,6 +14,7 @@ from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntk, limit_ntks,
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from tests.helpers.cases import spread
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -47,8 +48,7 @@ def close_to_mean(kernels, limit, bias):
     return bool(((kernels.mean(0) - limit).abs() <= 5 * error + bias * scale).all())
 
 
-@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "parametrisation"), spread(ACTIVATIONS, PARAMETRISATIONS))
 def test_mean_over_seeds_at_large_width(activation, parametrisation):
     x, width, depth = inputs(), 500, 4
     kernels = sample(x, width, depth, activation, parametrisation, seeds=32)
@@ -59,8 +59,9 @@ def test_mean_over_seeds_at_large_width(activation, parametrisation):
     assert not close_to_mean(kernels, 1.2 * limit, bias=3 / width)
 
 
-@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    ("activation", "parametrisation"), spread(ACTIVATIONS, PARAMETRISATIONS, shift=1)
+)
 def test_mean_at_depth_two_is_exact_at_any_width(activation, parametrisation):
     # With one hidden layer E[Θ] is the limit for every width, so a width of 3 shows terms that a
     # large width drowns: the bias of the last layer under `thesis`, and all biases and the first
@@ -72,8 +73,9 @@ def test_mean_at_depth_two_is_exact_at_any_width(activation, parametrisation):
     assert not close_to_mean(kernels, limit - 1, bias=0)
 
 
-@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    ("activation", "parametrisation"), spread(ACTIVATIONS, PARAMETRISATIONS, shift=2)
+)
 def test_distance_decreases_like_the_inverse_root_of_the_width(activation, parametrisation):
     x, widths, distances = inputs(), (32, 128, 512), []
     for width in widths:

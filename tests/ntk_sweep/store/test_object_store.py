@@ -25,8 +25,9 @@ from ntk_sweep.store import writer as writing
 from ntk_sweep.store.filesystems import write_file
 from ntk_sweep.store.store import Store, load_results
 from ntk_sweep.store.writer import PartWriter, merge
+from tests.helpers.command_line import launch
 from tests.helpers.places import ROOT
-from tests.helpers.processes import GRID, TIME_LIMIT, environment, run, start, stop, wait_for
+from tests.helpers.processes import GRID, TIME_LIMIT, environment, start, stop, wait_for
 from tests.helpers.s3 import BUCKET, objects
 from tests.ntk_sweep.store.test_store import keys_of, make_row
 
@@ -193,7 +194,9 @@ def test_a_sweep_sees_the_mark_of_another(store):
 
 
 @pytest.mark.ray
-def test_a_killed_sweep_goes_on_and_is_read_in_place(cluster, results, tmp_path, undisturbed):
+def test_a_killed_sweep_goes_on_and_is_read_in_place(
+    cluster, results, tmp_path, undisturbed, capsys
+):
     process = start(
         *(results, *GRID, "compute.chunk_seconds=0.001"),
         cwd=tmp_path,
@@ -214,9 +217,8 @@ def test_a_killed_sweep_goes_on_and_is_read_in_place(cluster, results, tmp_path,
         process.wait(TIME_LIMIT)
     finally:
         stop(process)
-    done = run(results, *GRID, "hydra/launcher=serial")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"rows: {location}" in done.stdout
+    assert launch("-m", *GRID, "hydra/launcher=serial", f"results={results}") == 0
+    assert f"rows: {location}" in capsys.readouterr().out
     frame = load_results(location)
     assert frame.key.tolist() == undisturbed.key.tolist()
     assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()

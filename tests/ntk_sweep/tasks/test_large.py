@@ -169,13 +169,12 @@ def test_plans_of_known_sizes(sizes, least, most):
     assert f"{plan.peak / 2**30:.1f} GiB at most" in plan.describe()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_samples", "width", "depth", "act", "method"),
     [
         (1500, 600, 5, "sigmoid", "eigh"),
-        (1500, 600, 5, "sigmoid", "extreme"),
-        (1000, 100, 3, "relu", "double-double"),
+        pytest.param(1500, 600, 5, "sigmoid", "extreme", marks=pytest.mark.slow),
+        pytest.param(1000, 100, 3, "relu", "double-double", marks=pytest.mark.slow),
         (300, 2500, 4, "sigmoid", "auto"),
     ],
 )

@@ -13,9 +13,13 @@ from ntk_sweep.training import dense_layer as layers
 from ntk_sweep.training.dense_layer import KEPT_ROWS
 from ntk_sweep.training.input_layer import GRAM_WORTH_BELOW
 from ntk_sweep.training.sgd import THRESHOLD, sample_orders, train
+from tests.helpers.cases import spread
 
 STEP_SIZES = {"thesis": 2e-4, "ntk": 0.05, "standard": 1e-3}
 """Such that a loss changes a lot, and none overflows."""
+
+EPOCHS = {1: 10, 4: 40, 7: 60, 19: 150, 30: 300}
+"""Batch size → epochs of 30 samples: some three hundred steps."""
 
 
 def samples(n, n_inputs, dtype=torch.float64):
@@ -66,17 +70,17 @@ def assert_same_trajectory(network, x, y, step_size, batch_size, epochs, toleran
         assert run.steps == epochs * -(-len(x) // batch_size)
 
 
-@pytest.mark.parametrize("act", ACTIVATIONS)
-@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
 @pytest.mark.parametrize(
-    ("batch_size", "epochs"), [(1, 10), (4, 40), (7, 60), (19, 150), (30, 300)]
+    ("act", "parametrisation", "batch_size"),
+    spread(ACTIVATIONS, PARAMETRISATIONS, EPOCHS),
 )
-def test_trajectory_is_that_of_torch_sgd(act, parametrisation, batch_size, epochs):
+def test_trajectory_is_that_of_torch_sgd(act, parametrisation, batch_size):
     """Three hundred steps, to 1e-10. All but 1 and 30 leave a smaller last batch, 19 has too many
     rows to keep, 30 is descent."""
     x, y = samples(30, 12)
     network = Network.initialise(12, 20, 3, act, parametrisation, seed=2)
-    assert_same_trajectory(network, x, y, STEP_SIZES[parametrisation], batch_size, epochs)
+    step_size = STEP_SIZES[parametrisation]
+    assert_same_trajectory(network, x, y, step_size, batch_size, EPOCHS[batch_size])
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, KEPT_ROWS // 2, KEPT_ROWS // 2 + 1, KEPT_ROWS, 70])
