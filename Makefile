@@ -15,7 +15,7 @@ RESULTS ?= results
 RESULTS_EIGH ?= results-eigh
 REPORT ?= report
 
-PARALLEL := --numprocesses auto --dist loadgroup
+PARALLEL := --numprocesses auto --dist loadfile
 
 .PHONY: help sweep report test test-all lint browser partition soak audit docs benchmark clean
 

@@ -56,31 +56,11 @@ def pytest_sessionstart(session):
         surroundings.mind_signals()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests on the shared cluster stay together, others with their file.
-
-    What waits for processes comes first: begun last, it would keep one process busy while the
-    others have nothing left.
-    """
-    for item in items:
-        if "cluster" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+    """Files that wait for processes come first: begun last, one would keep a process busy while the
+    others have nothing left."""
     waiting = {item.path for item in items if item.get_closest_marker("ray")}
     items.sort(key=lambda item: item.path not in waiting)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """With `--dist loadgroup`, a test without a group stays with its file, whose fixtures are made
-    once then."""
-    from xdist.scheduler import LoadGroupScheduling
-
-    class GroupsAndFiles(LoadGroupScheduling):
-        def _split_scope(self, nodeid):
-            return super()._split_scope(nodeid).partition("::")[0]
-
-    return GroupsAndFiles(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")
@@ -141,15 +121,3 @@ def object_store():
 
     with s3_server() as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory, object_store):
-    """The Ray cluster that tests share; parallel runs have all of them in one process."""
-    from tests.helpers.ray_clusters import shared_cluster
-
-    pytest.importorskip(
-        "aiohttp_cors", reason="the job server needs ray[default]: pip install 'ntk-sweep[cluster]'"
-    )
-    with shared_cluster(tmp_path_factory.mktemp("cluster"), object_store.environment) as cluster:
-        yield cluster

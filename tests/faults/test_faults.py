@@ -1,8 +1,8 @@
 """Protects what is finished from faults of machines and disks under a sweep: nothing is lost, and
 the same command goes on.
 
-Faults of single workers and of the driver are in `test_ray`, those of an object store in
-`test_object_store`.
+Faults of workers, of the driver and of nodes are in `test_ray` and `test_ray_cluster`, those of an
+object store in `test_object_store`.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
@@ -27,15 +26,11 @@ from ntk_sweep.store.store import Store, load_results
 from ntk_sweep.store.writer import PartWriter
 from tests.helpers.processes import (
     GRID,
-    POINTS,
     TIME_LIMIT,
-    assert_same_numbers,
     start,
     stop,
     stored,
-    wait_for,
 )
-from tests.helpers.ray_clusters import ray_node, raylet_of, workers_at
 from tests.ntk_sweep.store.test_store import broken_parts, make_row
 
 QUIET = Console(quiet=True)
@@ -230,67 +225,3 @@ def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
     every = pd.read_parquet(tmp_path / "spectrum")
     assert every.groupby("key").lambda_min.nunique().eq(1).all()
     assert not list((tmp_path / "spectrum").glob(".*"))
-
-
-def noted(cluster):
-    """What workers have written down in the key-value store of the head."""
-    code = (
-        "from ray._raylet import GcsClient; "
-        f"print(*GcsClient({cluster.address!r}).internal_kv_keys(b'', b'ntk-sweep'))"
-    )
-    asked = subprocess.run(
-        [sys.executable, "-c", code],
-        env=cluster.env,
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT,
-    )
-    assert asked.returncode == 0, asked.stderr
-    return set(asked.stdout.split())
-
-
-@pytest.mark.ray
-def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(
-    cluster, tmp_path, undisturbed
-):
-    with ray_node(cluster) as node, ray_node(cluster) as other:
-        for each in (node, other):
-            wait_for(lambda each=each: raylet_of(each), "a raylet", each)
-        sweep = start(
-            tmp_path, *GRID, "compute.chunk_seconds=1", RAY_ADDRESS=cluster.address, **cluster.token
-        )
-        try:
-            wait_for(lambda: workers_at(node), "work on the second node", sweep, node)
-            notes = noted(cluster)
-            raylet_of(node).kill()
-            output, _ = sweep.communicate(timeout=2 * TIME_LIMIT)
-        finally:
-            stop(sweep)
-    assert sweep.returncode == 0, output
-    assert f"on the Ray cluster at {cluster.address}" in output
-    assert f"{POINTS} points computed" in output
-    assert "0 failed, 1 worker lost" in output
-    assert_same_numbers(tmp_path, undisturbed)
-    assert not list((tmp_path / "spectrum").glob(".*"))
-    assert cluster.process.poll() is None
-    assert noted(cluster) < notes
-
-
-@pytest.mark.ray
-def test_a_cluster_is_left_as_it_was(cluster, tmp_path):
-    """Also by a sweep that is interrupted, and that joined it by compute.address."""
-    address = f"compute.address={cluster.address}"
-    waits = start(
-        tmp_path, *GRID, "compute=cluster", address, "compute.num_cpus=64", **cluster.token
-    )
-    try:
-        line = next(line for line in waits.stdout if "waiting" in line)
-        assert "waiting for a machine with 64 CPUs" in line
-        waits.send_signal(signal.SIGINT)
-        assert waits.wait(TIME_LIMIT) == 128 + signal.SIGINT
-    finally:
-        stop(waits)
-    assert cluster.process.poll() is None
-    wait_for(
-        lambda: not workers_at(cluster.process), "the end of the sweeps' work", cluster.process
-    )

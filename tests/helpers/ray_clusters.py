@@ -41,7 +41,8 @@ def ray_head(
     temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
     port = free_port()
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    env = (environment(faults, **FAST_HEALTH_CHECKS | others) if env is None else env) | token
+    env = environment(faults, **FAST_HEALTH_CHECKS | others) if env is None else env
+    env = env | token | {"TMPDIR": temporary}
     dashboard = ["--include-dashboard=false"]
     if dashboard_port:
         dashboard = [
@@ -56,7 +57,9 @@ def ray_head(
         "--object-store-memory=100000000",
         f"--node-ip-address={address}",
     ]
-    options += [f"--num-cpus={cpus}", "--disable-usage-stats", *dashboard, *arguments]
+    # With the usual port, which one node of this machine can have, others take no jobs.
+    options += [f"--num-cpus={cpus}", f"--dashboard-agent-listen-port={free_port()}"]
+    options += ["--disable-usage-stats", *dashboard, *arguments]
     head = subprocess.Popen(
         [*(host.prefix if host else ()), *RAY, "start", "--head", "--block", *options],
         env=env,
@@ -100,7 +103,7 @@ def ray_node(cluster, *arguments, host=None):
         options.append(f"--node-ip-address={host.address}")
     node = subprocess.Popen(
         [*(host.prefix if host else ()), *RAY, "start", "--block", *options],
-        env=cluster.env,
+        env=cluster.env | {"TMPDIR": temporary},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -150,7 +153,7 @@ whoever gets the first chunks."""
 
 @contextmanager
 def shared_cluster(folder, object_store):
-    """A head with one worker, a job server and a token, for all tests that need nothing else.
+    """A head with one worker, a job server and a token.
 
     Its processes can open neither the checkout nor what lies in `folder/data`, and reach the
     object store.

@@ -126,28 +126,6 @@ def test_an_interrupted_sweep_says_how_to_go_on(at_work, number):
     assert not list((results / "spectrum").glob(".*"))
 
 
-def test_a_results_folder_that_vanishes_ends_the_sweep_with_a_message(cluster, tmp_path):
-    results = tmp_path / "results"
-    process = start(
-        *(results, *GRID, "compute.chunk_seconds=0.001"),
-        stderr=subprocess.PIPE,
-        RAY_ADDRESS=cluster.address,
-        **cluster.token,
-    )
-    try:
-        wait_for(lambda: stored(results), "a first row", process)
-        (results / "spectrum").rename(results / "moved")
-        _, errors = process.communicate(timeout=TIME_LIMIT)
-    finally:
-        stop(process)
-    assert process.returncode == 2
-    assert errors.startswith("error: the results folder")
-    assert "was removed" in errors
-    assert len(errors.splitlines()) == 1
-    assert "\x1b" not in errors
-    assert not (results / "spectrum").exists()
-
-
 def killed_driver(process):
     """Kills the driver of a sweep; what is left of its Ray."""
     workers = workers_at(process)

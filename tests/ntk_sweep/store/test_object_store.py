@@ -4,8 +4,6 @@ server on the loopback."""
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -25,9 +23,7 @@ from ntk_sweep.store import writer as writing
 from ntk_sweep.store.filesystems import write_file
 from ntk_sweep.store.store import Store, load_results
 from ntk_sweep.store.writer import PartWriter, merge
-from tests.helpers.command_line import launch
-from tests.helpers.places import ROOT
-from tests.helpers.processes import GRID, TIME_LIMIT, environment, start, stop, wait_for
+from tests.helpers.processes import wait_for
 from tests.helpers.s3 import BUCKET, objects
 from tests.ntk_sweep.store.test_store import keys_of, make_row
 
@@ -191,44 +187,3 @@ def test_a_sweep_sees_the_mark_of_another(store):
     with store.opened_for_writing(), store.opened_for_writing() as mark:
         (said,) = store.other_sweeps(mark)
     assert said.startswith(f"process {os.getpid()} on ")
-
-
-@pytest.mark.ray
-def test_a_killed_sweep_goes_on_and_is_read_in_place(
-    cluster, results, tmp_path, undisturbed, capsys
-):
-    process = start(
-        *(results, *GRID, "compute.chunk_seconds=0.001"),
-        cwd=tmp_path,
-        RAY_ADDRESS=cluster.address,
-        **cluster.token,
-    )
-    location, seen = results + "/spectrum", 0
-    try:
-        wait_for(lambda: Store(results, "spectrum").parts(), "a first part", process)
-        while seen < 4:
-            assert process.poll() is None, process.stdout.read()
-            frame = pd.read_parquet(location)
-            assert frame.key.is_unique
-            assert len(frame) >= seen
-            seen = len(frame)
-            time.sleep(0.1)
-        process.kill()
-        process.wait(TIME_LIMIT)
-    finally:
-        stop(process)
-    assert launch("-m", *GRID, "hydra/launcher=serial", f"results={results}") == 0
-    assert f"rows: {location}" in capsys.readouterr().out
-    frame = load_results(location)
-    assert frame.key.tolist() == undisturbed.key.tolist()
-    assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()
-    table = subprocess.run(
-        [sys.executable, "-m", "analysis", "table1", results, "-o", str(tmp_path / "report")],
-        env=environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT,
-    )
-    assert table.returncode == 0, table.stderr
-    assert "Sigmoid" in table.stdout
