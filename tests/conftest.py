@@ -57,10 +57,16 @@ def pytest_sessionstart(session):
 
 
 def pytest_collection_modifyitems(items):
-    """Files that wait for processes come first: begun last, one would keep a process busy while the
-    others have nothing left."""
-    waiting = {item.path for item in items if item.get_closest_marker("ray")}
-    items.sort(key=lambda item: item.path not in waiting)
+    """Files that mostly wait for Ray begin early, but not together: while one process waits, others
+    compute."""
+    files = dict.fromkeys(item.path for item in items)
+    waiting = dict.fromkeys(item.path for item in items if item.get_closest_marker("ray"))
+    order = [path for path in files if path not in waiting]
+    step = len(order) // (len(waiting) + 1) + 1
+    for number, path in enumerate(waiting):
+        order.insert(number * step, path)
+    places = {path: place for place, path in enumerate(order)}
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.fixture(scope="session")

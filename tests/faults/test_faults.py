@@ -30,6 +30,7 @@ from tests.helpers.processes import (
     start,
     stop,
     stored,
+    wait_for,
 )
 from tests.ntk_sweep.store.test_store import broken_parts, make_row
 
@@ -203,13 +204,18 @@ def test_what_a_killed_writer_leaves_harms_nobody(data, tmp_path, name, call, ro
 
 
 def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
-    slow = dict.fromkeys(range(20, 61, 10), 0.05)
-    grid = (*GRID, "hydra/launcher=serial", "compute.chunk_seconds=0.1")
-    drivers = [start(tmp_path, *grid, faults=slow) for _ in range(2)]
+    results, go = tmp_path / "results", tmp_path / "go"
+    waits = dict.fromkeys(range(20, 61, 10), str(go))
+    grid = (*GRID, "hydra/launcher=serial", "compute.chunk_seconds=0.001")
+    drivers = [start(results, *grid, faults=waits) for _ in range(2)]
     seen = 0
     try:
+        wait_for(
+            lambda: len(list((results / "spectrum").glob(".sweep-*"))) == 2, "both sweeps", *drivers
+        )
+        go.touch()
         while any(driver.poll() is None for driver in drivers):
-            keys = pd.read_parquet(tmp_path / "spectrum").key.nunique() if stored(tmp_path) else 0
+            keys = pd.read_parquet(results / "spectrum").key.nunique() if stored(results) else 0
             assert keys >= seen
             seen = keys
             time.sleep(0.05)
@@ -218,10 +224,10 @@ def test_two_drivers_at_once_leave_one_good_row_a_point(tmp_path, undisturbed):
         for driver in drivers:
             stop(driver)
     assert [driver.returncode for driver in drivers] == [0, 0]
-    assert f"another sweep is at work in {tmp_path}/spectrum (process " in outputs
-    frame = load_results(tmp_path / "spectrum")
+    assert f"another sweep is at work in {results}/spectrum (process " in outputs
+    frame = load_results(results / "spectrum")
     assert frame.key.tolist() == undisturbed.key.tolist()
     assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()
-    every = pd.read_parquet(tmp_path / "spectrum")
+    every = pd.read_parquet(results / "spectrum")
     assert every.groupby("key").lambda_min.nunique().eq(1).all()
-    assert not list((tmp_path / "spectrum").glob(".*"))
+    assert not list((results / "spectrum").glob(".*"))
