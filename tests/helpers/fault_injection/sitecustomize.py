@@ -2,7 +2,7 @@
 
 ``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise",
 "memory" (more than the process may have), "all memory" (until somebody ends the process), a path to
-wait for, or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which the process
+wait for, or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which it
 may open no file.
 """
 
