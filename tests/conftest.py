@@ -14,7 +14,7 @@ os.environ.update(dict.fromkeys(surroundings.THREADS, "1"))
 
 # Before anything imports these modules: from here on a tensor that contradicts its annotation
 # raises.
-CHECKED = ("network", "kernel", "spectrum", "training")
+CHECKED = ("numerics", "network", "kernel", "spectrum", "limit", "training", "dynamics")
 jaxtyping.install_import_hook([f"ntk_sweep.{name}" for name in CHECKED], "beartype.beartype")
 
 import hypothesis  # noqa: E402

@@ -12,9 +12,8 @@ from analysis.cells import cells
 from analysis.cli import main
 from analysis.figures import render_many
 from analysis.frame import groups, load
-from docs.browser import BrowserMissing, chromium, opened
+from docs.tools.browser import BrowserMissing, chromium, opened
 from ntk_sweep.data.dataset import load_dataset
-from ntk_sweep.settings.schema import DataConfig
 from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, grid, row, store
 from tests.helpers.pixels import colours
@@ -43,7 +42,7 @@ def report(tmp_path_factory):
     """Two groups: digits with three seeds, a kernel, an unresolved and a failed cell; of other data
     one network's extreme eigenvalues."""
     folder = tmp_path_factory.mktemp("report")
-    digits = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100))
+    digits = load_dataset("digits", [0, 9], 100)
     rows = [*grid(seeds=3), failed("relu", 75, 2, 0, error=NASTY)]
     rows = [one for one in rows if (one["act"], one["width"], one["depth"]) != ("sigmoid", 75, 3)]
     rows = [

@@ -211,7 +211,7 @@ def test_a_name_in_a_row_cannot_end_the_script(tmp_path, undrawn):
 
 
 def test_the_inputs_are_told_by_their_fingerprint(tmp_path, npz):
-    data = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100))
+    data = load_dataset("digits", [0, 9], 100)
     one = group([row(data="digits", data_fingerprint=data.fingerprint, n_inputs=64)])
     assert inputs.find(one).fingerprint == data.fingerprint
     assert inputs.drawable(one)
@@ -219,7 +219,7 @@ def test_the_inputs_are_told_by_their_fingerprint(tmp_path, npz):
         inputs.find(group([row(data="digits")]))
     arrays = {"x": np.random.default_rng(0).random((6, 9)), "y": np.arange(6.0)}
     path = npz(**arrays)
-    own = load_dataset(DataConfig("npz", path=path))
+    own = load_dataset("npz", place=path)
     one = group(
         [
             row(

@@ -1,4 +1,4 @@
-"""What the terminal says of finished points: the figures of one row, and a table of a sweep."""
+"""What the terminal shows of finished points: the figures of one row, and a table of a sweep."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
+from ntk_sweep.settings.tasks import TASKS, resolve
 
 KIND = ["data", "data_fingerprint", "parametrisation", "dtype", "act"]
 """Only rows that agree in these may be compared."""
@@ -18,48 +19,37 @@ LEARNING_KIND = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", 
 """And, of runs, in these."""
 
 _COMMON = [
-    *(
-        "key",
-        "status",
-        "finished_at",
-        "host",
-        "git_commit",
-        "act",
-        "width",
-        "depth",
-        "seed",
-        "parametrisation",
-        "dtype",
-        "data",
-    ),
-    *(
-        "data_fingerprint",
-        "n_samples",
-        "lambda_min",
-        "lambda_min_error",
-        "lambda_min_resolved",
-        "lambda_max",
-        "lambda_max_error",
-    ),
-    *(
-        "condition_number",
-        "method",
-        "meets_target",
-        "target",
-        "limit_lambda_min",
-        "limit_lambda_min_error",
-        "seconds",
-    ),
+    "key",
+    "status",
+    "finished_at",
+    "host",
+    "git_commit",
+    *KIND,
+    "width",
+    "depth",
+    "seed",
+    "n_samples",
+    "lambda_min",
+    "lambda_min_error",
+    "lambda_min_resolved",
+    "lambda_max",
+    "lambda_max_error",
+    "condition_number",
+    "method",
+    "meets_target",
+    "target",
+    "limit_lambda_min",
+    "limit_lambda_min_error",
+    "seconds",
 ]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a task's rows are told of.
+    """How the terminal shows the rows of a task.
 
     Attributes:
-        columns: What is read for it: columns with a list a row would fill the memory with a large
-            store.
+        columns: What is read of the store; columns of lists would fill the memory.
         figures: The lines of one row, name and value.
         table: A short table of the rows of a sweep.
         remark: A sentence below the table, or none.
@@ -177,8 +167,12 @@ def _training_table(good: pd.DataFrame) -> Table:
 def _kinds(
     rows: pd.DataFrame, kind: list[str], title: str
 ) -> tuple[Table, list[tuple[dict[str, str], pd.DataFrame]], list[str]]:
-    """A table with a column for each part of the kind that varies, and the rows of each kind,
-    activations in their usual order."""
+    """Splits rows into kinds that may be compared, activations in their usual order.
+
+    Returns:
+        A table with a column for each part of the kind that varies, the parts and the rows of each
+        kind, and the names of the parts that vary.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     varying = [name for name in kind if name == "act" or rows[name].nunique() > 1]
     for name in varying:
@@ -218,21 +212,25 @@ def _divergences(good: pd.DataFrame) -> str | None:
     )
 
 
-SUMMARIES = {
-    "spectrum": Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets),
-    "training": Summary(
-        [
-            *_COMMON,
-            *LEARNING_KIND,
-            "step_size",
-            "steps",
-            "initial_loss",
-            "final_loss",
-            "final_accuracy",
-            "training_seconds",
-        ],
-        _training_figures,
-        _training_table,
-        _divergences,
-    ),
-}
+def spectrum_summary() -> Summary:
+    """How spectra are shown: the greatest λ_min of each kind."""
+    return Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets)
+
+
+def training_summary() -> Summary:
+    """How runs are shown: the smallest loss of each kind."""
+    own = [
+        "step_size",
+        "steps",
+        "initial_loss",
+        "final_loss",
+        "final_accuracy",
+        "training_seconds",
+    ]
+    columns = [*_COMMON, *LEARNING_KIND, *own]
+    return Summary(columns, _training_figures, _training_table, _divergences)
+
+
+def summary_of(task: str) -> Summary:
+    """How the terminal shows the rows of this task."""
+    return resolve(TASKS[task].summary)()

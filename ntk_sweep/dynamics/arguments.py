@@ -1,5 +1,4 @@
-"""Plain numbers and arrays as arguments: checked, and taken as float64, or an error that names what
-was passed."""
+"""Checks of numbers and arrays that users pass; each error names the argument and its value."""
 
 from __future__ import annotations
 
@@ -11,15 +10,14 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 
-def check_integer(name: str, value: int) -> None:
+def check_integer(name: str, value: Any) -> None:
     """Raises a ValueError unless `value` is an integer of at least 1."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} is {value!r}, but must be an integer of at least 1")
 
 
-def check_number(name: str, value: float, positive: bool = False) -> None:
-    """Raises a ValueError unless `value` is finite and not negative (or `positive`, where
-    asked)."""
+def check_number(name: str, value: Any, positive: bool = False) -> None:
+    """Raises a ValueError unless `value` is finite and ≥ 0, or > 0 where `positive`."""
     usable = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not usable or value < 0 or (positive and value == 0):
         raise ValueError(
@@ -38,8 +36,8 @@ def finite(name: str, values: Any) -> Float[np.ndarray, "*shape"]:
     return values
 
 
-def amounts(name: str, values: Any) -> Float[np.ndarray, "*shape"]:
-    """Finite values of which none is negative, such as times; a ValueError otherwise."""
+def non_negative(name: str, values: Any) -> Float[np.ndarray, "*shape"]:
+    """Finite values ≥ 0, such as times; a ValueError otherwise."""
     values = finite(name, values)
     if (values < 0).any():
         raise ValueError(
@@ -48,17 +46,17 @@ def amounts(name: str, values: Any) -> Float[np.ndarray, "*shape"]:
     return values
 
 
-def counts(name: str, values: Any) -> Integer[np.ndarray, "*shape"]:
-    """Whole numbers of which none is negative, such as steps; a ValueError otherwise."""
-    values = amounts(name, values)
+def whole_numbers(name: str, values: Any) -> Integer[np.ndarray, "*shape"]:
+    """Whole numbers ≥ 0, such as steps; a ValueError otherwise."""
+    values = non_negative(name, values)
     broken = values != np.floor(values)
     if broken.any():
         raise ValueError(f"{name} holds {values[broken].flat[0]:g}, but must hold whole numbers")
     return values.astype(np.int64)
 
 
-def row(name: str, values: Any) -> Float[np.ndarray, " _"]:
-    """A vector of finite values, with at least one; a ValueError otherwise."""
+def vector(name: str, values: Any) -> Float[np.ndarray, " _"]:
+    """A vector of at least one finite value; a ValueError otherwise."""
     values = finite(name, values)
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(
@@ -67,7 +65,7 @@ def row(name: str, values: Any) -> Float[np.ndarray, " _"]:
     return values
 
 
-def square(name: str, values: Any, size: int) -> Float[np.ndarray, "N N"]:
+def square_matrix(name: str, values: Any, size: int) -> Float[np.ndarray, "N N"]:
     """A finite matrix of `size` rows and columns; a ValueError otherwise."""
     values = finite(name, values)
     if values.shape != (size, size):

@@ -1,4 +1,4 @@
-"""What driver and workers tell each other: plain records that travel between processes."""
+"""Messages between driver and workers: plain records that travel between processes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ntk_sweep.settings.point import Point
-from ntk_sweep.tasks.limit_request import LimitSpec
+from ntk_sweep.tasks.limit_request import LimitRequest
 
 
 @dataclass(frozen=True)
 class ChunkSpec:
-    """What a worker is told about a chunk, apart from the data.
+    """A chunk for a worker, apart from the data.
 
     Attributes:
         points: What to compute.
         limits: The limit kernels that they need.
         results: The results folder or URI.
         task: The task of all the points.
-        mark: The mark of the sweep in the store; names the sweep.
-        ticket: The number of the chunk in the sweep.
+        session: The name of the sweep's session file in the store; names the sweep.
+        number: The number of the chunk in the sweep.
         device: "auto", "cpu" or "cuda".
         device_share: The part of a GPU that the worker has, from 0 to 1.
         num_threads: BLAS threads.
@@ -28,11 +28,11 @@ class ChunkSpec:
     """
 
     points: tuple[Point, ...]
-    limits: tuple[LimitSpec, ...]
+    limits: tuple[LimitRequest, ...]
     results: str
     task: str
-    mark: str
-    ticket: int
+    session: str
+    number: int
     device: str
     device_share: float
     num_threads: int
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker tells of a finished chunk.
+    """A finished chunk.
 
     Attributes:
         part: The part that holds its rows.
@@ -70,12 +70,12 @@ class Lost:
 
     Attributes:
         reason: What is known of it.
-        blamed: Whether the chunk may be the cause (its process died or ran out of memory), rather
-            than a machine that went away.
-        crowded: Whether it was ended for want of memory, which others on the same machine may have
-            taken.
+        worker_died: Whether its process died, so that the chunk may be the cause; otherwise the
+            node went away.
+        out_of_memory: Whether the process was ended for want of memory, which others on the node
+            may have taken.
     """
 
     reason: str
-    blamed: bool
-    crowded: bool = False
+    worker_died: bool
+    out_of_memory: bool = False

@@ -1,5 +1,5 @@
-"""The settings of a sweep, their validation, and the point with its key.
+"""The settings of a sweep, their validation, the tasks, and the point with its key.
 
-It imports the names of activations, parametrisations and data sources, and `errors`.
+It imports the names of activations, parametrisations, methods and data sources, and `errors`.
 It loads no torch: every mistake in the settings is found before torch or Ray starts.
 """

@@ -29,7 +29,8 @@ import pyarrow.compute as pc
 from pyarrow import fs
 
 from ntk_sweep.errors import StoreError
-from ntk_sweep.settings.schema import TASKS, absolute_results
+from ntk_sweep.settings.locations import absolute_results
+from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.store import part_file as parts
 from ntk_sweep.store import session as marks
 from ntk_sweep.store.columns import schema

@@ -1,5 +1,4 @@
-"""The limit kernels of a sweep: they depend on no weights, so each is computed once, by whoever
-needs it first."""
+"""Limit kernels: they depend on no weights, so a process computes each of them once."""
 
 from __future__ import annotations
 
@@ -11,9 +10,9 @@ import torch
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntks
-from ntk_sweep.numerics.thresholds import SHELF_BYTES
-from ntk_sweep.settings.point import Point
-from ntk_sweep.tasks.limit_request import LimitSpec, limit_depths
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
+from ntk_sweep.tasks.memory import LIMIT_CACHE_BYTES
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,19 @@ class Limit:
     lambda_min_error: float
 
 
-def compute_limits(spec: LimitSpec, dataset: Dataset) -> dict[int, Limit]:
+def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
     """The limits of an architecture, by depth.
 
     Raises:
         ValueError: The inputs are not finite, or the kernel overflows.
     """
+    network = request.architecture
     kernels = limit_ntks(
-        torch.from_numpy(dataset.x), spec.act, spec.width, spec.depths, spec.parametrisation
+        torch.from_numpy(dataset.x),
+        network.activation,
+        network.width,
+        request.depths,
+        network.parametrisation,
     )
     limits = {}
     for depth, limit in kernels.items():
@@ -49,27 +53,34 @@ def compute_limits(spec: LimitSpec, dataset: Dataset) -> dict[int, Limit]:
     return limits
 
 
-_Key = tuple[str, str, int, str, int]
+_Key = tuple[str, Architecture]
+"""The data set's fingerprint, and the network."""
 
 
-class LimitShelf:
-    """Limits that this process has computed, or was handed; besides those handed over last,
-    `SHELF_BYTES` of them at most."""
+class LimitCache:
+    """Limits that a process has computed or was handed.
+
+    It keeps those handed over last, and `LIMIT_CACHE_BYTES` of others at most.
+    """
 
     def __init__(self) -> None:
         self._known: dict[_Key, Limit | Exception] = {}
 
     def put(
-        self, dataset: Dataset, found: Mapping[LimitSpec, Mapping[int, Limit] | Exception]
+        self, dataset: Dataset, found: Mapping[LimitRequest, Mapping[int, Limit] | Exception]
     ) -> None:
-        """Keeps limits, or the exception that was met instead; of earlier ones, those that came
-        last and for which there is room."""
+        """Keeps limits, or the exception that was met instead.
+
+        Of earlier ones it keeps those that came last and for which there is room.
+        """
         latest = {
-            _key(dataset, spec, depth): limits if isinstance(limits, Exception) else limits[depth]
-            for spec, limits in found.items()
-            for depth in spec.depths
+            (dataset.fingerprint, request.at(depth)): limits
+            if isinstance(limits, Exception)
+            else limits[depth]
+            for request, limits in found.items()
+            for depth in request.depths
         }
-        room, kept = SHELF_BYTES - sum(map(_size, latest.values())), {}
+        room, kept = LIMIT_CACHE_BYTES - sum(map(_size, latest.values())), {}
         for key, limit in reversed(self._known.items()):
             room -= 0 if key in latest else _size(limit)
             if room < 0:
@@ -77,26 +88,18 @@ class LimitShelf:
             kept[key] = limit
         self._known = {key: kept[key] for key in reversed(kept) if key not in latest} | latest
 
-    def of(self, point: Point, dataset: Dataset) -> Limit:
-        """The limit of a point's architecture."""
-        depths = limit_depths(range(2, point.depth + 1), point.depth, len(dataset.x))
-        spec = LimitSpec(point.act, point.width, point.parametrisation, tuple(depths))
-        key = _key(dataset, spec, point.depth)
+    def of(self, architecture: Architecture, dataset: Dataset) -> Limit:
+        """The limit of an architecture; what was met in its stead is raised."""
+        key = (dataset.fingerprint, architecture)
         if key not in self._known:
-            self.put(dataset, {spec: compute_limits(spec, dataset)})
+            depths = range(2, architecture.depth + 1)
+            request = limit_request(architecture, depths, len(dataset.x))
+            self.put(dataset, {request: compute_limits(request, dataset)})
         known = self._known[key]
         if isinstance(known, Exception):
             raise known
         return known
 
 
-def _key(dataset: Dataset, spec: LimitSpec, depth: int) -> _Key:
-    return (dataset.fingerprint, spec.act, spec.width, spec.parametrisation, depth)
-
-
 def _size(limit: Limit | Exception) -> int:
     return 0 if isinstance(limit, Exception) else limit.kernel.nbytes
-
-
-shelf = LimitShelf()
-"""That of this process."""

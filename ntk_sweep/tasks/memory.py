@@ -7,16 +7,22 @@ from pathlib import Path
 
 import psutil
 
-from ntk_sweep.numerics.thresholds import (
-    HELD_WEIGHTS,
-    KEPT_BYTES,
-    LIMIT_SAMPLES,
-    REFINED_SAMPLES,
-    SHELF_BYTES,
-    TILE_ROWS,
-)
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES, TILE_ROWS
 from ntk_sweep.settings.point import Point
-from ntk_sweep.settings.schema import SpectrumConfig
+from ntk_sweep.settings.tasks import TASKS
+from ntk_sweep.spectrum.methods import EXTREME
+
+HELD_WEIGHTS = 2**31
+"""Bytes of weights up to which a network is held; a larger one is drawn layer by layer, twice."""
+
+LIMIT_CACHE_BYTES = 2**27
+"""Of limit kernels that a worker keeps for points to come: 400 at 200 inputs."""
+
+KEPT_BYTES = 2**30
+"""Blocks up to this size come from memory that a worker keeps, and as much of it is kept free. By
+default glibc gives blocks back as soon as they are free, and every array of a pass is then a
+thousand page faults, which cost more than the arithmetic."""
 
 LAYER_ARRAYS = 4
 """Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with,
@@ -28,7 +34,7 @@ LAYER_TEMPORARIES = 8
 TILE_ARRAYS = 4
 """Arrays of a tile's height and N columns while the kernel is summed up."""
 
-SOLVER_ARRAYS = {"eigh": 6, "extreme": 5, "compensated": 40, "double-double": 44, "jacobian": 0}
+SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 40, "double-double": 44}
 """Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd
 takes two beside its input and vectors, the extreme eigenvalues two Cholesky factors and copies,
 products in double-double their slices. Measured, with some room."""
@@ -66,10 +72,8 @@ class MemoryPlan:
 
 
 def memory_plan(
-    n_samples: int,
-    n_inputs: int,
-    width: int,
-    depth: int,
+    shape: tuple[int, int],
+    architecture: Architecture,
     method: str,
     bytes_a_number: int = 8,
     hold: bool = False,
@@ -77,14 +81,13 @@ def memory_plan(
     """The memory of a point.
 
     Args:
-        n_samples: N.
-        n_inputs: n_0.
-        width: n.
-        depth: D.
-        method: One of `ntk_sweep.settings.schema.METHODS`.
+        shape: N and n_0.
+        architecture: The network.
+        method: One of those of `ntk_sweep.spectrum.methods`.
         bytes_a_number: Of the network's dtype; kernels are float64 throughout.
         hold: Whether the weights have to be held.
     """
+    (n_samples, n_inputs), width, depth = shape, architecture.width, architecture.depth
     largest = bytes_a_number * width * max(n_inputs, width if depth > 2 else 1)
     weights = bytes_a_number * (width * n_inputs + width * width * (depth - 2))
     held = hold or weights <= HELD_WEIGHTS or method == "jacobian"
@@ -92,38 +95,41 @@ def memory_plan(
     layer = bytes_a_number * n_samples * width
     kept = layer * (depth - 1) * LAYER_ARRAYS + bytes_a_number * n_samples * n_inputs * 3
     square, tile = 8 * n_samples**2, 8 * min(n_samples, TILE_ROWS) * n_samples
-    solver = method
-    if method == "auto":
-        solver = "double-double" if n_samples <= REFINED_SAMPLES else "eigh"
-    # factors are kept for products in double-double, or dropped with the passes
-    factors = kept if solver in ("compensated", "double-double") else 0
     stages = {
         "passes": network + kept + layer * LAYER_TEMPORARIES,
         "kernel": (network if held else 0) + kept + square + tile * TILE_ARRAYS,
-        "eigenvalues": (network if held else 0) + factors + square * SOLVER_ARRAYS[solver],
+        "eigenvalues": (network if held else 0) + _solver_bytes(method, n_samples, kept),
     }
-    if method == "jacobian":
-        # one N² × N block beside the triangles
-        stages["eigenvalues"] = network + kept + 3 * 8 * n_samples**3
     if n_samples <= LIMIT_SAMPLES:
         stages["limit"] = square * LIMIT_ARRAYS
-    base = BASE + (SHELF_BYTES if n_samples <= LIMIT_SAMPLES else 0)
+    base = BASE + (LIMIT_CACHE_BYTES if n_samples <= LIMIT_SAMPLES else 0)
     # free blocks that fit no array are kept beside those in use
     return MemoryPlan(
         {name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held
     )
 
 
+def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
+    """What an eigen-solver takes, with the arrays of the passes that it still needs."""
+    if method == "jacobian":
+        # one N² × N block beside the triangles
+        return kept + 3 * 8 * n_samples**3
+    if method == "auto":
+        method = "double-double" if n_samples <= REFINED_SAMPLES else "eigh"
+    # arrays of the passes are kept for products in double-double, or dropped
+    factors = kept if method in ("compensated", "double-double") else 0
+    return factors + 8 * n_samples**2 * SOLVER_ARRAYS[method]
+
+
 def point_memory(point: Point, n_samples: int, n_inputs: int) -> MemoryPlan:
     """The memory of a point on inputs of this shape."""
-    bytes_a_number = 4 if point.dtype == "float32" else 8
-    settings = point.settings
-    # the task training changes the weights, and takes the spectrum as the other task does by
-    # default
-    method, hold = (
-        (settings.method, False) if isinstance(settings, SpectrumConfig) else ("auto", True)
+    return memory_plan(
+        (n_samples, n_inputs),
+        point.architecture,
+        point.settings.kernel_method,
+        bytes_a_number=4 if point.dtype == "float32" else 8,
+        hold=TASKS[point.task].changes_weights,
     )
-    return memory_plan(n_samples, n_inputs, point.width, point.depth, method, bytes_a_number, hold)
 
 
 def not_enough(plan: MemoryPlan, free: int) -> str:
@@ -136,8 +142,7 @@ def not_enough(plan: MemoryPlan, free: int) -> str:
 
 
 def available_memory() -> int:
-    """Bytes that this process may still take: what the machine has free, or what its container is
-    allowed."""
+    """Bytes that this process may still take: those free here, or allowed to its container."""
     free = psutil.virtual_memory().available
     for limit, used in _CGROUPS:
         try:

@@ -6,7 +6,7 @@ import platform
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,10 +17,9 @@ import torch
 from ntk_sweep._version import __version__
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.settings.point import NUMERICS_VERSION, Point
-from ntk_sweep.settings.schema import TrainingConfig
-from ntk_sweep.tasks.spectrum import compute_spectrum
+from ntk_sweep.settings.tasks import TASKS, resolve
+from ntk_sweep.tasks.computation import Caches, Computation
 from ntk_sweep.tasks.stacked import can_be_stacked, compute_stacked
-from ntk_sweep.tasks.training import compute_training, setting_columns
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ def compute_rows(
     device: str,
     git_commit: str | None,
     share: float = 1.0,
+    caches: Caches | None = None,
 ) -> Iterator[Result]:
     """Computes points; an exception becomes a row with ``status=failed`` and its traceback.
 
@@ -53,14 +53,15 @@ def compute_rows(
         device: "auto", "cpu" or "cuda".
         git_commit: The commit of the code, for the record.
         share: The part of a GPU's memory that this process may use.
+        caches: What the process keeps for later calls; None keeps nothing beyond this one.
     """
-    alone, stacked = list(points), []
+    alone, stacked, caches = list(points), [], caches or Caches()
     if _is_cuda(device):
         stacked = [point for point in points if can_be_stacked(point, dataset)]
         alone = [point for point in points if not can_be_stacked(point, dataset)]
-    yield from stacked_rows(stacked, dataset, device, git_commit, share)
+    yield from stacked_rows(stacked, dataset, device, git_commit, share, caches)
     for point in alone:
-        yield compute_row(point, dataset, device, git_commit)
+        yield compute_row(point, dataset, device, git_commit, caches)
 
 
 def stacked_rows(
@@ -69,17 +70,21 @@ def stacked_rows(
     device: str,
     git_commit: str | None,
     share: float = 1.0,
+    caches: Caches | None = None,
 ) -> Iterator[Result]:
-    """`compute_rows` for points that can be stacked. One that fails in company is computed again
-    alone, which finds out why."""
+    """`compute_rows` for points that can be stacked.
+
+    One that fails in company is computed again alone, which finds out why.
+    """
     if not points:
         return
+    caches = caches or Caches()
     used, start = torch_device(device), time.perf_counter()
-    for point, outcome in compute_stacked(points, dataset, used, share):
-        if outcome is None:
-            yield compute_row(point, dataset, device, git_commit)
+    for point, computed in compute_stacked(points, dataset, used, share, caches):
+        if computed is None:
+            yield compute_row(point, dataset, device, git_commit, caches)
         else:
-            columns, kernel = outcome
+            columns, kernel = computed
             columns |= {
                 "status": "ok",
                 "device": _device_name(used),
@@ -89,13 +94,20 @@ def stacked_rows(
         start = time.perf_counter()
 
 
-def compute_row(point: Point, dataset: Dataset, device: str, git_commit: str | None) -> Result:
+def compute_row(
+    point: Point,
+    dataset: Dataset,
+    device: str,
+    git_commit: str | None,
+    caches: Caches | None = None,
+) -> Result:
     """Computes one point; takes the arguments of `compute_rows`."""
     assert point.data_fingerprint == dataset.fingerprint
     start = time.perf_counter()
     try:
         used = torch_device(device)
-        results, kernel = _TASKS[point.task](point, dataset, used)
+        compute = resolve(TASKS[point.task].compute)
+        results, kernel = compute(Computation(point, dataset, used, caches or Caches()))
         if used.type == "cuda":
             torch.cuda.synchronize(used)
         results = {"status": "ok"} | results | {"device": _device_name(used)}
@@ -108,18 +120,13 @@ def compute_row(point: Point, dataset: Dataset, device: str, git_commit: str | N
 def failed_row(
     point: Point, dataset: Dataset, error: str, git_commit: str | None
 ) -> dict[str, Any]:
-    """The row of a point that could not even be tried to its end, because it took its worker down
-    with it."""
-    return (
-        _coordinates(point, dataset)
-        | {"status": "failed", "error": error}
-        | _provenance(git_commit)
-    )
+    """The row of a point that took its worker down with it."""
+    results = {"status": "failed", "error": error}
+    return _coordinates(point, dataset) | results | _provenance(git_commit)
 
 
 def torch_device(name: str) -> torch.device:
-    """The device that `name` stands for in this process: "auto" takes a GPU if this process may use
-    one.
+    """The device that `name` stands for here: "auto" takes a GPU if this process may use one.
 
     Raises:
         RuntimeError: "cuda" was asked for, but there is no CUDA device.
@@ -140,39 +147,25 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-_TASKS: dict[
-    str, Callable[[Point, Dataset, torch.device], tuple[dict[str, Any], np.ndarray | None]]
-] = {
-    "spectrum": compute_spectrum,
-    "training": compute_training,
-}
-
-
 def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
-    settings = (
-        setting_columns(point.settings, len(dataset.x))
-        if isinstance(point.settings, TrainingConfig)
-        else {}
-    )
-    return settings | {
+    """What says which point this is, and on which data."""
+    n_samples, n_inputs = dataset.x.shape
+    return {
         "key": point.key,
         "task": point.task,
-        "act": point.act,
-        "width": point.width,
-        "depth": point.depth,
-        "seed": point.seed,
-        "parametrisation": point.parametrisation,
-        "dtype": point.dtype,
+        **point.coordinates,
+        **point.settings.columns(n_samples),
         "numerics_version": NUMERICS_VERSION,
         "data": dataset.name,
         "data_fingerprint": dataset.fingerprint,
         "data_classes": dataset.classes,
-        "n_samples": dataset.x.shape[0],
-        "n_inputs": dataset.x.shape[1],
+        "n_samples": n_samples,
+        "n_inputs": n_inputs,
     }
 
 
 def _provenance(git_commit: str | None) -> dict[str, Any]:
+    """What says where and with what the row was computed."""
     return {
         "finished_at": datetime.now(UTC),
         "host": socket.gethostname(),

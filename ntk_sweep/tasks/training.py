@@ -1,65 +1,86 @@
-"""The task `training`: a run of stochastic gradient descent, and what the kernel at initialisation
-predicts of it."""
+"""The task `training`: stochastic gradient descent, and what the initial kernel predicts of it."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 
-from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.dynamics.predictions import (
-    TrainingTime,
     gradient_descent_losses,
     gradient_flow_losses,
     linearised_sgd_losses,
 )
-from ntk_sweep.kernel.centred_kernel import traced_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.dynamics.training_time import TrainingTime
+from ntk_sweep.kernel.centred_kernel import centred_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.diagnostics import kernel_target_alignment, relative_distance
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import TrainingConfig
-from ntk_sweep.spectrum.spectrum import TARGET, traced_spectrum
+from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
+from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.spectrum import InitialKernel, eigenvectors, initial_kernel
-from ntk_sweep.training.sgd import sample_orders, train
-
-METHOD = "auto"
-"""How the spectra of a run are computed: as the task `spectrum` does by default."""
+from ntk_sweep.training.gradient_descent import GradientDescent
+from ntk_sweep.training.sgd import TrainingRun, sample_orders, train
 
 
-def compute_training(
-    point: Point, dataset: Dataset, device: torch.device
-) -> tuple[dict[str, Any], None]:
+def compute_training(work: Computation) -> Computed:
     """The columns of the task; a run whose loss overflows is a result too, of status "diverged".
 
     Raises:
         ValueError: The kernel at initialisation is not finite.
     """
-    settings = point.settings
+    settings, y = work.point.settings, work.dataset.y
     assert isinstance(settings, TrainingConfig)
-    initial = initial_kernel(point, dataset, device, METHOD, TARGET)
-    assert isinstance(initial.network, Network)
-    n_samples = len(dataset.x)
-    batch_size = _batch_size(settings, n_samples)
-    clock = TrainingTime(n_samples, batch_size, _step_size(settings, initial))
-    history = _KernelHistory(initial, dataset)
+    initial = initial_kernel(work, settings.kernel_method, TARGET)
+    clock = TrainingTime(len(y), settings.used_batch_size(len(y)), _step_size(settings, initial))
+    history = _KernelHistory(initial, y, settings.kernel_method)
     start = time.perf_counter()
-    run = train(
-        initial.network,
-        initial.x,
-        torch.from_numpy(dataset.y).to(initial.x),
-        step_size=clock.step_size,
-        batch_size=batch_size,
-        orders=sample_orders(n_samples, settings.epochs, point.seed, settings.shuffle),
+    run = _train(work, settings, initial, clock, history)
+    seconds = time.perf_counter() - start - history.seconds
+    columns = initial.columns | _run_columns(run, clock) | {"training_seconds": seconds}
+    residual = columns["initial_outputs"] - y
+    if np.isfinite(residual).all():
+        columns |= _predictions(work.point, settings, initial, residual, clock)
+    if settings.record_kernel_every:
+        columns |= history.columns
+    if run.diverged:
+        columns |= {
+            "status": "diverged",
+            "error": f"the loss overflowed in epoch {len(run.losses) - 1} of {settings.epochs}",
+        }
+    return columns, None
+
+
+def _train(
+    work: Computation,
+    settings: TrainingConfig,
+    initial: InitialKernel,
+    clock: TrainingTime,
+    history: _KernelHistory,
+) -> TrainingRun:
+    assert isinstance(initial.network, Network)
+    y = torch.from_numpy(work.dataset.y).to(initial.x)
+    return train(
+        GradientDescent(initial.network, initial.x, y, clock.step_size, clock.batch_size),
+        _orders(work.point, settings, clock),
         observe=history if settings.record_kernel_every else None,
         observe_every=settings.record_kernel_every or 1,
     )
-    seconds = time.perf_counter() - start - history.seconds
-    columns = initial.columns | {
+
+
+def _orders(point: Point, settings: TrainingConfig, clock: TrainingTime) -> Iterable[np.ndarray]:
+    """In which order the samples take their turns, epoch by epoch."""
+    return sample_orders(clock.n_samples, settings.epochs, point.seed, settings.shuffle)
+
+
+def _run_columns(run: TrainingRun, clock: TrainingTime) -> dict[str, Any]:
+    return {
         "step_size": clock.step_size,
         "steps": run.steps,
         "steps_per_epoch": clock.steps_per_epoch,
@@ -71,35 +92,7 @@ def compute_training(
         "final_accuracy": run.accuracies[-1],
         "initial_outputs": run.initial_outputs.astype(np.float64),
         "outputs": run.outputs.astype(np.float64),
-        "training_seconds": seconds,
     }
-    residual = columns["initial_outputs"] - dataset.y
-    if np.isfinite(residual).all():
-        columns |= _predictions(point, settings, initial, residual, clock)
-    if settings.record_kernel_every:
-        columns |= history.columns
-    if run.diverged:
-        columns |= {
-            "status": "diverged",
-            "error": f"the loss overflowed in epoch {len(run.losses) - 1} of {settings.epochs}",
-        }
-    return columns, None
-
-
-def setting_columns(settings: TrainingConfig, n_samples: int) -> dict[str, Any]:
-    """The columns that say how a network is trained, which a failed run has too."""
-    return {
-        "learning_rate": settings.learning_rate,
-        "learning_rate_unit": settings.learning_rate_unit,
-        "batch_size": _batch_size(settings, n_samples),
-        "epochs": settings.epochs,
-        "shuffle": settings.shuffle,
-        "record_kernel_every": settings.record_kernel_every,
-    }
-
-
-def _batch_size(settings: TrainingConfig, n_samples: int) -> int:
-    return min(settings.batch_size or n_samples, n_samples)
 
 
 def _step_size(settings: TrainingConfig, initial: InitialKernel) -> float:
@@ -115,14 +108,11 @@ def _predictions(
     residual: np.ndarray,
     clock: TrainingTime,
 ) -> dict[str, Any]:
-    """The loss before training and after every epoch that Θ at initialisation predicts in three
-    ways."""
-    values, vectors = (
-        initial.spectrum.eigenvalues.numpy(),
-        eigenvectors(initial.spectrum, initial.theta).numpy(),
-    )
+    """The losses before training and after every epoch, as Θ at initialisation predicts them."""
+    values = initial.spectrum.eigenvalues.numpy()
+    vectors = eigenvectors(initial.spectrum, initial.theta).numpy()
     steps = clock.steps(np.arange(settings.epochs + 1))
-    orders = sample_orders(clock.n_samples, settings.epochs, point.seed, settings.shuffle)
+    orders = _orders(point, settings, clock)
     return {
         "flow_losses": gradient_flow_losses(values, vectors, residual, clock.flow_time(steps)),
         "descent_losses": gradient_descent_losses(
@@ -135,19 +125,18 @@ def _predictions(
 
 
 class _KernelHistory:
-    """Computes the kernel anew in the course of a run, and compares it with the one at
-    initialisation."""
+    """The kernel in the course of a run, compared with the one at initialisation."""
 
-    def __init__(self, initial: InitialKernel, dataset: Dataset) -> None:
+    def __init__(self, initial: InitialKernel, y: np.ndarray, method: str) -> None:
         self._initial = initial
-        self._y = torch.from_numpy(dataset.y)
+        self._y = torch.from_numpy(y)
+        self._method = method
         self.seconds = 0.0
         names = ("epochs", "changes", "lambda_min", "lambda_min_errors", "lambda_max", "alignments")
         self.columns: dict[str, list[float]] = {f"kernel_{name}": [] for name in names}
 
     def __call__(self, epoch: int, network: Network) -> None:
-        """Appends one entry to each column; where the kernel overflows while the loss does not,
-        NaN."""
+        """Appends an entry to each column: NaN where the kernel overflows and the loss does not."""
         start = time.perf_counter()
         figures = self._figures(network) if epoch else self._first()
         for name, value in zip(self.columns, (epoch, *figures), strict=True):
@@ -155,24 +144,16 @@ class _KernelHistory:
         self.seconds += time.perf_counter() - start
 
     def _first(self) -> tuple[float, ...]:
-        known = self._initial.columns
-        return (
-            0.0,
-            *(
-                known[name]
-                for name in ("lambda_min", "lambda_min_error", "lambda_max", "alignment")
-            ),
-        )
+        names = ("lambda_min", "lambda_min_error", "lambda_max", "alignment")
+        return (0.0, *(self._initial.columns[name] for name in names))
 
     def _figures(self, network: Network) -> tuple[float, ...]:
         try:
-            kernel = traced_kernel(centred_trace(network, self._initial.x))
+            kernel = centred_kernel(centred_passes(network, self._initial.x))
         except ValueError:
             return (math.nan,) * 5
-        spectrum, theta = traced_spectrum(kernel, METHOD, TARGET), kernel.theta
+        spectrum, theta = kernel_spectrum(kernel, self._method, TARGET), kernel.theta
         values, errors = spectrum.eigenvalues, spectrum.errors
-        change, alignment = (
-            relative_distance(theta, self._initial.theta),
-            kernel_target_alignment(theta, self._y),
-        )
+        change = relative_distance(theta, self._initial.theta)
+        alignment = kernel_target_alignment(theta, self._y)
         return (change, float(values[0]), float(errors[0]), float(values[-1]), alignment)

@@ -1,93 +1,119 @@
-"""The layers of a network in training, each with its weights and the changes that are still to be
-made to them.
+"""A layer in training by its weights, with low-rank updates that are delayed.
 
-A step changes W by a matrix of rank B, the batch size: W ← W - c gᵀa, with a (B, n_{l-1}) the
-layer's inputs and g (B, n_l) the gradients of the loss with respect to its pre-activations, times
-the step size. To write that into W costs twice the memory traffic of a product with W, and for
-small batches traffic is all that a step of a wide layer costs. So the factors a and g of several
-steps are kept, products with W are corrected by them,
+A step changes W by a matrix of rank B, the batch size: W ← W - c gᵀa. Here a (B, n_below) are the
+layer's inputs. g (B, n_l) are the gradients of the loss with respect to its pre-activations, times
+the step size. To write this into W costs twice the memory traffic of a product with W. For small
+batches traffic is all that a step of a wide layer costs.
+
+So the factors a and g of several steps stay pending. Products with W are corrected by them,
 
     c a' W_nowᵀ + b_now = c a' Wᵀ + b - (c² a' aᵀ + 1) g,     c g' W_now = c g' W - c² (g' gᵀ) a,
 
-and only now and then are they added to W, in one matrix product. This is the same step in exact
-arithmetic, and rounds differently. A narrow layer stays in the cache, and its steps cost the calls
-that they take: it is written to at every step, and whatever can be made beforehand is.
+and they are added to W in one matrix product, in blocks. This is the same step in exact arithmetic,
+and rounds differently. A narrow layer stays in the cache, and its steps cost the calls that they
+make: it is updated at every step, and all views are made beforehand.
 
-Nothing here depends on values, only on shapes, and every result has its place from the beginning,
-so that an epoch can be captured as a CUDA graph. `ntk_sweep.training.input_layer` has the first layer,
-whose inputs never change.
+Nothing here depends on values, only on shapes, and every result has its memory from the beginning,
+so that an epoch can be captured as a CUDA graph. `ntk_sweep.training.input_layer` has the first
+layer, whose inputs never change.
 
-Dimension letters in the annotations: N samples, B samples of a batch, n_l the width of layer l,
-n_below that of the layer below.
+Dimension letters in the annotations: N samples, B samples of a batch, P pending rows, n_l the width
+of layer l, n_below that of the layer below.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-KEPT_ROWS = 16
-"""How many rows of factors are kept before they are added to W. Tuned at widths 200 to 1000 in
-float64 on one core, where 8 to 32 are nearly as good."""
+PENDING_ROWS = 16
+"""How many rows of factors may be pending before they are added to W.
 
-DIRECT_BELOW = 224 * 224
-"""W with fewer entries is written at every step. Tuned as above: both ways cost the same at about
-this size."""
+Tuned at widths 200 to 1000 in float64 on one core, where 8 to 32 are nearly as good."""
+
+IMMEDIATE_BELOW = 224 * 224
+"""W with fewer entries is updated at every step.
+
+Tuned as above: both ways cost the same at about this size."""
+
+
+class _Pending(NamedTuple):
+    """The factors of earlier steps that W̃ does not contain yet.
+
+    Attributes:
+        overlaps: ã times theirs, transposed, (B, P).
+        gradients: Their g, (P, n_l).
+        gradients_transposed: Their gᵀ.
+        inputs: Their a, (P, n_below).
+    """
+
+    overlaps: Float[Tensor, "B P"]
+    gradients: Float[Tensor, "P n_l"]
+    gradients_transposed: Float[Tensor, "n_l P"]
+    inputs: Float[Tensor, "P n_below"]
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a step puts its factors and results, and what it has to account for; all of them views.
+class _StepViews:
+    """The memory of one step, given the number of its rows and of those pending; all of it views.
 
     They are made once: to make a view takes as long as to multiply with a narrow matrix.
 
     Attributes:
-        extended: ã, (B, n_below + 1).
+        extended_inputs: ã, (B, n_below + 1).
         inputs: a, a part of ã.
         gradients: g, (B, n_l).
         gradients_transposed: gᵀ.
-        rows: The rows of W̃, and below them the ã of the earlier steps that W̃ does not have yet;
-            transposed.
-        products: ã times `rows`, of which z is the first part.
-        z: c a W_nowᵀ + b_now, (B, n_l).
-        below: c g W_now, (B, n_below).
-        kept: The products of ã with those of the earlier steps, and the g, gᵀ and a of these; None
-            if W̃ has them all.
-        kept_after: How many rows are kept when the step is taken.
+        stacked: W̃ above the pending ã, transposed, (n_below + 1, n_l + P).
+        products: ã times `stacked`, (B, n_l + P).
+        z: c a W_nowᵀ + b_now, (B, n_l), the first part of `products`.
+        input_gradients: c g W_now, (B, n_below).
+        pending: The factors of earlier steps; None if W̃ contains all of them.
+        pending_after: The number of pending rows after the step.
     """
 
-    extended: Tensor
-    inputs: Tensor
-    gradients: Tensor
-    gradients_transposed: Tensor
-    rows: Tensor
-    products: Tensor
-    z: Tensor
-    below: Tensor
-    kept: tuple[Tensor, Tensor, Tensor, Tensor] | None
-    kept_after: int
+    extended_inputs: Float[Tensor, "B _"]
+    inputs: Float[Tensor, "B n_below"]
+    gradients: Float[Tensor, "B n_l"]
+    gradients_transposed: Float[Tensor, "n_l B"]
+    stacked: Float[Tensor, "_ _"]
+    products: Float[Tensor, "B _"]
+    z: Float[Tensor, "B n_l"]
+    input_gradients: Float[Tensor, "B n_below"]
+    pending: _Pending | None
+    pending_after: int
 
 
 class DenseLayer:
     """z = c a Wᵀ + b, with W and b in training, as z = ã W̃ᵀ with W̃ = c [W, b] and ã = [a, 1/c].
 
-    So the step is W̃ ← W̃ - c² gᵀã, and a call does what three would do otherwise.
+    The step W̃ ← W̃ - c² gᵀã updates weights and bias in one call.
 
     A step is a call of `forward`; then the gradients of the loss with respect to z, times the step
     size, are written into `gradients`; then come calls of `backward`, if it is wanted, and
-    `update`. What they return is overwritten by the next step.
+    `update`. The next step overwrites what they return.
 
     Args:
-        weight: W, (n_l, n_{l-1}); it is copied.
+        weight: W, (n_l, n_below); it is copied.
         bias: b, (n_l,); it is copied.
         factor: c.
         batch_size: The largest number of rows that `forward` is given.
 
     Attributes:
         gradients: Where g is to be put, (B, n_l).
+
+    Example:
+        >>> layer = DenseLayer(torch.ones(1, 2), torch.zeros(1), factor=1.0, batch_size=1)
+        >>> layer.forward(torch.tensor([[1.0, 2.0]]))
+        tensor([[3.]])
+        >>> _ = layer.gradients.fill_(0.5)
+        >>> layer.update()
+        >>> layer.parameters()
+        (tensor([[0.5000, 0.0000]]), tensor([-0.5000]))
     """
 
     gradients: Float[Tensor, "B n_l"]
@@ -100,103 +126,115 @@ class DenseLayer:
         batch_size: int,
     ) -> None:
         n_out, n_in = weight.shape
-        self._factor, self._rate = factor, -(factor**2)
-        # Nothing is gained by keeping if no second batch finds room.
-        self._direct = weight.numel() < DIRECT_BELOW or 2 * batch_size > KEPT_ROWS
-        kept = batch_size if self._direct else KEPT_ROWS
-        # What is kept of the inputs lies below W̃, so that one call multiplies with both.
-        self._rows = _aligned(n_out + kept, n_in + 1, weight)
-        self._extended, self._inputs = self._rows.split([n_out, kept])
-        torch.mul(torch.cat([weight, bias[:, None]], 1), factor, out=self._extended)
-        self._inputs.fill_(1 / factor)
-        self._weight = self._extended[:, :-1]
-        self._gradients = weight.new_empty(kept, n_out)
-        self._products = weight.new_empty(batch_size, n_out if self._direct else n_out + kept)
-        self._below = weight.new_empty(batch_size, n_in)
-        self._kept, self._room = 0, kept
-        self._places: dict[tuple[int, int], _Place] = {}
+        self._factor, self._update_scale = factor, -(factor**2)
+        # Nothing is gained by a delay if no second batch finds room.
+        self._immediate = weight.numel() < IMMEDIATE_BELOW or 2 * batch_size > PENDING_ROWS
+        capacity = batch_size if self._immediate else PENDING_ROWS
+        # The pending inputs lie below W̃, so that one call multiplies with both.
+        self._stacked = _aligned(n_out + capacity, n_in + 1, weight)
+        self._extended_weight, self._extended_inputs = self._stacked.split([n_out, capacity])
+        torch.mul(torch.cat([weight, bias[:, None]], 1), factor, out=self._extended_weight)
+        self._extended_inputs.fill_(1 / factor)
+        self._weight = self._extended_weight[:, :-1]
+        self._gradients = weight.new_empty(capacity, n_out)
+        self._products = weight.new_empty(
+            batch_size, n_out if self._immediate else n_out + capacity
+        )
+        self._input_gradients = weight.new_empty(batch_size, n_in)
+        self._pending, self._capacity = 0, capacity
+        self._views: dict[tuple[int, int], _StepViews] = {}
 
     def forward(self, inputs: Float[Tensor, "B n_below"]) -> Float[Tensor, "B n_l"]:
-        """Z for each row a of `inputs`."""
+        """The pre-activations z for each row a of `inputs`."""
         count = inputs.shape[0]
-        if self._kept + count > self._room:
+        if self._pending + count > self._capacity:
             self.flush()
-        self._place = place = self._places.get((self._kept, count)) or self._place_of(count)
-        self.gradients = place.gradients
-        place.inputs.copy_(inputs)
-        torch.mm(place.extended, place.rows, out=place.products)
-        if place.kept:
-            overlaps, gradients, _, _ = place.kept
-            place.z.addmm_(overlaps, gradients, alpha=self._rate)
-        return place.z
+        self._step = step = self._views.get((self._pending, count)) or self._new_views(count)
+        self.gradients = step.gradients
+        step.inputs.copy_(inputs)
+        torch.mm(step.extended_inputs, step.stacked, out=step.products)
+        if step.pending:
+            overlaps, gradients, _, _ = step.pending
+            step.z.addmm_(overlaps, gradients, alpha=self._update_scale)
+        return step.z
 
     def backward(self) -> Float[Tensor, "B n_below"]:
         """The product c g W, the gradients with respect to the layer's inputs."""
-        place = self._place
-        torch.mm(place.gradients, self._weight, out=place.below)
-        if place.kept:
-            _, _, gradients_transposed, inputs = place.kept
-            place.below.addmm_(
-                torch.mm(place.gradients, gradients_transposed), inputs, alpha=self._rate
+        step = self._step
+        torch.mm(step.gradients, self._weight, out=step.input_gradients)
+        if step.pending:
+            _, _, gradients_transposed, inputs = step.pending
+            step.input_gradients.addmm_(
+                torch.mm(step.gradients, gradients_transposed), inputs, alpha=self._update_scale
             )
-        return place.below
+        return step.input_gradients
 
     def update(self) -> None:
-        """W̃ ← W̃ - c² gᵀã."""
-        place = self._place
-        if self._direct:
-            self._extended.addmm_(place.gradients_transposed, place.extended, alpha=self._rate)
+        """W̃ ← W̃ - c² gᵀã, at once or pending."""
+        step = self._step
+        if self._immediate:
+            self._extended_weight.addmm_(
+                step.gradients_transposed, step.extended_inputs, alpha=self._update_scale
+            )
         else:
-            self._kept = place.kept_after
+            self._pending = step.pending_after
 
     def flush(self) -> None:
-        """Adds what is kept to W̃."""
-        if self._kept:
-            self._extended.addmm_(
-                self._gradients[: self._kept].T, self._inputs[: self._kept], alpha=self._rate
+        """Adds the pending updates to W̃."""
+        if self._pending:
+            self._extended_weight.addmm_(
+                self._gradients[: self._pending].T,
+                self._extended_inputs[: self._pending],
+                alpha=self._update_scale,
             )
-            self._kept = 0
+            self._pending = 0
 
     def evaluate(self, inputs: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
-        """Z for each row of `inputs`, of which there may be any number; not in the middle of a
-        step."""
+        """The pre-activations z for any number of rows; not in the middle of a step."""
         weight, bias = self._flushed()
         return torch.addmm(bias / self._factor, inputs, weight.T)
 
-    def parameters(self) -> tuple[Tensor, Tensor]:
+    def parameters(self) -> tuple[Float[Tensor, "n_l n_below"], Float[Tensor, " n_l"]]:
         """Copies of W and b."""
         weight, bias = self._flushed()
         return weight / self._factor, bias / self._factor
 
-    def _flushed(self) -> tuple[Tensor, Tensor]:
+    def _flushed(self) -> tuple[Float[Tensor, "n_l n_below"], Float[Tensor, " n_l"]]:
         """The two parts of W̃, c W and c b, up to date."""
         self.flush()
-        return self._weight, self._extended[:, -1]
+        return self._weight, self._extended_weight[:, -1]
 
-    def _place_of(self, count: int) -> _Place:
-        kept, after = self._kept, self._kept + count
-        extended, gradients = self._inputs[kept:after], self._gradients[kept:after]
-        n_out, theirs = len(self._extended), self._gradients[:kept]
-        products = self._products[:count, : n_out + kept]
-        self._places[kept, count] = place = _Place(
-            extended=extended,
-            inputs=extended[:, :-1],
+    def _new_views(self, count: int) -> _StepViews:
+        pending, after = self._pending, self._pending + count
+        extended_inputs, gradients = (
+            self._extended_inputs[pending:after],
+            self._gradients[pending:after],
+        )
+        n_out, earlier = len(self._extended_weight), self._gradients[:pending]
+        products = self._products[:count, : n_out + pending]
+        self._views[pending, count] = views = _StepViews(
+            extended_inputs=extended_inputs,
+            inputs=extended_inputs[:, :-1],
             gradients=gradients,
             gradients_transposed=gradients.T,
-            rows=self._rows[: n_out + kept].T,
+            stacked=self._stacked[: n_out + pending].T,
             products=products,
             z=products[:, :n_out],
-            below=self._below[:count],
-            kept=(products[:, n_out:], theirs, theirs.T, self._inputs[:kept, :-1])
-            if kept
+            input_gradients=self._input_gradients[:count],
+            pending=_Pending(
+                products[:, n_out:], earlier, earlier.T, self._extended_inputs[:pending, :-1]
+            )
+            if pending
             else None,
-            kept_after=after,
+            pending_after=after,
         )
-        return place
+        return views
 
 
-def _aligned(rows: int, columns: int, like: Tensor) -> Tensor:
-    """An empty matrix whose rows all begin at a multiple of 64 bytes: up to 5 % of a step at the
-    widths of `KEPT_ROWS`."""
+def _aligned(rows: int, columns: int, like: Float[Tensor, "_ _"]) -> Float[Tensor, "_ _"]:
+    """An empty matrix whose rows all begin at a multiple of 64 bytes.
+
+    This saves up to 5 % of a step at the widths of `PENDING_ROWS`.
+    """
     entries = 64 // like.element_size()
     return like.new_empty(rows, -(-columns // entries) * entries)[:, :columns]

@@ -14,7 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError, DataError, StoreError
 from ntk_sweep.settings.point import Point
-from ntk_sweep.settings.schema import ACTIVATIONS, DataConfig, SweepConfig, setting_names
+from ntk_sweep.settings.schema import ACTIVATIONS, SweepConfig
+from ntk_sweep.settings.validation import from_dict, setting_names
 from ntk_sweep.store.store import Store, load_results
 from ntk_sweep.store.writer import PartWriter
 from tests.ntk_sweep.store.test_store import keys_of, make_row
@@ -42,7 +43,7 @@ def test_settings_are_taken_or_refused_by_name(changes):
         # As the command line does: the schema looks at the types, the package at the values.
         for name, value in changes.items():
             OmegaConf.update(config, name, value)
-        taken = SweepConfig.from_dict(OmegaConf.to_container(config))
+        taken = from_dict(OmegaConf.to_container(config))
     except OmegaConfBaseException:
         return
     except ConfigError as refused:
@@ -91,7 +92,7 @@ def test_damaged_data_are_refused_or_still_the_same(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "damaged.npz"
     path.write_bytes(content)
     try:
-        dataset = load_dataset(DataConfig("npz", path=str(path)))
+        dataset = load_dataset("npz", place=str(path))
     except DataError as refused:
         said = str(refused)
         assert str(path) in said or "not finite" in said
@@ -112,7 +113,7 @@ def test_arrays_of_any_kind_and_shape_are_taken_or_refused(tmp_path_factory, x, 
     arrays = {name: np.zeros(shape, kind) for name, (kind, shape) in (("x", x), ("y", y))}
     path.write_bytes(archive(**arrays))
     try:
-        dataset = load_dataset(DataConfig("npz", path=str(path)))
+        dataset = load_dataset("npz", place=str(path))
     except DataError as refused:
         said = str(refused)
         assert str(path) in said

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from docs import browser
-from docs.browser import BrowserMissing
+from docs.tools import browser
+from docs.tools.browser import BrowserMissing
 
 
 @pytest.fixture

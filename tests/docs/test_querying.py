@@ -1,5 +1,5 @@
-"""Protects the snippets of docs/querying.md: on rows with failures and points computed twice they
-give what the rows say."""
+"""The snippets of docs/guide/rows.md run, on rows with failures and points computed twice, and give
+what the rows say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.analysis_rows import failed, row, store
 from tests.helpers.places import ROOT
 
-PAGE = (ROOT / "docs" / "querying.md").read_text()
+PAGE = (ROOT / "docs" / "guide" / "rows.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def answers(tmp_path_factory):
 
 
 def test_there_are_ten_questions_and_two_for_sql():
-    assert re.findall(r"^## (\d+)\.", PAGE, re.MULTILINE) == [
+    assert re.findall(r"^### (\d+)\.", PAGE, re.MULTILINE) == [
         str(number) for number in range(1, 11)
     ]
     assert PAGE.count("duckdb.sql(") >= 2

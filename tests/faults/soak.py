@@ -3,7 +3,7 @@ at random; then the comparison.
 
 ``SOAK_SECONDS`` (600) bounds the time of the kills, ``SOAK_POINTS`` (3000) the points,
 ``SOAK_SEED`` chooses the kills. When the time is over, the same command runs to its end
-undisturbed. The last output goes into docs/reliability.md.
+undisturbed. The last output goes into docs/guide/reliability.md.
 """
 
 import os
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from docs.pages import fill
+from docs.tools.pages import fill
 from ntk_sweep.store.store import load_results
 from tests.helpers.places import ROOT
 from tests.helpers.processes import TIME_LIMIT, run, start, stop, wait_for
@@ -199,7 +199,7 @@ def main():
     output = "\n".join(lines)
     sys.stdout.write(output + "\n")
     if "--docs" in sys.argv:
-        fill(ROOT / "docs" / "reliability.md", "soak", f"```\n{output}\n```")
+        fill(ROOT / "docs" / "guide" / "reliability.md", "soak", f"```\n{output}\n```")
     return int(wrong > 0)
 
 

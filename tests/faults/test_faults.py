@@ -20,7 +20,7 @@ from rich.console import Console
 
 from ntk_sweep.dispatch import sweep as dispatch
 from ntk_sweep.errors import StoreError
-from ntk_sweep.executors.protocol import SerialExecutor
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.schema import DataConfig, SweepConfig
 from ntk_sweep.store.store import Store, load_results
 from ntk_sweep.store.writer import PartWriter

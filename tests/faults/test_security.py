@@ -12,8 +12,9 @@ import pytest
 
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError, DataError, StoreError
-from ntk_sweep.executors.ray import NOWHERE
-from ntk_sweep.settings.schema import DataConfig, SweepConfig, validate
+from ntk_sweep.executors.ray_cluster import NOWHERE
+from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.settings.validation import validate
 from ntk_sweep.store.store import Store
 from tests.helpers.places import ROOT
 from tests.helpers.processes import environment
@@ -44,10 +45,10 @@ def test_pickles_in_data_are_not_read(bomb, tmp_path, name):
     arrays = {"x": np.eye(3), "y": np.arange(3)}
     np.savez(tmp_path / "data.npz", **arrays | {name: np.array([bomb] * 3, dtype=object)})
     with pytest.raises(DataError, match="cannot be read as an npz file"):
-        load_dataset(DataConfig("npz", path=str(tmp_path / "data.npz")))
+        load_dataset("npz", place=str(tmp_path / "data.npz"))
     (tmp_path / "plain.npz").write_bytes(pickle.dumps(bomb))
     with pytest.raises(DataError, match="cannot be read as an npz file"):
-        load_dataset(DataConfig("npz", path=str(tmp_path / "plain.npz")))
+        load_dataset("npz", place=str(tmp_path / "plain.npz"))
     assert not bomb.path.exists()
 
 
@@ -103,7 +104,8 @@ def test_no_free_text_of_a_point_reaches_the_store(setting):
 def test_ray_sends_nothing_home():
     code = """
 from ntk_sweep.settings.schema import ComputeConfig
-from ntk_sweep.executors.ray import ClusterError, RayExecutor
+from ntk_sweep.executors.ray import RayExecutor
+from ntk_sweep.executors.ray_cluster import ClusterError
 try:
     RayExecutor(ComputeConfig(address="127.0.0.1:1"))
 except ClusterError:
@@ -118,7 +120,7 @@ except ClusterError:
 
 @pytest.mark.parametrize(
     "name",
-    ["docker/Dockerfile", "docker/compose.yaml", "docker/raycluster.yaml", "docs/cluster.md"],
+    ["docker/Dockerfile", "docker/compose.yaml", "docker/raycluster.yaml", "docs/guide/cluster.md"],
 )
 def test_no_cluster_of_ours_reports_even_that_it_reports_nothing(name):
     text = (ROOT / name).read_text()

@@ -6,6 +6,7 @@ wait for, or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does,
 may open no file.
 """
 
+import dataclasses
 import importlib.abc
 import importlib.machinery
 import json
@@ -16,6 +17,9 @@ import sys
 import time
 
 FAULTS = json.loads(os.environ.get("NTK_SWEEP_FAULTS", "{}"))
+
+PLAIN = []
+"""The reference that the registry held before."""
 
 
 HIDDEN = [
@@ -59,34 +63,40 @@ def _refuse_hidden(event, arguments):
         raise FileNotFoundError(f"{arguments[0]} is hidden from this process")
 
 
+def compute_with_fault(work):
+    """Stands in the registry for what computes the task `spectrum`."""
+    from ntk_sweep.settings.tasks import resolve
+
+    fault = FAULTS.get(str(work.point.architecture.width))
+    if fault == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "raise":
+        raise RuntimeError("this point was made to fail")
+    elif fault == "memory":
+        _need_too_much()
+    elif fault == "all memory":
+        _need_all()
+    elif isinstance(fault, str):
+        _wait_for(fault)
+    elif fault:
+        time.sleep(fault)
+    return resolve(PLAIN[0])(work)
+
+
 class _Patcher(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name != "ntk_sweep.tasks.rows":
+        if name != "ntk_sweep.settings.tasks":
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         run = spec.loader.exec_module
 
         def exec_module(module):
             run(module)
-            plain = module._TASKS["spectrum"]
-
-            def faulty(point, dataset, device):
-                fault = FAULTS.get(str(point.width))
-                if fault == "die":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                elif fault == "raise":
-                    raise RuntimeError("this point was made to fail")
-                elif fault == "memory":
-                    _need_too_much()
-                elif fault == "all memory":
-                    _need_all()
-                elif isinstance(fault, str):
-                    _wait_for(fault)
-                elif fault:
-                    time.sleep(fault)
-                return plain(point, dataset, device)
-
-            module._TASKS["spectrum"] = faulty
+            entry = module.TASKS["spectrum"]
+            PLAIN.append(entry.compute)
+            module.TASKS["spectrum"] = dataclasses.replace(
+                entry, compute="sitecustomize:compute_with_fault"
+            )
 
         spec.loader.exec_module = exec_module
         return spec

@@ -78,9 +78,9 @@ def test_a_point_that_kills_its_worker_is_given_up_and_harms_no_other(base):
     tries = []
 
     def loses(spec):
-        if any(point.width == 5 for point in spec.points):
+        if any(point.architecture.width == 5 for point in spec.points):
             tries.append(len(spec.points))
-            return Lost("the process died", blamed=True)
+            return Lost("the process died", worker_died=True)
         return None
 
     result = dispatch.run_sweep(grid(base, range(3, 10)), unreliable(loses), QUIET)
@@ -99,7 +99,7 @@ def test_machines_that_go_away_are_not_held_against_the_points(base):
     def loses(spec):
         nonlocal count
         count += 1
-        return Lost("the node died", blamed=False) if count <= 10 else None
+        return Lost("the node died", worker_died=False) if count <= 10 else None
 
     result = dispatch.run_sweep(grid(base, [3]), unreliable(loses), QUIET)
     assert not result.failed
@@ -108,7 +108,7 @@ def test_machines_that_go_away_are_not_held_against_the_points(base):
 
 def test_a_point_lost_without_end_is_given_up_in_the_end(base):
     result = dispatch.run_sweep(
-        grid(base, [3]), unreliable(lambda spec: Lost("gone", blamed=False)), QUIET
+        grid(base, [3]), unreliable(lambda spec: Lost("gone", worker_died=False)), QUIET
     )
     assert len(result.failed) == 1
 
@@ -129,13 +129,15 @@ def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
             hungry = [
                 t
                 for t, other in under_way.items()
-                if any(point.width == 5 for point in other.points)
+                if any(point.architecture.width == 5 for point in other.points)
             ]
             if not hungry:
                 del under_way[ticket]
                 return super().wait(seconds)
             greatest.append(len(under_way))
-            lost = [(t, Lost("memory ran out", blamed=True, crowded=True)) for t in under_way]
+            lost = [
+                (t, Lost("memory ran out", worker_died=True, out_of_memory=True)) for t in under_way
+            ]
             under_way.clear()
             self._queue.clear()
             return lost
@@ -153,7 +155,7 @@ def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
     class LosesReports(SerialExecutor):
         def wait(self, seconds):
             return [
-                (ticket, Lost("died after its commit", blamed=True))
+                (ticket, Lost("died after its commit", worker_died=True))
                 for ticket, _ in super().wait(seconds)
             ]
 
@@ -165,7 +167,9 @@ def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
 def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
     dispatch.run_sweep(
         grid(base, [3, 4]),
-        unreliable(lambda spec: Lost("x", True) if spec.points[0].width == 3 else None),
+        unreliable(
+            lambda spec: Lost("x", True) if spec.points[0].architecture.width == 3 else None
+        ),
         QUIET,
     )
     assert set(rows(base).status) == {"ok", "failed"}
@@ -191,7 +195,7 @@ def test_a_worker_that_sees_another_folder_ends_the_sweep(base, monkeypatch):
     class Elsewhere(SerialExecutor):
         def submit(self, ticket, spec, dataset):
             super().submit(
-                ticket, dataclasses.replace(spec, mark=".sweep-of-another-machine"), dataset
+                ticket, dataclasses.replace(spec, session=".sweep-of-another-machine"), dataset
             )
 
     with pytest.raises(StoreError, match="shared folder or an object store"):
@@ -380,19 +384,20 @@ def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(
         assert len({job.batch for job in chunk.jobs}) == 1
         seen += chunk.jobs
         queue.observe(chunk.cost, chunk.cost * slowness)
-    assert sorted((job.point.width, job.point.depth) for job in seen) == sorted(
-        (w, d) for w in widths for d in depths
-    )
+    assert sorted(
+        (job.point.architecture.width, job.point.architecture.depth) for job in seen
+    ) == sorted((w, d) for w in widths for d in depths)
 
 
 @pytest.fixture(scope="module")
 def plain_jobs():
     from ntk_sweep.data.dataset import Dataset
+    from ntk_sweep.network.architecture import Architecture
     from ntk_sweep.settings.point import Point
 
     dataset = Dataset("npz", np.zeros((200, 64)), np.zeros(200), None, "f")
     return lambda width, depth: Job(
-        Point(SpectrumConfig(), "relu", width, depth, 0, "thesis", "float64", "f"),
+        Point(SpectrumConfig(), Architecture("relu", width, depth, "thesis"), 0, "float64", "f"),
         "r",
         "cpu",
         False,
@@ -425,7 +430,7 @@ def test_the_plan_counts_what_is_there(base):
 def test_a_lost_point_that_is_wanted_for_its_kernel_is_computed_again(base):
     dispatch.run_sweep([base], SerialExecutor, QUIET)
     wanted = dataclasses.replace(base, task=SpectrumConfig(save_kernel=True))
-    losses = iter([Lost("the process died", blamed=True)])
+    losses = iter([Lost("the process died", worker_died=True)])
     result = dispatch.run_sweep([wanted], unreliable(lambda spec: next(losses, None)), QUIET)
     assert not result.failed
     assert rows(base).kernel_file.notna().all()
@@ -459,7 +464,7 @@ class FakeRay(SimpleNamespace):
 
 
 @pytest.mark.parametrize(
-    ("error", "blamed", "crowded"),
+    ("error", "died", "out_of_memory"),
     [
         (exceptions.WorkerCrashedError(), True, False),
         (exceptions.OutOfMemoryError("memory ran out"), True, True),
@@ -469,7 +474,7 @@ class FakeRay(SimpleNamespace):
 )
 @pytest.mark.parametrize("of_its_limits", [False, True])
 def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(
-    error, blamed, crowded, of_its_limits
+    error, died, out_of_memory, of_its_limits
 ):
     """Ray wraps the error of a task that another waited for as if that had raised it."""
     raised = (
@@ -479,7 +484,7 @@ def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(
     )
     lost = ray_executor(_ray=FakeRay(raised))._collect("reference")
     assert isinstance(lost, Lost)
-    assert (lost.blamed, lost.crowded) == (blamed, crowded)
+    assert (lost.worker_died, lost.out_of_memory) == (died, out_of_memory)
 
 
 def test_silent_machines_are_looked_for_while_chunks_end(monkeypatch):
@@ -490,8 +495,8 @@ def test_silent_machines_are_looked_for_while_chunks_end(monkeypatch):
         _limits=SimpleNamespace(forget=lambda: asked.append("forgot")),
     )
     executor._tickets, executor._specs = {"a": 1}, {1: None}
-    executor._given_up = lambda: asked.append("looked") or [(7, Lost("silent", blamed=False))]
-    assert executor.wait(0.5) == [(1, "report"), (7, Lost("silent", blamed=False))]
+    executor._given_up = lambda: asked.append("looked") or [(7, Lost("silent", worker_died=False))]
+    assert executor.wait(0.5) == [(1, "report"), (7, Lost("silent", worker_died=False))]
     executor._tickets, executor._specs = {"b": 2}, {2: None}
     assert executor.wait(0.5) == [(2, "report")]
     assert asked == ["looked", "forgot"]

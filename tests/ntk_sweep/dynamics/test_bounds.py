@@ -6,14 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntk_sweep.dynamics.bounds import du_bound, flow_bound
 from ntk_sweep.dynamics.predictions import (
-    TrainingTime,
-    du_bound,
-    flow_bound,
     gradient_descent_losses,
     gradient_flow_losses,
     linearised_sgd_losses,
 )
+from ntk_sweep.dynamics.training_time import TrainingTime
 from tests.helpers.fixed_kernels import N, loss, permutations, problem
 
 SEEDS = st.integers(0, 10_000)
@@ -139,13 +138,14 @@ def test_bounds_of_a_singular_kernel_say_nothing():
         ),
         (
             {"lambda_min": -1e-12},
-            r"lambda_min is -1e-12, but no kernel has an eigenvalue below 0: pass max\(lambda_min - its error, 0\)",
+            r"lambda_min is -1e-12, but no kernel has an eigenvalue below 0: "
+            r"pass max\(lambda_min - its error, 0\)",
         ),
         ({"lambda_min": np.nan}, "lambda_min is nan, but must be a finite number"),
         ({"n_samples": 0}, "n_samples is 0, but must be an integer of at least 1"),
     ],
 )
-def test_nonsense_is_refused_by_both_bounds(change, message):
+def test_nonsense_is_refused_by_both_bounds(change, message, unchecked):
     values = {"initial_loss": 1.0, "lambda_min": 1.0, "n_samples": N} | change
     with pytest.raises(ValueError, match=message):
         flow_bound(**values, times=np.arange(3))
@@ -153,7 +153,7 @@ def test_nonsense_is_refused_by_both_bounds(change, message):
         du_bound(**values, step_size=0.1, steps=np.arange(3))
 
 
-def test_nonsense_is_refused_by_one_bound():
+def test_nonsense_is_refused_by_one_bound(unchecked):
     with pytest.raises(ValueError, match="times holds -1, but must not be negative"):
         flow_bound(1.0, 1.0, N, np.array([-1.0]))
     with pytest.raises(ValueError, match=r"steps holds 2\.5, but must hold whole numbers"):

@@ -1,4 +1,4 @@
-"""Protects sweeps on a cluster that is joined: the two ways onto one in docs/cluster.md, what
+"""Protects sweeps on a cluster that is joined: the two ways onto one (docs/guide/cluster.md), what
 happens when parts of it go away, and that it is left as it was.
 
 All tests share a Ray head on the loopback that asks for a token.
@@ -108,7 +108,7 @@ def test_a_job_is_submitted(cluster, tmp_path):
 
 
 def test_what_a_head_reports_goes_where_we_say(cluster):
-    """It reports that it was told to report nothing; docs/cluster.md and docker/ say to where
+    """It reports that it was told to report nothing; docs/guide/cluster.md and docker/ say to where
     nothing listens."""
     cluster.home.settimeout(TIME_LIMIT)
     connection, _ = cluster.home.accept()

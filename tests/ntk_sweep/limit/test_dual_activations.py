@@ -19,7 +19,8 @@ REFERENCES = json.loads(FILE.read_text())
 VARIANCES = (1e-6, 1e-3, 0.3, 1.0, 10.0, 1e3, 1e6)
 CORRELATIONS = (0, 1e-6, 0.0099, 0.0101, 0.1, 0.5, 0.9, 0.99, 1 - 1e-4, 1 - 1e-8, 1 - 1e-12, 1)
 CORRELATIONS += tuple(-r for r in CORRELATIONS[1:])
-TARGET = 1e-11  # what the limit kernel promises of its dual activations, at correlations that are not negative
+TARGET = 1e-11
+"""What the limit kernel promises of its dual activations, at correlations that are not negative."""
 
 
 def as_tensors(rows):
@@ -80,7 +81,7 @@ def by_quadrature(name, var_x, var_y, cov):
 
 @pytest.mark.parametrize("name", [name for name, entry in ACTIVATIONS.items() if entry.closed_dual])
 def test_quadrature_against_closed_forms(name):
-    var_x, var_y, cov = grid()
+    var_x, var_y, cov = grid()[:, ::3]
     values = by_quadrature(name, var_x, var_y, cov)
     closed = dual_activations(name, var_x, var_y, cov)
     size = list(scales(name, var_x, var_y))
@@ -92,7 +93,7 @@ def test_quadrature_against_closed_forms(name):
 
 @pytest.mark.parametrize("name", ["elu", "gelu"])
 def test_references_are_what_their_script_computes(name):
-    for row in REFERENCES[name][6::16]:
+    for row in REFERENCES[name][6:7]:
         with mp.workdps(34):
             function, derivative = reference(name, *row[:3])
             assert abs(function - mp.mpf(row[3])) <= abs(function) * mp.mpf(10) ** -16
@@ -101,7 +102,7 @@ def test_references_are_what_their_script_computes(name):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_general_properties(name):
-    var_x, var_y, cov = grid()[:, ::7]
+    var_x, var_y, cov = grid()[:, ::19]
     duals, mirrored = (
         dual_activations(name, var_x, var_y, cov),
         dual_activations(name, var_y, var_x, cov),
@@ -114,6 +115,9 @@ def test_general_properties(name):
         assert ((value - mirror).abs() / size[order]).max() <= 2 * allowed
         assert (value.abs() / size[order]).max() <= 1 + 4 * allowed  # Cauchy and Schwarz
     assert (duals.distance >= 0).all()
+    own_x, own_y = (dual_activations(name, var, var, var).function for var in (var_x, var_y))
+    error = (duals.distance - (own_x + own_y - 2 * duals.function)).abs()
+    assert (error / (own_x + own_y)).max() <= 4 * allowed
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -121,6 +125,9 @@ def test_zero_variance_is_a_constant(name):
     var = torch.tensor([0.0, 0.0, 2.0], dtype=torch.float64)
     other = torch.tensor([0.0, 2.0, 0.0], dtype=torch.float64)
     duals = dual_activations(name, var, other, torch.zeros(3, dtype=torch.float64))
+    own, own_other = (dual_activations(name, v, v, v).function for v in (var, other))
+    distance = own + own_other - 2 * duals.function
+    torch.testing.assert_close(duals.distance, distance, rtol=1e-12, atol=1e-13)
     entry, zero = ACTIVATIONS[name], torch.zeros(1, dtype=torch.float64)
     u = torch.linspace(-20, 20, 400001, dtype=torch.float64)
     weight = torch.exp(-u * u / 4) / math.sqrt(4 * math.pi) * (u[1] - u[0])

@@ -1,44 +1,27 @@
-import json
+"""Protects what settings may hold: a mistake is refused before anything starts, by name."""
+
 import re
-import subprocess
-import sys
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 
 import pytest
 
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.network.activations.registry import ACTIVATIONS
-from ntk_sweep.settings import point as points_module
-from ntk_sweep.settings.point import Point
-from ntk_sweep.settings.schema import (
-    TASKS,
-    ComputeConfig,
-    DataConfig,
-    SpectrumConfig,
-    SweepConfig,
-    TrainingConfig,
-    absolute_results,
+from ntk_sweep.settings.locations import absolute_results
+from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SweepConfig, TrainingConfig
+from ntk_sweep.settings.tasks import TASKS
+from ntk_sweep.settings.validation import (
+    choices,
+    from_dict,
+    setting_fields,
     setting_names,
     unknown_setting,
     validate,
+    validate_data_files,
 )
-from tests.helpers.places import ROOT
+from tests.helpers.settings import settings
 
 LARGEST = 2**63 - 1
-
-POINT = Point(SpectrumConfig(), "relu", 100, 3, 0, "thesis", "float64", "0" * 64)
-
-
-def settings(**changes) -> SweepConfig:
-    """Valid settings with some changed; nested ones by a name with double underscore."""
-    config = SweepConfig(data=DataConfig("digits", classes=[0, 9], n_per_class=100))
-    for name, value in changes.items():
-        *parents, leaf = name.split("__")
-        target = config
-        for parent in parents:
-            target = getattr(target, parent)
-        setattr(target, leaf, value)
-    return config
 
 
 def test_defaults_are_valid():
@@ -174,12 +157,12 @@ def test_refused(changes, message):
 
 def test_settings_survive_plain_containers():
     config = settings(width=7, compute__num_gpus=0.5, task__save_kernel=True)
-    assert SweepConfig.from_dict(asdict(config)) == config
+    assert from_dict(asdict(config)) == config
 
 
 def test_plain_containers_are_validated():
     with pytest.raises(ConfigError, match="width=0 must be"):
-        SweepConfig.from_dict(asdict(settings(width=0)))
+        from_dict(asdict(settings(width=0)))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +182,7 @@ def test_unknown_settings_are_refused_with_the_known_ones(name, hint):
         target = target[parent]
     target[leaf] = 3
     with pytest.raises(ConfigError) as caught:
-        SweepConfig.from_dict(values)
+        from_dict(values)
     assert str(caught.value) == unknown_setting(name, "spectrum")
     assert f"unknown setting '{name}'" in str(caught.value)
     assert ("Did you mean" in str(caught.value)) == bool(hint)
@@ -211,7 +194,7 @@ def test_a_setting_of_another_task_is_refused():
     values = asdict(settings())
     values["task"]["epochs"] = 3
     with pytest.raises(ConfigError, match=r"^task\.epochs is a setting of task=training only$"):
-        SweepConfig.from_dict(values)
+        from_dict(values)
 
 
 def test_an_unknown_task_is_refused():
@@ -220,7 +203,7 @@ def test_an_unknown_task_is_refused():
     with pytest.raises(
         ConfigError, match=r"task\.name=training_run is unknown: choose one of spectrum, training"
     ):
-        SweepConfig.from_dict(values)
+        from_dict(values)
 
 
 REMOVABLE = [(task, name) for task in TASKS for name in setting_names(task) if name != "task.name"]
@@ -228,128 +211,64 @@ REMOVABLE = [(task, name) for task in TASKS for name in setting_names(task) if n
 
 @pytest.mark.parametrize(("task", "name"), REMOVABLE)
 def test_removed_settings_are_refused(task, name):
-    values = asdict(settings(task=TASKS[task]()))
+    values = asdict(settings(task=TASKS[task].settings()))
     *parents, leaf = name.split(".")
     target = values
     for parent in parents:
         target = target[parent]
     del target[leaf]
     with pytest.raises(ConfigError, match=f"the settings {re.escape(name)} are missing"):
-        SweepConfig.from_dict(values)
+        from_dict(values)
 
 
-def test_setting_names_are_those_promised():
-    promised = (
-        "act width depth seed parametrisation task.name task.save_kernel data.name data.root "
-        "data.path data.classes"
-    )
-    promised += " data.n_per_class results compute.address device force"
-    assert set(promised.split()) <= set(setting_names())
+def test_settings_of_a_task_are_those_of_its_class_and_those_of_all():
+    for task, entry in TASKS.items():
+        own = {f"task.{name}" for name in asdict(entry.settings())}
+        assert {name for name in setting_names(task) if name.startswith("task.")} == own
+    of_all = set.intersection(*(set(setting_names(task)) for task in TASKS))
+    assert set(setting_names()) == of_all.union(*(setting_names(task) for task in TASKS))
+    assert set(asdict(SweepConfig())) == {name.partition(".")[0] for name in of_all}
 
 
-# Keys
+@pytest.mark.parametrize(("name", "names"), choices().items())
+def test_a_choice_is_refused_by_name_wherever_it_is_made(name, names):
+    task = next(task for task in TASKS if name in setting_names(task))
+    values = asdict(settings(task=TASKS[task].settings()))
+    *parents, leaf = name.split(".")
+    target = values
+    for parent in parents:
+        target = target[parent]
+    target[leaf] = "neither"
+    message = f"{name}=neither is unknown: choose one of {', '.join(names)}"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        from_dict(values)
 
 
-def test_key_is_pinned():
-    """Results of all versions that share the numerics are found again only as long as this does not
-    change."""
-    assert POINT.key == "fd1cfd3edf53287db7f619ac8307f118c113981c6d11c8455cfd237e323fa4ae"
+def test_every_setting_says_what_it_is():
+    silent = {name for name, item in setting_fields().items() if not item.metadata.get("text")}
+    assert silent == {"task.name"}
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"act": "elu"},
-        {"width": 101},
-        {"depth": 4},
-        {"seed": 1},
-        {"parametrisation": "ntk"},
-        {"dtype": "float32"},
-        {"settings": SpectrumConfig(method="jacobian")},
-        {"settings": SpectrumConfig(target=1e-6)},
-        {"settings": TrainingConfig()},
-        {"data_fingerprint": "1" + "0" * 63},
-        {"width": 3, "depth": 100},
-    ],
-)
-def test_key_changes_with_all_that_determines_the_numbers(changes):
-    assert replace(POINT, **changes).key != POINT.key
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"learning_rate": 1e-2},
-        {"learning_rate_unit": "inverse_lambda_max"},
-        {"batch_size": None},
-        {"batch_size": 2},
-        {"epochs": 99},
-        {"shuffle": False},
-        {"record_kernel_every": 10},
-    ],
-)
-def test_key_of_a_run_changes_with_all_its_settings(changes):
-    point = replace(POINT, settings=TrainingConfig())
-    assert replace(point, settings=TrainingConfig(**changes)).key != point.key
-    assert {"name", *changes} < {item.name for item in fields(TrainingConfig)}
-
-
-def test_key_is_not_changed_by_a_by_product():
-    assert replace(POINT, settings=SpectrumConfig(save_kernel=True)).key == POINT.key
-
-
-def test_key_changes_with_the_numerics_version(monkeypatch):
-    before = replace(POINT).key
-    monkeypatch.setattr(points_module, "NUMERICS_VERSION", points_module.NUMERICS_VERSION + 1)
-    assert replace(POINT).key != before
+def test_files_of_data_that_no_data_set_of_the_sweep_reads_are_refused():
+    digits, npz = settings(data__path="f.npz"), settings(data=DataConfig("npz", path="f.npz"))
+    message = r"data\.path=f\.npz belongs to data=npz, but data is digits"
+    with pytest.raises(ConfigError, match=message):
+        validate_data_files([digits])
+    validate_data_files([digits, npz])
+    with pytest.raises(ConfigError, match=r"data\.root=r belongs to data=fashion_mnist, .* npz"):
+        validate_data_files([npz, settings(data__root="r")])
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("data", "place"),
     [
-        {"results": "elsewhere"},
-        {"device": "cuda"},
-        {"force": True},
-        {"task": SpectrumConfig(save_kernel=True)},
-        {"compute": ComputeConfig(address="auto", num_workers=5, num_cpus=2, num_gpus=1)},
-        {"data": DataConfig("npz", path="elsewhere.npz")},
+        (DataConfig("npz", path="f.npz", root="r"), "f.npz"),
+        (DataConfig("fashion_mnist", path="f.npz", root="r"), "r"),
+        (DataConfig("digits", path="f.npz", root="r"), None),
     ],
 )
-def test_key_does_not_depend_on_where_and_how_it_is_computed(changes):
-    assert Point.of(replace(settings(), **changes), "f").key == Point.of(settings(), "f").key
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"act": "elu"},
-        {"width": 3},
-        {"depth": 9},
-        {"seed": 2},
-        {"parametrisation": "ntk"},
-        {"dtype": "float32"},
-    ],
-)
-def test_points_carry_the_settings(changes):
-    point = Point.of(settings(**changes), "f")
-    assert {name: getattr(point, name) for name in changes} == changes
-    assert point.data_fingerprint == "f"
-    assert point.key != Point.of(settings(), "f").key
-
-
-def test_key_is_the_same_in_every_process():
-    code = "from ntk_sweep.settings.point import Point; from ntk_sweep.settings.schema import SpectrumConfig; "
-    code += "print(Point(SpectrumConfig(), 'relu', 100, 3, 0, 'thesis', 'float64', '0' * 64).key)"
-    for hash_seed in ("1", "2"):
-        run = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-            env={"PYTHONHASHSEED": hash_seed},
-        )
-        assert run.stdout.strip() == POINT.key
+def test_a_source_reads_the_place_that_is_its_own(data, place):
+    assert data.place == place
 
 
 def test_relative_results_mean_the_same_in_every_process(tmp_path, monkeypatch):
@@ -359,8 +278,3 @@ def test_relative_results_mean_the_same_in_every_process(tmp_path, monkeypatch):
     assert absolute_results("~/results") == str(tmp_path / "home" / "results")
     assert absolute_results("/a/../b") == "/b"
     assert absolute_results("s3://bucket/prefix") == "s3://bucket/prefix"
-
-
-def test_points_are_told_apart_in_messages():
-    assert str(POINT) == "act=relu width=100 depth=3 seed=0 (thesis, float64)"
-    assert json.dumps(asdict(POINT))

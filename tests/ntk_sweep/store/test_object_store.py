@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.errors import StoreError
-from ntk_sweep.executors.protocol import SerialExecutor
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.schema import DataConfig, SweepConfig
 from ntk_sweep.store import session as marks
 from ntk_sweep.store import writer as writing

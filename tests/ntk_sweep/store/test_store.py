@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import fs
 
 from ntk_sweep.errors import StoreError
-from ntk_sweep.settings.schema import absolute_results
+from ntk_sweep.settings.locations import absolute_results
 from ntk_sweep.store import store as store_module
 from ntk_sweep.store import writer as writing
 from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, schema

@@ -1,6 +1,4 @@
-"""A row says what the library says, column by column."""
-
-import dataclasses
+"""Protects that a row says what the library says, column by column."""
 
 import numpy as np
 import pytest
@@ -10,23 +8,38 @@ from ntk_sweep import Network, empirical_ntk, limit_spectrum, ntk_spectrum
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.limit.kernel import limit_ntk
 from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.settings.point import NUMERICS_VERSION, Point
-from ntk_sweep.settings.schema import DTYPES, METHODS, SpectrumConfig
+from ntk_sweep.settings.schema import DTYPES, SpectrumConfig
+from ntk_sweep.spectrum.methods import EXTREME, METHODS
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks.rows import compute_row
+from tests.helpers.points import changed
 
 GENERATOR = np.random.default_rng(3)
 DATASET = Dataset(
     "npz", GENERATOR.random((6, 4)), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (3, 7), "fingerprint"
 )
-POINT = Point(SpectrumConfig(save_kernel=True), "relu", 9, 3, 5, "thesis", "float64", "fingerprint")
+POINT = Point(
+    SpectrumConfig(save_kernel=True),
+    Architecture("relu", 9, 3, "thesis"),
+    5,
+    "float64",
+    "fingerprint",
+)
 
 
 def network_of(point):
     dtype = getattr(torch, point.dtype)
     network = Network.initialise(
-        4, point.width, point.depth, point.act, point.parametrisation, point.seed, dtype=dtype
+        4,
+        point.architecture.width,
+        point.architecture.depth,
+        point.architecture.activation,
+        point.architecture.parametrisation,
+        point.seed,
+        dtype=dtype,
     )
     return network, torch.from_numpy(DATASET.x).to(dtype)
 
@@ -36,9 +49,7 @@ def network_of(point):
 @pytest.mark.parametrize("depth", [2, 4])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_row_is_what_the_library_computes(act, parametrisation, depth, dtype):
-    point = dataclasses.replace(
-        POINT, act=act, parametrisation=parametrisation, depth=depth, dtype=dtype
-    )
+    point = changed(POINT, act=act, parametrisation=parametrisation, depth=depth, dtype=dtype)
     result = compute_row(point, DATASET, "cpu", "commit")
     row = result.row
     assert row["status"] == "ok", row.get("error")
@@ -107,39 +118,24 @@ def test_diagnostics_by_their_definitions():
 
 
 def test_coordinates_and_provenance():
-    result = compute_row(POINT, DATASET, "cpu", "commit")
-    row = result.row
-    for name in (
-        "task",
-        "act",
-        "width",
-        "depth",
-        "seed",
-        "parametrisation",
-        "dtype",
-        "data_fingerprint",
-        "key",
-    ):
-        assert row[name] == getattr(POINT, name)
-    assert (row["data"], row["data_classes"], row["n_samples"], row["n_inputs"]) == (
-        "npz",
-        (3, 7),
-        6,
-        4,
-    )
-    assert (row["numerics_version"], row["git_commit"], row["device"]) == (
-        NUMERICS_VERSION,
-        "commit",
-        "cpu",
-    )
+    """A column says what the setting of its name was."""
+    row = compute_row(POINT, DATASET, "cpu", "commit").row
+    expected = {
+        **{"act": "relu", "width": 9, "depth": 3, "parametrisation": "thesis", "seed": 5},
+        **{"dtype": "float64", "task": "spectrum", "key": POINT.key},
+        **{"data": "npz", "data_classes": (3, 7), "data_fingerprint": "fingerprint"},
+        **{"n_samples": 6, "n_inputs": 4, "numerics_version": NUMERICS_VERSION},
+        **{"git_commit": "commit", "device": "cpu"},
+    }
+    assert {name: row[name] for name in expected} == expected
     assert set(schema("spectrum").names) - set(row) == {"error", "kernel_file"}
     assert set(row) <= set(schema("spectrum").names)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, EXTREME])
 def test_the_method_asked_for_is_the_one_used(method):
     row = compute_row(
-        dataclasses.replace(POINT, settings=SpectrumConfig(method=method)), DATASET, "cpu", None
+        changed(POINT, settings=SpectrumConfig(method=method)), DATASET, "cpu", None
     ).row
     assert method in ("auto", row["method"])
     exact = compute_row(POINT, DATASET, "cpu", None).row
@@ -153,9 +149,11 @@ def test_limits_are_the_same_in_whatever_order_they_are_asked_for():
     rows = {}
     for depths in ((2, 3, 4), (4, 3, 2)):
         for depth in depths:
-            point = dataclasses.replace(POINT, act="elu", width=31 + depths[0], depth=depth)
+            point = changed(POINT, act="elu", width=31 + depths[0], depth=depth)
             row = compute_row(point, DATASET, "cpu", None).row
-            again = limit_spectrum(torch.from_numpy(DATASET.x), "elu", point.width, depth, "thesis")
+            again = limit_spectrum(
+                torch.from_numpy(DATASET.x), "elu", point.architecture.width, depth, "thesis"
+            )
             assert row["limit_lambda_min"] == again.eigenvalues[0]
             rows[depths, depth] = row
     assert len(rows) == 6

@@ -1,121 +1,41 @@
-"""Networks side by side, as a GPU takes them, are the networks alone; checked on the CPU, where the
-same code runs."""
+"""Protects that networks side by side, as a GPU takes them, are the networks alone.
+
+Checked on the CPU, where the same code runs.
+"""
 
 import dataclasses
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.kernel.centred_kernel import doubled_error, doubled_kernel, plain_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
-from ntk_sweep.kernel.pass_errors import pass_errors
-from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.network.linear_layer import Linear
-from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.network.stacked import NetworkStack
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import DTYPES, SpectrumConfig, TrainingConfig
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks import rows as tasks
 from ntk_sweep.tasks import stacked as stack_task
+from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.rows import compute_row, compute_rows, stacked_rows
+from ntk_sweep.tasks.stacked import compute_stacked
 from tests.helpers.exact import absolute_errors, exact_spectrum
+from tests.helpers.points import changed
 
 GENERATOR = np.random.default_rng(3)
 X = torch.from_numpy(GENERATOR.random((6, 5)))
 DATASET = Dataset("npz", X.numpy(), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (3, 7), "stack")
-POINT = Point(SpectrumConfig(), "relu", 9, 4, 0, "thesis", "float64", "stack")
-
-
-def draws(seeds, parametrisation="thesis", dtype=torch.float64, depth=4):
-    return [
-        Network.initialise(5, 9, depth, "relu", parametrisation, seed, dtype=dtype)
-        for seed in range(seeds)
-    ]
-
-
-@pytest.mark.parametrize(
-    "activations",
-    [("relu", "elu", "lrelu", "sigmoid"), ("sigmoid",), ("tanh", "gelu", "erf", "silu")],
-    ids=str,
-)
-@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
-@pytest.mark.parametrize("seeds", [1, 3])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_traces_and_kernels(activations, parametrisation, seeds, dtype):
-    networks, x = draws(seeds, parametrisation, dtype), X.to(dtype)
-    together = centred_trace(NetworkStack(networks, activations), x)
-    theta, traces, error = plain_kernel(together)
-    doubled, errors = doubled_kernel(together, 1), pass_errors(together)
-    tolerance = 40 * torch.finfo(dtype).eps
-    for seed, network in enumerate(networks):
-        for index, activation in enumerate(activations):
-            at = (seed, index)
-            alone = centred_trace(network.with_activation(activation), x)
-            torch.testing.assert_close(
-                together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
-            )
-            plain, own_traces, own_error = plain_kernel(alone)
-            torch.testing.assert_close(theta[at], plain, rtol=tolerance, atol=0)
-            torch.testing.assert_close(traces[at], own_traces, rtol=tolerance, atol=0)
-            torch.testing.assert_close(error[at], own_error, rtol=tolerance, atol=0)
-            torch.testing.assert_close(doubled.hi[at], plain, rtol=tolerance, atol=0)
-            torch.testing.assert_close(
-                doubled_error(together[at], 1), doubled_error(alone, 1), rtol=1e-6, atol=0
-            )
-            own_errors = pass_errors(alone)
-            torch.testing.assert_close(errors[at].rows, own_errors.rows, rtol=0.1, atol=0)
-            torch.testing.assert_close(errors[at].shared, own_errors.shared, rtol=0.1, atol=0)
-
-
-def test_plain_passes_may_be_stacked_too(monkeypatch):
-    monkeypatch.setitem(
-        ACTIVATIONS, "sigmoid", dataclasses.replace(ACTIVATIONS["sigmoid"], differences=None)
-    )
-    networks = draws(2)
-    together = centred_trace(NetworkStack(networks, ["sigmoid"]), X)
-    alone = centred_trace(networks[1].with_activation("sigmoid"), X)
-    torch.testing.assert_close(
-        plain_kernel(together)[0][1, 0], plain_kernel(alone)[0], rtol=1e-14, atol=0
-    )
-    with pytest.raises(ValueError, match="stack them apart"):
-        NetworkStack(networks, ["relu", "sigmoid"])
-
-
-def test_a_stack_of_unlike_draws_is_refused():
-    with pytest.raises(ValueError, match="2 draws of 2 kinds"):
-        NetworkStack([*draws(1), *draws(1, depth=3)], ["relu"])
-    with pytest.raises(ValueError, match="0 draws"):
-        NetworkStack([], ["relu"])
-    with pytest.raises(ValueError, match="0 activations"):
-        NetworkStack(draws(1), [])
-    with pytest.raises(ValueError, match="the network takes"):
-        centred_trace(NetworkStack(draws(1), ["relu"]), X[:, :3])
-
-
-def test_linear_maps():
-    weight = torch.from_numpy(GENERATOR.random((2, 4, 5)))
-    alone = Linear(weight[1], torch.zeros(4, dtype=torch.float64), 0.3)
-    together = Linear(weight, torch.zeros(2, 1, 1, 4, dtype=torch.float64), 0.3)
-    torch.testing.assert_close(alone.forward(X), 0.3 * X @ weight[1].T)
-    torch.testing.assert_close(together.forward(X)[1, 0], alone.forward(X))
-    rows = torch.from_numpy(GENERATOR.random((2, 3, 6, 4)))
-    torch.testing.assert_close(together.backward(rows)[1, 2], 0.3 * rows[1, 2] @ weight[1])
-    torch.testing.assert_close(alone.column_squares[:, 0], 0.09 * (weight[1] ** 2).sum(0))
-    torch.testing.assert_close(alone.row_squares[:, 0], 0.09 * (weight[1] ** 2).sum(1))
-    torch.testing.assert_close(together.column_squares[1, 0], alone.column_squares)
-    torch.testing.assert_close(together.row_squares[1, 0], alone.row_squares)
+POINT = Point(SpectrumConfig(), Architecture("relu", 9, 4, "thesis"), 0, "float64", "stack")
 
 
 def points(**changes):
     """Two depths, three activations, three seeds, one combination missing."""
-    base = dataclasses.replace(POINT, **changes)
+    base = changed(POINT, **changes)
     every = [
-        dataclasses.replace(base, act=act, depth=depth, seed=seed)
+        changed(base, act=act, depth=depth, seed=seed)
         for act in ("relu", "sigmoid", "tanh")
         for depth in (2, 4)
         for seed in range(3)
@@ -131,8 +51,10 @@ def test_rows(dtype, method):
         result.row["key"]: result for result in stacked_rows(wanted, DATASET, "cpu", "commit")
     }
     assert set(results) == {point.key for point in wanted}
+    caches = Caches()
     for point in wanted:
-        row, alone = results[point.key].row, compute_row(point, DATASET, "cpu", "commit").row
+        row = results[point.key].row
+        alone = compute_row(point, DATASET, "cpu", "commit", caches).row
         assert row["status"] == alone["status"] == "ok", row.get("error")
         assert set(row) == set(alone) <= set(schema("spectrum").names)
         same = (
@@ -151,8 +73,10 @@ def test_rows(dtype, method):
             row["eigenvalues"], alone["eigenvalues"], rtol=1e-3 if dtype == "float32" else 1e-7
         )
         np.testing.assert_allclose(results[point.key].kernel.diagonal().sum(), row["trace"])
-        if dtype == "float64" and method != "eigh":
-            network = Network.initialise(5, 9, point.depth, point.act, "thesis", point.seed)
+        if dtype == "float64" and method != "eigh" and point.seed == 1:
+            network = Network.initialise(
+                5, 9, point.architecture.depth, point.architecture.activation, "thesis", point.seed
+            )
             exact = exact_spectrum(network, X)
             assert (
                 absolute_errors(torch.tensor(row["eigenvalues"]), exact)
@@ -169,18 +93,69 @@ def test_stacks_fit_into_the_room(monkeypatch):
     monkeypatch.setattr(stack_task, "CPU_BYTES", 2 * stack_task._bytes(POINT, 3, DATASET))
     assert len(list(stacked_rows(points(), DATASET, "cpu", None))) == 17
     assert max(len(stack) for stack in asked) == 2
-    assert {len({point.act for point in row}) for stack in asked for row in stack} == {2, 3}
+    assert {
+        len({point.architecture.activation for point in row}) for stack in asked for row in stack
+    } == {2, 3}
     for stack in asked:
-        assert len({(point.width, point.depth) for row in stack for point in row}) == 1
-        assert len({tuple(point.act for point in row) for row in stack}) == 1
+        assert (
+            len(
+                {
+                    (point.architecture.width, point.architecture.depth)
+                    for row in stack
+                    for point in row
+                }
+            )
+            == 1
+        )
+        assert len({tuple(point.architecture.activation for point in row) for row in stack}) == 1
         assert all(len({point.seed for point in row}) == 1 for row in stack)
+
+
+def test_points_of_other_settings_or_dtype_are_stacked_apart():
+    """And a stack has one shape, one parametrisation and one way to take differences."""
+    changes = [
+        {"settings": SpectrumConfig(method="eigh")},
+        {"settings": SpectrumConfig(target=1e-6)},
+        {"dtype": "float32"},
+        {"depth": 3},
+        {"width": 10},
+        {"parametrisation": "ntk"},
+    ]
+    wanted = [changed(POINT, seed=seed, **change) for seed in (0, 1) for change in ({}, *changes)]
+    stacks = list(stack_task._stacks(wanted, DATASET, 2**30))
+    assert sorted(len(stack) for stack in stacks) == [2] * 7
+    for stack in stacks:
+        first, second = (point for row in stack for point in row)
+        assert changed(first, seed=1) == changed(second, seed=1)
+
+
+def test_a_process_takes_its_share_of_a_device(monkeypatch):
+    device = SimpleNamespace(total_memory=1000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    cuda = torch.device("cuda")
+    assert stack_task._room(cuda, 1.0) == int(1000 * stack_task.MEMORY_SHARE)
+    assert stack_task._room(cuda, 0.25) == int(250 * stack_task.MEMORY_SHARE)
+
+
+def test_on_a_gpu_points_that_can_be_are_stacked_with_the_share_and_the_caches(monkeypatch):
+    asked = []
+
+    def stacked(points, dataset, device, share, caches):
+        asked.append((points, share, caches))
+        return compute_stacked(points, dataset, device, share, caches)
+
+    monkeypatch.setattr(tasks, "_is_cuda", lambda name: name == "cuda")
+    monkeypatch.setattr(tasks, "torch_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(tasks, "compute_stacked", stacked)
+    alone, caches = changed(POINT, settings=SpectrumConfig(method="jacobian")), Caches()
+    rows = list(compute_rows([alone, POINT], DATASET, "cuda", None, 0.25, caches))
+    assert [result.row["key"] for result in rows] == [POINT.key, alone.key]
+    assert asked == [([POINT], 0.25, caches)]
 
 
 def test_a_point_that_fails_in_company_fails_alone_too(monkeypatch):
     big = dataclasses.replace(DATASET, x=DATASET.x * 1e160, fingerprint="big")
-    wanted = [
-        dataclasses.replace(POINT, act=act, data_fingerprint="big") for act in ("relu", "sigmoid")
-    ]
+    wanted = [changed(POINT, act=act, data_fingerprint="big") for act in ("relu", "sigmoid")]
     rows = {result.row["act"]: result.row for result in stacked_rows(wanted, big, "cpu", None)}
     assert rows["relu"]["status"] == "failed" and "not finite" in rows["relu"]["error"]
     assert rows["sigmoid"]["status"] == compute_row(wanted[1], big, "cpu", None).row["status"]
@@ -201,7 +176,7 @@ def test_points_of_a_stack_without_room_are_computed_alone_when_it_is_gone(monke
 
     monkeypatch.setattr(stack_task, "_launch", no_room)
     monkeypatch.setattr(tasks, "compute_row", alone)
-    wanted = [dataclasses.replace(POINT, act=act) for act in ("relu", "sigmoid")]
+    wanted = [changed(POINT, act=act) for act in ("relu", "sigmoid")]
     assert [result.row["status"] for result in stacked_rows(wanted, DATASET, "cpu", None)] == [
         "ok",
         "ok",
@@ -220,10 +195,10 @@ def test_a_point_whose_columns_fail_is_computed_alone(monkeypatch):
 
 
 def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
-    training = dataclasses.replace(POINT, settings=TrainingConfig(epochs=1))
-    jacobian = dataclasses.replace(POINT, settings=SpectrumConfig(method="jacobian"))
-    extreme = dataclasses.replace(POINT, settings=SpectrumConfig(method="extreme"))
-    giant = dataclasses.replace(POINT, width=20_000, depth=4)
+    training = changed(POINT, settings=TrainingConfig(epochs=1))
+    jacobian = changed(POINT, settings=SpectrumConfig(method="jacobian"))
+    extreme = changed(POINT, settings=SpectrumConfig(method="extreme"))
+    giant = changed(POINT, width=20_000, depth=4)
     for point in (training, jacobian, extreme, giant):
         assert not stack_task.can_be_stacked(point, DATASET)
     assert stack_task.can_be_stacked(POINT, DATASET)
