@@ -1,5 +1,5 @@
 # make sweep	computes the 720 networks of the thesis, then makes the report
-# make test	all tests
+# make test	the tests, in as many processes as there are cores
 # make lint	linters and type checker
 # make help	this list
 
@@ -24,7 +24,9 @@ REPORT ?= report
 # SOAK_SECONDS=60	length of soak
 # BEFORE=commit	an earlier version, which benchmark shows beside this one
 
-.PHONY: help sweep report test lint browser partition soak audit docs benchmark clean
+PARALLEL := --numprocesses auto --dist loadfile
+
+.PHONY: help sweep report test test-all lint browser partition soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
@@ -54,12 +56,17 @@ report: $(READY)
 	@echo "open $(REPORT)/index.html in a browser"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+# make test-all	further cases of the same, and what takes long, too
+test-all: $(READY)
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not partition'
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # make partition	cuts a host of a cluster off the network and brings it back; needs root for network namespaces
 partition: $(READY)

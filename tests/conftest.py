@@ -1,12 +1,16 @@
-"""What all tests share: run-time checks of annotations, deterministic property tests, small data."""
+"""What all tests share: plain surroundings, run-time checks of annotations, deterministic property
+tests, small data."""
 
 import os
-import signal
 from pathlib import Path
 
 import jaxtyping
 
+from tests.helpers import surroundings
 from tests.helpers.places import ROOT
+
+# Before anything that reads them is imported: processes side by side do not fight for the cores.
+os.environ.update(dict.fromkeys(surroundings.THREADS, "1"))
 
 # Before anything imports these modules: from here on a tensor that contradicts its annotation
 # raises.
@@ -25,9 +29,44 @@ hypothesis.settings.load_profile("deterministic")
 
 torch.set_num_threads(1)
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in the background of a script; sweeps would inherit it, and mind no Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+MOST_PROCESSES = 8
+"""More would need more memory than a laptop has; each takes about a gigabyte."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """As many processes as there are cores for this one, which may be fewer than the machine's."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return min(len(usable(0)) if usable else os.cpu_count() or 1, MOST_PROCESSES)
+
+
+def pytest_configure(config):
+    """Files go to the processes in the order of `pytest_collection_modifyitems`."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_sessionstart(session):
+    """Whoever started the tests has no part in what they see. Parallel processes inherit that."""
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(surroundings.settle())
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        # Not in the process that only hands out tests, which would end with its terminal.
+        surroundings.mind_signals()
+
+
+def pytest_collection_modifyitems(items):
+    """Files that mostly wait for Ray begin early, but not together: while one process waits, others
+    compute."""
+    files = dict.fromkeys(item.path for item in items)
+    waiting = dict.fromkeys(item.path for item in items if item.get_closest_marker("ray"))
+    order = [path for path in files if path not in waiting]
+    step = len(order) // (len(waiting) + 1) + 1
+    for number, path in enumerate(waiting):
+        order.insert(number * step, path)
+    places = {path: place for place, path in enumerate(order)}
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +112,18 @@ def npz(tmp_path):
 def undisturbed(tmp_path_factory):
     """The rows of the grid of `processes`, computed in one process that nothing happens to."""
     from ntk_sweep.store.reading import load_results
-    from tests.helpers.processes import GRID, run
+    from tests.helpers.command_line import launch
+    from tests.helpers.processes import GRID
 
     results = tmp_path_factory.mktemp("undisturbed")
-    done = run(results, *GRID, "hydra/launcher=serial")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert launch("-m", *GRID, "hydra/launcher=serial", f"results={results}") == 0
     return load_results(results / "spectrum")
+
+
+@pytest.fixture(scope="session")
+def object_store():
+    """An S3-compatible server on the loopback, which all tests of a process share."""
+    from tests.helpers.s3 import s3_server
+
+    with s3_server() as server:
+        yield server

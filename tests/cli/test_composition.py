@@ -1,4 +1,4 @@
-"""Fast composition equals Hydra's own, and the sweeper expands as Hydra's does."""
+"""Protects fast composition, which must equal Hydra's own, and what the sweeper expands."""
 
 import pytest
 from hydra import initialize_config_dir
@@ -105,7 +105,7 @@ def override_lines():
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(job=override_lines())
 def test_one_job_composes_as_in_hydra(composer, job):
     assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(
@@ -131,7 +131,7 @@ def test_overrides_of_one_node_keep_their_order(composer, job):
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     sweeps=st.dictionaries(
         st.sampled_from(["act", "width", "depth", "data", "results", "data.n_per_class", "seed"]),

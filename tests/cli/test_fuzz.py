@@ -1,5 +1,5 @@
-"""Settings, data files and stored parts that are wrong in ways nobody thought of: a clear error, or
-the right result."""
+"""Protects against settings, data files and stored parts that are wrong in ways nobody thought of:
+a clear error, or the right result."""
 
 import io
 from dataclasses import dataclass, field

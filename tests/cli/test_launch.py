@@ -1,9 +1,8 @@
-"""The command line, in this process: what it prints, what it refuses, what it leaves behind."""
+"""Protects the command line: what it prints, what it refuses, what it leaves behind. It runs in
+this process."""
 
 import datetime
-import runpy
 import socket
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,29 +10,15 @@ import pytest
 
 from ntk_sweep import load_results
 from ntk_sweep.executors.ray import RayExecutor
-from tests.helpers.places import ROOT
-
-LAUNCH = str(ROOT / "launch.py")
-
-
-def launched():
-    """Runs launch.py as a script with the present `sys.argv`; its exit status."""
-    try:
-        runpy.run_path(LAUNCH, run_name="__main__")
-    except SystemExit as ended:
-        return ended.code or 0
-    return 0
+from tests.helpers.command_line import launch
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(capsys, tmp_path):
     """Runs launch.py with these arguments; the exit status and what was printed."""
 
     def run(*arguments):
-        monkeypatch.setattr(
-            sys, "argv", ["launch.py", *arguments, f"results={tmp_path / 'results'}"]
-        )
-        status = launched()
+        status = launch(*arguments, f"results={tmp_path / 'results'}")
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 
@@ -146,16 +131,23 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    REFUSED,
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ("arguments", "message", "mode"),
+    [
+        # Every mistake in the two modes by turns; the other half is slow.
+        pytest.param(
+            *(arguments, message, mode),
+            id=" ".join([*mode, *arguments]),
+            marks=() if number % 2 == len(mode) else pytest.mark.slow,
+        )
+        for number, (arguments, message) in enumerate(REFUSED)
+        for mode in ([], ["-m"])
+    ],
 )
-@pytest.mark.parametrize("mode", ["one", "multirun"])
 def test_a_mistake_is_refused_before_anything_starts(
     run, no_ray, tmp_path, arguments, message, mode
 ):
     data = [] if any(a.startswith("data=") for a in arguments) else ["data=digits"]
-    status, _, err = run(*(["-m"] if mode == "multirun" else []), *data, *arguments)
+    status, _, err = run(*mode, *data, *arguments)
     assert status == 2
     assert err.startswith("error: ")
     assert message in err
@@ -196,22 +188,10 @@ def test_non_finite_pixels_are_refused(run, tmp_path):
     assert "not finite" in err
 
 
-def test_a_results_folder_that_cannot_be_written_is_refused_first(
-    monkeypatch, capsys, tmp_path, no_ray
-):
+def test_a_results_folder_that_cannot_be_written_is_refused_first(capsys, tmp_path, no_ray):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        [
-            "launch.py",
-            "-m",
-            "data=fashion_mnist",
-            "data.root=/nowhere",
-            f"results={tmp_path / 'file'}",
-        ],
-    )
-    assert launched() == 2
+    folder = f"results={tmp_path / 'file'}"
+    assert launch("-m", "data=fashion_mnist", "data.root=/nowhere", folder) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 

@@ -1,5 +1,5 @@
-"""How a browser is got where there is none: quietly, by the system's package where that may be
-installed, else by a download."""
+"""Protects how a browser is got where there is none: quietly, by the system's package where that
+may be installed, else by a download."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_without_rights_it_is_downloaded(machine):
 def test_where_neither_works_the_message_says_why_and_what_to_do(machine):
     with pytest.raises(
         BrowserMissing,
-        match=r"(?s)apt-get install failed\nplaywright failed\nno Chromium could be had: install your",
+        match=r"apt-get install failed\nplaywright failed\nno Chromium could be had: install your",
     ):
         browser.installed()
     # Lists of packages that are missing or old are made up for once.

@@ -1,4 +1,4 @@
-"""The container files as far as they can be checked without an engine: structure, versions, users,
+"""Protects the container files, as far as that goes without an engine: structure, versions, users,
 ports, secrets."""
 
 import os

@@ -1,11 +1,9 @@
-"""What README and docs show works: Python runs, command lines compose, links lead somewhere, names
-are those of the code."""
+"""Protects what README and docs show: Python runs, command lines compose, links lead somewhere,
+names are those of the code."""
 
 import importlib
 import re
 import shlex
-import subprocess
-import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.settings.validation import choices, from_dict, setting_names
 from ntk_sweep.store.columns import schema
+from tests.helpers.command_line import launch
 from tests.helpers.places import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -36,32 +35,15 @@ def blocks(language):
 @pytest.fixture(scope="module")
 def folder_with_results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
-    sweep = [
-        "-m",
-        "hydra/launcher=serial",
-        "data=digits",
-        "act=relu,elu",
-        "width=20,30",
-        "data.n_per_class=5",
-    ]
-    subprocess.run(
-        [sys.executable, str(ROOT / "launch.py"), *sweep],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
+    small = ("data=digits", "data.n_per_class=5", "act=relu,elu", "width=20,30")
+    assert launch("-m", "hydra/launcher=serial", *small, f"results={folder}/results") == 0
     return folder
 
 
 @pytest.mark.parametrize("block", list(blocks("python")))
-def test_python_examples_run(block, folder_with_results):
-    subprocess.run(
-        [sys.executable, "-c", block],
-        cwd=folder_with_results,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+def test_python_examples_run(block, folder_with_results, monkeypatch):
+    monkeypatch.chdir(folder_with_results)
+    exec(block, {"__name__": "__main__"})
 
 
 def launch_lines():

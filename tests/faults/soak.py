@@ -22,17 +22,8 @@ import psutil
 from docs.tools.pages import fill
 from ntk_sweep.store.reading import load_results
 from tests.helpers.places import ROOT
-from tests.helpers.processes import (
-    TIME_LIMIT,
-    ray_head,
-    ray_node,
-    raylet_of,
-    run,
-    start,
-    stop,
-    wait_for,
-    workers_at,
-)
+from tests.helpers.processes import TIME_LIMIT, run, start, stop, wait_for
+from tests.helpers.ray_clusters import ray_head, ray_node, raylet_of, workers_at
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 POINTS = int(os.environ.get("SOAK_POINTS", "3000"))

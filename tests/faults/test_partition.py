@@ -18,15 +18,12 @@ from tests.helpers.processes import (
     TIME_LIMIT,
     assert_same_numbers,
     is_alive,
-    ray_head,
-    ray_node,
-    raylet_of,
     start,
     stop,
     stored,
     wait_for,
-    workers_at,
 )
+from tests.helpers.ray_clusters import ray_head, ray_node, raylet_of, workers_at
 
 pytestmark = pytest.mark.partition
 

@@ -1,4 +1,4 @@
-"""What must not happen with data, rows and names that somebody else made."""
+"""Protects against data, rows and names that somebody else made."""
 
 import dataclasses
 import os

@@ -1,17 +1,12 @@
-"""What tests with real processes share: sweeps as a user starts them, Rays of their own, and their
-orderly end."""
+"""What tests with real processes share: sweeps as a user starts them, and their orderly end."""
 
 import json
 import os
-import secrets
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +15,7 @@ import psutil
 
 from ntk_sweep.store.reading import load_results
 from tests.helpers.places import ROOT
+from tests.helpers.surroundings import THREADS
 
 GRID = ("data=digits", "act=relu,sigmoid", "width=range(20,61,10)", "depth=2,3")
 POINTS = 2 * 5 * 2
@@ -31,7 +27,12 @@ def command(results, *arguments):
 
 
 def environment(faults=None, **others):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    """What a process of a user would see, who has a terminal and nothing set for us."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RAY_") and name not in THREADS
+    }
     path = [
         str(ROOT / "tests" / "helpers" / "fault_injection"),
         str(ROOT),
@@ -66,54 +67,12 @@ def start(
         [*prefix, *command(results, *arguments)],
         env=environment(faults, **others),
         cwd=cwd,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
         start_new_session=True,
     )
-
-
-@contextmanager
-def memory_limit(size):
-    """A control group of processes that have so many bytes between them, with what starts a command
-    in it; None if none can be made."""
-    folder = _control_group()
-    try:
-        folder.mkdir()
-        limit, total = folder / "memory.limit_in_bytes", folder / "memory.max"
-        (limit if limit.exists() else total).write_text(str(size))
-    except (OSError, AttributeError):
-        yield None
-        return
-    try:
-        enter = f'echo $$ > {folder}/cgroup.procs && exec "$@"'
-        yield SimpleNamespace(prefix=("sh", "-c", enter, "sh"), kills=lambda: _kills(folder))
-    finally:
-        wait_for(
-            lambda: not (folder / "cgroup.procs").read_text().strip(),
-            "the end of all that was started in the control group",
-        )
-        folder.rmdir()
-
-
-def _control_group():
-    """Where this process may make one."""
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        root = Path("/sys/fs/cgroup", "memory" if controllers else "")
-        if (controllers in ("memory", "")) and (root / path.lstrip("/") / "cgroup.procs").exists():
-            return root / path.lstrip("/") / f"ntk-sweep-{os.getpid()}"
-    return None
-
-
-def _kills(folder):
-    """How many processes in a control group were killed for want of memory."""
-    for name in ("memory.events", "memory.oom_control"):
-        if (folder / name).exists():
-            return int(
-                dict(line.split() for line in (folder / name).read_text().splitlines())["oom_kill"]
-            )
-    return 0
 
 
 def wait_for(condition, what, *processes):
@@ -165,130 +124,6 @@ def assert_same_numbers(results, undisturbed):
     for eigenvalues, others in zip(frame.eigenvalues, undisturbed.eigenvalues, strict=True):
         np.testing.assert_array_equal(eigenvalues, others)
     assert pd.read_parquet(results / "spectrum").key.is_unique
-
-
-def left_behind(number):
-    """Temporary folders of the private Ray of a process."""
-    return [path.name for path in Path("/tmp").glob(f"ntk-sweep-{number}-*")]
-
-
-FAST_HEALTH_CHECKS = {
-    "RAY_health_check_initial_delay_ms": "500",
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "6",
-}
-"""A node that cannot be reached for some seconds is taken for dead; Ray by itself takes most of a
-minute."""
-
-RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
-"""The command `ray`, of the interpreter that runs the tests."""
-
-
-@contextmanager
-def ray_head(
-    *arguments, cpus=2, dashboard_port=None, cwd=None, env=None, host=None, faults=None, **others
-):
-    """`ray start --head` on the loopback or on a host of its own, with token authentication;
-    stopped by its own handle.
-
-    Faults must be given here: workers have the environment of their node, not of the sweep.
-    """
-    temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
-    port = free_port()
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    env = (environment(faults, **FAST_HEALTH_CHECKS | others) if env is None else env) | token
-    dashboard = ["--include-dashboard=false"]
-    if dashboard_port:
-        dashboard = [
-            "--include-dashboard=true",
-            "--dashboard-host=127.0.0.1",
-            f"--dashboard-port={dashboard_port}",
-        ]
-    address = host.address if host else "127.0.0.1"
-    options = [
-        f"--port={port}",
-        f"--temp-dir={temporary}",
-        "--object-store-memory=100000000",
-        f"--node-ip-address={address}",
-    ]
-    options += [f"--num-cpus={cpus}", "--disable-usage-stats", *dashboard, *arguments]
-    head = subprocess.Popen(
-        [*(host.prefix if host else ()), *RAY, "start", "--head", "--block", *options],
-        env=env,
-        cwd=cwd,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        wait_for(
-            lambda: list(Path(temporary).glob("session_latest/sockets/raylet")),
-            "the cluster's head",
-            head,
-        )
-        yield SimpleNamespace(
-            process=head,
-            address=f"{address}:{port}",
-            token=token,
-            env=env,
-            temporary=Path(temporary),
-        )
-    finally:
-        stop(head)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def ray_node(cluster, *arguments, host=None):
-    """Another node of the cluster of `ray_head`, with one CPU; stopped by its own handle."""
-    # In one folder two nodes that start at the same time take the same name for a socket, and one
-    # of them ends.
-    temporary = tempfile.mkdtemp(prefix="ray-test-", dir="/tmp")
-    options = [
-        f"--address={cluster.address}",
-        f"--temp-dir={temporary}",
-        "--num-cpus=1",
-        "--object-store-memory=100000000",
-        *arguments,
-    ]
-    if host:
-        options.append(f"--node-ip-address={host.address}")
-    node = subprocess.Popen(
-        [*(host.prefix if host else ()), *RAY, "start", "--block", *options],
-        env=cluster.env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        node.temporary = Path(temporary)
-        yield node
-    finally:
-        stop(node)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def raylet_of(node):
-    """The raylet that a node's process started, once it is there."""
-    with suppress(psutil.Error):
-        for child in psutil.Process(node.pid).children(recursive=True):
-            with suppress(psutil.Error):
-                if child.name() == "raylet":
-                    return child
-    return None
-
-
-def workers_at(node):
-    """The Ray workers of a node's process, or of a driver with a private Ray, that are computing a
-    chunk."""
-    found = []
-    with suppress(psutil.Error):
-        for child in psutil.Process(node.pid).children(recursive=True):
-            with suppress(psutil.Error):
-                if child.cmdline()[:1] == ["ray::_run_chunk"]:
-                    found.append(child)
-    return found
 
 
 def free_port():

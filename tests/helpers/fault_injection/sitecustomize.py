@@ -1,9 +1,9 @@
 """Put on PYTHONPATH by tests: makes chosen points misbehave in whichever process computes them.
 
 ``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise",
-"memory" (more than the process may have), "all memory" (until somebody ends the process), or
-seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which the process may open no
-file.
+"memory" (more than the process may have), "all memory" (until somebody ends the process), a path to
+wait for, or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which it
+may open no file.
 """
 
 import dataclasses
@@ -49,6 +49,15 @@ def _need_all():
     raise RuntimeError("nobody ended this process")
 
 
+def _wait_for(path):
+    """Waits until somebody makes the file, for two minutes at most."""
+    for _ in range(12_000):
+        if os.path.exists(path):
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"nobody made {path}")
+
+
 def _refuse_hidden(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(tuple(HIDDEN)):
         raise FileNotFoundError(f"{arguments[0]} is hidden from this process")
@@ -67,6 +76,8 @@ def compute_with_fault(work):
         _need_too_much()
     elif fault == "all memory":
         _need_all()
+    elif isinstance(fault, str):
+        _wait_for(fault)
     elif fault:
         time.sleep(fault)
     return resolve(PLAIN[0])(work)

@@ -87,7 +87,9 @@ def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
                 del under_way[number]
                 return super().wait(seconds)
             greatest.append(len(under_way))
-            lost = [(t, Lost("memory ran out", worker_died=True, out_of_memory=True)) for t in under_way]
+            lost = [
+                (t, Lost("memory ran out", worker_died=True, out_of_memory=True)) for t in under_way
+            ]
             under_way.clear()
             self._queue.clear()
             return lost

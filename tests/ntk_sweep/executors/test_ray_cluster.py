@@ -1,61 +1,49 @@
-"""The two ways onto a cluster (docs/guide/cluster.md), against a Ray head that asks for a token."""
+"""Protects sweeps on a cluster that is joined: the two ways onto one (docs/guide/cluster.md), what
+happens when parts of it go away, and that it is left as it was.
 
-import os
+All tests share a Ray head on the loopback that asks for a token.
+"""
+
 import re
-import shutil
-import socket
+import signal
 import subprocess
 import sys
-from pathlib import Path
+import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.store import Store
+from tests.helpers.command_line import analyse, launch
 from tests.helpers.places import ROOT
 from tests.helpers.processes import (
-    RAY,
+    GRID,
+    POINTS,
     TIME_LIMIT,
-    environment,
-    free_port,
+    assert_same_numbers,
     listening,
-    ray_head,
     run,
+    start,
+    stop,
+    stored,
+    wait_for,
 )
+from tests.helpers.ray_clusters import RAY, ray_node, raylet_of, shared_cluster, workers_at
+from tests.helpers.s3 import BUCKET
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-HIDDEN = [ROOT / name for name in ("ntk_sweep", "analysis", "conf", "hydra_plugins")]
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A head whose processes can open neither the checkout nor the driver's data."""
+def cluster(tmp_path_factory, object_store):
+    """A head with one worker, whose processes reach the object store."""
     pytest.importorskip(
         "aiohttp_cors", reason="the job server needs ray[default]: pip install 'ntk-sweep[cluster]'"
     )
-    folder = tmp_path_factory.mktemp("cluster")
-    (folder / "site").mkdir()
-    (folder / "data").mkdir()
-    shutil.copy(
-        ROOT / "tests" / "helpers" / "fault_injection" / "sitecustomize.py", folder / "site"
-    )
-    env = environment(
-        NTK_SWEEP_HIDDEN=os.pathsep.join(map(str, [*HIDDEN, folder / "data"])),
-        PYTHONPATH=str(folder / "site"),
-    )
-    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
-    port = free_port()
-    with socket.create_server(("127.0.0.1", 0)) as home:
-        env["RAY_USAGE_STATS_REPORT_URL"] = f"http://127.0.0.1:{home.getsockname()[1]}"
-        with ray_head(dashboard_port=port, cwd=folder / "site", env=env) as cluster:
-            cluster.folder, cluster.dashboard, cluster.env, cluster.home = (
-                folder,
-                f"http://127.0.0.1:{port}",
-                env,
-                home,
-            )
-            yield cluster
+    with shared_cluster(tmp_path_factory.mktemp("cluster"), object_store.environment) as cluster:
+        yield cluster
 
 
 def test_the_workers_of_these_tests_cannot_open_the_checkout(cluster):
@@ -81,27 +69,23 @@ def test_workers_need_neither_working_folder_nor_data_of_the_driver(cluster, tmp
 
 
 def submit(cluster, *command, token=True):
-    env = {
-        name: value for name, value in cluster.env.items() if not name.startswith("NTK_SWEEP")
-    } | (cluster.token if token else {})
-    return subprocess.run(
-        [
-            *RAY,
-            "job",
-            "submit",
-            "--address",
-            cluster.dashboard,
-            "--working-dir",
-            ".",
-            "--",
-            *command,
-        ],
-        env=env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT,
-    )
+    """What `ray job submit` does, once the head has an agent that takes jobs."""
+    left_out = ("NTK_SWEEP",) if token else ("NTK_SWEEP", *cluster.token)
+    env = {name: value for name, value in cluster.env.items() if not name.startswith(left_out)}
+    target = ("--address", cluster.dashboard, "--working-dir", ".")
+
+    def answered():
+        done = subprocess.run(
+            [*RAY, "job", "submit", *target, "--", *command],
+            env=env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT,
+        )
+        return None if "No available agent" in done.stderr else done
+
+    return wait_for(answered, "an agent for jobs", cluster.process)
 
 
 def test_a_job_is_submitted(cluster, tmp_path):
@@ -119,7 +103,7 @@ def test_a_job_is_submitted(cluster, tmp_path):
     done = submit(cluster, "sh", "-c", f"! {line} results=results && {line} results={tmp_path}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 points computed" in done.stdout
-    assert re.search(r"on the Ray cluster at .*, 2 workers", done.stdout)
+    assert re.search(r"on the Ray cluster at .*, 1 workers", done.stdout)
     assert len(load_results(tmp_path / "spectrum")) == 6
     assert "lies in the working folder of a Ray job" in done.stdout
 
@@ -143,3 +127,124 @@ def test_the_dashboard_listens_on_the_loopback_only(cluster):
     found = listening(cluster.process, int(cluster.dashboard.rpartition(":")[2]))
     assert found
     assert found <= {"127.0.0.1", "::1"}
+
+
+def test_a_results_folder_that_vanishes_ends_the_sweep_with_a_message(cluster, tmp_path):
+    results = tmp_path / "results"
+    process = start(
+        *(results, *GRID, "compute.chunk_seconds=0.001"),
+        stderr=subprocess.PIPE,
+        RAY_ADDRESS=cluster.address,
+        **cluster.token,
+    )
+    try:
+        wait_for(lambda: stored(results), "a first row", process)
+        (results / "spectrum").rename(results / "moved")
+        _, errors = process.communicate(timeout=TIME_LIMIT)
+    finally:
+        stop(process)
+    assert process.returncode == 2
+    assert errors.startswith("error: the results folder")
+    assert "was removed" in errors
+    assert len(errors.splitlines()) == 1
+    assert "\x1b" not in errors
+    assert not (results / "spectrum").exists()
+
+
+def noted(cluster):
+    """What workers have written down in the key-value store of the head."""
+    code = (
+        "from ray._raylet import GcsClient; "
+        f"print(*GcsClient({cluster.address!r}).internal_kv_keys(b'', b'ntk-sweep'))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", code],
+        env=cluster.env,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+    )
+    assert asked.returncode == 0, asked.stderr
+    return set(asked.stdout.split())
+
+
+def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(
+    cluster, tmp_path, undisturbed
+):
+    notes = noted(cluster)
+    with ray_node(cluster) as node, ray_node(cluster) as other:
+        for each in (node, other):
+            wait_for(lambda each=each: raylet_of(each), "a raylet", each)
+        sweep = start(
+            tmp_path, *GRID, "compute.chunk_seconds=1", RAY_ADDRESS=cluster.address, **cluster.token
+        )
+        try:
+            wait_for(lambda: workers_at(node), "work on the second node", sweep, node)
+            raylet_of(node).kill()
+            output, _ = sweep.communicate(timeout=2 * TIME_LIMIT)
+        finally:
+            stop(sweep)
+    assert sweep.returncode == 0, output
+    assert f"on the Ray cluster at {cluster.address}" in output
+    assert f"{POINTS} points computed" in output
+    assert "0 failed, 1 worker lost" in output
+    assert_same_numbers(tmp_path, undisturbed)
+    assert not list((tmp_path / "spectrum").glob(".*"))
+    assert cluster.process.poll() is None
+    assert noted(cluster) == notes
+
+
+def test_a_cluster_is_left_as_it_was(cluster, tmp_path):
+    """Also by a sweep that is interrupted, and that joined it by compute.address."""
+    address = f"compute.address={cluster.address}"
+    waits = start(
+        tmp_path, *GRID, "compute=cluster", address, "compute.num_cpus=64", **cluster.token
+    )
+    try:
+        line = next(line for line in waits.stdout if "waiting" in line)
+        assert "waiting for a machine with 64 CPUs" in line
+        waits.send_signal(signal.SIGINT)
+        assert waits.wait(TIME_LIMIT) == 128 + signal.SIGINT
+    finally:
+        stop(waits)
+    assert cluster.process.poll() is None
+    wait_for(
+        lambda: not workers_at(cluster.process), "the end of the sweeps' work", cluster.process
+    )
+
+
+def test_a_killed_sweep_into_an_object_store_goes_on_and_is_read_in_place(
+    cluster, object_store, tmp_path, undisturbed, monkeypatch, capsys
+):
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    results, notes = f"s3://{BUCKET}/killed", noted(cluster)
+    process = start(
+        *(results, *GRID, "compute.chunk_seconds=0.001"),
+        cwd=tmp_path,
+        RAY_ADDRESS=cluster.address,
+        **cluster.token,
+    )
+    location, seen = results + "/spectrum", 0
+    try:
+        wait_for(lambda: Store(results, "spectrum").parts(), "a first part", process)
+        while seen < 4:
+            assert process.poll() is None, process.stdout.read()
+            frame = pd.read_parquet(location)
+            assert frame.key.is_unique
+            assert len(frame) >= seen
+            seen = len(frame)
+            time.sleep(0.1)
+        process.kill()
+        process.wait(TIME_LIMIT)
+    finally:
+        stop(process)
+    # Nobody has removed what its workers have written down, so there was something to remove.
+    assert noted(cluster) > notes
+    assert launch("-m", *GRID, "hydra/launcher=serial", f"results={results}") == 0
+    assert f"rows: {location}" in capsys.readouterr().out
+    frame = load_results(location)
+    assert frame.key.tolist() == undisturbed.key.tolist()
+    assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()
+    assert analyse("table1", results, "-o", str(tmp_path / "report")) == 0
+    assert "Sigmoid" in capsys.readouterr().out

@@ -4,15 +4,12 @@ server on the loopback."""
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 from pyarrow import fs
 from rich.console import Console
@@ -28,18 +25,17 @@ from ntk_sweep.store.filesystems import write_file
 from ntk_sweep.store.reading import finished, load_results
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
-from tests.helpers.places import ROOT
-from tests.helpers.processes import GRID, TIME_LIMIT, environment, kill, run, start, stop, wait_for
-from tests.helpers.s3 import BUCKET, objects, s3_server
+from tests.helpers.processes import wait_for
+from tests.helpers.s3 import BUCKET, objects
 from tests.helpers.store_rows import keys_of, make_row
 
 
 @pytest.fixture(scope="module")
-def server():
-    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
+def server(object_store):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in object_store.environment.items():
             patch.setenv(name, value)
-        yield server
+        yield object_store
 
 
 @pytest.fixture
@@ -193,41 +189,3 @@ def test_a_sweep_sees_the_mark_of_another(store):
     with store.open_session(), store.open_session() as session:
         (said,) = store.other_sessions(session)
     assert said.startswith(f"process {os.getpid()} on ")
-
-
-@pytest.mark.ray
-def test_a_killed_sweep_goes_on_and_is_read_in_place(results, tmp_path, undisturbed):
-    slow = dict.fromkeys(range(20, 61, 10), 0.3)
-    process = start(results, *GRID, "compute.chunk_seconds=0.2", faults=slow, cwd=tmp_path)
-    location, seen = results + "/spectrum", 0
-    try:
-        wait_for(lambda: Store(results, "spectrum").parts(), "a first part", process)
-        family = psutil.Process(process.pid).children(recursive=True)
-        while seen < 4:
-            assert process.poll() is None, process.stdout.read()
-            frame = pd.read_parquet(location)
-            assert frame.key.is_unique
-            assert len(frame) >= seen
-            seen = len(frame)
-            time.sleep(0.1)
-        process.kill()
-        process.wait(TIME_LIMIT)
-        kill(family)
-    finally:
-        stop(process)
-    done = run(results, *GRID, "hydra/launcher=serial")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"rows: {location}" in done.stdout
-    frame = load_results(location)
-    assert frame.key.tolist() == undisturbed.key.tolist()
-    assert frame.lambda_min.tolist() == undisturbed.lambda_min.tolist()
-    table = subprocess.run(
-        [sys.executable, "-m", "analysis", "table1", results, "-o", str(tmp_path / "report")],
-        env=environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT,
-    )
-    assert table.returncode == 0, table.stderr
-    assert "Sigmoid" in table.stdout
