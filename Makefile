@@ -1,24 +1,37 @@
-# make sweep	the 720 networks of the thesis, then the report; DATA=fashion_mnist, DATA_ROOT=folder, SEEDS=5 change it
-# make test	all tests
+# make sweep	computes the 720 networks of the thesis, then makes the report
+# make test	the tests, in as many processes as there are cores
 # make lint	linters and type checker
-# make help	everything else
+# make help	this list
 
+# PYTHON=python3.12	makes the environment
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# DATA=fashion_mnist	data set of sweep; digits needs no download
 DATA ?= digits
+# DATA_ROOT=folder	holds FashionMNIST/raw; without it sweep downloads the images once
 DATA_ROOT ?=
+# SEEDS=5	draws of each network of sweep
 SEEDS ?= 1
+# RESULTS=folder	where sweep stores rows, and report and docs read them
 RESULTS ?= results
+# RESULTS_EIGH=folder	the sigmoid networks by plain float64, for docs
 RESULTS_EIGH ?= results-eigh
+# REPORT=folder	where sweep and report put the report
 REPORT ?= report
+# SOAK_SECONDS=60	length of soak
+# BEFORE=commit	an earlier version, which benchmark shows beside this one
 
-.PHONY: help sweep report test lint browser partition soak audit docs benchmark clean
+PARALLEL := --numprocesses auto --dist loadfile
+
+.PHONY: help sweep report test test-all lint browser partition soak audit docs benchmark clean
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 18
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
+	@echo; echo 'Variables, as in make sweep SEEDS=5:'
+	@sed -n 's/^# \([A-Z_]*=.*\)/\1/p' Makefile | expand -t 22
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -37,45 +50,51 @@ sweep: $(READY)
 	done; \
 	$(MAKE) --no-print-directory report && exit $$status
 
+# make report	makes the report again from the rows
 report: $(READY)
 	@$(BIN)/python -m analysis report $(RESULTS) -o $(REPORT)
 	@echo "open $(REPORT)/index.html in a browser"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+# make test-all	further cases of the same, and what takes long, too
+test-all: $(READY)
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not partition'
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-# make partition	cuts a host of a cluster off the network and brings it back; needs root, since it makes network namespaces
+# make partition	cuts a host of a cluster off the network and brings it back; needs root for network namespaces
 partition: $(READY)
-	$(BIN)/python -m pytest -m partition tests/test_partition.py
+	$(BIN)/python -m pytest -m partition tests/faults/test_partition.py
 
-# make soak	ten minutes of kills under a sweep, then the comparison; SOAK_SECONDS=60 is shorter; the output goes into docs/reliability.md
+# make soak	ten minutes of kills under a sweep, then the comparison; fills docs/guide/reliability.md
 soak: $(READY)
-	$(BIN)/python tests/soak.py --docs
+	$(BIN)/python -m tests.faults.soak --docs
 
-# make audit	compares the pinned versions with the known vulnerabilities; needs a network
+# make audit	compares the pinned versions with the known vulnerabilities; needs the network
 audit: $(READY)
 	$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
-# make browser	a headless Chromium for the tests of the report and its screenshot, unless there is one: the system's package, or a download
+# make browser	gets a headless Chromium for the tests of the report and its picture, unless there is one
 browser: $(READY)
-	@$(BIN)/python docs/browser.py --install
+	@$(BIN)/python -m docs.tools.browser --install
 
-# make docs	tables and figures of docs/results.md and of the README from the rows in RESULTS and, by plain float64, RESULTS_EIGH
+# make docs	fills docs/reference/results.md and remakes its figures and the README's, from RESULTS and RESULTS_EIGH
 docs: $(READY)
-	$(BIN)/python docs/remake.py $(RESULTS) $(RESULTS_EIGH)
+	$(BIN)/python -m docs.tools.remake $(RESULTS) $(RESULTS_EIGH)
 
-# make benchmark	all of docs/performance.md, an hour; other tools are installed into .peers, 5 GB; BEFORE=commit shows an earlier version's grid too
+# make benchmark	fills docs/reference/performance.md, in an hour; installs other tools into .peers, 5 GB
 benchmark: $(READY)
-	$(BIN)/python -m benchmarks.kernels
-	$(BIN)/python -m benchmarks.dispatch
-	$(BIN)/python -m benchmarks.grid $(if $(BEFORE),--before $(BEFORE))
-	$(BIN)/python -m benchmarks.spectrum
-	$(BIN)/python -m benchmarks.sizes
+	$(BIN)/python -m benchmarks.numerics.kernels
+	$(BIN)/python -m benchmarks.sweep.dispatch
+	$(BIN)/python -m benchmarks.sweep.grid $(if $(BEFORE),--before $(BEFORE))
+	$(BIN)/python -m benchmarks.numerics.spectrum
+	$(BIN)/python -m benchmarks.sweep.sizes
 	$(BIN)/python -m benchmarks.training
 
 # make clean	removes the environment and caches; results and reports stay

@@ -1,5 +1,4 @@
-"""Environments of the peers, each with pinned versions that work together; made when first needed,
-in `.peers/`."""
+"""Environments of the peers in `.peers/`, each with pinned versions, made when first needed."""
 
 from __future__ import annotations
 
@@ -7,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.places import ROOT
+
 FOLDER = ROOT / ".peers"
 PEERS = ROOT / "benchmarks" / "peers"
 

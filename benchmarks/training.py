@@ -17,17 +17,16 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from docs.pages import fill
-from ntk_sweep.network import Network
-from ntk_sweep.training import GradientDescent
+from benchmarks.places import ROOT
+from docs.tools.pages import fill
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.training.gradient_descent import GradientDescent
 
-ROOT = Path(__file__).parents[1]
 MODULES = {"relu": nn.ReLU, "elu": nn.ELU, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
 N_SAMPLES = 200
 STEP_SIZE = 1e-6
@@ -97,7 +96,7 @@ class Measured:
 
 
 def main() -> None:
-    """Prints the table and puts it into docs/performance.md."""
+    """Prints the table and puts it into docs/reference/performance.md."""
     torch.set_num_threads(1)
     lines = [
         (
@@ -110,7 +109,7 @@ def main() -> None:
     for case in CASES:
         lines.append(f"| {case} | {measure(case)} |")
         print(lines[-1], flush=True)
-    fill(ROOT / "docs" / "performance.md", "training", "\n".join(lines))
+    fill(ROOT / "docs" / "reference" / "performance.md", "training", "\n".join(lines))
 
 
 def measure(case: Case) -> Measured:

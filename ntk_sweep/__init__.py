@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ntk_sweep._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ntk_sweep.kernel import empirical_ntk
-    from ntk_sweep.limit import limit_ntk, limit_spectrum
-    from ntk_sweep.network import Network
-    from ntk_sweep.spectrum import Spectrum, ntk_spectrum
-    from ntk_sweep.store import load_results
+    from ntk_sweep.kernel.empirical import empirical_ntk
+    from ntk_sweep.limit.kernel import limit_ntk, limit_spectrum
+    from ntk_sweep.network.fully_connected import Network
+    from ntk_sweep.spectrum.spectrum import Spectrum, ntk_spectrum
+    from ntk_sweep.store.reading import load_results
 
 __all__ = [
     "Network",
@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "Network": "ntk_sweep.network",
-    "Spectrum": "ntk_sweep.spectrum",
-    "empirical_ntk": "ntk_sweep.kernel",
-    "limit_ntk": "ntk_sweep.limit",
-    "limit_spectrum": "ntk_sweep.limit",
-    "load_results": "ntk_sweep.store",
-    "ntk_spectrum": "ntk_sweep.spectrum",
+    "Network": "ntk_sweep.network.fully_connected",
+    "Spectrum": "ntk_sweep.spectrum.spectrum",
+    "empirical_ntk": "ntk_sweep.kernel.empirical",
+    "limit_ntk": "ntk_sweep.limit.kernel",
+    "limit_spectrum": "ntk_sweep.limit.kernel",
+    "load_results": "ntk_sweep.store.reading",
+    "ntk_spectrum": "ntk_sweep.spectrum.spectrum",
 }
 
 

@@ -1,5 +1,4 @@
-"""The errors that are a user's to mend; every message says what was seen, why it is wrong and what
-to do."""
+"""Errors that a user can mend: each message says what was seen, why it is wrong, what to do."""
 
 from __future__ import annotations
 

@@ -1,23 +1,26 @@
-"""What all tests share: run-time checks of the array annotations, deterministic property tests,
-small data."""
+"""What all tests share: plain surroundings, run-time checks of annotations, deterministic property
+tests, small data."""
 
 import os
-import signal
 from pathlib import Path
 
 import jaxtyping
 
+from tests.helpers import surroundings
+from tests.helpers.places import ROOT
+
+# Before anything that reads them is imported: processes side by side do not fight for the cores.
+os.environ.update(dict.fromkeys(surroundings.THREADS, "1"))
+
 # Before anything imports these modules: from here on a tensor that contradicts its annotation
 # raises.
-CHECKED = ("network", "kernel", "spectrum", "training", "layers", "input_layers")
+CHECKED = ("numerics", "network", "kernel", "spectrum", "limit", "training", "dynamics")
 jaxtyping.install_import_hook([f"ntk_sweep.{name}" for name in CHECKED], "beartype.beartype")
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 hypothesis.settings.register_profile(
     "deterministic", deadline=None, derandomize=True, max_examples=30, database=None
@@ -26,16 +29,51 @@ hypothesis.settings.load_profile("deterministic")
 
 torch.set_num_threads(1)
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in the background of a script; sweeps would inherit it, and mind no Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+MOST_PROCESSES = 8
+"""More would need more memory than a laptop has; each takes about a gigabyte."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """As many processes as there are cores for this one, which may be fewer than the machine's."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return min(len(usable(0)) if usable else os.cpu_count() or 1, MOST_PROCESSES)
+
+
+def pytest_configure(config):
+    """Files go to the processes in the order of `pytest_collection_modifyitems`."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_sessionstart(session):
+    """Whoever started the tests has no part in what they see. Parallel processes inherit that."""
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(surroundings.settle())
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        # Not in the process that only hands out tests, which would end with its terminal.
+        surroundings.mind_signals()
+
+
+def pytest_collection_modifyitems(items):
+    """Files that mostly wait for Ray begin early, but not together: while one process waits, others
+    compute."""
+    files = dict.fromkeys(item.path for item in items)
+    waiting = dict.fromkeys(item.path for item in items if item.get_closest_marker("ray"))
+    order = [path for path in files if path not in waiting]
+    step = len(order) // (len(waiting) + 1) + 1
+    for number, path in enumerate(waiting):
+        order.insert(number * step, path)
+    places = {path: place for place, path in enumerate(order)}
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with genuine images (`data`) and spectra to 25 digits (`reference`)."""
     given = os.environ.get("NTK_SWEEP_SHARED")
-    folder = Path(given) if given else REPOSITORY.parent / "shared"
+    folder = Path(given) if given else ROOT.parent / "shared"
     if not (folder / "reference").is_dir():
         if given:
             pytest.fail(f"NTK_SWEEP_SHARED={given} holds no folder 'reference'")
@@ -73,11 +111,19 @@ def npz(tmp_path):
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
     """The rows of the grid of `processes`, computed in one process that nothing happens to."""
-    from processes import GRID, run
-
-    from ntk_sweep.store import load_results
+    from ntk_sweep.store.reading import load_results
+    from tests.helpers.command_line import launch
+    from tests.helpers.processes import GRID
 
     results = tmp_path_factory.mktemp("undisturbed")
-    done = run(results, *GRID, "hydra/launcher=serial")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert launch("-m", *GRID, "hydra/launcher=serial", f"results={results}") == 0
     return load_results(results / "spectrum")
+
+
+@pytest.fixture(scope="session")
+def object_store():
+    """An S3-compatible server on the loopback, which all tests of a process share."""
+    from tests.helpers.s3 import s3_server
+
+    with s3_server() as server:
+        yield server

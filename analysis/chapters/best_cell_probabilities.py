@@ -7,12 +7,12 @@ import pandas as pd
 from analysis.chapters.chapter import Chapter, Command
 from analysis.chapters.needs import SEEDS, several_seeds
 from analysis.rows.activations import activation_title, activations
-from analysis.rows.columns import CELL
 from analysis.rows.group import Group
 from analysis.rows.study import Study
 from analysis.writing.content import Content, NamedTable, Section
 from analysis.writing.entries import Entry, Number, interval_text, probability_text
 from analysis.writing.tables import Table
+from ntk_sweep.store.columns import CELL
 
 SHOWN = 5
 """Cells of an activation in the table, which already cover most of the probability where anything

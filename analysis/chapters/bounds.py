@@ -24,7 +24,7 @@ from analysis.drawing.looks import COLOURS
 from analysis.drawing.loss_panels import band, ceiling, loss_panels
 from analysis.drawing.rendering import style
 from analysis.errors import AnalysisError
-from analysis.rows.columns import CELL, SPECTRUM, TRAINING
+from analysis.rows.columns import SPECTRUM, TRAINING
 from analysis.rows.courses import courses
 from analysis.rows.over_seeds import ENDS, diverged_note, seeds_note
 from analysis.rows.quantities import LAMBDA_MIN, trusted
@@ -33,7 +33,9 @@ from analysis.rows.study import Study
 from analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
 from analysis.writing.entries import Entry, bracket
 from analysis.writing.tables import Table
-from ntk_sweep.dynamics import TrainingTime, du_bound, flow_bound
+from ntk_sweep.dynamics.bounds import du_bound, flow_bound
+from ntk_sweep.dynamics.training_time import TrainingTime
+from ntk_sweep.store.columns import CELL
 
 FIGURE_11: Cell = ("relu", 800, 3)
 """The network of Figure 11."""

@@ -8,13 +8,13 @@ import pandas as pd
 from analysis.chapters.chapter import Chapter, Command
 from analysis.chapters.needs import a_resolved_cell
 from analysis.rows.activations import activation_title
-from analysis.rows.columns import CELL
 from analysis.rows.group import Group
 from analysis.rows.quantities import QUANTITIES
 from analysis.rows.study import Study
 from analysis.writing.content import Content, NamedTable, Section
 from analysis.writing.entries import Entry, Number
 from analysis.writing.tables import Table
+from ntk_sweep.store.columns import CELL
 
 SHOWN = {
     "effective_rank": "effective rank",

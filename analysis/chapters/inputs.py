@@ -17,7 +17,7 @@ from analysis.rows.group import Group
 from analysis.rows.inputs import find
 from analysis.rows.study import Study
 from analysis.writing.content import Content, Missing, NamedFigure, Section
-from ntk_sweep.datasets import Dataset
+from ntk_sweep.data.dataset import Dataset
 
 SHOWN = 8
 """Inputs of a class that are drawn."""

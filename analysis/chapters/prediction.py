@@ -14,13 +14,13 @@ from analysis.drawing import heatmap
 from analysis.drawing.colour_scales import ColourScale, colour_scale
 from analysis.drawing.stacked_heatmaps import Panel, alt_text, stacked, unresolved_count
 from analysis.rows.activations import activation_title, activations
-from analysis.rows.columns import CELL
 from analysis.rows.group import Group
 from analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO
 from analysis.rows.study import Study
 from analysis.writing.content import Content, NamedFigure, NamedTable, Section
 from analysis.writing.entries import Entry, Number
 from analysis.writing.tables import Table
+from ntk_sweep.store.columns import CELL
 
 COMPARED = (LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO)
 """What a prediction is judged by."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.rows.columns import CELL
 from analysis.rows.networks import KERNELS, Selection, of_thesis
 from analysis.rows.study import Study
 from analysis.writing.content import Missing
+from ntk_sweep.store.columns import CELL
 
 EXEMPLARS = Selection()
 """Nothing is chosen: `analysis.rows.networks.exemplars` are taken."""

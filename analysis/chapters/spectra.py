@@ -14,13 +14,13 @@ from analysis.drawing.axes import grid
 from analysis.drawing.rendering import style
 from analysis.rows import thesis
 from analysis.rows.activations import activation_title
-from analysis.rows.columns import CELL
 from analysis.rows.group import Group
 from analysis.rows.networks import KERNELS, Selection, label, of_thesis, select, stem, with_spectrum
 from analysis.rows.study import Study
 from analysis.writing.content import Content, NamedFigure, NamedTable, Section
 from analysis.writing.entries import Entry, Number, number
 from analysis.writing.tables import Table
+from ntk_sweep.store.columns import CELL
 
 NEAR = 1e-3
 """Of an eigenvalue: error bounds above this part of it can be told from the axis; tuned by eye."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.chapters.chapter import Chapter, Command
 from analysis.rows.activations import activation_title, activations
-from analysis.rows.columns import NETWORK, SETTING, SPECTRUM, TRAINING
+from analysis.rows.columns import SPECTRUM, TRAINING
 from analysis.rows.failures import reason
 from analysis.rows.group import SHOWN_DIGITS, Group
 from analysis.rows.runs import Setting
@@ -18,6 +18,7 @@ from analysis.rows.study import Study
 from analysis.writing.content import Content, NamedTable, Section
 from analysis.writing.entries import number
 from analysis.writing.tables import Table
+from ntk_sweep.store.columns import NETWORK, TRAINING_SETTING
 
 SHOWN_FAILURES = 50
 """Points that a page names; all of them stand in the store."""
@@ -108,7 +109,7 @@ def without_result(group: Group, training: Group | None = None) -> pd.DataFrame:
     """
     rows = _every(group, training)
     bad = rows[rows["status"] != "ok"]
-    trained = [name for name in SETTING if name in bad]
+    trained = [name for name in TRAINING_SETTING if name in bad]
     reasons = pd.Series([reason(row) for row in bad.to_dict("records")], bad.index, dtype="object")
     return bad.assign(reason=reasons)[
         ["task", *NETWORK, *trained, "status", "reason", "error", "host", "finished_at"]
@@ -154,7 +155,7 @@ def _networks(cells: pd.DataFrame) -> str:
 
 def _ways(rows: pd.DataFrame) -> str:
     """In how many ways networks were trained."""
-    count = len(rows[SETTING].drop_duplicates())
+    count = len(rows[TRAINING_SETTING].drop_duplicates())
     return "" if count == 1 else f", trained in {count} ways"
 
 

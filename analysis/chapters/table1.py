@@ -9,12 +9,12 @@ from analysis.chapters.needs import a_result
 from analysis.rows import thesis
 from analysis.rows.activations import activation_title
 from analysis.rows.cells import seeds_text
-from analysis.rows.columns import CELL
 from analysis.rows.group import Group
 from analysis.rows.study import Study
 from analysis.writing.content import Content, NamedTable, Section
 from analysis.writing.entries import Entry, Number, interval_text, probability_text
 from analysis.writing.tables import Table
+from ntk_sweep.store.columns import CELL
 
 FEW_SEEDS = 5
 """Below, a 95 % interval would have to reach beyond the least and the greatest seed, which no

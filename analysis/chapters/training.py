@@ -20,7 +20,7 @@ from analysis.drawing.axes import PAPER, epoch_axis, heading, log_limits
 from analysis.drawing.looks import COLOURS, network_colours
 from analysis.drawing.loss_panels import band, ceiling, loss_panels
 from analysis.drawing.rendering import style
-from analysis.rows.columns import CELL, SPECTRUM, TRAINING
+from analysis.rows.columns import SPECTRUM, TRAINING
 from analysis.rows.courses import PREDICTED, courses
 from analysis.rows.networks import of_thesis
 from analysis.rows.over_seeds import ENDS, diverged_note, seeds_note
@@ -37,6 +37,7 @@ from analysis.rows.study import Study
 from analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
 from analysis.writing.entries import Entry, bracket
 from analysis.writing.tables import Table
+from ntk_sweep.store.columns import CELL
 
 PREDICTION_TITLES = {
     "linearised": "linearised network, same order of samples",

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.colors import to_hex
 
 from analysis.rows.runs import Cell
-from ntk_sweep.activations import ACTIVATIONS
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A6D1B")
 """Told apart by the colour-blind (Okabe and Ito 2008).

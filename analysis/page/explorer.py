@@ -14,12 +14,12 @@ import pandas as pd
 from analysis.drawing.colour_scales import DIVERGING, SEQUENTIAL
 from analysis.page.packing import BOUND_BITS, SPECTRUM_BITS, Packer
 from analysis.rows.activations import activation_title, activations
-from analysis.rows.columns import CELL
 from analysis.rows.networks import exemplars, with_spectrum
 from analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, QUANTITIES, RATIO, Quantity
 from analysis.rows.study import Study
 from analysis.writing.files import file_stem
 from ntk_sweep.errors import StoreError
+from ntk_sweep.store.columns import CELL
 
 MOST_EIGENVALUES = 800_000
 """In a page, of all groups together: about two megabytes of it. All spectra of 20 widths × 9 depths

@@ -30,7 +30,6 @@ from analysis.page.model import (
     PageTable,
 )
 from analysis.page.packing import Packer, compressed
-from analysis.rows.columns import CELL
 from analysis.rows.group import Group
 from analysis.rows.quantities import QUANTITIES
 from analysis.rows.study import Study
@@ -40,6 +39,7 @@ from analysis.writing.files import OutputFolder, file_stem
 from analysis.writing.mathematics import html_text
 from analysis.writing.publishing import WrittenFigure, WrittenSection, WrittenTable, publish
 from analysis.writing.tables import Table, csv, html
+from ntk_sweep.store.columns import CELL
 
 FIGURES, TABLES = "figures", "tables"
 """Folders beside the page."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ntk_sweep.activations import ACTIVATIONS
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 
 
 def by_activation(frame: pd.DataFrame, then: Sequence[str]) -> pd.DataFrame:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.rows.activations import by_activation
-from analysis.rows.columns import CELL
 from analysis.rows.quantities import LAMBDA_MIN, Quantity, trusted
 from analysis.statistics.bootstrap import intervals
+from ntk_sweep.store.columns import CELL
 
 
 def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:

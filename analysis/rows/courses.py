@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.rows.columns import CELL
 from analysis.rows.over_seeds import ENDS, history
 from analysis.rows.runs import Runs
+from ntk_sweep.store.columns import CELL
 
 MEASURED = {"loss": "losses", "running_loss": "running_losses", "accuracy": "accuracies"}
 

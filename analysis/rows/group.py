@@ -14,9 +14,10 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.rows.activations import by_activation
-from analysis.rows.columns import GROUP, RUN, SPECTRUM
-from ntk_sweep.filesystems import above, below
-from ntk_sweep.store import load_results
+from analysis.rows.columns import RUN, SPECTRUM
+from ntk_sweep.store.columns import GROUP
+from ntk_sweep.store.filesystems import above, below
+from ntk_sweep.store.reading import load_results
 
 SHOWN_DIGITS = 12
 """Of a fingerprint's 64 hexadecimal digits.
@@ -39,7 +40,7 @@ class Group:
         dtype: In which the kernel was computed.
         label: What files and anchors are named after, unlike every other group of the store.
         results: The results folder or URI that the rows came from.
-        rows: One row a network; the columns of `ntk_sweep.schema`.
+        rows: One row a network; the columns of `ntk_sweep.store.columns`.
     """
 
     data: str

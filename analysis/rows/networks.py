@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.rows import thesis
 from analysis.rows.activations import activation_title, by_activation
-from analysis.rows.columns import CELL
+from ntk_sweep.store.columns import CELL
 
 KERNELS = "+experiment=thesis_kernels"
 

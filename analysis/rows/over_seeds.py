@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.rows.columns import CELL
+from ntk_sweep.store.columns import CELL
 
 ENDS = ("", "_low", "_high")
 """Behind the name of a quantity: its median over seeds, its least and its greatest finite value."""

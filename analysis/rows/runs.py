@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.rows.activations import activation_title, by_activation
-from analysis.rows.columns import CELL, NETWORK, SETTING
 from analysis.rows.group import Group
+from ntk_sweep.store.columns import CELL, NETWORK, TRAINING_SETTING
 
 WINNERS = "+experiment=thesis_training"
 """What trains the best network of each activation."""
@@ -54,7 +54,7 @@ class Setting:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Setting:
         """How the network of a row was trained."""
-        rate, unit, batch, epochs, shuffle = (row[name] for name in SETTING)
+        rate, unit, batch, epochs, shuffle = (row[name] for name in TRAINING_SETTING)
         return cls(float(rate), str(unit), int(batch), int(epochs), bool(shuffle))
 
     @property
@@ -106,8 +106,7 @@ class Runs:
     Attributes:
         group: Where they come from.
         setting: How they were trained.
-        rows: One row a network and seed, with the columns of `ntk_sweep.schema`: those with a
-            history, also diverged ones.
+        rows: One row a network and seed, those with a history, also diverged ones.
     """
 
     group: Group
@@ -158,8 +157,8 @@ def runs(group: Group) -> list[Runs]:
             f"  {group.command(WINNERS)}"
         )
     found = []
-    for values, own in rows.groupby(SETTING, sort=True):
-        setting = Setting.of(dict(zip(SETTING, values, strict=True)))
+    for values, own in rows.groupby(TRAINING_SETTING, sort=True):
+        setting = Setting.of(dict(zip(TRAINING_SETTING, values, strict=True)))
         finest = own.sort_values(
             "record_kernel_every", na_position="last", kind="stable"
         ).drop_duplicates(NETWORK)

@@ -14,8 +14,8 @@ from analysis.rows.columns import SPECTRUM, TRAINING
 from analysis.rows.group import EVERY_GROUP, IDENTITY, Group, GroupChoice, identify, load
 from analysis.rows.quantities import LAMBDA_MIN, Quantity
 from analysis.rows.runs import Runs, runs
-from ntk_sweep.schema import schema
-from ntk_sweep.store import Store
+from ntk_sweep.store.columns import schema
+from ntk_sweep.store.store import Store
 
 GRID = "+experiment=thesis_grid"
 """What makes the networks of the thesis's heat maps."""

@@ -1,5 +1,4 @@
-"""Ray Tune on a function that does nothing; takes the number of points and the folder for
-results."""
+"""Ray Tune on an empty function; takes the number of points and the folder for results."""
 
 from __future__ import annotations
 

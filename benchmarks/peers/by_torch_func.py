@@ -1,5 +1,4 @@
-"""The empirical NTK by the recipe in PyTorch's tutorial "Neural Tangent Kernels", by Jacobian
-contraction or NTK-vector products."""
+"""The empirical NTK by PyTorch's tutorial: Jacobian contraction or NTK-vector products."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What the scripts of the peers share; they run in environments of their own, with NumPy only in
-common.
+"""What the scripts of the peers share, in environments that have only NumPy in common.
 
-A script is called with the file that `benchmarks.kernels` writes, holding x and the weights of a
-fully connected network, and with the name of an implementation. It prints one line of JSON.
+`benchmarks.numerics.kernels` calls a script with a file of x and the weights of a network, and with
+the name of an implementation. The script prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ ENOUGH_SECONDS = 5
 
 
 def arguments() -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], str, str]:
-    """Inputs, weights and biases by layer, the activation, and the implementation that was asked
-    for."""
+    """Inputs, weights and biases by layer, the activation, and the implementation asked for."""
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
     with np.load(sys.argv[1], allow_pickle=False) as file:
         count = sum(name.startswith("weight") for name in file.files)
@@ -35,8 +33,10 @@ def arguments() -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], str, s
 
 
 def report(kernel: Callable[[], np.ndarray]) -> None:
-    """Prints seconds, peak memory and a checksum of the kernel; the first call, which may compile,
-    does not count."""
+    """Prints seconds, peak memory and a checksum of the kernel.
+
+    The first call may compile and does not count.
+    """
     start = time.perf_counter()
     theta = kernel()
     seconds = []
@@ -49,8 +49,7 @@ def report(kernel: Callable[[], np.ndarray]) -> None:
 
 
 def peak_memory() -> float:
-    """Greatest memory of this process in MB; that of `getrusage` would be its parent's where that
-    was greater."""
+    """Greatest memory of this process in MB; `getrusage` may give that of its parent."""
     (line,) = (
         line
         for line in Path("/proc/self/status").read_text().splitlines()

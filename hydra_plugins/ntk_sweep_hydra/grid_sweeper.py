@@ -16,8 +16,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
-from ntk_sweep.config import CHOICES, TASKS, SweepConfig
 from ntk_sweep.errors import ConfigError
+from ntk_sweep.settings.help import settings_help
+from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.settings.tasks import TASKS
+from ntk_sweep.settings.validation import from_dict
 
 
 @dataclass
@@ -26,10 +29,10 @@ class GridSweeperConf:
 
     Attributes:
         params: Sweeps that a config file brings, key to sweep syntax, such as ``width:
-        range(50,1001,50)``; the command line wins.
+            range(50,1001,50)``; the command line wins.
         points: Points that are not a product, each a mapping of settings; each is combined with
-        every combination of the others.
-        winners: Activations of which the network with the greatest mean λ_min in the results is a
+            every combination of the others.
+        winners: Activations; the network of each with the greatest mean λ_min in the results is a
             point, as those under `points`.
     """
 
@@ -52,7 +55,7 @@ class GridSweeper(Sweeper):
         self.points = points
         self.winners = list(winners)
         self.launcher: Launcher | None = None
-        self._found: dict[tuple[str, ...], list[list[str]]] = {}
+        self._best: dict[tuple[str, ...], list[list[str]]] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -89,19 +92,19 @@ class GridSweeper(Sweeper):
         points = [_lines(point) for point in self.points]
         if not self.winners:
             return [[*point, *job] for point in points or [[]] for job in grid]
-        return [[*point, *job] for job in grid for point in points + self._winners(job)]
+        return [[*point, *job] for job in grid for point in points + self._best_networks(job)]
 
-    def _winners(self, job: Sequence[str]) -> list[list[str]]:
-        """The winners on the data, and under the other settings, of a job."""
-        from ntk_sweep.winners import winners
+    def _best_networks(self, job: Sequence[str]) -> list[list[str]]:
+        """The best networks on the data, and under the other settings, of a job."""
+        from ntk_sweep.commands.best_networks import best_networks
 
         assert self.hydra_context is not None and self.config is not None
         (values,) = compose_all(self.hydra_context.config_loader, self.config, [job])
-        config = SweepConfig.from_dict(values)
+        config = from_dict(values)
         asked = (repr(config.data), config.results, config.parametrisation, config.dtype)
-        if asked not in self._found:
-            self._found[asked] = [_lines(point) for point in winners(config, self.winners)]
-        return self._found[asked]
+        if asked not in self._best:
+            self._best[asked] = [_lines(point) for point in best_networks(config, self.winners)]
+        return self._best[asked]
 
 
 def _lines(point: Mapping[str, Any]) -> list[str]:
@@ -115,17 +118,18 @@ def _line(key: str, value: Any) -> str:
 
 
 def register() -> None:
-    """Tells Hydra of the sweeper's settings, of the schema of `conf/`, and of the choices that the
-    help page lists."""
-    OmegaConf.register_new_resolver("choices", lambda name: ", ".join(CHOICES[name]), replace=True)
+    """Tells Hydra of the sweeper's settings, the schema of `conf/` and the settings of the help."""
+    OmegaConf.register_new_resolver("settings", settings_help, replace=True)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="ntk_sweep")
     schema = OmegaConf.structured(SweepConfig)
     schema.task = "???"  # of any task, until one is chosen
     store.store(name="sweep_schema", node=schema, provider="ntk_sweep")
     # Under hydra/, where the help page does not list them as choices of their own.
-    for name, settings in TASKS.items():
-        store.store(group="hydra/ntk_sweep_task", name=name, node=settings, provider="ntk_sweep")
+    for name, task in TASKS.items():
+        store.store(
+            group="hydra/ntk_sweep_task", name=name, node=task.settings, provider="ntk_sweep"
+        )
 
 
 register()

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from analysis.cli import main
-from ntk_sweep.store import Store
+from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, grid, row, store
 
 VOID = {"meta", "link", "img", "br", "input"}
@@ -238,7 +238,7 @@ def test_a_lost_kernel_is_named_and_the_page_made_without_it(tmp_path, capsys, u
 
 
 def test_a_store_that_a_sweep_has_only_opened(tmp_path, capsys):
-    with Store(str(tmp_path), "spectrum").opened_for_writing():
+    with Store(str(tmp_path), "spectrum").open_session():
         assert main(["report", str(tmp_path)]) == 2
     assert "holds no rows yet" in capsys.readouterr().err
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from analysis.rows.group import Group, groups
 from analysis.rows.runs import Runs, runs
-from ntk_sweep.schema import schema
-from ntk_sweep.store import Store
-from ntk_sweep.writing import PartWriter
+from ntk_sweep.store.columns import schema
+from ntk_sweep.store.store import Store
+from ntk_sweep.store.writer import PartWriter
 from tests.helpers.analysis_rows import row
 
 SETTING = (
@@ -127,7 +127,7 @@ def only_runs(rows: list[dict[str, Any]]) -> Runs:
 def store(folder: Path, rows: list[dict[str, Any]]) -> str:
     """Rows as a results folder."""
     results = Store(str(folder), "training")
-    with results.opened_for_writing():
+    with results.open_session():
         PartWriter(results).commit(rows)
     return str(folder)
 

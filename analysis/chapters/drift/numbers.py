@@ -15,12 +15,13 @@ import pandas as pd
 
 from analysis.drawing.axes import spread
 from analysis.errors import AnalysisError
-from analysis.rows.columns import CELL, LINE, NETWORK
+from analysis.rows.columns import LINE
 from analysis.rows.group import Group
 from analysis.rows.over_seeds import ENDS, history
 from analysis.rows.runs import Runs, list_cells
 from analysis.statistics.bootstrap import LEVEL
 from analysis.statistics.rank_correlation import RESAMPLES, RNG_SEED
+from ntk_sweep.store.columns import CELL, NETWORK
 
 EXPERIMENT = "+experiment=drift"
 """What trains networks and records their kernels."""

@@ -7,13 +7,14 @@ import pandas as pd
 
 from analysis.chapters.drift.numbers import SHOWN, at_the_end, over_seeds, shown_networks
 from analysis.rows.activations import activation_title
-from analysis.rows.columns import LINE, NETWORK
+from analysis.rows.columns import LINE
 from analysis.rows.over_seeds import seeds_note
 from analysis.rows.runs import Runs, network_title, rows_of
 from analysis.statistics.bootstrap import LEVEL
 from analysis.statistics.rank_correlation import RESAMPLES
 from analysis.writing.entries import DIGITS, Entry, bracket, number, signed
 from analysis.writing.tables import Table
+from ntk_sweep.store.columns import NETWORK
 
 INVERSE_ROOT = -0.5
 """The slope of 1/√width, which is often expected."""

@@ -9,7 +9,6 @@ import pandas as pd
 
 from analysis.chapters.speed.candidates import THRESHOLDS, candidates, measured_epochs
 from analysis.rows.activations import activations
-from analysis.rows.columns import CELL
 from analysis.rows.quantities import LAMBDA_MIN
 from analysis.rows.runs import Runs
 from analysis.statistics.rank_correlation import (
@@ -21,6 +20,7 @@ from analysis.statistics.rank_correlation import (
     spearman,
     standardised_ranks,
 )
+from ntk_sweep.store.columns import CELL
 
 LEAST_NETWORKS = 10
 """Of a setting, for a ranking: intervals from fewer say nothing; tuned on synthetic runs."""

@@ -10,13 +10,13 @@ import pandas as pd
 from analysis.chapters.speed.candidates import BY_NAME, CANDIDATES, measured_epochs
 from analysis.chapters.speed.correlations import ACROSS, LEAST_REACHING, WITHIN
 from analysis.rows.activations import activation_title, activations
-from analysis.rows.columns import NETWORK
 from analysis.rows.quantities import LAMBDA_MIN
 from analysis.rows.runs import Runs
 from analysis.statistics.bootstrap import LEVEL
 from analysis.statistics.rank_correlation import resamples_of
 from analysis.writing.entries import Entry, signed
 from analysis.writing.tables import Table, without_gaps
+from ntk_sweep.store.columns import NETWORK
 
 KEPT = 5
 """Columns of a table that stay also where they are empty: what is ranked, over all runs. Within

@@ -9,7 +9,7 @@ from analysis.rows.best_cells import best_cells, probabilities
 from analysis.rows.cells import cells
 from analysis.rows.study import Study
 from analysis.writing.tables import markdown
-from ntk_sweep.store import Store
+from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, group, row
 
 

@@ -275,8 +275,9 @@ def test_the_summary_names_the_best_candidate():
 
 
 def test_the_conclusion_reads_the_intervals():
-    """Sixteen networks whose epochs fall with λ_min: the conclusion says so, of the smallest loss that
-    half of the runs reach."""
+    """Sixteen networks whose epochs fall with λ_min: the conclusion says so.
+
+    It speaks of the smallest loss that half of the runs reach."""
     found_runs = only_runs(ladder(networks=16))
     every = [(found_runs, speed.correlations(found_runs, (0.5, LOSS, 1e-9)))]
     (text,) = conclusion.conclusion(every)

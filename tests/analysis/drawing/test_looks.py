@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from analysis.drawing.looks import activation_looks, colour, marker, network_colours
 from analysis.drawing.rendering import style
-from ntk_sweep.activations import ACTIVATIONS
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 
 
 def test_a_network_has_the_colour_of_its_activation_where_activations_differ():

@@ -12,7 +12,7 @@ import pytest
 
 from analysis.cli import main
 from analysis.rows.study import studies
-from ntk_sweep.store import Store
+from ntk_sweep.store.store import Store
 from tests.helpers import analysis_training_rows as training_rows
 from tests.helpers.analysis_rows import failed, grid, row, store
 

@@ -16,8 +16,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from analysis.cli import main
-from ntk_sweep.store import Store
-from ntk_sweep.writing import PartWriter
+from ntk_sweep.store.store import Store
+from ntk_sweep.store.writer import PartWriter
 from tests.helpers import analysis_rows
 from tests.helpers import analysis_training_rows as training_rows
 
@@ -176,7 +176,7 @@ def test_the_same_rows_in_other_parts_and_another_process_give_the_same_bytes(
         for task, rows in (("spectrum", spectra), ("training", runs)):
             rows = random.Random(1).sample(rows, len(rows)) if shuffled else rows
             written = Store(str(folder / "r"), task)
-            with written.opened_for_writing():
+            with written.open_session():
                 for part in (rows[::3], rows[1::3], rows[2::3]) if shuffled else (rows,):
                     PartWriter(written).commit(part)
         if shuffled:

@@ -4,8 +4,6 @@ and nothing is blank."""
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +12,11 @@ from analysis.cli import main
 from analysis.drawing.rendering import render_many
 from analysis.rows.cells import cells
 from analysis.rows.group import groups, load
-from ntk_sweep.config import DataConfig
-from ntk_sweep.datasets import load_dataset
-from ntk_sweep.store import Store
+from docs.tools.browser import BrowserMissing, chromium, opened
+from ntk_sweep.data.dataset import load_dataset
+from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, grid, row, store
 from tests.helpers.pixels import colours
-
-REPOSITORY = Path(__file__).resolve().parents[3]
-
-sys.path.insert(0, str(REPOSITORY / "docs"))
-
-from browser import BrowserMissing, chromium, opened
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +42,7 @@ def report(tmp_path_factory):
     """Two groups: digits with three seeds, a kernel, an unresolved and a failed cell; of other data
     one network's extreme eigenvalues."""
     folder = tmp_path_factory.mktemp("report")
-    digits = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100))
+    digits = load_dataset("digits", [0, 9], 100)
     rows = [*grid(seeds=3), failed("relu", 75, 2, 0, error=NASTY)]
     rows = [one for one in rows if (one["act"], one["width"], one["depth"]) != ("sigmoid", 75, 3)]
     rows = [

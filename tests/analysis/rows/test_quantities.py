@@ -7,7 +7,7 @@ import pytest
 from analysis.drawing import heatmap as heatmaps
 from analysis.rows.cells import cells
 from analysis.rows.quantities import QUANTITIES, RATIO
-from ntk_sweep.schema import schema
+from ntk_sweep.store.columns import schema
 from tests.helpers.analysis_rows import frame, row
 
 

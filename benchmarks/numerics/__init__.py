@@ -1,0 +1,1 @@
+"""Benchmarks of the numerics: kernels, spectra, their errors, and a GPU."""

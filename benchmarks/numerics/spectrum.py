@@ -1,0 +1,73 @@
+"""What an exact spectrum costs: seconds and peak memory of each method, one network a process.
+
+    python -m benchmarks.numerics.spectrum
+
+N = 200 inputs of 784 features in [0, 1], float64, as many threads as cores. The seconds are those
+of `ntk_spectrum` alone, the least of six calls after a first one; the peak is that of the whole
+process, torch and the network included.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from benchmarks.peers.measuring import peak_memory
+from benchmarks.places import ROOT
+from benchmarks.timing import least_seconds
+from docs.tools.pages import fill
+
+NETWORKS = [("relu", 300, 3), ("relu", 500, 5), ("relu", 1000, 5), ("sigmoid", 1000, 10)]
+METHODS = ["eigh", "compensated", "double-double", "auto", "jacobian"]
+REPEATS = 6
+
+
+def main() -> None:
+    """Prints the table and puts it into docs/reference/performance.md."""
+    lines = [
+        "| network | method | seconds | peak memory, MB | stated relative error of λ_min |",
+        "|---|---|---|---|---|",
+    ]
+    print("\n".join(lines))
+    for act, width, depth in NETWORKS:
+        for method in METHODS:
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.numerics.spectrum",
+                act,
+                str(width),
+                str(depth),
+                method,
+            ]
+            answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+            got = json.loads(answer.stdout)
+            took = method if got["method"] == method else f"{method} ({got['method']})"
+            lines.append(
+                f"| {act} {width} × {depth} | {took} | {got['seconds']:.2f} | {got['peak']:.0f} | "
+                f"{got['error']:.0e} |"
+            )
+            print(lines[-1], flush=True)
+    fill(ROOT / "docs" / "reference" / "performance.md", "spectrum", "\n".join(lines))
+
+
+def measure(act: str, width: int, depth: int, method: str) -> dict[str, float | str]:
+    """Seconds, peak memory in MB, relative error bound of λ_min and the method used."""
+    import torch
+
+    from ntk_sweep import Network, ntk_spectrum
+
+    x = torch.rand(200, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    network = Network.initialise(784, width, depth, act, "thesis", seed=0)
+    spectrum = ntk_spectrum(network, x, method=method)
+    seconds = least_seconds(lambda: ntk_spectrum(network, x, method=method), REPEATS)
+    error = float(spectrum.errors[0] / spectrum.eigenvalues[0])
+    return {"seconds": seconds, "peak": peak_memory(), "error": error, "method": spectrum.method}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 5:
+        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])))
+    else:
+        main()

@@ -1,0 +1,213 @@
+"""Remakes what docs/reference/results.md and the README show from stored results.
+
+    python -m docs.tools.remake RESULTS RESULTS_EIGH
+
+RESULTS holds the spectra and the training runs that the page names; RESULTS_EIGH the sigmoid
+networks by plain float64 (task.method=eigh), to be shown beside the exact ones. Figures go to
+docs/figures. Tables go into the page, between the comments that name them, or into
+docs/reference/tables where they are too long for it. The picture of the report needs a browser:
+`make browser`.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from analysis.drawing import heatmap
+from analysis.drawing.rendering import render
+from analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
+from analysis.rows.cells import cells
+from analysis.rows.group import groups, load
+from docs.tools.browser import BrowserMissing, screenshot
+from docs.tools.pages import fill
+
+DOCS = Path(__file__).parents[1]
+PAGE = DOCS / "reference" / "results.md"
+TABLES_FOLDER = DOCS / "reference" / "tables"
+GROUP = "fashion_mnist-thesis"
+COMMANDS = ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
+FIGURES = (
+    "heatmap-*.png",
+    "prediction-*.png",
+    "convergence-*.png",
+    "kernel-*.png",
+    "spectrum-*.png",
+)
+TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
+
+TRAINING_COMMANDS = (
+    ("training", "--best"),
+    ("training", "--network", "relu-800x3", "--network", "sigmoid-300x8"),
+    ("bounds", "--network", "relu-800x3"),
+    ("drift",),
+    ("speed",),
+)
+THESIS = "lr0.001-b1-e100"
+"""How the thesis trains, as file names say it."""
+
+LOSS = "loss0.05"
+"""The loss whose ranking is shown in full; the summary has all."""
+
+TRAINING = {
+    "training": (
+        (f"training-best-{THESIS}", ""),
+        (
+            f"curves-best-{THESIS}",
+            "Figure 9: loss and accuracy of the best network of each activation",
+        ),
+        (f"predicted-best-{THESIS}", "Figure 9: the measured loss and its predictions"),
+        (f"training-relu-800x3-sigmoid-300x8-{THESIS}", ""),
+        (
+            f"curves-relu-800x3-sigmoid-300x8-{THESIS}",
+            "Figure 10: loss and accuracy of ReLU 800 × 3 and Sigmoid 300 × 8",
+        ),
+        (
+            f"predicted-relu-800x3-sigmoid-300x8-{THESIS}",
+            "Figure 10: the measured loss and its predictions",
+        ),
+    ),
+    "bounds": (
+        (f"bounds-relu-800x3-{THESIS}", ""),
+        (f"bounds-relu-800x3-{THESIS}", "Figure 11: the loss of ReLU 800 × 3 and its bounds"),
+    ),
+    "drift": (
+        ("drift-slopes-*", ""),
+        ("drift-width-*", "Change of the kernel in training, against width"),
+        ("drift-ends-*", ""),
+        ("drift-epochs-*", "Change of the kernel, its eigenvalues and its alignment over epochs"),
+    ),
+    "speed": (
+        ("speed", ""),
+        (f"speed-{LOSS}", "Rank correlations with the epochs to the loss"),
+    ),
+    "rankings": (
+        (f"speed-scatter-{LOSS}", "The best predictor and λ_min against the epochs to the loss"),
+        (f"speed-{LOSS}-*", ""),
+    ),
+}
+"""What stands between the comments of each name: files without group and ending; figures where
+there are words for them, else tables."""
+
+LONG = (f"speed-{LOSS}-*", "drift-ends-*")
+"""Tables that are too long for a page: CSV files, to which their captions link."""
+
+
+def main(results: str, results_eigh: str) -> None:
+    """Runs the analysis and takes over what the docs show."""
+    (DOCS / "figures").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for command in COMMANDS:
+            analyse(results, folder, command)
+        for pattern in FIGURES:
+            for figure in sorted(Path(folder).glob(pattern)):
+                name = figure.name.replace(f"-{GROUP}", "")
+                (DOCS / "figures" / name).write_bytes(figure.read_bytes())
+        for name in TABLES:
+            fill(PAGE, name, (Path(folder) / f"{name}-{GROUP}.md").read_text())
+    training(results)
+    with tempfile.TemporaryDirectory() as folder:
+        analyse(results, folder, "report")
+        try:
+            screenshot(Path(folder) / "index.html", DOCS / "figures" / "report.png")
+        except BrowserMissing as error:
+            raise SystemExit(
+                f"the README's picture of the report was not remade: {error}"
+            ) from error
+    figure, text = beside(results, results_eigh)
+    (DOCS / "figures" / "sigmoid-methods.png").write_bytes(figure)
+    fill(PAGE, "sigmoid", text)
+
+
+def training(results: str) -> None:
+    """The training runs: tables and the figures that belong to them, in the order of `TRAINING`."""
+    with tempfile.TemporaryDirectory() as folder:
+        for command in TRAINING_COMMANDS:
+            analyse(results, folder, *command)
+        for name, parts in TRAINING.items():
+            content: list[str] = []
+            for pattern, words in parts:
+                found = sorted(Path(folder).glob(f"{pattern}-{GROUP}.{'png' if words else 'md'}"))
+                if not found:
+                    raise SystemExit(
+                        f"{results} has no runs for {pattern}: docs/reference/results.md names "
+                        "the commands that make them"
+                    )
+                content += [
+                    shown(path, words)
+                    if words
+                    else filed(path)
+                    if pattern in LONG
+                    else path.read_text().strip()
+                    for path in found
+                ]
+            fill(PAGE, name, "\n\n".join(content))
+
+
+def filed(path: Path) -> str:
+    """Moves the lines of a table into a CSV file; returns the linked caption and the notes."""
+    target = TABLES_FOLDER / f"{path.stem.removesuffix(f'-{GROUP}')}.csv"
+    caption, lines, *notes = path.read_text().strip().split("\n\n")
+    head, _, *rows = lines.splitlines()
+    target.parent.mkdir(exist_ok=True)
+    with target.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(map(values, (head, *rows)))
+    return "\n\n".join([f"[{caption}](tables/{target.name})", *notes])
+
+
+def values(line: str) -> list[str]:
+    """What stands in a line of a Markdown table."""
+    parts = re.split(r"(?<!\\)\|", line.strip())[1:-1]
+    return [part.replace("\\|", "|").strip() for part in parts]
+
+
+def shown(figure: Path, words: str) -> str:
+    """Takes a figure over, and returns the line that shows it."""
+    name = figure.name.replace(f"-{GROUP}", "").replace(f"-{THESIS}", "")
+    (DOCS / "figures" / name).write_bytes(figure.read_bytes())
+    return f"![{words}](../figures/{name})"
+
+
+def analyse(results: str, folder: str, command: str, *options: str) -> None:
+    """Runs a command of the analysis."""
+    arguments = [
+        sys.executable,
+        "-m",
+        "analysis",
+        command,
+        results,
+        "-o",
+        folder,
+        "--data",
+        "fashion_mnist",
+        *options,
+    ]
+    subprocess.run(arguments, check=True, cwd=DOCS.parent, stdout=subprocess.DEVNULL)
+
+
+def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
+    """The sigmoid heat map beside the one by plain float64, in the same colours.
+
+    And how many cells of each are unresolved.
+    """
+    block, counts = [], []
+    for folder, title in (
+        (results, "by the default method"),
+        (results_eigh, "by plain float64, task.method=eigh"),
+    ):
+        (group,) = groups(load(folder), folder, "fashion_mnist", "thesis", "float64")
+        grid = heatmap.grid(cells(group.rows), "sigmoid")
+        block.append(Panel(title, grid))
+        counts.append(unresolved_count(grid))
+    text = f"Unresolved: {counts[0]} cells with the default method, {counts[1]} by plain float64."
+    return render(stacked([block], "Sigmoid: the smallest eigenvalue by two methods"), "png"), text
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
+    main(*sys.argv[1:])

@@ -1,0 +1,80 @@
+"""The best networks of a finished sweep: for each activation the one with the greatest λ_min."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ntk_sweep.data.dataset import load_dataset
+from ntk_sweep.errors import ConfigError
+from ntk_sweep.settings.point import NUMERICS_VERSION
+from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.store.best_cells import best_cells, cell_means
+from ntk_sweep.store.columns import CELL
+from ntk_sweep.store.reading import latest_good
+from ntk_sweep.store.store import Store
+
+COLUMNS = [
+    "key",
+    "status",
+    "finished_at",
+    "numerics_version",
+    *CELL,
+    "seed",
+    "parametrisation",
+    "dtype",
+    "data_fingerprint",
+    "lambda_min",
+    "lambda_min_resolved",
+]
+"""What is read of the spectra."""
+
+
+def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[str, str | int]]:
+    """For each activation the width and depth with the greatest mean λ_min, as in Table 1.
+
+    Args:
+        config: Says where the spectra lie (`results`), and of which data, parametrisation and dtype
+            they are.
+        activations: The activations asked for.
+
+    Returns:
+        The settings `act`, `width` and `depth` of each.
+
+    Raises:
+        ConfigError: The store has no spectra of an activation; the message says what to run.
+        DataError: The data set cannot be used.
+        StoreError: The store holds a part that cannot be read.
+    """
+    store = Store(config.results, "spectrum")
+    best = best_cells(cell_means(_comparable_rows(store, config))).set_index("act")
+    if missing := [act for act in activations if act not in best.index]:
+        root = f" data.root={config.data.root}" if config.data.root else ""
+        asked = (
+            f"data={config.data.name} parametrisation={config.parametrisation} "
+            f"dtype={config.dtype}{root}"
+        )
+        raise ConfigError(
+            f"{store.location} holds no spectra of {', '.join(missing)} for {asked}, so that it is "
+            "not known which of their networks has the greatest lambda_min; compute them first:\n"
+            f"  python launch.py +experiment=thesis_grid 'seed=range(0,5)' {asked} "
+            f"results={config.results}"
+        )
+    return [
+        {"act": act, "width": int(best.loc[act, "width"]), "depth": int(best.loc[act, "depth"])}
+        for act in activations
+    ]
+
+
+def _comparable_rows(store: Store, config: SweepConfig) -> pd.DataFrame:
+    """The finished spectra of the data, parametrisation and dtype of `config`."""
+    fingerprint = load_dataset(*config.data.arguments).fingerprint
+    rows = latest_good(store.read(COLUMNS)).to_pandas()
+    return rows[
+        (rows["data_fingerprint"] == fingerprint)
+        & (rows["parametrisation"] == config.parametrisation)
+        & (rows["dtype"] == config.dtype)
+        & (rows["status"] == "ok")
+        & (rows["numerics_version"] == NUMERICS_VERSION)
+    ]

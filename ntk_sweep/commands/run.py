@@ -1,0 +1,192 @@
+"""The two commands behind `launch.py`, one network and many, and what they print at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+
+from ntk_sweep.commands.terminal_tables import summary_of
+from ntk_sweep.dispatch.driver import SweepResult
+from ntk_sweep.dispatch.provenance import git_commit
+from ntk_sweep.dispatch.signals import Interrupted
+from ntk_sweep.dispatch.sweep import run_sweep
+from ntk_sweep.durations import duration
+from ntk_sweep.errors import SweepError
+from ntk_sweep.executors.protocol import Executor
+from ntk_sweep.executors.serial import SerialExecutor
+from ntk_sweep.settings.validation import from_dict
+from ntk_sweep.store.reading import latest_good
+
+SHOWN_FAILURES = 10
+"""How many failed points the terminal names; all of them stand in the store."""
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""Clocks that are kept in step differ by less than a second."""
+
+EXIT_FAILED = 1
+"""A point failed."""
+
+EXIT_MISTAKE = 2
+"""Nothing was computed, or the results could not be kept: the message says what to mend."""
+
+EXIT_SIGNAL = 128
+"""Plus the signal's number: the shell's convention."""
+
+
+def compute_one(values: dict[str, Any]) -> int:
+    """Computes one network in this process and prints its row; returns the exit status.
+
+    Args:
+        values: The settings, as plain containers.
+    """
+    console = _console()
+    with console.status("computing") if console.is_terminal else nullcontext():
+        status, result = _run([values], SerialExecutor, Console(quiet=True), console)
+    if result is None:
+        return status
+    if result.failed:
+        _print_failures(result, console)
+        return EXIT_FAILED
+    ((task, frame),) = _rows(result).items()
+    row = frame.iloc[0]
+    console.print(f"{result.plan.points[0]} on data={row.data} ({row.n_samples} inputs)")
+    for name, value in [*summary_of(task).figures(row), ("row", row.location)]:
+        console.print(f"  {name:<17} {value}")
+    if result.plan.skipped:
+        wanted = values["data"]["name"]
+        name = "" if row.data == wanted else f", where these data are called {row.data}"
+        console.print(f"already in the store{name}; force=true computes it again")
+    return 0
+
+
+def compute_many(
+    values: Iterable[dict[str, Any]], executor_class: type[Executor]
+) -> tuple[int, SweepResult | None]:
+    """Computes a sweep and prints a short table.
+
+    Args:
+        values: The settings of each point, as plain containers.
+        executor_class: Where to compute.
+
+    Returns:
+        The exit status, and the result unless the sweep was refused or interrupted.
+    """
+    console = _console()
+    status, result = _run(values, executor_class, console, console)
+    if result is None:
+        return status, None
+    _print_summary(result, console)
+    if result.failed:
+        _print_failures(result, console)
+        return EXIT_FAILED, result
+    return 0, result
+
+
+def _run(
+    values: Iterable[dict[str, Any]],
+    executor_class: type[Executor],
+    progress: Console,
+    announcements: Console,
+) -> tuple[int, SweepResult | None]:
+    """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
+    try:
+        configs = [from_dict(point) for point in values]
+        return 0, run_sweep(configs, executor_class, progress, announcements)
+    except SweepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_MISTAKE, None
+    except Interrupted as interrupt:
+        message = (
+            f"{interrupt}: stopped. Finished points are in the store; the same command again goes "
+            "on from there."
+        )
+        print(f"\n{message}", file=sys.stderr)
+        return EXIT_SIGNAL + interrupt.signal_number, None
+
+
+def _console() -> Console:
+    # Without a terminal there is no width to keep to, and nothing should be cut.
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+
+
+def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
+    """By task, the rows of the sweep's points that are in the stores, one a point."""
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for (_, task), store in result.plan.stores.items():
+        keys = pa.array(
+            sorted({point.key for point in result.plan.points if point.task == task}), pa.string()
+        )
+        table = store.read(summary_of(task).columns)
+        table = table.filter(pc.is_in(table["key"], value_set=keys))
+        frames.setdefault(task, []).append(
+            latest_good(table).to_pandas().assign(location=store.location)
+        )
+    return {task: pd.concat(own, ignore_index=True) for task, own in frames.items()}
+
+
+def _print_summary(result: SweepResult, console: Console) -> None:
+    """The best points, what the rows say against them, how many were computed, and where."""
+    frames = _rows(result)
+    for task, frame in frames.items():
+        summary, good = summary_of(task), frame[frame["status"] != "failed"]
+        if not good.empty:
+            console.print(summary.table(good))
+        if remark := summary.remark(good):
+            console.print(remark)
+    columns = ["key", "git_commit", "finished_at", "host"]
+    rows = pd.concat([frame[columns] for frame in frames.values()])
+    _print_counts(result, rows, console)
+    _print_clocks(rows, console)
+    for store in result.plan.stores.values():
+        console.print(f"rows: {store.location}")
+
+
+def _print_counts(result: SweepResult, frame: pd.DataFrame, console: Console) -> None:
+    computed = {job.point.key for job in result.plan.jobs}
+    others = frame[~frame["key"].isin(computed)]
+    own = git_commit()
+    # A submitted job does not know its commit, and of rows without one nothing can be said.
+    foreign = (
+        int((others["git_commit"].notna() & (others["git_commit"] != own)).sum()) if own else 0
+    )
+    there = f"{result.plan.skipped} were there"
+    if foreign:
+        there += f" ({foreign} from another commit of the code; force=true computes them anew)"
+    done = len(result.plan.jobs) - len(result.failed)
+    console.print(
+        f"{done} points computed in {duration(result.seconds)}, {there}, {len(result.failed)} "
+        "failed"
+    )
+
+
+def _print_clocks(frame: pd.DataFrame, console: Console) -> None:
+    """Warns if rows come from the future: of equal keys the latest is read."""
+    now = datetime.now(UTC)
+    ahead = frame[frame["finished_at"] > now + CLOCK_TOLERANCE]
+    if ahead.empty:
+        return
+    last = ahead.sort_values("finished_at").iloc[-1]
+    rows = "1 row bears" if len(ahead) == 1 else f"{len(ahead)} rows bear"
+    console.print(
+        f"{rows} a time in the future, up to {duration((last.finished_at - now).total_seconds())} "
+        f"from now: the clock of {last.host}, or that of this machine, is wrong; until then what "
+        "force=true computes is taken for older"
+    )
+
+
+def _print_failures(result: SweepResult, console: Console) -> None:
+    points = {point.key: point for point in result.plan.points}
+    points_failed = "1 point" if len(result.failed) == 1 else f"{len(result.failed)} points"
+    console.print(f"{points_failed} failed; the column `error` of the row holds the traceback:")
+    for key, error in list(result.failed.items())[:SHOWN_FAILURES]:
+        console.print(f"  {points[key]}: {error.strip().splitlines()[-1]}", markup=False)
+    if len(result.failed) > SHOWN_FAILURES:
+        console.print(f"  … and {len(result.failed) - SHOWN_FAILURES} more")

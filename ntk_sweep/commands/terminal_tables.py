@@ -1,0 +1,236 @@
+"""What the terminal shows of finished points: the figures of one row, and a table of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.table import Table
+
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
+from ntk_sweep.settings.tasks import TASKS, resolve
+
+KIND = ["data", "data_fingerprint", "parametrisation", "dtype", "act"]
+"""Only rows that agree in these may be compared."""
+
+LEARNING_KIND = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"]
+"""And, of runs, in these."""
+
+_COMMON = [
+    "key",
+    "status",
+    "finished_at",
+    "host",
+    "git_commit",
+    *KIND,
+    "width",
+    "depth",
+    "seed",
+    "n_samples",
+    "lambda_min",
+    "lambda_min_error",
+    "lambda_min_resolved",
+    "lambda_max",
+    "lambda_max_error",
+    "condition_number",
+    "method",
+    "meets_target",
+    "target",
+    "limit_lambda_min",
+    "limit_lambda_min_error",
+    "seconds",
+]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How the terminal shows the rows of a task.
+
+    Attributes:
+        columns: What is read of the store; columns of lists would fill the memory.
+        figures: The lines of one row, name and value.
+        table: A short table of the rows of a sweep.
+        remark: A sentence below the table, or none.
+    """
+
+    columns: list[str]
+    figures: Callable[[pd.Series], list[tuple[str, str]]]
+    table: Callable[[pd.DataFrame], Table]
+    remark: Callable[[pd.DataFrame], str | None]
+
+
+def _kernel_figures(row: pd.Series) -> list[tuple[str, str]]:
+    limit = f"not computed for more than {LIMIT_SAMPLES} inputs"
+    if not pd.isna(row.limit_lambda_min):
+        resolved = row.limit_lambda_min > row.limit_lambda_min_error
+        limit = (
+            f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, resolved)}"
+        )
+    condition = (
+        f"{row.condition_number:.6g}"
+        if row.lambda_min_resolved
+        else "unknown, since lambda_min is unresolved"
+    )
+    return [
+        ("lambda_min", _with_error(row.lambda_min, row.lambda_min_error, row.lambda_min_resolved)),
+        ("lambda_max", _with_error(row.lambda_max, row.lambda_max_error, True)),
+        ("condition_number", condition),
+        ("infinite width", limit),
+    ]
+
+
+def _spectrum_figures(row: pd.Series) -> list[tuple[str, str]]:
+    missed = (
+        "" if row.meets_target else f", whose bounds miss the target of {row.target:g} somewhere"
+    )
+    return [
+        *_kernel_figures(row),
+        ("method", row.method + missed),
+        ("seconds", f"{row.seconds:.3f}"),
+    ]
+
+
+def _training_figures(row: pd.Series) -> list[tuple[str, str]]:
+    unit = "" if row.learning_rate_unit == "absolute" else f" ({row.learning_rate:g}/lambda_max)"
+    outcome = (
+        f"{row.initial_loss:.6g} before training, {row.final_loss:.6g} after {row.steps} steps"
+    )
+    if row.status == "diverged":
+        outcome = (
+            f"{row.initial_loss:.6g} before training; overflowed within {row.steps} steps: the "
+            "learning rate is too large"
+        )
+    return [
+        *_kernel_figures(row),
+        ("step size", f"{row.step_size:g}{unit}, batch size {row.batch_size}"),
+        ("loss", outcome),
+        ("accuracy", f"{row.final_accuracy:.3f}"),
+        ("seconds", f"{row.seconds:.3f}, of which training {row.training_seconds:.3f}"),
+    ]
+
+
+def _with_error(value: float, error: float, resolved: bool) -> str:
+    if not resolved:
+        return (
+            f"unresolved: at most {value + error:.2g}, which is the rounding error of this method"
+        )
+    return f"{value:.10g} ± {error:.1g}"
+
+
+def _spectrum_table(good: pd.DataFrame) -> Table:
+    table, kinds, varying = _kinds(good, KIND, "greatest lambda_min of this sweep")
+    for column in ("lambda_min", "width", "depth", "seed", "points", "unresolved"):
+        table.add_column(column, justify="right")
+    for names, rows in kinds:
+        resolved = rows[rows["lambda_min_resolved"].astype(bool)]
+        cells = ["unresolved", "", "", ""]
+        if not resolved.empty:
+            best = resolved.loc[resolved["lambda_min"].idxmax()]
+            cells = [
+                f"{best.lambda_min:.6g}",
+                *(str(best[name]) for name in ("width", "depth", "seed")),
+            ]
+        table.add_row(
+            *(names[name] for name in varying),
+            *cells,
+            str(len(rows)),
+            str(len(rows) - len(resolved)),
+        )
+    return table
+
+
+def _training_table(good: pd.DataFrame) -> Table:
+    table, kinds, varying = _kinds(good, KIND + LEARNING_KIND, "smallest loss of this sweep")
+    for column in ("final_loss", "width", "depth", "seed", "median loss", "points", "diverged"):
+        table.add_column(column, justify="right")
+    for names, rows in kinds:
+        finished = rows[rows["status"] == "ok"]
+        cells = ["diverged", "", "", "", ""]
+        if not finished.empty:
+            best = finished.loc[finished["final_loss"].idxmin()]
+            cells = [
+                f"{best.final_loss:.6g}",
+                *(str(best[name]) for name in ("width", "depth", "seed")),
+            ]
+            cells.append(f"{finished['final_loss'].median():.6g}")
+        table.add_row(
+            *(names[name] for name in varying),
+            *cells,
+            str(len(rows)),
+            str(len(rows) - len(finished)),
+        )
+    return table
+
+
+def _kinds(
+    rows: pd.DataFrame, kind: list[str], title: str
+) -> tuple[Table, list[tuple[dict[str, str], pd.DataFrame]], list[str]]:
+    """Splits rows into kinds that may be compared, activations in their usual order.
+
+    Returns:
+        A table with a column for each part of the kind that varies, the parts and the rows of each
+        kind, and the names of the parts that vary.
+    """
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    varying = [name for name in kind if name == "act" or rows[name].nunique() > 1]
+    for name in varying:
+        table.add_column(name, justify="left")
+    order = rows["act"].map(list(ACTIVATIONS).index)
+    groups = rows.assign(act_order=order).sort_values(
+        [*(name for name in kind if name != "act"), "act_order"], kind="stable"
+    )
+    kinds = []
+    for values, own in groups.groupby(kind, sort=False):
+        named = dict(zip(kind, values, strict=True))
+        names = {
+            name: str(value)[:12] if name == "data_fingerprint" else str(value)
+            for name, value in named.items()
+        }
+        kinds.append((names, own))
+    return table, kinds, varying
+
+
+def _missed_targets(good: pd.DataFrame) -> str | None:
+    missed = int((~good["meets_target"].astype(bool)).sum())
+    if not missed:
+        return None
+    return (
+        f"in {missed} of {len(good)} points an error bound misses task.target; the column "
+        "meets_target says in which"
+    )
+
+
+def _divergences(good: pd.DataFrame) -> str | None:
+    diverged = int((good["status"] == "diverged").sum())
+    return (
+        f"{diverged} of {len(good)} runs diverged: their rows hold the history until the loss "
+        "overflowed"
+        if diverged
+        else None
+    )
+
+
+def spectrum_summary() -> Summary:
+    """How spectra are shown: the greatest λ_min of each kind."""
+    return Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets)
+
+
+def training_summary() -> Summary:
+    """How runs are shown: the smallest loss of each kind."""
+    own = [
+        "step_size",
+        "steps",
+        "initial_loss",
+        "final_loss",
+        "final_accuracy",
+        "training_seconds",
+    ]
+    columns = [*_COMMON, *LEARNING_KIND, *own]
+    return Summary(columns, _training_figures, _training_table, _divergences)
+
+
+def summary_of(task: str) -> Summary:
+    """How the terminal shows the rows of this task."""
+    return resolve(TASKS[task].summary)()

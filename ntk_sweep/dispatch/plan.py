@@ -1,0 +1,96 @@
+"""What a sweep has to compute: its points without those that the stores already have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ntk_sweep.data.dataset import Dataset, load_dataset
+from ntk_sweep.settings.point import Point
+from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.store.reading import finished
+from ntk_sweep.store.store import Store
+
+StoreId = tuple[str, str]
+"""Names a store of a sweep: the results folder or URI, and the task."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A point to compute.
+
+    Attributes:
+        point: What is computed.
+        results: The results folder or URI that its row goes to.
+        device: "auto", "cpu" or "cuda".
+        force: Whether it is computed even if the store has its result.
+        dataset: Its data set.
+    """
+
+    point: Point
+    results: str
+    device: str
+    force: bool
+    dataset: Dataset = field(repr=False)
+
+    @property
+    def store_id(self) -> StoreId:
+        """Names the store that its row goes to."""
+        return (self.results, self.point.task)
+
+    @property
+    def batch(self) -> tuple[str, str, str, str]:
+        """Jobs of the same batch may share a chunk."""
+        return (self.results, self.point.task, self.device, self.point.data_fingerprint)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it starts.
+
+    Attributes:
+        points: The points of the sweep, in the order given; one that is given twice stands here
+            twice.
+        jobs: What is to be computed, each key once a store.
+        skipped: How many different points the stores have already.
+        stores: The stores of the sweep.
+    """
+
+    points: list[Point]
+    jobs: list[Job]
+    skipped: int
+    stores: dict[StoreId, Store]
+
+
+def open_stores(configs: Iterable[SweepConfig]) -> dict[StoreId, Store]:
+    """The stores that the points' rows go to."""
+    ids = dict.fromkeys((config.results, config.task.name) for config in configs)
+    return {store_id: Store(*store_id) for store_id in ids}
+
+
+def make_plan(configs: Sequence[SweepConfig], stores: dict[StoreId, Store]) -> Plan:
+    """Loads the data sets, makes the points, and leaves out those whose results are in their store.
+
+    Raises:
+        DataError: A data set cannot be used.
+        StoreError: A store holds a part that cannot be read.
+    """
+    done = {store_id: finished(store) for store_id, store in stores.items()}
+    datasets: dict[str, Dataset] = {}
+    points: list[Point] = []
+    jobs: dict[tuple[str, str], Job] = {}
+    skipped: set[tuple[str, str]] = set()
+    for config in configs:
+        dataset = datasets.get(repr(config.data))
+        if dataset is None:
+            dataset = datasets[repr(config.data)] = load_dataset(*config.data.arguments)
+        point = Point.of(config, dataset.fingerprint)
+        points.append(point)
+        entry = None if config.force else done[config.results, point.task].get(point.key)
+        if entry is not None and entry.serves(point.save_kernel):
+            skipped.add((config.results, point.key))
+        else:
+            jobs[config.results, point.key] = Job(
+                point, config.results, config.device, config.force, dataset
+            )
+    return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)

@@ -1,0 +1,151 @@
+"""Runs a sweep: the checks, in order, then the driver, then the merge of small parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from rich.console import Console
+
+from ntk_sweep.dispatch.driver import Driver, SweepResult
+from ntk_sweep.dispatch.plan import Job, Plan, StoreId, make_plan, open_stores
+from ntk_sweep.dispatch.signals import SignalGuard
+from ntk_sweep.errors import ConfigError, StoreError
+from ntk_sweep.executors.protocol import Executor
+from ntk_sweep.settings.locations import absolute_results
+from ntk_sweep.settings.schema import ComputeConfig, SweepConfig
+from ntk_sweep.settings.validation import validate_data_files
+from ntk_sweep.store.compaction import merge
+from ntk_sweep.store.store import Store
+from ntk_sweep.tasks.memory import MemoryPlan, available_memory, not_enough, point_memory
+
+LARGE_POINT_BYTES = 2**30
+"""A point that needs this much memory is announced."""
+
+
+def run_sweep(
+    configs: Iterable[SweepConfig],
+    executor_class: type[Executor],
+    console: Console,
+    announcements: Console | None = None,
+) -> SweepResult:
+    """Computes every point that the stores do not have yet.
+
+    Mistakes in settings, results folder or data are found, in this order, before the executor is
+    started.
+
+    Args:
+        configs: The settings of each point.
+        executor_class: Where to compute; started only if there is something to compute.
+        console: Where to show progress.
+        announcements: Where to say how much memory a large point takes; by default on `console`.
+
+    Raises:
+        ConfigError, DataError, StoreError: Before anything starts, or when rows can no longer be
+            written.
+        ClusterError: Ray cannot be started, or was lost.
+        Interrupted: By SIGINT, SIGTERM or SIGHUP; what was finished is in the store.
+    """
+    # One folder has many spellings, but its points must meet in one store.
+    configs = [replace(config, results=absolute_results(config.results)) for config in configs]
+    compute = _check_settings(configs, executor_class)
+    stores = open_stores(configs)
+    with ExitStack() as stack:
+        guard = stack.enter_context(SignalGuard())
+        sessions = {
+            store_id: stack.enter_context(store.open_session())
+            for store_id, store in stores.items()
+        }
+        _announce_other_sweeps(stores, sessions, console)
+        with guard.immediate():
+            result = SweepResult(make_plan(configs, stores))
+        if result.plan.jobs:
+            _check_memory(result.plan, executor_class, compute, announcements or console)
+            start = time.monotonic()
+            Driver(result, compute, sessions, guard).run(executor_class, console)
+            result.seconds = time.monotonic() - start
+        _merge_parts(result, console)
+    return result
+
+
+def _check_settings(
+    configs: Sequence[SweepConfig], executor_class: type[Executor]
+) -> ComputeConfig:
+    """Checks what concerns the sweep as a whole, and returns where it is computed."""
+    if not configs:
+        raise ConfigError("the sweep is empty: there is no combination of the values given")
+    compute = configs[0].compute
+    if any(config.compute != compute for config in configs):
+        raise ConfigError(
+            "compute must be the same for all points of a sweep: where it runs cannot be swept over"
+        )
+    validate_data_files(configs)
+    devices = dict.fromkeys(config.device for config in configs)
+    results = dict.fromkeys(config.results for config in configs)
+    executor_class.check(compute, devices.keys(), results.keys())
+    return compute
+
+
+def _announce_other_sweeps(
+    stores: dict[StoreId, Store], sessions: dict[StoreId, str], console: Console
+) -> None:
+    for store_id, store in stores.items():
+        for owner in store.other_sessions(sessions[store_id]):
+            console.print(
+                f"another sweep is at work in {store.location} ({owner}), unless it was killed; a "
+                "point that both compute is stored twice, with the same numbers"
+            )
+
+
+def _check_memory(
+    plan: Plan, executor_class: type[Executor], compute: ComputeConfig, console: Console
+) -> None:
+    """Announces the largest point if it is large, and refuses it where it does not fit.
+
+    On a cluster each worker compares for itself, and a point that does not fit becomes a failed
+    row.
+    """
+    job, need = _largest_job(plan.jobs)
+    if need.peak < LARGE_POINT_BYTES:
+        return
+    console.print(f"memory of the largest point, {job.point}: {need.describe()}", soft_wrap=True)
+    workers = executor_class.local_workers(compute)
+    if workers is None:
+        return
+    free = available_memory()
+    if need.peak > free:
+        raise ConfigError(
+            f"{job.point} cannot be computed on this machine: {not_enough(need, free)}"
+        )
+    if need.peak * min(workers, len(plan.jobs)) > free:
+        raise ConfigError(
+            f"{min(workers, len(plan.jobs))} workers at {need.peak / 2**30:.1f} GiB each need more "
+            f"than the {free / 2**30:.1f} GiB that are free: use "
+            f"compute.num_workers={free // need.peak}"
+        )
+
+
+def _largest_job(jobs: Sequence[Job]) -> tuple[Job, MemoryPlan]:
+    """The job that needs the most memory, and how much."""
+    different = {
+        (
+            job.batch,
+            job.point.architecture.width,
+            job.point.architecture.depth,
+            job.point.dtype,
+            repr(job.point.settings),
+        ): job
+        for job in jobs
+    }
+    plans = [(job, point_memory(job.point, *job.dataset.x.shape)) for job in different.values()]
+    return max(plans, key=lambda pair: pair[1].peak)
+
+
+def _merge_parts(result: SweepResult, console: Console) -> None:
+    for store_id, store in result.plan.stores.items():
+        try:
+            merge(store, own=result.parts.get(store_id, ()))
+        except StoreError as error:  # the rows are safe in their parts
+            console.print(f"the parts in {store.location} were not merged: {error}")

@@ -1,0 +1,121 @@
+"""What a worker does with a chunk, in whichever process it runs."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Sequence
+from functools import cache, lru_cache
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.executors.messages import ChunkSpec, Outcome, Report
+from ntk_sweep.store.lease import Lease
+from ntk_sweep.store.store import Store
+from ntk_sweep.store.writer import PartWriter
+from ntk_sweep.tasks.computation import Caches
+from ntk_sweep.tasks.limit_cache import Limit
+from ntk_sweep.tasks.memory import KEPT_BYTES
+from ntk_sweep.tasks.rows import compute_rows
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h
+
+
+class Worker:
+    """Computes chunks one after the other, and keeps what the next one can use.
+
+    It keeps the parts that it grows, limit kernels and the network drawn last.
+    """
+
+    def __init__(self) -> None:
+        self._writers: dict[str, PartWriter] = {}
+        self._caches = Caches()
+
+    def run_chunk(
+        self,
+        spec: ChunkSpec,
+        dataset: Dataset,
+        limits: Sequence[dict[int, Limit] | Exception] = (),
+    ) -> Report:
+        """Computes the points of a chunk and commits their rows.
+
+        Rows that were finished before an interruption are committed too.
+
+        Args:
+            spec: The chunk.
+            dataset: Its data set.
+            limits: Those of `spec.limits`, or what was raised; if none are given, they are computed
+                here.
+
+        Raises:
+            StoreError: This process does not see the folder of the sweep, or cannot write to it.
+            LeaseLost: The driver gave the chunk to others, since it took this process for dead.
+        """
+        prepare_process(spec.num_threads)
+        if limits:
+            self._caches.limits.put(dataset, dict(zip(spec.limits, limits, strict=True)))
+        store = Store(spec.results, spec.task)
+        with Lease(store, spec.session, spec.number).acquired() as lease:
+            return self._run(spec, dataset, store, lease)
+
+    def _run(self, spec: ChunkSpec, dataset: Dataset, store: Store, lease: Lease) -> Report:
+        writer = self._writer(spec, store)
+        outcomes, seconds, rows, committed = [], 0.0, [], time.monotonic()
+        try:
+            for result in compute_rows(
+                spec.points, dataset, spec.device, spec.git_commit, spec.device_share, self._caches
+            ):
+                key = result.row["key"]
+                if result.kernel is not None:
+                    result.row["kernel_file"] = store.save_kernel(key, result.kernel)
+                rows.append(result.row)
+                outcomes.append(Outcome(key, result.row["status"], result.row.get("error")))
+                seconds += result.row["seconds"]
+                if time.monotonic() - committed > spec.commit_seconds:
+                    # Let go first: interrupted in between, a batch is computed again rather than
+                    # stored twice.
+                    batch, rows, committed = rows, [], time.monotonic()
+                    writer.commit(batch, lease)
+        finally:
+            if rows:
+                writer.commit(rows, lease)
+        return Report(writer.name, outcomes, seconds)
+
+    def _writer(self, spec: ChunkSpec, store: Store) -> PartWriter:
+        """The part that this worker grows; a session is of one sweep in one store."""
+        if spec.session not in self._writers:
+            self._writers[spec.session] = PartWriter(store)
+        return self._writers[spec.session]
+
+
+@cache
+def worker_of_this_process() -> Worker:
+    """The worker of a process that Ray keeps warm: made by its first chunk, used by all others.
+
+    Ray calls plain functions, so that what a process keeps has no other place.
+    """
+    return Worker()
+
+
+def prepare_process(num_threads: int) -> None:
+    """Sets the number of BLAS threads, and has the allocator keep its memory."""
+    if torch.get_num_threads() != num_threads:
+        torch.set_num_threads(num_threads)
+    _limit_numpy(num_threads)
+    _keep_memory()
+
+
+@lru_cache(maxsize=1)
+def _limit_numpy(num_threads: int) -> None:
+    """NumPy's BLAS has a pool of its own."""
+    threadpool_limits(num_threads, user_api="blas")
+
+
+@cache
+def _keep_memory() -> None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)

@@ -1,0 +1,166 @@
+"""The kernel of centred passes, in float64 or in double-double, with a bound of its own rounding.
+
+Θ = Σ_l (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + 1), with a and δ of
+`ntk_sweep.kernel.centred_passes` taken as exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntk_sweep.kernel.centred_passes import CentredPasses
+from ntk_sweep.kernel.centred_rows import CentredRows
+from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
+from ntk_sweep.kernel.rounding import unit_of
+from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
+from ntk_sweep.numerics.double_double import UNIT, DoubleDouble, symmetric, symmetric_product
+from ntk_sweep.numerics.thresholds import TILE_ROWS
+
+
+@dataclass(frozen=True)
+class CentredKernel:
+    """Θ of the centred passes of one network, and what a more accurate Θ would be computed from.
+
+    Attributes:
+        theta: Θ in float64, exactly symmetric, on the CPU.
+        layer_traces: tr Θ_l for each layer, (D,), float64 on the CPU: the share of each layer in
+            the trace.
+        error: Estimate of ‖Θ - Θ(passes)‖_F.
+        pass_errors: The errors of the passes.
+        passes: The passes; None where they are not kept.
+        known: Θ in double-double, on the CPU, by the orders for which the caller has it.
+    """
+
+    theta: Float[Tensor, "N N"]
+    layer_traces: Float[Tensor, " D"]
+    error: float
+    pass_errors: PassErrors
+    passes: CentredPasses | None
+    known: Mapping[int, DoubleDouble] = field(default_factory=dict)
+
+    def double_double(self, orders: int) -> DoubleDouble:
+        """Θ in double-double on the CPU, up to the error of `double_double_error`.
+
+        Args:
+            orders: As in `ntk_sweep.numerics.double_double.gram`.
+        """
+        if orders in self.known:
+            return self.known[orders]
+        assert self.passes is not None
+        return double_double_kernel(self.passes, orders).to("cpu")
+
+    def double_double_error(self, orders: int) -> float:
+        """Bound of ‖Θ - Θ(passes)‖_F for Θ of `double_double`; known before that is computed."""
+        assert self.passes is not None
+        return float(double_double_error(self.passes, orders))
+
+
+def centred_kernel(passes: CentredPasses, refinable: bool = True) -> CentredKernel:
+    """Θ in float64, whatever the dtype of the passes.
+
+    Args:
+        passes: From `ntk_sweep.kernel.centred_passes.centred_passes`.
+        refinable: Whether Θ in double-double may be asked for; if not, the passes are not kept.
+
+    Raises:
+        ValueError: The network's output or Θ is not finite.
+    """
+    theta, traces, error = float64_kernel(passes)
+    dtype = passes.outputs.dtype
+    if not torch.isfinite(passes.outputs).all():
+        raise ValueError(
+            "the network's output is not finite: the input holds NaN or infinity, or it overflows "
+            f"{dtype}; scale the inputs down or use float64"
+        )
+    if not torch.isfinite(theta).all():
+        raise ValueError(
+            f"the kernel is not finite: it overflows {dtype}; scale the inputs down or use float64"
+        )
+    errors, kept = pass_errors(passes).cpu(), passes if refinable else None
+    return CentredKernel(theta.cpu(), traces.cpu(), float(error), errors, kept)
+
+
+def float64_kernel(
+    passes: CentredPasses,
+) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b D"], Float[Tensor, "*b"]]:
+    """Θ in float64, tr Θ_l for each layer, and an estimate of ‖Θ - Θ(passes)‖_F.
+
+    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1:
+    independent roundings, u = ε/2), and eight u cover centre + row and the elementwise operations;
+    the Frobenius norm of such errors of layer l is at most tr Θ_l.
+    """
+    outputs = passes.outputs
+    tiled = outputs.ndim == 1 and len(outputs) > TILE_ROWS
+    theta, traces = None, []
+    error, unit = outputs.new_zeros((), dtype=torch.float64), unit_of(torch.float64)
+    for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
+        if tiled:
+            if theta is None:
+                shape = 2 * outputs.shape
+                theta = torch.zeros(shape, dtype=torch.float64, device=outputs.device)
+            traces.append(_add_in_tiles(theta, a, delta, scale))
+        else:
+            layer = delta.gram() * scale.gram(a.gram())
+            theta = layer if theta is None else theta + layer
+            traces.append(layer.diagonal(dim1=-2, dim2=-1).sum(-1))
+        units = a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8
+        error = error + unit * units * traces[-1]
+    assert theta is not None
+    return theta, torch.stack(traces, dim=-1), error
+
+
+def _add_in_tiles(
+    theta: Float[Tensor, "N N"], a: CentredRows, delta: CentredRows, scale: LayerScale
+) -> Float[Tensor, ""]:
+    """Adds Θ_l to Θ tile by tile, those below the diagonal as mirror images, and returns tr Θ_l."""
+    inputs, gradients, trace = a.total, delta.total, theta.new_zeros(())
+    for top in range(0, len(theta), TILE_ROWS):
+        rows = slice(top, top + TILE_ROWS)
+        square = symmetric_product(inputs[rows])
+        layer = symmetric_product(gradients[rows]) * scale.gram(square, out=square)
+        theta[rows, rows] += layer
+        trace = trace + layer.diagonal().sum()
+        for left in range(top + TILE_ROWS, len(theta), TILE_ROWS):
+            columns = slice(left, left + TILE_ROWS)
+            tile = inputs[rows] @ inputs[columns].T
+            layer = scale.gram(tile, out=tile).mul_(gradients[rows] @ gradients[columns].T)
+            theta[rows, columns] += layer
+            theta[columns, rows] += layer.T
+    return trace
+
+
+def double_double_kernel(passes: CentredPasses, orders: int = 2) -> DoubleDouble:
+    """Θ in double-double, up to the error of `double_double_error`.
+
+    Args:
+        passes: The passes.
+        orders: As in `ntk_sweep.numerics.double_double.gram`.
+    """
+    layers = zip(passes.inputs, passes.gradients, passes.scales, strict=True)
+    theta = summed_layers(
+        LayerGrams(scale, delta.double_double_gram(orders), a.double_double_gram(orders))
+        for a, delta, scale in layers
+    )
+    size = passes.outputs.shape[-1]
+    return DoubleDouble(symmetric(theta.hi, size), symmetric(theta.lo, size))
+
+
+def double_double_error(passes: CentredPasses, orders: int = 2) -> Float[Tensor, "*b"]:
+    """Bound of ‖Θ - Θ(passes)‖_F for Θ of `double_double_kernel`, without computing it.
+
+    ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of
+    a row's norm.
+    """
+    error = passes.inputs[0].row_norms.new_zeros(())
+    size, additions = passes.outputs.shape[-1], 8 + 2 * len(passes.scales)
+    for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
+        inputs, gradients = scale.gram(a.largest_square()), delta.largest_square()
+        error = error + delta.double_double_gram_error(orders) * inputs
+        error = error + scale.square * a.double_double_gram_error(orders) * gradients
+        error = error + additions * UNIT * size * inputs * gradients
+    return error

@@ -1,0 +1,282 @@
+"""Forward and backward passes as differences from a centre, with their rounding errors estimated.
+
+In a deep network all inputs end up with nearly the same activations, and the small eigenvalues of
+the kernel live in what is left of the differences. A plain pass rounds relative to the activations
+and so destroys them. Here each quantity is kept as a centre, the value that belongs to the mean
+input, plus one row of differences for each input:
+
+    z^l = z̄^l + d^l,    d^l = c_l (a^{l-1} - ā^{l-1}) W^lᵀ,    a^l - ā^l = σ(z̄^l + d^l) - σ(z̄^l),
+    δ^l - δ̄^l = c_{l+1} (δ^{l+1} - δ̄^{l+1}) W^{l+1} ∘ σ'(z^l)
+                + c_{l+1} δ̄^{l+1} W^{l+1} ∘ (σ'(z^l) - σ'(z̄^l)),
+
+so that rounding is relative to the differences, at the cost of one plain pass. Errors of the centre
+are shared by all rows and act on eigenvalues as a *relative* perturbation; docs/theory/numerics.md
+has the proof and the error model.
+
+A centre is a matrix of one row. Shapes are written for one network; several side by side have
+leading dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
+from ntk_sweep.kernel.rounding import (
+    ELEMENTWISE,
+    TAIL,
+    product_errors,
+    root_sum,
+    row_norms,
+    unit_of,
+)
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.layered import LayeredNetwork
+from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
+
+
+@dataclass(frozen=True)
+class CentredPasses:
+    """What the two passes leave behind, layer by layer (l = 1..D).
+
+    J_l is the row-wise product of δ^l and [c_l a^{l-1}, 1].
+
+    Attributes:
+        inputs: a^{l-1}.
+        gradients: δ^l.
+        scales: c_l.
+        outputs: f(x), (N,).
+    """
+
+    inputs: tuple[CentredRows, ...]
+    gradients: tuple[CentredRows, ...]
+    scales: tuple[LayerScale, ...]
+    outputs: Float[Tensor, "*b N"]
+
+    def __getitem__(self, index: tuple[int, int]) -> CentredPasses:
+        """Those of one of several networks side by side."""
+        inputs = tuple(rows[index] for rows in self.inputs)
+        gradients = tuple(rows[index] for rows in self.gradients)
+        return CentredPasses(inputs, gradients, self.scales, self.outputs[index])
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """What networks that differ in their activation share.
+
+    Attributes:
+        inputs: The inputs of the network.
+        z: z^1.
+    """
+
+    inputs: ExactInputs
+    z: PreActivation
+
+
+@dataclass(frozen=True)
+class PreActivation:
+    """z^l as centre + rows.
+
+    Attributes:
+        centre: z̄^l, (1, n); None for zero.
+        rows: d^l, (N, n).
+        total: z^l, (N, n).
+        centre_error: As in `CentredRows`.
+        row_errors: As in `CentredRows`.
+    """
+
+    centre: Float[Tensor, "*b 1 n"] | None
+    rows: Float[Tensor, "*b N n"]
+    total: Float[Tensor, "*b N n"]
+    centre_error: Float[Tensor, "*e 1"]
+    row_errors: Float[Tensor, "*b N"]
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """σ'(z^l), for the backward pass.
+
+    Attributes:
+        total: σ'(z^l), (N, n).
+        centre: σ'(z̄^l), (1, n).
+        rows: σ'(z^l) - σ'(z̄^l), (N, n).
+        row_errors: Norm of the error of each row away from kinks.
+        centre_error: Norm of the error of the centre.
+        uncertain: Units too close to a kink for their side to be certain, (N, n).
+    """
+
+    total: Float[Tensor, "*b N n"]
+    centre: Float[Tensor, "*b 1 n"] | None
+    rows: Float[Tensor, "*b N n"]
+    row_errors: Float[Tensor, "*b N"]
+    centre_error: Float[Tensor, "*e 1"]
+    uncertain: Bool[Tensor, "*u N n"] | None
+
+
+def centred_passes(
+    network: LayeredNetwork, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None
+) -> CentredPasses:
+    """One forward and one backward pass around the mean of `x`.
+
+    For an activation without a difference formula, and for a single input, the centre is zero: that
+    is the plain pass.
+
+    Args:
+        network: The network, at its present weights, or several side by side.
+        x: N inputs, of the network's dtype and on its device.
+        first: `first_layer` of a network with the same weights, where it is known; it does not
+            depend on the activation.
+
+    Raises:
+        ValueError: `x` does not fit the network, or float32 products are set to be less precise
+            than float32. A pass that overflows shows in the outputs; the kernel of such passes is
+            refused.
+    """
+    network.check_inputs(x)
+    _check_precision(x.dtype)
+    if first is None or (first.z.centre is None) == _is_centred(network, x):
+        first = first_layer(network, ExactInputs(x))
+    z, slopes = first.z, []
+    inputs: list[CentredRows] = [first.inputs]
+    for index in range(1, network.depth):
+        forward, slope = _activate(network.nonlinearity, z)
+        inputs.append(forward)
+        slopes.append(slope)
+        if index < network.depth - 1:
+            z = _pre_activation(network.layer(index), forward)
+    # no layer is held here: a network that is streamed has room for one only
+    outputs = _outputs(network.layer(-1), forward)
+    backward = _output_gradients(outputs, centred=z.centre is not None)
+    gradients = [backward]
+    for index in range(network.depth - 1, 0, -1):
+        backward = _backward(network.layer(index), backward, slopes.pop(), network.nonlinearity)
+        gradients.append(backward)
+    return CentredPasses(tuple(inputs), tuple(gradients[::-1]), network.scales, outputs)
+
+
+def first_layer(network: LayeredNetwork, inputs: ExactInputs) -> FirstLayer:
+    """The first layer's linear part."""
+    x = inputs.rows
+    rows: CentredRows = inputs
+    if _is_centred(network, x):
+        mean = x.mean(dim=-2, keepdim=True)
+        differences = x - mean
+        norms = row_norms(differences)
+        rows = CentredRows(mean, differences, norms, norms[..., :1] * 0, unit_of(x.dtype) * norms)
+    return FirstLayer(inputs, _pre_activation(network.layer(0), rows))
+
+
+def _check_precision(dtype: torch.dtype) -> None:
+    precision = torch.get_float32_matmul_precision()
+    if dtype == torch.float32 and precision != "highest":
+        raise ValueError(
+            f"float32 matrix products are set to {precision!r} precision (TF32), so their error is "
+            "unknown: call torch.set_float32_matmul_precision('highest') first"
+        )
+
+
+def _is_centred(network: LayeredNetwork, x: Float[Tensor, "N n_in"]) -> bool:
+    return network.nonlinearity.differences is not None and x.shape[-2] > 1
+
+
+def _outputs(layer: LinearLayer, a: CentredRows) -> Float[Tensor, "*b N"]:
+    return layer.forward(a.total.to(a.rows.dtype))[..., 0] + layer.bias[..., 0]
+
+
+def _output_gradients(outputs: Float[Tensor, "*b N"], centred: bool) -> CentredRows:
+    """δ^D = 1, exactly."""
+    ones = torch.ones_like(outputs)[..., None]
+    one = torch.ones_like(outputs, dtype=torch.float64)
+    none = one * 0
+    if centred:
+        return CentredRows(ones[..., :1, :], ones * 0, none, none[..., :1], none)
+    return CentredRows(None, ones, one, none[..., :1], none)
+
+
+def _pre_activation(layer: LinearLayer, a: CentredRows) -> PreActivation:
+    """From a^{l-1} to z^l."""
+    squares, rows, unit = layer.column_squares, layer.forward(a.rows), unit_of(a.rows.dtype)
+    row_errors = product_errors(a.rows, a.row_norms, a.row_errors, row_norms(rows), squares)
+    if a.centre is None:
+        z = rows + layer.bias
+        z_errors = torch.hypot(row_errors, unit * row_norms(z))
+        return PreActivation(None, z, z, a.centre_error, z_errors)
+    product = layer.forward(a.centre)
+    centre = product + layer.bias
+    centre_error = product_errors(
+        a.centre, row_norms(a.centre), a.centre_error, row_norms(product), squares
+    )
+    centre_error = centre_error + unit * row_norms(centre)
+    return PreActivation(centre, rows, centre + rows, centre_error, row_errors)
+
+
+def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _Slope]:
+    """From z^l to a^l, and what the backward pass needs of layer l."""
+    root, shared = z.total.shape[-1] ** 0.5, z.centre_error
+    elementwise = ELEMENTWISE * unit_of(z.total.dtype)
+    if z.centre is None:
+        rows, slope_rows = activation.function(z.total), activation.derivative(z.total)
+        slope, centre, slope_centre = slope_rows, None, None
+        centre_error = slope_error = mixed = shared * 0
+    else:
+        assert activation.differences is not None
+        rows, slope_rows = activation.differences(z.centre, z.rows)
+        centre, slope_centre = activation.function(z.centre), activation.derivative(z.centre)
+        slope = slope_centre + slope_rows
+        centre_error = row_norms(slope_centre) / root * shared + elementwise * row_norms(centre)
+        slope_error = activation.curvature * shared + elementwise * row_norms(slope_centre)
+        # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by about σ'' e d
+        mixed = activation.curvature * shared / root * row_norms(z.rows)
+    norms = row_norms(rows)
+    own = elementwise * norms
+    errors = root_sum(row_norms(slope) / root * z.row_errors, own, mixed)
+    slope_errors = root_sum(
+        activation.curvature * z.row_errors, own, elementwise * row_norms(slope_rows), mixed
+    )
+    uncertain = None
+    if activation.kinked:
+        spread = TAIL / root * (z.row_errors + shared)
+        uncertain = z.total.abs() < spread.to(z.total.dtype)[..., None]
+    return CentredRows(centre, rows, norms, centre_error, errors), _Slope(
+        slope, slope_centre, slope_rows, slope_errors, slope_error, uncertain
+    )
+
+
+def _backward(
+    layer: LinearLayer, delta: CentredRows, slope: _Slope, activation: Activation
+) -> CentredRows:
+    """From δ^{l+1} to δ^l."""
+    squares, root = layer.row_squares, layer.weight.shape[-1] ** 0.5
+    unit = unit_of(delta.rows.dtype)
+    pulled = layer.backward(delta.rows)
+    rows = pulled * slope.total
+    pulled_errors = product_errors(
+        delta.rows, delta.row_norms, delta.row_errors, row_norms(pulled), squares
+    )
+    errors = row_norms(slope.total) / root * pulled_errors
+    centre, centre_error = None, delta.centre_error
+    if delta.centre is not None:
+        assert slope.centre is not None
+        shared = layer.backward(delta.centre)
+        norm = row_norms(shared)
+        shared_error = product_errors(
+            delta.centre, row_norms(delta.centre), delta.centre_error, norm, squares
+        )
+        pulled = pulled + shared
+        centre = shared * slope.centre
+        rows = rows.addcmul(shared, slope.rows)
+        centre_error = (
+            row_norms(slope.centre) * shared_error + norm * slope.centre_error
+        ) / root + 2 * unit * row_norms(centre)
+        # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
+        errors = torch.hypot(errors, shared_error / root * row_norms(slope.rows))
+    norms = row_norms(rows)
+    errors = root_sum(errors, row_norms(pulled) / root * slope.row_errors, 4 * unit * norms)
+    # asking costs less than the norm, but on a GPU it would wait for everything before
+    if slope.uncertain is not None and (slope.uncertain.is_cuda or bool(slope.uncertain.any())):
+        errors = torch.hypot(errors, activation.jump * row_norms(pulled * slope.uncertain))
+    return CentredRows(centre, rows, norms, centre_error, errors)

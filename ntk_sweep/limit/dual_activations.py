@@ -1,0 +1,196 @@
+"""Dual activations: E[σ(u)σ(v)] and E[σ'(u)σ'(v)] of centred Gaussian pairs.
+
+They come in closed form or by quadrature. The name is that of Daniely et al. 2016.
+
+Dimension letters in the annotations: N Gaussians, P pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.numerics.gaussian_interpolation import gram_expectations
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.gaussian_quadrature import line_moments, pair_expectations
+
+_CLOSED_ERROR = 4e-15
+_QUADRATURE_ERROR = 2e-14
+_WIDE_QUADRATURE_ERROR = 2e-13
+_WIDE = 100.0
+"""Errors of dual activations relative to √(E[σ(u)²] E[σ(v)²]): of closed forms, and of quadrature.
+
+Quadrature has two, for variances up to 100 and beyond. Measured, not proven: the largest found
+against mpmath and against closed forms, with a factor of 2 to 10 to spare.
+`tests/ntk_sweep/limit/test_dual_activations.py` and
+`tests/ntk_sweep/numerics/test_gaussian_interpolation.py` hold them, `docs/theory/limit.md` lists
+what was found."""
+
+
+@dataclass(frozen=True)
+class Duals:
+    """Dual activations, elementwise.
+
+    Attributes:
+        function: E[σ(u)σ(v)].
+        derivative: E[σ'(u)σ'(v)].
+        distance: E[(σ(u) - σ(v))²].
+    """
+
+    function: Float[Tensor, "*pairs"]
+    derivative: Float[Tensor, "*pairs"]
+    distance: Float[Tensor, "*pairs"]
+
+
+def dual_activations(
+    activation: str,
+    var_x: Float[Tensor, "*#pairs"],
+    var_y: Float[Tensor, "*#pairs"],
+    cov: Float[Tensor, "*#pairs"],
+) -> Duals:
+    """The dual activations of pairs (u, v) ~ N(0, [[var_x, cov], [cov, var_y]]), pair by pair.
+
+    The covariances are taken as exact. The error is below 1e-11 of the value for correlations ρ ≥
+    0. For any ρ it is below `dual_error` of √(E[σ(u)²] E[σ(v)²]), where the value itself may pass
+    through zero. At zero variance u = 0, and σ'(0) is the activation's own choice.
+
+    Args:
+        activation: A name in `ACTIVATIONS`.
+        var_x: E[u²] ≥ 0, float64.
+        var_y: E[v²] ≥ 0, float64.
+        cov: E[uv], float64; beyond ±√(var_x var_y) it counts as that.
+
+    Raises:
+        ValueError: The name is unknown, a variance negative, a value not finite, or a dtype not
+            float64.
+
+    Example:
+        >>> one, cov = torch.ones(1, dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
+        >>> dual_activations("relu", one, one, cov).derivative  # 1/2 - θ/2π, θ = π/3
+        tensor([0.3333], dtype=torch.float64)
+    """
+    _check_covariances(activation, {"var_x": var_x, "var_y": var_y, "cov": cov})
+    pairs = GaussianPairs.from_covariances(var_x, var_y, cov)
+    if pairs.cov.numel() == 0:
+        return Duals(*(torch.zeros_like(pairs.cov) for _ in range(3)))
+    entry = ACTIVATIONS[activation]
+    evaluate = _by_quadrature if entry.closed_dual is None else _in_closed_form
+    return Duals(*(value.reshape(pairs.cov.shape) for value in evaluate(entry, pairs)))
+
+
+def dual_error(activation: str, largest_variance: float) -> float:
+    """The error granted to a dual activation, relative to √(E[σ(u)²] E[σ(v)²]).
+
+    Args:
+        activation: A name in `ACTIVATIONS`.
+        largest_variance: The largest of E[u²] and E[v²] over all pairs.
+
+    Example:
+        >>> dual_error("relu", 1.0), dual_error("elu", 1.0), dual_error("elu", 1e3)
+        (4e-15, 2e-14, 2e-13)
+    """
+    if ACTIVATIONS[activation].closed_dual is not None:
+        return _CLOSED_ERROR
+    return _QUADRATURE_ERROR if largest_variance <= _WIDE else _WIDE_QUADRATURE_ERROR
+
+
+def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
+    """The dual activations of all pairs of N Gaussians of positive variance, symmetric (N, N).
+
+    Errors are below `dual_error` of √(E[σ(u)²] E[σ(v)²]). Identical pairs (distance exactly 0) give
+    identical rows.
+
+    Args:
+        activation: A name in `ACTIVATIONS`.
+        pairs: All pairs of N Gaussians, (N, N), as `GaussianPairs.from_layer` makes them.
+
+    Example:
+        >>> one = torch.ones(2, dtype=torch.float64)
+        >>> pairs = GaussianPairs.from_layer(one, 2 - 2 * torch.eye(2, dtype=torch.float64), 1.0)
+        >>> gram_duals("relu", pairs).derivative
+        tensor([[0.5000, 0.3333],
+                [0.3333, 0.5000]], dtype=torch.float64)
+    """
+    entry = ACTIVATIONS[activation]
+    if entry.closed_dual is not None:
+        function, derivative, distance = entry.closed_dual(pairs)
+    else:
+        scales = pairs.var_x[:, 0].sqrt()
+        functions = (entry.function, entry.derivative)
+        moments = [line_moments(f, scales) for f in functions]
+        function, derivative = gram_expectations(functions, moments, pairs)
+        distance = moments[0].square[:, None] + moments[0].square[None, :] - 2 * function
+        derivative = torch.where(pairs.distance > 0, derivative, moments[1].square[:, None])
+    distance = torch.where(pairs.distance > 0, distance.clamp(min=0), torch.zeros_like(distance))
+    return Duals(function, derivative, distance)
+
+
+def _check_covariances(activation: str, covariances: dict[str, Float[Tensor, "*_"]]) -> None:
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}"
+        )
+    for name, value in covariances.items():
+        if value.dtype != torch.float64:
+            raise ValueError(
+                f"{name} is {value.dtype}, but dual activations are computed in float64: convert it"
+            )
+        if not torch.isfinite(value).all() or (name != "cov" and (value < 0).any()):
+            raise ValueError(
+                f"{name} must be finite" + ("" if name == "cov" else " and not negative")
+            )
+
+
+def _in_closed_form(entry: Activation, pairs: GaussianPairs) -> list[Float[Tensor, " P"]]:
+    """E[σ(u)σ(v)], E[σ'(u)σ'(v)] and E[(σ(u) - σ(v))²] of each pair."""
+    assert entry.closed_dual is not None
+    a, b = pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
+    return [
+        _with_zero_variance(entry, order, value.reshape(-1), a, b)
+        for order, value in enumerate(entry.closed_dual(pairs))
+    ]
+
+
+def _by_quadrature(entry: Activation, pairs: GaussianPairs) -> list[Float[Tensor, " P"]]:
+    """The same by quadrature."""
+    a, b = pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
+    angles = (pairs.angle.reshape(-1), pairs.coangle.reshape(-1), pairs.correlation.reshape(-1))
+    function, derivative = pair_expectations((entry.function, entry.derivative), a, b, *angles)
+    squares = line_moments(entry.function, a).square + line_moments(entry.function, b).square
+    return [function, derivative, (squares - 2 * function).clamp(min=0)]
+
+
+def _with_zero_variance(
+    entry: Activation,
+    order: int,
+    value: Float[Tensor, " P"],
+    a: Float[Tensor, " P"],
+    b: Float[Tensor, " P"],
+) -> Float[Tensor, " P"]:
+    """Replaces the values where u or v is the constant 0.
+
+    There E[f(u)f(v)] = E[f(u)] E[f(v)], and no angle is defined.
+
+    Args:
+        entry: The activation.
+        order: 0 for E[σ(u)σ(v)], 1 for E[σ'(u)σ'(v)], 2 for E[(σ(u) - σ(v))²].
+        value: The values of that kind.
+        a: √E[u²].
+        b: √E[v²].
+    """
+    constant = (a == 0) | (b == 0)
+    if not constant.any():
+        return value
+    u, v = (
+        line_moments(entry.derivative if order == 1 else entry.function, scale[constant])
+        for scale in (a, b)
+    )
+    product = u.hermite[:, 0] * v.hermite[:, 0]
+    value = value.clone()
+    value[constant] = u.square + v.square - 2 * product if order == 2 else product
+    return value

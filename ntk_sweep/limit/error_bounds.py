@@ -1,0 +1,229 @@
+"""Bounds of the limit kernel's error: how errors of the dual activations pass through the layers.
+
+The bounds are entry-wise and of first order. `docs/theory/limit.md` derives them, in the section
+"Error bounds". By Price's theorem the sensitivities of a dual activation are Gaussian
+expectations. Cauchy and Schwarz bound these by one-dimensional integrals.
+
+Dimension letter in the annotations: N inputs.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntk_sweep.limit.dual_activations import Duals, dual_error
+from ntk_sweep.limit.gram_factors import GramFactors
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.gaussian_quadrature import Function, line_moments, line_rule
+
+_EPS = torch.finfo(torch.float64).eps
+
+_ROUNDINGS = 8
+"""Rounding errors granted to each entry-wise formula: none has more operations in sequence."""
+
+
+class ErrorPropagation:
+    """Bounds of the errors of covariance, dual activations and tangent kernel, layer by layer.
+
+    The angle θ between two inputs is followed separately from the covariance. Where σ' jumps
+    (ReLU), the dual of σ' has the slope 1/sin θ in the covariance. For nearly identical inputs
+    this magnifies rounding without limit. But the squared distance is carried with a small
+    *relative* error, and so is θ.
+
+    Args:
+        activation: A name in `ACTIVATIONS`.
+        pairs: K^1, the covariances of the first pre-activations.
+        tangent: T^1.
+        n_in: The features of an input, over which Gram matrix and distances are summed.
+    """
+
+    def __init__(
+        self, activation: str, pairs: GaussianPairs, tangent: Float[Tensor, "N N"], n_in: int
+    ) -> None:
+        self._name, self._activation = activation, ACTIVATIONS[activation]
+        tiny = torch.tensor([-1e-300, 1e-300], dtype=torch.float64)
+        slopes = self._activation.derivative(tiny)
+        self._jump = float((slopes[1] - slopes[0]).abs())
+        # Rounding of sums over the features taken as independent (Higham and Mary 2019), as in the
+        # spectrum of the empirical kernel.
+        unit = (n_in**0.5 + _ROUNDINGS) * _EPS
+        self._cov = unit * _scale(pairs)
+        self._distance = 1e2 * unit * pairs.distance
+        self._angle = self._angle_error(pairs)
+        self._tangent = unit * torch.sqrt(tangent.diagonal()[:, None] * tangent.diagonal()[None, :])
+        self._function = self._derivative = torch.zeros_like(tangent)
+
+    def pass_activation(self, pairs: GaussianPairs, duals: Duals) -> None:
+        """From errors of the covariance to errors of the dual activations."""
+        unit = dual_error(self._name, float(pairs.var_x.max()))
+        self._function = self._function_error(pairs, duals, unit)
+        self._derivative = self._derivative_error(pairs, duals, unit)
+        self._distance = self._distance_error(pairs, duals)
+
+    def pass_layer(
+        self,
+        factors: GramFactors,
+        duals: Duals,
+        tangent: Float[Tensor, "N N"],
+        next_tangent: Float[Tensor, "N N"],
+        pairs: GaussianPairs,
+    ) -> None:
+        """From errors of the dual activations to errors of the next layer.
+
+        Args:
+            factors: Those of layer l.
+            duals: The dual activations of layer l - 1.
+            tangent: T^{l-1}.
+            next_tangent: T^l.
+            pairs: K^l.
+        """
+        self._tangent = self._tangent_error(factors, duals, tangent, next_tangent)
+        self._cov = factors.covariance * self._function + _ROUNDINGS * _EPS * _scale(pairs)
+        self._distance = factors.covariance * self._distance
+        self._angle = self._angle_error(pairs)
+
+    def kernel_norm(
+        self,
+        factors: GramFactors,
+        duals: Duals,
+        tangent: Float[Tensor, "N N"],
+        kernel: Float[Tensor, "N N"],
+    ) -> float:
+        """A bound of ‖δΘ̄‖₂: the largest row sum of the entry-wise bounds."""
+        return float(self._tangent_error(factors, duals, tangent, kernel).sum(1).max())
+
+    def _function_error(
+        self, pairs: GaussianPairs, duals: Duals, unit: float
+    ) -> Float[Tensor, "N N"]:
+        """Of E[σ(u)σ(v)], whose derivative in the covariance is E[σ'(u)σ'(v)]."""
+        scales, slope = pairs.var_x[:, 0].sqrt(), self._activation.derivative
+        moments = line_moments(lambda z: z * slope(z), scales).square
+        size, gradient = duals.function.diagonal(), duals.derivative.abs()
+        return (
+            unit * _outer(size)
+            + gradient * self._cov
+            + self._variance_terms(pairs, moments, size, gradient)
+        )
+
+    def _derivative_error(
+        self, pairs: GaussianPairs, duals: Duals, unit: float
+    ) -> Float[Tensor, "N N"]:
+        """Of E[σ'(u)σ'(v)], whose derivative in the covariance is E[σ''(u)σ''(v)].
+
+        A jump of σ' adds a term in its density, and one in the angle where u and v cross it.
+        """
+        scales, second = pairs.var_x[:, 0].sqrt(), _second_derivative(self._activation)
+        moments = line_moments(lambda z: z * second(z), scales).square
+        size = duals.derivative.diagonal()
+        peak = second(line_rule(float(scales.max()))[0]).abs().max() if self._jump else 0.0
+        density = 1 / (2 * math.pi * pairs.var_x[:, 0]).sqrt()
+        curvature = _outer(line_moments(second, scales).square) + self._jump * peak * (
+            density[:, None] + density[None, :]
+        )
+        return (
+            unit * _outer(size)
+            + curvature * self._cov
+            + self._variance_terms(pairs, moments, size, curvature)
+            + self._jump**2 / (2 * math.pi) * self._angle
+        )
+
+    def _distance_error(self, pairs: GaussianPairs, duals: Duals) -> Float[Tensor, "N N"]:
+        """Of E[(σ(u) - σ(v))²]: relative for closed forms of kinked activations, else absolute."""
+        if self._activation.closed_dual is not None and self._jump:
+            relative, slope = self._variance_error(pairs), duals.derivative.diagonal()
+            share = self._jump**2 / math.pi
+            bend = (
+                (pairs.angle * pairs.angle.sin() * self._angle + pairs.angle**3 * relative.max())
+                * _scale(pairs)
+                * share
+            )
+            return 2 * slope.max() * self._distance + bend + _ROUNDINGS * _EPS * duals.distance
+        spread = self._function.diagonal()
+        apart = spread[:, None] + spread[None, :] + 2 * self._function
+        return torch.where(pairs.distance > 0, apart, torch.zeros_like(apart))
+
+    def _variance_error(self, pairs: GaussianPairs) -> Float[Tensor, " N"]:
+        """The relative errors of the variances."""
+        return self._cov.diagonal() / pairs.var_x[:, 0]
+
+    def _variance_terms(
+        self,
+        pairs: GaussianPairs,
+        moments: Float[Tensor, " N"],
+        size: Float[Tensor, " N"],
+        gradient: Float[Tensor, "N N"],
+    ) -> Float[Tensor, "N N"]:
+        """What errors of the two variances add to that of E[f(u)f(v)].
+
+        Args:
+            pairs: The covariances.
+            moments: E[(u f'(u))²].
+            size: E[f(u)²].
+            gradient: A bound of |∂E[f(u)f(v)]/∂E[uv]|.
+        """
+        relative, mixed = self._variance_error(pairs), pairs.cov.abs() * gradient
+        half = 0.5 * relative[:, None] * ((moments[:, None] * size[None, :]).sqrt() + mixed)
+        return half + half.T
+
+    def _tangent_error(
+        self,
+        factors: GramFactors,
+        duals: Duals,
+        tangent: Float[Tensor, "N N"],
+        result: Float[Tensor, "N N"],
+    ) -> Float[Tensor, "N N"]:
+        products = duals.derivative.abs() * self._tangent + tangent.abs() * self._derivative
+        return (
+            factors.tangent * self._function
+            + factors.covariance * products
+            + _ROUNDINGS * _EPS * result.abs()
+        )
+
+    def _angle_error(self, pairs: GaussianPairs) -> Float[Tensor, "N N"]:
+        """Of θ, from det = spread + (bias) distance; zero for identical pairs, whose θ is exact."""
+        relative = self._variance_error(pairs)
+        mean = (pairs.var_x + pairs.var_y) / 2
+        tilt = (
+            (pairs.var_x - pairs.var_y).abs() / 2 * (relative[:, None] + relative[None, :]) * mean
+        )
+        det = (
+            2 * mean * self._distance
+            + tilt
+            + 2 * pairs.distance * self._cov
+            + _ROUNDINGS * _EPS * mean * pairs.distance
+        )
+        root = torch.minimum(det / pairs.det.sqrt().clamp(min=1e-300), det.sqrt())
+        error = (root * pairs.cov.abs() + pairs.det.sqrt() * self._cov) / (
+            pairs.var_x * pairs.var_y
+        )
+        return torch.where(pairs.distance > 0, error, torch.zeros_like(error))
+
+
+def _second_derivative(activation: Activation) -> Function:
+    """σ'' by automatic differentiation, zero at jumps of σ'."""
+
+    def second(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            slopes = activation.derivative(z)
+            if not slopes.requires_grad:
+                return torch.zeros_like(z)
+            return torch.autograd.grad(slopes.sum(), z)[0]
+
+    return second
+
+
+def _scale(pairs: GaussianPairs) -> Float[Tensor, "N N"]:
+    """√(E[u²] E[v²])."""
+    return (pairs.var_x * pairs.var_y).sqrt()
+
+
+def _outer(values: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
+    """The geometric means √(v_i v_j)."""
+    return (values[:, None] * values[None, :]).sqrt()

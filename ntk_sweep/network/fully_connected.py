@@ -1,0 +1,237 @@
+"""Fully connected networks: weights, outputs, and the plain forward and backward pass.
+
+Dimension letters in the annotations: N inputs, n_in features of the input, n_l the width of layer
+l.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture, check_names
+from ntk_sweep.network.initialisation import Initialisation
+from ntk_sweep.network.layered import check_inputs
+from ntk_sweep.network.linear_layer import LayerScale, LinearLayer, layer_scales
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What one forward and one backward pass leave behind, layer by layer (l = 1..D).
+
+    Attributes:
+        inputs: a^{l-1}, the input of layer l, (N, n_{l-1}).
+        gradients: δ^l, the gradient of f with respect to the pre-activation of layer l, (N, n_l).
+        outputs: f(x), (N,).
+    """
+
+    inputs: tuple[Float[Tensor, "N _"], ...]
+    gradients: tuple[Float[Tensor, "N _"], ...]
+    outputs: Float[Tensor, " N"]
+
+
+class Network:
+    """A fully connected network with one output.
+
+    x^l = σ(c_l W^l x^{l-1} + b^l) for l = 1..D-1, and f(x) = c_D W^D x^{D-1} + b^D. The factors c_l
+    stand in `ntk_sweep.network.parametrisations`.
+
+    Args:
+        weights: W^l, (n_l, n_{l-1}), for l = 1..D; all of one floating dtype and on one device.
+        biases: b^l, (n_l,).
+        activation: A name in `ntk_sweep.network.activations.registry.ACTIVATIONS`.
+        parametrisation: A name in `ntk_sweep.network.parametrisations.PARAMETRISATIONS`.
+
+    Raises:
+        ValueError: A name is unknown, shapes do not chain, or dtypes or devices differ.
+
+    Example:
+        >>> weights = [torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[3.0, 1.0]])]
+        >>> network = Network(weights, [torch.zeros(2), torch.ones(1)], "relu", "standard")
+        >>> network(torch.tensor([[1.0, 1.0], [0.0, -2.0]]))
+        tensor([10.,  3.])
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[Float[Tensor, "_ _"]],
+        biases: Sequence[Float[Tensor, " _"]],
+        activation: str,
+        parametrisation: str,
+    ) -> None:
+        check_names(activation, parametrisation)
+        _check_layers(weights, biases)
+        scales = layer_scales(parametrisation, [(w.shape[1], w.shape[0]) for w in weights])
+        layers = tuple(map(LinearLayer, weights, biases, scales))
+        self._layers, self.activation, self.parametrisation = layers, activation, parametrisation
+
+    @classmethod
+    def initialise(
+        cls,
+        n_inputs: int,
+        width: int,
+        depth: int,
+        activation: str,
+        parametrisation: str,
+        seed: int,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str = "cpu",
+    ) -> Network:
+        """Draws a network; `ntk_sweep.network.initialisation` says how draws follow from the seed.
+
+        The draws depend on (seed, width, depth) and the layer shapes alone: networks that differ
+        only in activation or parametrisation share them.
+
+        Args:
+            n_inputs: n_0, the number of input features.
+            width: n, the width of every hidden layer.
+            depth: D ≥ 2, the number of weight layers.
+            activation: A name in `ACTIVATIONS`.
+            parametrisation: A name in `PARAMETRISATIONS`.
+            seed: Any non-negative integer.
+            dtype: Draws are made in float64 and then rounded to it.
+            device: Where the tensors are put; the draws are always made on the CPU.
+
+        Raises:
+            ValueError: A size is out of range, or a name unknown.
+
+        Example:
+            >>> network = Network.initialise(784, 50, 3, "relu", "thesis", seed=0)
+            >>> [tuple(w.shape) for w in network.weights]
+            [(50, 784), (50, 50), (1, 50)]
+            >>> network(torch.zeros(2, 784, dtype=torch.float64)).shape
+            torch.Size([2])
+        """
+        architecture = Architecture(activation, width, depth, parametrisation)
+        return cls.from_initialisation(Initialisation(architecture, n_inputs, seed, dtype, device))
+
+    @classmethod
+    def from_initialisation(cls, initialisation: Initialisation) -> Network:
+        """Draws all weights of a network and holds them."""
+        layers, architecture = tuple(initialisation.layers()), initialisation.architecture
+        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+        return cls(weights, biases, architecture.activation, architecture.parametrisation)
+
+    @property
+    def weights(self) -> tuple[Float[Tensor, "_ _"], ...]:
+        """W^l for l = 1..D."""
+        return tuple(layer.weight for layer in self._layers)
+
+    @property
+    def biases(self) -> tuple[Float[Tensor, " _"], ...]:
+        """b^l for l = 1..D."""
+        return tuple(layer.bias for layer in self._layers)
+
+    @property
+    def nonlinearity(self) -> Activation:
+        """The activation itself."""
+        return ACTIVATIONS[self.activation]
+
+    def with_activation(self, activation: str) -> Network:
+        """The network with the same weights, in the same memory, and another activation."""
+        check_names(activation, self.parametrisation)
+        other = copy(self)
+        other.activation = activation
+        return other
+
+    def layer(self, index: int) -> LinearLayer:
+        """The linear map of layer `index` + 1."""
+        return self._layers[index]
+
+    @property
+    def depth(self) -> int:
+        """D, the number of weight layers."""
+        return len(self._layers)
+
+    @property
+    def scales(self) -> tuple[LayerScale, ...]:
+        """The scale of each layer, l = 1..D."""
+        return tuple(layer.scale for layer in self._layers)
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """c_l for l = 1..D."""
+        return tuple(scale.factor for scale in self.scales)
+
+    def passes(self, x: Float[Tensor, "N n_in"]) -> Passes:
+        """One forward and one backward pass, keeping what the kernel needs.
+
+        δ^D = 1, and δ^l = (c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (Jacot et al. 2018, appendix A;
+        ordinary back-propagation of f).
+
+        Args:
+            x: Inputs, of the network's dtype and on its device.
+
+        Raises:
+            ValueError: `x` does not fit the network.
+        """
+        self.check_inputs(x)
+        *hidden, last = self._layers
+        inputs, derivatives = [x], []
+        for layer in hidden:
+            z = _affine(layer, inputs[-1])
+            inputs.append(self.nonlinearity.function(z))
+            derivatives.append(self.nonlinearity.derivative(z))
+        outputs = _affine(last, inputs[-1])
+        gradients = [torch.ones_like(outputs)]
+        for layer, derivative in zip(self._layers[:0:-1], derivatives[::-1], strict=True):
+            gradients.append(layer.backward(gradients[-1]).mul_(derivative))
+        return Passes(tuple(inputs), tuple(gradients[::-1]), outputs[:, 0])
+
+    def __call__(self, x: Float[Tensor, "N n_in"]) -> Float[Tensor, " N"]:
+        """f(x) for each row of `x`."""
+        self.check_inputs(x)
+        *hidden, last = self._layers
+        for layer in hidden:
+            x = self.nonlinearity.function(_affine(layer, x))
+        return _affine(last, x)[:, 0]
+
+    def check_inputs(self, x: Float[Tensor, "N n_in"]) -> None:
+        """Raises a ValueError if `x` does not fit the network."""
+        weight = self._layers[0].weight
+        check_inputs(x, weight.shape[1], weight.dtype, weight.device)
+
+
+def _affine(layer: LinearLayer, rows: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
+    """Z = c a Wᵀ + b, rounded once."""
+    return torch.addmm(layer.bias, rows, layer.weight.T, alpha=layer.scale.factor)
+
+
+def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
+    if len(weights) < 2 or len(weights) != len(biases):
+        raise ValueError(
+            f"{len(weights)} weight matrices and {len(biases)} biases: a network has one of each a "
+            "layer, and at least two layers (with one, the activation would not appear)"
+        )
+    fan_in = weights[0].shape[-1] if weights[0].ndim else 0
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True), start=1):
+        if weight.ndim != 2 or weight.shape[1] != fan_in or bias.shape != weight.shape[:1]:
+            raise ValueError(
+                f"layer {layer}: W is {tuple(weight.shape)} and b is {tuple(bias.shape)}, but W "
+                f"must be (n_l, {fan_in}) and b (n_l,)"
+            )
+        fan_in = weight.shape[0]
+        for tensor in (weight, bias):
+            _check_kind(layer, tensor, weights[0])
+    if fan_in != 1:
+        raise ValueError(f"the last layer has {fan_in} outputs, but must have one")
+
+
+def _check_kind(layer: int, tensor: Tensor, first: Tensor) -> None:
+    if (
+        not tensor.dtype.is_floating_point
+        or tensor.dtype != first.dtype
+        or tensor.device != first.device
+    ):
+        raise ValueError(
+            f"layer {layer} holds {tensor.dtype} on {tensor.device}, but the first weight matrix "
+            f"is {first.dtype} on {first.device}: all must be of one floating dtype and on one "
+            "device"
+        )

@@ -1,0 +1,373 @@
+"""Double-double arithmetic on tensors: an unevaluated sum hi + lo, about 106 significant bits.
+
+Elementwise operations are the error-free transformations of Dekker (1971) and Knuth (TAOCP 2,
+section 4.2.2). Matrix products use the scheme of Ozaki, Ogita, Oishi and Rump (2012): each matrix
+is cut into slices of so few bits that a product of two slices adds up without any rounding,
+whatever the order of the sum, so ordinary float64 GEMMs on any device do the work.
+
+Matrices may have leading dimensions, which stand for as many matrices side by side.
+
+Everything here assumes round-to-nearest and no overflow (entries below about 1e130). Underflow
+costs absolute errors of about 1e-320, nothing beside a kernel, whose diagonal is at least 1 (the
+last bias).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+MANTISSA = 53
+"""Bits of a float64 significand."""
+
+_SPLITTER = 2.0**27 + 1
+"""Veltkamp's constant: cuts 53 bits into two halves of at most 26 (Dekker 1971, section 5)."""
+
+_HALF_ULP = 2.0**-MANTISSA
+"""The unit of rounding u of float64."""
+
+UNIT = 2.0**-102
+"""Bound of the error of `add` relative to |x| + |y|, and of `multiply` relative to |xy|: 4u² and
+8u² (after Joldes, Muller, Popescu 2017, sections 3 and 5), rounded up to 16u²."""
+
+THREADED_ROWS = 1000
+"""Rows from which on NumPy multiplies on several threads. It has threads of its own, which wait for
+further work on the cores that torch's need meanwhile; in small products that costs more than the
+second triangle."""
+
+
+class DoubleDouble(NamedTuple):
+    """The number hi + lo, with |lo| at most half a unit in the last place of hi."""
+
+    hi: Float[Tensor, " ..."]
+    lo: Float[Tensor, " ..."]
+
+    # an index selects elements, not the fields
+    def __getitem__(self, index: Any) -> DoubleDouble:  # type: ignore[override]
+        """The selected elements."""
+        return DoubleDouble(self.hi[index], self.lo[index])
+
+    def at(self, index: Int64[Tensor, " p"]) -> DoubleDouble:
+        """The elements at these places of the last dimension."""
+        return DoubleDouble(self.hi.index_select(-1, index), self.lo.index_select(-1, index))
+
+    def to(self, device: torch.device | str) -> DoubleDouble:
+        """The same numbers on another device."""
+        return DoubleDouble(self.hi.to(device), self.lo.to(device))
+
+
+def from_float64(a: Float[Tensor, " ..."]) -> DoubleDouble:
+    """A float64 tensor as a double-double."""
+    return DoubleDouble(a, torch.zeros_like(a))
+
+
+def two_sum(a: Float[Tensor, " ..."], b: Float[Tensor, " ..."]) -> DoubleDouble:
+    """The sum a + b without error (Knuth): hi = fl(a + b), lo = a + b - hi."""
+    hi = a + b
+    shadow = hi - a
+    return DoubleDouble(hi, (a - (hi - shadow)) + (b - shadow))
+
+
+def two_prod(a: Float[Tensor, " ..."], b: Float[Tensor, " ..."]) -> DoubleDouble:
+    """The product a · b without error.
+
+    Dekker's, with Veltkamp's splitting: torch has no fused multiply-add to call.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> tenth = torch.tensor(0.1, dtype=torch.float64)
+        >>> product = two_prod(tenth, tenth)
+        >>> Fraction(product.hi.item()) + Fraction(product.lo.item()) == Fraction(0.1) ** 2
+        True
+    """
+    hi = a * b
+    a1, a2 = _halves(a)
+    b1, b2 = _halves(b)
+    return DoubleDouble(hi, ((a1 * b1 - hi) + a1 * b2 + a2 * b1) + a2 * b2)
+
+
+def add(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    """The sum x + y, off by at most UNIT (|x| + |y|).
+
+    Dekker 1971, add2; Joldes, Muller, Popescu 2017, algorithm 5.
+    """
+    s = two_sum(x.hi, y.hi)
+    return _renormalise(s.hi, s.lo + (x.lo + y.lo))
+
+
+def add_plain(x: DoubleDouble, y: Float[Tensor, " ..."]) -> DoubleDouble:
+    """The sum x + y for a float64 tensor y (Joldes, Muller, Popescu 2017, algorithm 4)."""
+    s = two_sum(x.hi, y)
+    return _renormalise(s.hi, x.lo + s.lo)
+
+
+def multiply(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    """The product x · y, elementwise.
+
+    Joldes, Muller, Popescu 2017, algorithm 11, with Dekker's product.
+    """
+    product = two_prod(x.hi, y.hi)
+    return _renormalise(product.hi, product.lo + torch.addcmul(x.hi * y.lo, x.lo, y.hi))
+
+
+@lru_cache(maxsize=8)
+def upper_places(
+    size: int, device: torch.device
+) -> tuple[Int64[Tensor, " p"], Int64[Tensor, " p"], Int64[Tensor, " p"]]:
+    """Row, column and place in the flattened matrix of each entry of the upper triangle, (p,) each.
+
+    The diagonal is included. Symmetric matrices are worked on as the vector of these entries, which
+    is half the work.
+    """
+    rows, columns = torch.triu_indices(size, size, device=device)
+    return rows, columns, rows * size + columns
+
+
+def upper(matrix: Float[Tensor, "*b m m"]) -> Float[Tensor, "*b p"]:
+    """The entries of the upper triangle, in the order of `upper_places`."""
+    return matrix.flatten(-2).index_select(-1, upper_places(matrix.shape[-1], matrix.device)[2])
+
+
+def symmetric(entries: Float[Tensor, "*b p"], size: int) -> Float[Tensor, "*b m m"]:
+    """The symmetric matrix with this upper triangle."""
+    rows, columns, _ = upper_places(size, entries.device)
+    matrix = entries.new_empty(*entries.shape[:-1], size, size)
+    matrix[..., rows, columns] = entries
+    matrix[..., columns, rows] = entries
+    return matrix
+
+
+def slice_bits(terms: int) -> int:
+    """Bits of a slice such that a sum of `terms` products of two slices is exact.
+
+    2·bits + log2(terms) ≤ 53.
+    """
+    return (MANTISSA - (max(terms, 1) - 1).bit_length()) // 2
+
+
+def slices(
+    rows: Float[Tensor, "*b m k"],
+    count: int,
+    bits: int,
+    power: Float[Tensor, "*b m 1"] | None = None,
+) -> list[Float[Tensor, "*b m k"]]:
+    """Cuts each row into `count` slices that add up to it exactly.
+
+    Each but the last has at most `bits` bits. Slice s of a row whose largest entry lies below 2^e
+    holds integer multiples of 2^(e - s·bits), at most 2^bits of them; the last slice is the
+    remainder, at most 2^(e - (count - 1)·bits - 1), with whatever bits are left. `power` is 2^e,
+    from `powers`.
+    """
+    power = powers(rows) if power is None else power
+    parts = []
+    for index in range(1, count):
+        # adding and subtracting 1.5 · 2^(52 + e - s·bits) rounds to a multiple of 2^(e - s·bits)
+        shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - index * bits))
+        parts.append((rows + shifter).sub_(shifter))
+        rows = rows - parts[-1]
+    return [*parts, rows]
+
+
+def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
+    """For each row a power of two above its largest modulus and at most twice it; 1 for zeros."""
+    largest = rows.abs().amax(dim=-1, keepdim=True)
+    # the quotient is the power of two exactly; torch.ldexp would compute it in float32
+    return (largest / torch.frexp(largest).mantissa).where(largest > 0, torch.ones_like(largest))
+
+
+def matmul(
+    a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
+) -> tuple[DoubleDouble, Float[Tensor, "*b"]]:
+    """The product A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits).
+
+    A slice has some 21 bits. A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a
+    rest. The products A_s b_t with s + t ≤ orders + 1 are summed exactly, one GEMM for each s + t;
+    what is left is summed in float64:
+
+        A_1 (b_orders+1 + …) + A_2 (b_orders + …) + … + A_orders+1 b.
+
+    Returns:
+        The product, and a bound of its error's Frobenius norm: a float64 sum of n products errs by
+        at most n · 2⁻⁵³ times the sum of their moduli (Higham 2002, section 3.1), and ‖ |X| |Y| ‖_F
+        ≤ ‖X‖_F ‖Y‖_F; each addition in double-double adds UNIT.
+    """
+    terms = b.shape[-2]
+    bits = slice_bits(orders * terms)
+    left = _double_double_slices(a, orders, bits)
+    right = [part.mT for part in slices(b.mT, orders + 1, bits)]
+    rests = [b]
+    for part in right[:-1]:
+        rests.append(rests[-1] - part)
+    total = from_float64(left[0] @ right[0])
+    for order in range(2, orders + 1):
+        exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
+        total = add_plain(total, exact)
+    moduli = sum(
+        _frobenius(part) * _frobenius(rest) for part, rest in zip(left, rests[::-1], strict=True)
+    )
+    tail = torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2)
+    # lo of A and the last rests are rounded once more each
+    error = ((orders + 1) * terms + 4) * _HALF_ULP * moduli + 2 * (orders + 1) * UNIT * _frobenius(
+        a.hi
+    ) * _frobenius(b)
+    return add_plain(total, tail), error
+
+
+def gram(
+    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+) -> DoubleDouble:
+    """Gram matrix of the rows centre + rows_i (not rounded), to 2^(-orders · bits).
+
+    A slice has some 21 bits. With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for
+    two orders, S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact. What is left is summed in float64: for one order T
+    + Tᵀ with T = (S_1 + R/2) Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
+
+    Products with the centre, which can be much larger than the rows, are taken to three orders if
+    those of the rows are to two.
+
+    Args:
+        rows: The rows, float64.
+        centre: Added to each of them; None for zero.
+        orders: 1 or 2.
+
+    Returns:
+        Its upper triangle, (..., p) as in `upper_places`; `gram_error` bounds its error.
+    """
+    bits, power = slice_bits(rows.shape[-1]), powers(rows)
+    parts = slices(rows, orders + 1, bits, power)
+    exact = upper(symmetric_product(parts[0]))
+    if orders == 1:
+        first, rest = parts
+        half = torch.add(first, rest, alpha=0.5) @ rest.mT
+        total = two_sum(exact, upper(half) + upper(half.mT))
+    else:
+        first, second, rest = parts
+        cross, half = (first @ torch.cat((second, rest), dim=-2).mT).chunk(2, dim=-1)
+        tail = (upper(half) + upper(half.mT)) + upper(symmetric_product(second + rest))
+        total = add_plain(add_plain(two_sum(upper(cross), upper(cross.mT)), exact), tail)
+        parts = [first, second, *slices(rest, 2, bits, power * 2.0 ** (-2 * bits))]
+    if centre is None:
+        return total
+    column = _centre_products(parts, centre, bits - 2)
+    rows_of, columns_of, _ = upper_places(rows.shape[-2], rows.device)
+    return add(total, add(column.at(rows_of), column.at(columns_of)))
+
+
+def gram_error(
+    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+) -> Float[Tensor, "*b"]:
+    """Bound of the Frobenius norm of the error of `gram`, at the cost of a few norms.
+
+    A float64 sum of k products errs by at most k · 2⁻⁵³ times the product of the lengths of its
+    factors. With M_i = 2^e ≤ 2 max|a_i| the rest R is at most √k M_i 2^(-orders · bits - 1) long,
+    S_2 + R at most √k M_i 2^(-bits - 1), and slice s at most √k M_i 2^(-(s-1)·bits). Of the
+    products with the centre those of slices with s + t > count, counted from 1, are summed in
+    float64: two with s + t = count + 1 are of a first slice, count - 2 are not, and all others are
+    smaller by 2^-bits. Additions in double-double err by UNIT relative to what they add up to, at
+    most 24 of them in a row.
+    """
+    size, terms = rows.shape[-2:]
+    bits = slice_bits(terms)
+    power, lengths = powers(rows)[..., 0], torch.linalg.vector_norm(rows, dim=-1)
+    most = torch.linalg.vector_norm(power, dim=-1)
+    length = torch.linalg.vector_norm(lengths, dim=-1)
+    unit = (terms + 6) * _HALF_ULP * 1.01
+    error = 2 * unit * length * terms**0.5 * 2.0 ** (-orders * bits - 1) * most
+    if orders == 2:
+        error = error + unit * terms * 2.0 ** (-2 * bits - 2) * most**2
+    if centre is not None:
+        count, shorter = _centre_slices(orders), bits - 2
+        largest, centre_length = (
+            powers(centre)[..., 0, 0],
+            torch.linalg.vector_norm(centre, dim=(-2, -1)),
+        )
+        unit = (terms + count**2) * _HALF_ULP * 1.01 * 2.0 ** (-(count - 1) * shorter)
+        others = (count - 2 + count**2 * 2.0**-shorter) * terms * largest
+        error = error + unit * 2 * size**0.5 * (
+            terms**0.5 * (length * largest + most * centre_length) + others * most
+        )
+        error = error + unit * size * (2 * terms**0.5 * centre_length * largest + others * largest)
+        length = length + size**0.5 * centre_length
+    return error + 24 * UNIT * length**2
+
+
+def symmetric_product(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m m"]:
+    """Rows · rowsᵀ in float64, exactly symmetric."""
+    if (
+        rows.device.type == "cpu"
+        and rows.ndim == 2
+        and (torch.get_num_threads() == 1 or len(rows) >= THREADED_ROWS)
+    ):
+        # NumPy computes one triangle only, in half the time; torch has no such product
+        array = rows.numpy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            return torch.from_numpy(array @ array.T)
+    product = rows @ rows.mT
+    return product.triu() + product.triu(1).mT
+
+
+def _centre_slices(orders: int) -> int:
+    """How many slices rows and centre have in products with the centre."""
+    return 2 * orders
+
+
+def _centre_products(
+    parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor, "*b 1 k"], bits: int
+) -> DoubleDouble:
+    """c·a_i + c·c/2 for the slices of the rows a_i and the centre c, (..., m).
+
+    With shorter slices of the centre sums of products of equal order, four at the most, are exact
+    too.
+    """
+    right = slices(centre, len(parts), bits)
+    columns = torch.cat(right, dim=-2).mT
+    rows = _by_order(torch.stack([part @ columns for part in parts], dim=-1))
+    square = _by_order(torch.stack([part @ columns for part in right], dim=-1))
+    return add(rows, DoubleDouble(0.5 * square.hi, 0.5 * square.lo))
+
+
+def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
+    """Σ_{s,t} products[..., s, t], those of one s + t together.
+
+    Those with s + t ≤ count - 2 (from 0) are exact, the others are added up in float64.
+    """
+    count = products.shape[-1]
+    order = torch.arange(count, device=products.device)
+    order = (order[:, None] + order).clamp(max=count - 1).flatten()
+    by_order = products.flatten(-2) @ torch.nn.functional.one_hot(order).to(products.dtype)
+    total = from_float64(by_order[..., 0])
+    for index in range(1, count):
+        total = add_plain(total, by_order[..., index])
+    return total
+
+
+def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Float[Tensor, "*b m k"]]:
+    """`count` exact slices of hi + lo, and the remainder rounded to float64."""
+    *leading, rest = slices(x.hi, count, bits)
+    # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may
+    # reach into it
+    total = two_sum(rest, x.lo)
+    shifter = powers(x.hi) * (1.5 * 2.0 ** (MANTISSA - 1 - count * bits))
+    last = (total.hi + shifter) - shifter
+    return [*leading, last, (total.hi - last) + total.lo]
+
+
+def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
+    return torch.linalg.matrix_norm(x)
+
+
+def _halves(a: Float[Tensor, "*b"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b"]]:
+    scaled = _SPLITTER * a
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def _renormalise(a: Float[Tensor, "*b"], b: Float[Tensor, "*b"]) -> DoubleDouble:
+    """Fast two-sum, exact for |a| ≥ |b| (Dekker)."""
+    hi = a + b
+    return DoubleDouble(hi, b - (hi - a))

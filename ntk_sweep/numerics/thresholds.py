@@ -1,0 +1,18 @@
+"""Numbers of inputs from which on another method is used.
+
+They stand in one place, since the memory plan has to know them all.
+"""
+
+REFINED_SAMPLES = 4000
+"""Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double need
+more memory than common machines have, and hours."""
+
+LIMIT_SAMPLES = 3000
+"""Number of inputs up to which the infinite-width kernel is computed."""
+
+LIMITS_KEPT_BELOW = 500
+"""Number of inputs up to which the limit kernels of all depths of a sweep are computed and kept
+together: at most 2 MB each."""
+
+TILE_ROWS = 2048
+"""Rows of Θ that are computed together; up to so many inputs, all of them."""

@@ -1,0 +1,113 @@
+"""A point of a sweep, and its key."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import MISSING, Field, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.settings.schema import SETTING_OF, SweepConfig, TaskConfig
+
+NUMERICS_VERSION = 2
+"""Part of every key. Raise it when a change of the code changes the numbers in a row beyond their
+stated errors."""
+
+BY_PRODUCTS = ("save_kernel",)
+"""Settings that ask for more than a row and change no number in it: not part of the key."""
+
+ALWAYS_HASHED = (
+    *("activation", "width", "depth", "parametrisation"),
+    *("method", "target"),
+    *("learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"),
+    "record_kernel_every",
+)
+"""Fields of the architecture and of the tasks' settings that are in a key whatever their value.
+
+No name is added here: a new field is left out of the key at its default, so that the keys of stored
+rows stay what they are. The default of such a field must never change."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network on one data set, and what is to be computed of it.
+
+    It holds everything that determines the numbers of a row.
+
+    Attributes:
+        settings: The task and its settings.
+        architecture: The network without its weights.
+        seed: Of the weights.
+        dtype: Of the network.
+        data_fingerprint: Of the data set.
+    """
+
+    settings: TaskConfig
+    architecture: Architecture
+    seed: int
+    dtype: str
+    data_fingerprint: str
+
+    @classmethod
+    def of(cls, config: SweepConfig, data_fingerprint: str) -> Point:
+        """The point that `config` describes, on the data with this fingerprint."""
+        return cls(
+            copy.copy(config.task), config.architecture, config.seed, config.dtype, data_fingerprint
+        )
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return self.settings.name
+
+    @property
+    def save_kernel(self) -> bool:
+        """Whether the kernel matrix is wanted beside the row."""
+        return getattr(self.settings, "save_kernel", False)
+
+    @property
+    def coordinates(self) -> dict[str, Any]:
+        """The network and its draw, as settings and columns call them."""
+        names = [item.name for item in fields(self.architecture)]
+        own = {SETTING_OF.get(name, name): getattr(self.architecture, name) for name in names}
+        return own | {"seed": self.seed, "dtype": self.dtype}
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over the point and the numerics version.
+
+        Not over hosts, paths, devices or launchers.
+        """
+        own = {"seed": self.seed, "dtype": self.dtype, "data_fingerprint": self.data_fingerprint}
+        own |= {"task": self.task, "numerics_version": NUMERICS_VERSION}
+        settings = _hashed(self.settings, leave_out=("name", *BY_PRODUCTS))
+        network = _hashed(self.architecture)
+        architecture = {SETTING_OF.get(name, name): value for name, value in network.items()}
+        values = own | architecture | settings
+        assert len(values) == len(own) + len(architecture) + len(settings), "a name is used twice"
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def __str__(self) -> str:
+        network = self.architecture
+        return (
+            f"act={network.activation} width={network.width} depth={network.depth} "
+            f"seed={self.seed} ({network.parametrisation}, {self.dtype})"
+        )
+
+
+def _hashed(record: Any, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of a record that are part of the key."""
+    return {
+        item.name: getattr(record, item.name)
+        for item in fields(record)
+        if item.name not in leave_out
+        and (item.name in ALWAYS_HASHED or getattr(record, item.name) != _default(item))
+    }
+
+
+def _default(item: Field) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()

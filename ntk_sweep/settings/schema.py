@@ -1,0 +1,246 @@
+"""The settings: dataclasses that are the schema of `conf/`.
+
+Each setting says what it is, which the help page prints, and how its value is checked.
+Nothing here imports torch or ray: every mistake in the settings is found before either is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ntk_sweep.data.sources import SOURCES
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.settings.checks import (
+    Check,
+    IntegerFrom,
+    OneOf,
+    Optional,
+    positive,
+    relative_error,
+    share_of_gpus,
+    two_labels,
+)
+from ntk_sweep.spectrum.methods import EXTREME, METHODS
+
+DTYPES = ("float64", "float32")
+DEVICES = ("auto", "cpu", "cuda")
+LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max")
+
+SETTING_OF = {"activation": "act"}
+"""Fields of an architecture that settings, columns and keys call otherwise."""
+
+
+def about(text: str, check: Check | None = None) -> dict[str, Any]:
+    """The metadata of a setting.
+
+    Args:
+        text: What it is, for the help page; without dollar signs, which Hydra would replace.
+        check: What its value must be, beside its type; None if anything will do.
+    """
+    return {"text": text, "check": check}
+
+
+@dataclass
+class DataConfig:
+    """Which labelled inputs the kernel is evaluated on."""
+
+    name: str = field(default="fashion_mnist", metadata=about("the data set", OneOf(SOURCES)))
+    root: str | None = field(default=None, metadata=about("folder that holds FashionMNIST/raw"))
+    path: str | None = field(
+        default=None, metadata=about("file with the arrays x (N, ...) and y (N,)")
+    )
+    classes: list[int] | None = field(
+        default=None,
+        metadata=about("the two labels to keep, such as [0,9]: the targets 0 and 1", two_labels),
+    )
+    n_per_class: int | None = field(
+        default=None,
+        metadata=about(
+            "inputs of each class, from the beginning; null takes all", Optional(IntegerFrom(1))
+        ),
+    )
+
+    @property
+    def place(self) -> str | None:
+        """Where the files of the source lie, if that was set."""
+        owned = SOURCES[self.name].place
+        return getattr(self, owned) if owned else None
+
+    @property
+    def arguments(self) -> tuple[str, list[int] | None, int | None, str | None]:
+        """What `ntk_sweep.data.dataset.load_dataset` takes."""
+        return self.name, self.classes, self.n_per_class, self.place
+
+
+@dataclass
+class TaskConfig:
+    """What is computed for a point; each task has settings of its own."""
+
+    name: str
+
+    @property
+    def kernel_method(self) -> str:
+        """How the eigenvalues of the kernel at initialisation are computed."""
+        return "auto"
+
+    def columns(self, n_samples: int) -> dict[str, Any]:
+        """The columns that follow from the settings alone; a failed row has them too."""
+        return {}
+
+
+@dataclass
+class SpectrumConfig(TaskConfig):
+    """The spectrum of the kernel at initialisation."""
+
+    name: str = "spectrum"
+    method: str = field(
+        default="auto",
+        metadata=about(
+            "how eigenvalues are computed",
+            OneOf((*METHODS, EXTREME)),
+        ),
+    )
+    target: float = field(
+        default=1e-9, metadata=about("relative error asked of every eigenvalue", relative_error)
+    )
+    save_kernel: bool = field(
+        default=False, metadata=about("true stores the kernel matrix beside the row")
+    )
+
+    @property
+    def kernel_method(self) -> str:
+        """As set."""
+        return self.method
+
+
+@dataclass
+class TrainingConfig(TaskConfig):
+    """Training by stochastic gradient descent on the squared error, and its predictions.
+
+    The kernel at initialisation makes the predictions. The defaults are the thesis's.
+    """
+
+    name: str = "training"
+    learning_rate: float = field(
+        default=1e-3, metadata=about("step size, in the unit below", positive)
+    )
+    learning_rate_unit: str = field(
+        default="absolute",
+        metadata=about(
+            "unit of the learning rate",
+            OneOf(LEARNING_RATE_UNITS),
+        ),
+    )
+    batch_size: int | None = field(
+        default=1,
+        metadata=about(
+            "samples a step; null takes all: gradient descent", Optional(IntegerFrom(1))
+        ),
+    )
+    epochs: int = field(default=100, metadata=about("passes through the data", IntegerFrom(1)))
+    shuffle: bool = field(
+        default=True, metadata=about("whether the order of samples is drawn anew every epoch")
+    )
+    record_kernel_every: int | None = field(
+        default=None,
+        metadata=about(
+            "after how many epochs the kernel is computed anew; null never does",
+            Optional(IntegerFrom(1)),
+        ),
+    )
+
+    def used_batch_size(self, n_samples: int) -> int:
+        """Samples a step, of as many as there are."""
+        return min(self.batch_size or n_samples, n_samples)
+
+    def columns(self, n_samples: int) -> dict[str, Any]:
+        """How a network is trained."""
+        return {
+            "learning_rate": self.learning_rate,
+            "learning_rate_unit": self.learning_rate_unit,
+            "batch_size": self.used_batch_size(n_samples),
+            "epochs": self.epochs,
+            "shuffle": self.shuffle,
+            "record_kernel_every": self.record_kernel_every,
+        }
+
+
+@dataclass
+class ComputeConfig:
+    """Where a multirun is computed, and with what."""
+
+    address: str | None = field(
+        default=None,
+        metadata=about(
+            "Ray cluster to join; auto requires one; null takes RAY_ADDRESS or a private one"
+        ),
+    )
+    num_workers: int | None = field(
+        default=None,
+        metadata=about("workers at once; null for as many as fit", Optional(IntegerFrom(1))),
+    )
+    num_cpus: float = field(
+        default=1, metadata=about("CPU cores, and BLAS threads, of a worker", positive)
+    )
+    num_gpus: float = field(
+        default=0,
+        metadata=about("GPUs of a worker; a fraction shares one between workers", share_of_gpus),
+    )
+    chunk_seconds: float = field(
+        default=3, metadata=about("aimed-at time between two reports of a worker", positive)
+    )
+    object_store_mb: int = field(
+        default=200,
+        metadata=about(
+            "size of a private Ray's object store, for data and limit kernels",
+            IntegerFrom(80, "Ray needs 78 MB at least"),
+        ),
+    )
+
+    @property
+    def num_threads(self) -> int:
+        """BLAS threads of a worker, whichever way it runs, since rounding depends on it."""
+        return max(int(self.num_cpus), 1)
+
+
+@dataclass
+class SweepConfig:
+    """All settings of one point and of the sweep it belongs to."""
+
+    act: str = field(default="relu", metadata=about("activation", OneOf(ACTIVATIONS)))
+    width: int = field(
+        default=100, metadata=about("width of every hidden layer, 1 or more", IntegerFrom(1))
+    )
+    depth: int = field(
+        default=3,
+        metadata=about(
+            "number of weight layers, 2 or more",
+            IntegerFrom(2, "with fewer than two weight layers the activation would not appear"),
+        ),
+    )
+    seed: int = field(default=0, metadata=about("of the weights, 0 or more", IntegerFrom(0)))
+    parametrisation: str = field(
+        default="thesis", metadata=about("scaling of the layers", OneOf(PARAMETRISATIONS))
+    )
+    dtype: str = field(default="float64", metadata=about("of the network", OneOf(DTYPES)))
+    task: TaskConfig = field(
+        default_factory=SpectrumConfig, metadata=about("what is computed (group below)")
+    )
+    data: DataConfig = field(default_factory=DataConfig, metadata=about("data set (group below)"))
+    results: str = field(default="results", metadata=about("folder or URI"))
+    compute: ComputeConfig = field(
+        default_factory=ComputeConfig, metadata=about("where a sweep runs (group below)")
+    )
+    device: str = field(
+        default="auto", metadata=about("where networks are computed", OneOf(DEVICES))
+    )
+    force: bool = field(default=False, metadata=about("true computes again what is in the store"))
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network without its weights."""
+        names = [item.name for item in fields(Architecture)]
+        return Architecture(**{name: getattr(self, SETTING_OF.get(name, name)) for name in names})

@@ -1,0 +1,157 @@
+"""The settings as they are read: names and values are checked before anything is loaded."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import Field, fields
+from typing import Any
+
+from ntk_sweep.data.sources import SOURCES
+from ntk_sweep.errors import ConfigError
+from ntk_sweep.settings.checks import Check, OneOf
+from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SweepConfig, TaskConfig
+from ntk_sweep.settings.tasks import TASKS
+
+
+def from_dict(values: dict[str, Any]) -> SweepConfig:
+    """Builds the settings from plain containers and validates them.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value out of range.
+    """
+    task = values.get("task", {}).get("name", "spectrum")
+    _refuse("task.name", task, OneOf(TASKS))
+    own, given = setting_names(task), list(_flat_names(values))
+    for name in given:
+        if name not in own:
+            raise ConfigError(unknown_setting(name, task))
+    if missing := [name for name in own if name not in given]:
+        raise ConfigError(
+            f"the settings {', '.join(missing)} are missing: they can be changed, but not removed"
+        )
+    parts = {"task": TASKS[task].settings, "data": DataConfig, "compute": ComputeConfig}
+    config = SweepConfig(
+        **{key: parts[key](**value) if key in parts else value for key, value in values.items()}
+    )
+    validate(config)
+    return config
+
+
+def setting_fields(task: str | None = None) -> dict[str, Field]:
+    """All settings by their dotted names; with a task, without those of other tasks."""
+    found: dict[str, Field] = {}
+    for item in fields(SweepConfig):
+        if item.name == "task":
+            entries = TASKS.values() if task is None else [TASKS[task]]
+            schemas: list[type] = [entry.settings for entry in entries]
+        else:
+            schemas = [item.default_factory] if isinstance(item.default_factory, type) else []
+        for schema in schemas:
+            for inner in fields(schema):
+                found.setdefault(f"{item.name}.{inner.name}", inner)
+        if not schemas:
+            found[item.name] = item
+    return found
+
+
+def setting_names(task: str | None = None) -> list[str]:
+    """The dotted names of all settings; with a task, without those of other tasks."""
+    return list(setting_fields(task))
+
+
+def choices() -> dict[str, tuple[str, ...]]:
+    """The settings whose value is one of some names, and these."""
+    checks = {name: check_of(item) for name, item in setting_fields().items()}
+    return {
+        name: tuple(check.choices) for name, check in checks.items() if isinstance(check, OneOf)
+    }
+
+
+def unknown_setting(name: str, task: str | None = None) -> str:
+    """The message for a setting that does not exist, or that the task does not have."""
+    owners = [other for other in TASKS if name in setting_names(other)]
+    if owners:
+        return f"{name} is a setting of {' and '.join(f'task={owner}' for owner in owners)} only"
+    known = setting_names(task)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"unknown setting '{name}'.{hint}\nThe settings are: {', '.join(known)}"
+
+
+def validate(config: SweepConfig) -> None:
+    """Checks every value that can be checked without loading the data.
+
+    Raises:
+        ConfigError: With what was seen, why it is wrong and the valid choices.
+    """
+    _validate_fields(config)
+    _validate_task_name(config.task)
+    if not config.results or not config.results.strip():
+        raise ConfigError("results is empty: give a folder, or a URI such as s3://bucket/prefix")
+    for part in ("task", "data", "compute"):
+        _validate_fields(getattr(config, part), f"{part}.")
+    _validate_data(config.data)
+
+
+def validate_data_files(configs: Sequence[SweepConfig]) -> None:
+    """Checks over a whole sweep that the files named are read by one of its data sets.
+
+    Raises:
+        ConfigError: They are read by none, so that the data computed on would not be those meant.
+    """
+    names = {config.data.name for config in configs}
+    for place in dict.fromkeys(source.place for source in SOURCES.values() if source.place):
+        owners = [source.name for source in SOURCES.values() if source.place == place]
+        values = {getattr(config.data, place) for config in configs} - {None}
+        if values and not names.intersection(owners):
+            raise ConfigError(
+                f"data.{place}={values.pop()} belongs to data={' or data='.join(owners)}, but data "
+                f"is {', '.join(sorted(names))}"
+            )
+
+
+def check_of(item: Field) -> Check | None:
+    """The check that a setting carries."""
+    return item.metadata.get("check")
+
+
+def _validate_fields(values: Any, prefix: str = "") -> None:
+    for item in fields(values):
+        if check := check_of(item):
+            _refuse(f"{prefix}{item.name}", getattr(values, item.name), check)
+
+
+def _refuse(name: str, value: Any, check: Check) -> None:
+    if fault := check(value):
+        raise ConfigError(f"{name}={value} {fault}")
+
+
+def _validate_task_name(task: TaskConfig) -> None:
+    if task.name not in TASKS or TASKS[task.name].settings is not type(task):
+        raise ConfigError(
+            f"task.name={task.name} cannot be set: choose one of "
+            f"{', '.join(f'task={name}' for name in TASKS)}"
+        )
+
+
+def _validate_data(data: DataConfig) -> None:
+    source = SOURCES[data.name]
+    if data.classes is None and not source.free_targets:
+        free = [other.name for other in SOURCES.values() if other.free_targets]
+        raise ConfigError(
+            "data.classes must be two different labels, such as [0,9]; only "
+            f"data={' and data='.join(free)} can go without (data={data.name})"
+        )
+    if data.n_per_class is not None and data.classes is None:
+        raise ConfigError("data.n_per_class needs data.classes: which two labels should be taken?")
+    if source.example and not data.place:
+        raise ConfigError(f"data={data.name} needs data.{source.place}={source.example}")
+
+
+def _flat_names(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat_names(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"

@@ -1,0 +1,105 @@
+"""Limit kernels: they depend on no weights, so a process computes each of them once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntks
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
+from ntk_sweep.tasks.memory import LIMIT_CACHE_BYTES
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a row says of the limit kernel of its architecture.
+
+    Attributes:
+        kernel: Θ̄, (N, N).
+        lambda_min: Its smallest eigenvalue.
+        lambda_min_error: A bound of its absolute error.
+    """
+
+    kernel: np.ndarray
+    lambda_min: float
+    lambda_min_error: float
+
+
+def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
+    """The limits of an architecture, by depth.
+
+    Raises:
+        ValueError: The inputs are not finite, or the kernel overflows.
+    """
+    network = request.architecture
+    kernels = limit_ntks(
+        torch.from_numpy(dataset.x),
+        network.activation,
+        network.width,
+        request.depths,
+        network.parametrisation,
+    )
+    limits = {}
+    for depth, limit in kernels.items():
+        spectrum = limit_kernel_spectrum(limit)
+        limits[depth] = Limit(
+            limit.kernel.numpy(), float(spectrum.eigenvalues[0]), float(spectrum.errors[0])
+        )
+    return limits
+
+
+_Key = tuple[str, Architecture]
+"""The data set's fingerprint, and the network."""
+
+
+class LimitCache:
+    """Limits that a process has computed or was handed.
+
+    It keeps those handed over last, and `LIMIT_CACHE_BYTES` of others at most.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[_Key, Limit | Exception] = {}
+
+    def put(
+        self, dataset: Dataset, found: Mapping[LimitRequest, Mapping[int, Limit] | Exception]
+    ) -> None:
+        """Keeps limits, or the exception that was met instead.
+
+        Of earlier ones it keeps those that came last and for which there is room.
+        """
+        latest = {
+            (dataset.fingerprint, request.at(depth)): limits
+            if isinstance(limits, Exception)
+            else limits[depth]
+            for request, limits in found.items()
+            for depth in request.depths
+        }
+        room, kept = LIMIT_CACHE_BYTES - sum(map(_size, latest.values())), {}
+        for key, limit in reversed(self._known.items()):
+            room -= 0 if key in latest else _size(limit)
+            if room < 0:
+                break
+            kept[key] = limit
+        self._known = {key: kept[key] for key in reversed(kept) if key not in latest} | latest
+
+    def of(self, architecture: Architecture, dataset: Dataset) -> Limit:
+        """The limit of an architecture; what was met in its stead is raised."""
+        key = (dataset.fingerprint, architecture)
+        if key not in self._known:
+            depths = range(2, architecture.depth + 1)
+            request = limit_request(architecture, depths, len(dataset.x))
+            self.put(dataset, {request: compute_limits(request, dataset)})
+        known = self._known[key]
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+
+def _size(limit: Limit | Exception) -> int:
+    return 0 if isinstance(limit, Exception) else limit.kernel.nbytes

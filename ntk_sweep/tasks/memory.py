@@ -1,0 +1,162 @@
+"""How much memory a point needs, known before it is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES, TILE_ROWS
+from ntk_sweep.settings.point import Point
+from ntk_sweep.settings.tasks import TASKS
+from ntk_sweep.spectrum.methods import EXTREME
+
+HELD_WEIGHTS = 2**31
+"""Bytes of weights up to which a network is held; a larger one is drawn layer by layer, twice."""
+
+LIMIT_CACHE_BYTES = 2**27
+"""Of limit kernels that a worker keeps for points to come: 400 at 200 inputs."""
+
+KEPT_BYTES = 2**30
+"""Blocks up to this size come from memory that a worker keeps, and as much of it is kept free. By
+default glibc gives blocks back as soon as they are free, and every array of a pass is then a
+thousand page faults, which cost more than the arithmetic."""
+
+LAYER_ARRAYS = 4
+"""Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with,
+before these, two of slopes."""
+
+LAYER_TEMPORARIES = 8
+"""Further ones while a layer is computed. Measured on sigmoid networks, with some room."""
+
+TILE_ARRAYS = 4
+"""Arrays of a tile's height and N columns while the kernel is summed up."""
+
+SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 40, "double-double": 44}
+"""Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd
+takes two beside its input and vectors, the extreme eigenvalues two Cholesky factors and copies,
+products in double-double their slices. Measured, with some room."""
+
+LIMIT_ARRAYS = 40
+"""Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
+room."""
+
+BASE = 430 * 2**20
+"""Bytes of a worker with its libraries."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a point needs.
+
+    Attributes:
+        stages: Bytes of each stage; one follows the other, so that the greatest counts.
+        held: Whether the weights are held, rather than drawn layer by layer.
+    """
+
+    stages: dict[str, int]
+    held: bool
+
+    @property
+    def peak(self) -> int:
+        """Bytes at the same time."""
+        return max(self.stages.values())
+
+    def describe(self) -> str:
+        """The plan in words and numbers."""
+        stages = ", ".join(f"{name} {size / 2**30:.1f}" for name, size in self.stages.items())
+        weights = "held" if self.held else "drawn layer by layer"
+        return f"{self.peak / 2**30:.1f} GiB at most (GiB: {stages}; weights {weights})"
+
+
+def memory_plan(
+    shape: tuple[int, int],
+    architecture: Architecture,
+    method: str,
+    bytes_a_number: int = 8,
+    hold: bool = False,
+) -> MemoryPlan:
+    """The memory of a point.
+
+    Args:
+        shape: N and n_0.
+        architecture: The network.
+        method: One of those of `ntk_sweep.spectrum.methods`.
+        bytes_a_number: Of the network's dtype; kernels are float64 throughout.
+        hold: Whether the weights have to be held.
+    """
+    (n_samples, n_inputs), width, depth = shape, architecture.width, architecture.depth
+    largest = bytes_a_number * width * max(n_inputs, width if depth > 2 else 1)
+    weights = bytes_a_number * (width * n_inputs + width * width * (depth - 2))
+    held = hold or weights <= HELD_WEIGHTS or method == "jacobian"
+    network = weights if held else largest
+    layer = bytes_a_number * n_samples * width
+    kept = layer * (depth - 1) * LAYER_ARRAYS + bytes_a_number * n_samples * n_inputs * 3
+    square, tile = 8 * n_samples**2, 8 * min(n_samples, TILE_ROWS) * n_samples
+    stages = {
+        "passes": network + kept + layer * LAYER_TEMPORARIES,
+        "kernel": (network if held else 0) + kept + square + tile * TILE_ARRAYS,
+        "eigenvalues": (network if held else 0) + _solver_bytes(method, n_samples, kept),
+    }
+    if n_samples <= LIMIT_SAMPLES:
+        stages["limit"] = square * LIMIT_ARRAYS
+    base = BASE + (LIMIT_CACHE_BYTES if n_samples <= LIMIT_SAMPLES else 0)
+    # free blocks that fit no array are kept beside those in use
+    return MemoryPlan(
+        {name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held
+    )
+
+
+def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
+    """What an eigen-solver takes, with the arrays of the passes that it still needs."""
+    if method == "jacobian":
+        # one N² × N block beside the triangles
+        return kept + 3 * 8 * n_samples**3
+    if method == "auto":
+        method = "double-double" if n_samples <= REFINED_SAMPLES else "eigh"
+    # arrays of the passes are kept for products in double-double, or dropped
+    factors = kept if method in ("compensated", "double-double") else 0
+    return factors + 8 * n_samples**2 * SOLVER_ARRAYS[method]
+
+
+def point_memory(point: Point, n_samples: int, n_inputs: int) -> MemoryPlan:
+    """The memory of a point on inputs of this shape."""
+    return memory_plan(
+        (n_samples, n_inputs),
+        point.architecture,
+        point.settings.kernel_method,
+        bytes_a_number=4 if point.dtype == "float32" else 8,
+        hold=TASKS[point.task].changes_weights,
+    )
+
+
+def not_enough(plan: MemoryPlan, free: int) -> str:
+    """What is said of a point that needs more than there is."""
+    return (
+        f"it needs {plan.describe()}, but {free / 2**30:.1f} GiB are free: take fewer inputs "
+        "(data.n_per_class), task.method=extreme or eigh, a smaller network, or a machine with "
+        "more memory"
+    )
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: those free here, or allowed to its container."""
+    free = psutil.virtual_memory().available
+    for limit, used in _CGROUPS:
+        try:
+            allowed = Path(limit).read_text().strip()
+            taken = Path(used).read_text().strip()
+        except OSError:
+            continue
+        if allowed.isdigit() and taken.isdigit():
+            free = min(free, max(int(allowed) - int(taken), 0))
+    return free
+
+
+_CGROUPS = [
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+]
+"""Limit and use, of control groups of version 2 and 1."""

@@ -1,0 +1,176 @@
+"""A point in, a row out; what a row holds is up to its task."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from ntk_sweep._version import __version__
+from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.settings.point import NUMERICS_VERSION, Point
+from ntk_sweep.settings.tasks import TASKS, resolve
+from ntk_sweep.tasks.computation import Caches, Computation
+from ntk_sweep.tasks.stacked import can_be_stacked, compute_stacked
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a point yields.
+
+    Attributes:
+        row: One value a column of `ntk_sweep.store.columns`.
+        kernel: Θ, (N, N), where the point asks for it.
+    """
+
+    row: dict[str, Any]
+    kernel: np.ndarray | None = None
+
+
+def compute_rows(
+    points: Sequence[Point],
+    dataset: Dataset,
+    device: str,
+    git_commit: str | None,
+    share: float = 1.0,
+    caches: Caches | None = None,
+) -> Iterator[Result]:
+    """Computes points; an exception becomes a row with ``status=failed`` and its traceback.
+
+    On a GPU many networks are computed at once, and their rows come in another order.
+
+    Args:
+        points: What to compute, all of one task.
+        dataset: The data whose fingerprint the points name.
+        device: "auto", "cpu" or "cuda".
+        git_commit: The commit of the code, for the record.
+        share: The part of a GPU's memory that this process may use.
+        caches: What the process keeps for later calls; None keeps nothing beyond this one.
+    """
+    alone, stacked, caches = list(points), [], caches or Caches()
+    if _is_cuda(device):
+        stacked = [point for point in points if can_be_stacked(point, dataset)]
+        alone = [point for point in points if not can_be_stacked(point, dataset)]
+    yield from stacked_rows(stacked, dataset, device, git_commit, share, caches)
+    for point in alone:
+        yield compute_row(point, dataset, device, git_commit, caches)
+
+
+def stacked_rows(
+    points: Sequence[Point],
+    dataset: Dataset,
+    device: str,
+    git_commit: str | None,
+    share: float = 1.0,
+    caches: Caches | None = None,
+) -> Iterator[Result]:
+    """`compute_rows` for points that can be stacked.
+
+    One that fails in company is computed again alone, which finds out why.
+    """
+    if not points:
+        return
+    caches = caches or Caches()
+    used, start = torch_device(device), time.perf_counter()
+    for point, computed in compute_stacked(points, dataset, used, share, caches):
+        if computed is None:
+            yield compute_row(point, dataset, device, git_commit, caches)
+        else:
+            columns, kernel = computed
+            columns |= {
+                "status": "ok",
+                "device": _device_name(used),
+                "seconds": time.perf_counter() - start,
+            }
+            yield Result(_coordinates(point, dataset) | columns | _provenance(git_commit), kernel)
+        start = time.perf_counter()
+
+
+def compute_row(
+    point: Point,
+    dataset: Dataset,
+    device: str,
+    git_commit: str | None,
+    caches: Caches | None = None,
+) -> Result:
+    """Computes one point; takes the arguments of `compute_rows`."""
+    assert point.data_fingerprint == dataset.fingerprint
+    start = time.perf_counter()
+    try:
+        used = torch_device(device)
+        compute = resolve(TASKS[point.task].compute)
+        results, kernel = compute(Computation(point, dataset, used, caches or Caches()))
+        if used.type == "cuda":
+            torch.cuda.synchronize(used)
+        results = {"status": "ok"} | results | {"device": _device_name(used)}
+    except Exception:  # noqa: BLE001 - whatever a point raises becomes its row; the sweep goes on
+        results, kernel = {"status": "failed", "error": traceback.format_exc()}, None
+    results["seconds"] = time.perf_counter() - start
+    return Result(_coordinates(point, dataset) | results | _provenance(git_commit), kernel)
+
+
+def failed_row(
+    point: Point, dataset: Dataset, error: str, git_commit: str | None
+) -> dict[str, Any]:
+    """The row of a point that took its worker down with it."""
+    results = {"status": "failed", "error": error}
+    return _coordinates(point, dataset) | results | _provenance(git_commit)
+
+
+def torch_device(name: str) -> torch.device:
+    """The device that `name` stands for here: "auto" takes a GPU if this process may use one.
+
+    Raises:
+        RuntimeError: "cuda" was asked for, but there is no CUDA device.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError(
+            "device=cuda, but this process sees no CUDA device: use device=auto, or give workers "
+            "one with compute.num_gpus"
+        )
+    return torch.device("cuda" if _is_cuda(name) else "cpu")
+
+
+def _is_cuda(name: str) -> bool:
+    return name != "cpu" and torch.cuda.is_available()
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
+    """What says which point this is, and on which data."""
+    n_samples, n_inputs = dataset.x.shape
+    return {
+        "key": point.key,
+        "task": point.task,
+        **point.coordinates,
+        **point.settings.columns(n_samples),
+        "numerics_version": NUMERICS_VERSION,
+        "data": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "data_classes": dataset.classes,
+        "n_samples": n_samples,
+        "n_inputs": n_inputs,
+    }
+
+
+def _provenance(git_commit: str | None) -> dict[str, Any]:
+    """What says where and with what the row was computed."""
+    return {
+        "finished_at": datetime.now(UTC),
+        "host": socket.gethostname(),
+        "version": __version__,
+        "torch_version": str(torch.__version__),
+        "python_version": platform.python_version(),
+        "git_commit": git_commit,
+    }

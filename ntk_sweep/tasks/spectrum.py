@@ -1,0 +1,182 @@
+"""The task `spectrum`: the kernel at initialisation, its limit at infinite width, diagnostics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
+from ntk_sweep.kernel.diagnostics import (
+    centred_alignment,
+    class_contrast,
+    effective_rank,
+    kernel_target_alignment,
+    layer_trace_shares,
+    leading_target_shares,
+    relative_distance,
+)
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.streamed import StreamedNetwork
+from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
+from ntk_sweep.settings.schema import SpectrumConfig
+from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
+from ntk_sweep.spectrum.methods import EXTREME
+from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
+from ntk_sweep.tasks.computation import Computation, Computed
+from ntk_sweep.tasks.memory import available_memory, not_enough, point_memory
+
+CHECKED_FROM = 2**30
+"""Bytes below which a point does not ask how much memory is free."""
+
+
+@dataclass(frozen=True)
+class InitialKernel:
+    """A point's network, its kernel, and what a row says of it.
+
+    Attributes:
+        network: At initialisation.
+        x: The inputs in the network's dtype and on its device, (N, n_in).
+        theta: Θ, (N, N), float64 on the CPU.
+        spectrum: Its eigenvalues.
+        columns: The columns of the task `spectrum`.
+    """
+
+    network: Network | StreamedNetwork
+    x: Tensor
+    theta: Tensor
+    spectrum: Spectrum
+    columns: dict[str, Any]
+
+
+def compute_spectrum(work: Computation) -> Computed:
+    """The columns of the task, and Θ where the point asks for it.
+
+    Raises:
+        ValueError: The kernel is not finite.
+        MemoryError: There is not enough memory.
+    """
+    settings = work.point.settings
+    assert isinstance(settings, SpectrumConfig)
+    if settings.method == EXTREME:
+        _, _, kernel = _kernel(work, EXTREME)
+        theta, columns = kernel.theta, _extreme_columns(work, kernel, settings.target)
+    else:
+        initial = initial_kernel(work, settings.method, settings.target)
+        theta, columns = initial.theta, initial.columns
+    return columns, theta.numpy() if work.point.save_kernel else None
+
+
+def initial_kernel(work: Computation, method: str, target: float) -> InitialKernel:
+    """The network of a point at initialisation, and all that is known of its kernel.
+
+    Raises:
+        ValueError: The kernel is not finite.
+        MemoryError: There is not enough memory.
+    """
+    network, x, kernel = _kernel(work, method)
+    if method == "jacobian":
+        assert isinstance(network, Network)
+        spectrum = ntk_spectrum(network, x, method, target)
+    else:
+        spectrum = kernel_spectrum(kernel, method, target)
+    columns = spectrum_columns(work, kernel, spectrum)
+    return InitialKernel(network, x, kernel.theta, spectrum, columns)
+
+
+def _kernel(
+    work: Computation, method: str
+) -> tuple[Network | StreamedNetwork, Tensor, CentredKernel]:
+    """The network of a point, the inputs in its dtype and on its device, and its kernel."""
+    point, dataset, draw = work.point, work.dataset, work.caches.draw
+    plan = point_memory(point, *dataset.x.shape)
+    if plan.peak > CHECKED_FROM and plan.peak > (free := available_memory()):
+        raise MemoryError(not_enough(plan, free))
+    inputs = draw.inputs(dataset, getattr(torch, point.dtype), work.device)
+    network, first = draw.network(point, inputs, plan.held)
+    refinable = method in ORDERS or (method == "auto" and len(dataset.x) <= REFINED_SAMPLES)
+    passes = centred_passes(network, inputs.rows, first)
+    return network, inputs.rows, centred_kernel(passes, refinable)
+
+
+def spectrum_columns(
+    work: Computation, kernel: CentredKernel, spectrum: Spectrum
+) -> dict[str, Any]:
+    """The columns of the task, from a point's kernel and its spectrum."""
+    vectors = eigenvectors(spectrum, kernel.theta)
+    columns = _eigenvalue_columns(spectrum)
+    columns["effective_rank"] = effective_rank(spectrum.eigenvalues)
+    return columns | _kernel_columns(work, kernel, vectors)
+
+
+def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) -> dict[str, Any]:
+    """The columns that do without the whole spectrum."""
+    extremes = kernel_extreme_eigenvalues(kernel)
+    ratio = extremes.lambda_max / extremes.lambda_min if extremes.resolved else None
+    columns = {
+        "lambda_min": extremes.lambda_min,
+        "lambda_min_error": extremes.lambda_min_error,
+        "lambda_min_resolved": extremes.resolved,
+        "lambda_max": extremes.lambda_max,
+        "lambda_max_error": extremes.lambda_max_error,
+        "condition_number": ratio,
+        "method": EXTREME,
+        "target": target,
+        "meets_target": extremes.lambda_min_error <= target * extremes.lambda_min
+        and extremes.lambda_max_error <= target * extremes.lambda_max,
+    }
+    return columns | _kernel_columns(work, kernel, extremes.leading)
+
+
+def _kernel_columns(work: Computation, kernel: CentredKernel, vectors: Tensor) -> dict[str, Any]:
+    columns = {
+        "trace": float(kernel.theta.trace()),
+        "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy(),
+    }
+    if len(work.dataset.x) <= LIMIT_SAMPLES:
+        columns |= _limit_columns(work, kernel.theta)
+    return columns | _diagnostic_columns(vectors, kernel.theta, torch.from_numpy(work.dataset.y))
+
+
+def _eigenvalue_columns(spectrum: Spectrum) -> dict[str, Any]:
+    eigenvalues, errors = spectrum.eigenvalues.numpy(), spectrum.errors.numpy()
+    resolved = bool(spectrum.resolved[0])
+    return {
+        "eigenvalues": eigenvalues,
+        "eigenvalue_errors": errors,
+        "lambda_min": float(eigenvalues[0]),
+        "lambda_min_error": float(errors[0]),
+        "lambda_min_resolved": resolved,
+        "lambda_max": float(eigenvalues[-1]),
+        "lambda_max_error": float(errors[-1]),
+        "condition_number": float(eigenvalues[-1] / eigenvalues[0]) if resolved else None,
+        "method": spectrum.method,
+        "target": spectrum.target,
+        "meets_target": spectrum.meets_target,
+    }
+
+
+def _limit_columns(work: Computation, theta: Tensor) -> dict[str, Any]:
+    limit = work.caches.limits.of(work.point.architecture, work.dataset)
+    return {
+        "limit_lambda_min": limit.lambda_min,
+        "limit_lambda_min_error": limit.lambda_min_error,
+        "limit_distance": relative_distance(theta, torch.tensor(limit.kernel)),
+    }
+
+
+def _diagnostic_columns(vectors: Tensor, theta: Tensor, y: Tensor) -> dict[str, Any]:
+    shares = leading_target_shares(vectors, y)
+    return {
+        "alignment": kernel_target_alignment(theta, y),
+        "centred_alignment": centred_alignment(theta, y),
+        "class_contrast": class_contrast(theta, y),
+    } | {f"target_share_{count}": share for count, share in shares.items()}
+
+
+def eigenvectors(spectrum: Spectrum, theta: Tensor) -> Tensor:
+    """Eigenvectors of Θ in the columns, (N, N), in the order of the eigenvalues."""
+    return torch.linalg.eigh(theta)[1] if spectrum.eigenvectors is None else spectrum.eigenvectors

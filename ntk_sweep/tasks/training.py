@@ -1,0 +1,159 @@
+"""The task `training`: stochastic gradient descent, and what the initial kernel predicts of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ntk_sweep.dynamics.predictions import (
+    gradient_descent_losses,
+    gradient_flow_losses,
+    linearised_sgd_losses,
+)
+from ntk_sweep.dynamics.training_time import TrainingTime
+from ntk_sweep.kernel.centred_kernel import centred_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
+from ntk_sweep.kernel.diagnostics import kernel_target_alignment, relative_distance
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.settings.point import Point
+from ntk_sweep.settings.schema import TrainingConfig
+from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
+from ntk_sweep.tasks.computation import Computation, Computed
+from ntk_sweep.tasks.spectrum import InitialKernel, eigenvectors, initial_kernel
+from ntk_sweep.training.gradient_descent import GradientDescent
+from ntk_sweep.training.sgd import TrainingRun, sample_orders, train
+
+
+def compute_training(work: Computation) -> Computed:
+    """The columns of the task; a run whose loss overflows is a result too, of status "diverged".
+
+    Raises:
+        ValueError: The kernel at initialisation is not finite.
+    """
+    settings, y = work.point.settings, work.dataset.y
+    assert isinstance(settings, TrainingConfig)
+    initial = initial_kernel(work, settings.kernel_method, TARGET)
+    clock = TrainingTime(len(y), settings.used_batch_size(len(y)), _step_size(settings, initial))
+    history = _KernelHistory(initial, y, settings.kernel_method)
+    start = time.perf_counter()
+    run = _train(work, settings, initial, clock, history)
+    seconds = time.perf_counter() - start - history.seconds
+    columns = initial.columns | _run_columns(run, clock) | {"training_seconds": seconds}
+    residual = columns["initial_outputs"] - y
+    if np.isfinite(residual).all():
+        columns |= _predictions(work.point, settings, initial, residual, clock)
+    if settings.record_kernel_every:
+        columns |= history.columns
+    if run.diverged:
+        columns |= {
+            "status": "diverged",
+            "error": f"the loss overflowed in epoch {len(run.losses) - 1} of {settings.epochs}",
+        }
+    return columns, None
+
+
+def _train(
+    work: Computation,
+    settings: TrainingConfig,
+    initial: InitialKernel,
+    clock: TrainingTime,
+    history: _KernelHistory,
+) -> TrainingRun:
+    assert isinstance(initial.network, Network)
+    y = torch.from_numpy(work.dataset.y).to(initial.x)
+    return train(
+        GradientDescent(initial.network, initial.x, y, clock.step_size, clock.batch_size),
+        _orders(work.point, settings, clock),
+        observe=history if settings.record_kernel_every else None,
+        observe_every=settings.record_kernel_every or 1,
+    )
+
+
+def _orders(point: Point, settings: TrainingConfig, clock: TrainingTime) -> Iterable[np.ndarray]:
+    """In which order the samples take their turns, epoch by epoch."""
+    return sample_orders(clock.n_samples, settings.epochs, point.seed, settings.shuffle)
+
+
+def _run_columns(run: TrainingRun, clock: TrainingTime) -> dict[str, Any]:
+    return {
+        "step_size": clock.step_size,
+        "steps": run.steps,
+        "steps_per_epoch": clock.steps_per_epoch,
+        "losses": run.losses,
+        "running_losses": run.running_losses,
+        "accuracies": run.accuracies,
+        "initial_loss": run.losses[0],
+        "final_loss": run.losses[-1],
+        "final_accuracy": run.accuracies[-1],
+        "initial_outputs": run.initial_outputs.astype(np.float64),
+        "outputs": run.outputs.astype(np.float64),
+    }
+
+
+def _step_size(settings: TrainingConfig, initial: InitialKernel) -> float:
+    if settings.learning_rate_unit == "inverse_lambda_max":
+        return settings.learning_rate / float(initial.spectrum.eigenvalues[-1])
+    return settings.learning_rate
+
+
+def _predictions(
+    point: Point,
+    settings: TrainingConfig,
+    initial: InitialKernel,
+    residual: np.ndarray,
+    clock: TrainingTime,
+) -> dict[str, Any]:
+    """The losses before training and after every epoch, as Θ at initialisation predicts them."""
+    values = initial.spectrum.eigenvalues.numpy()
+    vectors = eigenvectors(initial.spectrum, initial.theta).numpy()
+    steps = clock.steps(np.arange(settings.epochs + 1))
+    orders = _orders(point, settings, clock)
+    return {
+        "flow_losses": gradient_flow_losses(values, vectors, residual, clock.flow_time(steps)),
+        "descent_losses": gradient_descent_losses(
+            values, vectors, residual, clock.step_size, steps
+        ),
+        "linearised_losses": linearised_sgd_losses(
+            initial.theta.numpy(), residual, orders, clock.step_size, clock.batch_size
+        ),
+    }
+
+
+class _KernelHistory:
+    """The kernel in the course of a run, compared with the one at initialisation."""
+
+    def __init__(self, initial: InitialKernel, y: np.ndarray, method: str) -> None:
+        self._initial = initial
+        self._y = torch.from_numpy(y)
+        self._method = method
+        self.seconds = 0.0
+        names = ("epochs", "changes", "lambda_min", "lambda_min_errors", "lambda_max", "alignments")
+        self.columns: dict[str, list[float]] = {f"kernel_{name}": [] for name in names}
+
+    def __call__(self, epoch: int, network: Network) -> None:
+        """Appends an entry to each column: NaN where the kernel overflows and the loss does not."""
+        start = time.perf_counter()
+        figures = self._figures(network) if epoch else self._first()
+        for name, value in zip(self.columns, (epoch, *figures), strict=True):
+            self.columns[name].append(value)
+        self.seconds += time.perf_counter() - start
+
+    def _first(self) -> tuple[float, ...]:
+        names = ("lambda_min", "lambda_min_error", "lambda_max", "alignment")
+        return (0.0, *(self._initial.columns[name] for name in names))
+
+    def _figures(self, network: Network) -> tuple[float, ...]:
+        try:
+            kernel = centred_kernel(centred_passes(network, self._initial.x))
+        except ValueError:
+            return (math.nan,) * 5
+        spectrum, theta = kernel_spectrum(kernel, self._method, TARGET), kernel.theta
+        values, errors = spectrum.eigenvalues, spectrum.errors
+        change = relative_distance(theta, self._initial.theta)
+        alignment = kernel_target_alignment(theta, self._y)
+        return (change, float(values[0]), float(errors[0]), float(values[-1]), alignment)

@@ -1,0 +1,196 @@
+"""A network in training: forward pass, backward pass and update of every step of an epoch.
+
+The loss of a batch of B samples is (1/B) Σ (f(x_i) - y_i)², and a step is θ ← θ - η ∇loss, as
+`torch.optim.SGD` takes it with `torch.nn.MSELoss`. `ntk_sweep.training.dense_layer` and
+`ntk_sweep.training.input_layer` take the step without rewriting the weight matrices.
+
+Dimension letters in the annotations: N samples, n_in features of an input, B samples of a batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, Integer
+from torch import Tensor
+
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.training.cuda_graph import CudaGraph, capturable
+from ntk_sweep.training.dense_layer import DenseLayer
+from ntk_sweep.training.input_layer import InputLayer, input_layer
+
+
+class GradientDescent:
+    """A network in training by stochastic gradient descent.
+
+    Args:
+        network: The network to begin with; it stays as it is.
+        x: Inputs, of the network's dtype and on its device.
+        y: Targets, likewise.
+        step_size: η > 0.
+        batch_size: B, from 1 (one sample a step) to N (gradient descent). Where it does not divide
+            N, the last batch of an epoch is smaller.
+
+    Raises:
+        ValueError: A value is out of range, or x and y do not fit.
+
+    Example:
+        >>> network = Network.initialise(3, 10, 2, "relu", "ntk", seed=0)
+        >>> x, y = torch.eye(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+        >>> descent = GradientDescent(network, x, y, step_size=0.1, batch_size=2)
+        >>> descent.steps_per_epoch
+        2
+        >>> errors = [descent.epoch(np.array([2, 0, 1])) for _ in range(20)]
+        >>> errors[-1] < 0.1 * errors[0]
+        True
+        >>> torch.allclose(descent.network()(x), descent.outputs())
+        True
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        x: Float[Tensor, "N n_in"],
+        y: Float[Tensor, " N"],
+        step_size: float,
+        batch_size: int,
+    ) -> None:
+        _check_arguments(network, x, y, step_size, batch_size)
+        self._initial, self._stepped = network, False
+        self._activation = ACTIVATIONS[network.activation]
+        self._y = y
+        self._y_in_order, self._residuals = y[:, None].clone(), torch.empty_like(y[:, None])
+        # What a step needs, made once: the batch's targets, where its residuals are put, and the
+        # factor of its gradients.
+        batches = zip(
+            self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True
+        )
+        self._batches = [
+            (targets, residuals, 2 * step_size / len(targets)) for targets, residuals in batches
+        ]
+        weights, biases = (
+            [p.detach() for p in parameters] for parameters in (network.weights, network.biases)
+        )
+        factors = network.factors
+        self._input: InputLayer = input_layer(weights[0], biases[0], factors[0], x, batch_size)
+        upper = zip(weights[1:], biases[1:], factors[1:], strict=True)
+        self._upper = [
+            DenseLayer(weight, bias, factor, batch_size) for weight, bias, factor in upper
+        ]
+        # The layers of the backward pass, from the last one down, each with the one below it.
+        self._backward_layers = list(
+            zip(self._upper[::-1], [*self._upper[-2::-1], self._input], strict=True)
+        )
+        self._graph = CudaGraph()
+
+    @property
+    def targets(self) -> Float[Tensor, " N"]:
+        """Y."""
+        return self._y
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """⌈N/B⌉."""
+        return len(self._batches)
+
+    @torch.inference_mode()
+    def epoch(self, order: Integer[np.ndarray, " N"]) -> float:
+        """Takes the steps of one epoch.
+
+        Args:
+            order: A permutation of the samples, the order in which they are visited.
+
+        Returns:
+            The mean squared error of the samples, each before its own step.
+
+        Raises:
+            ValueError: `order` is no permutation of the samples.
+        """
+        if order.shape != self._y.shape or not np.array_equal(
+            np.sort(order), np.arange(len(order))
+        ):
+            raise ValueError(
+                f"the order of an epoch must be a permutation of the {len(self._y)} samples"
+            )
+        self._stepped = True
+        samples = torch.from_numpy(order).to(self._y.device)
+        self._begin_epoch(samples)
+        if capturable(self._y, self.steps_per_epoch):
+            self._graph.launch(self._steps, self._y.device)
+        else:
+            self._steps()
+        self._input.end_epoch(samples)
+        return float(self._residuals.square().mean())
+
+    @torch.inference_mode()
+    def outputs(self) -> Float[Tensor, " N"]:
+        """f(x) for all samples; not in the middle of an epoch."""
+        z = self._input.pre_activations()
+        for layer in self._upper:
+            z = layer.evaluate(self._activation.function(z))
+        return z[:, 0]
+
+    def network(self) -> Network:
+        """The network as it stands: before the first epoch the one given, then a copy."""
+        if not self._stepped:
+            return self._initial
+        layers = [self._input.parameters(), *(layer.parameters() for layer in self._upper)]
+        weights, biases = zip(*layers, strict=True)
+        return Network(weights, biases, self._initial.activation, self._initial.parametrisation)
+
+    def _begin_epoch(self, order: Int64[Tensor, " N"]) -> None:
+        self._input.begin_epoch(order)
+        self._y_in_order[:, 0] = self._y[order]
+
+    def _steps(self) -> None:
+        for step, batch in enumerate(self._batches):
+            self._step(step, *batch)
+        for layer in self._upper:
+            layer.flush()
+
+    def _step(
+        self, step: int, y: Float[Tensor, "B 1"], residuals: Float[Tensor, "B 1"], rate: float
+    ) -> None:
+        """One step of back-propagation; f - y of its samples is put into `residuals`."""
+        slopes = []
+        z = self._input.forward(step)
+        for layer in self._upper:
+            a, slope = self._activation.value_and_derivative(z)
+            slopes.append(slope)
+            z = layer.forward(a)
+        torch.sub(z, y, out=residuals)
+        # 2η/B is put into the gradient where it is smallest, so that every update has the factor
+        # one.
+        torch.mul(residuals, rate, out=self._upper[-1].gradients)
+        for (layer, below), slope in zip(self._backward_layers, slopes[::-1], strict=True):
+            torch.mul(layer.backward(), slope, out=below.gradients)
+            layer.update()
+        self._input.update()
+
+
+def _check_arguments(
+    network: Network,
+    x: Float[Tensor, "N n_in"],
+    y: Float[Tensor, " N"],
+    step_size: float,
+    batch_size: int,
+) -> None:
+    network.check_inputs(x)
+    if y.shape != x.shape[:1] or y.dtype != x.dtype or y.device != x.device:
+        raise ValueError(
+            f"y is {y.dtype} of shape {tuple(y.shape)} on {y.device}, but must be {x.dtype} of "
+            f"shape ({len(x)},) on {x.device}"
+        )
+    if not (math.isfinite(step_size) and step_size > 0):
+        raise ValueError(f"step_size is {step_size}, but must be a positive number")
+    if (
+        isinstance(batch_size, bool)
+        or not isinstance(batch_size, int)
+        or not 1 <= batch_size <= len(x)
+    ):
+        raise ValueError(
+            f"batch_size is {batch_size}, but must be an integer from 1 to the {len(x)} samples"
+        )

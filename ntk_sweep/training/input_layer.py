@@ -1,0 +1,241 @@
+"""The first layer in training: its inputs never change, so its weights need not be touched.
+
+The pre-activations of all samples, Z = c X Wᵀ + b, follow from those at the start and the Gram
+matrix c² X Xᵀ + 1, as in `ntk_sweep.training.dense_layer`. With many samples of few features the
+weights are cheaper after all.
+
+Both forms of the layer know all the inputs. Within an epoch samples are named by their position in
+its order. A step is a call of `forward`; then the gradients of the loss with respect to z, times
+the step size, are written into `gradients`; then comes a call of `update`.
+
+Dimension letters in the annotations: N samples, n_in features of an input, B samples of a batch, P
+earlier samples, R remaining samples, n_l the width of the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ntk_sweep.network.linear_layer import LayerScale
+from ntk_sweep.training.dense_layer import PENDING_ROWS, DenseLayer
+
+GRAM_SAMPLES_PER_FEATURE = 3
+"""Up to so many samples an input feature, the first layer is carried as pre-activations.
+
+Beyond that the Gram matrix costs more than W. An estimate."""
+
+
+class _PendingUpdate(NamedTuple):
+    """What the z of a batch lacks: the steps since the last block update.
+
+    Attributes:
+        gram: The batch's rows of the Gram matrix, (B, P).
+        gradients: The gradients of the samples of these steps, (P, n_l).
+    """
+
+    gram: Float[Tensor, "B P"]
+    gradients: Float[Tensor, "P n_l"]
+
+
+class _BlockUpdate(NamedTuple):
+    """The update that brings the z of all remaining samples up to date.
+
+    Attributes:
+        z: Their pre-activations, (R, n_l).
+        gram: Their rows of the Gram matrix, (R, P).
+        gradients: The gradients of the samples since the last block update, (P, n_l).
+    """
+
+    z: Float[Tensor, "R n_l"]
+    gram: Float[Tensor, "R P"]
+    gradients: Float[Tensor, "P n_l"]
+
+
+@dataclass(frozen=True)
+class _BatchViews:
+    """The samples of a step; all of it views, made once.
+
+    Attributes:
+        z: Their pre-activations as of the last block update, (B, n_l).
+        gradients: Where their gradients are put, (B, n_l).
+        pending: What brings z up to date; None if it is.
+        block_update: After every `PENDING_ROWS` samples, that of the remaining samples.
+    """
+
+    z: Float[Tensor, "B n_l"]
+    gradients: Float[Tensor, "B n_l"]
+    pending: _PendingUpdate | None
+    block_update: _BlockUpdate | None
+
+
+class GramInputLayer:
+    """The first layer as the pre-activations of all samples.
+
+    With Δ (N, n_l) the sum of the gradients of each sample so far, Z = Z_0 - (c² X Xᵀ + 1) Δ, W =
+    W_0 - c ΔᵀX and b = b_0 - Σ Δ.
+
+    Args:
+        weight: W_0, (n_l, n_in).
+        bias: b_0, (n_l,).
+        factor: c.
+        x: The inputs, (N, n_in).
+        batch_size: The number of samples of a step; the last of an epoch may have fewer.
+        gram: c² X Xᵀ + 1, (N, N), finite.
+    """
+
+    gradients: Float[Tensor, "B n_l"]
+
+    def __init__(
+        self,
+        weight: Float[Tensor, "n_l n_in"],
+        bias: Float[Tensor, " n_l"],
+        factor: float,
+        x: Float[Tensor, "N n_in"],
+        batch_size: int,
+        gram: Float[Tensor, "N N"],
+    ) -> None:
+        self._weight, self._bias, self._factor, self._x, self._gram = weight, bias, factor, x, gram
+        self._z = torch.addmm(bias, x, weight.T, alpha=factor)
+        self._summed_gradients = torch.zeros_like(self._z)
+        self._gram_in_order = torch.empty_like(self._gram)
+        self._z_in_order, self._gradients = torch.empty_like(self._z), torch.empty_like(self._z)
+        self._batches = list(self._batches_of_an_epoch(batch_size))
+
+    def begin_epoch(self, order: Int64[Tensor, " N"]) -> None:
+        """Sample order[t] has position t from now on."""
+        torch.index_select(self._gram[order], 1, order, out=self._gram_in_order)
+        torch.index_select(self._z, 0, order, out=self._z_in_order)
+
+    def forward(self, step: int) -> Float[Tensor, "B n_l"]:
+        """The pre-activations z of the samples of the given step of the epoch."""
+        self._batch = batch = self._batches[step]
+        self.gradients = batch.gradients
+        return torch.addmm(batch.z, *batch.pending, alpha=-1) if batch.pending else batch.z
+
+    def update(self) -> None:
+        """The step on these samples; `end_epoch` brings visited samples up to date."""
+        if self._batch.block_update:
+            z, gram, gradients = self._batch.block_update
+            z.addmm_(gram, gradients, alpha=-1)
+
+    def end_epoch(self, order: Int64[Tensor, " N"]) -> None:
+        """Every sample was visited."""
+        z = torch.addmm(self._z[order], self._gram_in_order, self._gradients, alpha=-1)
+        self._z.index_copy_(0, order, z)
+        self._summed_gradients.index_add_(0, order, self._gradients)
+
+    def pre_activations(self) -> Float[Tensor, "N n_l"]:
+        """Z of all samples in their own order; not in the middle of an epoch."""
+        return self._z
+
+    def parameters(self) -> tuple[Float[Tensor, "n_l n_in"], Float[Tensor, " n_l"]]:
+        """Copies of W and b; likewise."""
+        weight = torch.addmm(self._weight, self._summed_gradients.T, self._x, alpha=-self._factor)
+        return weight, self._bias - self._summed_gradients.sum(0)
+
+    def _batches_of_an_epoch(self, batch_size: int) -> Iterator[_BatchViews]:
+        z, gram, gradients = self._z_in_order, self._gram_in_order, self._gradients
+        size, first = len(z), 0  # the remaining z contain the gradients of samples before `first`
+        for start in range(0, size, batch_size):
+            end = min(start + batch_size, size)
+            pending = block_update = None
+            if start > first:
+                pending = _PendingUpdate(gram[start:end, first:start], gradients[first:start])
+            if end - first >= PENDING_ROWS and end < size:
+                block_update = _BlockUpdate(z[end:], gram[end:, first:end], gradients[first:end])
+                first = end
+            yield _BatchViews(z[start:end], gradients[start:end], pending, block_update)
+
+
+class DenseInputLayer:
+    """The first layer by its weights.
+
+    Args:
+        weight: W, (n_l, n_in); it is copied.
+        bias: b, (n_l,); it is copied.
+        factor: c.
+        x: The inputs, (N, n_in).
+        batch_size: The number of samples of a step; the last of an epoch may have fewer.
+    """
+
+    gradients: Float[Tensor, "B n_l"]
+
+    def __init__(
+        self,
+        weight: Float[Tensor, "n_l n_in"],
+        bias: Float[Tensor, " n_l"],
+        factor: float,
+        x: Float[Tensor, "N n_in"],
+        batch_size: int,
+    ) -> None:
+        self._layer = DenseLayer(weight, bias, factor, batch_size)
+        self._x, self._x_in_order = x, torch.empty_like(x)
+        self._batches = self._x_in_order.split(batch_size)
+
+    def begin_epoch(self, order: Int64[Tensor, " N"]) -> None:
+        """Sample order[t] has position t from now on."""
+        torch.index_select(self._x, 0, order, out=self._x_in_order)
+
+    def forward(self, step: int) -> Float[Tensor, "B n_l"]:
+        """The pre-activations z of the samples of the given step of the epoch."""
+        self._step = step
+        z = self._layer.forward(self._batches[step])
+        self.gradients = self._layer.gradients
+        return z
+
+    def update(self) -> None:
+        """The step on these samples; the last one of an epoch brings the weights up to date."""
+        self._layer.update()
+        if self._step == len(self._batches) - 1:
+            self._layer.flush()
+
+    def end_epoch(self, order: Int64[Tensor, " N"]) -> None:
+        """Every sample was visited."""
+
+    def pre_activations(self) -> Float[Tensor, "N n_l"]:
+        """Z of all samples in their own order; not in the middle of an epoch."""
+        return self._layer.evaluate(self._x)
+
+    def parameters(self) -> tuple[Float[Tensor, "n_l n_in"], Float[Tensor, " n_l"]]:
+        """Copies of W and b; likewise."""
+        return self._layer.parameters()
+
+
+InputLayer = GramInputLayer | DenseInputLayer
+
+
+def input_layer(
+    weight: Float[Tensor, "n_l n_in"],
+    bias: Float[Tensor, " n_l"],
+    factor: float,
+    x: Float[Tensor, "N n_in"],
+    batch_size: int,
+) -> InputLayer:
+    """The first layer in the cheaper of its two forms.
+
+    Where squares of the inputs overflow it goes by its weights. The arguments are those of
+    `DenseInputLayer`.
+
+    Example:
+        >>> x = torch.eye(2)
+        >>> layer = input_layer(torch.ones(3, 2), torch.zeros(3), 1.0, x, batch_size=1)
+        >>> type(layer).__name__, layer.pre_activations().tolist()
+        ('GramInputLayer', [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    """
+    if len(x) <= GRAM_SAMPLES_PER_FEATURE * x.shape[1]:
+        gram = _tangent_gram(x, factor)
+        if gram.isfinite().all():
+            return GramInputLayer(weight, bias, factor, x, batch_size, gram)
+    return DenseInputLayer(weight, bias, factor, x, batch_size)
+
+
+def _tangent_gram(x: Float[Tensor, "N n_in"], factor: float) -> Float[Tensor, "N N"]:
+    """c² X Xᵀ + 1: how the gradients of the samples move their z; the 1 belongs to the bias."""
+    gram = x @ x.T
+    return LayerScale(factor).gram(gram, out=gram)

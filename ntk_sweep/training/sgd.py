@@ -1,0 +1,134 @@
+"""Runs of stochastic gradient descent: the order of the samples, the epochs, the history.
+
+`ntk_sweep.training.gradient_descent` takes the steps. Dimension letters in the annotations: N
+samples, E completed epochs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64, Integer
+from torch import Tensor
+
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.training.gradient_descent import GradientDescent
+
+THRESHOLD = 0.5
+"""Outputs above it are taken for the class with target 1."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """The history of a run of E completed epochs.
+
+    Attributes:
+        losses: (1/N) Σ (f - y)² over all samples, before training and after every epoch, (E + 1,).
+        running_losses: The mean squared error of the samples in each epoch, each before its own
+            step, (E,).
+        accuracies: The share of samples on the right side of `THRESHOLD`, (E + 1,).
+        initial_outputs: f(x) before training, (N,).
+        outputs: f(x) at the end, (N,).
+        steps: How many steps were taken.
+        diverged: Whether the loss overflowed, which ended the run; `losses` then ends with an
+            infinity or a NaN.
+        network: The network at the end.
+    """
+
+    losses: Float[np.ndarray, " _"]
+    running_losses: Float[np.ndarray, " _"]
+    accuracies: Float[np.ndarray, " _"]
+    initial_outputs: Float[np.ndarray, " N"]
+    outputs: Float[np.ndarray, " N"]
+    steps: int
+    diverged: bool
+    network: Network
+
+
+def sample_orders(
+    n_samples: int, epochs: int, seed: int, shuffle: bool = True
+) -> Iterator[Int64[np.ndarray, " N"]]:
+    """The order in which the samples are visited, one array an epoch.
+
+    Shuffled orders are successive permutations of ``Generator(SFC64(SeedSequence(seed,
+    spawn_key=(0,))))``. They depend on the seed and the number of samples alone: networks that
+    differ in activation, width or depth see the samples in the same orders. The stream is none of
+    those from which weights are drawn.
+
+    Example:
+        >>> for order in sample_orders(6, epochs=2, seed=0):
+        ...     print(order)
+        [1 0 5 2 4 3]
+        [2 3 5 0 1 4]
+    """
+    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(0,))))
+    for _ in range(epochs):
+        yield generator.permutation(n_samples) if shuffle else np.arange(n_samples)
+
+
+def train(
+    descent: GradientDescent,
+    orders: Iterable[Integer[np.ndarray, " N"]],
+    observe: Callable[[int, Network], None] | None = None,
+    observe_every: int = 1,
+) -> TrainingRun:
+    """Trains a network by stochastic gradient descent, until the loss overflows if it does.
+
+    Args:
+        descent: The network with samples, step size and batch size.
+        orders: The order of the samples in each epoch, such as `sample_orders` makes; as many
+            epochs as there are orders.
+        observe: Called with the number of completed epochs and the network at that time: before
+            training, and every `observe_every` epochs as long as the loss is finite.
+        observe_every: See `observe`.
+
+    Raises:
+        ValueError: `observe_every` is out of range, or an order is no permutation.
+
+    Example:
+        >>> import torch
+        >>> network = Network.initialise(3, 10, 2, "relu", "ntk", seed=0)
+        >>> x, y = torch.eye(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+        >>> descent = GradientDescent(network, x, y, step_size=0.1, batch_size=1)
+        >>> run = train(descent, sample_orders(3, epochs=20, seed=0))
+        >>> len(run.losses), run.steps, bool(run.losses[-1] < 0.01 * run.losses[0])
+        (21, 60, True)
+    """
+    if observe_every < 1:
+        raise ValueError(f"observe_every is {observe_every}, but must be at least 1")
+    if observe:
+        observe(0, descent.network())
+    y, outputs = descent.targets, descent.outputs()
+    initial_outputs = outputs.cpu().numpy()
+    losses, running_losses, accuracies = [_loss(outputs, y)], [], [_accuracy(outputs, y)]
+    for order in orders:
+        if not math.isfinite(losses[-1]):
+            break
+        running_losses.append(descent.epoch(order))
+        outputs = descent.outputs()
+        losses.append(_loss(outputs, y))
+        accuracies.append(_accuracy(outputs, y))
+        epochs = len(running_losses)
+        if observe and epochs % observe_every == 0 and math.isfinite(losses[-1]):
+            observe(epochs, descent.network())
+    return TrainingRun(
+        losses=np.array(losses),
+        running_losses=np.array(running_losses),
+        accuracies=np.array(accuracies),
+        initial_outputs=initial_outputs,
+        outputs=outputs.cpu().numpy(),
+        steps=len(running_losses) * descent.steps_per_epoch,
+        diverged=not math.isfinite(losses[-1]),
+        network=descent.network(),
+    )
+
+
+def _loss(outputs: Float[Tensor, " N"], y: Float[Tensor, " N"]) -> float:
+    return float((outputs - y).square().mean())
+
+
+def _accuracy(outputs: Float[Tensor, " N"], y: Float[Tensor, " N"]) -> float:
+    return float(((outputs > THRESHOLD) == (y > THRESHOLD)).double().mean())

@@ -1,0 +1,271 @@
+"""Protects fast composition, which must equal Hydra's own, and what the sweeper expands."""
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from hydra_plugins.ntk_sweep_hydra.composition import compose_all
+from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
+from hydra_plugins.ntk_sweep_hydra.messages import explain
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from tests.helpers.places import ROOT
+
+CONF = str(ROOT / "conf")
+
+
+class Composer(tuple):
+    """Hydra's config loader and the config of a multirun; too long to print in full with every
+    failure."""
+
+    def __repr__(self):
+        return "composer"
+
+
+@pytest.fixture(scope="module")
+def composer():
+    with initialize_config_dir(config_dir=CONF, version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        yield Composer(
+            (loader, loader.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN))
+        )
+
+
+def hydras_own(composer, job):
+    loader, master = composer
+    config = loader.load_sweep_config(master, list(job))
+    return OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True
+    )
+
+
+def outcome(compose):
+    """The config, or None where the override is refused: both ways must agree on that too."""
+    try:
+        return compose()
+    except Exception:  # noqa: BLE001 - of whatever kind
+        return None
+
+
+VALUES = {
+    "act": ["relu", "'elu'", '"sigmoid"', "foo", "12", "null", "''"],
+    "width": [
+        "50",
+        "1000",
+        "0",
+        "-3",
+        "2.5",
+        "abc",
+        "'70'",
+        "1e3",
+        "null",
+        "true",
+        "[1,2]",
+        "{a:1}",
+    ],
+    "depth": ["2", "10", "${width}"],
+    "seed": ["0", "123456789012345"],
+    "results": ["out", "'a b'", "s3://bucket/prefix", "out/${act}/${width}", "/tmp/x=y"],
+    "force": ["true", "false", "maybe"],
+    "data": ["digits", "fashion_mnist", "npz", "nothing", "{n_per_class:7}"],
+    "data.classes.0": ["5"],
+    "data.classes": ["[0,9]", "[1,2]", "null", "[a,b]", "7"],
+    "data.n_per_class": ["5", "null", "${depth}"],
+    "data.path": ["x.npz", "null", "'${act}.npz'"],
+    "task.save_kernel": ["true", "false"],
+    "compute": ["local", "cluster", "{num_cpus:2}"],
+    "compute.num_gpus": ["0", "0.25", "x"],
+    "compute.num_workers": ["null", "3"],
+    "experiment": ["thesis_kernels"],
+    "unknown": ["1"],
+}
+
+
+def override_lines():
+    def line(key):
+        prefixes = ["+"] if key == "experiment" else ["", "", "", "", "++", "+"]
+        plain = st.builds(
+            lambda prefix, value: f"{prefix}{key}={value}",
+            st.sampled_from(prefixes),
+            st.sampled_from(VALUES[key]),
+        )
+        return (
+            st.one_of(plain, plain, plain, st.just(f"~{key}"))
+            if key not in ("experiment", "unknown")
+            else plain
+        )
+
+    # Several overrides may meet on one node, in any order.
+    return st.lists(st.sampled_from(sorted(VALUES)), max_size=5).flatmap(
+        lambda keys: st.tuples(*map(line, keys))
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(job=override_lines())
+def test_one_job_composes_as_in_hydra(composer, job):
+    assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(
+        lambda: hydras_own(composer, job)
+    )
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        ["data=digits", "data.n_per_class=3", "++data={n_per_class:7}"],
+        ["data.classes.0=5", "data.classes=[1,2]"],
+        ["data.classes=[1,2]", "data.classes.0=5"],
+        ["compute.num_cpus=3", "++compute={num_cpus:2}"],
+        ["++compute={num_cpus:2}", "compute.num_cpus=3"],
+        ["seed=3", "~seed"],
+        ["compute.num_cpus=3", "compute=cluster"],
+    ],
+)
+def test_overrides_of_one_node_keep_their_order(composer, job):
+    assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(
+        lambda: hydras_own(composer, job)
+    )
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    sweeps=st.dictionaries(
+        st.sampled_from(["act", "width", "depth", "data", "results", "data.n_per_class", "seed"]),
+        st.lists(st.integers(0, 1), min_size=1, max_size=2, unique=True),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_jobs_that_share_a_base_do_not_disturb_each_other(composer, sweeps):
+    valid = {
+        "act": ["relu", "elu"],
+        "width": ["50", "1000"],
+        "depth": ["2", "${width}"],
+        "data": ["digits", "fashion_mnist"],
+        "results": ["out", "out/${act}/${width}"],
+        "data.n_per_class": ["5", "null"],
+        "seed": ["0", "7"],
+    }
+    jobs = [[]]
+    for key, picks in sweeps.items():
+        jobs = [[*job, f"{key}={valid[key][pick]}"] for job in jobs for pick in picks]
+    assert list(compose_all(*composer, jobs)) == [hydras_own(composer, job) for job in jobs]
+
+
+def expand(composer, arguments, params=None, points=()):
+    sweeper = GridSweeper(params, points)
+    sweeper.hydra_context = type("Context", (), {"config_loader": composer[0]})()
+    return sweeper.expand(arguments)
+
+
+def test_the_sweeper_expands_choices_ranges_and_groups(composer):
+    jobs = expand(
+        composer,
+        [
+            "act=relu,elu",
+            "width=range(50,151,50)",
+            "data=digits,fashion_mnist",
+            "depth=choice(2,3)",
+            "seed=4",
+        ],
+    )
+    assert len(jobs) == 2 * 3 * 2 * 2
+    assert jobs[0] == ["act=relu", "width=50", "data=digits", "depth=2", "seed=4"]
+    assert len({tuple(job) for job in jobs}) == len(jobs)
+
+
+def test_the_command_line_wins_over_sweeps_of_a_config_file(composer):
+    assert expand(composer, ["width=7"], params={"width": "range(1,100)", "act": "relu,elu"}) == [
+        ["width=7", "act=relu"],
+        ["width=7", "act=elu"],
+    ]
+
+
+def test_points_that_are_no_product_are_combined_with_the_grid(composer):
+    points = [{"act": "relu", "width": 800}, {"act": "sigmoid", "width": 300}]
+    assert expand(composer, ["seed=0,1"], points=points) == [
+        ["act=relu", "width=800", "seed=0"],
+        ["act=relu", "width=800", "seed=1"],
+        ["act=sigmoid", "width=300", "seed=0"],
+        ["act=sigmoid", "width=300", "seed=1"],
+    ]
+
+
+def test_an_empty_range_gives_no_job(composer):
+    assert expand(composer, ["width=range(5,5)"]) == []
+
+
+def experiment(composer, name):
+    """The points of an experiment, each the set of its settings."""
+    loader, _ = composer
+    master = loader.load_configuration(
+        "config", overrides=[f"+experiment={name}"], run_mode=RunMode.MULTIRUN
+    )
+    sweeper = OmegaConf.to_container(master.hydra.sweeper)
+    return expand(composer, [], params=sweeper["params"], points=sweeper.get("points") or [])
+
+
+def values(jobs, name):
+    return {
+        setting.removeprefix(f"{name}=")
+        for job in jobs
+        for setting in job
+        if setting.startswith(f"{name}=")
+    }
+
+
+def test_the_speed_study_is_what_the_docs_say(composer):
+    jobs = experiment(composer, "speed_study")
+    assert len({tuple(sorted(job)) for job in jobs}) == len(jobs) == 72 * 5 * 2 >= 200
+    assert values(jobs, "act") == set(ACTIVATIONS)
+    assert all(len(values(jobs, name)) > 2 for name in ("width", "depth"))
+    assert values(jobs, "seed") == set("01234")
+    assert values(jobs, "task.learning_rate_unit") == {"absolute", "inverse_lambda_max"}
+
+
+def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(composer):
+    jobs = experiment(composer, "drift")
+    assert values(jobs, "act") == set(ACTIVATIONS)
+    widths = sorted(map(int, values(jobs, "width")))
+    assert (widths[0], widths[-1]) == (50, 1000)
+    assert values(jobs, "seed") == set("01234")
+
+
+def test_figures_10_and_11_are_over_seeds(composer):
+    jobs = experiment(composer, "thesis_kernels_training")
+    assert values(jobs, "seed") == set("01234")
+    assert len(jobs) == 2 * 5
+
+
+def test_the_grid_of_the_thesis_has_720_points(composer):
+    jobs = experiment(composer, "thesis_grid")
+    assert len({tuple(job) for job in jobs}) == len(jobs) == 4 * 20 * 9
+    assert {"act=sigmoid", "width=1000", "depth=10"} <= set(jobs[-1])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("widht=3", "unknown setting 'widht'. Did you mean width?"),
+        ("width=abc", "width=abc: 'abc' is not an integer"),
+        (
+            "data=nothing",
+            (
+                "data=nothing is unknown\n"
+                "Available options in 'data':\n"
+                "\tdigits\n"
+                "\tfashion_mnist\n"
+                "\tnpz"
+            ),
+        ),
+    ],
+)
+def test_hydras_errors_are_told_in_one_message(composer, line, message):
+    OverridesParser.create().parse_override(line)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the text is what matters
+        list(compose_all(*composer, [[line]]))
+    assert explain(caught.value).startswith(message)

@@ -1,0 +1,61 @@
+"""Plain implementations in high precision, which the fast ones must match."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+import torch
+
+from ntk_sweep.network.fully_connected import Network
+from tests.helpers import dual_references
+
+DIGITS = 70
+"""Enough for eigenvalues down to 1e-40 of the largest, squared errors included."""
+
+
+FUNCTIONS = dual_references.FUNCTIONS | {
+    # the slope as the code has it, a float64
+    "lrelu": (
+        lambda z: z if z > 0 else mp.mpf(0.01) * z,
+        lambda z: mp.mpf(1) if z >= 0 else mp.mpf(0.01),
+    ),
+}
+"""(σ, σ') in mpmath."""
+
+
+def exact_spectrum(network: Network, x: torch.Tensor) -> list:
+    """Eigenvalues of the kernel, ascending, the whole pipeline from the forward pass on with
+    `DIGITS` digits."""
+    with mp.workdps(DIGITS):
+        function, derivative = FUNCTIONS[network.activation]
+        weights = [
+            np.vectorize(mp.mpf, otypes=[object])(w.double().cpu().numpy()) for w in network.weights
+        ]
+        biases = [
+            np.vectorize(mp.mpf, otypes=[object])(b.double().cpu().numpy()) for b in network.biases
+        ]
+        factors = [mp.mpf(c) for c in network.factors]
+        a = np.vectorize(mp.mpf, otypes=[object])(x.double().cpu().numpy())
+        inputs, slopes = [a], []
+        for w, b, c in zip(weights[:-1], biases[:-1], factors[:-1], strict=True):
+            z = c * (a @ w.T) + b
+            a = np.vectorize(function, otypes=[object])(z)
+            inputs.append(a)
+            slopes.append(np.vectorize(derivative, otypes=[object])(z))
+        delta = np.full((len(x), 1), mp.mpf(1), dtype=object)
+        theta = (delta @ delta.T) * (factors[-1] ** 2 * (inputs[-1] @ inputs[-1].T) + 1)
+        for layer in range(network.depth - 2, -1, -1):
+            delta = factors[layer + 1] * (delta @ weights[layer + 1]) * slopes[layer]
+            theta = theta + (delta @ delta.T) * (
+                factors[layer] ** 2 * (inputs[layer] @ inputs[layer].T) + 1
+            )
+        return sorted(mp.eigsy(mp.matrix(theta.tolist()), eigvals_only=True))
+
+
+def absolute_errors(values: torch.Tensor, exact: list) -> torch.Tensor:
+    """|values - exact|, the difference taken in high precision."""
+    with mp.workdps(DIGITS):
+        return torch.tensor(
+            [float(abs(mp.mpf(v) - e)) for v, e in zip(values.tolist(), exact, strict=True)],
+            dtype=torch.float64,
+        )

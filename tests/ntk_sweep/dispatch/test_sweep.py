@@ -1,0 +1,151 @@
+"""Protects a sweep from end to end: the checks, one row a point, the merge of parts."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from ntk_sweep.dispatch import sweep as sweeping
+from ntk_sweep.dispatch.sweep import run_sweep
+from ntk_sweep.errors import ConfigError, StoreError
+from ntk_sweep.executors.messages import Lost
+from ntk_sweep.executors.serial import SerialExecutor
+from ntk_sweep.settings.schema import ComputeConfig, DataConfig
+from ntk_sweep.store import writer as writing
+from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.store import Store
+from tests.helpers.sweeps import QUIET, grid, rows, unreliable
+
+
+def test_every_point_becomes_one_row(base):
+    result = run_sweep(grid(base, range(3, 10)), SerialExecutor, QUIET)
+    assert not result.failed
+    assert rows(base).width.tolist() == list(range(3, 10))
+    assert rows(base).status.eq("ok").all()
+
+
+def test_a_point_given_twice_is_computed_once(base):
+    result = run_sweep(grid(base, [3, 3, 4]), SerialExecutor, QUIET)
+    assert len(result.plan.points) == 3
+    assert len(pd.read_parquet(base.results + "/spectrum")) == 2
+
+
+def test_two_sweeps_at_once_leave_one_good_row_a_point(base):
+    threads = [
+        threading.Thread(target=run_sweep, args=(grid(base, range(3, 23)), SerialExecutor, QUIET))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert rows(base).width.tolist() == list(range(3, 23))
+    assert rows(base).status.eq("ok").all()
+
+
+def test_results_devices_and_data_may_differ_within_a_sweep(base, tmp_path):
+    np.savez(tmp_path / "other.npz", x=np.eye(3), y=np.arange(3))
+    configs = [
+        *grid(base, [3, 4]),
+        *grid(base, [3, 4], results=str(tmp_path / "elsewhere")),
+        *grid(base, [3, 4], data=DataConfig("npz", path=str(tmp_path / "other.npz")), device="cpu"),
+    ]
+    run_sweep(configs, SerialExecutor, QUIET)
+    assert rows(base).groupby("n_samples").size().to_dict() == {3: 2, 6: 2}
+    assert len(load_results(tmp_path / "elsewhere" / "spectrum")) == 2
+
+
+def test_one_folder_by_several_names_is_one_store(base, tmp_path):
+    names = [f"{tmp_path}/results", f"{tmp_path}/other/../results", f"{tmp_path}/results/"]
+    result = run_sweep(
+        [dataclasses.replace(base, results=name) for name in names], SerialExecutor, QUIET
+    )
+    assert len(result.plan.stores) == 1
+    assert len(pd.read_parquet(base.results + "/spectrum")) == 1
+
+
+def test_a_data_file_that_no_data_set_reads_is_refused(base):
+    digits = dataclasses.replace(
+        base, data=DataConfig("digits", path=base.data.path, classes=[0, 9], n_per_class=3)
+    )
+    with pytest.raises(ConfigError, match=r"data\.path=.* belongs to data=npz, but data is digits"):
+        run_sweep([digits], SerialExecutor, QUIET)
+    run_sweep([digits, base], SerialExecutor, QUIET)
+    assert len(rows(base)) == 2
+
+
+def test_an_empty_sweep_and_several_computes_are_refused(base):
+    with pytest.raises(ConfigError, match="the sweep is empty"):
+        run_sweep([], SerialExecutor, QUIET)
+    with pytest.raises(ConfigError, match="compute must be the same"):
+        run_sweep(
+            [base, dataclasses.replace(base, compute=ComputeConfig(num_cpus=2))],
+            SerialExecutor,
+            QUIET,
+        )
+
+
+def test_the_executor_is_asked_before_anything_is_written(base, tmp_path):
+    asked = []
+
+    class Refuses(SerialExecutor):
+        @staticmethod
+        def check(compute, devices, results):
+            asked.append((compute, set(devices), list(results)))
+            raise ConfigError("refused")
+
+    configs = [base, dataclasses.replace(base, device="cpu")]
+    with pytest.raises(ConfigError, match="refused"):
+        run_sweep(configs, Refuses, QUIET)
+    assert asked == [(base.compute, {"auto", "cpu"}, [base.results])]
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("wrong", ["data", "results"])
+def test_mistakes_are_found_before_the_executor_starts(base, tmp_path, wrong):
+    class Starts(SerialExecutor):
+        def __init__(self, compute):
+            raise AssertionError("the executor was started")
+
+    (tmp_path / "file").write_text("")
+    changes = {
+        "data": {"data": DataConfig("npz", path="/nowhere.npz")},
+        "results": {"results": str(tmp_path / "file")},
+    }
+    with pytest.raises(Exception, match="cannot be"):
+        run_sweep([dataclasses.replace(base, **changes[wrong])], Starts, QUIET)
+
+
+def test_small_parts_are_merged_at_the_end(base, monkeypatch):
+    """A point that is given up is recorded in a part of its own."""
+    monkeypatch.setattr(writing, "MAX_PARTS", 1)
+
+    def loses(spec):
+        return Lost("died", True) if any(point.width == 5 for point in spec.points) else None
+
+    result = run_sweep(grid(base, [3, 4, 5]), unreliable(loses), QUIET)
+    assert sum(map(len, result.parts.values())) == 2
+    assert len(Store(base.results, "spectrum").parts()) == 1
+    assert rows(base).status.tolist() == ["ok", "ok", "failed"]
+
+
+def test_a_merge_that_fails_costs_no_row(base, monkeypatch):
+    def full(store, own):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(sweeping, "merge", full)
+    console = Console(width=500)
+    with console.capture() as shown:
+        run_sweep(grid(base, [3, 4]), SerialExecutor, console)
+    assert "were not merged: the disk is full" in shown.get()
+    assert rows(base).status.eq("ok").all()
+
+
+def test_another_sweep_in_the_same_folder_is_named(base):
+    console = Console(width=500)
+    with Store(base.results, "spectrum").open_session(), console.capture() as shown:
+        run_sweep([base], SerialExecutor, console)
+    assert shown.get().count("another sweep is at work in") == 1

@@ -1,0 +1,160 @@
+"""The error bound of the limit kernel holds, and is of use: against mpmath and perturbed duals."""
+
+from functools import partial
+
+import mpmath as mp
+import pytest
+import torch
+
+from ntk_sweep.limit import error_bounds
+from ntk_sweep.limit.dual_activations import Duals, gram_duals
+from ntk_sweep.limit.kernel import limit_ntk, limit_ntks
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from tests.helpers.limit_inputs import inputs
+
+
+def exact_limit(x, activation, width, depth, parametrisation):
+    """The plain recursion with closed-form duals in mpmath, straight from the definition and
+    without any rearrangement."""
+    factor, std = (
+        PARAMETRISATIONS[parametrisation].factor,
+        PARAMETRISATIONS[parametrisation].weight_std,
+    )
+    count, n_in = x.shape
+    rows = [[mp.mpf(value) for value in row] for row in x.tolist()]
+    gram = mp.matrix(count, count)
+    for i in range(count):
+        for j in range(count):
+            gram[i, j] = mp.fdot(rows[i], rows[j])
+    tangent, slopes = mp.zeros(count), mp.zeros(count)
+    for layer in range(1, depth + 1):
+        fan_in, last = (n_in if layer == 1 else width), layer == depth
+        own = mp.mpf(factor(fan_in, 1 if last else width, last)) ** 2 * (
+            1 if layer == 1 else fan_in
+        )
+        gain = own * mp.mpf(std(fan_in)) ** 2
+        own_term = gram * own + mp.ones(count)
+        tangent = own_term + gain * _entrywise(lambda slope, below: slope * below, slopes, tangent)
+        if last:
+            return tangent
+        covariance = gram * gain + mp.ones(count)
+        variances = [covariance[i, i] for i in range(count)]
+        rows_of = mp.matrix([[k] * count for k in variances])
+        duals = [partial(_closed, activation, order) for order in (0, 1)]
+        gram, slopes = (_entrywise(dual, rows_of, rows_of.T, covariance) for dual in duals)
+    raise AssertionError
+
+
+def _entrywise(function, *matrices):
+    count = matrices[0].rows
+    return mp.matrix(
+        [[function(*(m[i, j] for m in matrices)) for j in range(count)] for i in range(count)]
+    )
+
+
+def _closed(activation, order, k, l, c):  # noqa: E741
+    if activation == "erf":
+        root = mp.sqrt((1 + 2 * k) * (1 + 2 * l))
+        return (2 / mp.pi * mp.asin(2 * c / root), 4 / mp.pi / mp.sqrt(root**2 - 4 * c * c))[order]
+    slope = mp.mpf(0.01) if activation == "lrelu" else mp.mpf(0)
+    cosine = min(mp.mpf(1), c / mp.sqrt(k * l))
+    theta = mp.acos(cosine)
+    bend = (1 - slope) ** 2 / (2 * mp.pi)
+    overlap = mp.sin(theta) + (mp.pi - theta) * cosine
+    return (slope * c + bend * mp.sqrt(k * l) * overlap, slope + bend * (mp.pi - theta))[order]
+
+
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+@pytest.mark.parametrize("activation", ["relu", "lrelu", "erf"])
+@pytest.mark.parametrize("gap", [1e-2, 1e-6, 1e-12, 0.0])
+def test_error_bound_against_mpmath(activation, parametrisation, gap):
+    x = inputs(4)
+    x[1] = x[0] + gap * x[1]
+    depth, width = 6, 300
+    computed = limit_ntks(x, activation, width, (depth,), parametrisation)[depth]
+    with mp.workdps(60):
+        exact = exact_limit(x, activation, width, depth, parametrisation)
+        difference = torch.tensor(
+            [
+                [float(mp.mpf(float(computed.kernel[i, j])) - exact[i, j]) for j in range(4)]
+                for i in range(4)
+            ],
+            dtype=torch.float64,
+        )
+    size = float(torch.linalg.matrix_norm(computed.kernel, 2))
+    assert float(torch.linalg.matrix_norm(difference, 2)) <= computed.error_norm
+    assert computed.error_norm <= 1e-10 * size  # informative, also for nearly identical inputs
+
+
+@pytest.mark.parametrize(
+    "activation", [name for name, entry in ACTIVATIONS.items() if entry.closed_dual is None]
+)
+def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
+    # The bound is of first order and linear in the error of the duals: so give these a large one,
+    # on purpose and at random.
+    unit, x, depth = 1e-8, inputs(12), 6
+    exact = limit_ntk(x, activation, 100, depth, "thesis")
+    monkeypatch.setattr(error_bounds, "dual_error", lambda *_: unit)
+    generator = torch.Generator().manual_seed(3)
+
+    def perturbed(name, pairs):
+        duals, count = gram_duals(name, pairs), len(pairs.cov)
+        signs = [
+            torch.randn(count, count, generator=generator, dtype=torch.float64).triu().sign()
+            for _ in range(2)
+        ]
+        function, derivative = (
+            value
+            + unit
+            * (sign + sign.T).clamp(-1, 1)
+            * (value.diagonal()[:, None] * value.diagonal()[None, :]).sqrt()
+            for value, sign in zip((duals.function, duals.derivative), signs, strict=True)
+        )
+        size = function.diagonal()
+        return Duals(
+            function,
+            derivative,
+            (size[:, None] + size[None, :] - 2 * function).clamp(min=0).fill_diagonal_(0),
+        )
+
+    monkeypatch.setattr("ntk_sweep.limit.kernel.gram_duals", perturbed)
+    result = limit_ntks(x, activation, 100, (depth,), "thesis")[depth]
+    error = float(torch.linalg.matrix_norm(result.kernel - exact, 2))
+    assert error <= result.error_norm
+    # Random signs mostly cancel, whereas a bound adds them up, over 12 inputs and 6 layers.
+    assert result.error_norm <= 1e3 * error
+
+
+@pytest.mark.parametrize(
+    "perturbed", ["near distance", "covariance", "less variance", "more variance"]
+)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch):
+    """One layer with a large rounding unit, and moments that are off by as much as is granted."""
+    monkeypatch.setattr(error_bounds, "_EPS", 1e-9)
+    n_in = 9
+    unit = (n_in**0.5 + error_bounds._ROUNDINGS) * 1e-9
+    second_moment = torch.tensor([1.0, 1.1, 0.9], dtype=torch.float64)
+    distance = torch.tensor([[0, 0.04, 1.5], [0.04, 0, 1.2], [1.5, 1.2, 0]], dtype=torch.float64)
+    pairs = GaussianPairs.from_layer(second_moment, distance, 1.0)
+    duals = gram_duals(activation, pairs)
+    errors = error_bounds.ErrorPropagation(activation, pairs, torch.ones_like(distance), n_in)
+    errors.pass_activation(pairs, duals)
+    variance, far = 0.98 * unit * (second_moment + 1), distance > 0.1
+    if perturbed == "near distance":
+        distance = torch.where(far, distance, distance * (1 + 98 * unit))
+    else:
+        sign = {"covariance": 0, "less variance": -1, "more variance": 1}[perturbed]
+        shift = sign * (variance[:, None] + variance[None, :]) - 2 * variance.min()
+        second_moment = second_moment + sign * variance
+        distance = torch.where(far, distance + shift, distance)
+    moved = gram_duals(activation, GaussianPairs.from_layer(second_moment, distance, 1.0))
+    for name, bound in (
+        ("function", errors._function),
+        ("derivative", errors._derivative),
+        ("distance", errors._distance),
+    ):
+        change = (getattr(moved, name) - getattr(duals, name)).abs()
+        assert (change <= bound + 1e-13).all(), name

@@ -1,0 +1,146 @@
+"""Protects σ, σ' and their differences: mpmath and autograd give the same numbers."""
+
+import subprocess
+import sys
+
+import mpmath as mp
+import pytest
+import torch
+
+from ntk_sweep.kernel.rounding import ELEMENTWISE
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from tests.helpers import exact
+from tests.helpers.dual_references import FUNCTIONS
+
+# Tails included: exp(-z²/2) underflows at 38, exp(-z) at 745.
+POINTS = [
+    sign * z
+    for z in (1e-300, 1e-20, 1e-8, 1e-3, 0.1, 0.7517, 1, 1.2784, 3, 6, 10, 20, 36, 100, 700)
+    for sign in (-1, 1)
+]
+
+
+def test_every_activation_has_a_reference():
+    assert set(FUNCTIONS) == set(ACTIVATIONS), (
+        "add σ and σ' for mpmath to tests/helpers/dual_references.py"
+    )
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("order", [0, 1])
+def test_values_against_mpmath(name, order):
+    z = torch.tensor(POINTS, dtype=torch.float64)
+    values = (ACTIVATIONS[name].function, ACTIVATIONS[name].derivative)[order](z)
+    with mp.workdps(400):
+        exact = [FUNCTIONS[name][order](mp.mpf(p)) for p in POINTS]
+        for point, value, reference in zip(POINTS, values.tolist(), exact, strict=True):
+            # exp(-z²) and exp(-z) carry the relative error of their argument, z² ε and z ε. The
+            # zeros of σ' of GELU and SiLU near -0.75 and -1.28 are met to absolute accuracy, and
+            # results below 1e-290 may underflow.
+            relative = (
+                8
+                * torch.finfo(torch.float64).eps
+                * max(1, point**2 if name in ("gelu", "erf") else abs(point))
+            )
+            floor = 1e-290 + (4e-16 if order and name in ("gelu", "silu") and abs(point) < 2 else 0)
+            assert abs(mp.mpf(value) - reference) <= relative * abs(reference) + floor, (
+                point,
+                value,
+            )
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivative_is_autograd_of_the_function(name):
+    z = torch.tensor([p for p in POINTS if abs(p) < 30], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(ACTIVATIONS[name].function(z).sum(), z)
+    # Autograd of tanh is 1 - tanh², good to absolute accuracy only.
+    torch.testing.assert_close(
+        ACTIVATIONS[name].derivative(z.detach()), gradient, rtol=1e-13, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_value_and_derivative_together(name):
+    """The derivative to absolute accuracy only."""
+    z = torch.tensor([*POINTS, 0.0], dtype=torch.float64)
+    activation = ACTIVATIONS[name]
+    value, derivative = activation.value_and_derivative(z)
+    torch.testing.assert_close(value, activation.function(z), rtol=0, atol=0)
+    torch.testing.assert_close(derivative, activation.derivative(z), rtol=0, atol=2e-15)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dtype_is_kept_and_extremes_are_finite(name, dtype):
+    z = torch.tensor([-1e4, -0.0, 0.0, 1e4], dtype=dtype)
+    for f in (ACTIVATIONS[name].function, ACTIVATIONS[name].derivative):
+        assert f(z).dtype == dtype
+        assert torch.isfinite(f(z)).all()
+
+
+def test_chosen_derivatives_at_the_kink():
+    zero = torch.zeros(1, dtype=torch.float64)
+    assert {
+        name: float(ACTIVATIONS[name].derivative(zero)) for name in ("relu", "elu", "lrelu")
+    } == {
+        "relu": 0,
+        "elu": 1,
+        "lrelu": 1,
+    }
+
+
+def test_module_imports_nothing_heavy():
+    code = "import sys, ntk_sweep.network.activations.registry; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_constant_is_rounded_to_float32():
+    z = torch.tensor([-1.0], dtype=torch.float64)
+    assert ACTIVATIONS["lrelu"].function(z).item() == -0.01
+    assert ACTIVATIONS["lrelu"].derivative(z).item() == 0.01
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_argument_is_left_as_it_was(name):
+    z = torch.tensor([-2.0, 0.0, 3.0], dtype=torch.float64)
+    ACTIVATIONS[name].function(z)
+    ACTIVATIONS[name].derivative(z)
+    assert z.tolist() == [-2.0, 0.0, 3.0]
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
+def test_differences_keep_their_relative_accuracy(activation):
+    generator = torch.Generator().manual_seed(1)
+    z = 4 * torch.randn(300, dtype=torch.float64, generator=generator)
+    d = torch.randn(300, dtype=torch.float64, generator=generator) * 10.0 ** -torch.arange(
+        300.0, dtype=torch.float64
+    ).remainder(12)
+    function, derivative = exact.FUNCTIONS[activation]
+    got = ACTIVATIONS[activation].differences(z, d)
+    with mp.workdps(50):
+        for index, (at, step) in enumerate(zip(z.tolist(), d.tolist(), strict=True)):
+            ends = mp.mpf(at) + mp.mpf(step), mp.mpf(at)
+            rise, bend = (
+                function(ends[0]) - function(ends[1]),
+                derivative(ends[0]) - derivative(ends[1]),
+            )
+            # what `ntk_sweep.kernel.rounding` charges for it, and the rounding of z + d; a step
+            # across zero loses what z + d does
+            unit = (ELEMENTWISE + abs(ends[0])) * 2.0**-53
+            crossing = 2.0**-53 * abs(step) * (ends[0] * ends[1] < 0)
+            assert abs(got[0][index].item() - rise) <= unit * abs(rise) + crossing
+            assert abs(got[1][index].item() - bend) <= unit * (abs(bend) + abs(rise)) + crossing
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_differences_of_far_apart_values_are_finite(activation):
+    ends = torch.tensor([-1e4, -800.0, -30.0, 0.0, 30.0, 800.0, 1e4], dtype=torch.float64)
+    z, d = ends[:, None].expand(7, 7), ends[None, :] - ends[:, None]
+    entry = ACTIVATIONS[activation]
+    function, derivative = entry.differences(z, d)
+    torch.testing.assert_close(
+        function, entry.function(z + d) - entry.function(z), rtol=1e-12, atol=1e-12
+    )
+    torch.testing.assert_close(
+        derivative, entry.derivative(z + d) - entry.derivative(z), rtol=1e-12, atol=1e-12
+    )

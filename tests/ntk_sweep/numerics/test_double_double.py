@@ -1,0 +1,214 @@
+"""Protects double-double arithmetic: exact rational arithmetic gives the same numbers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import Tensor
+
+from ntk_sweep.numerics.double_double import (
+    UNIT,
+    DoubleDouble,
+    add,
+    add_plain,
+    from_float64,
+    gram,
+    gram_error,
+    matmul,
+    multiply,
+    slice_bits,
+    slices,
+    symmetric,
+    symmetric_product,
+    two_prod,
+    two_sum,
+    upper,
+)
+
+
+def numbers(*shape: int, seed: int = 0, decades: int = 0) -> Tensor:
+    """Normal numbers, their sizes spread over so many powers of ten."""
+    generator = torch.Generator().manual_seed(seed)
+    scales = 10.0 ** -(torch.rand(*shape, dtype=torch.float64, generator=generator) * decades)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator) * scales
+
+
+def double_double_numbers(*shape: int, seed: int = 0, decades: int = 0) -> DoubleDouble:
+    """Numbers that use both parts."""
+    return two_sum(
+        numbers(*shape, seed=seed, decades=decades),
+        1e-17 * numbers(*shape, seed=seed + 1, decades=decades),
+    )
+
+
+def fractions(x: Tensor | DoubleDouble) -> list[list[Fraction]]:
+    """The exact entries of a matrix."""
+    parts = [x] if isinstance(x, Tensor) else list(x)
+    rows = [part.reshape(len(part), -1).tolist() for part in parts]
+    return [
+        [sum(map(Fraction, entry)) for entry in zip(*row, strict=True)]
+        for row in zip(*rows, strict=True)
+    ]
+
+
+def product(a: list[list[Fraction]], b: list[list[Fraction]]) -> list[list[Fraction]]:
+    """The exact product of two matrices."""
+    columns = list(zip(*b, strict=True))
+    return [
+        [sum(p * q for p, q in zip(row, column, strict=True)) for column in columns] for row in a
+    ]
+
+
+def distance(a: list[list[Fraction]], b: list[list[Fraction]]) -> float:
+    """Frobenius norm of the difference."""
+    return (
+        float(
+            sum((p - q) ** 2 for r, s in zip(a, b, strict=True) for p, q in zip(r, s, strict=True))
+        )
+        ** 0.5
+    )
+
+
+def test_error_free_transformations():
+    a, b = numbers(200, seed=1, decades=20), numbers(200, seed=2, decades=20)
+    for (x,), (y,), (s,), (p,) in zip(
+        *map(fractions, (a, b, two_sum(a, b), two_prod(a, b))), strict=True
+    ):
+        assert s == x + y
+        assert p == x * y
+
+
+def test_elementwise_operations_keep_their_error_bound():
+    x, y = (
+        double_double_numbers(300, seed=3, decades=9),
+        double_double_numbers(300, seed=5, decades=9),
+    )
+    plain = numbers(300, seed=7, decades=9)
+    results = add(x, y), multiply(x, y), add_plain(x, plain)
+    for (a,), (b,), (c,), (s,), (p,), (t,) in zip(
+        *map(fractions, (x, y, plain, *results)), strict=True
+    ):
+        assert abs(s - (a + b)) <= UNIT * (abs(a) + abs(b))
+        assert abs(p - a * b) <= UNIT * abs(a * b)
+        assert abs(t - (a + c)) <= UNIT * abs(a + c)
+    for result in results:
+        assert torch.equal(result.hi + result.lo, result.hi), "lo lies below half a unit of hi"
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_slices_are_short_and_add_up(count):
+    rows = numbers(7, 40, seed=9, decades=12)
+    rows[2] = 0
+    bits = slice_bits(40)
+    parts = slices(rows, count, bits)
+    for total, *entries in zip(*map(fractions, (rows, *parts)), strict=True):
+        assert total == [sum(entry) for entry in zip(*entries, strict=True)]
+    for index, part in enumerate(parts[:-1], start=1):
+        for row, largest in zip(part, rows.abs().amax(dim=1).tolist(), strict=True):
+            unit = Fraction(2) ** (math.frexp(largest)[1] - index * bits)
+            multiples = [Fraction(entry) / unit for entry in row.tolist()]
+            assert all(
+                multiple.denominator == 1 and abs(multiple) <= 2**bits for multiple in multiples
+            )
+
+
+@pytest.mark.parametrize("terms", [1, 2, 1000, 1024, 1025])
+def test_sums_of_slice_products_are_exact(terms):
+    bits = slice_bits(terms)
+    assert terms * 2 ** (2 * bits) <= 2**53 < terms * 2 ** (2 * (bits + 1))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 30, 4), (6, 200, 3)], ids=str)
+@pytest.mark.parametrize("decades", [0, 15])
+@pytest.mark.parametrize(("orders", "reached"), [(1, 1e-21), (2, 1e-27), (3, 1e-29)])
+def test_matmul(shape, decades, orders, reached):
+    m, k, n = shape
+    a, b = (
+        double_double_numbers(m, k, seed=11, decades=decades),
+        numbers(k, n, seed=13, decades=decades),
+    )
+    result, bound = matmul(a, b, orders)
+    error = distance(fractions(result), product(fractions(a), fractions(b)))
+    assert error <= bound
+    assert error <= reached * a.hi.norm().item() * b.norm().item()
+
+
+@pytest.mark.parametrize("orders", [1, 2])
+@pytest.mark.parametrize("spread", [None, 1.0, 1e-6])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 30), (3, 900)], ids=str)
+def test_gram(shape, spread, orders):
+    rows = numbers(*shape, seed=17, decades=3)
+    centre = None
+    total = fractions(rows)
+    if spread is not None:
+        rows, centre = spread * rows, numbers(1, shape[1], seed=19)
+        total = [
+            [x + c for x, c in zip(row, fractions(centre)[0], strict=True)]
+            for row in fractions(rows)
+        ]
+    upper_triangle = gram(rows, centre, orders)
+    result = DoubleDouble(*(symmetric(part, len(rows)) for part in upper_triangle))
+    error = distance(
+        fractions(result), product(total, [list(column) for column in zip(*total, strict=True)])
+    )
+    bound = float(gram_error(rows, centre, orders))
+    assert error <= bound
+    # informative: within six orders of magnitude, as worst-case sums grow with k² and real ones
+    # hardly at all
+    assert bound <= 1e6 * max(error, 2.0**-106 * result.hi.norm().item())
+
+
+@pytest.mark.parametrize("orders", [1, 2])
+def test_matrices_side_by_side_are_those_alone(orders):
+    rows, centres = numbers(2, 3, 4, 30, seed=21, decades=3), numbers(2, 3, 1, 30, seed=23)
+    together, bounds = gram(rows, centres, orders), gram_error(rows, centres, orders)
+    for i, j in itertools.product(range(2), range(3)):
+        alone = gram(rows[i, j], centres[i, j], orders)
+        torch.testing.assert_close(together.hi[i, j], alone.hi, rtol=1e-15, atol=0)
+        torch.testing.assert_close(
+            together.hi[i, j] - alone.hi + together.lo[i, j], alone.lo, rtol=0, atol=1e-20
+        )
+        torch.testing.assert_close(
+            bounds[i, j], gram_error(rows[i, j], centres[i, j], orders), rtol=1e-12, atol=0
+        )
+
+
+def test_symmetric_matrices_and_their_upper_triangles():
+    matrix = numbers(2, 5, 5, seed=25)
+    matrix = matrix + matrix.mT
+    assert upper(matrix).shape == (2, 15)
+    assert torch.equal(symmetric(upper(matrix), 5), matrix)
+    rows = numbers(4, 9, seed=27)
+    torch.testing.assert_close(symmetric_product(rows), rows @ rows.T, rtol=1e-13, atol=1e-15)
+    assert torch.equal(symmetric_product(rows), symmetric_product(rows).T)
+    torch.testing.assert_close(
+        symmetric_product(rows[None])[0], symmetric_product(rows), rtol=1e-13, atol=1e-15
+    )
+
+
+def test_zero_rows():
+    zeros = torch.zeros(3, 5, dtype=torch.float64)
+    assert torch.equal(gram(zeros).hi, torch.zeros(6, dtype=torch.float64))
+    assert torch.equal(
+        matmul(from_float64(zeros), zeros.T, 2)[0].hi, torch.zeros(3, 3, dtype=torch.float64)
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threaded_rows", [0, 10**9])
+def test_symmetric_products_on_any_number_of_threads(threads, threaded_rows, monkeypatch):
+    """Of whole numbers, so that every way of summing them up is exact."""
+    monkeypatch.setattr("ntk_sweep.numerics.double_double.THREADED_ROWS", threaded_rows)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        rows = torch.arange(-60, 60, dtype=torch.float64).reshape(12, 10)
+        product = symmetric_product(rows)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(product, rows @ rows.T)
+    assert torch.equal(product, product.T)

@@ -1,0 +1,123 @@
+"""Protects the ends of a spectrum that are computed without the rest of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from ntk_sweep.kernel.centred_kernel import CentredKernel
+from ntk_sweep.kernel.pass_errors import PassErrors
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.spectrum import extreme_eigenvalues as extremes
+from ntk_sweep.spectrum.extreme_eigenvalues import (
+    LEADING,
+    extreme_eigenvalues,
+    kernel_extreme_eigenvalues,
+)
+from ntk_sweep.spectrum.spectrum import ntk_spectrum
+from tests.helpers.exact import absolute_errors, exact_spectrum
+from tests.helpers.references import FILES, reference
+
+
+def images(count, features):
+    return torch.rand(
+        count, features, dtype=torch.float64, generator=torch.Generator().manual_seed(7)
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
+@pytest.mark.parametrize("shape", [(1, 3, 4, 2), (5, 4, 6, 3), (9, 8, 10, 8)], ids=str)
+def test_against_mpmath(activation, shape):
+    count, features, width, depth = shape
+    network, x = (
+        Network.initialise(features, width, depth, activation, "thesis", seed=1),
+        images(count, features),
+    )
+    exact, found = exact_spectrum(network, x), extreme_eigenvalues(network, x)
+    errors = absolute_errors(
+        torch.tensor([found.lambda_min, found.lambda_max], dtype=torch.float64),
+        [exact[0], exact[-1]],
+    )
+    assert errors[0] <= found.lambda_min_error and errors[1] <= found.lambda_max_error
+    assert found.lambda_max_error < 1e-9 * found.lambda_max
+
+
+@pytest.mark.skipif(not FILES, reason="no reference spectra")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_against_the_reference_spectra(path):
+    network, x, exact = reference(path)
+    found = extreme_eigenvalues(network, x)
+    errors = absolute_errors(
+        torch.tensor([found.lambda_min, found.lambda_max], dtype=torch.float64),
+        [exact[0], exact[-1]],
+    )
+    assert errors[0] <= found.lambda_min_error and errors[1] <= found.lambda_max_error
+    # about as good as a plain solver: some 1e-13 of the greatest eigenvalue
+    assert max(found.lambda_min_error, found.lambda_max_error) < 1e-12 * found.lambda_max
+    assert found.resolved == (float(exact[0]) > 1e-12 * found.lambda_max)
+
+
+def test_leading_vectors_are_those_of_the_whole_spectrum():
+    network, x = Network.initialise(8, 40, 3, "relu", "ntk", seed=1), images(60, 8)
+    found, whole = extreme_eigenvalues(network, x), ntk_spectrum(network, x)
+    assert found.leading.shape == (60, LEADING)
+    overlaps = (found.leading * whole.eigenvectors[:, -LEADING:]).sum(0).abs()
+    torch.testing.assert_close(
+        overlaps, torch.ones(LEADING, dtype=torch.float64), rtol=1e-6, atol=0
+    )
+
+
+def test_the_result_does_not_depend_on_chance():
+    network, x = Network.initialise(8, 40, 3, "relu", "ntk", seed=1), images(60, 8)
+    first, second = extreme_eigenvalues(network, x), extreme_eigenvalues(network, x)
+    assert (first.lambda_min, first.lambda_min_error) == (
+        second.lambda_min,
+        second.lambda_min_error,
+    )
+
+
+def kernel_of(values):
+    """A kernel without any error, with these eigenvalues."""
+    size = len(values)
+    vectors = torch.linalg.qr(
+        torch.from_numpy(np.random.default_rng(1).standard_normal((size, size)))
+    ).Q
+    theta = vectors * torch.tensor(values, dtype=torch.float64) @ vectors.T
+    nothing = PassErrors(
+        torch.zeros(1, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+    )
+    return CentredKernel(
+        (theta + theta.T) / 2, torch.ones(1, dtype=torch.float64), 0.0, nothing, None
+    )
+
+
+@pytest.mark.parametrize("smallest", [1e-3, 1e-10, 0.0, 1e-18])
+def test_a_singular_kernel_is_unresolved(smallest):
+    found = kernel_extreme_eigenvalues(kernel_of([smallest, *np.geomspace(0.1, 1e3, 39)]))
+    assert abs(found.lambda_min - smallest) <= found.lambda_min_error
+    assert found.resolved == (smallest > 1e-11)
+    assert abs(found.lambda_max - 1e3) <= found.lambda_max_error < 1e-9
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_a_missed_eigenvalue_widens_the_bound(monkeypatch, end):
+    """Lanczos may converge to the wrong eigenvalue; the factorisations tell."""
+    plain = extremes._vectors
+
+    def second(theta, lower):
+        leading, last = plain(theta, lower)
+        vectors = torch.linalg.eigh(theta).eigenvectors
+        return (leading, vectors[:, 1]) if end == 0 else (vectors[:, :-1], last)
+
+    monkeypatch.setattr(extremes, "_vectors", second)
+    values = [1.0, 1.5, *np.geomspace(2, 1e3, 38)]
+    found = kernel_extreme_eigenvalues(kernel_of(values))
+    assert abs(found.lambda_min - values[0]) <= found.lambda_min_error
+    assert abs(found.lambda_max - values[-1]) <= found.lambda_max_error
+
+
+def test_mistakes_are_explained():
+    network, x = Network.initialise(8, 40, 3, "relu", "ntk", seed=1), images(30, 8)
+    with pytest.raises(ValueError, match="at least one input"):
+        extreme_eigenvalues(network, x[:0])
+    with pytest.raises(ValueError, match="not finite"):
+        extreme_eigenvalues(network, x * 1e200)

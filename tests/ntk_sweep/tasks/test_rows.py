@@ -1,0 +1,159 @@
+"""Protects that a row says what the library says, column by column."""
+
+import numpy as np
+import pytest
+import torch
+
+from ntk_sweep import Network, empirical_ntk, limit_spectrum, ntk_spectrum
+from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.limit.kernel import limit_ntk
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.settings.point import NUMERICS_VERSION, Point
+from ntk_sweep.settings.schema import DTYPES, SpectrumConfig
+from ntk_sweep.spectrum.methods import EXTREME, METHODS
+from ntk_sweep.store.columns import schema
+from ntk_sweep.tasks.rows import compute_row
+from tests.helpers.points import changed
+
+GENERATOR = np.random.default_rng(3)
+DATASET = Dataset(
+    "npz", GENERATOR.random((6, 4)), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (3, 7), "fingerprint"
+)
+POINT = Point(
+    SpectrumConfig(save_kernel=True),
+    Architecture("relu", 9, 3, "thesis"),
+    5,
+    "float64",
+    "fingerprint",
+)
+
+
+def network_of(point):
+    dtype = getattr(torch, point.dtype)
+    network = Network.initialise(
+        4,
+        point.architecture.width,
+        point.architecture.depth,
+        point.architecture.activation,
+        point.architecture.parametrisation,
+        point.seed,
+        dtype=dtype,
+    )
+    return network, torch.from_numpy(DATASET.x).to(dtype)
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_is_what_the_library_computes(act, parametrisation, depth, dtype):
+    point = changed(POINT, act=act, parametrisation=parametrisation, depth=depth, dtype=dtype)
+    result = compute_row(point, DATASET, "cpu", "commit")
+    row = result.row
+    assert row["status"] == "ok", row.get("error")
+    network, x = network_of(point)
+    spectrum = ntk_spectrum(network, x)
+    np.testing.assert_array_equal(row["eigenvalues"], spectrum.eigenvalues)
+    np.testing.assert_array_equal(row["eigenvalue_errors"], spectrum.errors)
+    assert (row["lambda_min"], row["lambda_max"]) == (
+        spectrum.eigenvalues[0],
+        spectrum.eigenvalues[-1],
+    )
+    assert (row["lambda_min_error"], row["lambda_max_error"]) == (
+        spectrum.errors[0],
+        spectrum.errors[-1],
+    )
+    assert row["lambda_min_resolved"] == bool(spectrum.eigenvalues[0] > spectrum.errors[0])
+    if row["lambda_min_resolved"]:
+        assert row["condition_number"] == pytest.approx(
+            row["lambda_max"] / row["lambda_min"], rel=1e-15
+        )
+    assert (row["method"], row["meets_target"], row["target"]) == (
+        spectrum.method,
+        spectrum.meets_target,
+        1e-9,
+    )
+    theta = empirical_ntk(network, x).double().numpy()
+    tolerance = 100 * torch.finfo(x.dtype).eps
+    np.testing.assert_allclose(
+        result.kernel, theta, rtol=tolerance, atol=tolerance * np.abs(theta).max()
+    )
+    assert row["trace"] == pytest.approx(np.trace(theta), rel=tolerance)
+    limit = limit_spectrum(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation)
+    assert (row["limit_lambda_min"], row["limit_lambda_min_error"]) == (
+        limit.eigenvalues[0],
+        limit.errors[0],
+    )
+    prediction = limit_ntk(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation).numpy()
+    assert row["limit_distance"] == pytest.approx(
+        np.linalg.norm(theta - prediction) / np.linalg.norm(prediction), rel=10 * tolerance
+    )
+    assert len(row["layer_trace_shares"]) == depth
+    assert sum(row["layer_trace_shares"]) == pytest.approx(1)
+
+
+def test_diagnostics_by_their_definitions():
+    row = compute_row(POINT, DATASET, "cpu", None).row
+    network, x = network_of(POINT)
+    theta, y = empirical_ntk(network, x).numpy(), DATASET.y
+    shares = row["eigenvalues"] / row["eigenvalues"].sum()
+    assert row["effective_rank"] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
+    assert row["alignment"] == pytest.approx(y @ theta @ y / np.linalg.norm(theta) / (y @ y))
+    centring = np.eye(6) - 1 / 6
+    centred = centring @ theta @ centring
+    deviation = y - y.mean()
+    assert row["centred_alignment"] == pytest.approx(
+        y @ centred @ y / np.linalg.norm(centred) / (deviation @ deviation)
+    )
+    cosines = theta / np.sqrt(np.outer(theta.diagonal(), theta.diagonal()))
+    same = y[:, None] == y[None, :]
+    within = cosines[same & ~np.eye(6, dtype=bool)].mean()
+    assert row["class_contrast"] == pytest.approx(within - cosines[~same].mean())
+    vectors = np.linalg.eigh(theta)[1][:, ::-1]
+    weights = (vectors.T @ deviation) ** 2 / (deviation @ deviation)
+    for count in (1, 2, 5, 10):
+        assert row[f"target_share_{count}"] == pytest.approx(weights[:count].sum())
+
+
+def test_coordinates_and_provenance():
+    """A column says what the setting of its name was."""
+    row = compute_row(POINT, DATASET, "cpu", "commit").row
+    expected = {
+        **{"act": "relu", "width": 9, "depth": 3, "parametrisation": "thesis", "seed": 5},
+        **{"dtype": "float64", "task": "spectrum", "key": POINT.key},
+        **{"data": "npz", "data_classes": (3, 7), "data_fingerprint": "fingerprint"},
+        **{"n_samples": 6, "n_inputs": 4, "numerics_version": NUMERICS_VERSION},
+        **{"git_commit": "commit", "device": "cpu"},
+    }
+    assert {name: row[name] for name in expected} == expected
+    assert set(schema("spectrum").names) - set(row) == {"error", "kernel_file"}
+    assert set(row) <= set(schema("spectrum").names)
+
+
+@pytest.mark.parametrize("method", [*METHODS, EXTREME])
+def test_the_method_asked_for_is_the_one_used(method):
+    row = compute_row(
+        changed(POINT, settings=SpectrumConfig(method=method)), DATASET, "cpu", None
+    ).row
+    assert method in ("auto", row["method"])
+    exact = compute_row(POINT, DATASET, "cpu", None).row
+    assert (
+        abs(row["lambda_min"] - exact["lambda_min"])
+        <= row["lambda_min_error"] + exact["lambda_min_error"]
+    )
+
+
+def test_limits_are_the_same_in_whatever_order_they_are_asked_for():
+    rows = {}
+    for depths in ((2, 3, 4), (4, 3, 2)):
+        for depth in depths:
+            point = changed(POINT, act="elu", width=31 + depths[0], depth=depth)
+            row = compute_row(point, DATASET, "cpu", None).row
+            again = limit_spectrum(
+                torch.from_numpy(DATASET.x), "elu", point.architecture.width, depth, "thesis"
+            )
+            assert row["limit_lambda_min"] == again.eigenvalues[0]
+            rows[depths, depth] = row
+    assert len(rows) == 6

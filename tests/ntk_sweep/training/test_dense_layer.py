@@ -1,0 +1,29 @@
+"""Which layers delay their updates by default; their steps are tested with the network."""
+
+import torch
+
+from ntk_sweep.training.dense_layer import PENDING_ROWS, DenseLayer
+
+
+def test_wide_layers_delay_their_updates_and_narrow_ones_do_not():
+    pending = []
+    for width, batch_size in ((100, 1), (230, 1), (230, PENDING_ROWS // 2), (230, PENDING_ROWS)):
+        layer = DenseLayer(torch.ones(width, width), torch.ones(width), 1.0, batch_size)
+        a = torch.ones(1, width)
+        before = layer.forward(a).clone()
+        layer.gradients.fill_(1.0)
+        layer.update()
+        pending.append(layer._pending)
+        torch.testing.assert_close(layer.forward(a), before - (width + 1))
+    assert pending == [0, 1, 1, 0]
+
+
+def test_pending_rows_are_used_up_before_they_are_added():
+    layer = DenseLayer(torch.ones(230, 230), torch.ones(230), 1.0, PENDING_ROWS // 2)
+    pending = []
+    for _ in range(3):
+        layer.forward(torch.ones(PENDING_ROWS // 2, 230))
+        layer.gradients.fill_(0.0)
+        layer.update()
+        pending.append(layer._pending)
+    assert pending == [PENDING_ROWS // 2, PENDING_ROWS, PENDING_ROWS // 2]
