@@ -33,15 +33,19 @@ MODULES = {
 }
 
 
-def imported(path: Path) -> set[str]:
-    """The modules of the analysis that a module names in an import."""
+LIBRARY = ("store", "settings", "data", "dynamics", "errors", "network.activations.registry")
+"""What the analysis may import of the library: what reads rows and names things."""
+
+
+def imported(path: Path, root: str = "analysis") -> set[str]:
+    """The modules of a package that a module names in an import."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("analysis.") for name in names if name.startswith("analysis.")}
+    return {name.removeprefix(f"{root}.") for name in names if name.startswith(f"{root}.")}
 
 
 def test_every_part_has_its_place():
@@ -53,6 +57,12 @@ def test_modules_import_only_what_is_below_them(name):
     part = name.split(".")[0]
     roots = {other.split(".")[0] for other in imported(MODULES[name])}
     assert roots - {part} <= BELOW[part]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_of_the_library_only_what_reads_and_names(name):
+    for other in imported(MODULES[name], "ntk_sweep"):
+        assert other.startswith(LIBRARY), other
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("chapters.")])
