@@ -1,5 +1,6 @@
-"""From stored rows to tables, figures and one report: frame → numbers → figure → page, each step a
-function of its own.
+"""From stored rows to tables, figures and one report.
 
-Needs neither torch nor ray: it reads the store and draws. Run it with ``python -m analysis``.
+Rows become numbers, numbers become figures and tables, and these become files and a page, each
+step by functions of its own. It imports of the library what reads the store and names things, and
+neither torch nor ray. Run it with ``python -m analysis``.
 """

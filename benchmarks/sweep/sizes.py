@@ -30,8 +30,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from scipy.ndimage import gaussian_filter
 
-from analysis.figures import render, style
-from analysis.lines import grid, heading, log_ticks
+from analysis.drawing.axes import grid, heading, log_ticks
+from analysis.drawing.rendering import render, style
 from benchmarks.places import ROOT
 from benchmarks.timing import least_seconds
 from docs.tools.pages import fill

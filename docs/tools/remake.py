@@ -18,11 +18,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from analysis import heatmaps
-from analysis.cells import cells
-from analysis.figures import render
-from analysis.frame import groups, load
-from analysis.panels import Panel, stacked, unresolved_count
+from analysis.drawing import heatmap
+from analysis.drawing.rendering import render
+from analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
+from analysis.rows.cells import cells
+from analysis.rows.group import groups, load
 from docs.tools.browser import BrowserMissing, screenshot
 from docs.tools.pages import fill
 
@@ -43,7 +43,7 @@ TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
 TRAINING_COMMANDS = (
     ("training", "--best"),
     ("training", "--network", "relu-800x3", "--network", "sigmoid-300x8"),
-    ("bounds",),
+    ("bounds", "--network", "relu-800x3"),
     ("drift",),
     ("speed",),
 )
@@ -198,7 +198,7 @@ def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
         (results_eigh, "by plain float64, task.method=eigh"),
     ):
         (group,) = groups(load(folder), folder, "fashion_mnist", "thesis", "float64")
-        grid = heatmaps.grid(cells(group.rows), "sigmoid")
+        grid = heatmap.grid(cells(group.rows), "sigmoid")
         block.append(Panel(title, grid))
         counts.append(unresolved_count(grid))
     text = f"Unresolved: {counts[0]} cells with the default method, {counts[1]} by plain float64."

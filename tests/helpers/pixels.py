@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.figures import render
+from analysis.drawing.rendering import render
 
 
 def pixels(drawn: Figure | bytes) -> np.ndarray:

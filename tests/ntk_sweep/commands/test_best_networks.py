@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.cells import cells
-from analysis.frame import groups, load
-from analysis.table1 import best_cells
+from analysis.rows.best_cells import best_cells
+from analysis.rows.cells import cells
+from analysis.rows.group import groups, load
 from ntk_sweep.commands.best_networks import best_networks
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError
