@@ -47,9 +47,7 @@ def winners(config: SweepConfig, activations: Sequence[str]) -> list[dict[str, s
         DataError: The data set cannot be used.
         StoreError: The store holds a part that cannot be read.
     """
-    fingerprint = load_dataset(
-        config.data.name, config.data.classes, config.data.n_per_class, config.data.place
-    ).fingerprint
+    fingerprint = load_dataset(*config.data.arguments).fingerprint
     store = Store(config.results, "spectrum")
     rows = latest_good(store.read(COLUMNS)).to_pandas()
     own = (rows["data_fingerprint"] == fingerprint) & (

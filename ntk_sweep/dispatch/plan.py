@@ -13,7 +13,7 @@ from ntk_sweep.data.dataset import Dataset, load_dataset
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
 from ntk_sweep.settings.point import Point
-from ntk_sweep.settings.schema import DataConfig, SweepConfig, TrainingConfig
+from ntk_sweep.settings.schema import SweepConfig, TrainingConfig
 from ntk_sweep.store.store import Store
 from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
 from ntk_sweep.tasks.memory import MemoryPlan, point_memory
@@ -143,7 +143,7 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
     for config in configs:
         dataset = datasets.get(repr(config.data))
         if dataset is None:
-            dataset = datasets[repr(config.data)] = _load(config.data)
+            dataset = datasets[repr(config.data)] = load_dataset(*config.data.arguments)
         point = Point.of(config, dataset.fingerprint)
         points.append(point)
         entry = None if config.force else finished[config.results, point.task].get(point.key)
@@ -154,10 +154,6 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[tuple[str, str], Stor
                 point, config.results, config.device, config.force, dataset
             )
     return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)
-
-
-def _load(data: DataConfig) -> Dataset:
-    return load_dataset(data.name, data.classes, data.n_per_class, data.place)
 
 
 def greediest(jobs: Sequence[Job]) -> tuple[Job, MemoryPlan]:

@@ -9,12 +9,12 @@ from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.executors.messages import ChunkSpec
 from ntk_sweep.executors.protocol import SerialExecutor
 from ntk_sweep.executors.worker import Worker, worker_of_this_process
+from ntk_sweep.kernel.centred_passes import first_layer
 from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import ComputeConfig, SpectrumConfig
 from ntk_sweep.store.store import Store, load_results
-from ntk_sweep.tasks import limit_cache
+from ntk_sweep.tasks import draws, limit_cache
 from ntk_sweep.tasks.limit_cache import compute_limits
 from ntk_sweep.tasks.limit_request import LimitRequest
 from tests.helpers.points import changed
@@ -53,13 +53,13 @@ def chunk(tmp_path):
 @pytest.fixture
 def drawn(monkeypatch):
     """The networks that are drawn, by activation."""
-    found, plain = [], Network.initialise.__func__
+    found = []
 
-    def counted(cls, *arguments, **settings):
-        found.append(arguments[3])
-        return plain(cls, *arguments, **settings)
+    def counted(network, inputs):
+        found.append(network.activation)
+        return first_layer(network, inputs)
 
-    monkeypatch.setattr(Network, "initialise", classmethod(counted))
+    monkeypatch.setattr(draws, "first_layer", counted)
     return found
 
 
