@@ -145,7 +145,12 @@ def training(results: str) -> None:
                     else path.read_text().strip()
                     for path in found
                 ]
-            fill(PAGE, name, "\n\n".join(content))
+            fill(PAGE, name, once("\n\n".join(content)))
+
+
+def once(content: str) -> str:
+    """Drops the notes that stand in the content already."""
+    return "\n\n".join(dict.fromkeys(content.split("\n\n")))
 
 
 def filed(path: Path) -> str:
