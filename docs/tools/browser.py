@@ -1,11 +1,9 @@
-"""A headless Chromium for the pages of the report: their tests, and the screenshot that the README
-shows.
+"""A headless Chromium for the tests of the report and for the README's picture of it.
 
     python -m docs.tools.browser              says which one there is
     python -m docs.tools.browser --install    gets one where there is none, as `make browser` does
 
-One of the system is taken where it is found: `NTK_SWEEP_BROWSER` names it, or it is called as
-below.
+A browser of the system serves: `NTK_SWEEP_BROWSER` names it, or it is called as in `NAMES`.
 """
 
 from __future__ import annotations
@@ -108,8 +106,7 @@ def opened(page: Page, path: Path) -> Page:
 
 
 def screenshot(report: Path, target: Path, width: int = 1200) -> None:
-    """The maps of a report with the pointer on the best network, and its spectrum below, as a PNG
-    file.
+    """Draws the maps of a report, the pointer on the best network, its spectrum below, as a PNG.
 
     Raises:
         BrowserMissing: There is no browser.
@@ -126,8 +123,12 @@ def screenshot(report: Path, target: Path, width: int = 1200) -> None:
         # Where the red frame is: the first map's last shape.
         best = explorer.locator(".map").first.evaluate(
             """map => {
-                const {x0, x1, y0, y1} = map.layout.shapes.at(-1), {xaxis, yaxis} = map._fullLayout, box = map.getBoundingClientRect();
-                return [box.x + xaxis._offset + xaxis.l2p((x0 + x1) / 2), box.y + yaxis._offset + yaxis.l2p((y0 + y1) / 2)];
+                const {x0, x1, y0, y1} = map.layout.shapes.at(-1);
+                const {xaxis, yaxis} = map._fullLayout, box = map.getBoundingClientRect();
+                return [
+                    box.x + xaxis._offset + xaxis.l2p((x0 + x1) / 2),
+                    box.y + yaxis._offset + yaxis.l2p((y0 + y1) / 2),
+                ];
             }"""
         )
         page.mouse.move(best[0] - 3, best[1])
@@ -144,8 +145,9 @@ def screenshot(report: Path, target: Path, width: int = 1200) -> None:
 
 
 def installed() -> str:
-    """Gets a browser where there is none: the system's package where we may install one, else
-    Playwright's download.
+    """Gets a browser where there is none.
+
+    It is the system's package where we may install one, else Playwright's download.
 
     Returns:
         What is there now.
@@ -179,7 +181,8 @@ def installed() -> str:
     faults.append(fault)
     raise BrowserMissing(
         "\n".join(faults)
-        + f"\nno Chromium could be had: install your system's package chromium, or name a browser in {VARIABLE}"
+        + "\nno Chromium could be had: install your system's package chromium, or name a browser "
+        + f"in {VARIABLE}"
     )
 
 
@@ -194,7 +197,7 @@ def version() -> str:
 
 
 def _fault(*command: str) -> str:
-    """Runs a command in silence; what went wrong, in a line, or nothing."""
+    """Runs a command in silence; returns what went wrong in a line, or nothing."""
     environment = {
         **os.environ,
         "DEBIAN_FRONTEND": "noninteractive",

@@ -90,15 +90,16 @@ TRAINING = {
         (f"speed-{LOSS}-*", ""),
     ),
 }
-"""What stands between the comments of each name: files without group and ending; figures where
-there are words for them, else tables."""
+"""The files between the comments of each name, without group and ending.
+
+They are figures where there are words for them, else tables."""
 
 LONG = (f"speed-{LOSS}-*", "drift-ends-*")
 """Tables that are too long for a page: CSV files, to which their captions link."""
 
 
 def main(results: str, results_eigh: str) -> None:
-    """Runs the analysis and takes over what the docs show."""
+    """Runs the analysis and copies what the pages show."""
     (DOCS / "figures").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for command in COMMANDS:
@@ -171,7 +172,7 @@ def values(line: str) -> list[str]:
 
 
 def shown(figure: Path, words: str) -> str:
-    """Takes a figure over, and returns the line that shows it."""
+    """Copies a figure; returns the line that shows it."""
     name = figure.name.replace(f"-{GROUP}", "").replace(f"-{THESIS}", "")
     (DOCS / "figures" / name).write_bytes(figure.read_bytes())
     return f"![{words}](../figures/{name})"
@@ -195,8 +196,7 @@ def analyse(results: str, folder: str, command: str, *options: str) -> None:
 
 
 def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
-    """The sigmoid heat map beside the one by plain float64, in the same colours; and how many cells
-    of each are unresolved."""
+    """The sigmoid heat maps by both methods in the same colours, and their unresolved cells."""
     block, counts = [], []
     for folder, title in (
         (results, "by the default method"),

@@ -66,7 +66,7 @@ def test_without_rights_it_is_downloaded(machine):
 def test_where_neither_works_the_message_says_why_and_what_to_do(machine):
     with pytest.raises(
         BrowserMissing,
-        match=r"(?s)apt-get install failed\nplaywright failed\nno Chromium could be had: install your",
+        match=r"(?s)apt-get install failed\nplaywright failed\nno Chromium could be had: install",
     ):
         browser.installed()
     # Lists of packages that are missing or old are made up for once.
