@@ -1,4 +1,7 @@
-"""Computes one network (`launch.py act=relu`) or a sweep (`launch.py -m act=relu,elu`)."""
+"""The command line: computes one network, or a sweep of many.
+
+One network is `python launch.py act=relu`, a sweep is `python launch.py -m act=relu,elu`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.ntk_sweep_hydra.messages import plain_errors
+from ntk_sweep import __version__
 from ntk_sweep.commands.run import compute_one
 
 
@@ -20,8 +24,10 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(
-        errors="replace"
-    )  # a terminal without Greek letters shows a question mark in their place
+    # A terminal without Greek letters shows a question mark in their place.
+    sys.stdout.reconfigure(errors="replace")
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"ntk-sweep {__version__}\n")  # Hydra would print its own
+        sys.exit()
     with plain_errors():
         main()

@@ -14,7 +14,7 @@ import pandas as pd
 from ntk_sweep.errors import SweepError
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.store.filesystems import above, below
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 
 TASK = "spectrum"
 

@@ -13,7 +13,8 @@ from analysis.frame import TASK, AnalysisError, Group, groups, load, one_row_a_n
 from analysis.quantities import LAMBDA_MIN, Quantity
 from analysis.runs import TASK as TRAINING
 from ntk_sweep.store.columns import schema
-from ntk_sweep.store.store import Store, load_results
+from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ntk_sweep.limit.kernel import limit_ntk, limit_spectrum
     from ntk_sweep.network.fully_connected import Network
     from ntk_sweep.spectrum.spectrum import Spectrum, ntk_spectrum
-    from ntk_sweep.store.store import load_results
+    from ntk_sweep.store.reading import load_results
 
 __all__ = [
     "Network",
@@ -33,7 +33,7 @@ _HOME = {
     "empirical_ntk": "ntk_sweep.kernel.empirical",
     "limit_ntk": "ntk_sweep.limit.kernel",
     "limit_spectrum": "ntk_sweep.limit.kernel",
-    "load_results": "ntk_sweep.store.store",
+    "load_results": "ntk_sweep.store.reading",
     "ntk_spectrum": "ntk_sweep.spectrum.spectrum",
 }
 

@@ -10,7 +10,7 @@ from tests.helpers.places import ROOT
 
 # Before anything imports these modules: from here on a tensor that contradicts its annotation
 # raises.
-CHECKED = ("network", "kernel", "spectrum", "training")
+CHECKED = ("numerics", "network", "kernel", "spectrum", "limit", "training", "dynamics")
 jaxtyping.install_import_hook([f"ntk_sweep.{name}" for name in CHECKED], "beartype.beartype")
 
 import hypothesis  # noqa: E402
@@ -72,7 +72,7 @@ def npz(tmp_path):
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
     """The rows of the grid of `processes`, computed in one process that nothing happens to."""
-    from ntk_sweep.store.store import load_results
+    from ntk_sweep.store.reading import load_results
     from tests.helpers.processes import GRID, run
 
     results = tmp_path_factory.mktemp("undisturbed")

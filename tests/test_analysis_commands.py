@@ -319,7 +319,7 @@ def test_a_lost_kernel_is_named_and_the_page_made_without_it(tmp_path, capsys, u
 
 
 def test_a_store_that_a_sweep_has_only_opened(tmp_path, capsys):
-    with Store(str(tmp_path), "spectrum").opened_for_writing():
+    with Store(str(tmp_path), "spectrum").open_session():
         assert main(["report", str(tmp_path)]) == 2
     assert "holds no rows yet" in capsys.readouterr().err
 

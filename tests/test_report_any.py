@@ -171,7 +171,7 @@ def test_the_same_rows_in_other_parts_and_another_process_give_the_same_bytes(
         for task, rows in (("spectrum", spectra), ("training", runs)):
             rows = random.Random(1).sample(rows, len(rows)) if shuffled else rows
             written = Store(str(folder / "r"), task)
-            with written.opened_for_writing():
+            with written.open_session():
                 for part in (rows[::3], rows[1::3], rows[2::3]) if shuffled else (rows,):
                     PartWriter(written).commit(part)
         if shuffled:

@@ -36,8 +36,8 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("torch finds no CUDA device: nothing is measured")
     _without_jaxtyping()
-    from ntk_sweep.kernel.centred_kernel import doubled_kernel, plain_kernel
-    from ntk_sweep.kernel.centred_passes import centred_trace
+    from ntk_sweep.kernel.centred_kernel import double_double_kernel, float64_kernel
+    from ntk_sweep.kernel.centred_passes import centred_passes
     from ntk_sweep.kernel.pass_errors import pass_errors
     from ntk_sweep.network.fully_connected import Network
     from ntk_sweep.network.stacked import NetworkStack
@@ -64,14 +64,14 @@ def main() -> None:
             return stack
 
         stack = draw()
-        trace = centred_trace(stack, x)
-        theta = plain_kernel(trace)[0][0, 0].cpu()
+        passes = centred_passes(stack, x)
+        theta = float64_kernel(passes)[0][0, 0].cpu()
         cells = [
             seconds(draw, 1),
-            seconds(lambda stack=stack: centred_trace(stack, x)),
-            seconds(lambda trace=trace: plain_kernel(trace)),
-            seconds(lambda trace=trace: doubled_kernel(trace, 1)),
-            seconds(lambda trace=trace: pass_errors(trace)),
+            seconds(lambda stack=stack: centred_passes(stack, x)),
+            seconds(lambda passes=passes: float64_kernel(passes)),
+            seconds(lambda passes=passes: double_double_kernel(passes, 1)),
+            seconds(lambda passes=passes: pass_errors(passes)),
             floor(width, depth, seeds),
         ]
         per_network = [f"{1000 * cell / networks:.3g}" for cell in cells]
@@ -83,7 +83,7 @@ def main() -> None:
             ),
             flush=True,
         )
-        del stack, trace
+        del stack, passes
     print("\nMilliseconds a network.")
 
 

@@ -13,7 +13,7 @@ from benchmarks.peers.measuring import peak_memory
 from benchmarks.timing import least_seconds
 from ntk_sweep import Network, empirical_ntk, ntk_spectrum
 from ntk_sweep.executors.worker import prepare_process
-from ntk_sweep.network.fully_connected import standard_normals
+from ntk_sweep.network.initialisation import standard_normals
 
 REPEATS = 7
 _least = partial(least_seconds, repeats=REPEATS)

@@ -32,9 +32,9 @@ MODULES = (
 LATER_MODULES = ("limits", "worker")
 PARTS = {
     "drawing the weights": ("standard_normals",),
-    "passes": ("centred_trace", "first_layer"),
-    "kernel in float64": ("traced_kernel",),
-    "kernel beyond float64": ("doubled_kernel",),
+    "passes": ("centred_passes", "first_layer"),
+    "kernel in float64": ("centred_kernel",),
+    "kernel beyond float64": ("double_double_kernel",),
     "eigenvalues": ("_eigh", "graded_spectrum"),
     "limit kernels": ("limit_ntks", "limit_kernel_spectrum"),
 }

@@ -37,8 +37,8 @@ from benchmarks.timing import least_seconds
 from docs.tools.pages import fill
 from ntk_sweep import Network, load_results
 from ntk_sweep.executors.worker import prepare_process
-from ntk_sweep.kernel.centred_kernel import doubled_kernel, plain_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.kernel.centred_kernel import double_double_kernel, float64_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 
 N_INPUTS = 784
 Points = list[tuple[int, float]]
@@ -156,9 +156,9 @@ def growth() -> list[str]:
             ("depth", 1, [(d, _kernel(400, 500, d)) for d in (5, 10, 20, 40)]),
         ],
         "kernel beyond float64": [
-            ("inputs", 2, [(n, _doubled(n, 500, 4)) for n in (200, 400, 800, 1600)]),
-            ("width", 1, [(w, _doubled(400, w, 4)) for w in (500, 1000, 2000, 4000)]),
-            ("depth", 1, [(d, _doubled(400, 500, d)) for d in (5, 10, 20, 40)]),
+            ("inputs", 2, [(n, _double_double(n, 500, 4)) for n in (200, 400, 800, 1600)]),
+            ("width", 1, [(w, _double_double(400, w, 4)) for w in (500, 1000, 2000, 4000)]),
+            ("depth", 1, [(d, _double_double(400, 500, d)) for d in (5, 10, 20, 40)]),
         ],
         "eigenvalues and vectors": [("inputs", 3, [(n, _eigh(n)) for n in (200, 400, 800, 1600)])],
         "whole sweep, less its start": [
@@ -235,17 +235,17 @@ def _network(n_samples: int, width: int, depth: int) -> tuple[Network, torch.Ten
 
 def _passes(n_samples: int, width: int, depth: int) -> float:
     network, x = _network(n_samples, width, depth)
-    return _least(lambda: centred_trace(network, x))
+    return _least(lambda: centred_passes(network, x))
 
 
 def _kernel(n_samples: int, width: int, depth: int) -> float:
-    traced = centred_trace(*_network(n_samples, width, depth))
-    return _least(lambda: plain_kernel(traced))
+    passes = centred_passes(*_network(n_samples, width, depth))
+    return _least(lambda: float64_kernel(passes))
 
 
-def _doubled(n_samples: int, width: int, depth: int) -> float:
-    traced = centred_trace(*_network(n_samples, width, depth))
-    return _least(lambda: doubled_kernel(traced, 1))
+def _double_double(n_samples: int, width: int, depth: int) -> float:
+    passes = centred_passes(*_network(n_samples, width, depth))
+    return _least(lambda: double_double_kernel(passes, 1))
 
 
 def _eigh(n_samples: int) -> float:

@@ -1,8 +1,8 @@
-"""Composes the configs of a whole sweep: Hydra composes once a choice of config groups, and plain
-values are set on the result.
+"""Composes the configs of a whole sweep.
 
-Hydra's own way composes the config of each job from the files, at some 75 ms each. The result is
-the same, and a test holds that it is, for every kind of override.
+Hydra composes once a choice of config groups, and plain values are set on the result. Hydra's own
+way composes the config of each job from the files, at some 75 ms each. A test holds both to the
+same result, for every kind of override.
 """
 
 from __future__ import annotations

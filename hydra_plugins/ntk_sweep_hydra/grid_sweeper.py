@@ -32,7 +32,7 @@ class GridSweeperConf:
             range(50,1001,50)``; the command line wins.
         points: Points that are not a product, each a mapping of settings; each is combined with
             every combination of the others.
-        winners: Activations of which the network with the greatest mean λ_min in the results is a
+        winners: Activations; the network of each with the greatest mean λ_min in the results is a
             point, as those under `points`.
     """
 
@@ -55,7 +55,7 @@ class GridSweeper(Sweeper):
         self.points = points
         self.winners = list(winners)
         self.launcher: Launcher | None = None
-        self._found: dict[tuple[str, ...], list[list[str]]] = {}
+        self._best: dict[tuple[str, ...], list[list[str]]] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -92,19 +92,19 @@ class GridSweeper(Sweeper):
         points = [_lines(point) for point in self.points]
         if not self.winners:
             return [[*point, *job] for point in points or [[]] for job in grid]
-        return [[*point, *job] for job in grid for point in points + self._winners(job)]
+        return [[*point, *job] for job in grid for point in points + self._best_networks(job)]
 
-    def _winners(self, job: Sequence[str]) -> list[list[str]]:
-        """The winners on the data, and under the other settings, of a job."""
-        from ntk_sweep.commands.best_networks import winners
+    def _best_networks(self, job: Sequence[str]) -> list[list[str]]:
+        """The best networks on the data, and under the other settings, of a job."""
+        from ntk_sweep.commands.best_networks import best_networks
 
         assert self.hydra_context is not None and self.config is not None
         (values,) = compose_all(self.hydra_context.config_loader, self.config, [job])
         config = from_dict(values)
         asked = (repr(config.data), config.results, config.parametrisation, config.dtype)
-        if asked not in self._found:
-            self._found[asked] = [_lines(point) for point in winners(config, self.winners)]
-        return self._found[asked]
+        if asked not in self._best:
+            self._best[asked] = [_lines(point) for point in best_networks(config, self.winners)]
+        return self._best[asked]
 
 
 def _lines(point: Mapping[str, Any]) -> list[str]:
@@ -118,8 +118,7 @@ def _line(key: str, value: Any) -> str:
 
 
 def register() -> None:
-    """Tells Hydra of the sweeper's settings, of the schema of `conf/`, and of the help page's
-    list of settings."""
+    """Tells Hydra of the sweeper's settings, the schema of `conf/` and the settings of the help."""
     OmegaConf.register_new_resolver("settings", settings_help, replace=True)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="ntk_sweep")

@@ -1,4 +1,7 @@
-"""The launchers: compose all jobs, check them, and hand them to the dispatcher with an executor."""
+"""The launcher: composes all jobs and hands them to the dispatcher with an executor.
+
+Each executor of the registry is a choice of ``hydra/launcher``.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -12,15 +15,35 @@ from omegaconf import DictConfig
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from ntk_sweep.commands.run import compute_many
-from ntk_sweep.executors.protocol import Executor, SerialExecutor
-from ntk_sweep.executors.ray import RayExecutor
+from ntk_sweep.executors.registry import EXECUTORS, load_executor
+
+
+@dataclass
+class SweepLauncherConf:
+    """Settings of the launcher.
+
+    Attributes:
+        executor: The name of the executor in the registry.
+    """
+
+    _target_: str = "hydra_plugins.ntk_sweep_hydra.launchers.SweepLauncher"
+    executor: str = "???"
 
 
 class SweepLauncher(Launcher):
-    """Computes jobs as points of one sweep; the task function, which computes a single point, is
-    not called."""
+    """Computes jobs as points of one sweep.
 
-    executor_class: type[Executor]
+    The task function, which computes a single point, is not called.
+
+    Args:
+        executor: The name of the executor in the registry.
+
+    Raises:
+        ConfigError: There is no such executor.
+    """
+
+    def __init__(self, executor: str) -> None:
+        self._executor = executor
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -32,10 +55,13 @@ class SweepLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Computes all jobs; each ends as a row. Ends the process if the sweep is refused or
-        interrupted."""
+        """Computes all jobs; each ends as a row.
+
+        Ends the process if the sweep is refused or interrupted.
+        """
+        executor_class = load_executor(self._executor)
         composed = compose_all(self.hydra_context.config_loader, self.config, job_overrides)
-        status, result = compute_many(composed, self.executor_class)
+        status, result = compute_many(composed, executor_class)
         if result is None:
             sys.exit(status)
         returns = []
@@ -49,31 +75,15 @@ class SweepLauncher(Launcher):
         return returns
 
 
-class SerialLauncher(SweepLauncher):
-    """Computes the points one after the other in this process."""
-
-    executor_class = SerialExecutor
-
-
-class RayLauncher(SweepLauncher):
-    """Computes the points on Ray, as the config group `compute` says."""
-
-    executor_class = RayExecutor
-
-
-@dataclass
-class SerialLauncherConf:
-    """The serial launcher has no settings."""
-
-    _target_: str = "hydra_plugins.ntk_sweep_hydra.launchers.SerialLauncher"
+def register() -> None:
+    """Tells Hydra of a launcher for each executor."""
+    for name in EXECUTORS:
+        ConfigStore.instance().store(
+            group="hydra/launcher",
+            name=name,
+            node=SweepLauncherConf(executor=name),
+            provider="ntk_sweep",
+        )
 
 
-@dataclass
-class RayLauncherConf:
-    """The Ray launcher's settings are the config group `compute`."""
-
-    _target_: str = "hydra_plugins.ntk_sweep_hydra.launchers.RayLauncher"
-
-
-for name, node in (("serial", SerialLauncherConf), ("ray", RayLauncherConf)):
-    ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="ntk_sweep")
+register()

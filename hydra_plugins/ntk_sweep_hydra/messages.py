@@ -18,9 +18,9 @@ from ntk_sweep.settings.validation import unknown_setting
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Prints a user's mistake as one message and exits with status 2; other errors keep their
-    traceback.
+    """Prints a user's mistake as one message and exits with status 2.
 
+    Other errors keep their traceback.
     ``HYDRA_FULL_ERROR=1`` makes Hydra pass errors on rather than print them; set by the user, it
     shows every traceback.
     """
@@ -56,8 +56,7 @@ def _raised_by_hydra(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> str:
-    """Hydra's message with its cause on one line each, and the known settings where one is
-    unknown."""
+    """Hydra's message with its cause, and the known settings where one is unknown."""
     lines: list[str] = []
     cause: BaseException | None = error
     while cause is not None:

@@ -1,5 +1,4 @@
-"""The networks that a finished sweep singles out: for each activation the one with the greatest
-λ_min."""
+"""The best networks of a finished sweep: for each activation the one with the greatest λ_min."""
 
 from __future__ import annotations
 
@@ -11,28 +10,29 @@ from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.point import NUMERICS_VERSION
 from ntk_sweep.settings.schema import SweepConfig
-from ntk_sweep.store.store import Store, latest_good
+from ntk_sweep.store.best_cells import best_cells, cell_means
+from ntk_sweep.store.columns import CELL
+from ntk_sweep.store.reading import latest_good
+from ntk_sweep.store.store import Store
 
 COLUMNS = [
-    *(
-        "key",
-        "status",
-        "finished_at",
-        "numerics_version",
-        "act",
-        "width",
-        "depth",
-        "seed",
-        "parametrisation",
-        "dtype",
-    ),
-    *("data_fingerprint", "lambda_min", "lambda_min_resolved"),
+    "key",
+    "status",
+    "finished_at",
+    "numerics_version",
+    *CELL,
+    "seed",
+    "parametrisation",
+    "dtype",
+    "data_fingerprint",
+    "lambda_min",
+    "lambda_min_resolved",
 ]
+"""What is read of the spectra."""
 
 
-def winners(config: SweepConfig, activations: Sequence[str]) -> list[dict[str, str | int]]:
-    """For each activation the width and depth with the greatest mean λ_min over seeds, as Table 1
-    names them.
+def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[str, str | int]]:
+    """For each activation the width and depth with the greatest mean λ_min, as in Table 1.
 
     Args:
         config: Says where the spectra lie (`results`), and of which data, parametrisation and dtype
@@ -47,20 +47,8 @@ def winners(config: SweepConfig, activations: Sequence[str]) -> list[dict[str, s
         DataError: The data set cannot be used.
         StoreError: The store holds a part that cannot be read.
     """
-    fingerprint = load_dataset(
-        config.data.name, config.data.classes, config.data.n_per_class, config.data.place
-    ).fingerprint
     store = Store(config.results, "spectrum")
-    rows = latest_good(store.read(COLUMNS)).to_pandas()
-    own = (rows["data_fingerprint"] == fingerprint) & (
-        rows["parametrisation"] == config.parametrisation
-    )
-    own &= (
-        (rows["dtype"] == config.dtype)
-        & (rows["status"] == "ok")
-        & (rows["numerics_version"] == NUMERICS_VERSION)
-    )
-    best = _best_cells(rows[own])
+    best = best_cells(cell_means(_comparable_rows(store, config))).set_index("act")
     if missing := [act for act in activations if act not in best.index]:
         root = f" data.root={config.data.root}" if config.data.root else ""
         asked = (
@@ -79,16 +67,14 @@ def winners(config: SweepConfig, activations: Sequence[str]) -> list[dict[str, s
     ]
 
 
-def _best_cells(rows: pd.DataFrame) -> pd.DataFrame:
-    """The best resolved cell of each activation: a cell with an unresolved seed is never the
-    greatest."""
-    cells = rows.groupby(["act", "width", "depth"]).agg(
-        mean=("lambda_min", "mean"),
-        resolved=("lambda_min_resolved", lambda values: bool(values.astype(bool).all())),
-    )
-    cells = cells[cells["resolved"]].reset_index()
-    return (
-        cells.loc[cells.groupby("act")["mean"].idxmax()].set_index("act")
-        if len(cells)
-        else cells.set_index("act")
-    )
+def _comparable_rows(store: Store, config: SweepConfig) -> pd.DataFrame:
+    """The finished spectra of the data, parametrisation and dtype of `config`."""
+    fingerprint = load_dataset(*config.data.arguments).fingerprint
+    rows = latest_good(store.read(COLUMNS)).to_pandas()
+    return rows[
+        (rows["data_fingerprint"] == fingerprint)
+        & (rows["parametrisation"] == config.parametrisation)
+        & (rows["dtype"] == config.dtype)
+        & (rows["status"] == "ok")
+        & (rows["numerics_version"] == NUMERICS_VERSION)
+    ]

@@ -1,5 +1,4 @@
-"""The two commands behind `launch.py`, one network and many, and what they print when they are
-done."""
+"""The two commands behind `launch.py`, one network and many, and what they print at the end."""
 
 from __future__ import annotations
 
@@ -15,14 +14,16 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from ntk_sweep.commands.terminal_tables import summary_of
-from ntk_sweep.dispatch.plan import git_commit
-from ntk_sweep.dispatch.progress import duration
+from ntk_sweep.dispatch.driver import SweepResult
+from ntk_sweep.dispatch.provenance import git_commit
 from ntk_sweep.dispatch.signals import Interrupted
-from ntk_sweep.dispatch.sweep import SweepResult, run_sweep
+from ntk_sweep.dispatch.sweep import run_sweep
+from ntk_sweep.durations import duration
 from ntk_sweep.errors import SweepError
-from ntk_sweep.executors.protocol import Executor, SerialExecutor
+from ntk_sweep.executors.protocol import Executor
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.validation import from_dict
-from ntk_sweep.store.store import latest_good
+from ntk_sweep.store.reading import latest_good
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""
@@ -103,14 +104,11 @@ def _run(
         print(f"error: {error}", file=sys.stderr)
         return EXIT_MISTAKE, None
     except Interrupted as interrupt:
-        print(
-            (
-                "\n"
-                f"{interrupt}: stopped. Finished points are in the store; the same command again "
-                "goes on from there."
-            ),
-            file=sys.stderr,
+        message = (
+            f"{interrupt}: stopped. Finished points are in the store; the same command again goes "
+            "on from there."
         )
+        print(f"\n{message}", file=sys.stderr)
         return EXIT_SIGNAL + interrupt.signal_number, None
 
 
@@ -135,17 +133,18 @@ def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
 
 
 def _print_summary(result: SweepResult, console: Console) -> None:
+    """The best points, what the rows say against them, how many were computed, and where."""
     frames = _rows(result)
     for task, frame in frames.items():
-        good = frame[frame["status"] != "failed"]
+        summary, good = summary_of(task), frame[frame["status"] != "failed"]
         if not good.empty:
-            console.print(summary_of(task).table(good))
-        if remark := summary_of(task).remark(good):
+            console.print(summary.table(good))
+        if remark := summary.remark(good):
             console.print(remark)
-    _print_counts(
-        result, pd.concat([frame[["key", "git_commit"]] for frame in frames.values()]), console
-    )
-    _print_clocks(pd.concat([frame[["finished_at", "host"]] for frame in frames.values()]), console)
+    columns = ["key", "git_commit", "finished_at", "host"]
+    rows = pd.concat([frame[columns] for frame in frames.values()])
+    _print_counts(result, rows, console)
+    _print_clocks(rows, console)
     for store in result.plan.stores.values():
         console.print(f"rows: {store.location}")
 
@@ -169,8 +168,7 @@ def _print_counts(result: SweepResult, frame: pd.DataFrame, console: Console) ->
 
 
 def _print_clocks(frame: pd.DataFrame, console: Console) -> None:
-    """Says so if rows come from the future, since the latest of equal keys is the one that is
-    read."""
+    """Warns if rows come from the future: of equal keys the latest is read."""
     now = datetime.now(UTC)
     ahead = frame[frame["finished_at"] > now + CLOCK_TOLERANCE]
     if ahead.empty:

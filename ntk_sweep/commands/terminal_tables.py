@@ -1,4 +1,4 @@
-"""What the terminal says of finished points: the figures of one row, and a table of a sweep."""
+"""What the terminal shows of finished points: the figures of one row, and a table of a sweep."""
 
 from __future__ import annotations
 
@@ -19,48 +19,37 @@ LEARNING_KIND = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", 
 """And, of runs, in these."""
 
 _COMMON = [
-    *(
-        "key",
-        "status",
-        "finished_at",
-        "host",
-        "git_commit",
-        "act",
-        "width",
-        "depth",
-        "seed",
-        "parametrisation",
-        "dtype",
-        "data",
-    ),
-    *(
-        "data_fingerprint",
-        "n_samples",
-        "lambda_min",
-        "lambda_min_error",
-        "lambda_min_resolved",
-        "lambda_max",
-        "lambda_max_error",
-    ),
-    *(
-        "condition_number",
-        "method",
-        "meets_target",
-        "target",
-        "limit_lambda_min",
-        "limit_lambda_min_error",
-        "seconds",
-    ),
+    "key",
+    "status",
+    "finished_at",
+    "host",
+    "git_commit",
+    *KIND,
+    "width",
+    "depth",
+    "seed",
+    "n_samples",
+    "lambda_min",
+    "lambda_min_error",
+    "lambda_min_resolved",
+    "lambda_max",
+    "lambda_max_error",
+    "condition_number",
+    "method",
+    "meets_target",
+    "target",
+    "limit_lambda_min",
+    "limit_lambda_min_error",
+    "seconds",
 ]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a task's rows are told of.
+    """How the terminal shows the rows of a task.
 
     Attributes:
-        columns: What is read for it: columns with a list a row would fill the memory with a large
-            store.
+        columns: What is read of the store; columns of lists would fill the memory.
         figures: The lines of one row, name and value.
         table: A short table of the rows of a sweep.
         remark: A sentence below the table, or none.
@@ -178,8 +167,12 @@ def _training_table(good: pd.DataFrame) -> Table:
 def _kinds(
     rows: pd.DataFrame, kind: list[str], title: str
 ) -> tuple[Table, list[tuple[dict[str, str], pd.DataFrame]], list[str]]:
-    """A table with a column for each part of the kind that varies, and the rows of each kind,
-    activations in their usual order."""
+    """Splits rows into kinds that may be compared, activations in their usual order.
+
+    Returns:
+        A table with a column for each part of the kind that varies, the parts and the rows of each
+        kind, and the names of the parts that vary.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     varying = [name for name in kind if name == "act" or rows[name].nunique() > 1]
     for name in varying:
@@ -234,9 +227,8 @@ def training_summary() -> Summary:
         "final_accuracy",
         "training_seconds",
     ]
-    return Summary(
-        [*_COMMON, *LEARNING_KIND, *own], _training_figures, _training_table, _divergences
-    )
+    columns = [*_COMMON, *LEARNING_KIND, *own]
+    return Summary(columns, _training_figures, _training_table, _divergences)
 
 
 def summary_of(task: str) -> Summary:

@@ -9,9 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from ntk_sweep.durations import duration
+
 LINE_SECONDS = 10.0
-"""Time between two lines where there is no terminal: readable in a log, and soon enough to see that
-it lives."""
+"""Time between two lines where there is no terminal.
+
+Readable in a log, and soon enough to see that the sweep lives.
+"""
 
 SHOWN_LOSSES = 10
 """How many lost workers are told of one by one; all of them are counted."""
@@ -74,8 +78,8 @@ class SweepProgress:
         if self._bar:
             self._bar.update(self._task, completed=self.skipped + self.done)
 
-    def lose(self, reason: str, again: int) -> None:
-        """Tells of a worker that was lost, and of how many points are tried again for it."""
+    def worker_lost(self, reason: str, again: int) -> None:
+        """Tells of a worker that was lost, and how many points are tried again for it."""
         self.lost += 1
         if self.lost <= SHOWN_LOSSES:
             retried = (
@@ -86,7 +90,7 @@ class SweepProgress:
             said = (reason.strip() or "Ray gives no reason").splitlines()[0].strip().rstrip(".")
             self._console.print(f"a worker was lost ({said}){retried}", markup=False)
 
-    def tick(self, note: str = "") -> None:
+    def refresh(self, note: str = "") -> None:
         """Shows that the sweep lives; `note` says what keeps it waiting."""
         news, self._note = note != self._note, note
         if not self._bar and (news or time.monotonic() >= self._next_line):
@@ -124,13 +128,3 @@ class _Figures(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(self._progress.figures())
-
-
-def duration(seconds: float) -> str:
-    """Seconds as "42 s", "3:05 min" or "2:07 h"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02} min"
-    return f"{whole // 3600}:{whole % 3600 // 60:02} h"

@@ -21,20 +21,19 @@ class Interrupted(BaseException):
 
 
 class SignalGuard:
-    """Notes the first of these signals while it is entered; further ones are ignored while the
-    sweep is put away.
+    """Notes the first of these signals while it is entered, and ignores further ones.
 
     A signal raises at once only inside `immediate`. Elsewhere it waits for `check`: raising in the
     middle of Ray's compiled code ends in a SystemError. Outside the main thread, where Python
-    allows no handlers, it does nothing. What was ignored before stays so: that is what `nohup` is
-    for.
+    allows no handlers, the guard does nothing. A signal that was ignored before stays ignored:
+    that is what `nohup` is for.
     """
 
     def __init__(self) -> None:
         self._number: int | None = None
         self._immediate = False
         self._before: dict[int, Any] = {}
-        self._minded = [
+        self._guarded = [
             number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
         ]
 
@@ -52,10 +51,9 @@ class SignalGuard:
             signal.signal(number, handler)
 
     def install(self) -> None:
-        """Sets the handlers; again after something else, such as Ray at its start, has set its
-        own."""
+        """Sets the handlers; once more after others, such as Ray at its start, have set theirs."""
         if threading.current_thread() is threading.main_thread():
-            for number in self._minded:
+            for number in self._guarded:
                 before = signal.signal(number, self._handle)
                 self._before.setdefault(number, before)
 

@@ -1,5 +1,4 @@
-"""Limit kernels in the object store of a Ray cluster: computed once a sweep, and sent to whoever
-needs them."""
+"""Limit kernels in Ray's object store: computed once a sweep, shared by its workers."""
 
 from __future__ import annotations
 
@@ -10,16 +9,18 @@ from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.tasks.limit_request import LimitRequest
 
 SHARE = 0.4
-"""Part of the object store that they may take; the thesis's nine depths are 3 MB an architecture at
-200 inputs."""
+"""Part of the object store that they may take.
+
+The thesis's nine depths are 3 MB an architecture at 200 inputs.
+"""
 
 
 class SharedLimits:
-    """References to limit kernels.
+    """References to limit kernels; the least recently wanted are dropped first.
 
     Args:
-        compute: Has an architecture's limits computed on a data set that is in the object store,
-            and returns a reference to them.
+        compute: Starts the computation of an architecture's limits on a data set that is in the
+            object store, and returns a reference to them.
         store_bytes: The size of the object store.
     """
 
@@ -29,7 +30,7 @@ class SharedLimits:
         self._known: dict[tuple[str, LimitRequest], Any] = {}
 
     def reference(self, wanted: LimitRequest, dataset: Dataset, sent: Any) -> Any:
-        """The limits of an architecture, wanted now and so among the last to be dropped.
+        """The reference to an architecture's limits, which are computed if they are not known.
 
         Args:
             wanted: The architecture and its depths.
@@ -47,5 +48,5 @@ class SharedLimits:
         return reference
 
     def forget(self) -> None:
-        """Drops them all: what a lost worker has lost may be among them."""
+        """Drops them all: those on a lost worker's node may be lost too."""
         self._known.clear()

@@ -1,9 +1,8 @@
-"""Which node of a cluster computes a chunk, so that the chunks of one that has fallen silent can be
-given up.
+"""Which node of a cluster computes a chunk, so that the chunks of a dead node can be given up.
 
-A machine that loses its network closes no connection. Ray takes it for dead after about a minute,
-but goes on waiting for what runs there, for seven minutes in version 2.60. So workers write down
-where they are, in the key-value store of the cluster's head.
+A machine that loses its network closes no connection. Ray declares it dead after about a minute,
+but waits for what runs there much longer: seven minutes in version 2.60. So each worker records its
+node in the key-value store of the cluster's head.
 """
 
 from __future__ import annotations
@@ -15,13 +14,12 @@ from ntk_sweep.executors.messages import ChunkSpec
 
 NAMESPACE = "ntk-sweep"
 
-DOUBT_SECONDS = 60
-"""A chunk that nobody has written down this long after a node died may have been begun there in the
-moment of the cut."""
+UNRECORDED_SECONDS = 60
+"""A chunk without a record this long after a node died may have begun there just before."""
 
 
-def note(spec: ChunkSpec) -> None:
-    """The worker's side: writes down which node this is."""
+def record_node(spec: ChunkSpec) -> None:
+    """Records, on the worker, that this node computes the chunk."""
     import ray
     from ray.experimental import internal_kv
 
@@ -30,61 +28,61 @@ def note(spec: ChunkSpec) -> None:
     )
 
 
-def find(spec: ChunkSpec) -> str | None:
-    """The driver's side: the node that computes the chunk, if it has been begun."""
+def recorded_node(spec: ChunkSpec) -> str | None:
+    """The node that computes the chunk; None if none has begun it. Asked by the driver."""
     from ray.experimental import internal_kv
 
     found = internal_kv._internal_kv_get(_key(spec), namespace=NAMESPACE)
     return found.decode() if found else None
 
 
-def forget(marks: Iterable[str]) -> None:
-    """Removes all that the workers of a sweep have written down."""
+def forget_sessions(sessions: Iterable[str]) -> None:
+    """Removes the records of these sweeps."""
     from ray.experimental import internal_kv
 
-    for mark in marks:
-        internal_kv._internal_kv_del(mark, del_by_prefix=True, namespace=NAMESPACE)
+    for session in sessions:
+        internal_kv._internal_kv_del(session, del_by_prefix=True, namespace=NAMESPACE)
 
 
 def _key(spec: ChunkSpec) -> str:
     return f"{spec.session}-{spec.number}"
 
 
-class Watch:
-    """Tells which chunks under way will not come back.
+class NodeWatch:
+    """Finds the chunks whose node has died.
 
     Args:
-        look_up: `find`.
+        node_of: `recorded_node`.
     """
 
-    def __init__(self, look_up: Callable[[ChunkSpec], str | None] = find) -> None:
-        self._look_up = look_up
+    def __init__(self, node_of: Callable[[ChunkSpec], str | None] = recorded_node) -> None:
+        self._node_of = node_of
         self._dead: set[str] = set()
-        self._doubtful: dict[int, float] = {}
+        self._suspects: dict[int, float] = {}
 
-    def lost(
-        self, nodes: Iterable[Mapping[str, Any]], under_way: Mapping[int, ChunkSpec], now: float
+    def lost_chunks(
+        self, nodes: Iterable[Mapping[str, Any]], running: Mapping[int, ChunkSpec], now: float
     ) -> dict[int, str]:
-        """Ticket → reason of the chunks to give up.
+        """Number → reason of the chunks to give up, each told once.
 
         Args:
-            nodes: What `ray.nodes` says.
-            under_way: Ticket → chunk.
-            now: Seconds of a clock that does not go back.
+            nodes: What `ray.nodes` returns.
+            running: Number → chunk, of all that have not ended.
+            now: Seconds of a monotonic clock.
         """
         dead = {node["NodeID"]: node["NodeManagerAddress"] for node in nodes if not node["Alive"]}
         if dead.keys() - self._dead:
             self._dead |= dead.keys()
-            # Also those that wait for a worker; they will have been written down when their time is
-            # over, or are sent out again.
-            self._doubtful |= dict.fromkeys(under_way.keys() - self._doubtful.keys(), now)
+            # Also the chunks that wait for a worker: they will have a record when their time is
+            # over, or be lost and sent out again.
+            self._suspects |= dict.fromkeys(running.keys() - self._suspects.keys(), now)
         lost = {}
-        for ticket, since in list(self._doubtful.items()):
-            place = self._look_up(under_way[ticket]) if ticket in under_way else ""
-            if place in dead:
-                lost[ticket] = f"the machine {dead[place]} cannot be reached any more"
-            elif place is None and now - since > DOUBT_SECONDS:
-                lost[ticket] = "its machine cannot be reached any more"
-            if place is not None or ticket in lost:
-                del self._doubtful[ticket]
+        for number, since in list(self._suspects.items()):
+            node = self._node_of(running[number]) if number in running else ""
+            if node in dead:
+                lost[number] = f"the machine {dead[node]} cannot be reached any more"
+            elif node is None and now - since > UNRECORDED_SECONDS:
+                lost[number] = "its machine cannot be reached any more"
+            if node is not None or number in lost:
+                del self._suspects[number]
         return lost

@@ -12,12 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.executors.messages import ChunkSpec, Outcome, Report
-from ntk_sweep.numerics.thresholds import KEPT_BYTES
-from ntk_sweep.store.lease import Permit
+from ntk_sweep.store.lease import Lease
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.limit_cache import Limit
+from ntk_sweep.tasks.memory import KEPT_BYTES
 from ntk_sweep.tasks.rows import compute_rows
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h
@@ -51,16 +51,16 @@ class Worker:
 
         Raises:
             StoreError: This process does not see the folder of the sweep, or cannot write to it.
-            RevokedError: The driver gave the chunk to others, since it took this process for dead.
+            LeaseLost: The driver gave the chunk to others, since it took this process for dead.
         """
         prepare_process(spec.num_threads)
         if limits:
             self._caches.limits.put(dataset, dict(zip(spec.limits, limits, strict=True)))
         store = Store(spec.results, spec.task)
-        with Permit(store, spec.session, spec.number).claimed() as permit:
-            return self._run(spec, dataset, store, permit)
+        with Lease(store, spec.session, spec.number).acquired() as lease:
+            return self._run(spec, dataset, store, lease)
 
-    def _run(self, spec: ChunkSpec, dataset: Dataset, store: Store, permit: Permit) -> Report:
+    def _run(self, spec: ChunkSpec, dataset: Dataset, store: Store, lease: Lease) -> Report:
         writer = self._writer(spec, store)
         outcomes, seconds, rows, committed = [], 0.0, [], time.monotonic()
         try:
@@ -77,10 +77,10 @@ class Worker:
                     # Let go first: interrupted in between, a batch is computed again rather than
                     # stored twice.
                     batch, rows, committed = rows, [], time.monotonic()
-                    writer.commit(batch, permit)
+                    writer.commit(batch, lease)
         finally:
             if rows:
-                writer.commit(rows, permit)
+                writer.commit(rows, lease)
         return Report(writer.name, outcomes, seconds)
 
     def _writer(self, spec: ChunkSpec, store: Store) -> PartWriter:

@@ -1,9 +1,9 @@
-"""What a kernel says beyond its eigenvalues: pure functions of Θ, its spectrum, the targets and the
-layers' traces.
+"""What a kernel says beyond its eigenvalues.
 
-N is the number of inputs. A quantity without a value (0/0: a zero kernel, targets all equal, a
-single class) is NaN, never an error: a row of results should not be lost for it.
-`docs/theory/diagnostics.md` collects the definitions.
+Each is a pure function of Θ, its spectrum, the targets or the layers' traces; N is the number of
+inputs. A quantity without a value (0/0: a zero kernel, targets all equal, a single class) is NaN,
+never an error: a row of results should not be lost for it. docs/theory/diagnostics.md collects the
+definitions.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from torch import Tensor
 
 
 def effective_rank(eigenvalues: Float[Tensor, " N"]) -> float:
-    """exp(-Σ p_i ln p_i) with p_i = λ_i / Σλ (Roy and Vetterli 2007, definition 1, for the
-    eigenvalues of a positive matrix).
+    """exp(-Σ p_i ln p_i) with p_i = λ_i / Σλ: between 1 (one direction) and N (all alike).
 
-    Between 1 (one direction) and N (all alike). Negative eigenvalues are rounding noise and count
-    as 0; NaN if none is positive.
+    Roy and Vetterli 2007, definition 1, for the eigenvalues of a positive matrix. Negative
+    eigenvalues are rounding noise and count as 0; NaN if none is positive.
+
+    Example:
+        >>> round(effective_rank(torch.tensor([2.0, 2.0, 2.0, 2.0], dtype=torch.float64)), 12)
+        4.0
     """
     positive = eigenvalues.clamp(min=0)
     if not positive.sum() > 0:
@@ -41,20 +44,29 @@ def kernel_target_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor,
 
     Returns:
         A number in [0, 1] for a positive semi-definite kernel; NaN if Θ or y is zero.
+
+    Example:
+        >>> y = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
+        >>> round(kernel_target_alignment(torch.outer(y, y), y), 12)
+        1.0
     """
     return _alignment(_unit(kernel), _unit(targets))
 
 
 def centred_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]) -> float:
-    """The same of Θ_c = HΘH and y_c = Hy, H = I - 11ᵀ/N (Cortes, Mohri, Rostamizadeh 2012,
-    definition 4).
+    """The alignment of Θ_c = HΘH and y_c = Hy, H = I - 11ᵀ/N.
 
-    It does not change when a constant is added to the targets or they are scaled, nor when a
-    constant is added to all of Θ.
+    Cortes, Mohri, Rostamizadeh 2012, definition 4. It does not change when a constant is added to
+    the targets or they are scaled, nor when a constant is added to all of Θ.
 
     Returns:
         A number in [0, 1] for a positive semi-definite kernel; NaN if all targets are equal or Θ_c
         is zero (both so for N = 1).
+
+    Example:
+        >>> y = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
+        >>> round(centred_alignment(torch.outer(y, y) + 5.0, y), 12)
+        1.0
     """
     kernel = _unit(kernel)
     centred = kernel - kernel.mean(0, keepdim=True)
@@ -67,17 +79,20 @@ def centred_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]
 
 
 def class_contrast(kernel: Float[Tensor, "N N"], labels: Shaped[Tensor, " N"]) -> float:
-    """Mean of Θ_ij / √(Θ_ii Θ_jj) over pairs i ≠ j of one class, less its mean over pairs of
-    different classes.
+    """Mean of Θ_ij / √(Θ_ii Θ_jj) over pairs of one class, less that over pairs of two classes.
 
-    The two means are taken over pairs, so larger classes weigh more. It is the cosine between the
-    gradients ∂f(x_i)/∂θ that is averaged: positive if gradients of one class are more alike. The
-    definition is this project's own, after the within- and between-class similarities of Fort et
-    al. 2019 (stiffness), sections 2 and 3.
+    Pairs have i ≠ j. The two means are taken over pairs, so larger classes weigh more. It is the
+    cosine between the gradients ∂f(x_i)/∂θ that is averaged: positive if gradients of one class are
+    more alike. The definition is this project's own, after the within- and between-class
+    similarities of Fort et al. 2019 (stiffness), sections 2 and 3.
 
     Returns:
         A number in [-2, 2]; NaN if there is no pair of one of the two kinds (N = 1, one class only,
         every class a single input) or if some Θ_ii is not positive.
+
+    Example:
+        >>> class_contrast(torch.eye(3, dtype=torch.float64), torch.tensor([0, 0, 1]))
+        0.0
     """
     diagonal = kernel.diagonal()
     same = labels[:, None] == labels[None, :]
@@ -94,11 +109,10 @@ def leading_target_shares(
     targets: Float[Tensor, " N"],
     counts: Sequence[int] = (1, 2, 5, 10),
 ) -> dict[int, float]:
-    """Σ_{i ≤ k} (v_iᵀ(y - ȳ))² / ‖y - ȳ‖² for the k leading eigenvectors: the part of the targets
-    that is learnt first.
+    """Σ_{i ≤ k} (v_iᵀ(y - ȳ))² / ‖y - ȳ‖²: the targets' part along the k leading eigenvectors.
 
-    Under gradient flow with constant Θ the component along v_i decays like exp(-2λ_i t/N), so
-    leading eigenvectors come first (Arora et al. 2019, section 4).
+    It is learnt first. Under gradient flow with constant Θ the component along v_i decays like
+    exp(-2λ_i t/N), so leading eigenvectors come first (Arora et al. 2019, section 4).
 
     Args:
         eigenvectors: Orthonormal columns, in the order of ascending eigenvalues as
@@ -108,6 +122,11 @@ def leading_target_shares(
 
     Returns:
         k ↦ share in [0, 1]; NaN if all targets are equal.
+
+    Example:
+        >>> targets = torch.tensor([1.0, -1.0], dtype=torch.float64)
+        >>> leading_target_shares(torch.eye(2, dtype=torch.float64), targets, counts=(1, 2))
+        {1: 0.5, 2: 1.0}
     """
     centred = _centred(targets)
     weights = (eigenvectors.T @ centred).square().flip(0) / centred.square().sum()
@@ -118,35 +137,46 @@ def leading_target_shares(
 
 
 def layer_trace_shares(traces: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
-    """The shares tr Θ^l / Σ_l tr Θ^l, where Θ^l is the part of Θ from the weights and biases of
-    layer l: how much each layer would learn.
+    """The shares tr Θ^l / Σ_l tr Θ^l: how much each layer would learn.
+
+    Θ^l is the part of Θ from the weights and biases of layer l.
 
     Args:
         traces: tr Θ^l, none negative.
 
     Returns:
         Shares that add up to 1; all NaN if the kernel is zero.
+
+    Example:
+        >>> layer_trace_shares(torch.tensor([1.0, 3.0])).tolist()
+        [0.25, 0.75]
     """
     scaled = traces / traces.max()
     return scaled / scaled.sum()
 
 
 def relative_distance(kernel: Float[Tensor, "N N"], reference: Float[Tensor, "N N"]) -> float:
-    """‖Θ - Θ̄‖_F / ‖Θ̄‖_F, of order 1/√n at width n if Θ̄ is the infinite-width kernel (Jacot et
-    al. 2018; Huang and Yau 2020).
+    """‖Θ - Θ̄‖_F / ‖Θ̄‖_F.
+
+    It is of order 1/√n at width n if Θ̄ is the infinite-width kernel (Jacot et al. 2018; Huang and
+    Yau 2020).
 
     Returns:
         A number ≥ 0; NaN if the reference is zero.
+
+    Example:
+        >>> relative_distance(torch.eye(3) * 1.5, torch.eye(3))
+        0.5
     """
     largest = reference.abs().max()
     return float(((kernel - reference) / largest).norm() / (reference / largest).norm())
 
 
-def _alignment(kernel: Tensor, targets: Tensor) -> float:
+def _alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]) -> float:
     return float(targets @ kernel @ targets / (kernel.norm() * targets.square().sum()))
 
 
-def _centred(values: Tensor) -> Tensor:
+def _centred(values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """The targets less their mean, scaled to largest entry 1; NaN if that is rounding only."""
     scaled = _unit(values)
     centred = scaled - scaled.mean()
@@ -155,11 +185,11 @@ def _centred(values: Tensor) -> Tensor:
     return _unit(centred)
 
 
-def _unit(values: Tensor) -> Tensor:
+def _unit(values: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
     """Scaled to largest entry 1, so that no square over- or underflows; NaN if all are zero."""
     return values / values.abs().max()
 
 
-def _rounding(values: Tensor) -> float:
+def _rounding(values: Float[Tensor, " ..."]) -> float:
     """What centring of a constant may leave: one rounding of a mean of N terms in each entry."""
     return 4 * torch.finfo(values.dtype).eps * len(values) * float(values.norm())

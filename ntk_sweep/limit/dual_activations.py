@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.network.activations.registry import ACTIVATIONS, Activation
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_interpolation import gram_expectations
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.gaussian_quadrature import line_moments, pair_expectations

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ntk_sweep.limit.dual_activations import Duals, dual_error
 from ntk_sweep.limit.gram_factors import GramFactors
-from ntk_sweep.network.activations.registry import ACTIVATIONS, Activation
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.gaussian_quadrature import Function, line_moments, line_rule
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -20,3 +23,13 @@ class Architecture:
     width: int
     depth: int
     parametrisation: str
+
+
+def check_names(activation: str, parametrisation: str) -> None:
+    """Raises a ValueError if one of the names is unknown."""
+    for kind, name, known in (
+        ("activation", activation, ACTIVATIONS),
+        ("parametrisation", parametrisation, PARAMETRISATIONS),
+    ):
+        if name not in known:
+            raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")

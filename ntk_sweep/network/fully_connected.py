@@ -1,5 +1,4 @@
-"""Fully connected networks: initialisation, forward pass, and the traces from which kernels and
-gradients are built.
+"""Fully connected networks: weights, outputs, and the plain forward and backward pass.
 
 Dimension letters in the annotations: N inputs, n_in features of the input, n_l the width of layer
 l.
@@ -8,27 +7,23 @@ l.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.network.activations.registry import ACTIVATIONS, Activation
-from ntk_sweep.network.integers import integer_fault
-from ntk_sweep.network.linear_layer import Linear
-from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-
-WORTH_A_THREAD = 2**16
-"""Draws of a layer that take longer than to start a thread, about half a millisecond."""
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture, check_names
+from ntk_sweep.network.initialisation import Initialisation
+from ntk_sweep.network.layered import check_inputs
+from ntk_sweep.network.linear_layer import LayerScale, LinearLayer, layer_scales
 
 
 @dataclass(frozen=True)
-class Trace:
+class Passes:
     """What one forward and one backward pass leave behind, layer by layer (l = 1..D).
 
     Attributes:
@@ -42,14 +37,13 @@ class Trace:
     outputs: Float[Tensor, " N"]
 
 
-@dataclass(frozen=True)
 class Network:
     """A fully connected network with one output.
 
     x^l = σ(c_l W^l x^{l-1} + b^l) for l = 1..D-1, and f(x) = c_D W^D x^{D-1} + b^D. The factors c_l
     stand in `ntk_sweep.network.parametrisations`.
 
-    Attributes:
+    Args:
         weights: W^l, (n_l, n_{l-1}), for l = 1..D; all of one floating dtype and on one device.
         biases: b^l, (n_l,).
         activation: A name in `ntk_sweep.network.activations.registry.ACTIVATIONS`.
@@ -57,19 +51,26 @@ class Network:
 
     Raises:
         ValueError: A name is unknown, shapes do not chain, or dtypes or devices differ.
+
+    Example:
+        >>> weights = [torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[3.0, 1.0]])]
+        >>> network = Network(weights, [torch.zeros(2), torch.ones(1)], "relu", "standard")
+        >>> network(torch.tensor([[1.0, 1.0], [0.0, -2.0]]))
+        tensor([10.,  3.])
     """
 
-    weights: Sequence[Float[Tensor, "_ _"]]
-    biases: Sequence[Float[Tensor, " _"]]
-    activation: str
-    parametrisation: str
-
-    def __post_init__(self) -> None:
-        _check_name("activation", self.activation, ACTIVATIONS)
-        _check_name("parametrisation", self.parametrisation, PARAMETRISATIONS)
-        object.__setattr__(self, "weights", tuple(self.weights))
-        object.__setattr__(self, "biases", tuple(self.biases))
-        _check_layers(self.weights, self.biases)
+    def __init__(
+        self,
+        weights: Sequence[Float[Tensor, "_ _"]],
+        biases: Sequence[Float[Tensor, " _"]],
+        activation: str,
+        parametrisation: str,
+    ) -> None:
+        check_names(activation, parametrisation)
+        _check_layers(weights, biases)
+        scales = layer_scales(parametrisation, [(w.shape[1], w.shape[0]) for w in weights])
+        layers = tuple(map(LinearLayer, weights, biases, scales))
+        self._layers, self.activation, self.parametrisation = layers, activation, parametrisation
 
     @classmethod
     def initialise(
@@ -83,11 +84,10 @@ class Network:
         dtype: torch.dtype = torch.float64,
         device: torch.device | str = "cpu",
     ) -> Network:
-        """Draws a network; see `standard_normals` for how the draws follow from the seed.
+        """Draws a network; `ntk_sweep.network.initialisation` says how draws follow from the seed.
 
         The draws depend on (seed, width, depth) and the layer shapes alone: networks that differ
-        only in activation or parametrisation share them (common random numbers), so that
-        activations are compared on equal draws.
+        only in activation or parametrisation share them.
 
         Args:
             n_inputs: n_0, the number of input features.
@@ -101,17 +101,33 @@ class Network:
 
         Raises:
             ValueError: A size is out of range, or a name unknown.
+
+        Example:
+            >>> network = Network.initialise(784, 50, 3, "relu", "thesis", seed=0)
+            >>> [tuple(w.shape) for w in network.weights]
+            [(50, 784), (50, 50), (1, 50)]
+            >>> network(torch.zeros(2, 784, dtype=torch.float64)).shape
+            torch.Size([2])
         """
-        _check_name("parametrisation", parametrisation, PARAMETRISATIONS)
-        weight_std = PARAMETRISATIONS[parametrisation].weight_std
-        weights, biases = [], []
-        for w, b in standard_normals(n_inputs, width, depth, seed):
-            std = weight_std(w.shape[1])
-            if std != 1.0:
-                w.mul_(std)
-            weights.append(w.to(device, dtype))
-            biases.append(b.to(device, dtype))
-        return cls(weights, biases, activation, parametrisation)
+        architecture = Architecture(activation, width, depth, parametrisation)
+        return cls.from_initialisation(Initialisation(architecture, n_inputs, seed, dtype, device))
+
+    @classmethod
+    def from_initialisation(cls, initialisation: Initialisation) -> Network:
+        """Draws all weights of a network and holds them."""
+        layers, architecture = tuple(initialisation.layers()), initialisation.architecture
+        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+        return cls(weights, biases, architecture.activation, architecture.parametrisation)
+
+    @property
+    def weights(self) -> tuple[Float[Tensor, "_ _"], ...]:
+        """W^l for l = 1..D."""
+        return tuple(layer.weight for layer in self._layers)
+
+    @property
+    def biases(self) -> tuple[Float[Tensor, " _"], ...]:
+        """b^l for l = 1..D."""
+        return tuple(layer.bias for layer in self._layers)
 
     @property
     def nonlinearity(self) -> Activation:
@@ -119,34 +135,32 @@ class Network:
         return ACTIVATIONS[self.activation]
 
     def with_activation(self, activation: str) -> Network:
-        """The network with the same weights and another activation."""
-        other = Network(self.weights, self.biases, activation, self.parametrisation)
-        other.__dict__["_layers"] = self._layers
+        """The network with the same weights, in the same memory, and another activation."""
+        check_names(activation, self.parametrisation)
+        other = copy(self)
+        other.activation = activation
         return other
 
-    def layer(self, index: int) -> Linear:
+    def layer(self, index: int) -> LinearLayer:
         """The linear map of layer `index` + 1."""
         return self._layers[index]
-
-    @cached_property
-    def _layers(self) -> tuple[Linear, ...]:
-        return tuple(map(Linear, self.weights, self.biases, self.factors))
 
     @property
     def depth(self) -> int:
         """D, the number of weight layers."""
-        return len(self.weights)
+        return len(self._layers)
+
+    @property
+    def scales(self) -> tuple[LayerScale, ...]:
+        """The scale of each layer, l = 1..D."""
+        return tuple(layer.scale for layer in self._layers)
 
     @property
     def factors(self) -> tuple[float, ...]:
         """c_l for l = 1..D."""
-        factor = PARAMETRISATIONS[self.parametrisation].factor
-        last = self.depth - 1
-        return tuple(
-            factor(w.shape[1], w.shape[0], layer == last) for layer, w in enumerate(self.weights)
-        )
+        return tuple(scale.factor for scale in self.scales)
 
-    def trace(self, x: Float[Tensor, "N n_in"]) -> Trace:
+    def passes(self, x: Float[Tensor, "N n_in"]) -> Passes:
         """One forward and one backward pass, keeping what the kernel needs.
 
         δ^D = 1, and δ^l = (c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (Jacot et al. 2018, appendix A;
@@ -159,113 +173,35 @@ class Network:
             ValueError: `x` does not fit the network.
         """
         self.check_inputs(x)
-        activation, factors = ACTIVATIONS[self.activation], self.factors
+        *hidden, last = self._layers
         inputs, derivatives = [x], []
-        for weight, bias, factor in zip(
-            self.weights[:-1], self.biases[:-1], factors[:-1], strict=True
-        ):
-            z = torch.addmm(bias, inputs[-1], weight.T, alpha=factor)
-            inputs.append(activation.function(z))
-            derivatives.append(activation.derivative(z))
-        outputs = torch.addmm(self.biases[-1], inputs[-1], self.weights[-1].T, alpha=factors[-1])
+        for layer in hidden:
+            z = _affine(layer, inputs[-1])
+            inputs.append(self.nonlinearity.function(z))
+            derivatives.append(self.nonlinearity.derivative(z))
+        outputs = _affine(last, inputs[-1])
         gradients = [torch.ones_like(outputs)]
-        for weight, factor, derivative in zip(
-            self.weights[:0:-1], factors[:0:-1], derivatives[::-1], strict=True
-        ):
-            gradients.append((gradients[-1] @ weight).mul_(factor).mul_(derivative))
-        return Trace(tuple(inputs), tuple(gradients[::-1]), outputs[:, 0])
+        for layer, derivative in zip(self._layers[:0:-1], derivatives[::-1], strict=True):
+            gradients.append(layer.backward(gradients[-1]).mul_(derivative))
+        return Passes(tuple(inputs), tuple(gradients[::-1]), outputs[:, 0])
 
     def __call__(self, x: Float[Tensor, "N n_in"]) -> Float[Tensor, " N"]:
         """f(x) for each row of `x`."""
         self.check_inputs(x)
-        activation = ACTIVATIONS[self.activation].function
-        for layer, (weight, bias, factor) in enumerate(
-            zip(self.weights, self.biases, self.factors, strict=True)
-        ):
-            x = torch.addmm(bias, x, weight.T, alpha=factor)
-            if layer < self.depth - 1:
-                x = activation(x)
-        return x[:, 0]
+        *hidden, last = self._layers
+        for layer in hidden:
+            x = self.nonlinearity.function(_affine(layer, x))
+        return _affine(last, x)[:, 0]
 
     def check_inputs(self, x: Float[Tensor, "N n_in"]) -> None:
         """Raises a ValueError if `x` does not fit the network."""
-        weight = self.weights[0]
-        if x.ndim != 2 or x.shape[1] != weight.shape[1]:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}, but the network takes (N, {weight.shape[1]})"
-            )
-        if x.dtype != weight.dtype or x.device != weight.device:
-            raise ValueError(
-                f"x is {x.dtype} on {x.device}, but the network is {weight.dtype} on "
-                f"{weight.device}: convert one of them"
-            )
+        weight = self._layers[0].weight
+        check_inputs(x, weight.shape[1], weight.dtype, weight.device)
 
 
-def standard_normals(
-    n_inputs: int, width: int, depth: int, seed: int
-) -> list[tuple[Tensor, Tensor]]:
-    """The independent N(0, 1) draws (W^l, b^l), l = 1..D, behind a network, in float64 on the CPU.
-
-    Layer l (from 1) has a stream of its own, ``Generator(SFC64(SeedSequence(seed, spawn_key=(width,
-    depth, l))))``, from which W^l is drawn row by row and then b^l. Streams of different layers,
-    sizes and seeds are independent, and the same on every platform (NumPy's policy for bit
-    generators, NEP 19); `tests/ntk_sweep/network/test_fully_connected.py` pins the values.
-
-    Raises:
-        ValueError: A size or the seed is out of range.
-    """
-    _check_sizes(n_inputs, width, depth, seed)
-    threads = min(torch.get_num_threads(), depth - 1)
-    layers = range(1, depth + 1)
-
-    def draw(layer: int) -> tuple[Tensor, Tensor]:
-        return layer_normals(n_inputs, width, depth, seed, layer)
-
-    if threads == 1 or width * max(n_inputs, width) < WORTH_A_THREAD:
-        return list(map(draw, layers))
-    with ThreadPoolExecutor(threads) as pool:  # NumPy lets other threads run while it draws
-        return list(pool.map(draw, layers))
-
-
-def layer_normals(
-    n_inputs: int, width: int, depth: int, seed: int, layer: int
-) -> tuple[Tensor, Tensor]:
-    """(W^l, b^l) of `standard_normals` for one layer, counted from 1; sizes are not checked."""
-    fan_in, fan_out = layer_sizes(n_inputs, width, depth)[layer - 1]
-    stream = np.random.SeedSequence(seed, spawn_key=(width, depth, layer))
-    generator = np.random.Generator(np.random.SFC64(stream))
-    weight = generator.standard_normal((fan_out, fan_in))
-    return torch.from_numpy(weight), torch.from_numpy(generator.standard_normal(fan_out))
-
-
-def layer_sizes(n_inputs: int, width: int, depth: int) -> list[tuple[int, int]]:
-    """Fan-in and fan-out of each layer."""
-    return list(pairwise([n_inputs] + [width] * (depth - 1) + [1]))
-
-
-def check_initialisation(
-    n_inputs: int, width: int, depth: int, activation: str, parametrisation: str, seed: int
-) -> None:
-    """Raises a ValueError if a size is out of range, or a name unknown."""
-    _check_name("activation", activation, ACTIVATIONS)
-    _check_name("parametrisation", parametrisation, PARAMETRISATIONS)
-    _check_sizes(n_inputs, width, depth, seed)
-
-
-def _check_sizes(n_inputs: int, width: int, depth: int, seed: int) -> None:
-    for name, value, least in (
-        ("n_inputs", n_inputs, 1),
-        ("width", width, 1),
-        ("depth", depth, 2),
-        ("seed", seed, 0),
-    ):
-        if fault := integer_fault(value, least):
-            raise ValueError(f"{name} is {value!r}, but {fault}")
-
-
-def _check_name(kind: str, name: str, known: dict) -> None:
-    if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")
+def _affine(layer: LinearLayer, rows: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
+    """Z = c a Wᵀ + b, rounded once."""
+    return torch.addmm(layer.bias, rows, layer.weight.T, alpha=layer.scale.factor)
 
 
 def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
@@ -283,15 +219,19 @@ def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
             )
         fan_in = weight.shape[0]
         for tensor in (weight, bias):
-            if (
-                not tensor.dtype.is_floating_point
-                or tensor.dtype != weights[0].dtype
-                or tensor.device != weights[0].device
-            ):
-                raise ValueError(
-                    f"layer {layer} holds {tensor.dtype} on {tensor.device}, but the first weight "
-                    f"matrix is {weights[0].dtype} on {weights[0].device}: all must be of one "
-                    "floating dtype and on one device"
-                )
+            _check_kind(layer, tensor, weights[0])
     if fan_in != 1:
         raise ValueError(f"the last layer has {fan_in} outputs, but must have one")
+
+
+def _check_kind(layer: int, tensor: Tensor, first: Tensor) -> None:
+    if (
+        not tensor.dtype.is_floating_point
+        or tensor.dtype != first.dtype
+        or tensor.device != first.device
+    ):
+        raise ValueError(
+            f"layer {layer} holds {tensor.dtype} on {tensor.device}, but the first weight matrix "
+            f"is {first.dtype} on {first.device}: all must be of one floating dtype and on one "
+            "device"
+        )

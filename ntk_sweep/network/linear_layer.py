@@ -1,46 +1,141 @@
-"""The linear map of a layer, a ↦ c W a + b, and what its rounding errors depend on."""
+"""The linear map of a layer, z = c W a + b, and how its inputs enter the kernel.
+
+The derivative of z_k with respect to the layer's parameters is [c a, 1]. So the Gram matrix of the
+layer's inputs enters Θ as c² a aᵀ + 1: `LayerScale` says so, once, for every kernel.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.numerics.double_double import DoubleDouble, add, multiply, two_prod
 
 ROWS_AT_ONCE = 256
 """40 MB at width 20,000."""
 
 
 @dataclass(frozen=True)
-class Linear:
+class LayerScale:
+    """The factors with which the weights and the bias of a layer enter its pre-activations.
+
+    Attributes:
+        factor: c, that of the weights; that of the bias is 1.
+    """
+
+    factor: float
+
+    @property
+    def square(self) -> float:
+        """c²."""
+        return self.factor * self.factor
+
+    def gram(
+        self, gram: Float[Tensor, "*shape"], out: Float[Tensor, "*shape"] | None = None
+    ) -> Float[Tensor, "*shape"]:
+        """c² · gram + 1: the layer's inputs in Θ.
+
+        Args:
+            gram: Entries of the Gram matrix of the inputs, or bounds of them.
+            out: Where the result is put; `gram` itself if it is not needed any more.
+
+        Example:
+            >>> LayerScale(0.5).gram(torch.tensor([[4.0, 8.0], [8.0, 16.0]]))
+            tensor([[2., 3.],
+                    [3., 5.]])
+        """
+        return torch.mul(gram, self.square, out=out).add_(1)
+
+    def derivatives(self, inputs: Float[Tensor, "N n"]) -> Float[Tensor, "N n_and_1"]:
+        """[c a, 1], whose Gram matrix is `gram` of that of the inputs."""
+        return torch.cat((self.factor * inputs, inputs.new_ones(len(inputs), 1)), dim=1)
+
+
+class LayerGrams(NamedTuple):
+    """The two Gram matrices of a layer: Θ_l is the product of `gradients` and `scale.gram(inputs)`.
+
+    Attributes:
+        scale: c.
+        gradients: δ^l δ^lᵀ.
+        inputs: a^{l-1} a^{l-1}ᵀ.
+    """
+
+    scale: LayerScale
+    gradients: DoubleDouble
+    inputs: DoubleDouble
+
+
+def summed_layers(layers: Iterable[LayerGrams]) -> DoubleDouble:
+    """Σ_l (δ^l δ^lᵀ) ∘ `scale.gram(inputs)` in double-double, entry by entry.
+
+    Layers of one scale are added up first:
+
+        Σ_c c² Σ_l (δ^l δ^lᵀ) ∘ (a^{l-1} a^{l-1}ᵀ) + Σ_l δ^l δ^lᵀ,
+
+    where c runs over the different factors and l over their layers.
+    """
+    total: DoubleDouble | None = None
+    products: dict[LayerScale, DoubleDouble] = {}
+    for scale, gradients, inputs in layers:
+        product = multiply(gradients, inputs)
+        total = gradients if total is None else add(total, gradients)
+        products[scale] = add(products[scale], product) if scale in products else product
+    assert total is not None
+    for scale, product in products.items():
+        factor = total.hi.new_tensor(scale.factor)
+        total = add(total, multiply(product, two_prod(factor, factor)))
+    return total
+
+
+def layer_scales(parametrisation: str, sizes: Sequence[tuple[int, int]]) -> tuple[LayerScale, ...]:
+    """The scale of each layer.
+
+    Args:
+        parametrisation: A name in `PARAMETRISATIONS`.
+        sizes: Fan-in and fan-out of each layer.
+    """
+    factor, last = PARAMETRISATIONS[parametrisation].factor, len(sizes) - 1
+    return tuple(LayerScale(factor(*size, layer == last)) for layer, size in enumerate(sizes))
+
+
+class LinearLayer:
     """The weights of one layer, or of the same layer of several networks side by side.
 
     Rows are then (networks, activations, N, n), since networks that differ in their activation
     share weights; for a single layer they are (N, n).
 
-    Attributes:
+    Args:
         weight: W, (n_l, n_{l-1}), or (networks, n_l, n_{l-1}).
         bias: b, (n_l,), or (networks, 1, 1, n_l).
-        factor: c.
+        scale: c.
     """
 
-    weight: Float[Tensor, "*s n_l n_below"]
-    bias: Float[Tensor, "*s n_l"]
-    factor: float
+    def __init__(
+        self,
+        weight: Float[Tensor, "*s n_l n_below"],
+        bias: Float[Tensor, "*t n_l"],
+        scale: LayerScale,
+    ) -> None:
+        self.weight, self.bias, self.scale = weight, bias, scale
 
-    def forward(self, rows: Float[Tensor, "*r n_below"]) -> Float[Tensor, "*r n_l"]:
-        """C · rows · Wᵀ."""
-        return self._product(rows, self.weight.mT).mul_(self.factor)
+    def forward(self, rows: Float[Tensor, "*r n_below"]) -> Float[Tensor, "*q n_l"]:
+        """The product c · rows · Wᵀ, without the bias."""
+        return self._product(rows, self.weight.mT).mul_(self.scale.factor)
 
-    def backward(self, rows: Float[Tensor, "*r n_l"]) -> Float[Tensor, "*r n_below"]:
-        """C · rows · W."""
-        return self._product(rows, self.weight).mul_(self.factor)
+    def backward(self, rows: Float[Tensor, "*r n_l"]) -> Float[Tensor, "*q n_below"]:
+        """The product c · rows · W."""
+        return self._product(rows, self.weight).mul_(self.scale.factor)
 
     @cached_property
-    def column_squares(self) -> Float[Tensor, "*s n_below 1"]:
-        """c² ‖W_:k‖² of each column, float64."""
+    def column_squares(self) -> Float[Tensor, "*t n_below 1"]:
+        """c² ‖W_:k‖² of each column, float64; computed once."""
         # some rows at a time and in one place: the squares of a whole matrix may be too large to be
         # held beside it
         parts = self.weight.split(ROWS_AT_ONCE, dim=-2)
@@ -48,16 +143,19 @@ class Linear:
         total = torch.zeros_like(place[..., 0, :])
         for part in parts:
             total += torch.square(part.double(), out=place[..., : part.shape[-2], :]).sum(dim=-2)
-        return self._aligned(total * self.factor**2)
+        return self._aligned(total * self.scale.factor**2)
 
     @cached_property
-    def row_squares(self) -> Float[Tensor, "*s n_l 1"]:
-        """c² ‖W_k:‖² of each row, float64."""
+    def row_squares(self) -> Float[Tensor, "*t n_l 1"]:
+        """c² ‖W_k:‖² of each row, float64; computed once."""
         return self._aligned(
-            torch.linalg.vector_norm(self.weight, dim=-1, dtype=torch.float64) ** 2 * self.factor**2
+            torch.linalg.vector_norm(self.weight, dim=-1, dtype=torch.float64) ** 2
+            * self.scale.factor**2
         )
 
-    def _product(self, rows: Tensor, matrix: Tensor) -> Tensor:
+    def _product(
+        self, rows: Float[Tensor, "*r m"], matrix: Float[Tensor, "*s m k"]
+    ) -> Float[Tensor, "*q k"]:
         if matrix.ndim == 2:
             return rows @ matrix
         if rows.ndim == 2:  # the inputs, the same for all
@@ -66,5 +164,5 @@ class Linear:
         product = rows.flatten(1, -2) @ matrix
         return product.unflatten(1, rows.shape[1:-1])
 
-    def _aligned(self, squares: Tensor) -> Tensor:
+    def _aligned(self, squares: Float[Tensor, "*s m"]) -> Float[Tensor, "*t m 1"]:
         return squares[:, None, :, None] if squares.ndim == 2 else squares[:, None]

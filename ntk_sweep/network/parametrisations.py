@@ -1,5 +1,4 @@
-"""Parametrisations: the factor c_l in front of each weight matrix, and the standard deviation of
-its entries.
+"""Parametrisations: the factor c_l of each weight matrix and the deviation of its entries.
 
 A network of depth D computes x^l = σ(c_l W^l x^{l-1} + b^l) for l < D and f(x) = c_D W^D x^{D-1} +
 b^D. Like the activations, this module imports nothing heavy, so that settings can be checked

@@ -1,5 +1,4 @@
-"""Double-double arithmetic on tensors: an unevaluated sum hi + lo of two float64 tensors, about 106
-significant bits.
+"""Double-double arithmetic on tensors: an unevaluated sum hi + lo, about 106 significant bits.
 
 Elementwise operations are the error-free transformations of Dekker (1971) and Knuth (TAOCP 2,
 section 4.2.2). Matrix products use the scheme of Ozaki, Ogita, Oishi and Rump (2012): each matrix
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 MANTISSA = 53
@@ -42,84 +41,101 @@ further work on the cores that torch's need meanwhile; in small products that co
 second triangle."""
 
 
-class Doubled(NamedTuple):
+class DoubleDouble(NamedTuple):
     """The number hi + lo, with |lo| at most half a unit in the last place of hi."""
 
     hi: Float[Tensor, " ..."]
     lo: Float[Tensor, " ..."]
 
-    def __getitem__(self, index: Any) -> Doubled:  # type: ignore[override]  # an index selects elements, not the fields
+    # an index selects elements, not the fields
+    def __getitem__(self, index: Any) -> DoubleDouble:  # type: ignore[override]
         """The selected elements."""
-        return Doubled(self.hi[index], self.lo[index])
+        return DoubleDouble(self.hi[index], self.lo[index])
 
-    def at(self, index: Tensor) -> Doubled:
+    def at(self, index: Int64[Tensor, " p"]) -> DoubleDouble:
         """The elements at these places of the last dimension."""
-        return Doubled(self.hi.index_select(-1, index), self.lo.index_select(-1, index))
+        return DoubleDouble(self.hi.index_select(-1, index), self.lo.index_select(-1, index))
 
-    def to(self, device: torch.device | str) -> Doubled:
+    def to(self, device: torch.device | str) -> DoubleDouble:
         """The same numbers on another device."""
-        return Doubled(self.hi.to(device), self.lo.to(device))
+        return DoubleDouble(self.hi.to(device), self.lo.to(device))
 
 
-def doubled(a: Float[Tensor, " ..."]) -> Doubled:
+def from_float64(a: Float[Tensor, " ..."]) -> DoubleDouble:
     """A float64 tensor as a double-double."""
-    return Doubled(a, torch.zeros_like(a))
+    return DoubleDouble(a, torch.zeros_like(a))
 
 
-def two_sum(a: Tensor, b: Tensor) -> Doubled:
-    """A + b without error (Knuth): hi = fl(a + b), lo = a + b - hi."""
+def two_sum(a: Float[Tensor, " ..."], b: Float[Tensor, " ..."]) -> DoubleDouble:
+    """The sum a + b without error (Knuth): hi = fl(a + b), lo = a + b - hi."""
     hi = a + b
     shadow = hi - a
-    return Doubled(hi, (a - (hi - shadow)) + (b - shadow))
+    return DoubleDouble(hi, (a - (hi - shadow)) + (b - shadow))
 
 
-def two_prod(a: Tensor, b: Tensor) -> Doubled:
-    """A · b without error (Dekker, with Veltkamp's splitting: torch has no fused multiply-add to
-    call)."""
+def two_prod(a: Float[Tensor, " ..."], b: Float[Tensor, " ..."]) -> DoubleDouble:
+    """The product a · b without error.
+
+    Dekker's, with Veltkamp's splitting: torch has no fused multiply-add to call.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> tenth = torch.tensor(0.1, dtype=torch.float64)
+        >>> product = two_prod(tenth, tenth)
+        >>> Fraction(product.hi.item()) + Fraction(product.lo.item()) == Fraction(0.1) ** 2
+        True
+    """
     hi = a * b
     a1, a2 = _halves(a)
     b1, b2 = _halves(b)
-    return Doubled(hi, ((a1 * b1 - hi) + a1 * b2 + a2 * b1) + a2 * b2)
+    return DoubleDouble(hi, ((a1 * b1 - hi) + a1 * b2 + a2 * b1) + a2 * b2)
 
 
-def add(x: Doubled, y: Doubled) -> Doubled:
-    """X + y, off by at most UNIT (|x| + |y|) (Dekker 1971, add2; Joldes, Muller, Popescu 2017,
-    algorithm 5)."""
+def add(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    """The sum x + y, off by at most UNIT (|x| + |y|).
+
+    Dekker 1971, add2; Joldes, Muller, Popescu 2017, algorithm 5.
+    """
     s = two_sum(x.hi, y.hi)
     return _renormalise(s.hi, s.lo + (x.lo + y.lo))
 
 
-def add_plain(x: Doubled, y: Tensor) -> Doubled:
-    """X + y for a float64 tensor y (Joldes, Muller, Popescu 2017, algorithm 4)."""
+def add_plain(x: DoubleDouble, y: Float[Tensor, " ..."]) -> DoubleDouble:
+    """The sum x + y for a float64 tensor y (Joldes, Muller, Popescu 2017, algorithm 4)."""
     s = two_sum(x.hi, y)
     return _renormalise(s.hi, x.lo + s.lo)
 
 
-def multiply(x: Doubled, y: Doubled) -> Doubled:
-    """X · y elementwise (Joldes, Muller, Popescu 2017, algorithm 11, with Dekker's product)."""
+def multiply(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    """The product x · y, elementwise.
+
+    Joldes, Muller, Popescu 2017, algorithm 11, with Dekker's product.
+    """
     product = two_prod(x.hi, y.hi)
     return _renormalise(product.hi, product.lo + torch.addcmul(x.hi * y.lo, x.lo, y.hi))
 
 
 @lru_cache(maxsize=8)
-def pairs(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Row, column and place in a flattened (size, size) matrix of each entry of the upper triangle,
-    diagonal included, (p,) each.
+def upper_places(
+    size: int, device: torch.device
+) -> tuple[Int64[Tensor, " p"], Int64[Tensor, " p"], Int64[Tensor, " p"]]:
+    """Row, column and place in the flattened matrix of each entry of the upper triangle, (p,) each.
 
-    Symmetric matrices are worked on as the vector of these entries, which is half the work.
+    The diagonal is included. Symmetric matrices are worked on as the vector of these entries, which
+    is half the work.
     """
     rows, columns = torch.triu_indices(size, size, device=device)
     return rows, columns, rows * size + columns
 
 
 def upper(matrix: Float[Tensor, "*b m m"]) -> Float[Tensor, "*b p"]:
-    """The entries of the upper triangle, in the order of `pairs`."""
-    return matrix.flatten(-2).index_select(-1, pairs(matrix.shape[-1], matrix.device)[2])
+    """The entries of the upper triangle, in the order of `upper_places`."""
+    return matrix.flatten(-2).index_select(-1, upper_places(matrix.shape[-1], matrix.device)[2])
 
 
 def symmetric(entries: Float[Tensor, "*b p"], size: int) -> Float[Tensor, "*b m m"]:
     """The symmetric matrix with this upper triangle."""
-    rows, columns, _ = pairs(size, entries.device)
+    rows, columns, _ = upper_places(size, entries.device)
     matrix = entries.new_empty(*entries.shape[:-1], size, size)
     matrix[..., rows, columns] = entries
     matrix[..., columns, rows] = entries
@@ -127,20 +143,25 @@ def symmetric(entries: Float[Tensor, "*b p"], size: int) -> Float[Tensor, "*b m 
 
 
 def slice_bits(terms: int) -> int:
-    """Bits of a slice such that a sum of `terms` products of two slices is exact: 2·bits +
-    log2(terms) ≤ 53."""
+    """Bits of a slice such that a sum of `terms` products of two slices is exact.
+
+    2·bits + log2(terms) ≤ 53.
+    """
     return (MANTISSA - (max(terms, 1) - 1).bit_length()) // 2
 
 
 def slices(
-    rows: Float[Tensor, "*b m k"], count: int, bits: int, power: Tensor | None = None
+    rows: Float[Tensor, "*b m k"],
+    count: int,
+    bits: int,
+    power: Float[Tensor, "*b m 1"] | None = None,
 ) -> list[Float[Tensor, "*b m k"]]:
-    """Cuts each row into `count` slices that add up to it exactly; each but the last has at most
-    `bits` bits.
+    """Cuts each row into `count` slices that add up to it exactly.
 
-    Slice s of a row whose largest entry lies below 2^e holds integer multiples of 2^(e - s·bits),
-    at most 2^bits of them; the last slice is the remainder, at most 2^(e - (count - 1)·bits - 1),
-    with whatever bits are left. `power` is 2^e, from `powers`.
+    Each but the last has at most `bits` bits. Slice s of a row whose largest entry lies below 2^e
+    holds integer multiples of 2^(e - s·bits), at most 2^bits of them; the last slice is the
+    remainder, at most 2^(e - (count - 1)·bits - 1), with whatever bits are left. `power` is 2^e,
+    from `powers`.
     """
     power = powers(rows) if power is None else power
     parts = []
@@ -153,22 +174,20 @@ def slices(
 
 
 def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
-    """For each row a power of two above its largest modulus and at most twice it; 1 for a row of
-    zeros."""
+    """For each row a power of two above its largest modulus and at most twice it; 1 for zeros."""
     largest = rows.abs().amax(dim=-1, keepdim=True)
     # the quotient is the power of two exactly; torch.ldexp would compute it in float32
     return (largest / torch.frexp(largest).mantissa).where(largest > 0, torch.ones_like(largest))
 
 
 def matmul(
-    a: Doubled, b: Float[Tensor, "*b k n"], orders: int
-) -> tuple[Doubled, Float[Tensor, "*b"]]:
-    """A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits), with bits
-    about 21.
+    a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
+) -> tuple[DoubleDouble, Float[Tensor, "*b"]]:
+    """The product A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits).
 
-    A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a rest. The products A_s b_t
-    with s + t ≤ orders + 1 are summed exactly, one GEMM for each s + t; what is left is summed in
-    float64:
+    A slice has some 21 bits. A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a
+    rest. The products A_s b_t with s + t ≤ orders + 1 are summed exactly, one GEMM for each s + t;
+    what is left is summed in float64:
 
         A_1 (b_orders+1 + …) + A_2 (b_orders + …) + … + A_orders+1 b.
 
@@ -179,12 +198,12 @@ def matmul(
     """
     terms = b.shape[-2]
     bits = slice_bits(orders * terms)
-    left = _doubled_slices(a, orders, bits)
+    left = _double_double_slices(a, orders, bits)
     right = [part.mT for part in slices(b.mT, orders + 1, bits)]
     rests = [b]
     for part in right[:-1]:
         rests.append(rests[-1] - part)
-    total = doubled(left[0] @ right[0])
+    total = from_float64(left[0] @ right[0])
     for order in range(2, orders + 1):
         exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
         total = add_plain(total, exact)
@@ -201,13 +220,12 @@ def matmul(
 
 def gram(
     rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
-) -> Doubled:
-    """Gram matrix of the rows centre + rows_i (not rounded), up to what is smaller by 2^(-orders ·
-    bits), with bits about 21.
+) -> DoubleDouble:
+    """Gram matrix of the rows centre + rows_i (not rounded), to 2^(-orders · bits).
 
-    With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for two orders, S_1 S_2ᵀ + (S_1
-    S_2ᵀ)ᵀ are exact. What is left is summed in float64: for one order T + Tᵀ with T = (S_1 + R/2)
-    Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
+    A slice has some 21 bits. With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for
+    two orders, S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact. What is left is summed in float64: for one order T
+    + Tᵀ with T = (S_1 + R/2) Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
 
     Products with the centre, which can be much larger than the rows, are taken to three orders if
     those of the rows are to two.
@@ -218,7 +236,7 @@ def gram(
         orders: 1 or 2.
 
     Returns:
-        Its upper triangle, (..., p) as in `pairs`; `gram_error` bounds its error.
+        Its upper triangle, (..., p) as in `upper_places`; `gram_error` bounds its error.
     """
     bits, power = slice_bits(rows.shape[-1]), powers(rows)
     parts = slices(rows, orders + 1, bits, power)
@@ -236,7 +254,7 @@ def gram(
     if centre is None:
         return total
     column = _centre_products(parts, centre, bits - 2)
-    rows_of, columns_of, _ = pairs(rows.shape[-2], rows.device)
+    rows_of, columns_of, _ = upper_places(rows.shape[-2], rows.device)
     return add(total, add(column.at(rows_of), column.at(columns_of)))
 
 
@@ -300,7 +318,7 @@ def _centre_slices(orders: int) -> int:
 
 def _centre_products(
     parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor, "*b 1 k"], bits: int
-) -> Doubled:
+) -> DoubleDouble:
     """c·a_i + c·c/2 for the slices of the rows a_i and the centre c, (..., m).
 
     With shorter slices of the centre sums of products of equal order, four at the most, are exact
@@ -310,23 +328,25 @@ def _centre_products(
     columns = torch.cat(right, dim=-2).mT
     rows = _by_order(torch.stack([part @ columns for part in parts], dim=-1))
     square = _by_order(torch.stack([part @ columns for part in right], dim=-1))
-    return add(rows, Doubled(0.5 * square.hi, 0.5 * square.lo))
+    return add(rows, DoubleDouble(0.5 * square.hi, 0.5 * square.lo))
 
 
-def _by_order(products: Float[Tensor, "*b m count count"]) -> Doubled:
-    """Σ_{s,t} products[..., s, t]: those with s + t ≤ count - 2 (from 0) exact, order by order, the
-    others in float64."""
+def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
+    """Σ_{s,t} products[..., s, t], those of one s + t together.
+
+    Those with s + t ≤ count - 2 (from 0) are exact, the others are added up in float64.
+    """
     count = products.shape[-1]
     order = torch.arange(count, device=products.device)
     order = (order[:, None] + order).clamp(max=count - 1).flatten()
     by_order = products.flatten(-2) @ torch.nn.functional.one_hot(order).to(products.dtype)
-    total = doubled(by_order[..., 0])
+    total = from_float64(by_order[..., 0])
     for index in range(1, count):
         total = add_plain(total, by_order[..., index])
     return total
 
 
-def _doubled_slices(x: Doubled, count: int, bits: int) -> list[Tensor]:
+def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Float[Tensor, "*b m k"]]:
     """`count` exact slices of hi + lo, and the remainder rounded to float64."""
     *leading, rest = slices(x.hi, count, bits)
     # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may
@@ -337,17 +357,17 @@ def _doubled_slices(x: Doubled, count: int, bits: int) -> list[Tensor]:
     return [*leading, last, (total.hi - last) + total.lo]
 
 
-def _frobenius(x: Tensor) -> Tensor:
+def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
     return torch.linalg.matrix_norm(x)
 
 
-def _halves(a: Tensor) -> tuple[Tensor, Tensor]:
+def _halves(a: Float[Tensor, "*b"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b"]]:
     scaled = _SPLITTER * a
     high = scaled - (scaled - a)
     return high, a - high
 
 
-def _renormalise(a: Tensor, b: Tensor) -> Doubled:
+def _renormalise(a: Float[Tensor, "*b"], b: Float[Tensor, "*b"]) -> DoubleDouble:
     """Fast two-sum, exact for |a| ≥ |b| (Dekker)."""
     hi = a + b
-    return Doubled(hi, b - (hi - a))
+    return DoubleDouble(hi, b - (hi - a))

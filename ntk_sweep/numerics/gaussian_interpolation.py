@@ -1,11 +1,10 @@
-"""The same Gaussian expectations for all pairs of a Gram matrix at once, by interpolation in the
-scales and the angle.
+"""The same Gaussian expectations for all pairs of a Gram matrix at once, by interpolation.
 
 Quadrature of all N²/2 pairs would spend most of its time on the activation function. But an
 expectation depends on three numbers only, the two scales and the angle, and smoothly: once Hermite
 orders 0 and 1 are split off, a Chebyshev grid over the ranges that occur needs a few hundred
 quadratures, and each of them shares its function values with others. Everything here is checked
-against `quadrature.pair_expectations` in the tests.
+against `gaussian_quadrature.pair_expectations` in the tests.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
@@ -85,13 +84,15 @@ def gram_expectations(
 def _interpolated(
     functions: Sequence[Function],
     moments: Sequence[Moments],
-    scales: Tensor,
-    angle: Tensor,
-    rows: Tensor,
-    columns: Tensor,
-) -> list[Tensor] | None:
-    """The expectations without Hermite orders 0 and 1; None if pair by pair is cheaper or no grid
-    is fine enough."""
+    scales: Float[Tensor, " N"],
+    angle: Float[Tensor, " P"],
+    rows: Int64[Tensor, " P"],
+    columns: Int64[Tensor, " P"],
+) -> list[Float[Tensor, " P"]] | None:
+    """The expectations without Hermite orders 0 and 1.
+
+    None if pair by pair is cheaper, or no grid is fine enough.
+    """
     if len(angle) == 0 or float(scales.max()) > _WIDEST_RATIO * float(scales.min()):
         return None
     largest = float(scales.max())
@@ -133,7 +134,7 @@ class _Axis:
         position: The points, mapped to [-1, 1].
     """
 
-    def __init__(self, points: Tensor) -> None:
+    def __init__(self, points: Float[Tensor, " K"]) -> None:
         low, high = float(points.min()), float(points.max())
         self._centre, self._radius = (low + high) / 2, (high - low) / 2
         self.position = (
@@ -146,22 +147,25 @@ class _Axis:
         """A number of nodes for which a range of radius r mostly suffices, `least` + `slope` √r."""
         return 1 if self._radius == 0 else least + round(slope * self._radius**0.5)
 
-    def nodes(self, count: int) -> Tensor:
+    def nodes(self, count: int) -> Float[Tensor, " {count}"]:
         """The zeros of the Chebyshev polynomial of degree `count`."""
         return self._centre + self._radius * _zeros(count)
 
-    def polynomials(self, count: int) -> Tensor:
+    def polynomials(self, count: int) -> Float[Tensor, "K {count}"]:
         """T_k at each point, (N, count)."""
         return (self.position.acos()[:, None] * torch.arange(count, dtype=torch.float64)).cos()
 
 
-def _zeros(count: int) -> Tensor:
+def _zeros(count: int) -> Float[Tensor, " {count}"]:
     return ((torch.arange(count, dtype=torch.float64) + 0.5) * (math.pi / count)).cos()
 
 
 def _grid_values(
-    functions: Sequence[Function], scales: Tensor, angles: Tensor, largest: float
-) -> list[Tensor]:
+    functions: Sequence[Function],
+    scales: Float[Tensor, " S"],
+    angles: Float[Tensor, " A"],
+    largest: float,
+) -> list[Float[Tensor, "A S S"]]:
     """The expectations on the grid, (n_angles, n_scales, n_scales) for each function."""
     at_scales = [line_moments(function, scales) for function in functions]
     values = [
@@ -179,7 +183,7 @@ def _grid_values(
     return values
 
 
-def _coefficients(values: Tensor) -> Tensor:
+def _coefficients(values: Float[Tensor, "A S S"]) -> Float[Tensor, "A S S"]:
     """Chebyshev coefficients along all three axes."""
     for axis in range(3):
         count = values.shape[axis]
@@ -190,9 +194,11 @@ def _coefficients(values: Tensor) -> Tensor:
     return values
 
 
-def _points_needed(coefficients: Tensor, axis: int, tolerance: float) -> int:
-    """The grid points an axis needs: those it has if its last two coefficients are small, else as
-    geometric decay foretells."""
+def _points_needed(coefficients: Float[Tensor, "A S S"], axis: int, tolerance: float) -> int:
+    """The grid points an axis needs.
+
+    Those it has if its last two coefficients are small, else as geometric decay foretells.
+    """
     count = coefficients.shape[axis]
     if count == 1:
         return 1
@@ -207,8 +213,12 @@ def _points_needed(coefficients: Tensor, axis: int, tolerance: float) -> int:
 
 
 def _evaluate(
-    polynomials: Tensor, coefficients: Tensor, position: Tensor, rows: Tensor, columns: Tensor
-) -> Tensor:
+    polynomials: Float[Tensor, "N S"],
+    coefficients: Float[Tensor, "A S S"],
+    position: Float[Tensor, " P"],
+    rows: Int64[Tensor, " P"],
+    columns: Int64[Tensor, " P"],
+) -> Float[Tensor, " P"]:
     """Σ_k (P C_k Pᵀ)_ij T_k(position_ij), by Clenshaw's recurrence over k."""
     current, previous = torch.zeros_like(position), torch.zeros_like(position)
     for k in range(len(coefficients) - 1, -1, -1):

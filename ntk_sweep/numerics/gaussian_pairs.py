@@ -8,9 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_SPLITTER = 2.0**27 + 1
-"""Veltkamp's constant for float64: splits the 53 bits of a number in two halves whose products are
-exact (Dekker 1971)."""
+from ntk_sweep.numerics.double_double import two_prod
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,13 @@ class GaussianPairs:
         var_y: Float[Tensor, "*#pairs"],
         cov: Float[Tensor, "*#pairs"],
     ) -> GaussianPairs:
-        """Pairs known by their covariances only, taken as exact; |cov| beyond √(var_x var_y) counts
-        as correlation ±1."""
+        """Pairs known by their covariances only, taken as exact.
+
+        |cov| beyond √(var_x var_y) counts as correlation ±1.
+        """
         var_x, var_y, cov = torch.broadcast_tensors(var_x, var_y, cov)
-        high_1, low_1 = _two_product(var_x, var_y)
-        high_2, low_2 = _two_product(cov, cov)
-        det = ((high_1 - high_2) + (low_1 - low_2)).clamp(min=0)
+        variances, square = two_prod(var_x, var_y), two_prod(cov, cov)
+        det = ((variances.hi - square.hi) + (variances.lo - square.lo)).clamp(min=0)
         distance = ((var_x - cov) + (var_y - cov)).clamp(min=0)
         return cls(var_x, var_y, cov, distance, det)
 
@@ -59,12 +58,11 @@ class GaussianPairs:
         gain: float,
         bias: float = 1.0,
     ) -> GaussianPairs:
-        """Pre-activations of a layer, k = gain·s + bias, where s_ij are the second moments (Gram
-        matrix) of its inputs.
+        """Pre-activations of a layer, k = gain·s + bias.
 
-        With m = (s_ii + s_jj)/2, Δ = s_ii + s_jj - 2 s_ij and q = (s_ii - s_jj)/2 the determinant
-        is gain² (mΔ - Δ²/4 - q²) + gain·bias·Δ: for bias > 0 the last term keeps its relative
-        accuracy however small Δ is.
+        Here s_ij are the second moments (Gram matrix) of its inputs. With m = (s_ii + s_jj)/2, Δ =
+        s_ii + s_jj - 2 s_ij and q = (s_ii - s_jj)/2 the determinant is gain² (mΔ - Δ²/4 - q²) +
+        gain·bias·Δ: for bias > 0 the last term keeps its relative accuracy however small Δ is.
 
         Args:
             second_moment: s_ii.
@@ -81,30 +79,17 @@ class GaussianPairs:
         return cls(var_x, var_y, cov, gain * distance, det)
 
     @property
-    def angle(self) -> Tensor:
+    def angle(self) -> Float[Tensor, "*pairs"]:
         """θ in [0, π] with cos θ the correlation; 0 where a variance is zero."""
         return torch.atan2(self.det.sqrt(), self.cov)
 
     @property
-    def coangle(self) -> Tensor:
+    def coangle(self) -> Float[Tensor, "*pairs"]:
         """π - θ, to relative accuracy also where it is small."""
         return torch.atan2(self.det.sqrt(), -self.cov)
 
     @property
-    def correlation(self) -> Tensor:
+    def correlation(self) -> Float[Tensor, "*pairs"]:
         """The correlation cov / √(var_x var_y) in [-1, 1]; 0 where a variance is zero."""
         scale = self.var_x.sqrt() * self.var_y.sqrt()
         return (self.cov / scale).clamp(-1, 1).where(scale > 0, torch.zeros_like(scale))
-
-
-def _two_product(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """High + low = a·b without error (Dekker 1971, section 5), for magnitudes below 1e140."""
-    high = a * b
-    a_high, b_high = _leading_half(a), _leading_half(b)
-    a_low, b_low = a - a_high, b - b_high
-    return high, ((a_high * b_high - high) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-def _leading_half(a: Tensor) -> Tensor:
-    scaled = a * _SPLITTER
-    return scaled - (scaled - a)

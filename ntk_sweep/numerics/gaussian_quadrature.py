@@ -1,7 +1,7 @@
-"""Gaussian expectations of one activation function, by quadrature; exact to rounding for anything
-analytic on either side of zero.
+"""Gaussian expectations of one activation function, by quadrature.
 
-What makes these integrals hard, and the remedies (`docs/theory/limit.md` derives the formulas):
+They are exact to rounding for any function that is analytic on either side of zero. What makes
+these integrals hard, and what is done about it (docs/theory/limit.md derives the formulas):
 
 - A kink at 0. In polar coordinates of the pair the lines u = 0 and v = 0 are fixed angles, so each
   sector between them is smooth.
@@ -55,9 +55,16 @@ class Moments:
     square: Float[Tensor, " N"]
 
 
-def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
-    """Nodes t > 0 and weights for ∫_0^∞ g(t) φ(t) dt, φ the normal density, with g changing on
-    scales from 1/`largest_scale` up."""
+def line_rule(largest_scale: float) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
+    """Nodes t > 0 and weights for ∫_0^∞ g(t) φ(t) dt, φ the normal density.
+
+    The function g may change on scales from 1/`largest_scale` up.
+
+    Example:
+        >>> nodes, weights = line_rule(1.0)
+        >>> abs(float(weights.sum()) - 0.5) < 1e-15
+        True
+    """
     rate = steepness(largest_scale)
     end = math.asinh(rate * _RADIUS)
     x, w = _gauss_legendre(round(24 + 8 * end))
@@ -66,8 +73,12 @@ def line_rule(largest_scale: float) -> tuple[Tensor, Tensor]:
 
 
 def line_moments(function: Function, scales: Float[Tensor, " N"]) -> Moments:
-    """Mean square and first Hermite coefficients of a function of centred Gaussians with the given
-    standard deviations."""
+    """Mean square and first Hermite coefficients of a function of centred Gaussians.
+
+    Args:
+        function: The function, elementwise.
+        scales: The standard deviations of the Gaussians.
+    """
     t, w = line_rule(float(scales.max()))
     z = scales[:, None] * t
     above, below = function(z), function(-z)
@@ -130,9 +141,13 @@ def pair_expectations(
     return results
 
 
-def remainder(function: Function, moment: Moments, scale: Tensor, t: Tensor) -> Tensor:
-    """f(a t) less its Hermite components of order 0 and 1; `t` is (P, …) or (…), the others are
-    (P,)."""
+def remainder(
+    function: Function, moment: Moments, scale: Float[Tensor, " P"], t: Float[Tensor, " ..."]
+) -> Float[Tensor, " ..."]:
+    """f(a t) less its Hermite components of order 0 and 1.
+
+    `t` is (P, …) or (…), the others are (P,).
+    """
     column = (-1,) + (1,) * (t.ndim - 1)
     value = function(scale.view(column) * t)
     mean, slope = moment.hermite[:, 0].view(column), moment.hermite[:, 1].view(column)
@@ -140,8 +155,13 @@ def remainder(function: Function, moment: Moments, scale: Tensor, t: Tensor) -> 
 
 
 def sector_nodes(
-    angle: Tensor, coangle: Tensor, largest_scale: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    angle: Float[Tensor, "*P"], coangle: Float[Tensor, "*P"], largest_scale: float
+) -> tuple[
+    Float[Tensor, "R 1"],
+    Float[Tensor, "*P 2 R S"],
+    Float[Tensor, "*P 2 R S"],
+    Float[Tensor, "*P 2 R S"],
+]:
     """Polar nodes of the half sectors that begin at the line u = 0.
 
     With u = a r sin s and v = ±b r sin(θ ± s): in the sectors where u and v have one sign, s runs
@@ -175,13 +195,15 @@ def sector_nodes(
 
 
 def steepness(largest_scale: float) -> float:
-    """The inverse of the shortest scale on which f(a t) changes; activations change on scales of 1
-    and more."""
+    """The inverse of the shortest scale on which f(a t) changes.
+
+    Activations change on scales of 1 and more.
+    """
     return max(largest_scale, 0.5)
 
 
 @lru_cache(maxsize=256)
-def _gauss_legendre(count: int) -> tuple[Tensor, Tensor]:
+def _gauss_legendre(count: int) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
     """Nodes and weights on [0, 1].
 
     NumPy's weights near the ends are off by up to 1e-12 of themselves. Two more Newton steps, in

@@ -1,5 +1,4 @@
-"""Eigenvalues of a positive semi-definite double-double matrix, each to nearly full *relative*
-accuracy.
+"""Eigenvalues of a positive semi-definite matrix in double-double, to full relative accuracy.
 
 A matrix with λ_max/λ_min up to 1e25 still determines its small eigenvalues if its entries are known
 to 1e-30; what is missing is a solver that does not lose them. Two congruences in double-double
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from ntk_sweep.numerics.double_double import (
     UNIT,
-    Doubled,
+    DoubleDouble,
     add,
     gram,
     gram_error,
@@ -63,10 +62,11 @@ class GradedSpectrum:
 
 
 def graded_spectrum(
-    theta: Doubled, orders: int = 3, vectors: Float[Tensor, "N N"] | None = None
+    theta: DoubleDouble, orders: int = 3, vectors: Float[Tensor, "N N"] | None = None
 ) -> GradedSpectrum:
-    """All eigenvalues of Θ, exactly symmetric and positive semi-definite up to rounding, on the
-    CPU.
+    """All eigenvalues of Θ, exactly symmetric and positive semi-definite up to rounding.
+
+    Θ is on the CPU.
 
     1. V from LAPACK's eigen-solver, B = VᵀΘV, and B = D H D with D = diag(B)^½. H is well
        conditioned even where Θ is not (Demmel and Veselić 1992), so the left singular vectors U of
@@ -79,10 +79,17 @@ def graded_spectrum(
 
     Args:
         theta: Θ.
-        orders: Of the products in `ntk_sweep.numerics.double_double.matmul`: the absolute error is about
-            2^(-21·orders - 53) λ_max.
+        orders: Of the products in `ntk_sweep.numerics.double_double.matmul`: the absolute error is
+            about 2^(-21·orders - 53) λ_max.
         vectors: Eigenvectors of a matrix near Θ in the columns, in ascending order of eigenvalues,
             if known; they save a solver.
+
+    Example:
+        >>> from ntk_sweep.numerics.double_double import from_float64
+        >>> theta = torch.tensor([[1.0, 1.0], [1.0, 1.0 + 2.0**-40]], dtype=torch.float64)
+        >>> spectrum = graded_spectrum(from_float64(theta))
+        >>> round(spectrum.eigenvalues[0].item() * 2**41, 9)
+        1.0
     """
     size = len(theta.hi)
     if not theta.hi.any():
@@ -98,8 +105,16 @@ def graded_spectrum(
         rotation, values = _rotation(congruence)
         congruence = _congruence(theta, congruence.vectors @ rotation, values, orders)
 
-    diagonal, floor = congruence.diagonal, congruence.floor
     values, residual = _second_order(congruence)
+    relative, absolute = _bounds(congruence, residual)
+    order = values.argsort()
+    eigenvalues, vectors = values[order].clamp(min=0), congruence.vectors[:, order]
+    return GradedSpectrum(eigenvalues, relative, absolute, vectors)
+
+
+def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[float, float]:
+    """The relative and the absolute bound, from moduli of what is left off the diagonal."""
+    diagonal, floor = congruence.diagonal, congruence.floor
     root = diagonal.sqrt()
     tiny = diagonal < NULL * floor
     null = torch.linalg.matrix_norm(residual * (tiny[:, None] | tiny)).item()
@@ -114,14 +129,9 @@ def graded_spectrum(
     absolute = floor + congruence.raised + null
     if relative > 0.5:
         # no relative statement; Weyl's inequality for all that is off the diagonal
-        relative, absolute = (
-            2 * congruence.orthogonality,
-            absolute + torch.linalg.matrix_norm(residual).item(),
-        )
-    order = values.argsort()
-    return GradedSpectrum(
-        values[order].clamp(min=0), relative, absolute, congruence.vectors[:, order]
-    )
+        relative = 2 * congruence.orthogonality
+        absolute += torch.linalg.matrix_norm(residual).item()
+    return relative, absolute
 
 
 @dataclass(frozen=True)
@@ -140,24 +150,26 @@ class _Congruence:
             nothing left to rotate.
     """
 
-    vectors: Tensor
-    diagonal: Tensor
-    off: Tensor
+    vectors: Float[Tensor, "N N"]
+    diagonal: Float[Tensor, " N"]
+    off: Float[Tensor, "N N"]
     floor: float
     orthogonality: float
     raised: float
-    angles: Tensor
+    angles: Float[Tensor, "N N"]
     left: float
 
 
-def _congruence(theta: Doubled, vectors: Tensor, values: Tensor, orders: int) -> _Congruence:
-    """B = VᵀΘV from the residual R = ΘV - VΛ, which alone needs more than float64: B = (VᵀV)Λ + VᵀR
-    for any Λ.
+def _congruence(
+    theta: DoubleDouble, vectors: Float[Tensor, "N N"], values: Float[Tensor, " N"], orders: int
+) -> _Congruence:
+    """B = VᵀΘV from the residual R = ΘV - VΛ, which alone needs more than float64.
 
-    With Λ near the eigenvalues R is as small as rounding, and float64 is enough for VᵀR. Of the two
-    forms of an entry off the diagonal, B_ij = W_ij Λ_j + v_iᵀr_j = W_ij Λ_i + v_jᵀr_i with W = VᵀV
-    - I, the one with the smaller Λ is taken, so that an error of W stays below √(Λ_i Λ_j) times
-    itself. On the diagonal W is left out, which normalises the columns of V.
+    B = (VᵀV)Λ + VᵀR for any Λ. With Λ near the eigenvalues R is as small as rounding, and float64
+    is enough for VᵀR. Of the two forms of an entry off the diagonal, B_ij = W_ij Λ_j + v_iᵀr_j =
+    W_ij Λ_i + v_jᵀr_i with W = VᵀV - I, the one with the smaller Λ is taken, so that an error of W
+    stays below √(Λ_i Λ_j) times itself. On the diagonal W is left out, which normalises the columns
+    of V.
     """
     size = len(vectors)
     order = values.argsort(descending=True)
@@ -194,9 +206,11 @@ def _congruence(theta: Doubled, vectors: Tensor, values: Tensor, orders: int) ->
     )
 
 
-def _overlap(v: Tensor) -> tuple[Tensor, float]:
-    """W = VᵀV - I, and a bound of its error's Frobenius norm: taken one order beyond float64, in
-    which it would be all rounding."""
+def _overlap(v: Float[Tensor, "N N"]) -> tuple[Float[Tensor, "N N"], float]:
+    """W = VᵀV - I, and a bound of its error's Frobenius norm.
+
+    It is taken one order beyond float64, in which it would be all rounding.
+    """
     columns = v.T.contiguous()
     entries = gram(columns, orders=1)
     overlap = symmetric(entries.hi, len(v))
@@ -207,13 +221,13 @@ def _overlap(v: Tensor) -> tuple[Tensor, float]:
     ).item()
 
 
-def _minus(x: Doubled, y: Doubled) -> Tensor:
+def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N N"]:
     """X - y as one float64 number, to a unit of rounding of it and UNIT (|x| + |y|)."""
-    difference = add(x, Doubled(-y.hi, -y.lo))
+    difference = add(x, DoubleDouble(-y.hi, -y.lo))
     return difference.hi + difference.lo
 
 
-def _rotation(congruence: _Congruence) -> tuple[Tensor, Tensor]:
+def _rotation(congruence: _Congruence) -> tuple[Float[Tensor, "N N"], Float[Tensor, " N"]]:
     """The left singular vectors of D · chol(H), B = D H D, and the squared singular values."""
     root = congruence.diagonal.sqrt()
     scaled = congruence.off / torch.outer(root, root)
@@ -231,7 +245,7 @@ def _rotation(congruence: _Congruence) -> tuple[Tensor, Tensor]:
     return left, singular**2
 
 
-def _second_order(congruence: _Congruence) -> tuple[Tensor, Tensor]:
+def _second_order(congruence: _Congruence) -> tuple[Float[Tensor, " N"], Float[Tensor, "N N"]]:
     """Diagonal of TᵀBT for T = I + K, and a bound of the modulus of each entry of the rest.
 
     With B = Λ + O: TᵀBT = Λ + (O + ΛK - KΛ) + (OK + (OK)ᵀ + KᵀBK) as Kᵀ = -K. The first bracket

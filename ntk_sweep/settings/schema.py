@@ -69,6 +69,11 @@ class DataConfig:
         owned = SOURCES[self.name].place
         return getattr(self, owned) if owned else None
 
+    @property
+    def arguments(self) -> tuple[str, list[int] | None, int | None, str | None]:
+        """What `ntk_sweep.data.dataset.load_dataset` takes."""
+        return self.name, self.classes, self.n_per_class, self.place
+
 
 @dataclass
 class TaskConfig:

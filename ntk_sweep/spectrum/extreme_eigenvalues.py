@@ -1,5 +1,7 @@
-"""The smallest and the greatest eigenvalue of the empirical NTK for so many inputs that the whole
-spectrum would take too long."""
+"""The smallest and the greatest eigenvalue of the empirical NTK, without the rest of the spectrum.
+
+For so many inputs that the whole spectrum would take too long.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ from jaxtyping import Float
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from ntk_sweep.kernel.centred_kernel import TracedKernel, traced_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
-from ntk_sweep.kernel.pass_errors import change
+from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.spectrum.perturbation import perturbation_bound
 
 LEADING = 10
 """Leading eigenvectors that are computed: as many as the diagnostics use."""
@@ -29,7 +31,7 @@ Lanczos found the right vectors."""
 
 
 @dataclass(frozen=True)
-class Extremes:
+class ExtremeEigenvalues:
     """The two ends of a spectrum.
 
     Attributes:
@@ -53,8 +55,8 @@ class Extremes:
         return self.lambda_min > self.lambda_min_error
 
 
-def extreme_eigenvalues(network: Network, x: Float[Tensor, "N n_in"]) -> Extremes:
-    """λ_min and λ_max of the empirical NTK on `x`, in float64; see `kernel_extremes`.
+def extreme_eigenvalues(network: Network, x: Float[Tensor, "N n_in"]) -> ExtremeEigenvalues:
+    """λ_min and λ_max of the empirical NTK on `x`, in float64; see `kernel_extreme_eigenvalues`.
 
     Args:
         network: The network, at its present weights.
@@ -62,24 +64,37 @@ def extreme_eigenvalues(network: Network, x: Float[Tensor, "N n_in"]) -> Extreme
 
     Raises:
         ValueError: `x` does not fit the network or is empty, or the kernel overflows.
+
+    Example:
+        >>> network = Network.initialise(4, 50, 3, "relu", "thesis", seed=0)
+        >>> ends = extreme_eigenvalues(network, torch.eye(4, dtype=torch.float64))
+        >>> 0 < ends.lambda_min < ends.lambda_max, ends.resolved
+        (True, True)
     """
     if len(x) == 0:
         raise ValueError("the kernel is empty: a spectrum needs at least one input")
-    return kernel_extremes(traced_kernel(centred_trace(network, x), refinable=False))
+    kernel = centred_kernel(centred_passes(network, x), refinable=False)
+    return kernel_extreme_eigenvalues(kernel)
 
 
-def kernel_extremes(kernel: TracedKernel) -> Extremes:
-    """λ_min and λ_max of a kernel, from three Cholesky factorisations and some 50 products, N³
-    multiply-adds in all.
+def kernel_extreme_eigenvalues(kernel: CentredKernel) -> ExtremeEigenvalues:
+    """λ_min and λ_max of a kernel, from three Cholesky factorisations and some 50 products.
 
-    The greatest eigenvalues come from Lanczos's method on Θ, the smallest from the same on (Θ +
-    sI)⁻¹ by a Cholesky factor. That no eigenvalue lies beyond them is then shown by two more
-    factorisations: if Θ - μI has a Cholesky factor, all its eigenvalues are positive, up to the
-    rounding of the factorisation; likewise μI - Θ (Sylvester's law of inertia).
+    That is N³ multiply-adds in all. The greatest eigenvalues come from Lanczos's method on Θ, the
+    smallest from the same on (Θ + sI)⁻¹ by a Cholesky factor. That no eigenvalue lies beyond them
+    is then shown by two more factorisations: if Θ - μI has a Cholesky factor, all its eigenvalues
+    are positive, up to the rounding of the factorisation; likewise μI - Θ (Sylvester's law of
+    inertia).
 
     A factorisation errs by at most (N + 1) u tr A (Higham 2002, theorem 10.3, with ‖|L||Lᵀ|‖ ≤ tr
     A); taken as independent, its roundings leave √N in place of N + 1 (Higham and Mary 2019), here
     with a safety factor of four.
+
+    Args:
+        kernel: From `ntk_sweep.kernel.centred_kernel.centred_kernel`.
+
+    Raises:
+        ValueError: Θ is not positive semi-definite up to rounding.
     """
     theta, size = kernel.theta, len(kernel.theta)
     rounding = 4 * size**0.5 * torch.finfo(torch.float64).eps / 2 * theta.trace().item()
@@ -92,20 +107,28 @@ def kernel_extremes(kernel: TracedKernel) -> Extremes:
     ends = torch.tensor([max(smallest, 0.0), greatest], dtype=torch.float64)
     inverse_norm = None
     if ends[0] > 2 * own[0]:
-        ones = (
-            torch.linalg.solve_triangular(
-                lower, torch.ones(size, 1, dtype=torch.float64), upper=False
-            )
-            .norm()
-            .item()
-        )
-        # ones belongs to Θ + sI; both it and an error of Θ change 1ᵀΘ⁻¹1 by a factor at most
-        inverse_norm = ones * float(((ends[0] + shift) / (ends[0] - own[0])) ** 0.5)
-    errors = own + change(kernel.passes, ends, own, inverse_norm)
-    return Extremes(float(ends[0]), float(errors[0]), float(ends[1]), float(errors[1]), leading)
+        # the factor is of Θ + sI; the shift and an error of Θ change 1ᵀΘ⁻¹1 by a factor at most
+        shifted = float(((ends[0] + shift) / (ends[0] - own[0])) ** 0.5)
+        inverse_norm = _inverse_norm_of_ones(lower) * shifted
+    errors = own + perturbation_bound(kernel.pass_errors, ends, own, inverse_norm)
+    return ExtremeEigenvalues(
+        lambda_min=float(ends[0]),
+        lambda_min_error=float(errors[0]),
+        lambda_max=float(ends[1]),
+        lambda_max_error=float(errors[1]),
+        leading=leading,
+    )
 
 
-def _vectors(theta: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
+def _inverse_norm_of_ones(lower: Float[Tensor, "N N"]) -> float:
+    """(1ᵀ(LLᵀ)⁻¹1)^½."""
+    ones = torch.ones(len(lower), 1, dtype=torch.float64)
+    return torch.linalg.solve_triangular(lower, ones, upper=False).norm().item()
+
+
+def _vectors(
+    theta: Float[Tensor, "N N"], lower: Float[Tensor, "N N"]
+) -> tuple[Float[Tensor, "N _"], Float[Tensor, " N"]]:
     """Eigenvectors of the greatest eigenvalues, ascending, and of the smallest one."""
     size = len(theta)
     if size <= SMALLEST:
@@ -123,9 +146,8 @@ def _vectors(theta: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(leading), torch.from_numpy(last[:, 0])
 
 
-def _factor(theta: Tensor, rounding: float) -> tuple[float, Tensor]:
-    """The smallest shift s out of 0, ρ, 2ρ, … for which Θ + sI has a Cholesky factor, and that
-    factor."""
+def _factor(theta: Float[Tensor, "N N"], rounding: float) -> tuple[float, Float[Tensor, "N N"]]:
+    """The smallest s of 0, ρ, 2ρ, … for which Θ + sI has a Cholesky factor, and that factor."""
     shift = 0.0
     for _ in range(ATTEMPTS):
         lower = _cholesky(theta, shift, 1)
@@ -135,9 +157,13 @@ def _factor(theta: Tensor, rounding: float) -> tuple[float, Tensor]:
     raise ValueError("the kernel is not positive semi-definite up to rounding")
 
 
-def _certified(theta: Tensor, vector: Tensor, rounding: float, sign: int) -> tuple[float, float]:
-    """The eigenvalue at one end of the spectrum (`sign` 1: the lower one) and a bound of its error,
-    from its vector."""
+def _certified(
+    theta: Float[Tensor, "N N"], vector: Float[Tensor, " N"], rounding: float, sign: int
+) -> tuple[float, float]:
+    """The eigenvalue at one end of the spectrum, from its vector, and a bound of its error.
+
+    The lower end has `sign` 1, the upper one -1.
+    """
     product = theta @ vector
     value = (vector @ product / (vector @ vector)).item()
     margin = max((product - value * vector).norm().item(), rounding)
@@ -148,7 +174,7 @@ def _certified(theta: Tensor, vector: Tensor, rounding: float, sign: int) -> tup
     raise ValueError(f"no bound was found for the eigenvalue near {value:g}")
 
 
-def _cholesky(theta: Tensor, shift: float, sign: int) -> Tensor | None:
+def _cholesky(theta: Float[Tensor, "N N"], shift: float, sign: int) -> Float[Tensor, "N N"] | None:
     """The Cholesky factor of sign · Θ + shift · I; None if there is none."""
     matrix = theta.clone() if sign > 0 else -theta
     matrix.diagonal().add_(shift)
@@ -156,5 +182,5 @@ def _cholesky(theta: Tensor, shift: float, sign: int) -> Tensor | None:
     return None if failed else lower
 
 
-def _solve(lower: Tensor, v: np.ndarray) -> np.ndarray:
+def _solve(lower: Float[Tensor, "N N"], v: np.ndarray) -> np.ndarray:
     return torch.cholesky_solve(torch.from_numpy(v.reshape(-1, 1)), lower).numpy()[:, 0]

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ntk_sweep.kernel.centred_kernel import TracedKernel, traced_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
-from ntk_sweep.kernel.pass_errors import PassErrors, eigenvalue_errors
+from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
 from ntk_sweep.spectrum.methods import METHODS
+from ntk_sweep.spectrum.perturbation import eigenvalue_errors
 
 
 class Orders(NamedTuple):
@@ -24,7 +24,8 @@ class Orders(NamedTuple):
 
     Attributes:
         kernel: Those of the kernel (`ntk_sweep.numerics.double_double.gram`).
-        products: Those of the residual of its eigenvectors (`ntk_sweep.numerics.graded_eigenvalues`).
+        products: Those of the residual of its eigenvectors
+            (`ntk_sweep.numerics.graded_eigenvalues`).
     """
 
     kernel: int
@@ -61,9 +62,8 @@ class Spectrum:
     eigenvectors: Float[Tensor, "N N"] | None = field(default=None, repr=False)
 
     @property
-    def resolved(self) -> Tensor:
-        """Which eigenvalues exceed their own error bound, (N,); the others may be rounding
-        noise."""
+    def resolved(self) -> Bool[Tensor, " N"]:
+        """Which eigenvalues exceed their error bound, (N,); others may be rounding noise."""
         return self.eigenvalues > self.errors
 
     @property
@@ -77,12 +77,15 @@ def ntk_spectrum(
 ) -> Spectrum:
     """The spectrum of the empirical NTK on `x`, with error bounds.
 
-    | method | error at λ_i beside that of the passes | cost at width 1000, depth 10, N = 200, two cores |
+    Beside the errors of the passes, λ_i errs as follows; the seconds are those of width 1000, depth
+    10 and N = 200 on two cores.
+
+    | method | error at λ_i | seconds |
     |---|---|---|
-    | eigh | about 50 ε λ_max | 0.2 s |
-    | compensated | about 1e-13 λ_i, and 1e-19 λ_max | 0.3 s |
-    | double-double | about 1e-13 λ_i, and 1e-28 λ_max | 0.4 s |
-    | jacobian | about ε √(N λ_max λ_i) | 2 s |
+    | eigh | about 50 ε λ_max | 0.2 |
+    | compensated | about 1e-13 λ_i, and 1e-19 λ_max | 0.3 |
+    | double-double | about 1e-13 λ_i, and 1e-28 λ_max | 0.4 |
+    | jacobian | about ε √(N λ_max λ_i) | 2 |
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
     `REFINED_SAMPLES` inputs; jacobian is an independent check. docs/theory/numerics.md derives the
@@ -98,6 +101,14 @@ def ntk_spectrum(
     Raises:
         ValueError: The method is unknown, `x` does not fit the network or is empty, or the kernel
             overflows.
+
+    Example:
+        >>> network = Network.initialise(4, 50, 3, "sigmoid", "thesis", seed=0)
+        >>> spectrum = ntk_spectrum(network, torch.eye(4, dtype=torch.float64))
+        >>> spectrum.eigenvalues.shape, spectrum.method, spectrum.meets_target
+        (torch.Size([4]), 'eigh', True)
+        >>> bool((spectrum.errors < 1e-9 * spectrum.eigenvalues).all())
+        True
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
@@ -107,78 +118,104 @@ def ntk_spectrum(
         values, errors = jacobian_spectrum(network, x)
         return Spectrum(values, errors, "jacobian", target)
     refinable = method in ORDERS or (method == "auto" and len(x) <= REFINED_SAMPLES)
-    return traced_spectrum(traced_kernel(centred_trace(network, x), refinable), method, target)
+    kernel = centred_kernel(centred_passes(network, x), refinable)
+    return kernel_spectrum(kernel, method, target)
 
 
-def traced_spectrum(kernel: TracedKernel, method: str = "auto", target: float = TARGET) -> Spectrum:
+def kernel_spectrum(
+    kernel: CentredKernel, method: str = "auto", target: float = TARGET
+) -> Spectrum:
     """The spectrum of a kernel that the caller needs for other things too.
 
     Args:
-        kernel: From `ntk_sweep.kernel.centred_kernel.traced_kernel`.
+        kernel: From `ntk_sweep.kernel.centred_kernel.centred_kernel`.
         method: One of `METHODS` but "jacobian".
         target: As in `ntk_spectrum`.
     """
     if method not in METHODS[:-1]:
         raise ValueError(
-            f"method {method!r} does not start from a trace: choose one of "
+            f"method {method!r} does not start from centred passes: choose one of "
             f"{', '.join(METHODS[:-1])}"
         )
-    vectors = None
+    vectors, least = None, None
     if method in ("auto", "eigh"):
-        values, vectors, solver = _eigh(kernel.theta)
-        own = (solver + kernel.error).expand(len(values)).clone()
-        spectrum, improvable = _with_passes(kernel.passes, values, own, vectors, "eigh", target)
-        if method == "eigh" or not improvable or len(values) > REFINED_SAMPLES:
+        solution = _eigh(kernel)
+        spectrum, improvable = _with_pass_errors(kernel, solution, "eigh", target)
+        if method == "eigh" or not improvable or len(kernel.theta) > REFINED_SAMPLES:
             return spectrum
+        vectors, least = solution.vectors, float(solution.eigenvalues[0] - solution.errors[0])
     for name, orders in ORDERS.items():
         if method not in ("auto", name):
             continue
-        kernel_error = kernel.doubled_error(orders.kernel)
-        if (
-            method == "auto"
-            and name == "compensated"
-            and kernel_error > target / 4 * float(values[0] - own[0])
-        ):
+        kernel_error = kernel.double_double_error(orders.kernel)
+        # the error of the kernel alone may leave no hope for the target
+        if least is not None and name == "compensated" and kernel_error > target / 4 * least:
             continue
-        graded = graded_spectrum(kernel.doubled(orders.kernel), orders.products, vectors)
-        own = (
-            (1 + graded.relative) * graded.relative * graded.eigenvalues
-            + graded.absolute
-            + kernel_error
-        )
-        spectrum, improvable = _with_passes(
-            kernel.passes, graded.eigenvalues, own, graded.vectors, name, target
-        )
+        solution = _refined(kernel, orders, kernel_error, vectors)
+        spectrum, improvable = _with_pass_errors(kernel, solution, name, target)
         if not improvable:
             break
     return spectrum
 
 
-def _with_passes(
-    errors: PassErrors, values: Tensor, own: Tensor, vectors: Tensor, method: str, target: float
-) -> tuple[Spectrum, bool]:
-    """The spectrum with the errors of the passes added to its own, and whether a more accurate
-    method may meet the target.
+@dataclass(frozen=True)
+class _Solution:
+    """Eigenvalues of the computed kernel, and eigenvectors in the columns.
 
-    It may not where this one meets it and the passes alone miss it.
+    Attributes:
+        eigenvalues: Ascending, none negative.
+        errors: Bounds of the errors of the solver and of the kernel's rounding together.
+        vectors: Approximate eigenvectors.
     """
-    passes = eigenvalue_errors(errors, values, own, vectors)
-    spectrum = Spectrum(values, own + passes, method, target, vectors)
+
+    eigenvalues: Float[Tensor, " N"]
+    errors: Float[Tensor, " N"]
+    vectors: Float[Tensor, "N N"]
+
+
+def _with_pass_errors(
+    kernel: CentredKernel, solution: _Solution, method: str, target: float
+) -> tuple[Spectrum, bool]:
+    """The spectrum, and whether a more accurate method may meet the target.
+
+    It may not where this one meets it, or where the errors of the passes alone miss it.
+    """
+    values, own = solution.eigenvalues, solution.errors
+    passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors)
+    spectrum = Spectrum(values, own + passes, method, target, solution.vectors)
     hopeless = bool((own <= target * values).all()) and bool((passes > target * values).any())
     return spectrum, not (spectrum.meets_target or hopeless)
 
 
-def _eigh(theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvalues, clamped at zero, and eigenvectors of Θ by LAPACK, and a bound of the
-    eigenvalues' error.
+def _refined(
+    kernel: CentredKernel,
+    orders: Orders,
+    kernel_error: float,
+    vectors: Float[Tensor, "N N"] | None,
+) -> _Solution:
+    """The eigenvalues of Θ in double-double, from approximate eigenvectors if there are any."""
+    theta = kernel.double_double(orders.kernel)
+    graded = graded_spectrum(theta, orders.products, vectors)
+    errors = (
+        (1 + graded.relative) * graded.relative * graded.eigenvalues
+        + graded.absolute
+        + kernel_error
+    )
+    return _Solution(graded.eigenvalues, errors, graded.vectors)
+
+
+def _eigh(kernel: CentredKernel) -> _Solution:
+    """Eigenvalues of Θ by LAPACK, clamped at zero.
 
     With R = ΘV - VΛ every λ_i errs by at most ‖R‖₂ / σ_min(V) (Kahan 1967; Cao, Xie, Li 1996),
     whatever the solver did. The computed R has a rounding error of about u √(N/3) ‖Θ‖_F, by the
-    model in `ntk_sweep.kernel.centred_passes`, here with a safety factor of four.
+    model in `ntk_sweep.kernel.rounding`, here with a safety factor of four.
     """
+    theta = kernel.theta
     values, vectors = torch.linalg.eigh(theta)
     unit = torch.finfo(torch.float64).eps / 2
     residual = torch.linalg.matrix_norm(theta @ vectors - vectors * values)
     rounding = 4 * unit * ((len(theta) / 3) ** 0.5 + 1) * torch.linalg.matrix_norm(theta)
     # σ_min(V) ≥ 0.99: LAPACK's vectors are orthonormal to rounding
-    return values.clamp(min=0), vectors, (residual + rounding) / 0.99
+    error = (residual + rounding) / 0.99 + kernel.error
+    return _Solution(values.clamp(min=0), error.expand(len(values)).clone(), vectors)

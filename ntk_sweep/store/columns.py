@@ -1,13 +1,30 @@
-"""The columns of the stored tables. The code, not the first file, says what a table holds."""
+"""The columns of the stored rows, in groups, and the names by which rows are grouped.
+
+The code, not the first file, says what a table holds. A column more is a line more in its group.
+"""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
+from ntk_sweep.settings.tasks import TASKS
+
 SCHEMA_VERSION = 2
-"""Raise it when columns change; `store` tells apart files of other versions by it."""
+"""Raise it when columns change; `part_file` tells files of other versions by it."""
 
 VERSION_KEY = b"ntk_sweep.schema_version"
+
+CELL = ["act", "width", "depth"]
+"""What the rows of a cell agree in: they differ in the seed."""
+
+NETWORK = [*CELL, "seed"]
+"""What tells the networks of a group apart."""
+
+GROUP = ["data", "data_fingerprint", "parametrisation", "dtype"]
+"""What rows must agree in before they may be compared."""
+
+TRAINING_SETTING = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"]
+"""How a network was trained: runs that differ in one of these are never averaged."""
 
 _COORDINATES = [
     ("key", pa.string(), False),
@@ -26,64 +43,65 @@ _COORDINATES = [
     ("n_inputs", pa.int64(), False),
 ]
 
-_SPECTRUM = [
-    ("eigenvalues", pa.list_(pa.float64()), True),
-    ("eigenvalue_errors", pa.list_(pa.float64()), True),
-    ("lambda_min", pa.float64(), True),
-    ("lambda_min_error", pa.float64(), True),
-    ("lambda_min_resolved", pa.bool_(), True),
-    ("lambda_max", pa.float64(), True),
-    ("lambda_max_error", pa.float64(), True),
-    ("condition_number", pa.float64(), True),
-    ("trace", pa.float64(), True),
-    ("method", pa.string(), True),
-    ("target", pa.float64(), True),
-    ("meets_target", pa.bool_(), True),
-    ("limit_lambda_min", pa.float64(), True),
-    ("limit_lambda_min_error", pa.float64(), True),
-    ("limit_distance", pa.float64(), True),
-    ("effective_rank", pa.float64(), True),
-    ("alignment", pa.float64(), True),
-    ("centred_alignment", pa.float64(), True),
-    ("class_contrast", pa.float64(), True),
-    ("target_share_1", pa.float64(), True),
-    ("target_share_2", pa.float64(), True),
-    ("target_share_5", pa.float64(), True),
-    ("target_share_10", pa.float64(), True),
-    ("layer_trace_shares", pa.list_(pa.float64()), True),
-    ("kernel_file", pa.string(), True),
-]
-
-_TRAINING = [
-    ("learning_rate", pa.float64(), True),
-    ("learning_rate_unit", pa.string(), True),
-    ("step_size", pa.float64(), True),
-    ("batch_size", pa.int64(), True),
-    ("epochs", pa.int64(), True),
-    ("shuffle", pa.bool_(), True),
-    ("record_kernel_every", pa.int64(), True),
-    ("steps", pa.int64(), True),
-    ("steps_per_epoch", pa.int64(), True),
-    ("losses", pa.list_(pa.float64()), True),
-    ("running_losses", pa.list_(pa.float64()), True),
-    ("accuracies", pa.list_(pa.float64()), True),
-    ("initial_loss", pa.float64(), True),
-    ("final_loss", pa.float64(), True),
-    ("final_accuracy", pa.float64(), True),
-    ("initial_outputs", pa.list_(pa.float64()), True),
-    ("outputs", pa.list_(pa.float64()), True),
-    ("flow_losses", pa.list_(pa.float64()), True),
-    ("descent_losses", pa.list_(pa.float64()), True),
-    ("linearised_losses", pa.list_(pa.float64()), True),
-    ("kernel_epochs", pa.list_(pa.int64()), True),
-    ("kernel_changes", pa.list_(pa.float64()), True),
-    ("kernel_lambda_min", pa.list_(pa.float64()), True),
-    ("kernel_lambda_min_errors", pa.list_(pa.float64()), True),
-    ("kernel_lambda_max", pa.list_(pa.float64()), True),
-    ("kernel_alignments", pa.list_(pa.float64()), True),
-    ("training_seconds", pa.float64(), True),
-]
-"""Beside the spectrum of the kernel at initialisation."""
+_RESULTS = {
+    "spectrum": [
+        ("eigenvalues", pa.list_(pa.float64()), True),
+        ("eigenvalue_errors", pa.list_(pa.float64()), True),
+        ("lambda_min", pa.float64(), True),
+        ("lambda_min_error", pa.float64(), True),
+        ("lambda_min_resolved", pa.bool_(), True),
+        ("lambda_max", pa.float64(), True),
+        ("lambda_max_error", pa.float64(), True),
+        ("condition_number", pa.float64(), True),
+        ("trace", pa.float64(), True),
+        ("method", pa.string(), True),
+        ("target", pa.float64(), True),
+        ("meets_target", pa.bool_(), True),
+        ("limit_lambda_min", pa.float64(), True),
+        ("limit_lambda_min_error", pa.float64(), True),
+        ("limit_distance", pa.float64(), True),
+        ("effective_rank", pa.float64(), True),
+        ("alignment", pa.float64(), True),
+        ("centred_alignment", pa.float64(), True),
+        ("class_contrast", pa.float64(), True),
+        ("target_share_1", pa.float64(), True),
+        ("target_share_2", pa.float64(), True),
+        ("target_share_5", pa.float64(), True),
+        ("target_share_10", pa.float64(), True),
+        ("layer_trace_shares", pa.list_(pa.float64()), True),
+        ("kernel_file", pa.string(), True),
+    ],
+    "training": [
+        ("learning_rate", pa.float64(), True),
+        ("learning_rate_unit", pa.string(), True),
+        ("step_size", pa.float64(), True),
+        ("batch_size", pa.int64(), True),
+        ("epochs", pa.int64(), True),
+        ("shuffle", pa.bool_(), True),
+        ("record_kernel_every", pa.int64(), True),
+        ("steps", pa.int64(), True),
+        ("steps_per_epoch", pa.int64(), True),
+        ("losses", pa.list_(pa.float64()), True),
+        ("running_losses", pa.list_(pa.float64()), True),
+        ("accuracies", pa.list_(pa.float64()), True),
+        ("initial_loss", pa.float64(), True),
+        ("final_loss", pa.float64(), True),
+        ("final_accuracy", pa.float64(), True),
+        ("initial_outputs", pa.list_(pa.float64()), True),
+        ("outputs", pa.list_(pa.float64()), True),
+        ("flow_losses", pa.list_(pa.float64()), True),
+        ("descent_losses", pa.list_(pa.float64()), True),
+        ("linearised_losses", pa.list_(pa.float64()), True),
+        ("kernel_epochs", pa.list_(pa.int64()), True),
+        ("kernel_changes", pa.list_(pa.float64()), True),
+        ("kernel_lambda_min", pa.list_(pa.float64()), True),
+        ("kernel_lambda_min_errors", pa.list_(pa.float64()), True),
+        ("kernel_lambda_max", pa.list_(pa.float64()), True),
+        ("kernel_alignments", pa.list_(pa.float64()), True),
+        ("training_seconds", pa.float64(), True),
+    ],
+}
+"""Groups of result columns; a task names those that its rows have."""
 
 _PROVENANCE = [
     ("status", pa.string(), False),
@@ -98,15 +116,16 @@ _PROVENANCE = [
     ("git_commit", pa.string(), True),
 ]
 
-_RESULTS = {"spectrum": _SPECTRUM, "training": _SPECTRUM + _TRAINING}
+
+def result_columns(task: str) -> list[str]:
+    """The names of the columns that hold what `task` computes."""
+    return [name for group in TASKS[task].columns for name, _, _ in _RESULTS[group]]
 
 
 def schema(task: str) -> pa.Schema:
     """The Arrow schema of the rows of `task`, with its version in the metadata."""
-    fields = [
-        pa.field(name, kind, nullable)
-        for name, kind, nullable in _COORDINATES + _RESULTS[task] + _PROVENANCE
-    ]
+    groups = [_COORDINATES, *(_RESULTS[group] for group in TASKS[task].columns), _PROVENANCE]
+    fields = [pa.field(name, kind, nullable) for group in groups for name, kind, nullable in group]
     return pa.schema(
         fields,
         metadata={VERSION_KEY: str(SCHEMA_VERSION).encode(), b"ntk_sweep.task": task.encode()},

@@ -1,5 +1,4 @@
-"""The file systems that results may lie in: a local disk, or whatever `pyarrow.fs` opens, such as
-S3.
+"""The file systems of results: a local disk, or what `pyarrow.fs` opens, such as S3.
 
 A file appears under its name wholly or not at all, also when the writer is killed or interrupted.
 """
@@ -53,8 +52,7 @@ def open_filesystem(results: str) -> tuple[fs.FileSystem, str]:
 
 
 def below(results: str, name: str) -> str:
-    """``<results>/<name>``, also where `results` is a URI that ends in ``?endpoint_override=…`` or
-    other settings."""
+    """``<results>/<name>``, also for a URI with settings such as ``?endpoint_override=…``."""
     base, question, query = results.partition("?") if "://" in results else (results, "", "")
     return posixpath.join(base, name) + question + query
 
@@ -74,7 +72,7 @@ def without_credentials(uri: str) -> str:
 
 
 def write_file(
-    filesystem: fs.FileSystem, target: str, content: bytes, workshop: str | None = None
+    filesystem: fs.FileSystem, target: str, content: bytes, staging: str | None = None
 ) -> None:
     """Makes `content` appear under `target`, wholly or not at all.
 
@@ -82,16 +80,16 @@ def write_file(
         filesystem: Where.
         target: The path in it.
         content: Of the file.
-        workshop: On a disk, the folder to write it in before it appears; must be there. By default
+        staging: On a disk, the folder to write it in before it appears; must be there. By default
             that of the target, which is made.
 
     Raises:
         OSError, pa.ArrowException: It cannot be written.
     """
     if isinstance(filesystem, fs.LocalFileSystem):
-        if workshop is None:
+        if staging is None:
             os.makedirs(posixpath.dirname(target), exist_ok=True)
-        replace_file(target, content, workshop)
+        replace_file(target, content, staging)
         return
     # Object stores have no folders to be made; others do.
     if not isinstance(filesystem, fs.S3FileSystem):
@@ -114,18 +112,25 @@ def _upload(filesystem: fs.FileSystem, target: str, content: bytes) -> None:
 
 
 def _with_single_put(uri: str) -> str:
-    """Asks Arrow to send a small object in one request: a multipart upload that is cut off would be
-    kept, unseen and paid for."""
+    """Asks Arrow to send a small object in one request.
+
+    A multipart upload that is cut off would be kept, unseen and paid for.
+    """
     if not uri.startswith("s3://") or "allow_delayed_open" in uri:
         return uri
     return uri + ("&" if "?" in uri else "?") + "allow_delayed_open=true"
 
 
-def replace_file(target: str, content: bytes, workshop: str | None = None) -> None:
-    """Writes a local file under a hidden name, in `workshop` or beside the target, syncs it, and
-    renames it."""
+def replace_file(target: str, content: bytes, staging: str | None = None) -> None:
+    """Writes a local file under a hidden name, syncs it, and renames it.
+
+    Args:
+        target: The file's path.
+        content: Of the file.
+        staging: The folder of the hidden name; by default that of the target.
+    """
     folder = posixpath.dirname(target)
-    hidden = posixpath.join(workshop or folder, f".{uuid.uuid4().hex}.tmp")
+    hidden = posixpath.join(staging or folder, f".{uuid.uuid4().hex}.tmp")
     try:
         with open(hidden, "wb") as file:
             file.write(content)

@@ -1,16 +1,20 @@
-"""Permits: a worker commits the rows of a chunk under one, and the driver takes it back before
-others compute the chunk again.
+"""Leases: a worker commits the rows of a chunk under a lease, and the driver can revoke it.
 
-A machine that is cut off from the network is taken for dead, but may well go on computing, and
-still reach the results. Without a permit its rows would come on top of those of the worker that
-took its place.
+A node that is cut off from the network counts as dead. Its worker may go on computing, and may
+still reach the results. The driver gives the chunk to another worker, but first it revokes the
+lease: a worker that loses its lease stores nothing.
 
-On a disk the permit is a folder in the sweep's workshop, in which a part is written and out of
-which it is renamed. The driver renames the folder itself away, so that a commit either is visible
-before the driver looks for what is missing, or fails. An object store has no renames, and a task's
-folder that is a mount of its own has no workshop: there the worker looks for a file by which the
-driver takes the permit back, just before it commits; what is committed in the moment between the
-two is a second row with the same numbers.
+On a disk the lease is a folder in the session's staging folder. The worker writes a part there and
+renames it into the task's folder. The driver renames the lease's folder away. So each commit is
+either visible before the driver looks for what is missing, or it fails.
+
+Warning:
+    A lease is no fencing token. Storage does not check it at the moment of the write where there
+    is no staging folder: in an object store, or where the task's folder is a mount of its own.
+    There the worker looks for the revocation just before it commits. A commit in the moment
+    between look and write succeeds, and its rows stand twice, with the same numbers; readers keep
+    one row a key. A lease does not stop a worker from computing, does not expire by itself, and
+    does not exclude a second sweep: two sweeps may compute the same point.
 """
 
 from __future__ import annotations
@@ -26,54 +30,54 @@ from ntk_sweep.errors import StoreError
 from ntk_sweep.store.store import Store
 
 
-class RevokedError(StoreError):
-    """A worker that was taken for dead wants to commit rows that others compute by now."""
+class LeaseLost(StoreError):
+    """The worker lost its lease: another worker is computing these points."""
 
 
 @dataclass(frozen=True)
-class Permit:
+class Lease:
     """The right to commit the rows of one chunk.
 
     Attributes:
         store: Where the rows go.
-        mark: The mark of the sweep in the store.
-        ticket: The number of the chunk in the sweep.
+        session: The name of the sweep's session file.
+        chunk: The number of the chunk in the sweep.
     """
 
     store: Store
-    mark: str
-    ticket: int
+    session: str
+    chunk: int
 
     @property
     def _is_folder(self) -> bool:
-        return self.store.is_local and os.path.isdir(self.store.workshop(self.mark))
+        return self.store.is_local and os.path.isdir(self.store.staging(self.session))
 
     @property
     def _folder(self) -> str:
-        return posixpath.join(self.store.workshop(self.mark), str(self.ticket))
+        return posixpath.join(self.store.staging(self.session), str(self.chunk))
 
     @property
-    def _blocker(self) -> str:
-        return f"{self.mark}-{self.ticket}"
+    def _revocation(self) -> str:
+        return f"{self.session}-{self.chunk}"
 
     @contextmanager
-    def claimed(self) -> Iterator[Permit]:
-        """The worker's side, while it is at work on the chunk.
+    def acquired(self) -> Iterator[Lease]:
+        """Holds the lease while a worker computes the chunk.
 
         Raises:
             StoreError: This process does not see the folder of the sweep, or cannot write to it.
-            RevokedError: The chunk was given to others before this worker began.
+            LeaseLost: The driver revoked the lease before this worker began.
         """
-        self.store.check_mark(self.mark)
+        self.store.check_session(self.session)
         if not self._is_folder:
             yield self
             return
         try:
             os.mkdir(self._folder)
         except FileExistsError as error:
-            raise self._revoked() from error
+            raise self._lost() from error
         except OSError as error:
-            raise self.store.unwritable(error) from error
+            raise self.store.write_error(error) from error
         try:
             yield self
         finally:
@@ -85,32 +89,32 @@ class Permit:
 
         Raises:
             StoreError: It cannot be written.
-            RevokedError: The driver took the permit back.
+            LeaseLost: The driver revoked the lease.
         """
         if not self._is_folder:
-            self.store.check_mark(self.mark)
-            if self.store.has(self._blocker):
-                raise self._revoked()
+            self.store.check_session(self.session)
+            if self.store.has(self._revocation):
+                raise self._lost()
             self.store.write(name, content)
             return
         try:
-            self.store.write(name, content, workshop=self._folder)
+            self.store.write(name, content, staging=self._folder)
         except StoreError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                self.store.check_mark(self.mark)
+                self.store.check_session(self.session)
                 if not os.path.isdir(self._folder):
-                    raise self._revoked() from error
+                    raise self._lost() from error
             raise
 
     def revoke(self) -> None:
-        """The driver's side: after this the worker commits nothing more.
+        """Revokes the lease for the driver: from now on the worker commits nothing.
 
         Raises:
             StoreError: The results cannot be written any more.
         """
-        self.store.check_mark(self.mark)
+        self.store.check_session(self.session)
         if not self._is_folder:
-            self.store.write(self._blocker, b"")
+            self.store.write(self._revocation, b"")
             return None
         away = self._folder + ".revoked"
         try:
@@ -118,15 +122,15 @@ class Permit:
                 # A worker that has not begun never will.
                 with suppress(FileExistsError):
                     return os.mkdir(self._folder)
-                # One that has ends here; one that has just ended removed the folder itself.
+                # A worker that has begun ends here; one that has just ended removed its folder.
                 with suppress(FileNotFoundError):
                     os.rename(self._folder, away)
                     return shutil.rmtree(away, ignore_errors=True)
         except OSError as error:
-            raise self.store.unwritable(error) from error
+            raise self.store.write_error(error) from error
 
-    def _revoked(self) -> RevokedError:
-        return RevokedError(
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
             "the driver took the worker on this machine for dead and gave its points to others, so "
             f"its rows are not written to {self.store.location} a second time"
         )

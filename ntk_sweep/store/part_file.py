@@ -1,5 +1,7 @@
-"""A part: one Parquet file of rows. What is not one of ours, whole and of this version, is refused
-by name, never skipped."""
+"""A part: one Parquet file of rows.
+
+A file that is not one of ours, whole and of this version, is refused by name and never skipped.
+"""
 
 from __future__ import annotations
 

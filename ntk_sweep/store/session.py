@@ -1,9 +1,9 @@
-"""Marks: what a sweep under way leaves in the results, so that its workers know the folder and
-other sweeps know of it.
+"""Session files: each names a running sweep and its process. A session excludes nobody.
 
-A mark says which process owns it. Where that is known to have ended, the mark and all that goes
-with it is removed at once, with the effect that workers which outlived it store nothing more;
-otherwise after a week.
+Workers recognise the results folder by the file, and other sweeps learn of this one. If its process
+is known to have ended, the file and all that belongs to it is removed at once; workers that
+outlived the process then store nothing. If nothing is known of the process, that happens after
+`OLD_SECONDS`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from pyarrow import fs
 from ntk_sweep.store.filesystems import FAILURES
 
 OLD_SECONDS = 7 * 86400
-"""A mark this old was left by a sweep that was killed."""
+"""A killed sweep left any session file older than this."""
 
-_MARK = re.compile(r"\.sweep-[0-9a-f]{32}")
+_SESSION = re.compile(r"\.sweep-[0-9a-f]{32}")
 _HIDDEN = re.compile(r"\.sweep-[0-9a-f]{32}(-\d+)?|\.[0-9a-f]{32}\.tmp")
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that a mark belongs to.
+    """The process that runs the sweep of a session.
 
     Attributes:
         host: Its name.
@@ -52,11 +52,13 @@ class Owner:
     @classmethod
     def this(cls) -> Owner:
         """The process that asks."""
-        return cls(socket.gethostname(), os.getpid(), _born(os.getpid()), _machine(), time.time())
+        return cls(
+            socket.gethostname(), os.getpid(), _started(os.getpid()), _machine(), time.time()
+        )
 
     @classmethod
     def parse(cls, content: bytes) -> Owner | None:
-        """What a mark says; None if it says nothing that can be read."""
+        """The owner that a session file names; None if the file cannot be read as one."""
         with suppress(ValueError, TypeError):
             owner = cls(**json.loads(content))
             if isinstance(owner.pid, int) and isinstance(owner.since, float):
@@ -65,13 +67,15 @@ class Owner:
 
     @property
     def content(self) -> bytes:
-        """What a mark of this owner says."""
+        """The content of the session file."""
         return json.dumps(asdict(self)).encode()
 
     @property
     def is_alive(self) -> bool | None:
         """None for processes of other machines, of which nothing is known."""
-        return self.born == _born(self.pid) if self.machine and self.machine == _machine() else None
+        if not self.machine or self.machine != _machine():
+            return None
+        return self.born == _started(self.pid)
 
     def __str__(self) -> str:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since))
@@ -79,8 +83,7 @@ class Owner:
 
 
 def hidden(filesystem: fs.FileSystem, folder: str) -> Iterator[tuple[str, float]]:
-    """Marks, workshops, permits taken back and half-written files of a task's folder, with the time
-    of their last change."""
+    """Session files, staging folders, revocations and temporary files, with their last change."""
     if isinstance(filesystem, fs.LocalFileSystem):
         for place in (folder, posixpath.dirname(folder)):
             for name in os.listdir(place):
@@ -107,7 +110,7 @@ def remove(filesystem: fs.FileSystem, paths: Iterable[str]) -> None:
 
 
 def remove_leftovers(filesystem: fs.FileSystem, folder: str) -> None:
-    """Removes what sweeps left that have ended without an end."""
+    """Removes what killed sweeps left behind."""
     found = dict(hidden(filesystem, folder))
     alive = {
         posixpath.basename(path): owner.is_alive
@@ -116,24 +119,28 @@ def remove_leftovers(filesystem: fs.FileSystem, folder: str) -> None:
     }
     for path, modified in found.items():
         name = posixpath.basename(path)
-        mark = match.group() if (match := _MARK.match(name)) else name
-        if alive.get(mark) is False or (
-            alive.get(mark) is None and time.time() - modified > OLD_SECONDS
+        session = match.group() if (match := _SESSION.match(name)) else name
+        if alive.get(session) is False or (
+            alive.get(session) is None and time.time() - modified > OLD_SECONDS
         ):
             remove(filesystem, [path])
 
 
-def others(filesystem: fs.FileSystem, folder: str, mark: str) -> list[str]:
-    """Whose marks there are besides `mark`, in words."""
+def others(filesystem: fs.FileSystem, folder: str, session: str) -> list[str]:
+    """The owners of other sessions, in words."""
     paths = [
-        path for path, _ in hidden(filesystem, folder) if _MARK.fullmatch(posixpath.basename(path))
+        path
+        for path, _ in hidden(filesystem, folder)
+        if _SESSION.fullmatch(posixpath.basename(path))
     ]
-    found = [(path, _owner(filesystem, path)) for path in paths if posixpath.basename(path) != mark]
+    found = [
+        (path, _owner(filesystem, path)) for path in paths if posixpath.basename(path) != session
+    ]
     return [str(owner) for _, owner in found if owner]
 
 
 def _owner(filesystem: fs.FileSystem, path: str) -> Owner | None:
-    if not _MARK.fullmatch(posixpath.basename(path)):
+    if not _SESSION.fullmatch(posixpath.basename(path)):
         return None
     with suppress(*FAILURES), filesystem.open_input_file(path) as file:
         return Owner.parse(file.read())
@@ -149,7 +156,7 @@ def _machine() -> str:
         return ""
 
 
-def _born(pid: int) -> int:
+def _started(pid: int) -> int:
     """When a process started; 0 if there is none of this number, or it cannot be told."""
     try:
         with open(f"/proc/{pid}/stat") as file:

@@ -7,7 +7,7 @@ What every reader may rely on:
   upload is complete.
 - Rows only ever appear. A writer grows its own part by replacing it with a longer one, so
   `pandas.read_parquet(folder)` works at any moment and sees each row once.
-- A key says what a row is. `load_results` returns one row a key, the latest good one.
+- A key says what a row is. `ntk_sweep.store.reading` returns one row a key, the latest good one.
 """
 
 from __future__ import annotations
@@ -20,49 +20,31 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import fs
 
 from ntk_sweep.errors import StoreError
 from ntk_sweep.settings.locations import absolute_results
-from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.store import part_file as parts
-from ntk_sweep.store import session as marks
+from ntk_sweep.store import session as sessions
 from ntk_sweep.store.columns import schema
 from ntk_sweep.store.filesystems import (
     FAILURES,
-    above,
     below,
     cause,
     open_filesystem,
-    without_credentials,
     write_file,
 )
 
 READ_SECONDS = 10.0
-"""How long reading is tried again when parts vanish under it; a merge takes a fraction of a second,
-once a sweep."""
+"""Reading is tried again for so long when parts vanish under it; a merge takes a fraction of it."""
 
 READ_PAUSE_SECONDS = 0.01
 
 KERNEL_FOLDER = "_kernels"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What the store knows of a finished key."""
-
-    status: str
-    kernel_file: str | None
-
-    def serves(self, with_kernel: bool) -> bool:
-        """Whether it is all that is wanted of the key; `with_kernel` if the kernel matrix is."""
-        return bool(self.kernel_file) or not with_kernel
+"""Kernel matrices lie there; readers of the rows ignore the folder."""
 
 
 class Store:
@@ -90,55 +72,55 @@ class Store:
         return below(self.results, self.task)
 
     @contextmanager
-    def opened_for_writing(self) -> Iterator[str]:
-        """Makes sure that the folder can be written, and marks it while a sweep is under way.
+    def open_session(self) -> Iterator[str]:
+        """Keeps a session file while a sweep runs; it shows that the folder can be written.
 
         Yields:
-            The name of the mark, by which a worker on another machine can tell whether it sees the
-            same folder.
+            The file's name. By it a worker on another machine recognises the folder.
 
         Raises:
             StoreError: The folder cannot be written, or holds a part that cannot be read.
         """
-        mark = self.write(f".sweep-{uuid.uuid4().hex}", marks.Owner.this().content)
-        marks.remove_leftovers(self.filesystem, self.folder)
+        session = self.write(f".sweep-{uuid.uuid4().hex}", sessions.Owner.this().content)
+        sessions.remove_leftovers(self.filesystem, self.folder)
         if self.is_local:
-            self._make_workshop(mark)
+            self._make_staging(session)
         try:
-            yield mark
+            yield session
         finally:
             with suppress(*FAILURES):
                 own = [
                     path
-                    for path, _ in marks.hidden(self.filesystem, self.folder)
-                    if posixpath.basename(path).startswith(mark)
+                    for path, _ in sessions.hidden(self.filesystem, self.folder)
+                    if posixpath.basename(path).startswith(session)
                 ]
-                marks.remove(self.filesystem, own)
+                sessions.remove(self.filesystem, own)
 
-    def other_sweeps(self, mark: str) -> list[str]:
-        """Whose marks there are besides `mark`, in words."""
-        return marks.others(self.filesystem, self.folder, mark)
+    def other_sessions(self, session: str) -> list[str]:
+        """The owners of sessions other than `session`, in words."""
+        return sessions.others(self.filesystem, self.folder, session)
 
-    def workshop(self, mark: str) -> str:
-        """Where, on a disk, the workers of a sweep write parts before these appear.
+    def staging(self, session: str) -> str:
+        """The folder on a disk in which the workers of a sweep write parts before these appear.
 
-        Beside the task's folder, since a reader of that would stumble over folders that come and
-        go, hidden ones too.
+        It lies beside the task's folder: readers of that folder would stumble over folders that
+        come and go, hidden ones too.
         """
-        return posixpath.join(posixpath.dirname(self.folder), mark)
+        return posixpath.join(posixpath.dirname(self.folder), session)
 
-    def _make_workshop(self, mark: str) -> None:
-        """Goes without where parts cannot be renamed out of it, because the task's folder is a
-        mount of its own."""
+    def _make_staging(self, session: str) -> None:
+        """Makes the staging folder, unless the task's folder is a mount of its own.
+
+        No part could be renamed from one mount into another.
+        """
         with suppress(OSError):
-            os.mkdir(self.workshop(mark))
-            if os.stat(self.workshop(mark)).st_dev != os.stat(self.folder).st_dev:
-                os.rmdir(self.workshop(mark))
+            os.mkdir(self.staging(session))
+            if os.stat(self.staging(session)).st_dev != os.stat(self.folder).st_dev:
+                os.rmdir(self.staging(session))
 
-    def check_mark(self, mark: str) -> None:
-        """Raises a StoreError if this process does not see the folder in which the sweep was
-        started."""
-        if not self.has(mark):
+    def check_session(self, session: str) -> None:
+        """Raises a StoreError if this process does not see the folder of the sweep."""
+        if not self.has(session):
             raise StoreError(
                 f"the results folder {self.location} was removed, or is not the one that the sweep "
                 "was started with: workers on other machines need a shared folder or an object "
@@ -147,14 +129,14 @@ class Store:
 
     def has(self, name: str) -> bool:
         """Whether there is a file of this name."""
-        with self._looking():
+        with self._reading_errors():
             return (
                 self.filesystem.get_file_info(posixpath.join(self.folder, name)).type
                 == fs.FileType.File
             )
 
     @contextmanager
-    def _looking(self) -> Iterator[None]:
+    def _reading_errors(self) -> Iterator[None]:
         """Turns what a file system that cannot be reached raises into a StoreError."""
         try:
             yield
@@ -170,13 +152,13 @@ class Store:
 
     def exists(self) -> bool:
         """Whether there is a folder of the task, if only an empty one."""
-        with self._looking():
+        with self._reading_errors():
             return self.filesystem.get_file_info(self.folder).type == fs.FileType.Directory
 
     def parts(self) -> list[fs.FileInfo]:
         """The visible parts, by name; none if the folder does not exist."""
         if not self.is_local:
-            with self._looking():
+            with self._reading_errors():
                 found = self.filesystem.get_file_info(
                     fs.FileSelector(self.folder, allow_not_found=True)
                 )
@@ -184,9 +166,8 @@ class Store:
                 (f for f in found if f.type == fs.FileType.File and parts.is_part(f.base_name)),
                 key=lambda f: f.base_name,
             )
-        # Arrow's own listing silently leaves out what a merge removes between its listing of names
-        # and its look at each, whereas the merged part is not yet among the names; here the names
-        # are listed again.
+        # Arrow's own listing drops parts that a merge removes between its listing of names and its
+        # look at each, and does not know the merged part yet. Here the names are listed again.
         while True:
             try:
                 names = sorted(name for name in os.listdir(self.folder) if parts.is_part(name))
@@ -222,19 +203,8 @@ class Store:
         empty = schema(self.task).empty_table()
         return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
 
-    def finished(self) -> dict[str, Entry]:
-        """Key → what is known of it, for all points that need not be computed again: those with a
-        result."""
-        table = self.read(["key", "status", "kernel_file", "finished_at"])
-        table = table.filter(pc.field("status") != "failed").sort_by("finished_at")
-        entries: dict[str, Entry] = {}
-        for row in table.to_pylist():
-            entries[row["key"]] = Entry(row["status"], row["kernel_file"])
-        return entries
-
     def save_kernel(self, key: str, kernel: np.ndarray) -> str:
-        """Stores a kernel matrix beside the rows, and returns its name relative to the task's
-        folder."""
+        """Stores a kernel matrix, and returns its name relative to the task's folder."""
         buffer = io.BytesIO()
         np.save(buffer, kernel, allow_pickle=False)
         return self.write(f"{KERNEL_FOLDER}/{key}.npy", buffer.getvalue())
@@ -261,95 +231,35 @@ class Store:
             ) from error
 
     def read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one part; raises as `parts.read_part`."""
+        """The rows of one part; raises as `part_file.read_part`."""
         return parts.read_part(self.filesystem, path, self.task, columns)
 
     def serialise(self, table: pa.Table) -> bytes:
         """A table of rows as the bytes of a part."""
         return parts.serialise(table, self.task)
 
-    def write(self, name: str, content: bytes, workshop: str | None = None) -> str:
+    def write(self, name: str, content: bytes, staging: str | None = None) -> str:
         """Makes `content` appear under `name`, wholly or not at all, and returns the name.
 
         Args:
             name: Relative to the task's folder.
             content: Of the file.
-            workshop: As of `write_file`.
+            staging: The folder to write in first, as of `write_file`.
 
         Raises:
             StoreError: It cannot be written.
         """
         target = posixpath.join(self.folder, name)
         try:
-            write_file(self.filesystem, target, content, workshop)
+            write_file(self.filesystem, target, content, staging)
         except FAILURES as error:
-            raise self.unwritable(error) from error
+            raise self.write_error(error) from error
         return name
 
-    def unwritable(self, error: BaseException) -> StoreError:
-        """What to say when the results cannot be written."""
+    def write_error(self, error: BaseException) -> StoreError:
+        """The error that says why the results cannot be written, and what to do."""
         return StoreError(
             f"the results folder {self.location} cannot be written ({cause(error)}): mend that, or "
             "give another with results=…; rows that are there stay, and the same command again "
             "computes what is missing"
         )
-
-
-def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The rows of a task as a frame: one row a key, the latest good one, or the latest failure
-    where there is none.
-
-    Args:
-        path: The task's folder or URI, ``<results>/<task>``.
-
-    Returns:
-        The columns of `ntk_sweep.store.columns`, ordered by data, parametrisation, activation, width,
-        depth and seed; empty before the first commit of a sweep.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or it is not a task's folder.
-        StoreError: A part is truncated, foreign or of another version; the message names it.
-    """
-    results, task = above(os.fspath(path))
-    shown = without_credentials(os.fspath(path))
-    if task not in TASKS:
-        raise FileNotFoundError(
-            f"{shown} is not the folder of a task: give <results>/<task>, with a task of "
-            f"{', '.join(TASKS)}"
-        )
-    store = Store(results, task)
-    if not store.exists():
-        raise FileNotFoundError(
-            f"there is no folder {shown}: run a sweep first, for example `python launch.py "
-            "act=relu`"
-        )
-    frame = latest_good(store.read()).to_pandas()
-    point = [
-        "data",
-        "data_fingerprint",
-        "parametrisation",
-        "dtype",
-        "act",
-        "width",
-        "depth",
-        "seed",
-    ]
-    newest = frame.groupby(point)["numerics_version"].transform("max")
-    return frame[frame["numerics_version"] == newest].sort_values(
-        [*point, "key"], ignore_index=True
-    )
-
-
-def latest_good(table: pa.Table) -> pa.Table:
-    """One row a key: a result before a failure, then a later row before an earlier one."""
-    rank = pd.DataFrame(
-        {
-            "key": table["key"].to_pandas(),
-            "good": table["status"].to_pandas() != "failed",
-            "finished_at": table["finished_at"].to_pandas(),
-        }
-    )
-    last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates(
-        "key", keep="last"
-    )
-    return table.take(pa.array(np.sort(last.index.to_numpy())))

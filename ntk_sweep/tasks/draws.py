@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.kernel.centred_passes import Factor, FirstLayer, exact_factor, first_layer
+from ntk_sweep.kernel.centred_passes import FirstLayer, first_layer
+from ntk_sweep.kernel.centred_rows import ExactInputs
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.initialisation import Initialisation
 from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.settings.point import Point
 
@@ -24,7 +26,7 @@ class _Inputs:
     dataset: Dataset
     dtype: torch.dtype
     device: torch.device
-    factor: Factor
+    exact: ExactInputs
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class LastDraw:
         self._inputs: _Inputs | None = None
         self._draw: _Draw | None = None
 
-    def inputs(self, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> Factor:
+    def inputs(self, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> ExactInputs:
         """The inputs of a data set."""
         last = self._inputs
         if (
@@ -50,11 +52,11 @@ class LastDraw:
             or (last.dtype, last.device) != (dtype, device)
         ):
             x = torch.from_numpy(dataset.x).to(device, dtype)
-            last = self._inputs = _Inputs(dataset, dtype, device, exact_factor(x, shared=True))
-        return last.factor
+            last = self._inputs = _Inputs(dataset, dtype, device, ExactInputs(x))
+        return last.exact
 
     def network(
-        self, point: Point, inputs: Factor, held: bool
+        self, point: Point, inputs: ExactInputs, held: bool
     ) -> tuple[Network | StreamedNetwork, FirstLayer]:
         """The network of a point, and its first layer on these inputs.
 
@@ -75,16 +77,14 @@ class LastDraw:
         return network, self._draw.first
 
 
-def _initialise(point: Point, inputs: Factor, held: bool) -> Network | StreamedNetwork:
-    x, network = inputs.rows, point.architecture
-    create = Network.initialise if held else StreamedNetwork
-    return create(
-        x.shape[1],
-        network.width,
-        network.depth,
-        network.activation,
-        network.parametrisation,
-        point.seed,
-        x.dtype,
-        x.device,
-    )
+def _initialise(point: Point, inputs: ExactInputs, held: bool) -> Network | StreamedNetwork:
+    initialisation = initialisation_of(point, inputs)
+    if held:
+        return Network.from_initialisation(initialisation)
+    return StreamedNetwork(initialisation)
+
+
+def initialisation_of(point: Point, inputs: ExactInputs) -> Initialisation:
+    """The network of a point at its initialisation, for these inputs."""
+    x = inputs.rows
+    return Initialisation(point.architecture, x.shape[1], point.seed, x.dtype, x.device)

@@ -11,8 +11,8 @@ import torch
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntks
 from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.numerics.thresholds import SHELF_BYTES
 from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
+from ntk_sweep.tasks.memory import LIMIT_CACHE_BYTES
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ _Key = tuple[str, Architecture]
 class LimitCache:
     """Limits that a process has computed or was handed.
 
-    It keeps those handed over last, and `SHELF_BYTES` of others at most.
+    It keeps those handed over last, and `LIMIT_CACHE_BYTES` of others at most.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class LimitCache:
             for request, limits in found.items()
             for depth in request.depths
         }
-        room, kept = SHELF_BYTES - sum(map(_size, latest.values())), {}
+        room, kept = LIMIT_CACHE_BYTES - sum(map(_size, latest.values())), {}
         for key, limit in reversed(self._known.items()):
             room -= 0 if key in latest else _size(limit)
             if room < 0:

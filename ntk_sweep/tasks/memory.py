@@ -8,17 +8,21 @@ from pathlib import Path
 import psutil
 
 from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.numerics.thresholds import (
-    HELD_WEIGHTS,
-    KEPT_BYTES,
-    LIMIT_SAMPLES,
-    REFINED_SAMPLES,
-    SHELF_BYTES,
-    TILE_ROWS,
-)
+from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES, TILE_ROWS
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.spectrum.methods import EXTREME
+
+HELD_WEIGHTS = 2**31
+"""Bytes of weights up to which a network is held; a larger one is drawn layer by layer, twice."""
+
+LIMIT_CACHE_BYTES = 2**27
+"""Of limit kernels that a worker keeps for points to come: 400 at 200 inputs."""
+
+KEPT_BYTES = 2**30
+"""Blocks up to this size come from memory that a worker keeps, and as much of it is kept free. By
+default glibc gives blocks back as soon as they are free, and every array of a pass is then a
+thousand page faults, which cost more than the arithmetic."""
 
 LAYER_ARRAYS = 4
 """Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with,
@@ -98,7 +102,7 @@ def memory_plan(
     }
     if n_samples <= LIMIT_SAMPLES:
         stages["limit"] = square * LIMIT_ARRAYS
-    base = BASE + (SHELF_BYTES if n_samples <= LIMIT_SAMPLES else 0)
+    base = BASE + (LIMIT_CACHE_BYTES if n_samples <= LIMIT_SAMPLES else 0)
     # free blocks that fit no array are kept beside those in use
     return MemoryPlan(
         {name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held

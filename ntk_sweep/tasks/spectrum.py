@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ntk_sweep.kernel.centred_kernel import TracedKernel, traced_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.diagnostics import (
     centred_alignment,
     class_contrast,
@@ -23,9 +23,9 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
 from ntk_sweep.settings.schema import SpectrumConfig
-from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extremes
+from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
 from ntk_sweep.spectrum.methods import EXTREME
-from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, ntk_spectrum, traced_spectrum
+from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.memory import available_memory, not_enough, point_memory
 
@@ -82,14 +82,14 @@ def initial_kernel(work: Computation, method: str, target: float) -> InitialKern
         assert isinstance(network, Network)
         spectrum = ntk_spectrum(network, x, method, target)
     else:
-        spectrum = traced_spectrum(kernel, method, target)
+        spectrum = kernel_spectrum(kernel, method, target)
     columns = spectrum_columns(work, kernel, spectrum)
     return InitialKernel(network, x, kernel.theta, spectrum, columns)
 
 
 def _kernel(
     work: Computation, method: str
-) -> tuple[Network | StreamedNetwork, Tensor, TracedKernel]:
+) -> tuple[Network | StreamedNetwork, Tensor, CentredKernel]:
     """The network of a point, the inputs in its dtype and on its device, and its kernel."""
     point, dataset, draw = work.point, work.dataset, work.caches.draw
     plan = point_memory(point, *dataset.x.shape)
@@ -98,11 +98,13 @@ def _kernel(
     inputs = draw.inputs(dataset, getattr(torch, point.dtype), work.device)
     network, first = draw.network(point, inputs, plan.held)
     refinable = method in ORDERS or (method == "auto" and len(dataset.x) <= REFINED_SAMPLES)
-    trace = centred_trace(network, inputs.rows, first)
-    return network, inputs.rows, traced_kernel(trace, refinable)
+    passes = centred_passes(network, inputs.rows, first)
+    return network, inputs.rows, centred_kernel(passes, refinable)
 
 
-def spectrum_columns(work: Computation, kernel: TracedKernel, spectrum: Spectrum) -> dict[str, Any]:
+def spectrum_columns(
+    work: Computation, kernel: CentredKernel, spectrum: Spectrum
+) -> dict[str, Any]:
     """The columns of the task, from a point's kernel and its spectrum."""
     vectors = eigenvectors(spectrum, kernel.theta)
     columns = _eigenvalue_columns(spectrum)
@@ -110,9 +112,9 @@ def spectrum_columns(work: Computation, kernel: TracedKernel, spectrum: Spectrum
     return columns | _kernel_columns(work, kernel, vectors)
 
 
-def _extreme_columns(work: Computation, kernel: TracedKernel, target: float) -> dict[str, Any]:
+def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) -> dict[str, Any]:
     """The columns that do without the whole spectrum."""
-    extremes = kernel_extremes(kernel)
+    extremes = kernel_extreme_eigenvalues(kernel)
     ratio = extremes.lambda_max / extremes.lambda_min if extremes.resolved else None
     columns = {
         "lambda_min": extremes.lambda_min,
@@ -129,7 +131,7 @@ def _extreme_columns(work: Computation, kernel: TracedKernel, target: float) -> 
     return columns | _kernel_columns(work, kernel, extremes.leading)
 
 
-def _kernel_columns(work: Computation, kernel: TracedKernel, vectors: Tensor) -> dict[str, Any]:
+def _kernel_columns(work: Computation, kernel: CentredKernel, vectors: Tensor) -> dict[str, Any]:
     columns = {
         "trace": float(kernel.theta.trace()),
         "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy(),

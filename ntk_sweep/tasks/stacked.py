@@ -14,25 +14,20 @@ import torch
 from torch import Tensor
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.kernel.centred_kernel import TracedKernel, doubled_kernel, plain_kernel
-from ntk_sweep.kernel.centred_passes import (
-    CentredTrace,
-    Factor,
-    centred_trace,
-    exact_factor,
-    first_layer,
-)
+from ntk_sweep.kernel.centred_kernel import CentredKernel, double_double_kernel, float64_kernel
+from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes, first_layer
+from ntk_sweep.kernel.centred_rows import ExactInputs
 from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.stacked import NetworkStack
-from ntk_sweep.numerics.double_double import Doubled
+from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import SpectrumConfig
-from ntk_sweep.spectrum.spectrum import ORDERS, traced_spectrum
+from ntk_sweep.spectrum.spectrum import ORDERS, kernel_spectrum
 from ntk_sweep.tasks.computation import Caches, Computation, Computed
-from ntk_sweep.tasks.draws import without_activation
+from ntk_sweep.tasks.draws import initialisation_of, without_activation
 from ntk_sweep.tasks.memory import point_memory
 from ntk_sweep.tasks.spectrum import spectrum_columns
 
@@ -58,16 +53,16 @@ class _Launched:
     Attributes:
         points: By draw and activation.
         results: What the device computes, in memory of the CPU; to be read after `ready`.
-        trace: The factors, for networks that need more.
+        passes: The passes, for networks that need more.
         ready: Waits for `results`; None where they are there already.
     """
 
     points: list[list[Point]]
     results: list[Tensor]
-    trace: CentredTrace
+    passes: CentredPasses
     ready: Any
 
-    def kernels(self) -> Iterator[tuple[Point, TracedKernel]]:
+    def kernels(self) -> Iterator[tuple[Point, CentredKernel]]:
         """The kernel of each point, not checked for overflow."""
         if self.ready is not None:
             self.ready.synchronize()
@@ -77,13 +72,13 @@ class _Launched:
                 index = (draw, act)
                 yield (
                     point,
-                    TracedKernel(
+                    CentredKernel(
                         theta=theta[index],
                         layer_traces=traces[index],
                         error=float(error[index]),
-                        passes=PassErrors(shared[index], rows[index]),
-                        trace=self.trace[index],
-                        doubles={ORDERS_AT_ONCE: Doubled(hi[index], lo[index])},
+                        pass_errors=PassErrors(shared[index], rows[index]),
+                        passes=self.passes[index],
+                        known={ORDERS_AT_ONCE: DoubleDouble(hi[index], lo[index])},
                     ),
                 )
 
@@ -133,14 +128,14 @@ def compute_stacked(
         yield from finish(waiting)
 
 
-def _finish(work: Computation, kernel: TracedKernel) -> Computed | None:
+def _finish(work: Computation, kernel: CentredKernel) -> Computed | None:
     """The columns of a point, from its kernel."""
     settings = work.point.settings
     assert isinstance(settings, SpectrumConfig)
     with suppress(Exception):  # as above
         if not torch.isfinite(kernel.theta).all():
             raise ValueError("the kernel is not finite")
-        spectrum = traced_spectrum(kernel, settings.method, settings.target)
+        spectrum = kernel_spectrum(kernel, settings.method, settings.target)
         columns = spectrum_columns(work, kernel, spectrum)
         return columns, kernel.theta.numpy() if work.point.save_kernel else None
     return None
@@ -149,36 +144,22 @@ def _finish(work: Computation, kernel: TracedKernel) -> Computed | None:
 def _launch(points: list[list[Point]], dataset: Dataset, device: torch.device) -> _Launched:
     """Queues the work of a stack on the device; nothing here waits for it."""
     dtype = getattr(torch, points[0][0].dtype)
-    inputs = exact_factor(torch.from_numpy(dataset.x).to(device, dtype), shared=True)
-    draws = [_draw(row[0], inputs) for row in points]
+    inputs = ExactInputs(torch.from_numpy(dataset.x).to(device, dtype))
+    draws = [Network.from_initialisation(initialisation_of(row[0], inputs)) for row in points]
     stack = NetworkStack(draws, [point.architecture.activation for point in points[0]])
-    trace = centred_trace(stack, inputs.rows, first_layer(stack, inputs))
-    theta, traces, error = plain_kernel(trace)
-    doubled = doubled_kernel(trace, ORDERS_AT_ONCE)
-    errors = pass_errors(trace)
+    passes = centred_passes(stack, inputs.rows, first_layer(stack, inputs))
+    theta, traces, error = float64_kernel(passes)
+    refined = double_double_kernel(passes, ORDERS_AT_ONCE)
+    errors = pass_errors(passes)
     # what does not depend on the draw or the activation is still wanted for each
-    shape = trace.outputs.shape[:2]
-    results = [theta, traces, error, doubled.hi, doubled.lo, errors.shared, errors.rows]
+    shape = passes.outputs.shape[:2]
+    results = [theta, traces, error, refined.hi, refined.lo, errors.shared, errors.rows]
     results = [_to_cpu(result.expand(*shape, *result.shape[2:])) for result in results]
     ready = None
     if device.type == "cuda":
         ready = torch.cuda.Event()
         ready.record()
-    return _Launched(points, results, trace, ready)
-
-
-def _draw(point: Point, inputs: Factor) -> Network:
-    x, network = inputs.rows, point.architecture
-    return Network.initialise(
-        x.shape[1],
-        network.width,
-        network.depth,
-        network.activation,
-        network.parametrisation,
-        point.seed,
-        dtype=x.dtype,
-        device=x.device,
-    )
+    return _Launched(points, results, passes, ready)
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:

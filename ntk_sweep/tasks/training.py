@@ -16,13 +16,13 @@ from ntk_sweep.dynamics.predictions import (
     linearised_sgd_losses,
 )
 from ntk_sweep.dynamics.training_time import TrainingTime
-from ntk_sweep.kernel.centred_kernel import traced_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
+from ntk_sweep.kernel.centred_kernel import centred_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.diagnostics import kernel_target_alignment, relative_distance
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import TrainingConfig
-from ntk_sweep.spectrum.spectrum import TARGET, traced_spectrum
+from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.spectrum import InitialKernel, eigenvectors, initial_kernel
 from ntk_sweep.training.gradient_descent import GradientDescent
@@ -149,10 +149,10 @@ class _KernelHistory:
 
     def _figures(self, network: Network) -> tuple[float, ...]:
         try:
-            kernel = traced_kernel(centred_trace(network, self._initial.x))
+            kernel = centred_kernel(centred_passes(network, self._initial.x))
         except ValueError:
             return (math.nan,) * 5
-        spectrum, theta = traced_spectrum(kernel, self._method, TARGET), kernel.theta
+        spectrum, theta = kernel_spectrum(kernel, self._method, TARGET), kernel.theta
         values, errors = spectrum.eigenvalues, spectrum.errors
         change = relative_distance(theta, self._initial.theta)
         alignment = kernel_target_alignment(theta, self._y)

@@ -20,7 +20,12 @@ been tuned."""
 
 
 def capturable(y: Float[Tensor, " N"], steps: int) -> bool:
-    """Whether an epoch of so many steps on the device of `y` is captured."""
+    """Whether an epoch of so many steps on the device of `y` is captured.
+
+    Example:
+        >>> capturable(torch.zeros(3), steps=3)  # on the CPU
+        False
+    """
     return y.is_cuda and steps <= CAPTURED_STEPS
 
 

@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ntk_sweep.network.linear_layer import LayerScale
 from ntk_sweep.training.dense_layer import PENDING_ROWS, DenseLayer
 
 GRAM_SAMPLES_PER_FEATURE = 3
@@ -236,4 +237,5 @@ def input_layer(
 
 def _tangent_gram(x: Float[Tensor, "N n_in"], factor: float) -> Float[Tensor, "N N"]:
     """c² X Xᵀ + 1: how the gradients of the samples move their z; the 1 belongs to the bias."""
-    return factor**2 * (x @ x.T) + 1
+    gram = x @ x.T
+    return LayerScale(factor).gram(gram, out=gram)

@@ -16,9 +16,10 @@ from ntk_sweep.errors import ConfigError, DataError, StoreError
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import ACTIVATIONS, SweepConfig
 from ntk_sweep.settings.validation import from_dict, setting_names
-from ntk_sweep.store.store import Store, load_results
+from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
-from tests.ntk_sweep.store.test_store import keys_of, make_row
+from tests.helpers.store_rows import keys_of, make_row
 
 VALUES = st.one_of(
     st.none(),

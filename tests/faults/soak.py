@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 
 from docs.tools.pages import fill
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 from tests.helpers.places import ROOT
 from tests.helpers.processes import (
     TIME_LIMIT,

@@ -21,9 +21,10 @@ from rich.console import Console
 
 from ntk_sweep.dispatch import sweep as dispatch
 from ntk_sweep.errors import StoreError
-from ntk_sweep.executors.protocol import SerialExecutor
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.schema import DataConfig, SweepConfig
-from ntk_sweep.store.store import Store, load_results
+from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 from tests.helpers.processes import (
     GRID,
@@ -39,7 +40,7 @@ from tests.helpers.processes import (
     wait_for,
     workers_at,
 )
-from tests.ntk_sweep.store.test_store import broken_parts, make_row
+from tests.helpers.store_rows import broken_parts, make_row
 
 QUIET = Console(quiet=True)
 WIDTHS = range(3, 23)

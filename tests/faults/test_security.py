@@ -12,7 +12,7 @@ import pytest
 
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError, DataError, StoreError
-from ntk_sweep.executors.ray import NOWHERE
+from ntk_sweep.executors.ray_cluster import NOWHERE
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.settings.validation import validate
 from ntk_sweep.store.store import Store
@@ -104,7 +104,8 @@ def test_no_free_text_of_a_point_reaches_the_store(setting):
 def test_ray_sends_nothing_home():
     code = """
 from ntk_sweep.settings.schema import ComputeConfig
-from ntk_sweep.executors.ray import ClusterError, RayExecutor
+from ntk_sweep.executors.ray import RayExecutor
+from ntk_sweep.executors.ray_cluster import ClusterError
 try:
     RayExecutor(ComputeConfig(address="127.0.0.1:1"))
 except ClusterError:

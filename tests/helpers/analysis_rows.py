@@ -12,8 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.frame import Group, groups
-from ntk_sweep.store.columns import _SPECTRUM as RESULTS
-from ntk_sweep.store.columns import schema
+from ntk_sweep.store.columns import result_columns, schema
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 
@@ -104,7 +103,7 @@ def failed(
 ) -> dict[str, Any]:
     """A row without a result."""
     good = row(act, width, depth, seed, **changes)
-    nothing = dict.fromkeys(name for name, _, _ in RESULTS)
+    nothing = dict.fromkeys(result_columns("spectrum"))
     return good | nothing | {"status": "failed", "error": error}
 
 
@@ -122,7 +121,7 @@ def group(rows: list[dict[str, Any]], results: str = "results") -> Group:
 def store(folder: Path, rows: list[dict[str, Any]]) -> str:
     """Rows as a results folder."""
     results = Store(str(folder), "spectrum")
-    with results.opened_for_writing():
+    with results.open_session():
         PartWriter(results).commit(rows)
     return str(folder)
 

@@ -127,7 +127,7 @@ def only_runs(rows: list[dict[str, Any]]) -> Runs:
 def store(folder: Path, rows: list[dict[str, Any]]) -> str:
     """Rows as a results folder."""
     results = Store(str(folder), "training")
-    with results.opened_for_writing():
+    with results.open_session():
         PartWriter(results).commit(rows)
     return str(folder)
 

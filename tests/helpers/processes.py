@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 from tests.helpers.places import ROOT
 
 GRID = ("data=digits", "act=relu,sigmoid", "width=range(20,61,10)", "depth=2,3")

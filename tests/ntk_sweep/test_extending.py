@@ -13,7 +13,8 @@ import pytest
 from ntk_sweep.data.dataset import Dataset, find_again, load_dataset
 from ntk_sweep.data.sources import SOURCES, Source
 from ntk_sweep.errors import ConfigError
-from ntk_sweep.network.activations.registry import ACTIVATIONS, Activation
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.settings.help import settings_help
 from ntk_sweep.settings.point import Point

@@ -1,5 +1,5 @@
-"""Activation functions, one entry each: σ, σ′, their differences and their dual activations.
+"""Activation functions, a file for each family, one entry each: σ, σ' and their dual activations.
 
-It imports `numerics` for annotations only.
-To add an activation, add one entry to a family's file; `registry` collects them.
+It imports `numerics` for annotations only, so that settings are checked before torch loads.
+To add an activation, add a constant to a family's file: `registry` finds it.
 """

@@ -1,4 +1,4 @@
-"""The winners of a sweep are those of Table 1, and become points."""
+"""Protects the best networks of a sweep: those of Table 1, of comparable rows only."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from analysis.cells import cells
 from analysis.frame import groups, load
 from analysis.table1 import best_cells
-from ntk_sweep.commands.best_networks import winners
+from ntk_sweep.commands.best_networks import best_networks
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.schema import DataConfig, SweepConfig
@@ -31,7 +31,7 @@ def config(folder, **changes):
     return SweepConfig(data=DIGITS, results=str(folder), **changes)
 
 
-def test_winners_are_those_of_table_1(tmp_path):
+def test_best_networks_are_those_of_table_1(tmp_path):
     generator = np.random.default_rng(0)
     rows = [
         spectrum(
@@ -49,7 +49,7 @@ def test_winners_are_those_of_table_1(tmp_path):
     folder = store(tmp_path, rows)
     (group,) = groups(load(folder), folder)
     best = best_cells(cells(group.rows)).set_index("act")
-    found = winners(config(folder), ["sigmoid", "relu"])
+    found = best_networks(config(folder), ["sigmoid", "relu"])
     assert [point["act"] for point in found] == ["sigmoid", "relu"]
     for point in found:
         assert (point["width"], point["depth"]) == (
@@ -68,7 +68,7 @@ def best_cells_resolved(rows):
 def test_the_mean_over_seeds_counts_and_not_the_greatest_draw(tmp_path):
     rows = [spectrum("relu", 50, 2, seed, value) for seed, value in enumerate((9.0, 1.0, 1.0))]
     rows += [spectrum("relu", 70, 3, seed, 5.0) for seed in range(3)]
-    assert winners(config(store(tmp_path, rows)), ["relu"]) == [
+    assert best_networks(config(store(tmp_path, rows)), ["relu"]) == [
         {"act": "relu", "width": 70, "depth": 3}
     ]
 
@@ -79,7 +79,7 @@ def test_an_unresolved_seed_disqualifies(tmp_path):
         spectrum("relu", 50, 2, 1, 1e-12),
         spectrum("relu", 70, 3, 0, 1.0),
     ]
-    assert winners(config(store(tmp_path, rows)), ["relu"]) == [
+    assert best_networks(config(store(tmp_path, rows)), ["relu"]) == [
         {"act": "relu", "width": 70, "depth": 3}
     ]
 
@@ -100,17 +100,17 @@ def test_rows_of_another_kind_do_not_count(tmp_path, changes):
         ConfigError,
         match="holds no spectra of relu for data=digits parametrisation=thesis dtype=float64",
     ):
-        winners(config(folder), ["relu"])
+        best_networks(config(folder), ["relu"])
 
 
 def test_without_rows_the_message_says_what_to_run(tmp_path):
     folder = store(tmp_path, [spectrum("relu", 50, 2, 0, 1.0)])
     with pytest.raises(ConfigError) as caught:
-        winners(config(folder), ["relu", "elu"])
+        best_networks(config(folder), ["relu", "elu"])
     assert "no spectra of elu for" in str(caught.value)
     assert "python launch.py +experiment=thesis_grid 'seed=range(0,5)' data=digits" in str(
         caught.value
     )
     assert str(tmp_path) in str(caught.value)
     with pytest.raises(ConfigError, match="no spectra of relu"):
-        winners(config(tmp_path / "nothing"), ["relu"])
+        best_networks(config(tmp_path / "nothing"), ["relu"])

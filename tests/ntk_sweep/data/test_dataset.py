@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from ntk_sweep.data import sources
 from ntk_sweep.data.dataset import find_again, load_dataset
 from ntk_sweep.errors import DataError
 
@@ -145,9 +144,3 @@ def test_too_few_inputs_of_a_class_say_so_where_there_are_none_at_all():
     data = load_dataset("digits", [0, 9], 100)
     with pytest.raises(DataError, match="digits has 0 inputs of class 11"):
         again(data, classes=(0, 11))
-
-
-def test_every_source_goes_by_its_own_name():
-    assert {name: source.name for name, source in sources.SOURCES.items()} == {
-        name: name for name in sources.SOURCES
-    }

@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 from tests.helpers.processes import (
     GRID,
     POINTS,

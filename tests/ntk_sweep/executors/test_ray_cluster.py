@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 from tests.helpers.places import ROOT
 from tests.helpers.processes import (
     RAY,

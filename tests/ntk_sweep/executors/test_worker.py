@@ -7,14 +7,15 @@ import pytest
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.executors.messages import ChunkSpec
-from ntk_sweep.executors.protocol import SerialExecutor
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.executors.worker import Worker, worker_of_this_process
+from ntk_sweep.kernel.centred_passes import first_layer
 from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import ComputeConfig, SpectrumConfig
-from ntk_sweep.store.store import Store, load_results
-from ntk_sweep.tasks import limit_cache
+from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.store import Store
+from ntk_sweep.tasks import draws, limit_cache
 from ntk_sweep.tasks.limit_cache import compute_limits
 from ntk_sweep.tasks.limit_request import LimitRequest
 from tests.helpers.points import changed
@@ -29,7 +30,7 @@ POINT = Point(SpectrumConfig(), Architecture("relu", 9, 3, "thesis"), 0, "float6
 def chunk(tmp_path):
     """Makes chunks of a sweep, numbered as they come; by default of the first of two sweeps."""
     store = Store(str(tmp_path), "spectrum")
-    with store.opened_for_writing() as first, store.opened_for_writing() as second:
+    with store.open_session() as first, store.open_session() as second:
         sessions, numbers = (first, second), iter(range(100))
 
         def make(*points, sweep=0, limits=()):
@@ -53,13 +54,13 @@ def chunk(tmp_path):
 @pytest.fixture
 def drawn(monkeypatch):
     """The networks that are drawn, by activation."""
-    found, plain = [], Network.initialise.__func__
+    found = []
 
-    def counted(cls, *arguments, **settings):
-        found.append(arguments[3])
-        return plain(cls, *arguments, **settings)
+    def counted(network, inputs):
+        found.append(network.activation)
+        return first_layer(network, inputs)
 
-    monkeypatch.setattr(Network, "initialise", classmethod(counted))
+    monkeypatch.setattr(draws, "first_layer", counted)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Each diagnostic on cases whose value is known, and where it has none."""
+"""Protects each diagnostic on cases whose value is known, and where it has none."""
 
 import math
 

@@ -1,9 +1,11 @@
+"""Protects the empirical kernel: it is the Gram matrix of the Jacobian that autograd computes."""
+
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntk_sweep.kernel.empirical import empirical_ntk
@@ -13,12 +15,8 @@ from tests.helpers.oracles import COMBINATIONS
 
 SHAPES = [
     (1, 3, 4, 2),
-    (1, 1, 1, 2),
     (6, 1, 5, 3),
-    (6, 4, 1, 3),
     (5, 4, 1, 5),
-    (4, 6, 7, 2),
-    (6, 5, 3, 3),
     (9, 4, 6, 4),
     (12, 5, 4, 5),
 ]
@@ -68,6 +66,7 @@ def test_kernel_at_zero_inputs_is_that_of_the_biases(activation, parametrisation
 
 
 @pytest.mark.parametrize(("activation", "parametrisation"), COMBINATIONS)
+@settings(max_examples=3)
 @given(order=st.permutations(range(9)))
 def test_permuting_the_inputs_permutes_the_kernel(activation, parametrisation, order):
     network, x = case((9, 4, 6, 4), activation, parametrisation)

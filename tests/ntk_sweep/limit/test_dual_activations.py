@@ -115,6 +115,9 @@ def test_general_properties(name):
         assert ((value - mirror).abs() / size[order]).max() <= 2 * allowed
         assert (value.abs() / size[order]).max() <= 1 + 4 * allowed  # Cauchy and Schwarz
     assert (duals.distance >= 0).all()
+    own_x, own_y = (dual_activations(name, var, var, var).function for var in (var_x, var_y))
+    error = (duals.distance - (own_x + own_y - 2 * duals.function)).abs()
+    assert (error / (own_x + own_y)).max() <= 4 * allowed
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -122,6 +125,9 @@ def test_zero_variance_is_a_constant(name):
     var = torch.tensor([0.0, 0.0, 2.0], dtype=torch.float64)
     other = torch.tensor([0.0, 2.0, 0.0], dtype=torch.float64)
     duals = dual_activations(name, var, other, torch.zeros(3, dtype=torch.float64))
+    own, own_other = (dual_activations(name, v, v, v).function for v in (var, other))
+    distance = own + own_other - 2 * duals.function
+    torch.testing.assert_close(duals.distance, distance, rtol=1e-12, atol=1e-13)
     entry, zero = ACTIVATIONS[name], torch.zeros(1, dtype=torch.float64)
     u = torch.linspace(-20, 20, 400001, dtype=torch.float64)
     weight = torch.exp(-u * u / 4) / math.sqrt(4 * math.pi) * (u[1] - u[0])

@@ -11,6 +11,7 @@ from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.kernel import limit_ntk, limit_ntks
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from tests.helpers.limit_inputs import inputs
 
 
@@ -94,7 +95,7 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
     # The bound is of first order and linear in the error of the duals: so give these a large one,
     # on purpose and at random.
     unit, x, depth = 1e-8, inputs(12), 6
-    exact = limit_ntk(x, activation, 100, depth, "ntk")
+    exact = limit_ntk(x, activation, 100, depth, "thesis")
     monkeypatch.setattr(error_bounds, "dual_error", lambda *_: unit)
     generator = torch.Generator().manual_seed(3)
 
@@ -119,8 +120,41 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
         )
 
     monkeypatch.setattr("ntk_sweep.limit.kernel.gram_duals", perturbed)
-    result = limit_ntks(x, activation, 100, (depth,), "ntk")[depth]
+    result = limit_ntks(x, activation, 100, (depth,), "thesis")[depth]
     error = float(torch.linalg.matrix_norm(result.kernel - exact, 2))
     assert error <= result.error_norm
     # Random signs mostly cancel, whereas a bound adds them up, over 12 inputs and 6 layers.
     assert result.error_norm <= 1e3 * error
+
+
+@pytest.mark.parametrize(
+    "perturbed", ["near distance", "covariance", "less variance", "more variance"]
+)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch):
+    """One layer with a large rounding unit, and moments that are off by as much as is granted."""
+    monkeypatch.setattr(error_bounds, "_EPS", 1e-9)
+    n_in = 9
+    unit = (n_in**0.5 + error_bounds._ROUNDINGS) * 1e-9
+    second_moment = torch.tensor([1.0, 1.1, 0.9], dtype=torch.float64)
+    distance = torch.tensor([[0, 0.04, 1.5], [0.04, 0, 1.2], [1.5, 1.2, 0]], dtype=torch.float64)
+    pairs = GaussianPairs.from_layer(second_moment, distance, 1.0)
+    duals = gram_duals(activation, pairs)
+    errors = error_bounds.ErrorPropagation(activation, pairs, torch.ones_like(distance), n_in)
+    errors.pass_activation(pairs, duals)
+    variance, far = 0.98 * unit * (second_moment + 1), distance > 0.1
+    if perturbed == "near distance":
+        distance = torch.where(far, distance, distance * (1 + 98 * unit))
+    else:
+        sign = {"covariance": 0, "less variance": -1, "more variance": 1}[perturbed]
+        shift = sign * (variance[:, None] + variance[None, :]) - 2 * variance.min()
+        second_moment = second_moment + sign * variance
+        distance = torch.where(far, distance + shift, distance)
+    moved = gram_duals(activation, GaussianPairs.from_layer(second_moment, distance, 1.0))
+    for name, bound in (
+        ("function", errors._function),
+        ("derivative", errors._derivative),
+        ("distance", errors._distance),
+    ):
+        change = (getattr(moved, name) - getattr(duals, name)).abs()
+        assert (change <= bound + 1e-13).all(), name

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from ntk_sweep.kernel.empirical import empirical_ntk
-from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntk, limit_ntks, limit_spectrum
+from ntk_sweep.limit.kernel import (
+    LimitKernel,
+    limit_kernel_spectrum,
+    limit_ntk,
+    limit_ntks,
+    limit_spectrum,
+)
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
@@ -88,13 +94,23 @@ def test_width_enters_as_documented():
     torch.testing.assert_close((thesis - 1) / 50, a - 1, rtol=1e-12, atol=0)
 
 
-def test_depths_together_and_one_by_one_agree():
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+def test_depths_together_and_one_by_one_agree(parametrisation):
     x = inputs()
-    together = limit_ntks(x, "sigmoid", 70, (5, 2, 3), "standard")
+    together = limit_ntks(x, "sigmoid", 70, (5, 2, 3), parametrisation)
     assert list(together) == [2, 3, 5]
     for depth, kernel in together.items():
-        assert torch.equal(kernel.kernel, limit_ntk(x, "sigmoid", 70, depth, "standard"))
+        assert torch.equal(kernel.kernel, limit_ntk(x, "sigmoid", 70, depth, parametrisation))
         assert torch.equal(kernel.kernel, kernel.kernel.T)
+
+
+def test_an_error_is_that_of_the_kernel_and_of_the_solver():
+    kernel = torch.diag(torch.tensor([4.0, -1e-20, 2.0], dtype=torch.float64))
+    eps = torch.finfo(torch.float64).eps
+    for error_norm in (0.0, 1e-3):
+        spectrum = limit_kernel_spectrum(LimitKernel(kernel, error_norm))
+        assert spectrum.eigenvalues.tolist() == [0, 2, 4]
+        assert spectrum.errors.tolist() == pytest.approx([error_norm + 3 * eps * 4] * 3, rel=1e-15)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -1,4 +1,4 @@
-"""σ against mpmath and σ' against both autograd and mpmath, for every activation."""
+"""Protects σ, σ' and their differences: mpmath and autograd give the same numbers."""
 
 import subprocess
 import sys
@@ -7,7 +7,9 @@ import mpmath as mp
 import pytest
 import torch
 
+from ntk_sweep.kernel.rounding import ELEMENTWISE
 from ntk_sweep.network.activations.registry import ACTIVATIONS
+from tests.helpers import exact
 from tests.helpers.dual_references import FUNCTIONS
 
 # Tails included: exp(-z²/2) underflows at 38, exp(-z) at 745.
@@ -104,3 +106,41 @@ def test_argument_is_left_as_it_was(name):
     ACTIVATIONS[name].function(z)
     ACTIVATIONS[name].derivative(z)
     assert z.tolist() == [-2.0, 0.0, 3.0]
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", "lrelu", "sigmoid"])
+def test_differences_keep_their_relative_accuracy(activation):
+    generator = torch.Generator().manual_seed(1)
+    z = 4 * torch.randn(300, dtype=torch.float64, generator=generator)
+    d = torch.randn(300, dtype=torch.float64, generator=generator) * 10.0 ** -torch.arange(
+        300.0, dtype=torch.float64
+    ).remainder(12)
+    function, derivative = exact.FUNCTIONS[activation]
+    got = ACTIVATIONS[activation].differences(z, d)
+    with mp.workdps(50):
+        for index, (at, step) in enumerate(zip(z.tolist(), d.tolist(), strict=True)):
+            ends = mp.mpf(at) + mp.mpf(step), mp.mpf(at)
+            rise, bend = (
+                function(ends[0]) - function(ends[1]),
+                derivative(ends[0]) - derivative(ends[1]),
+            )
+            # what `ntk_sweep.kernel.rounding` charges for it, and the rounding of z + d; a step
+            # across zero loses what z + d does
+            unit = (ELEMENTWISE + abs(ends[0])) * 2.0**-53
+            crossing = 2.0**-53 * abs(step) * (ends[0] * ends[1] < 0)
+            assert abs(got[0][index].item() - rise) <= unit * abs(rise) + crossing
+            assert abs(got[1][index].item() - bend) <= unit * (abs(bend) + abs(rise)) + crossing
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_differences_of_far_apart_values_are_finite(activation):
+    ends = torch.tensor([-1e4, -800.0, -30.0, 0.0, 30.0, 800.0, 1e4], dtype=torch.float64)
+    z, d = ends[:, None].expand(7, 7), ends[None, :] - ends[:, None]
+    entry = ACTIVATIONS[activation]
+    function, derivative = entry.differences(z, d)
+    torch.testing.assert_close(
+        function, entry.function(z + d) - entry.function(z), rtol=1e-12, atol=1e-12
+    )
+    torch.testing.assert_close(
+        derivative, entry.derivative(z + d) - entry.derivative(z), rtol=1e-12, atol=1e-12
+    )

@@ -1,4 +1,4 @@
-"""Double-double arithmetic against exact rational arithmetic."""
+"""Protects double-double arithmetic: exact rational arithmetic gives the same numbers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ntk_sweep.numerics.double_double import (
     UNIT,
-    Doubled,
+    DoubleDouble,
     add,
     add_plain,
-    doubled,
+    from_float64,
     gram,
     gram_error,
     matmul,
@@ -37,7 +37,7 @@ def numbers(*shape: int, seed: int = 0, decades: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=generator) * scales
 
 
-def doubled_numbers(*shape: int, seed: int = 0, decades: int = 0) -> Doubled:
+def doubled_numbers(*shape: int, seed: int = 0, decades: int = 0) -> DoubleDouble:
     """Numbers that use both parts."""
     return two_sum(
         numbers(*shape, seed=seed, decades=decades),
@@ -45,7 +45,7 @@ def doubled_numbers(*shape: int, seed: int = 0, decades: int = 0) -> Doubled:
     )
 
 
-def fractions(x: Tensor | Doubled) -> list[list[Fraction]]:
+def fractions(x: Tensor | DoubleDouble) -> list[list[Fraction]]:
     """The exact entries of a matrix."""
     parts = [x] if isinstance(x, Tensor) else list(x)
     rows = [part.reshape(len(part), -1).tolist() for part in parts]
@@ -145,7 +145,7 @@ def test_gram(shape, spread, orders):
             for row in fractions(rows)
         ]
     upper_triangle = gram(rows, centre, orders)
-    result = Doubled(*(symmetric(part, len(rows)) for part in upper_triangle))
+    result = DoubleDouble(*(symmetric(part, len(rows)) for part in upper_triangle))
     error = distance(
         fractions(result), product(total, [list(column) for column in zip(*total, strict=True)])
     )
@@ -188,7 +188,7 @@ def test_zero_rows():
     zeros = torch.zeros(3, 5, dtype=torch.float64)
     assert torch.equal(gram(zeros).hi, torch.zeros(6, dtype=torch.float64))
     assert torch.equal(
-        matmul(doubled(zeros), zeros.T, 2)[0].hi, torch.zeros(3, 3, dtype=torch.float64)
+        matmul(from_float64(zeros), zeros.T, 2)[0].hi, torch.zeros(3, 3, dtype=torch.float64)
     )
 
 

@@ -1,5 +1,4 @@
-"""The interpolated Gram matrices against quadrature pair by pair, which is the plain
-implementation."""
+"""Protects the interpolated Gram matrices: quadrature pair by pair gives the same numbers."""
 
 import pytest
 import torch
@@ -39,7 +38,7 @@ def test_against_pair_by_pair(name, kind, monkeypatch):
     moments = [line_moments(f, scales) for f in functions]
     grams = gram_expectations(functions, moments, pairs)
     generator = torch.Generator().manual_seed(6)
-    i, j = torch.randint(len(scales), (2, 300), generator=generator)
+    i, j = torch.randint(len(scales), (2, 100), generator=generator)
     plain = pair_expectations(
         functions,
         scales[i],

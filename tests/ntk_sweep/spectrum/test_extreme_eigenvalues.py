@@ -1,14 +1,18 @@
-"""The ends of a spectrum, without the rest of it."""
+"""Protects the ends of a spectrum that are computed without the rest of it."""
 
 import numpy as np
 import pytest
 import torch
 
-from ntk_sweep.kernel.centred_kernel import TracedKernel
+from ntk_sweep.kernel.centred_kernel import CentredKernel
 from ntk_sweep.kernel.pass_errors import PassErrors
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.spectrum import extreme_eigenvalues as extremes
-from ntk_sweep.spectrum.extreme_eigenvalues import LEADING, extreme_eigenvalues, kernel_extremes
+from ntk_sweep.spectrum.extreme_eigenvalues import (
+    LEADING,
+    extreme_eigenvalues,
+    kernel_extreme_eigenvalues,
+)
 from ntk_sweep.spectrum.spectrum import ntk_spectrum
 from tests.helpers.exact import absolute_errors, exact_spectrum
 from tests.helpers.references import FILES, reference
@@ -81,14 +85,14 @@ def kernel_of(values):
     nothing = PassErrors(
         torch.zeros(1, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
     )
-    return TracedKernel(
+    return CentredKernel(
         (theta + theta.T) / 2, torch.ones(1, dtype=torch.float64), 0.0, nothing, None
     )
 
 
 @pytest.mark.parametrize("smallest", [1e-3, 1e-10, 0.0, 1e-18])
 def test_a_singular_kernel_is_unresolved(smallest):
-    found = kernel_extremes(kernel_of([smallest, *np.geomspace(0.1, 1e3, 39)]))
+    found = kernel_extreme_eigenvalues(kernel_of([smallest, *np.geomspace(0.1, 1e3, 39)]))
     assert abs(found.lambda_min - smallest) <= found.lambda_min_error
     assert found.resolved == (smallest > 1e-11)
     assert abs(found.lambda_max - 1e3) <= found.lambda_max_error < 1e-9
@@ -106,7 +110,7 @@ def test_a_missed_eigenvalue_widens_the_bound(monkeypatch, end):
 
     monkeypatch.setattr(extremes, "_vectors", second)
     values = [1.0, 1.5, *np.geomspace(2, 1e3, 38)]
-    found = kernel_extremes(kernel_of(values))
+    found = kernel_extreme_eigenvalues(kernel_of(values))
     assert abs(found.lambda_min - values[0]) <= found.lambda_min_error
     assert abs(found.lambda_max - values[-1]) <= found.lambda_max_error
 

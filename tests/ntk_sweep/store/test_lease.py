@@ -1,4 +1,4 @@
-"""Permits: the rows of a worker that was taken for dead appear before the driver looks for them, or
+"""Leases: the rows of a worker that was taken for dead appear before the driver looks for them, or
 never."""
 
 import builtins
@@ -11,16 +11,17 @@ from pyarrow import fs
 
 from ntk_sweep.errors import StoreError
 from ntk_sweep.store import store as store_module
-from ntk_sweep.store.lease import Permit, RevokedError
-from ntk_sweep.store.store import Store, load_results
+from ntk_sweep.store.lease import Lease, LeaseLost
+from ntk_sweep.store.reading import finished, load_results
+from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
-from tests.ntk_sweep.store.test_store import keys_of, make_row
+from tests.helpers.store_rows import keys_of, make_row
 
 
 @pytest.fixture(params=["disk", "mount", "object store"])
 def store(request, tmp_path, monkeypatch):
     if request.param == "mount":  # of the task's folder alone
-        monkeypatch.setattr(Store, "_make_workshop", lambda self, mark: None)
+        monkeypatch.setattr(Store, "_make_staging", lambda self, session: None)
     elif request.param == "object store":
         tree = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
         monkeypatch.setattr(store_module, "open_filesystem", lambda results: (tree, "results"))
@@ -28,9 +29,9 @@ def store(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def mark(store):
-    with store.opened_for_writing() as mark:
-        yield mark
+def session(store):
+    with store.open_session() as session:
+        yield session
 
 
 def files(store):
@@ -41,66 +42,66 @@ def files(store):
     return sorted(each.base_name for each in found if each.base_name != "spectrum")
 
 
-def test_rows_are_committed_under_a_permit_which_leaves_nothing(store, mark):
+def test_rows_are_committed_under_a_permit_which_leaves_nothing(store, session):
     writer, before = PartWriter(store), files(store)
-    for ticket, keys in enumerate(("ab", "c")):
-        with Permit(store, mark, ticket).claimed() as permit:
+    for chunk, keys in enumerate(("ab", "c")):
+        with Lease(store, session, chunk).acquired() as lease:
             for key in keys:
-                writer.commit([make_row(key)], permit)
+                writer.commit([make_row(key)], lease)
     assert keys_of(load_results(store.results + "/spectrum")) == ["a", "b", "c"]
     assert all(name.startswith("part-") for name in set(files(store)) - set(before))
 
 
-def test_after_it_was_taken_back_nothing_is_committed(store, mark):
-    writer, permit = PartWriter(store), Permit(store, mark, 7)
-    with permit.claimed():
-        writer.commit([make_row("before")], permit)
-        Permit(store, mark, 7).revoke()
+def test_after_it_was_taken_back_nothing_is_committed(store, session):
+    writer, lease = PartWriter(store), Lease(store, session, 7)
+    with lease.acquired():
+        writer.commit([make_row("before")], lease)
+        Lease(store, session, 7).revoke()
         with pytest.raises(
-            RevokedError, match=r"took the worker on this machine for dead .* not written"
+            LeaseLost, match=r"took the worker on this machine for dead .* not written"
         ):
-            writer.commit([make_row("after")], permit)
+            writer.commit([make_row("after")], lease)
     assert keys_of(load_results(store.results + "/spectrum")) == ["before"]
-    with Permit(store, mark, 8).claimed() as other:
+    with Lease(store, session, 8).acquired() as other:
         PartWriter(store).commit([make_row("after")], other)
     assert keys_of(load_results(store.results + "/spectrum")) == ["after", "before"]
 
 
-def test_a_worker_that_begins_too_late_commits_nothing(store, mark):
-    permit = Permit(store, mark, 0)
-    permit.revoke()
-    with pytest.raises(RevokedError), permit.claimed():
-        PartWriter(store).commit([make_row("late")], permit)
+def test_a_worker_that_begins_too_late_commits_nothing(store, session):
+    lease = Lease(store, session, 0)
+    lease.revoke()
+    with pytest.raises(LeaseLost), lease.acquired():
+        PartWriter(store).commit([make_row("late")], lease)
     assert not [name for name in files(store) if name.endswith(".parquet")]
 
 
-def test_taking_it_back_from_a_worker_that_has_ended_or_twice_does_no_harm(store, mark):
-    permit = Permit(store, mark, 0)
-    with permit.claimed():
-        PartWriter(store).commit([make_row("a")], permit)
-    permit.revoke()
-    permit.revoke()
+def test_taking_it_back_from_a_worker_that_has_ended_or_twice_does_no_harm(store, session):
+    lease = Lease(store, session, 0)
+    with lease.acquired():
+        PartWriter(store).commit([make_row("a")], lease)
+    lease.revoke()
+    lease.revoke()
     assert keys_of(load_results(store.results + "/spectrum")) == ["a"]
 
 
 def test_nothing_of_it_is_left_when_the_sweep_ends(store):
-    with store.opened_for_writing() as mark:
-        for ticket in range(3):
-            permit = Permit(store, mark, ticket)
-            with permit.claimed():
-                permit.revoke()
-        Permit(store, mark, 3).revoke()
+    with store.open_session() as session:
+        for chunk in range(3):
+            lease = Lease(store, session, chunk)
+            with lease.acquired():
+                lease.revoke()
+        Lease(store, session, 3).revoke()
     assert files(store) == []
 
 
-def test_a_folder_that_is_gone_is_said_by_worker_and_driver(store, mark):
-    with Permit(store, mark, 0).claimed() as permit:
+def test_a_folder_that_is_gone_is_said_by_worker_and_driver(store, session):
+    with Lease(store, session, 0).acquired() as lease:
         Path(store.results, "spectrum").rename(Path(store.results, "moved"))
         with pytest.raises(StoreError, match="was removed, or is not the one"):
-            PartWriter(store).commit([make_row("a")], permit)
+            PartWriter(store).commit([make_row("a")], lease)
     assert not Path(store.results, "spectrum").exists()
     with pytest.raises(StoreError, match="was removed, or is not the one"):
-        permit.revoke()
+        lease.revoke()
 
 
 @pytest.mark.parametrize(("module", "step"), [(builtins, "open"), (os, "fsync"), (os, "replace")])
@@ -109,38 +110,38 @@ def test_at_whichever_step_of_a_commit_it_is_taken_back_no_row_appears_later(
 ):
     store = Store(str(tmp_path), "spectrum")
     plain = getattr(module, step)
-    with store.opened_for_writing() as mark, Permit(store, mark, 0).claimed() as permit:
+    with store.open_session() as session, Lease(store, session, 0).acquired() as lease:
 
         def struck(*arguments, **others):
             monkeypatch.undo()
-            permit.revoke()
+            lease.revoke()
             return plain(*arguments, **others)
 
         monkeypatch.setattr(module, step, struck)
-        with pytest.raises(RevokedError):
-            PartWriter(store).commit([make_row("a")], permit)
-        assert not store.finished()
+        with pytest.raises(LeaseLost):
+            PartWriter(store).commit([make_row("a")], lease)
+        assert not finished(store)
 
 
 def test_readers_do_not_stumble_over_permits_that_come_and_go(tmp_path):
     """Arrow lists hidden folders too, and fails if they are gone when it looks into them."""
     store = Store(str(tmp_path), "spectrum")
-    with store.opened_for_writing() as mark:
+    with store.open_session() as session:
         PartWriter(store).commit([make_row("a")])
-        with Permit(store, mark, 0).claimed():
+        with Lease(store, session, 0).acquired():
             assert not [path for path in Path(store.folder).iterdir() if path.is_dir()]
 
 
 def test_a_disk_that_cannot_be_written_is_told_by_worker_and_driver(tmp_path, monkeypatch):
     store = Store(str(tmp_path), "spectrum")
-    with store.opened_for_writing() as mark:
+    with store.open_session() as session:
 
         def refuse(path):
             raise OSError(30, "Read-only file system")
 
         monkeypatch.setattr(os, "mkdir", refuse)
-        permit = Permit(store, mark, 0)
+        lease = Lease(store, session, 0)
         with pytest.raises(StoreError, match=r"cannot be written \(.*Read-only"):
-            permit.claimed().__enter__()
+            lease.acquired().__enter__()
         with pytest.raises(StoreError, match=r"cannot be written \(.*Read-only"):
-            permit.revoke()
+            lease.revoke()

@@ -19,17 +19,19 @@ from rich.console import Console
 
 from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.errors import StoreError
-from ntk_sweep.executors.protocol import SerialExecutor
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.schema import DataConfig, SweepConfig
-from ntk_sweep.store import session as marks
-from ntk_sweep.store import writer as writing
+from ntk_sweep.store import compaction
+from ntk_sweep.store import session as sessions
+from ntk_sweep.store.compaction import merge
 from ntk_sweep.store.filesystems import write_file
-from ntk_sweep.store.store import Store, load_results
-from ntk_sweep.store.writer import PartWriter, merge
+from ntk_sweep.store.reading import finished, load_results
+from ntk_sweep.store.store import Store
+from ntk_sweep.store.writer import PartWriter
 from tests.helpers.places import ROOT
 from tests.helpers.processes import GRID, TIME_LIMIT, environment, kill, run, start, stop, wait_for
 from tests.helpers.s3 import BUCKET, objects, s3_server
-from tests.ntk_sweep.store.test_store import keys_of, make_row
+from tests.helpers.store_rows import keys_of, make_row
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +54,8 @@ def store(results):
 
 
 def test_rows_kernels_and_marks(store):
-    with store.opened_for_writing() as mark:
-        store.check_mark(mark)
+    with store.open_session() as session:
+        store.check_session(session)
         assert len(load_results(store.location)) == 0
         writer = PartWriter(store)
         assert (
@@ -67,13 +69,13 @@ def test_rows_kernels_and_marks(store):
         == keys_of(pd.read_parquet(store.location))
         == ["0", "1", "2"]
     )
-    assert set(store.finished()) == {"0", "1", "2"}
+    assert set(finished(store)) == {"0", "1", "2"}
     with pytest.raises(StoreError, match="was removed, or is not the one"):
-        store.check_mark(mark)
+        store.check_session(session)
 
 
 def test_own_parts_are_merged(store, monkeypatch):
-    monkeypatch.setattr(writing, "MAX_PARTS", 1)
+    monkeypatch.setattr(compaction, "MAX_PARTS", 1)
     others = PartWriter(store).commit([make_row("other")])
     merge(store, own=[PartWriter(store).commit([make_row(f"{i}")]) for i in range(3)])
     assert len(store.parts()) == 2
@@ -96,10 +98,10 @@ def test_endpoint_and_region_may_stand_in_the_uri(server, results, monkeypatch):
 def test_marks_of_killed_sweeps_are_removed_in_the_end(store, results, monkeypatch):
     for name in (f".sweep-{'0' * 32}", f".{'1' * 32}.tmp", ".mine"):
         store.write(name, b"")
-    with store.opened_for_writing():
+    with store.open_session():
         assert len(objects(results.partition(BUCKET + "/")[2])) == 4
-    monkeypatch.setattr(marks, "OLD_SECONDS", -60)
-    with store.opened_for_writing():
+    monkeypatch.setattr(sessions, "OLD_SECONDS", -60)
+    with store.open_session():
         pass
     assert objects(results.partition(BUCKET + "/")[2]) == [".mine"]
 
@@ -118,7 +120,7 @@ def test_what_is_not_there_is_named(server, monkeypatch):
         pytest.raises(
             StoreError, match=r"s3://nowhere/results/spectrum cannot be written .*[Bb]ucket"
         ),
-        Store("s3://nowhere/results", "spectrum").opened_for_writing(),
+        Store("s3://nowhere/results", "spectrum").open_session(),
     ):
         pytest.fail("opened")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -188,8 +190,8 @@ def test_two_sweeps_at_once_leave_one_good_row_a_point(results, tmp_path):
 
 
 def test_a_sweep_sees_the_mark_of_another(store):
-    with store.opened_for_writing(), store.opened_for_writing() as mark:
-        (said,) = store.other_sweeps(mark)
+    with store.open_session(), store.open_session() as session:
+        (said,) = store.other_sessions(session)
     assert said.startswith(f"process {os.getpid()} on ")
 
 

@@ -14,17 +14,10 @@ from rich.console import Console
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.dispatch import sweep as dispatch
 from ntk_sweep.errors import ConfigError
-from ntk_sweep.executors.protocol import SerialExecutor
 from ntk_sweep.executors.ray import RayExecutor
-from ntk_sweep.kernel import centred_kernel as factored
-from ntk_sweep.kernel.centred_kernel import plain_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
-from ntk_sweep.network import streamed
+from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.network.linear_layer import Linear
-from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.network.streamed import StreamedNetwork
+from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import (
     ComputeConfig,
@@ -33,7 +26,7 @@ from ntk_sweep.settings.schema import (
     SweepConfig,
     TrainingConfig,
 )
-from ntk_sweep.store.store import load_results
+from ntk_sweep.store.reading import load_results
 from ntk_sweep.tasks import memory
 from ntk_sweep.tasks import spectrum as spectrum_task
 from ntk_sweep.tasks.memory import available_memory, memory_plan, point_memory
@@ -47,73 +40,20 @@ DATASET = Dataset("npz", X.numpy(), (np.arange(30) % 2).astype(float), None, "la
 POINT = Point(SpectrumConfig(), Architecture("relu", 9, 4, "thesis"), 0, "float64", "large")
 
 
-@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("depth", [2, 5])
-def test_a_streamed_network_is_the_one_that_is_held(parametrisation, dtype, depth):
-    held = Network.initialise(5, 9, depth, "relu", parametrisation, 3, dtype=dtype)
-    streamed = StreamedNetwork(5, 9, depth, "elu", parametrisation, 3, dtype).with_activation(
-        "relu"
-    )
-    assert streamed.factors == held.factors
-    ours, theirs = centred_trace(streamed, X.to(dtype)), centred_trace(held, X.to(dtype))
-    assert torch.equal(ours.outputs, theirs.outputs)
-    for one, other in zip(
-        ours.inputs + ours.gradients, theirs.inputs + theirs.gradients, strict=True
-    ):
-        assert torch.equal(one.rows, other.rows) and torch.equal(one.row_errors, other.row_errors)
-
-
-def test_a_streamed_network_holds_one_layer(monkeypatch):
-    drawn = []
-    network = StreamedNetwork(5, 9, 6, "relu", "thesis", 3)
-    plain = streamed.layer_normals
-    monkeypatch.setattr(
-        streamed, "layer_normals", lambda *sizes: drawn.append(sizes[-1]) or plain(*sizes)
-    )
-    centred_trace(network, X)
-    assert drawn == [1, 2, 3, 4, 5, 6, 5, 4, 3, 2]
-    assert network.layer(-1) is network.layer(5)
-
-
 def test_a_point_too_large_to_be_held_has_one_layer_at_a_time(monkeypatch):
     layers, most = [], []
-    drawn = Linear.__init__
+    drawn = LinearLayer.__init__
 
     def counted(layer, *arguments):
         drawn(layer, *arguments)
         layers.append(weakref.ref(layer))
         most.append(sum(reference() is not None for reference in layers))
 
-    monkeypatch.setattr(Linear, "__init__", counted)
+    monkeypatch.setattr(LinearLayer, "__init__", counted)
     monkeypatch.setattr(memory, "HELD_WEIGHTS", 0)
     assert compute_row(POINT, DATASET, "cpu", None).row["status"] == "ok"
     assert most == [1] * len(most)
     assert len(most) == 2 * POINT.architecture.depth - 2  # all but the first and the last twice
-
-
-def test_mistakes_in_a_streamed_network_are_explained():
-    with pytest.raises(ValueError, match="depth is 1"):
-        StreamedNetwork(5, 9, 1, "relu", "thesis", 3)
-    with pytest.raises(ValueError, match="unknown activation 'softplus'"):
-        StreamedNetwork(5, 9, 2, "softplus", "thesis", 3)
-    network = StreamedNetwork(5, 9, 2, "relu", "thesis", 3)
-    with pytest.raises(ValueError, match=r"the network takes \(N, 5\)"):
-        centred_trace(network, X[:, :4])
-    with pytest.raises(ValueError, match="convert one of them"):
-        centred_trace(network, X.float())
-
-
-@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
-@pytest.mark.parametrize("rows", [1, 7, 10, 29])
-def test_tiles_make_the_same_kernel(monkeypatch, activation, rows):
-    trace = centred_trace(Network.initialise(5, 9, 4, activation, "thesis", 3), X)
-    whole = plain_kernel(trace)
-    monkeypatch.setattr(factored, "TILE_ROWS", rows)
-    tiled = plain_kernel(trace)
-    assert torch.equal(tiled[0], tiled[0].T)
-    for one, other in zip(tiled, whole, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-13, atol=0)
 
 
 def test_a_point_too_large_to_be_held_has_the_same_row(monkeypatch):
@@ -157,7 +97,7 @@ def test_extremes_meet_a_target_if_both_do(monkeypatch, target, meets, errors):
         resolved=True,
         leading=None,
     )
-    monkeypatch.setattr(spectrum_task, "kernel_extremes", lambda kernel: extremes)
+    monkeypatch.setattr(spectrum_task, "kernel_extreme_eigenvalues", lambda kernel: extremes)
     monkeypatch.setattr(spectrum_task, "_kernel_columns", lambda *_: {})
     point = changed(POINT, settings=SpectrumConfig(method="extreme", target=target))
     row = compute_row(point, DATASET, "cpu", None).row
@@ -222,7 +162,7 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
         "eigenvalues": weights + factors * passes + squares * square,
         "limit": 40 * square,
     }
-    base = memory.BASE + memory.SHELF_BYTES
+    base = memory.BASE + memory.LIMIT_CACHE_BYTES
     found = point_memory(point, 100, 10).stages
     # blocks as large as those in use are kept free
     assert {name: (size - base) / 2 for name, size in found.items()} == expected
@@ -233,7 +173,6 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
     ("n_samples", "width", "depth", "act", "method"),
     [
         (1500, 600, 5, "sigmoid", "eigh"),
-        (1500, 600, 5, "sigmoid", "extreme"),
         (1000, 100, 3, "relu", "double-double"),
         (300, 2500, 4, "sigmoid", "auto"),
     ],
@@ -338,10 +277,10 @@ def test_a_sweep_that_does_not_fit_is_refused(
 
 def test_a_cluster_is_not_judged_from_here(monkeypatch, config):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    assert RayExecutor.workers_here(ComputeConfig()) is None
+    assert RayExecutor.local_workers(ComputeConfig()) is None
     monkeypatch.delenv("RAY_ADDRESS")
-    assert RayExecutor.workers_here(ComputeConfig(num_workers=1)) == 1
-    assert SerialExecutor.workers_here(ComputeConfig()) == 1
+    assert RayExecutor.local_workers(ComputeConfig(num_workers=1)) == 1
+    assert SerialExecutor.local_workers(ComputeConfig()) == 1
 
 
 def test_small_sweeps_do_not_speak_of_memory(config, npz):

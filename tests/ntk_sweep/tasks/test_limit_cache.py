@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.dispatch.plan import Chunk, Job, LimitPlan
+from ntk_sweep.dispatch.limit_requests import LimitPlan
+from ntk_sweep.dispatch.plan import Job
+from ntk_sweep.dispatch.queue import Chunk
 from ntk_sweep.executors.ray import _compute_limits
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.executors.worker import prepare_process
@@ -111,7 +113,7 @@ def test_what_was_handed_over_is_not_computed_again(monkeypatch):
 def test_a_process_keeps_so_many_bytes_of_limits_and_those_of_the_chunk_at_hand(monkeypatch):
     given = compute_limits(spec(), DATASET)[3]
     monkeypatch.delattr(limits, "compute_limits")
-    monkeypatch.setattr(limits, "SHELF_BYTES", 3 * given.kernel.nbytes)
+    monkeypatch.setattr(limits, "LIMIT_CACHE_BYTES", 3 * given.kernel.nbytes)
     cache = LimitCache()
 
     def held():

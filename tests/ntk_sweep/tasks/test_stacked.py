@@ -12,15 +12,8 @@ import pytest
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.kernel.centred_kernel import doubled_error, doubled_kernel, plain_kernel
-from ntk_sweep.kernel.centred_passes import centred_trace
-from ntk_sweep.kernel.pass_errors import pass_errors
-from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.network.linear_layer import Linear
-from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.network.stacked import NetworkStack
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import DTYPES, SpectrumConfig, TrainingConfig
 from ntk_sweep.store.columns import schema
@@ -36,86 +29,6 @@ GENERATOR = np.random.default_rng(3)
 X = torch.from_numpy(GENERATOR.random((6, 5)))
 DATASET = Dataset("npz", X.numpy(), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]), (3, 7), "stack")
 POINT = Point(SpectrumConfig(), Architecture("relu", 9, 4, "thesis"), 0, "float64", "stack")
-
-
-def draws(seeds, parametrisation="thesis", dtype=torch.float64, depth=4):
-    return [
-        Network.initialise(5, 9, depth, "relu", parametrisation, seed, dtype=dtype)
-        for seed in range(seeds)
-    ]
-
-
-@pytest.mark.parametrize(
-    "activations",
-    [("relu", "elu", "lrelu", "sigmoid"), ("sigmoid",), ("tanh", "gelu", "erf", "silu")],
-    ids=str,
-)
-@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
-@pytest.mark.parametrize("seeds", [1, 3])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_traces_and_kernels(activations, parametrisation, seeds, dtype):
-    networks, x = draws(seeds, parametrisation, dtype), X.to(dtype)
-    together = centred_trace(NetworkStack(networks, activations), x)
-    theta, traces, error = plain_kernel(together)
-    doubled, errors = doubled_kernel(together, 1), pass_errors(together)
-    tolerance = 40 * torch.finfo(dtype).eps
-    for seed, network in enumerate(networks):
-        for index, activation in enumerate(activations):
-            at = (seed, index)
-            alone = centred_trace(network.with_activation(activation), x)
-            torch.testing.assert_close(
-                together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
-            )
-            plain, own_traces, own_error = plain_kernel(alone)
-            torch.testing.assert_close(theta[at], plain, rtol=tolerance, atol=0)
-            torch.testing.assert_close(traces[at], own_traces, rtol=tolerance, atol=0)
-            torch.testing.assert_close(error[at], own_error, rtol=tolerance, atol=0)
-            torch.testing.assert_close(doubled.hi[at], plain, rtol=tolerance, atol=0)
-            torch.testing.assert_close(
-                doubled_error(together[at], 1), doubled_error(alone, 1), rtol=1e-6, atol=0
-            )
-            own_errors = pass_errors(alone)
-            torch.testing.assert_close(errors[at].rows, own_errors.rows, rtol=0.1, atol=0)
-            torch.testing.assert_close(errors[at].shared, own_errors.shared, rtol=0.1, atol=0)
-
-
-def test_plain_passes_may_be_stacked_too(monkeypatch):
-    monkeypatch.setitem(
-        ACTIVATIONS, "sigmoid", dataclasses.replace(ACTIVATIONS["sigmoid"], differences=None)
-    )
-    networks = draws(2)
-    together = centred_trace(NetworkStack(networks, ["sigmoid"]), X)
-    alone = centred_trace(networks[1].with_activation("sigmoid"), X)
-    torch.testing.assert_close(
-        plain_kernel(together)[0][1, 0], plain_kernel(alone)[0], rtol=1e-14, atol=0
-    )
-    with pytest.raises(ValueError, match="stack them apart"):
-        NetworkStack(networks, ["relu", "sigmoid"])
-
-
-def test_a_stack_of_unlike_draws_is_refused():
-    with pytest.raises(ValueError, match="2 draws of 2 kinds"):
-        NetworkStack([*draws(1), *draws(1, depth=3)], ["relu"])
-    with pytest.raises(ValueError, match="0 draws"):
-        NetworkStack([], ["relu"])
-    with pytest.raises(ValueError, match="0 activations"):
-        NetworkStack(draws(1), [])
-    with pytest.raises(ValueError, match="the network takes"):
-        centred_trace(NetworkStack(draws(1), ["relu"]), X[:, :3])
-
-
-def test_linear_maps():
-    weight = torch.from_numpy(GENERATOR.random((2, 4, 5)))
-    alone = Linear(weight[1], torch.zeros(4, dtype=torch.float64), 0.3)
-    together = Linear(weight, torch.zeros(2, 1, 1, 4, dtype=torch.float64), 0.3)
-    torch.testing.assert_close(alone.forward(X), 0.3 * X @ weight[1].T)
-    torch.testing.assert_close(together.forward(X)[1, 0], alone.forward(X))
-    rows = torch.from_numpy(GENERATOR.random((2, 3, 6, 4)))
-    torch.testing.assert_close(together.backward(rows)[1, 2], 0.3 * rows[1, 2] @ weight[1])
-    torch.testing.assert_close(alone.column_squares[:, 0], 0.09 * (weight[1] ** 2).sum(0))
-    torch.testing.assert_close(alone.row_squares[:, 0], 0.09 * (weight[1] ** 2).sum(1))
-    torch.testing.assert_close(together.column_squares[1, 0], alone.column_squares)
-    torch.testing.assert_close(together.row_squares[1, 0], alone.row_squares)
 
 
 def points(**changes):
@@ -138,8 +51,10 @@ def test_rows(dtype, method):
         result.row["key"]: result for result in stacked_rows(wanted, DATASET, "cpu", "commit")
     }
     assert set(results) == {point.key for point in wanted}
+    caches = Caches()
     for point in wanted:
-        row, alone = results[point.key].row, compute_row(point, DATASET, "cpu", "commit").row
+        row = results[point.key].row
+        alone = compute_row(point, DATASET, "cpu", "commit", caches).row
         assert row["status"] == alone["status"] == "ok", row.get("error")
         assert set(row) == set(alone) <= set(schema("spectrum").names)
         same = (
@@ -158,7 +73,7 @@ def test_rows(dtype, method):
             row["eigenvalues"], alone["eigenvalues"], rtol=1e-3 if dtype == "float32" else 1e-7
         )
         np.testing.assert_allclose(results[point.key].kernel.diagonal().sum(), row["trace"])
-        if dtype == "float64" and method != "eigh":
+        if dtype == "float64" and method != "eigh" and point.seed == 1:
             network = Network.initialise(
                 5, 9, point.architecture.depth, point.architecture.activation, "thesis", point.seed
             )

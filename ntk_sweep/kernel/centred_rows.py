@@ -1,0 +1,107 @@
+"""Rows around a centre, with an estimate of their rounding errors, and their Gram matrices.
+
+A centre is a matrix of one row. Shapes are written for one network; several side by side have
+leading dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntk_sweep.kernel.rounding import row_norms
+from ntk_sweep.numerics.double_double import DoubleDouble, gram, gram_error, symmetric_product
+
+
+@dataclass(eq=False)
+class CentredRows:
+    """One factor of a layer's Jacobian, a^{l-1} or δ^l, as centre + rows; the sum is not rounded.
+
+    Attributes:
+        centre: Shared by all rows, (1, n); None for zero.
+        rows: The differences, (N, n).
+        row_norms: Euclidean norm of each, (N,), float64.
+        centre_error: Root mean square estimate of the Euclidean norm of the centre's rounding
+            error, (1,), float64.
+        row_errors: The same for each row, (N,), float64.
+    """
+
+    centre: Float[Tensor, "*c 1 n"] | None
+    rows: Float[Tensor, "*r N n"]
+    row_norms: Float[Tensor, "*r N"]
+    centre_error: Float[Tensor, "*e 1"]
+    row_errors: Float[Tensor, "*f N"]
+
+    @property
+    def total(self) -> Float[Tensor, "*r N n"]:
+        """Centre + rows, in float64 whatever the dtype of the pass."""
+        rows = self.rows.double()
+        return rows if self.centre is None else rows + self.centre
+
+    def __getitem__(self, index: tuple[int, int]) -> CentredRows:
+        """Those of one of several networks side by side; the inputs belong to all of them."""
+        if self.rows.ndim == 2:
+            return self
+        centre = None if self.centre is None else self.centre[index]
+        return CentredRows(
+            centre,
+            self.rows[index],
+            self.row_norms[index],
+            self.centre_error[index],
+            self.row_errors[index],
+        )
+
+    def gram(self) -> Float[Tensor, "*r N N"]:
+        """The Gram matrix of centre + rows in float64; not to be changed in place."""
+        return symmetric_product(self.total)
+
+    def double_double_gram(self, orders: int) -> DoubleDouble:
+        """The same in double-double, its upper triangle; see `double_double.gram`."""
+        return gram(self.rows.double(), self._double_centre, orders)
+
+    def double_double_gram_error(self, orders: int) -> Float[Tensor, "*r"]:
+        """Bound of the error of `double_double_gram` in the Frobenius norm."""
+        return gram_error(self.rows.double(), self._double_centre, orders)
+
+    def largest_square(self) -> Float[Tensor, "*r"]:
+        """An upper bound of the greatest ‖centre + row‖²."""
+        largest = self.row_norms.amax(dim=-1)
+        if self.centre is not None:
+            norm = torch.linalg.vector_norm(self.centre, dim=(-2, -1), dtype=torch.float64)
+            largest = largest + norm
+        return largest**2
+
+    @property
+    def _double_centre(self) -> Float[Tensor, "*c 1 n"] | None:
+        return None if self.centre is None else self.centre.double()
+
+
+class ExactInputs(CentredRows):
+    """The inputs of a first layer: exact, without a centre.
+
+    All networks on the same inputs share it: each of its Gram matrices is computed once and kept.
+
+    Args:
+        x: N inputs, of the networks' dtype and on their device.
+    """
+
+    def __init__(self, x: Float[Tensor, "N n_in"]) -> None:
+        norms = row_norms(x)
+        super().__init__(None, x, norms, norms[..., :1] * 0, norms * 0)
+        self._gram: Tensor | None = None
+        self._double_double_grams: dict[int, DoubleDouble] = {}
+
+    def gram(self) -> Float[Tensor, "N N"]:
+        """The Gram matrix of the inputs in float64; not to be changed in place."""
+        if self._gram is None:
+            self._gram = super().gram()
+        return self._gram
+
+    def double_double_gram(self, orders: int) -> DoubleDouble:
+        """The same in double-double, its upper triangle."""
+        if orders not in self._double_double_grams:
+            self._double_double_grams[orders] = super().double_double_gram(orders)
+        return self._double_double_grams[orders]

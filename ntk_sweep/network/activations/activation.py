@@ -1,0 +1,73 @@
+"""What the program knows of an activation function.
+
+The formulas of an entry use tensor methods with Python scalars only. Python scalars take the
+precision of the tensor they meet. A constant made by ``torch.tensor(0.3)`` or ``torch.where(z > 0,
+1.0, 0.01)`` is float32 and costs eight digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+
+Differences = tuple["Tensor", "Tensor"]
+"""(σ(z + d) - σ(z), σ'(z + d) - σ'(z))."""
+
+ClosedDual = tuple["Tensor", "Tensor", "Tensor"]
+"""E[σ(u)σ(v)], E[σ'(u)σ'(v)] and E[(σ(u) - σ(v))²], the last without cancellation for u ≈ v."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function σ and its derivative σ', elementwise, in their argument's dtype.
+
+    Attributes:
+        title: The name as written in tables and figures.
+        function: z ↦ σ(z), analytic for z < 0 and for z > 0.
+        derivative: z ↦ σ'(z), with a chosen value where σ has a kink.
+        curvature: The largest |σ''| away from a kink.
+        jump: How far σ' jumps at z = 0.
+        differences: (z, d) ↦ (σ(z + d) - σ(z), σ'(z + d) - σ'(z)). The errors are a few ε (|σ(z +
+            d) - σ(z)| + |σ'(z + d) - σ'(z)|) where plain subtraction leaves ε. None if there is no
+            such formula: small eigenvalues then get wider error bounds.
+        closed_dual: The dual activations in closed form, for Gaussian pairs of positive variance.
+            None if none is known: the infinite-width kernel then uses quadrature
+            (`ntk_sweep.numerics.gaussian_quadrature`).
+        together: z ↦ (σ(z), σ'(z)) in fewer operations than `function` and `derivative` take; None
+            if there is no such formula. The error of σ' may be a few ε where that of `derivative`
+            is a few ε σ'(z): enough for training, too much for a kernel of saturated units.
+    """
+
+    title: str
+    function: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor], Tensor]
+    curvature: float | Tensor
+    jump: float | Tensor = 0.0
+    differences: Callable[[Tensor, Tensor], Differences] | None = None
+    closed_dual: Callable[[GaussianPairs], ClosedDual] | None = None
+    together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+
+    def value_and_derivative(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """σ(z) and σ'(z) as cheaply as can be."""
+        return (self.function(z), self.derivative(z)) if self.together is None else self.together(z)
+
+    @property
+    def kinked(self) -> bool:
+        """Whether σ' jumps at zero."""
+        return not (isinstance(self.jump, float) and self.jump == 0.0)
+
+
+def positive_difference(z: Tensor, d: Tensor) -> Tensor:
+    """max(z + d, 0) - max(z, 0), without cancellation."""
+    return (d.maximum(-z)).where(z > 0, (z + d).clamp(min=0))
+
+
+def negative_difference(z: Tensor, d: Tensor) -> Tensor:
+    """min(z + d, 0) - min(z, 0), without cancellation."""
+    return (d.minimum(-z)).where(z < 0, (z + d).clamp(max=0))

@@ -1,0 +1,43 @@
+"""Activations made of an exponential: ELU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ntk_sweep.network.activations.activation import (
+    Activation,
+    Differences,
+    negative_difference,
+    positive_difference,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _elu(z: Tensor) -> Tensor:
+    return z.clamp(min=0) + z.clamp(max=0).expm1()
+
+
+def _elu_derivative(z: Tensor) -> Tensor:
+    return z.clamp(max=0).exp()
+
+
+def _elu_differences(z: Tensor, d: Tensor) -> Differences:
+    # exp(b) - exp(a) from the larger of the two, so that nothing overflows
+    step = negative_difference(z, d)
+    exponential = (z.maximum(z + d).clamp(max=0).exp() * -(-step.abs()).expm1()).copysign(step)
+    return positive_difference(z, d) + exponential, exponential
+
+
+ELU = Activation(
+    title="ELU",
+    function=_elu,
+    derivative=_elu_derivative,
+    curvature=1.0,
+    differences=_elu_differences,
+)
+"""σ(z) = z for z > 0, exp(z) - 1 otherwise (α = 1); σ'(z) = 1 for z ≥ 0, exp(z) otherwise.
+
+|σ''| ≤ 1 (Clevert, Unterthiner, Hochreiter 2016, eq. 15).
+"""

@@ -1,0 +1,90 @@
+"""Activations made of the logistic function s(z) = 1 / (1 + exp(-z)): sigmoid, tanh, SiLU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ntk_sweep.network.activations.activation import Activation, Differences
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _sigmoid_derivative(z: Tensor) -> Tensor:
+    return z.sigmoid() * (-z).sigmoid()
+
+
+def _sigmoid_differences(z: Tensor, d: Tensor) -> Differences:
+    # σ(b) - σ(a) = σ(b) σ(-a) (1 - exp(a - b)) for a ≤ b, and σ' = σ (1 - σ)
+    shifted = z + d
+    size = z.maximum(shifted).sigmoid() * (-z.minimum(shifted)).sigmoid() * -(-d.abs()).expm1()
+    function = size.copysign(d)
+    return function, function * ((-shifted).sigmoid() - z.sigmoid())
+
+
+def _tanh_derivative(z: Tensor) -> Tensor:
+    return 4 * (2 * z).sigmoid() * (-2 * z).sigmoid()
+
+
+def _tanh_differences(z: Tensor, d: Tensor) -> Differences:
+    # tanh z = 2 s(2z) - 1 with s the sigmoid
+    function, derivative = _sigmoid_differences(2 * z, 2 * d)
+    return 2 * function, 4 * derivative
+
+
+def _silu_derivative(z: Tensor) -> Tensor:
+    return z.sigmoid() * (1 + z * (-z).sigmoid())
+
+
+def _silu_differences(z: Tensor, d: Tensor) -> Differences:
+    # with s the sigmoid: Δ(zs) = d s(z + d) + z Δs, and Δ(s + zs') = Δs + d s'(z + d) + z Δs'
+    step, slope = _sigmoid_differences(z, d)
+    shifted = z + d
+    return d * shifted.sigmoid() + z * step, step + d * _sigmoid_derivative(shifted) + z * slope
+
+
+def _silu_together(z: Tensor) -> tuple[Tensor, Tensor]:
+    # s (1 + z (1 - s)) = s + v (1 - s) with s the sigmoid and v = z s the value
+    sigmoid = z.sigmoid()
+    value = z * sigmoid
+    return value, sigmoid.addcmul(value, 1 - sigmoid)
+
+
+SIGMOID = Activation(
+    title="Sigmoid",
+    function=lambda z: z.sigmoid(),
+    derivative=_sigmoid_derivative,
+    curvature=0.1,
+    differences=_sigmoid_differences,
+    together=lambda z: ((value := z.sigmoid()), value.addcmul(value, value, value=-1)),
+)
+"""σ(z) = s(z); σ'(z) = s(z) s(-z), which keeps its relative accuracy where s(z) is nearly 1.
+
+|σ''| ≤ 1/(6√3).
+"""
+
+TANH = Activation(
+    title="Tanh",
+    function=lambda z: z.tanh(),
+    derivative=_tanh_derivative,
+    curvature=0.77,
+    differences=_tanh_differences,
+    together=lambda z: ((value := z.tanh()), 1 - value * value),
+)
+"""σ(z) = tanh z; σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z), without cancellation where tanh z ≈ 1.
+
+|σ''| ≤ 4/(3√3).
+"""
+
+SILU = Activation(
+    title="SiLU",
+    function=lambda z: z * z.sigmoid(),
+    derivative=_silu_derivative,
+    curvature=0.5,
+    differences=_silu_differences,
+    together=_silu_together,
+)
+"""σ(z) = z s(z); σ'(z) = s(z) (1 + z s(-z)) (Elfwing, Uchibe, Doya 2018, eqs. 6 and 7).
+
+|σ''| ≤ 1/2.
+"""

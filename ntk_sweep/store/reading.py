@@ -1,0 +1,90 @@
+"""Reading results: one row a key, the latest good one.
+
+Rows are deduplicated here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ntk_sweep.settings.tasks import TASKS
+from ntk_sweep.store.columns import GROUP, NETWORK
+from ntk_sweep.store.filesystems import above, without_credentials
+from ntk_sweep.store.store import Store
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the store knows of a finished key."""
+
+    status: str
+    kernel_file: str | None
+
+    def serves(self, with_kernel: bool) -> bool:
+        """Whether it is all that is wanted of the key; `with_kernel` if the kernel matrix is."""
+        return bool(self.kernel_file) or not with_kernel
+
+
+def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The rows of a task as a frame: one row a key, the latest good one.
+
+    Where a key has only failures, the latest failure stands for it.
+
+    Args:
+        path: The task's folder or URI, ``<results>/<task>``.
+
+    Returns:
+        The columns of `ntk_sweep.store.columns`, ordered by data, parametrisation, activation,
+        width, depth and seed; empty before the first commit of a sweep.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it is not a task's folder.
+        StoreError: A part is truncated, foreign or of another version; the message names it.
+    """
+    results, task = above(os.fspath(path))
+    shown = without_credentials(os.fspath(path))
+    if task not in TASKS:
+        raise FileNotFoundError(
+            f"{shown} is not the folder of a task: give <results>/<task>, with a task of "
+            f"{', '.join(TASKS)}"
+        )
+    store = Store(results, task)
+    if not store.exists():
+        raise FileNotFoundError(
+            f"there is no folder {shown}: run a sweep first, for example `python launch.py "
+            "act=relu`"
+        )
+    frame = latest_good(store.read()).to_pandas()
+    point = [*GROUP, *NETWORK]
+    newest = frame.groupby(point)["numerics_version"].transform("max")
+    return frame[frame["numerics_version"] == newest].sort_values(
+        [*point, "key"], ignore_index=True
+    )
+
+
+def finished(store: Store) -> dict[str, Entry]:
+    """Key → what is known of it, for every point with a result: it need not be computed again."""
+    table = latest_good(store.read(["key", "status", "kernel_file", "finished_at"]))
+    good = table.filter(pc.field("status") != "failed")
+    return {row["key"]: Entry(row["status"], row["kernel_file"]) for row in good.to_pylist()}
+
+
+def latest_good(table: pa.Table) -> pa.Table:
+    """One row a key: a result before a failure, then a later row before an earlier one."""
+    rank = pd.DataFrame(
+        {
+            "key": table["key"].to_pandas(),
+            "good": table["status"].to_pandas() != "failed",
+            "finished_at": table["finished_at"].to_pandas(),
+        }
+    )
+    last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates(
+        "key", keep="last"
+    )
+    return table.take(pa.array(np.sort(last.index.to_numpy())))

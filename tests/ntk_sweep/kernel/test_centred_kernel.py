@@ -1,0 +1,128 @@
+"""Protects the kernel of centred passes: side by side, in tiles and with shared inputs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ntk_sweep.kernel import centred_kernel
+from ntk_sweep.kernel.centred_kernel import (
+    double_double_error,
+    double_double_kernel,
+    float64_kernel,
+)
+from ntk_sweep.kernel.centred_passes import centred_passes, first_layer
+from ntk_sweep.kernel.centred_rows import ExactInputs
+from ntk_sweep.kernel.pass_errors import pass_errors
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.network.stacked import NetworkStack
+from ntk_sweep.numerics import double_double
+
+X = torch.from_numpy(np.random.default_rng(3).random((6, 5)))
+MANY = torch.from_numpy(np.random.default_rng(3).random((30, 5)))
+
+
+def draws(seeds, parametrisation="thesis", dtype=torch.float64):
+    return [
+        Network.initialise(5, 9, 4, "relu", parametrisation, seed, dtype=dtype)
+        for seed in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize(
+    "activations",
+    [("relu", "elu", "lrelu", "sigmoid"), ("sigmoid",), ("tanh", "gelu", "erf", "silu")],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("parametrisation", "seeds"), [("thesis", 1), *((name, 3) for name in PARAMETRISATIONS)]
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_networks_side_by_side_are_the_networks_alone(activations, parametrisation, seeds, dtype):
+    networks, x = draws(seeds, parametrisation, dtype), X.to(dtype)
+    together = centred_passes(NetworkStack(networks, activations), x)
+    theta, traces, error = float64_kernel(together)
+    refined, errors = double_double_kernel(together, 1), pass_errors(together)
+    tolerance = 40 * torch.finfo(dtype).eps
+    for seed, network in enumerate(networks):
+        for index, activation in enumerate(activations):
+            at = (seed, index)
+            alone = centred_passes(network.with_activation(activation), x)
+            torch.testing.assert_close(
+                together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
+            )
+            plain, own_traces, own_error = float64_kernel(alone)
+            torch.testing.assert_close(theta[at], plain, rtol=tolerance, atol=0)
+            torch.testing.assert_close(traces[at], own_traces, rtol=tolerance, atol=0)
+            torch.testing.assert_close(error[at], own_error, rtol=tolerance, atol=0)
+            torch.testing.assert_close(refined.hi[at], plain, rtol=tolerance, atol=0)
+            torch.testing.assert_close(
+                double_double_error(together[at], 1),
+                double_double_error(alone, 1),
+                rtol=1e-6,
+                atol=0,
+            )
+            own_errors = pass_errors(alone)
+            torch.testing.assert_close(errors[at].rows, own_errors.rows, rtol=0.1, atol=0)
+            torch.testing.assert_close(errors[at].shared, own_errors.shared, rtol=0.1, atol=0)
+
+
+def test_plain_passes_may_be_stacked_too(monkeypatch):
+    monkeypatch.setitem(
+        ACTIVATIONS, "sigmoid", dataclasses.replace(ACTIVATIONS["sigmoid"], differences=None)
+    )
+    networks = draws(2)
+    together = centred_passes(NetworkStack(networks, ["sigmoid"]), X)
+    alone = centred_passes(networks[1].with_activation("sigmoid"), X)
+    torch.testing.assert_close(
+        float64_kernel(together)[0][1, 0], float64_kernel(alone)[0], rtol=1e-14, atol=0
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.parametrize("rows", [1, 7, 10, 29])
+def test_tiles_make_the_same_kernel(monkeypatch, activation, rows):
+    passes = centred_passes(Network.initialise(5, 9, 4, activation, "thesis", 3), MANY)
+    whole = float64_kernel(passes)
+    monkeypatch.setattr(centred_kernel, "TILE_ROWS", rows)
+    tiled = float64_kernel(passes)
+    assert torch.equal(tiled[0], tiled[0].T)
+    for one, other in zip(tiled, whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-13, atol=0)
+
+
+def test_networks_on_the_same_inputs_share_their_gram_matrices(monkeypatch):
+    """Also the first layer; and the kernel is the one of inputs that are not shared."""
+    products = []
+    plain = double_double.symmetric_product
+
+    def counted(rows):
+        products.append(rows)
+        return plain(rows)
+
+    monkeypatch.setattr("ntk_sweep.kernel.centred_rows.symmetric_product", counted)
+    network, inputs = draws(1)[0], ExactInputs(X)
+    first = first_layer(network, inputs)
+    for activation in ("relu", "elu"):
+        other = network.with_activation(activation)
+        shared, alone = centred_passes(other, X, first), centred_passes(other, X)
+        assert shared.inputs[0] is inputs
+        assert torch.equal(float64_kernel(shared)[0], float64_kernel(alone)[0])
+        for one, same in zip(
+            double_double_kernel(shared), double_double_kernel(alone), strict=True
+        ):
+            assert torch.equal(one, same)
+        assert inputs.gram() is inputs.gram()
+        assert inputs.double_double_gram(2) is inputs.double_double_gram(2)
+    torch.testing.assert_close(inputs.gram(), X @ X.T)
+    # those of the inputs: once for the shared ones, once for each of the others
+    assert sum(torch.equal(rows, X) for rows in products) == 3
+
+
+def test_orders_have_gram_matrices_of_their_own():
+    inputs = ExactInputs(X)
+    first, second = inputs.double_double_gram(1), inputs.double_double_gram(2)
+    assert inputs.double_double_gram(1) is first is not second
