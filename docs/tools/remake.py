@@ -30,6 +30,9 @@ DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "reference" / "results.md"
 TABLES_FOLDER = DOCS / "reference" / "tables"
 GROUP = "fashion_mnist-thesis"
+SHARED = "fashion_mnist, classes 0 and 9, N = 200, parametrisation thesis, float64"
+"""What all captions say; the page says it at its top."""
+
 COMMANDS = ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
 FIGURES = (
     "heatmap-*.png",
@@ -109,7 +112,7 @@ def main(results: str, results_eigh: str) -> None:
                 name = figure.name.replace(f"-{GROUP}", "")
                 (DOCS / "figures" / name).write_bytes(figure.read_bytes())
         for name in TABLES:
-            fill(PAGE, name, (Path(folder) / f"{name}-{GROUP}.md").read_text())
+            fill(PAGE, name, once((Path(folder) / f"{name}-{GROUP}.md").read_text()))
     training(results)
     with tempfile.TemporaryDirectory() as folder:
         analyse(results, folder, "report")
@@ -150,7 +153,8 @@ def training(results: str) -> None:
 
 
 def once(content: str) -> str:
-    """Drops the notes that stand in the content already."""
+    """Drops the notes that stand in the content already, and what all captions say."""
+    content = content.replace(f" ({SHARED})", "").replace(f"({SHARED}; ", "(")
     return "\n\n".join(dict.fromkeys(content.split("\n\n")))
 
 

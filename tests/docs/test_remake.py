@@ -24,3 +24,5 @@ def test_a_long_table_becomes_a_file(tmp_path, monkeypatch):
 
 def test_notes_stand_once():
     assert remake.once("a\n\nnote\n\nb\n\nnote") == "a\n\nnote\n\nb"
+    captions = f"Table ({remake.SHARED})\n\nTable ({remake.SHARED}; 100 epochs)"
+    assert remake.once(captions) == "Table\n\nTable (100 epochs)"
