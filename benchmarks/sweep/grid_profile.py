@@ -18,18 +18,20 @@ from typing import Any
 WIDTHS = (100, 400, 700, 1000)
 ACTIVATIONS = ("relu", "elu", "lrelu", "sigmoid")
 MODULES = (
-    "network",
-    "passes",
-    "factored",
-    "doubled",
-    "graded",
-    "spectrum",
-    "rounding",
-    "limit",
-    "diagnostics",
-    "spectrum_task",
+    "network.initialisation",
+    "kernel.centred_passes",
+    "kernel.centred_kernel",
+    "kernel.pass_errors",
+    "kernel.diagnostics",
+    "numerics.double_double",
+    "numerics.graded_eigenvalues",
+    "spectrum.spectrum",
+    "limit.kernel",
+    "tasks.spectrum",
+    "tasks.draws",
+    "tasks.limit_cache",
+    "executors.worker",
 )
-LATER_MODULES = ("limits", "worker")
 PARTS = {
     "drawing the weights": ("standard_normals",),
     "passes": ("centred_passes", "first_layer"),
@@ -64,11 +66,6 @@ def timed(part: str, function: Callable) -> Callable:
 def main() -> None:
     """Computes the networks of four widths with one seed."""
     modules = [importlib.import_module(f"ntk_sweep.{name}") for name in MODULES]
-    for name in LATER_MODULES:
-        try:
-            modules.append(importlib.import_module(f"ntk_sweep.{name}"))
-        except ImportError:
-            continue
     for part, names in PARTS.items():
         for name in names:
             found = {

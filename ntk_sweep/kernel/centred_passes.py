@@ -148,8 +148,8 @@ def centred_passes(
         slopes.append(slope)
         if index < network.depth - 1:
             z = _pre_activation(network.layer(index), forward)
-    last = network.layer(-1)
-    outputs = last.forward(forward.total.to(x.dtype))[..., 0] + last.bias[..., 0]
+    # no layer is held here: a network that is streamed has room for one only
+    outputs = _outputs(network.layer(-1), forward)
     backward = _output_gradients(outputs, centred=z.centre is not None)
     gradients = [backward]
     for index in range(network.depth - 1, 0, -1):
@@ -181,6 +181,10 @@ def _check_precision(dtype: torch.dtype) -> None:
 
 def _is_centred(network: LayeredNetwork, x: Float[Tensor, "N n_in"]) -> bool:
     return network.nonlinearity.differences is not None and x.shape[-2] > 1
+
+
+def _outputs(layer: LinearLayer, a: CentredRows) -> Float[Tensor, "*b N"]:
+    return layer.forward(a.total.to(a.rows.dtype))[..., 0] + layer.bias[..., 0]
 
 
 def _output_gradients(outputs: Float[Tensor, "*b N"], centred: bool) -> CentredRows:

@@ -105,7 +105,7 @@ def class_contrast(kernel: Float[Tensor, "N N"], labels: Shaped[Tensor, " N"]) -
 
 
 def leading_target_shares(
-    eigenvectors: Float[Tensor, "N N"],
+    eigenvectors: Float[Tensor, "N leading"],
     targets: Float[Tensor, " N"],
     counts: Sequence[int] = (1, 2, 5, 10),
 ) -> dict[int, float]:
@@ -116,7 +116,7 @@ def leading_target_shares(
 
     Args:
         eigenvectors: Orthonormal columns, in the order of ascending eigenvalues as
-            `torch.linalg.eigh` returns them.
+            `torch.linalg.eigh` returns them; all of them, or the leading ones alone.
         targets: y.
         counts: The numbers k; the default was chosen for a glance. k > N counts as N.
 

@@ -23,11 +23,11 @@ def unreliable(loses):
 
     class Unreliable(SerialExecutor):
         def wait(self, seconds):
-            ticket, spec, _ = self._queue[0]
+            number, spec, _ = self._queue[0]
             lost = loses(spec)
             if lost is None:
                 return super().wait(seconds)
             self._queue.popleft()
-            return [(ticket, lost)]
+            return [(number, lost)]
 
     return Unreliable

@@ -72,19 +72,19 @@ def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
     class Crowded(SerialExecutor):
         slots = 4
 
-        def submit(self, ticket, spec, dataset):
-            under_way[ticket] = spec
-            super().submit(ticket, spec, dataset)
+        def submit(self, number, spec, dataset):
+            under_way[number] = spec
+            super().submit(number, spec, dataset)
 
         def wait(self, seconds):
-            ticket = self._queue[0][0]
+            number = self._queue[0][0]
             hungry = [
                 t
                 for t, other in under_way.items()
                 if any(point.width == 5 for point in other.points)
             ]
             if not hungry:
-                del under_way[ticket]
+                del under_way[number]
                 return super().wait(seconds)
             greatest.append(len(under_way))
             lost = [(t, Lost("memory ran out", worker_died=True, out_of_memory=True)) for t in under_way]
@@ -105,8 +105,8 @@ def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
     class LosesReports(SerialExecutor):
         def wait(self, seconds):
             return [
-                (ticket, Lost("died after its commit", worker_died=True))
-                for ticket, _ in super().wait(seconds)
+                (number, Lost("died after its commit", worker_died=True))
+                for number, _ in super().wait(seconds)
             ]
 
     result = run_sweep(grid(base, range(3, 8)), LosesReports, QUIET)
@@ -141,9 +141,9 @@ def test_rows_that_cannot_be_written_end_the_sweep(base, monkeypatch):
 
 def test_a_worker_that_sees_another_folder_ends_the_sweep(base, monkeypatch):
     class Elsewhere(SerialExecutor):
-        def submit(self, ticket, spec, dataset):
+        def submit(self, number, spec, dataset):
             super().submit(
-                ticket, dataclasses.replace(spec, mark=".sweep-of-another-machine"), dataset
+                number, dataclasses.replace(spec, session=".sweep-of-another-machine"), dataset
             )
 
     with pytest.raises(StoreError, match="shared folder or an object store"):
@@ -162,9 +162,9 @@ def test_rows_are_committed_while_a_chunk_is_at_work(base, monkeypatch):
     spec = []
 
     class Keeps(SerialExecutor):
-        def submit(self, ticket, given, dataset):
+        def submit(self, number, given, dataset):
             spec.append(given)
-            super().submit(ticket, dataclasses.replace(given, commit_seconds=0.0), dataset)
+            super().submit(number, dataclasses.replace(given, commit_seconds=0.0), dataset)
 
     run_sweep(
         grid(base, range(3, 8), compute=dataclasses.replace(compute, chunk_seconds=100)),
@@ -191,9 +191,9 @@ def test_only_a_few_chunks_are_in_flight(base):
     class Counts(SerialExecutor):
         slots = 3
 
-        def submit(self, ticket, spec, dataset):
+        def submit(self, number, spec, dataset):
             nonlocal most
-            super().submit(ticket, spec, dataset)
+            super().submit(number, spec, dataset)
             most = max(most, len(self._queue))
 
     compute = ComputeConfig(chunk_seconds=0.02)
@@ -297,7 +297,7 @@ def test_a_worker_is_told_what_its_chunk_needs(base):
     compute = ComputeConfig(num_cpus=2, num_gpus=0.25, chunk_seconds=7)
     run_sweep(grid(base, [3, 4], compute=compute, device="cpu"), Listens, QUIET)
     for expected, (number, spec, dataset) in enumerate(told):
-        assert number == spec.ticket == expected
+        assert number == spec.number == expected
         assert {point.data_fingerprint for point in spec.points} == {dataset.fingerprint}
         assert (spec.results, spec.task, spec.device) == (base.results, "spectrum", "cpu")
         assert (spec.num_threads, spec.device_share, spec.commit_seconds) == (2, 0.25, 7)

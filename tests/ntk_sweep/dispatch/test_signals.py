@@ -73,3 +73,21 @@ def test_the_first_signal_counts_and_further_ones_are_ignored():
             with pytest.raises(Interrupted) as caught:
                 enter()
             assert caught.value.signal_number == signal.SIGTERM
+
+
+def test_handlers_that_an_executor_sets_at_its_start_are_replaced(base):
+    """Ray sets its own, which would end the process at once."""
+
+    class SetsItsOwn(SerialExecutor):
+        def __init__(self, compute):
+            super().__init__(compute)
+            signal.signal(signal.SIGTERM, lambda number, frame: None)
+
+        def wait(self, seconds):
+            signal.raise_signal(signal.SIGTERM)
+            return super().wait(seconds)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        run_sweep(grid(base, [3]), SetsItsOwn, QUIET)
+    assert signal.getsignal(signal.SIGTERM) is before

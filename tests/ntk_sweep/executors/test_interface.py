@@ -54,7 +54,7 @@ def chunk(npz, results):
     folder, session = results
     x = np.random.default_rng(1).random((6, 4))
     data = DataConfig("npz", path=npz(x=x, y=np.arange(6)))
-    dataset = load_dataset(data)
+    dataset = load_dataset(*data.arguments)
 
     def make(*widths, **changes):
         number = next(NUMBERS)
@@ -64,8 +64,8 @@ def chunk(npz, results):
             limits=(),
             results=folder,
             task="spectrum",
-            mark=session,
-            ticket=number,
+            session=session,
+            number=number,
             device="cpu",
             device_share=1.0,
             num_threads=1,
@@ -108,7 +108,7 @@ def test_every_chunk_comes_back_once(executor, chunk, results):
 
 
 def test_what_a_chunk_raises_is_raised_by_wait(executor, chunk):
-    executor.submit(*chunk(3, mark=".sweep-of-another-machine"))
+    executor.submit(*chunk(3, session=".sweep-of-another-machine"))
     with pytest.raises(StoreError, match="shared folder or an object store") as caught:
         ended(executor, 1)
     assert type(caught.value) is StoreError

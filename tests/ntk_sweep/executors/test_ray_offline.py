@@ -23,7 +23,7 @@ JOINED = ComputeConfig(address="auto")
 
 
 def spec(number=0):
-    return SimpleNamespace(limits=(), mark=".sweep-1", ticket=number)
+    return SimpleNamespace(limits=(), session=".sweep-1", number=number)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_thirds_of_a_gpu_fill_it():
 
 
 @pytest.mark.parametrize(
-    ("error", "blamed", "crowded"),
+    ("error", "died", "out_of_memory"),
     [
         (exceptions.WorkerCrashedError(), True, False),
         (exceptions.OutOfMemoryError("memory ran out"), True, True),
@@ -72,7 +72,7 @@ def test_thirds_of_a_gpu_fill_it():
 )
 @pytest.mark.parametrize("of_its_limits", [False, True])
 def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(
-    error, blamed, crowded, of_its_limits
+    error, died, out_of_memory, of_its_limits
 ):
     """Ray wraps the error of a task that another waited for as if that had raised it."""
     if of_its_limits:
@@ -85,7 +85,7 @@ def test_a_chunk_is_lost_with_its_worker_and_with_that_of_its_limits(
     executor.close()
     assert number == 3
     assert isinstance(lost, Lost)
-    assert (lost.blamed, lost.crowded) == (blamed, crowded)
+    assert (lost.worker_died, lost.out_of_memory) == (died, out_of_memory)
     assert forgotten == [True], "what a lost worker has lost may be among the limits"
 
 

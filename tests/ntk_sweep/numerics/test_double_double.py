@@ -37,7 +37,7 @@ def numbers(*shape: int, seed: int = 0, decades: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=generator) * scales
 
 
-def doubled_numbers(*shape: int, seed: int = 0, decades: int = 0) -> DoubleDouble:
+def double_double_numbers(*shape: int, seed: int = 0, decades: int = 0) -> DoubleDouble:
     """Numbers that use both parts."""
     return two_sum(
         numbers(*shape, seed=seed, decades=decades),
@@ -83,7 +83,10 @@ def test_error_free_transformations():
 
 
 def test_elementwise_operations_keep_their_error_bound():
-    x, y = doubled_numbers(300, seed=3, decades=9), doubled_numbers(300, seed=5, decades=9)
+    x, y = (
+        double_double_numbers(300, seed=3, decades=9),
+        double_double_numbers(300, seed=5, decades=9),
+    )
     plain = numbers(300, seed=7, decades=9)
     results = add(x, y), multiply(x, y), add_plain(x, plain)
     for (a,), (b,), (c,), (s,), (p,), (t,) in zip(
@@ -124,7 +127,10 @@ def test_sums_of_slice_products_are_exact(terms):
 @pytest.mark.parametrize(("orders", "reached"), [(1, 1e-21), (2, 1e-27), (3, 1e-29)])
 def test_matmul(shape, decades, orders, reached):
     m, k, n = shape
-    a, b = doubled_numbers(m, k, seed=11, decades=decades), numbers(k, n, seed=13, decades=decades)
+    a, b = (
+        double_double_numbers(m, k, seed=11, decades=decades),
+        numbers(k, n, seed=13, decades=decades),
+    )
     result, bound = matmul(a, b, orders)
     error = distance(fractions(result), product(fractions(a), fractions(b)))
     assert error <= bound
