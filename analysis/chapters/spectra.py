@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.chapters.chapter import Chapter, Command
@@ -58,57 +59,22 @@ def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
         points: From `spectrum`.
         title: What it is the spectrum of.
     """
-    resolved, unresolved = points[points["resolved"]], points[~points["resolved"]]
-    bound = unresolved["eigenvalue"] + unresolved["error"]
+    floor = _bottom(points)
     with style():
         figure = Figure(figsize=(5.4, 3.5), layout="constrained")
         axes = figure.add_subplot()
         axes.set_yscale("log", nonpositive="clip")
-        floor = _bottom(points)
         if max(points["eigenvalue"].max(), points["error"].max()) <= 0:
-            axes.set_ylim(
-                floor, 1.0
-            )  # a zero kernel known exactly leaves a logarithmic axis nothing to scale itself by
-        small = 3.0 if len(points) <= 400 else 1.5
-        if len(resolved):
-            value, error = resolved["eigenvalue"].to_numpy(), resolved["error"].to_numpy()
-            axes.vlines(
-                resolved["index"],
-                value - error,
-                value + error,
-                color="#1f77b4",
-                alpha=0.35,
-                linewidth=small,
-                rasterized=len(points) > 2000,
-            )
-            axes.plot(
-                resolved["index"],
-                value,
-                ".",
-                color="#1f77b4",
-                markersize=1.6 * small,
-                label="eigenvalue",
-            )
-        if len(unresolved):
-            label = f"unresolved: at most this ({len(unresolved)} of {len(points)})"
-            axes.plot(
-                unresolved["index"],
-                bound,
-                "v",
-                color="#c44e00",
-                markerfacecolor="none",
-                markersize=small,
-                markeredgewidth=0.7,
-                label=label,
-            )
+            # A zero kernel known exactly leaves a logarithmic axis nothing to scale itself by.
+            axes.set_ylim(floor, 1.0)
+        _draw_eigenvalues(axes, points)
         # Each bound beside its own eigenvalue: a sliver below the greatest ones alone would show
         # nothing.
         if (points["error"] > NEAR * points["eigenvalue"].abs()).any():
-            top = points["error"].clip(lower=floor)
             axes.fill_between(
                 points["index"],
                 floor,
-                top,
+                points["error"].clip(lower=floor),
                 color="#999999",
                 alpha=0.25,
                 linewidth=0,
@@ -121,6 +87,42 @@ def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
         axes.set_title(title, fontsize=9.5)
         axes.legend(loc="upper right", fontsize=8)
         return figure
+
+
+def _draw_eigenvalues(axes: Axes, points: pd.DataFrame) -> None:
+    """Resolved eigenvalues with their errors, and the upper bounds of the others."""
+    resolved, unresolved = points[points["resolved"]], points[~points["resolved"]]
+    small = 3.0 if len(points) <= 400 else 1.5
+    if len(resolved):
+        value, error = resolved["eigenvalue"].to_numpy(), resolved["error"].to_numpy()
+        axes.vlines(
+            resolved["index"],
+            value - error,
+            value + error,
+            color="#1f77b4",
+            alpha=0.35,
+            linewidth=small,
+            rasterized=len(points) > 2000,
+        )
+        axes.plot(
+            resolved["index"],
+            value,
+            ".",
+            color="#1f77b4",
+            markersize=1.6 * small,
+            label="eigenvalue",
+        )
+    if len(unresolved):
+        axes.plot(
+            unresolved["index"],
+            unresolved["eigenvalue"] + unresolved["error"],
+            "v",
+            color="#c44e00",
+            markerfacecolor="none",
+            markersize=small,
+            markeredgewidth=0.7,
+            label=f"unresolved: at most this ({len(unresolved)} of {len(points)})",
+        )
 
 
 def alt_text(points: pd.DataFrame, network: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.rows.activations import activations
 from analysis.rows.quantities import LAMBDA_MIN, trusted
 from analysis.statistics.bootstrap import probability_greatest
+from ntk_sweep.store.best_cells import best_cells as greatest_cells
 from ntk_sweep.store.columns import CELL
 
 FOUND = ["sd", "low", "high", "error", "width", "depth", "seeds"]
@@ -27,6 +28,7 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
         never the greatest; where none is left, the numbers are missing.
     """
     rows = []
+    greatest = greatest_cells(cells).set_index("act")
     for act in activations(cells["act"]):
         own = cells[cells["act"] == act]
         counts = {
@@ -34,11 +36,9 @@ def best_cells(cells: pd.DataFrame) -> pd.DataFrame:
             "unresolved_cells": int((own["unresolved"] > 0).sum()),
             "failed_points": int(own["failed"].sum()),
         }
-        resolved = own[own["resolved"]]
-        if resolved.empty:
-            best = dict.fromkeys(["lambda_min", *FOUND])
-        else:
-            cell = resolved.iloc[int(resolved["mean"].to_numpy().argmax())]
+        best = dict.fromkeys(["lambda_min", *FOUND])
+        if act in greatest.index:
+            cell = greatest.loc[act]
             best = {"lambda_min": cell["mean"], **{name: cell[name] for name in FOUND}}
         rows.append({"act": act, **best, **counts})
     frame = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""The columns by which rows are put together, beside those that `ntk_sweep.store.columns` names."""
+"""Names of tasks and columns, beside those of `ntk_sweep.store.columns`."""
 
 from __future__ import annotations
 

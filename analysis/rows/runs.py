@@ -106,8 +106,7 @@ class Runs:
     Attributes:
         group: Where they come from.
         setting: How they were trained.
-        rows: One row a network and seed, with the columns of `ntk_sweep.store.columns`: those with a
-            history, also diverged ones.
+        rows: One row a network and seed, those with a history, also diverged ones.
     """
 
     group: Group

@@ -171,7 +171,8 @@ def test_groups_get_files_and_chapters_of_their_own(tmp_path, capsys, undrawn):
     [
         (
             ["table1", "{tmp}/none"],
-            r"there are no rows in .*none/spectrum: make some first.*\n  python launch.py \+experiment=thesis_grid",
+            r"there are no rows in .*none/spectrum: make some first.*\n"
+            r"  python launch.py \+experiment=thesis_grid",
         ),
         (["table1", "{results}/spectrum"], r"give the results folder itself"),
         (

@@ -44,69 +44,73 @@ def ranking_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "
         subtitle: Above the panels.
     """
     order = _order(every, threshold)
-    acts = activations(pd.concat([runs.rows["act"] for runs, _ in every]))
-    looks = activation_looks(acts)
+    looks = activation_looks(activations(pd.concat([runs.rows["act"] for runs, _ in every])))
     with style():
         panel = max(min(2.9, (PAPER - 2.6) / len(every)), 1.6)
         figure = Figure(
             figsize=(2.6 + panel * len(every), 1.5 + 0.235 * len(order)), layout="constrained"
         )
         panels = figure.subplots(1, len(every), squeeze=False, sharey=True)[0]
-        for axes, (runs, frame) in zip(panels, every, strict=True):
-            known = frame[frame["threshold"] == threshold].set_index(["candidate", "scope"])
-            for place, name in enumerate(order):
-                if (name, ACROSS) not in known.index:
-                    continue
-                for act in activations(runs.rows["act"]):
-                    rho = known.loc[(name, act)]["rho"]
-                    axes.plot(
-                        rho,
-                        place,
-                        marker=looks[act].marker,
-                        linestyle="none",
-                        color=looks[act].colour,
-                        markersize=3.2,
-                        alpha=0.75,
-                        linewidth=0,
-                    )
-                _interval(axes, known.loc[(name, ACROSS)], place - 0.16, "#000000", "#000000")
-                _interval(axes, known.loc[(name, WITHIN)], place + 0.16, "#777777", "#ffffff")
-            reached, _ = counts(runs, threshold)
-            axes.set_title(
-                (
-                    f"learning rate {_math(runs.setting.rate)}\n"
-                    f"{reached} of {len(runs.rows)} runs reach it"
-                ),
-                fontsize=8.5,
-            )
-            axes.axvline(0, color="#444444", linewidth=0.8)
-            axes.set(xlim=(-1.05, 1.05), xlabel=r"Spearman's $\rho$ with the epochs")
-            grid(axes, "x")
-            for place in range(0, len(order), 2):
-                axes.axhspan(place - 0.5, place + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
+        for axes, ranking in zip(panels, every, strict=True):
+            _ranking_panel(axes, ranking, threshold, order, looks)
         panels[0].set_yticks(range(len(order)), [_math(BY_NAME[name].title) for name in order])
         panels[0].set_ylim(len(order) - 0.5, -0.5)
         heading(figure, subtitle)
-        handles = [
-            Line2D(
-                [], [], color="#000000", marker="o", markersize=4.5, label="all runs, 95 % interval"
-            )
-        ]
-        shown = pd.concat(
-            [
-                frame[(frame["threshold"] == threshold) & (frame["scope"] != ACROSS)]
-                for _, frame in every
-            ]
-        )
-        if shown["rho"].notna().any():
-            within = Line2D(
-                [], [], color="#777777", marker="o", markersize=4.5, markerfacecolor="#ffffff"
-            )
-            within.set_label("mean within activations")
-            known = set(shown.loc[shown["rho"].notna(), "scope"])
-            handles += [within, *_legend({act: looks[act] for act in acts if act in known})]
+        handles = _ranking_handles(every, threshold, looks)
         figure.legend(handles=handles, loc="outside lower left", ncols=3, fontsize=8)
         return figure
+
+
+def _ranking_panel(
+    axes: Axes, ranking: Ranking, threshold: float, order: Sequence[str], looks: dict[str, Look]
+) -> None:
+    """The candidates of a setting, in an order that all panels share."""
+    runs, frame = ranking
+    known = frame[frame["threshold"] == threshold].set_index(["candidate", "scope"])
+    for place, name in enumerate(order):
+        if (name, ACROSS) not in known.index:
+            continue
+        for act in activations(runs.rows["act"]):
+            axes.plot(
+                known.loc[(name, act)]["rho"],
+                place,
+                marker=looks[act].marker,
+                linestyle="none",
+                color=looks[act].colour,
+                markersize=3.2,
+                alpha=0.75,
+                linewidth=0,
+            )
+        _interval(axes, known.loc[(name, ACROSS)], place - 0.16, "#000000", "#000000")
+        _interval(axes, known.loc[(name, WITHIN)], place + 0.16, "#777777", "#ffffff")
+    reached, _ = counts(runs, threshold)
+    rate = _math(runs.setting.rate)
+    axes.set_title(
+        f"learning rate {rate}\n{reached} of {len(runs.rows)} runs reach it", fontsize=8.5
+    )
+    axes.axvline(0, color="#444444", linewidth=0.8)
+    axes.set(xlim=(-1.05, 1.05), xlabel=r"Spearman's $\rho$ with the epochs")
+    grid(axes, "x")
+    for place in range(0, len(order), 2):
+        axes.axhspan(place - 0.5, place + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
+
+
+def _ranking_handles(
+    every: Sequence[Ranking], threshold: float, looks: dict[str, Look]
+) -> list[Line2D]:
+    """What the legend names: within activations only where a correlation there is defined."""
+    look: dict[str, Any] = {"marker": "o", "markersize": 4.5}
+    handles = [Line2D([], [], color="#000000", label="all runs, 95 % interval", **look)]
+    frames = [
+        frame[(frame["threshold"] == threshold) & (frame["scope"] != ACROSS)] for _, frame in every
+    ]
+    scopes = pd.concat(frames).dropna(subset="rho")["scope"]
+    if len(scopes):
+        within = Line2D([], [], color="#777777", markerfacecolor="#ffffff", **look)
+        within.set_label("mean within activations")
+        known = set(scopes)
+        handles += [within, *_legend({act: own for act, own in looks.items() if act in known})]
+    return handles
 
 
 def scatter_figure(every: Sequence[Ranking], threshold: float, subtitle: str = "") -> Figure:

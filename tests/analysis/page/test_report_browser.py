@@ -4,8 +4,6 @@ and nothing is blank."""
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +12,11 @@ from analysis.cli import main
 from analysis.drawing.rendering import render_many
 from analysis.rows.cells import cells
 from analysis.rows.group import groups, load
+from docs.tools.browser import BrowserMissing, chromium, opened
 from ntk_sweep.data.dataset import load_dataset
-from ntk_sweep.settings.schema import DataConfig
 from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, grid, row, store
 from tests.helpers.pixels import colours
-
-ROOT = Path(__file__).resolve().parents[3]
-
-sys.path.insert(0, str(ROOT / "docs"))
-
-from docs.tools.browser import BrowserMissing, chromium, opened
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +42,7 @@ def report(tmp_path_factory):
     """Two groups: digits with three seeds, a kernel, an unresolved and a failed cell; of other data
     one network's extreme eigenvalues."""
     folder = tmp_path_factory.mktemp("report")
-    digits = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100))
+    digits = load_dataset("digits", [0, 9], 100)
     rows = [*grid(seeds=3), failed("relu", 75, 2, 0, error=NASTY)]
     rows = [one for one in rows if (one["act"], one["width"], one["depth"]) != ("sigmoid", 75, 3)]
     rows = [
@@ -355,7 +347,8 @@ def test_the_page_itself_forbids_requests(report, watched):
     opened(page, report / "page/index.html")
     tried = """async (url) => {
         const refused = "securitypolicyviolation";
-        const seen = new Promise((done) => document.addEventListener(refused, (event) => done(event.effectiveDirective)));
+        const seen = new Promise((done) =>
+            document.addEventListener(refused, (event) => done(event.effectiveDirective)));
         const fetched = await fetch(url).then(() => "fetched", () => "refused");
         const none = new Promise((done) => setTimeout(() => done("no policy"), 3000));
         return [fetched, await Promise.race([seen, none])];

@@ -46,7 +46,8 @@ def test_data_sets_parametrisations_and_dtypes_are_kept_apart():
     assert len(groups(frame(rows), "results", data="fashion_mnist", parametrisation="thesis")) == 2
     with pytest.raises(
         AnalysisError,
-        match=r"no rows for --data mnist; there are rows for\n  --data digits \(fingerprint aaaaaaaaaaaa\)",
+        match=r"no rows for --data mnist; there are rows for\n"
+        r"  --data digits \(fingerprint aaaaaaaaaaaa\)",
     ):
         groups(frame(rows), "results", data="mnist")
 

@@ -9,12 +9,12 @@ from analysis.chapters import inputs as chapter
 from analysis.errors import AnalysisError
 from analysis.rows import inputs
 from ntk_sweep.data.dataset import load_dataset
-from ntk_sweep.settings.schema import DataConfig
 from tests.helpers.analysis_rows import group, row
+from tests.helpers.idx_files import some_images, write_fashion_mnist
 
 
 def test_the_inputs_are_told_by_their_fingerprint(tmp_path, npz):
-    data = load_dataset(DataConfig("digits", classes=[0, 9], n_per_class=100))
+    data = load_dataset("digits", [0, 9], 100)
     one = group([row(data="digits", data_fingerprint=data.fingerprint, n_inputs=64)])
     assert inputs.find(one).fingerprint == data.fingerprint
     assert chapter.drawable(one)
@@ -22,7 +22,7 @@ def test_the_inputs_are_told_by_their_fingerprint(tmp_path, npz):
         inputs.find(group([row(data="digits")]))
     arrays = {"x": np.random.default_rng(0).random((6, 9)), "y": np.arange(6.0)}
     path = npz(**arrays)
-    own = load_dataset(DataConfig("npz", path=path))
+    own = load_dataset("npz", place=path)
     one = group(
         [
             row(
@@ -49,25 +49,18 @@ def test_the_inputs_are_told_by_their_fingerprint(tmp_path, npz):
 
 
 def test_fashion_mnist_is_read_from_its_files_and_never_downloaded(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    images, labels = (
-        rng.integers(0, 256, (40, 784), dtype=np.uint8),
-        np.arange(40, dtype=np.uint8) % 10,
-    )
-    folder = tmp_path / "FashionMNIST" / "raw"
-    folder.mkdir(parents=True)
-    (folder / "train-images-idx3-ubyte").write_bytes(bytes(16) + images.tobytes())
-    (folder / "train-labels-idx1-ubyte").write_bytes(bytes(8) + labels.tobytes())
-    config = DataConfig("fashion_mnist", classes=[9, 0], n_per_class=3)
-    found = inputs.load(config, str(tmp_path))
-    np.testing.assert_array_equal(
-        found.x, np.concatenate([images[labels == 9][:3], images[labels == 0][:3]]) / 255
-    )
+    images, labels = some_images(40)
+    write_fashion_mnist(tmp_path, images, labels)
+    flat = images.reshape(40, -1)
+    chosen = np.concatenate([flat[labels == 9][:3], flat[labels == 0][:3]]) / 255
+    fingerprint = load_dataset("fashion_mnist", [9, 0], 3, str(tmp_path)).fingerprint
+    one = group([row(data_classes=[9, 0], n_samples=6, data_fingerprint=fingerprint)])
+    np.testing.assert_array_equal(inputs.find(one, str(tmp_path)).x, chosen)
     monkeypatch.setenv("NTK_SWEEP_DATA", str(tmp_path / "none"))
     with pytest.raises(AnalysisError, match="train-images-idx3-ubyte is not there"):
         inputs.find(group([row()]))
 
 
 def test_a_data_set_of_an_unknown_name_is_not_read_as_another():
-    with pytest.raises(AnalysisError, match=r"^cifar is not a data set that can be read here"):
+    with pytest.raises(AnalysisError, match=r"^data=cifar is no source of this version"):
         inputs.find(group([row(data="cifar")]))

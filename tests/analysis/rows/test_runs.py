@@ -67,13 +67,15 @@ def test_a_choice_of_networks():
     every = runs(group([run(width=width) for width in range(1, 10)]))
     with pytest.raises(
         AnalysisError,
-        match=r"9 networks were trained, and a figure shows at most 8: choose some with --network relu-1x3",
+        match=r"9 networks were trained, and a figure shows at most 8: choose some with "
+        r"--network relu-1x3",
     ):
         choose(every, [])
     assert choose(every, ["relu-5x3", "relu-77x3"]) == [("relu", 5, 3)]
     with pytest.raises(
         AnalysisError,
-        match=r"none of those asked for was trained \(elu-5x3\)(.|\n)*launch.py -m task=training .* act=elu width=5 depth=3",
+        match=r"none of those asked for was trained \(elu-5x3\)(.|\n)*"
+        r"launch.py -m task=training .* act=elu width=5 depth=3",
     ):
         choose(every, ["elu-5x3"])
     with pytest.raises(

@@ -100,7 +100,8 @@ def test_latex_compiles(tmp_path):
     ]
     tables.append(Table("wide", ["column"] * 20, [["entry"] * 20]))
     body = "\n".join(map(latex, tables))
-    text = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
+    packages = r"\documentclass{article}\usepackage{booktabs,graphicx}"
+    text = rf"{packages}\begin{{document}}{body}\end{{document}}"
     (tmp_path / "all.tex").write_text(text)
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
