@@ -19,7 +19,9 @@ LIGHT = [
     "ntk_sweep.store.store",
     "ntk_sweep.store.writer",
 ]
-DOORS = sorted(path.parent for path in (ROOT / "ntk_sweep").rglob("__init__.py"))
+DOORS = sorted(
+    path.parent for name in ("ntk_sweep", "analysis") for path in (ROOT / name).rglob("__init__.py")
+)
 NUMERICS = sorted(
     path
     for name in ("numerics", "network", "kernel", "spectrum", "limit", "training", "dynamics")

@@ -2,8 +2,8 @@
 
 The distance ‖Θ - Θ̄‖_F / ‖Θ̄‖_F is drawn against width, on logarithmic axes.
 
-For one draw the distance is O(1/√n) (Jacot, Gabriel and Hongler 2018; docs/limit.md), a line of
-slope -1/2.
+For one draw the distance is O(1/√n) (Jacot, Gabriel and Hongler 2018; docs/theory/limit.md), a line
+of slope -1/2.
 """
 
 from __future__ import annotations

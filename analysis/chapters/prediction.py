@@ -1,4 +1,4 @@
-"""The smallest eigenvalue measured, and what infinite width predicts for it (docs/limit.md)."""
+"""The smallest eigenvalue, measured and predicted by infinite width (docs/theory/limit.md)."""
 
 from __future__ import annotations
 

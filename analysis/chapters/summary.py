@@ -18,6 +18,7 @@ from analysis.rows.study import Study
 from analysis.writing.content import Content, NamedTable, Section
 from analysis.writing.entries import number
 from analysis.writing.tables import Table
+from ntk_sweep.durations import rough_duration
 from ntk_sweep.store.columns import NETWORK, TRAINING_SETTING
 
 SHOWN_FAILURES = 50
@@ -92,7 +93,7 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
         ("Versions", _versions(rows)),
         ("Commits", _list(_short(commit) for commit in rows["git_commit"].dropna().unique())),
         ("Devices", _list(rows["device"].dropna().unique())),
-        ("Computing time", f"{_duration(rows['seconds'].sum())}, summed over points"),
+        ("Computing time", f"{rough_duration(rows['seconds'].sum())}, summed over points"),
         ("Computed", f"{_day(rows['finished_at'].min())} to {_day(rows['finished_at'].max())}"),
     ]
     failures = [
@@ -225,13 +226,6 @@ def _short(commit: str) -> str:
     """The first ten digits, and whatever a commit is marked with behind them, such as "-dirty"."""
     digits, mark, rest = commit.partition("-")
     return digits[:10] + mark + rest
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _day(time: pd.Timestamp) -> str:

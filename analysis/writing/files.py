@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import AnalysisError
+from ntk_sweep.store.filesystems import replace_file
 
 LONGEST_STEM = 180
 """Characters of a file's name before its ending; file systems take 255 bytes."""
@@ -71,24 +71,11 @@ class OutputFolder:
         raw = content.encode() if isinstance(content, str) else content
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(target, raw)
+            # Not synced: a report has hundreds of files, and can be made again.
+            replace_file(str(target), raw, durable=False)
         except OSError as error:
             raise AnalysisError(
                 f"{target} cannot be written ({error.strerror or error}): choose another folder "
                 "with --output"
             ) from error
         return target
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Writes a file under a hidden name, and renames it.
-
-    Not synced, unlike the parts of a store: a report has hundreds of files, each sync takes
-    milliseconds, and what a power cut takes can be made again.
-    """
-    hidden = target.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        hidden.write_bytes(content)
-        hidden.replace(target)
-    finally:
-        hidden.unlink(missing_ok=True)

@@ -30,6 +30,9 @@ DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "reference" / "results.md"
 TABLES_FOLDER = DOCS / "reference" / "tables"
 GROUP = "fashion_mnist-thesis"
+SHARED = "fashion_mnist, classes 0 and 9, N = 200, parametrisation thesis, float64"
+"""What all captions say; the page says it at its top."""
+
 COMMANDS = ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
 FIGURES = (
     "heatmap-*.png",
@@ -90,15 +93,16 @@ TRAINING = {
         (f"speed-{LOSS}-*", ""),
     ),
 }
-"""What stands between the comments of each name: files without group and ending; figures where
-there are words for them, else tables."""
+"""The files between the comments of each name, without group and ending.
+
+They are figures where there are words for them, else tables."""
 
 LONG = (f"speed-{LOSS}-*", "drift-ends-*")
 """Tables that are too long for a page: CSV files, to which their captions link."""
 
 
 def main(results: str, results_eigh: str) -> None:
-    """Runs the analysis and takes over what the docs show."""
+    """Runs the analysis and copies what the pages show."""
     (DOCS / "figures").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for command in COMMANDS:
@@ -108,7 +112,7 @@ def main(results: str, results_eigh: str) -> None:
                 name = figure.name.replace(f"-{GROUP}", "")
                 (DOCS / "figures" / name).write_bytes(figure.read_bytes())
         for name in TABLES:
-            fill(PAGE, name, (Path(folder) / f"{name}-{GROUP}.md").read_text())
+            fill(PAGE, name, once((Path(folder) / f"{name}-{GROUP}.md").read_text()))
     training(results)
     with tempfile.TemporaryDirectory() as folder:
         analyse(results, folder, "report")
@@ -145,7 +149,13 @@ def training(results: str) -> None:
                     else path.read_text().strip()
                     for path in found
                 ]
-            fill(PAGE, name, "\n\n".join(content))
+            fill(PAGE, name, once("\n\n".join(content)))
+
+
+def once(content: str) -> str:
+    """Drops the notes that stand in the content already, and what all captions say."""
+    content = content.replace(f" ({SHARED})", "").replace(f"({SHARED}; ", "(")
+    return "\n\n".join(dict.fromkeys(content.split("\n\n")))
 
 
 def filed(path: Path) -> str:
@@ -166,7 +176,7 @@ def values(line: str) -> list[str]:
 
 
 def shown(figure: Path, words: str) -> str:
-    """Takes a figure over, and returns the line that shows it."""
+    """Copies a figure; returns the line that shows it."""
     name = figure.name.replace(f"-{GROUP}", "").replace(f"-{THESIS}", "")
     (DOCS / "figures" / name).write_bytes(figure.read_bytes())
     return f"![{words}](../figures/{name})"
@@ -190,10 +200,7 @@ def analyse(results: str, folder: str, command: str, *options: str) -> None:
 
 
 def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
-    """The sigmoid heat map beside the one by plain float64, in the same colours.
-
-    And how many cells of each are unresolved.
-    """
+    """The sigmoid heat maps by both methods in the same colours, and their unresolved cells."""
     block, counts = [], []
     for folder, title in (
         (results, "by the default method"),

@@ -121,28 +121,34 @@ def _with_single_put(uri: str) -> str:
     return uri + ("&" if "?" in uri else "?") + "allow_delayed_open=true"
 
 
-def replace_file(target: str, content: bytes, staging: str | None = None) -> None:
-    """Writes a local file under a hidden name, syncs it, and renames it.
+def replace_file(
+    target: str, content: bytes, staging: str | None = None, durable: bool = True
+) -> None:
+    """Writes a local file under a hidden name, and renames it.
 
     Args:
         target: The file's path.
         content: Of the file.
         staging: The folder of the hidden name; by default that of the target.
+        durable: Whether file and name are synced, so that they outlive a power cut.
     """
     folder = posixpath.dirname(target)
     hidden = posixpath.join(staging or folder, f".{uuid.uuid4().hex}.tmp")
     try:
         with open(hidden, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(hidden, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(hidden)
         raise
+    if not durable:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)  # makes the rename durable
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -402,8 +402,7 @@ def test_cfg_job_shows_the_settings(run):
     assert "hydra" not in out
 
 
-def test_version_is_that_of_the_package(monkeypatch, capsys):
+def test_version_is_that_of_the_package(capsys):
     """Hydra has a flag of the same name, which would tell Hydra's."""
-    monkeypatch.setattr(sys, "argv", ["launch.py", "--version"])
-    assert launched() == 0
+    assert launch("--version") == 0
     assert capsys.readouterr().out == "ntk-sweep 0.1.0\n"

@@ -20,8 +20,7 @@ from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 from tests.helpers import analysis_rows
 from tests.helpers import analysis_training_rows as training_rows
-
-REPOSITORY = Path(__file__).resolve().parents[3]
+from tests.helpers.places import ROOT
 
 UNDRAWN = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}
 
@@ -180,7 +179,7 @@ def test_the_same_rows_in_other_parts_and_another_process_give_the_same_bytes(
                 for part in (rows[::3], rows[1::3], rows[2::3]) if shuffled else (rows,):
                     PartWriter(written).commit(part)
         if shuffled:
-            environment = {**os.environ, "PYTHONHASHSEED": "12", "PYTHONPATH": str(REPOSITORY)}
+            environment = {**os.environ, "PYTHONHASHSEED": "12", "PYTHONPATH": str(ROOT)}
             subprocess.run(
                 [sys.executable, "-c", script],
                 cwd=folder,

@@ -304,3 +304,24 @@ def test_a_worker_is_told_what_its_chunk_needs(base):
         assert (spec.results, spec.task, spec.device) == (base.results, "spectrum", "cpu")
         assert (spec.num_threads, spec.device_share, spec.commit_seconds) == (2, 0.25, 7)
     assert len(told) == 2
+
+
+def test_chunks_become_smaller_where_workers_are_slow(base):
+    sizes = []
+
+    class Slow(SerialExecutor):
+        capacity = 1
+
+        def submit(self, number, spec, dataset):
+            super().submit(number, spec, dataset)
+            sizes.append(len(spec.points))
+
+        def wait(self, seconds):
+            return [
+                (number, dataclasses.replace(report, seconds=1e3))
+                for number, report in super().wait(seconds)
+            ]
+
+    configs = [dataclasses.replace(base, seed=seed, width=3) for seed in range(42)]
+    run_sweep(configs, Slow, QUIET)
+    assert sizes == [21] + [1] * 21

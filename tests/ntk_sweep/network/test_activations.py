@@ -1,5 +1,6 @@
 """Protects σ, σ' and their differences: mpmath and autograd give the same numbers."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from ntk_sweep.kernel.rounding import ELEMENTWISE
+from ntk_sweep.network.activations import logistic, registry
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from tests.helpers import exact
 from tests.helpers.dual_references import FUNCTIONS
@@ -24,6 +26,15 @@ def test_every_activation_has_a_reference():
     assert set(FUNCTIONS) == set(ACTIVATIONS), (
         "add σ and σ' for mpmath to tests/helpers/dual_references.py"
     )
+
+
+def test_a_constant_of_a_family_is_an_activation_and_comes_last(monkeypatch):
+    names = ["relu", "elu", "lrelu", "sigmoid", "tanh", "erf", "gelu", "silu"]
+    assert list(ACTIVATIONS) == names
+    softplus = dataclasses.replace(ACTIVATIONS["silu"], title="Softplus")
+    monkeypatch.setattr(logistic, "SOFTPLUS", softplus, raising=False)
+    found = registry._collected()
+    assert list(found) == [*names, "softplus"] and found["softplus"] is softplus
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
