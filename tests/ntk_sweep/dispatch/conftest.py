@@ -5,6 +5,7 @@ import pytest
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.dispatch.plan import Job
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import DataConfig, SpectrumConfig, SweepConfig
 
@@ -24,7 +25,7 @@ def plain_jobs():
 
     def job(width, depth, task=None, **changes):
         settings = task or SpectrumConfig()
-        point = Point(settings, "relu", width, depth, 0, "thesis", "float64", "f")
+        point = Point(settings, Architecture("relu", width, depth, "thesis"), 0, "float64", "f")
         values = {"results": "r", "device": "cpu", "force": False, "dataset": dataset} | changes
         return Job(point, **values)
 

@@ -23,7 +23,7 @@ def test_a_point_that_kills_its_worker_is_given_up_and_harms_no_other(base):
     tries = []
 
     def loses(spec):
-        if any(point.width == 5 for point in spec.points):
+        if any(point.architecture.width == 5 for point in spec.points):
             tries.append(len(spec.points))
             assert len(tries) <= 10
             return Lost("the process died", worker_died=True)
@@ -81,7 +81,7 @@ def test_a_point_that_takes_the_memory_of_others_is_found_out(base):
             hungry = [
                 t
                 for t, other in under_way.items()
-                if any(point.width == 5 for point in other.points)
+                if any(point.architecture.width == 5 for point in other.points)
             ]
             if not hungry:
                 del under_way[number]
@@ -119,7 +119,7 @@ def test_a_chunk_lost_after_its_commit_is_not_computed_again(base):
 def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
     run_sweep(
         grid(base, [3, 4]),
-        unreliable(lambda spec: Lost("x", True) if spec.points[0].width == 3 else None),
+        unreliable(lambda spec: Lost("x", True) if spec.points[0].architecture.width == 3 else None),
         QUIET,
     )
     assert set(rows(base).status) == {"ok", "failed"}

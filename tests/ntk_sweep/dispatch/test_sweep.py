@@ -14,7 +14,7 @@ from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.messages import Lost
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.schema import ComputeConfig, DataConfig
-from ntk_sweep.store import writer as writing
+from ntk_sweep.store import compaction
 from ntk_sweep.store.reading import load_results
 from ntk_sweep.store.store import Store
 from tests.helpers.sweeps import QUIET, grid, rows, unreliable
@@ -121,10 +121,10 @@ def test_mistakes_are_found_before_the_executor_starts(base, tmp_path, wrong):
 
 def test_small_parts_are_merged_at_the_end(base, monkeypatch):
     """A point that is given up is recorded in a part of its own."""
-    monkeypatch.setattr(writing, "MAX_PARTS", 1)
+    monkeypatch.setattr(compaction, "MAX_PARTS", 1)
 
     def loses(spec):
-        return Lost("died", True) if any(point.width == 5 for point in spec.points) else None
+        return Lost("died", True) if any(point.architecture.width == 5 for point in spec.points) else None
 
     result = run_sweep(grid(base, [3, 4, 5]), unreliable(loses), QUIET)
     assert sum(map(len, result.parts.values())) == 2
