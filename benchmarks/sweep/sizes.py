@@ -34,7 +34,7 @@ from analysis.drawing.axes import grid, heading, log_ticks
 from analysis.drawing.rendering import render, style
 from benchmarks.places import ROOT
 from benchmarks.timing import least_seconds
-from docs.tools.pages import fill
+from docs.tools.pages import fill, fill_filed
 from ntk_sweep import Network, load_results
 from ntk_sweep.executors.worker import prepare_process
 from ntk_sweep.kernel.centred_kernel import double_double_kernel, float64_kernel
@@ -63,7 +63,8 @@ def main() -> None:
     if "growth" in chosen:
         lines = growth()
         print("\n".join(lines))
-        fill(ROOT / "docs" / "reference" / "performance.md", "growth", "\n".join(lines))
+        page = ROOT / "docs" / "reference" / "performance.md"
+        fill_filed(page, "growth", "Fitted exponents, and those by counting multiply-adds", lines)
 
 
 def _large() -> None:

@@ -11,8 +11,6 @@ docs/reference/tables where they are too long for it. The picture of the report 
 
 from __future__ import annotations
 
-import csv
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,7 +22,7 @@ from analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
 from analysis.rows.cells import cells
 from analysis.rows.group import groups, load
 from docs.tools.browser import BrowserMissing, screenshot
-from docs.tools.pages import fill
+from docs.tools.pages import fill, write_csv
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "reference" / "results.md"
@@ -97,7 +95,7 @@ TRAINING = {
 
 They are figures where there are words for them, else tables."""
 
-LONG = (f"speed-{LOSS}-*", "drift-ends-*")
+LONG = (f"speed-{LOSS}-*", "drift-ends-*", "convergence")
 """Tables that are too long for a page: CSV files, to which their captions link."""
 
 
@@ -112,7 +110,8 @@ def main(results: str, results_eigh: str) -> None:
                 name = figure.name.replace(f"-{GROUP}", "")
                 (DOCS / "figures" / name).write_bytes(figure.read_bytes())
         for name in TABLES:
-            fill(PAGE, name, once((Path(folder) / f"{name}-{GROUP}.md").read_text()))
+            made = Path(folder) / f"{name}-{GROUP}.md"
+            fill(PAGE, name, once(filed(made) if name in LONG else made.read_text()))
     training(results)
     with tempfile.TemporaryDirectory() as folder:
         analyse(results, folder, "report")
@@ -162,17 +161,8 @@ def filed(path: Path) -> str:
     """Moves the lines of a table into a CSV file; returns the linked caption and the notes."""
     target = TABLES_FOLDER / f"{path.stem.removesuffix(f'-{GROUP}')}.csv"
     caption, lines, *notes = path.read_text().strip().split("\n\n")
-    head, _, *rows = lines.splitlines()
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(map(values, (head, *rows)))
+    write_csv(target, lines.splitlines())
     return "\n\n".join([f"[{caption}](tables/{target.name})", *notes])
-
-
-def values(line: str) -> list[str]:
-    """What stands in a line of a Markdown table."""
-    parts = re.split(r"(?<!\\)\|", line.strip())[1:-1]
-    return [part.replace("\\|", "|").strip() for part in parts]
 
 
 def shown(figure: Path, words: str) -> str:
