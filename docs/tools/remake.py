@@ -95,8 +95,11 @@ TRAINING = {
 
 They are figures where there are words for them, else tables."""
 
-LONG = (f"speed-{LOSS}-*", "drift-ends-*", "convergence")
+LONG = (f"speed-{LOSS}-*", "drift-slopes-*", "drift-ends-*", "convergence")
 """Tables that are too long for a page: CSV files, to which their captions link."""
+
+DEFINED = "diagnostics"
+"""The table whose notes define what docs/theory/diagnostics.md defines; the first stays."""
 
 
 def main(results: str, results_eigh: str) -> None:
@@ -111,7 +114,8 @@ def main(results: str, results_eigh: str) -> None:
                 (DOCS / "figures" / name).write_bytes(figure.read_bytes())
         for name in TABLES:
             made = Path(folder) / f"{name}-{GROUP}.md"
-            fill(PAGE, name, once(filed(made) if name in LONG else made.read_text()))
+            content = once(filed(made) if name in LONG else made.read_text())
+            fill(PAGE, name, first_note(content) if name == DEFINED else content)
     training(results)
     with tempfile.TemporaryDirectory() as folder:
         analyse(results, folder, "report")
@@ -155,6 +159,11 @@ def once(content: str) -> str:
     """Drops the notes that stand in the content already, and what all captions say."""
     content = content.replace(f" ({SHARED})", "").replace(f"({SHARED}; ", "(")
     return "\n\n".join(dict.fromkeys(content.split("\n\n")))
+
+
+def first_note(content: str) -> str:
+    """Caption, table and first note."""
+    return "\n\n".join(content.split("\n\n")[:3])
 
 
 def filed(path: Path) -> str:
