@@ -29,8 +29,8 @@ class Quantity:
         value: One number a row.
         error: A bound of the absolute error of each; None where the rows hold none.
         resolved: Which rows can be trusted; None takes all that have a value.
-        mean: The mean over seeds that is drawn. On a logarithmic axis the natural one is the
-        geometric: the mean of what is drawn.
+        mean: The mean over seeds that is drawn. On a logarithmic axis the natural mean is the
+            geometric one, the mean of what is drawn.
         scale: Of the colour: logarithmic, linear, logarithmic and symmetric about 1 ("ratio"), or
             "auto": logarithmic where all values are positive and span two decades.
         gap: What is hatched, in the legend.

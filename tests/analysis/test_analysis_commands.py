@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -251,17 +249,4 @@ def test_help_gives_examples(command, capsys):
     assert (
         f"python -m analysis {' '.join(command)}"
         in capsys.readouterr().out.partition("examples:")[2]
-    )
-
-
-def test_it_imports_neither_torch_nor_ray(results):
-    code = (
-        "import sys, analysis.cli, analysis.page.report; print(sorted({'torch', 'ray', 'hydra'} & "
-        "set(sys.modules)))"
-    )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == "[]"
     )

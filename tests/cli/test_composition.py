@@ -105,7 +105,7 @@ def override_lines():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(job=override_lines())
 def test_one_job_composes_as_in_hydra(composer, job):
     assert outcome(lambda: next(compose_all(*composer, [job]))) == outcome(

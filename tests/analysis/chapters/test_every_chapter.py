@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from analysis.chapters import order
 from analysis.chapters.chapter import Chapter, Command
 from analysis.chapters.needs import a_result
 from analysis.cli import main
+from analysis.rows.quantities import QUANTITIES, _floats
 from analysis.rows.study import studies
 from analysis.writing.content import Content, NamedTable, Section
 from analysis.writing.tables import Table
+from ntk_sweep.store import columns
 from ntk_sweep.store.store import Store
 from tests.helpers import analysis_training_rows as training_rows
 from tests.helpers.analysis_rows import failed, grid, row, store
@@ -88,6 +94,30 @@ def test_no_text_of_a_row_leads_out_of_the_output_folder(nasty, command, tmp_pat
     assert written
     below = output.glob("*/*.*") if command == "report" else output.iterdir()
     assert {*written} == {*(path for path in below if path.is_file()), *output.glob("index.html")}
+
+
+def test_a_new_column_on_the_page_is_a_line_of_its_group_and_a_quantity(
+    tmp_path, monkeypatch, undrawn
+):
+    """Its values reach the heat map, the CSV files and the page."""
+    spectrum = [*columns._RESULTS["spectrum"], ("novelty", pa.float64(), True)]
+    monkeypatch.setitem(columns._RESULTS, "spectrum", spectrum)
+    novelty = dataclasses.replace(
+        QUANTITIES["effective_rank"],
+        name="novelty",
+        title="novelty",
+        definition="what is new",
+        value=partial(_floats, "novelty"),
+    )
+    monkeypatch.setitem(QUANTITIES, "novelty", novelty)
+    results = store(tmp_path / "r", [row(novelty=0.123456)])
+    assert main(["heatmaps", results, "--quantity", "novelty", "-o", str(tmp_path / "files")]) == 0
+    numbers = (tmp_path / "files/heatmap-novelty-relu-fashion_mnist-thesis.csv").read_text()
+    assert "0.123456" in numbers
+    assert main(["report", results, "-o", str(tmp_path / "page")]) == 0
+    assert "what is new" in (tmp_path / "page/index.html").read_text()
+    cells = (tmp_path / "page/tables/cells-fashion_mnist-thesis.csv").read_text()
+    assert any(line.startswith("novelty") and "0.123456" in line for line in cells.splitlines())
 
 
 def test_a_new_chapter_is_its_declaration_and_a_line(tmp_path, monkeypatch, capsys, undrawn):

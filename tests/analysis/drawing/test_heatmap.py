@@ -98,11 +98,25 @@ def test_hatches_and_frame_stand_on_their_cells():
     assert path.get_extents().bounds == (-0.5, 0.5, 1, 1)
 
 
-@pytest.mark.parametrize("name", list(QUANTITIES))
+ROWS = {
+    "grid": grid(),
+    "one cell": [row()],
+    "failed": [failed()],
+    "negative": [row(class_contrast=-0.1), row(seed=1)],
+}
+
+
 @pytest.mark.parametrize(
-    "rows",
-    [grid(), [row()], [failed()], [row(class_contrast=-0.1), row(seed=1)]],
-    ids=["grid", "one cell", "failed", "negative"],
+    ("name", "rows"),
+    [
+        *(pytest.param(name, ROWS["grid"], id=f"grid-{name}") for name in QUANTITIES),
+        *(
+            pytest.param(name, rows, id=f"{kind}-{name}")
+            for kind, rows in ROWS.items()
+            for name in ("lambda_min", "class_contrast", "ratio")
+            if kind != "grid"
+        ),
+    ],
 )
 def test_every_quantity_can_be_drawn(name, rows):
     quantity = QUANTITIES[name]

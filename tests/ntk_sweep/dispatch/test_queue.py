@@ -26,9 +26,9 @@ def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(
         assert len({job.batch for job in chunk.jobs}) == 1
         seen += chunk.jobs
         queue.observe(chunk.cost, chunk.cost * slowness)
-    assert sorted((job.point.architecture.width, job.point.architecture.depth) for job in seen) == sorted(
-        (w, d) for w in widths for d in depths
-    )
+    assert sorted(
+        (job.point.architecture.width, job.point.architecture.depth) for job in seen
+    ) == sorted((w, d) for w in widths for d in depths)
 
 
 def test_lost_jobs_travel_alone_and_last(plain_jobs):
@@ -49,7 +49,10 @@ def test_expensive_jobs_come_first_and_jobs_on_the_same_draws_together(plain_job
     jobs = [plain_jobs(width, depth) for width in (5, 90, 40) for depth in (2, 7)]
     queue, order = ChunkQueue(jobs, 1e-9), []
     while queue:
-        order += [(job.point.architecture.width, job.point.architecture.depth) for job in queue.next(1).jobs]
+        order += [
+            (job.point.architecture.width, job.point.architecture.depth)
+            for job in queue.next(1).jobs
+        ]
     assert order == [(90, 7), (90, 2), (40, 7), (40, 2), (5, 7), (5, 2)]
 
 

@@ -124,7 +124,11 @@ def test_small_parts_are_merged_at_the_end(base, monkeypatch):
     monkeypatch.setattr(compaction, "MAX_PARTS", 1)
 
     def loses(spec):
-        return Lost("died", True) if any(point.architecture.width == 5 for point in spec.points) else None
+        return (
+            Lost("died", True)
+            if any(point.architecture.width == 5 for point in spec.points)
+            else None
+        )
 
     result = run_sweep(grid(base, [3, 4, 5]), unreliable(loses), QUIET)
     assert sum(map(len, result.parts.values())) == 2

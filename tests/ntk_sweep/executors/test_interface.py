@@ -25,9 +25,10 @@ MAKE = {
 }
 
 
-@pytest.fixture(
-    scope="module", params=["serial", "ray on a fake", pytest.param("ray", marks=pytest.mark.ray)]
-)
+REAL = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])
+
+
+@pytest.fixture(scope="module", params=["serial", "ray on a fake", REAL])
 def executor(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)

@@ -88,6 +88,7 @@ def submit(cluster, *command, token=True):
     return wait_for(answered, "an agent for jobs", cluster.process)
 
 
+@pytest.mark.slow
 def test_a_job_is_submitted(cluster, tmp_path):
     sweep = (
         "python",
@@ -168,6 +169,7 @@ def noted(cluster):
     return set(asked.stdout.split())
 
 
+@pytest.mark.slow
 def test_a_machine_of_three_goes_away_and_nothing_is_lost_or_doubled(
     cluster, tmp_path, undisturbed
 ):
@@ -213,6 +215,7 @@ def test_a_cluster_is_left_as_it_was(cluster, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_into_an_object_store_goes_on_and_is_read_in_place(
     cluster, object_store, tmp_path, undisturbed, monkeypatch, capsys
 ):
