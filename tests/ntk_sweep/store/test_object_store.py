@@ -49,7 +49,7 @@ def store(results):
     return Store(results, "spectrum")
 
 
-def test_rows_kernels_and_marks(store):
+def test_rows_kernels_and_sessions(store):
     with store.open_session() as session:
         store.check_session(session)
         assert len(load_results(store.location)) == 0
@@ -91,7 +91,7 @@ def test_endpoint_and_region_may_stand_in_the_uri(server, results, monkeypatch):
     )
 
 
-def test_marks_of_killed_sweeps_are_removed_in_the_end(store, results, monkeypatch):
+def test_sessions_of_killed_sweeps_are_removed_in_the_end(store, results, monkeypatch):
     for name in (f".sweep-{'0' * 32}", f".{'1' * 32}.tmp", ".mine"):
         store.write(name, b"")
     with store.open_session():
@@ -185,7 +185,7 @@ def test_two_sweeps_at_once_leave_one_good_row_a_point(results, tmp_path):
     ]
 
 
-def test_a_sweep_sees_the_mark_of_another(store):
+def test_a_sweep_sees_the_session_of_another(store):
     with store.open_session(), store.open_session() as session:
         (said,) = store.other_sessions(session)
     assert said.startswith(f"process {os.getpid()} on ")

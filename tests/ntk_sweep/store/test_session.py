@@ -90,7 +90,7 @@ def test_a_mark_says_who_owns_it():
     assert owner.is_alive
 
 
-def test_marks_are_seen_by_the_same_folder_only_and_go_in_the_end(store, tmp_path):
+def test_sessions_are_seen_by_the_same_folder_only_and_go_in_the_end(store, tmp_path):
     with store.open_session() as session:
         Store(store.results, "spectrum").check_session(session)
         assert session in os.listdir(store.folder)
@@ -100,13 +100,13 @@ def test_marks_are_seen_by_the_same_folder_only_and_go_in_the_end(store, tmp_pat
     assert os.listdir(store.folder) == []
 
 
-def test_a_mark_goes_also_after_an_error(store):
+def test_a_session_goes_also_after_an_error(store):
     with pytest.raises(KeyError), store.open_session():
         raise KeyError
     assert os.listdir(store.folder) == []
 
 
-def test_marks_and_halves_of_killed_sweeps_are_removed_in_the_end(store):
+def test_sessions_and_halves_of_killed_sweeps_are_removed_in_the_end(store):
     folder = Path(store.folder)
     with store.open_session():
         old = [folder / f".sweep-{'0' * 32}", folder / f".{'1' * 32}.tmp"]
