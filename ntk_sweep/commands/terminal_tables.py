@@ -11,12 +11,10 @@ from rich.table import Table
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
 from ntk_sweep.settings.tasks import TASKS, resolve
+from ntk_sweep.store.columns import GROUP, TRAINING_SETTING
 
-KIND = ["data", "data_fingerprint", "parametrisation", "dtype", "act"]
+KIND = [*GROUP, "act"]
 """Only rows that agree in these may be compared."""
-
-LEARNING_KIND = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"]
-"""And, of runs, in these."""
 
 _COMMON = [
     "key",
@@ -142,7 +140,7 @@ def _spectrum_table(good: pd.DataFrame) -> Table:
 
 
 def _training_table(good: pd.DataFrame) -> Table:
-    table, kinds, varying = _kinds(good, KIND + LEARNING_KIND, "smallest loss of this sweep")
+    table, kinds, varying = _kinds(good, KIND + TRAINING_SETTING, "smallest loss of this sweep")
     for column in ("final_loss", "width", "depth", "seed", "median loss", "points", "diverged"):
         table.add_column(column, justify="right")
     for names, rows in kinds:
@@ -197,8 +195,7 @@ def _missed_targets(good: pd.DataFrame) -> str | None:
     if not missed:
         return None
     return (
-        f"in {missed} of {len(good)} points an error bound misses task.target; the column "
-        "meets_target says in which"
+        f"{missed} of {len(good)} spectra miss the error target task.target (column meets_target)"
     )
 
 
@@ -227,7 +224,7 @@ def training_summary() -> Summary:
         "final_accuracy",
         "training_seconds",
     ]
-    columns = [*_COMMON, *LEARNING_KIND, *own]
+    columns = [*_COMMON, *TRAINING_SETTING, *own]
     return Summary(columns, _training_figures, _training_table, _divergences)
 
 

@@ -51,7 +51,7 @@ class Worker:
 
         Raises:
             StoreError: This process does not see the folder of the sweep, or cannot write to it.
-            LeaseLost: The driver gave the chunk to others, since it took this process for dead.
+            LeaseLost: The driver revoked the lease: another worker is computing these points.
         """
         prepare_process(spec.num_threads)
         if limits:

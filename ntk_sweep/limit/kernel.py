@@ -16,9 +16,8 @@ from torch import Tensor
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.error_bounds import ErrorPropagation
 from ntk_sweep.limit.gram_factors import GramFactors, gram_factors
-from ntk_sweep.network.activations.registry import ACTIVATIONS
-from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.network.architecture import Architecture, check_names
+from ntk_sweep.network.integers import integer_fault
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.spectrum.spectrum import Spectrum
 
@@ -210,17 +209,12 @@ def _gram(
 def _check_architecture(
     activation: str, width: int, depths: Sequence[int], parametrisation: str
 ) -> None:
-    for kind, name, known in (
-        ("activation", activation, ACTIVATIONS),
-        ("parametrisation", parametrisation, PARAMETRISATIONS),
-    ):
-        if name not in known:
-            raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")
+    check_names(activation, parametrisation)
     if not depths:
         raise ValueError("no depth is given: name at least one")
     for size, value, least in (("width", width, 1), ("depth", depths[0], 2)):
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise ValueError(f"{size} is {value!r}, but must be an integer of at least {least}")
+        if fault := integer_fault(value, least):
+            raise ValueError(f"{size} is {value!r}, but {fault}")
 
 
 def _check_inputs(x: Float[Tensor, "N n_in"]) -> None:

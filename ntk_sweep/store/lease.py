@@ -131,6 +131,6 @@ class Lease:
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(
-            "the driver took the worker on this machine for dead and gave its points to others, so "
-            f"its rows are not written to {self.store.location} a second time"
+            "the worker lost its lease: another worker is computing these points, so that nothing "
+            f"more is written to {self.store.location}"
         )

@@ -1,6 +1,6 @@
 """Reading results: one row a key, the latest good one.
 
-Rows are deduplicated here and nowhere else.
+The rows of a key are deduplicated here and nowhere else.
 """
 
 from __future__ import annotations

@@ -49,7 +49,10 @@ class PartWriter:
             or not self._store.is_local
         ):
             self._begin()
-        new = pa.Table.from_pylist(list(rows), schema=schema(self._store.task))
+        columns = schema(self._store.task)
+        unknown = {name for row in rows for name in row} - set(columns.names)
+        assert not unknown, f"no column of `ntk_sweep.store.columns` takes {sorted(unknown)}"
+        new = pa.Table.from_pylist(list(rows), schema=columns)
         table = pa.concat_tables([self._table, new])
         (lease or self._store).write(self.name, self._store.serialise(table))
         self._table = table

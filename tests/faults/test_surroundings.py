@@ -44,6 +44,10 @@ PART = (
 """Tests of everything that starts processes, prints, draws or writes."""
 
 
+KINDS = "not partition and not slow and not browser"
+"""A browser leaves files of its own in the temporary folder."""
+
+
 def make_hostile():
     """In the new process: ignored signals, a closed stdin, files for nobody else."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTERM):
@@ -72,7 +76,7 @@ def test_processes_that_tests_start_mind_their_signals():
 def test_a_hostile_environment_changes_nothing(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    options = ("-q", "-x", "-p", "no:cacheprovider", "-m", "not partition and not slow")
+    options = ("-q", "-x", "-p", "no:cacheprovider", "-m", KINDS)
     tests = subprocess.Popen(
         [sys.executable, "-m", "pytest", *options, "-k", PART],
         env=os.environ | HOSTILE | {"TMPDIR": str(elsewhere)},

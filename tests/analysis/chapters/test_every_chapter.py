@@ -27,14 +27,6 @@ COMMANDS = [chapter.command.name for chapter in order.CHAPTERS if chapter.comman
 NASTY = "x/../../../escaped"
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    drawn = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}
-    monkeypatch.setattr(
-        "analysis.writing.publishing.render_many", lambda draws: [drawn for _ in draws]
-    )
-
-
 @pytest.mark.parametrize(
     "rows",
     [[failed()], [row(lambda_min=0.0)], [row()], grid(1)],

@@ -4,74 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from analysis.cli import main
 from analysis.rows.study import studies
-from ntk_sweep.store.store import Store
 from tests.helpers import analysis_training_rows as training_rows
-from tests.helpers.analysis_rows import failed, grid, row, store
-
-VOID = {"meta", "link", "img", "br", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that tags close in order, and collects what the page refers to."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open, self.sources, self.alts, self.ids, self.tags = [], [], [], [], set()
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.add(tag)
-        values = dict(attributes)
-        self.sources += [values[name] for name in ("src", "href") if name in values]
-        self.ids += [values["id"]] if "id" in values else []
-        if tag == "img":
-            self.alts.append(values["alt"])
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def kernel_rows(folder: Path) -> list[dict]:
-    rows = [row("relu", 800, 3, 0, 3.6), row("sigmoid", 300, 8, 0, 1e-10)]
-    for number, one in enumerate(rows):
-        one["kernel_file"] = Store(str(folder), "spectrum").save_kernel(
-            one["key"], np.random.default_rng(number).random((200, 200))
-        )
-    return rows
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Reports with empty figures, where the test is about something else: drawing takes most of the
-    time."""
-    drawn = {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}
-    monkeypatch.setattr(
-        "analysis.writing.publishing.render_many", lambda draws: [drawn for _ in draws]
-    )
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("results")
-    return store(
-        folder,
-        [
-            *grid(),
-            *kernel_rows(folder),
-            failed("elu", error="Traceback\nE: <script>alert(1)</script> & λ"),
-        ],
-    )
+from tests.helpers.analysis_rows import failed, row, store
+from tests.helpers.report_pages import Page
 
 
 def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):

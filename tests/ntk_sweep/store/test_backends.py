@@ -108,7 +108,7 @@ def test_a_worker_that_loses_its_lease_stores_nothing(store, session):
     with Lease(store, session, 0).acquired() as lease:
         commit(store, make_row("a"), lease=lease)
         Lease(store, session, 0).revoke()
-        with pytest.raises(LeaseLost, match="gave its points to others"):
+        with pytest.raises(LeaseLost, match="another worker is computing these points"):
             commit(store, make_row("b"), lease=lease)
     assert keys_of(load_results(store.location)) == ["a"]
 
