@@ -16,7 +16,7 @@ from analysis.errors import AnalysisError
 from analysis.rows.activations import by_activation
 from analysis.rows.columns import RUN, SPECTRUM
 from ntk_sweep.store.columns import GROUP
-from ntk_sweep.store.filesystems import above, below
+from ntk_sweep.store.filesystems import join_location, split_location
 from ntk_sweep.store.reading import load_results
 
 SHOWN_DIGITS = 12
@@ -122,11 +122,11 @@ def load(
             *([] if results == "results" else [f"results={results}"]),
         ]
     )
-    folder = below(results, task)
+    folder = join_location(results, task)
     try:
         frame = load_results(folder)
     except FileNotFoundError as error:
-        parent, last = above(results)
+        parent, last = split_location(results)
         hint = f"give the results folder itself, {parent}, or " if last == task else ""
         raise AnalysisError(
             f"there are no rows in {folder}: {hint}make some first, for example\n  {example}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import AnalysisError
-from ntk_sweep.store.filesystems import replace_file
+from ntk_sweep.store.atomic_write import replace_file
 
 LONGEST_STEM = 180
 """Characters of a file's name before its ending; file systems take 255 bytes."""
@@ -72,7 +72,7 @@ class OutputFolder:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             # Not synced: a report has hundreds of files, and can be made again.
-            replace_file(str(target), raw, durable=False)
+            replace_file(target, raw, durable=False)
         except OSError as error:
             raise AnalysisError(
                 f"{target} cannot be written ({error.strerror or error}): choose another folder "

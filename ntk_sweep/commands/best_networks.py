@@ -11,7 +11,7 @@ from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.point import NUMERICS_VERSION
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.store.best_cells import best_cells, cell_means
-from ntk_sweep.store.columns import CELL
+from ntk_sweep.store.columns import GROUP, NETWORK
 from ntk_sweep.store.reading import latest_good
 from ntk_sweep.store.store import Store
 
@@ -20,11 +20,8 @@ COLUMNS = [
     "status",
     "finished_at",
     "numerics_version",
-    *CELL,
-    "seed",
-    "parametrisation",
-    "dtype",
-    "data_fingerprint",
+    *GROUP,
+    *NETWORK,
     "lambda_min",
     "lambda_min_resolved",
 ]

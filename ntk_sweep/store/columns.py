@@ -1,6 +1,7 @@
 """The columns of the stored rows, in groups, and the names by which rows are grouped.
 
-The code, not the first file, says what a table holds. A column more is a line more in its group.
+The code, not the first file, says what a table holds. A new column is one line in its group here,
+and its value where it is computed.
 """
 
 from __future__ import annotations
@@ -10,21 +11,24 @@ import pyarrow as pa
 from ntk_sweep.settings.tasks import TASKS
 
 SCHEMA_VERSION = 2
-"""Raise it when columns change; `part_file` tells files of other versions by it."""
+"""Raised when columns change: `part_file` tells parts of other versions by it."""
 
 VERSION_KEY = b"ntk_sweep.schema_version"
 
+GROUP = ["data", "data_fingerprint", "parametrisation", "dtype"]
+"""Rows that differ in one of these are never compared."""
+
 CELL = ["act", "width", "depth"]
-"""What the rows of a cell agree in: they differ in the seed."""
+"""The rows of a cell agree in these and differ in the seed."""
 
 NETWORK = [*CELL, "seed"]
-"""What tells the networks of a group apart."""
-
-GROUP = ["data", "data_fingerprint", "parametrisation", "dtype"]
-"""What rows must agree in before they may be compared."""
+"""The coordinates of a network in its group."""
 
 TRAINING_SETTING = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"]
 """How a network was trained: runs that differ in one of these are never averaged."""
+
+RUN = [*NETWORK, *TRAINING_SETTING, "record_kernel_every"]
+"""The coordinates of a training run in its group."""
 
 _COORDINATES = [
     ("key", pa.string(), False),
@@ -101,7 +105,7 @@ _RESULTS = {
         ("training_seconds", pa.float64(), True),
     ],
 }
-"""Groups of result columns; a task names those that its rows have."""
+"""Groups of result columns. A task names its groups in `ntk_sweep.settings.tasks`."""
 
 _PROVENANCE = [
     ("status", pa.string(), False),
@@ -123,7 +127,11 @@ def result_columns(task: str) -> list[str]:
 
 
 def schema(task: str) -> pa.Schema:
-    """The Arrow schema of the rows of `task`, with its version in the metadata."""
+    """The Arrow schema of the rows of `task`, with its version in the metadata.
+
+    >>> schema("spectrum").field("lambda_min").type
+    DataType(double)
+    """
     groups = [_COORDINATES, *(_RESULTS[group] for group in TASKS[task].columns), _PROVENANCE]
     fields = [pa.field(name, kind, nullable) for group in groups for name, kind, nullable in group]
     return pa.schema(

@@ -1,15 +1,11 @@
-"""The file systems of results: a local disk, or what `pyarrow.fs` opens, such as S3.
+"""The file systems of results, and how their places are written: paths and URIs.
 
-A file appears under its name wholly or not at all, also when the writer is killed or interrupted.
+A file system is a local disk, or what `pyarrow.fs` opens, such as S3.
 """
 
 from __future__ import annotations
 
-import os
 import posixpath
-import uuid
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -51,64 +47,43 @@ def open_filesystem(results: str) -> tuple[fs.FileSystem, str]:
         ) from error
 
 
-def below(results: str, name: str) -> str:
-    """``<results>/<name>``, also for a URI with settings such as ``?endpoint_override=…``."""
+def join_location(results: str, name: str) -> str:
+    """``<results>/<name>``, also for a URI with settings.
+
+    >>> join_location("results", "spectrum")
+    'results/spectrum'
+    >>> join_location("s3://bucket/prefix?region=eu-west-1", "spectrum")
+    's3://bucket/prefix/spectrum?region=eu-west-1'
+    """
     base, question, query = results.partition("?") if "://" in results else (results, "", "")
     return posixpath.join(base, name) + question + query
 
 
-def above(location: str) -> tuple[str, str]:
-    """What `below` joined: the results folder or URI, and the name."""
+def split_location(location: str) -> tuple[str, str]:
+    """The results folder or URI, and the name: the parts that `join_location` joined.
+
+    >>> split_location("s3://bucket/prefix/spectrum?region=eu-west-1")
+    ('s3://bucket/prefix?region=eu-west-1', 'spectrum')
+    """
     base, question, query = location.partition("?") if "://" in location else (location, "", "")
     results, name = posixpath.split(base.rstrip("/"))
     return (results or ".") + question + query, name
 
 
 def without_credentials(uri: str) -> str:
-    """`uri` as it may be printed."""
+    """`uri` as it may be printed.
+
+    >>> without_credentials("s3://user:secret@bucket/prefix")
+    's3://bucket/prefix'
+    """
     scheme, separator, rest = uri.partition("://")
     host, slash, path = rest.partition("/")
     return scheme + separator + host.rpartition("@")[2] + slash + path
 
 
-def write_file(
-    filesystem: fs.FileSystem, target: str, content: bytes, staging: str | None = None
-) -> None:
-    """Makes `content` appear under `target`, wholly or not at all.
-
-    Args:
-        filesystem: Where.
-        target: The path in it.
-        content: Of the file.
-        staging: On a disk, the folder to write it in before it appears; must be there. By default
-            that of the target, which is made.
-
-    Raises:
-        OSError, pa.ArrowException: It cannot be written.
-    """
-    if isinstance(filesystem, fs.LocalFileSystem):
-        if staging is None:
-            os.makedirs(posixpath.dirname(target), exist_ok=True)
-        replace_file(target, content, staging)
-        return
-    # Object stores have no folders to be made; others do.
-    if not isinstance(filesystem, fs.S3FileSystem):
-        filesystem.create_dir(posixpath.dirname(target), recursive=True)
-    # What a signal handler raises between opening and writing would close an empty stream, and so
-    # make an empty object. It is raised in the main thread only; the upload goes on to its end in
-    # another, which the interpreter waits for.
-    with ThreadPoolExecutor(1) as uploads:
-        uploads.submit(_upload, filesystem, target, content).result()
-
-
 def cause(error: BaseException) -> str:
     """The first line of what an error says."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _upload(filesystem: fs.FileSystem, target: str, content: bytes) -> None:
-    with filesystem.open_output_stream(target) as stream:
-        stream.write(content)
 
 
 def _with_single_put(uri: str) -> str:
@@ -119,36 +94,3 @@ def _with_single_put(uri: str) -> str:
     if not uri.startswith("s3://") or "allow_delayed_open" in uri:
         return uri
     return uri + ("&" if "?" in uri else "?") + "allow_delayed_open=true"
-
-
-def replace_file(
-    target: str, content: bytes, staging: str | None = None, durable: bool = True
-) -> None:
-    """Writes a local file under a hidden name, and renames it.
-
-    Args:
-        target: The file's path.
-        content: Of the file.
-        staging: The folder of the hidden name; by default that of the target.
-        durable: Whether file and name are synced, so that they outlive a power cut.
-    """
-    folder = posixpath.dirname(target)
-    hidden = posixpath.join(staging or folder, f".{uuid.uuid4().hex}.tmp")
-    try:
-        with open(hidden, "wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(hidden, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(hidden)
-        raise
-    if not durable:
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,19 +2,31 @@
 
 A node that is cut off from the network counts as dead. Its worker may go on computing, and may
 still reach the results. The driver gives the chunk to another worker, but first it revokes the
-lease: a worker that loses its lease stores nothing.
+lease: a worker that loses its lease stores no rows.
 
 On a disk the lease is a folder in the session's staging folder. The worker writes a part there and
 renames it into the task's folder. The driver renames the lease's folder away. So each commit is
-either visible before the driver looks for what is missing, or it fails.
+either visible before the driver looks for what is missing, or it fails. In an object store, and
+where the task's folder is a mount of its own, there is no staging folder. There the driver writes a
+revocation file, and the worker looks for that file before each commit.
 
 Warning:
-    A lease is no fencing token. Storage does not check it at the moment of the write where there
-    is no staging folder: in an object store, or where the task's folder is a mount of its own.
-    There the worker looks for the revocation just before it commits. A commit in the moment
-    between look and write succeeds, and its rows stand twice, with the same numbers; readers keep
-    one row a key. A lease does not stop a worker from computing, does not expire by itself, and
-    does not exclude a second sweep: two sweeps may compute the same point.
+    What a lease does not guarantee:
+
+    - It is no fencing token. Without a staging folder the storage accepts every write, whoever
+      holds the lease. A worker may pause, or its upload may hang, after it looked and before its
+      rows appear. The lease may be revoked meanwhile, and the rows appear all the same. The points
+      then have two rows with the same numbers; `load_results` returns one.
+    - It has no term. No clock ends it, and a slow worker keeps it. Only the driver revokes it. If
+      the driver dies, nobody does, and workers that outlive it go on committing until another sweep
+      removes the session.
+    - It does not stop the worker. A worker without a lease computes on, and notices at its next
+      commit. Kernel matrices are written without a lease; those of one key are equal.
+    - It excludes no other sweep. Two sweeps may compute the same point.
+    - It trusts the file system. The promise of the disk holds where a rename is atomic and is seen
+      by all hosts at once. A network file system that serves a stale cache may break it.
+    - It orders nothing by time. Which of two rows is the later one is decided by `finished_at`, the
+      clock of the worker's host.
 """
 
 from __future__ import annotations
@@ -31,7 +43,7 @@ from ntk_sweep.store.store import Store
 
 
 class LeaseLost(StoreError):
-    """The worker lost its lease: another worker is computing these points."""
+    """The driver revoked the worker's lease: another worker computes these points."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +61,12 @@ class Lease:
     chunk: int
 
     @property
-    def _is_folder(self) -> bool:
-        return self.store.is_local and os.path.isdir(self.store.staging(self.session))
+    def _has_folder(self) -> bool:
+        return self.store.is_local and os.path.isdir(self.store.staging_folder(self.session))
 
     @property
     def _folder(self) -> str:
-        return posixpath.join(self.store.staging(self.session), str(self.chunk))
+        return posixpath.join(self.store.staging_folder(self.session), str(self.chunk))
 
     @property
     def _revocation(self) -> str:
@@ -65,11 +77,11 @@ class Lease:
         """Holds the lease while a worker computes the chunk.
 
         Raises:
-            StoreError: This process does not see the folder of the sweep, or cannot write to it.
+            StoreError: This process does not see the results of the sweep, or cannot write them.
             LeaseLost: The driver revoked the lease before this worker began.
         """
         self.store.check_session(self.session)
-        if not self._is_folder:
+        if not self._has_folder:
             yield self
             return
         try:
@@ -91,9 +103,9 @@ class Lease:
             StoreError: It cannot be written.
             LeaseLost: The driver revoked the lease.
         """
-        if not self._is_folder:
+        if not self._has_folder:
             self.store.check_session(self.session)
-            if self.store.has(self._revocation):
+            if self.store.has_file(self._revocation):
                 raise self._lost()
             self.store.write(name, content)
             return
@@ -113,16 +125,16 @@ class Lease:
             StoreError: The results cannot be written any more.
         """
         self.store.check_session(self.session)
-        if not self._is_folder:
+        if not self._has_folder:
             self.store.write(self._revocation, b"")
             return None
         away = self._folder + ".revoked"
         try:
             while True:
-                # A worker that has not begun never will.
+                # Either no worker holds the lease, and now none can acquire it ...
                 with suppress(FileExistsError):
                     return os.mkdir(self._folder)
-                # A worker that has begun ends here; one that has just ended removed its folder.
+                # ... or one does, and loses it here, unless it has just ended by itself.
                 with suppress(FileNotFoundError):
                     os.rename(self._folder, away)
                     return shutil.rmtree(away, ignore_errors=True)

@@ -15,26 +15,33 @@ import pyarrow.compute as pc
 
 from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.store.columns import GROUP, NETWORK
-from ntk_sweep.store.filesystems import above, without_credentials
+from ntk_sweep.store.filesystems import split_location, without_credentials
 from ntk_sweep.store.store import Store
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the store knows of a finished key."""
+    """What the store knows of a finished point."""
 
     status: str
     kernel_file: str | None
 
     def serves(self, with_kernel: bool) -> bool:
-        """Whether it is all that is wanted of the key; `with_kernel` if the kernel matrix is."""
+        """Whether nothing is left to compute; `with_kernel` asks for the kernel matrix too."""
         return bool(self.kernel_file) or not with_kernel
 
 
 def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The rows of a task as a frame: one row a key, the latest good one.
+    """The rows of a task as a frame: one row a point, the latest good one.
 
-    Where a key has only failures, the latest failure stands for it.
+    A point that only failed has its latest failure. Of points that several versions of the numerics
+    computed, the rows of the newest are kept.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as results, Store(results, "spectrum").open_session():
+    ...     frame = load_results(f"{results}/spectrum")
+    >>> len(frame), list(frame.columns[:4])
+    (0, ['key', 'task', 'act', 'width'])
 
     Args:
         path: The task's folder or URI, ``<results>/<task>``.
@@ -45,9 +52,10 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: There is no such folder, or it is not a task's folder.
-        StoreError: A part is truncated, foreign or of another version; the message names it.
+        StoreError: A part is truncated, foreign or of another version, and the message names it; or
+            an object store cannot be read.
     """
-    results, task = above(os.fspath(path))
+    results, task = split_location(os.fspath(path))
     shown = without_credentials(os.fspath(path))
     if task not in TASKS:
         raise FileNotFoundError(
@@ -69,14 +77,25 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def finished(store: Store) -> dict[str, Entry]:
-    """Key → what is known of it, for every point with a result: it need not be computed again."""
+    """The points with a result, by key: they need not be computed again.
+
+    Raises:
+        StoreError: A part is truncated, foreign or of another version; the message names it.
+    """
     table = latest_good(store.read(["key", "status", "kernel_file", "finished_at"]))
     good = table.filter(pc.field("status") != "failed")
     return {row["key"]: Entry(row["status"], row["kernel_file"]) for row in good.to_pylist()}
 
 
 def latest_good(table: pa.Table) -> pa.Table:
-    """One row a key: a result before a failure, then a later row before an earlier one."""
+    """One row a key: a result before a failure, then a later row before an earlier one.
+
+    >>> rows = pa.table(
+    ...     {"key": ["a", "a"], "status": ["ok", "failed"], "finished_at": [1, 2], "seed": [3, 3]}
+    ... )
+    >>> latest_good(rows)["status"].to_pylist()
+    ['ok']
+    """
     rank = pd.DataFrame(
         {
             "key": table["key"].to_pandas(),

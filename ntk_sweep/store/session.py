@@ -1,9 +1,8 @@
 """Session files: each names a running sweep and its process. A session excludes nobody.
 
-Workers recognise the results folder by the file, and other sweeps learn of this one. If its process
-is known to have ended, the file and all that belongs to it is removed at once; workers that
-outlived the process then store nothing. If nothing is known of the process, that happens after
-`OLD_SECONDS`.
+Workers recognise the results folder by the file, and other sweeps learn of this one. The next sweep
+removes the file, and all that belongs to it, once the process has ended: at once if that is known,
+otherwise after `OLD_SECONDS`. Workers that outlive their session store nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -24,7 +23,7 @@ from pyarrow import fs
 from ntk_sweep.store.filesystems import FAILURES
 
 OLD_SECONDS = 7 * 86400
-"""A killed sweep left any session file older than this."""
+"""A session file older than this, of a process of which nothing is known, is a leftover."""
 
 _SESSION = re.compile(r"\.sweep-[0-9a-f]{32}")
 _HIDDEN = re.compile(r"\.sweep-[0-9a-f]{32}(-\d+)?|\.[0-9a-f]{32}\.tmp")
@@ -36,10 +35,9 @@ class Owner:
 
     Attributes:
         host: Its name.
-        pid: Its number there.
-        born: When it started, in the clock ticks of its machine.
-        machine: Names the machine since it was last started, and the set of processes that share
-            their numbers.
+        pid: The number of the process there.
+        born: When the process started, in clock ticks; tells processes of one number apart.
+        machine: Identifies the boot of the host and the namespace of its process numbers.
         since: When the sweep began.
     """
 
@@ -51,7 +49,7 @@ class Owner:
 
     @classmethod
     def this(cls) -> Owner:
-        """The process that asks."""
+        """This process."""
         return cls(
             socket.gethostname(), os.getpid(), _started(os.getpid()), _machine(), time.time()
         )
@@ -67,12 +65,12 @@ class Owner:
 
     @property
     def content(self) -> bytes:
-        """The content of the session file."""
+        """The content of the session file; the attributes are its keys."""
         return json.dumps(asdict(self)).encode()
 
     @property
     def is_alive(self) -> bool | None:
-        """None for processes of other machines, of which nothing is known."""
+        """Whether the process runs; None for a process of another machine."""
         if not self.machine or self.machine != _machine():
             return None
         return self.born == _started(self.pid)
@@ -82,8 +80,11 @@ class Owner:
         return f"process {self.pid} on {self.host}, since {began}"
 
 
-def hidden(filesystem: fs.FileSystem, folder: str) -> Iterator[tuple[str, float]]:
-    """Session files, staging folders, revocations and temporary files, with their last change."""
+def hidden_files(filesystem: fs.FileSystem, folder: str) -> Iterator[tuple[str, float]]:
+    """The hidden files and staging folders of a task's sessions, each with its last change.
+
+    These are session files, staging folders, revocation files, and parts that were never renamed.
+    """
     if isinstance(filesystem, fs.LocalFileSystem):
         for place in (folder, posixpath.dirname(folder)):
             for name in os.listdir(place):
@@ -99,19 +100,16 @@ def hidden(filesystem: fs.FileSystem, folder: str) -> Iterator[tuple[str, float]
                 yield found.path, found.mtime.timestamp()
 
 
-def remove(filesystem: fs.FileSystem, paths: Iterable[str]) -> None:
-    """Removes files and folders; what cannot be removed stays."""
-    for path in paths:
-        if isinstance(filesystem, fs.LocalFileSystem) and os.path.isdir(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(*FAILURES):
-                filesystem.delete_file(path)
+def remove_session(filesystem: fs.FileSystem, folder: str, session: str) -> None:
+    """Removes a session file and all that belongs to it."""
+    for path, _ in list(hidden_files(filesystem, folder)):
+        if posixpath.basename(path).startswith(session):
+            _remove(filesystem, path)
 
 
 def remove_leftovers(filesystem: fs.FileSystem, folder: str) -> None:
     """Removes what killed sweeps left behind."""
-    found = dict(hidden(filesystem, folder))
+    found = dict(hidden_files(filesystem, folder))
     alive = {
         posixpath.basename(path): owner.is_alive
         for path in found
@@ -123,20 +121,26 @@ def remove_leftovers(filesystem: fs.FileSystem, folder: str) -> None:
         if alive.get(session) is False or (
             alive.get(session) is None and time.time() - modified > OLD_SECONDS
         ):
-            remove(filesystem, [path])
+            _remove(filesystem, path)
 
 
-def others(filesystem: fs.FileSystem, folder: str, session: str) -> list[str]:
+def other_owners(filesystem: fs.FileSystem, folder: str, session: str) -> list[str]:
     """The owners of other sessions, in words."""
-    paths = [
-        path
-        for path, _ in hidden(filesystem, folder)
-        if _SESSION.fullmatch(posixpath.basename(path))
+    owners = [
+        _owner(filesystem, path)
+        for path, _ in hidden_files(filesystem, folder)
+        if posixpath.basename(path) != session
     ]
-    found = [
-        (path, _owner(filesystem, path)) for path in paths if posixpath.basename(path) != session
-    ]
-    return [str(owner) for _, owner in found if owner]
+    return [str(owner) for owner in owners if owner]
+
+
+def _remove(filesystem: fs.FileSystem, path: str) -> None:
+    """Removes a file or folder; one that cannot be removed stays."""
+    if isinstance(filesystem, fs.LocalFileSystem) and os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(*FAILURES):
+            filesystem.delete_file(path)
 
 
 def _owner(filesystem: fs.FileSystem, path: str) -> Owner | None:
@@ -148,7 +152,7 @@ def _owner(filesystem: fs.FileSystem, path: str) -> Owner | None:
 
 
 def _machine() -> str:
-    """Empty where it cannot be told."""
+    """See `Owner.machine`; empty where it cannot be told."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"

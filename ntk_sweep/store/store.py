@@ -1,13 +1,13 @@
 """The store: one folder of Parquet parts a task, on a local disk or in an object store.
 
-What every reader may rely on:
+Readers may rely on this:
 
-- Nothing visible is ever partial. A part is written under a hidden name (readers ignore names that
-  begin with ``.`` or ``_``), synced and then renamed; an object store shows an object only when its
-  upload is complete.
-- Rows only ever appear. A writer grows its own part by replacing it with a longer one, so
+- Nothing visible is partial. A part is written under a hidden name, synced and renamed. Readers
+  ignore names that begin with ``.`` or ``_``. An object store shows an object when its upload is
+  complete.
+- Rows only appear. A writer replaces its own part by a longer one, so
   `pandas.read_parquet(folder)` works at any moment and sees each row once.
-- A key says what a row is. `ntk_sweep.store.reading` returns one row a key, the latest good one.
+- A key identifies a point. `ntk_sweep.store.reading` returns one row a key, the latest good one.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from pyarrow import fs
 
 from ntk_sweep.errors import StoreError
 from ntk_sweep.settings.locations import absolute_results
-from ntk_sweep.store import part_file as parts
+from ntk_sweep.store import part_file
 from ntk_sweep.store import session as sessions
+from ntk_sweep.store.atomic_write import write_file
 from ntk_sweep.store.columns import schema
 from ntk_sweep.store.filesystems import (
     FAILURES,
-    below,
     cause,
+    join_location,
     open_filesystem,
-    write_file,
 )
 
 READ_SECONDS = 10.0
-"""Reading is tried again for so long when parts vanish under it; a merge takes a fraction of it."""
+"""How long reading is tried again when parts vanish; a merge takes a fraction of a second."""
 
 READ_PAUSE_SECONDS = 0.01
 
 KERNEL_FOLDER = "_kernels"
-"""Kernel matrices lie there; readers of the rows ignore the folder."""
+"""Holds kernel matrices; readers of the rows ignore it."""
 
 
 class Store:
@@ -53,6 +53,9 @@ class Store:
     Args:
         results: A folder, or a URI that `pyarrow.fs` understands, such as ``s3://bucket/prefix``.
         task: The name of the task; rows lie in ``<results>/<task>``.
+
+    Raises:
+        StoreError: `results` is a URI that cannot be opened, or holds credentials.
     """
 
     def __init__(self, results: str, task: str) -> None:
@@ -69,66 +72,71 @@ class Store:
     @property
     def location(self) -> str:
         """Where the rows lie, as a user would type it."""
-        return below(self.results, self.task)
+        return join_location(self.results, self.task)
 
     @contextmanager
     def open_session(self) -> Iterator[str]:
-        """Keeps a session file while a sweep runs; it shows that the folder can be written.
+        """Keeps a session file and a staging folder while a sweep runs.
+
+        What killed sweeps left behind is removed.
 
         Yields:
-            The file's name. By it a worker on another machine recognises the folder.
+            The name of the session file. Workers on other machines recognise the folder by it.
 
         Raises:
-            StoreError: The folder cannot be written, or holds a part that cannot be read.
+            StoreError: The folder cannot be written.
         """
         session = self.write(f".sweep-{uuid.uuid4().hex}", sessions.Owner.this().content)
         sessions.remove_leftovers(self.filesystem, self.folder)
         if self.is_local:
-            self._make_staging(session)
+            self._make_staging_folder(session)
         try:
             yield session
         finally:
             with suppress(*FAILURES):
-                own = [
-                    path
-                    for path, _ in sessions.hidden(self.filesystem, self.folder)
-                    if posixpath.basename(path).startswith(session)
-                ]
-                sessions.remove(self.filesystem, own)
+                sessions.remove_session(self.filesystem, self.folder, session)
 
     def other_sessions(self, session: str) -> list[str]:
         """The owners of sessions other than `session`, in words."""
-        return sessions.others(self.filesystem, self.folder, session)
+        return sessions.other_owners(self.filesystem, self.folder, session)
 
-    def staging(self, session: str) -> str:
-        """The folder on a disk in which the workers of a sweep write parts before these appear.
+    def staging_folder(self, session: str) -> str:
+        """The folder in which the workers of a sweep write parts before these appear.
 
-        It lies beside the task's folder: readers of that folder would stumble over folders that
+        It lies beside the task's folder. In that folder readers would stumble over folders that
         come and go, hidden ones too.
         """
         return posixpath.join(posixpath.dirname(self.folder), session)
 
-    def _make_staging(self, session: str) -> None:
+    def _make_staging_folder(self, session: str) -> None:
         """Makes the staging folder, unless the task's folder is a mount of its own.
 
         No part could be renamed from one mount into another.
         """
         with suppress(OSError):
-            os.mkdir(self.staging(session))
-            if os.stat(self.staging(session)).st_dev != os.stat(self.folder).st_dev:
-                os.rmdir(self.staging(session))
+            os.mkdir(self.staging_folder(session))
+            if os.stat(self.staging_folder(session)).st_dev != os.stat(self.folder).st_dev:
+                os.rmdir(self.staging_folder(session))
 
     def check_session(self, session: str) -> None:
-        """Raises a StoreError if this process does not see the folder of the sweep."""
-        if not self.has(session):
+        """Checks that this process sees the results of the sweep.
+
+        Raises:
+            StoreError: It does not, or they cannot be read.
+        """
+        if not self.has_file(session):
             raise StoreError(
                 f"the results folder {self.location} was removed, or is not the one that the sweep "
                 "was started with: workers on other machines need a shared folder or an object "
                 "store (results=s3://bucket/prefix)"
             )
 
-    def has(self, name: str) -> bool:
-        """Whether there is a file of this name."""
+    def has_file(self, name: str) -> bool:
+        """Whether there is a file of this name.
+
+        Raises:
+            StoreError: The folder cannot be read.
+        """
         with self._reading_errors():
             return (
                 self.filesystem.get_file_info(posixpath.join(self.folder, name)).type
@@ -137,7 +145,7 @@ class Store:
 
     @contextmanager
     def _reading_errors(self) -> Iterator[None]:
-        """Turns what a file system that cannot be reached raises into a StoreError."""
+        """Raises a StoreError where the file system cannot be read."""
         try:
             yield
         except FAILURES as error:
@@ -151,26 +159,34 @@ class Store:
             ) from error
 
     def exists(self) -> bool:
-        """Whether there is a folder of the task, if only an empty one."""
+        """Whether there is a folder of the task, if only an empty one.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
         with self._reading_errors():
             return self.filesystem.get_file_info(self.folder).type == fs.FileType.Directory
 
     def parts(self) -> list[fs.FileInfo]:
-        """The visible parts, by name; none if the folder does not exist."""
+        """The visible parts, by name; none if the folder does not exist.
+
+        Raises:
+            StoreError: An object store cannot be read.
+        """
         if not self.is_local:
             with self._reading_errors():
                 found = self.filesystem.get_file_info(
                     fs.FileSelector(self.folder, allow_not_found=True)
                 )
             return sorted(
-                (f for f in found if f.type == fs.FileType.File and parts.is_part(f.base_name)),
+                (f for f in found if f.type == fs.FileType.File and part_file.is_part(f.base_name)),
                 key=lambda f: f.base_name,
             )
-        # Arrow's own listing drops parts that a merge removes between its listing of names and its
-        # look at each, and does not know the merged part yet. Here the names are listed again.
+        # Arrow lists names and then looks at each. Its listing lacks parts that a merge removes in
+        # between, and the merged part too. Here the names are listed again.
         while True:
             try:
-                names = sorted(name for name in os.listdir(self.folder) if parts.is_part(name))
+                names = sorted(name for name in os.listdir(self.folder) if part_file.is_part(name))
             except (FileNotFoundError, NotADirectoryError):
                 return []
             found = self.filesystem.get_file_info(
@@ -181,7 +197,10 @@ class Store:
         return [f for f in found if f.type == fs.FileType.File]
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All visible rows, several a key if it was computed several times.
+        """All visible rows: several of a key that was computed several times.
+
+        Args:
+            columns: Names of the columns to read; by default all.
 
         Raises:
             StoreError: A part is truncated, foreign or of another version; the message names it.
@@ -192,8 +211,7 @@ class Store:
                 tables = [self.read_part(part.path, columns) for part in self.parts()]
                 break
             except FileNotFoundError as error:
-                # A merge removed a part between the listing and the reading: its rows are in a
-                # newer part.
+                # A merge removed a part after it was listed: its rows are in a newer part.
                 if time.monotonic() > deadline:
                     raise StoreError(
                         f"parts of {self.location} vanish while they are read ({cause(error)}): "
@@ -204,7 +222,19 @@ class Store:
         return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
 
     def save_kernel(self, key: str, kernel: np.ndarray) -> str:
-        """Stores a kernel matrix, and returns its name relative to the task's folder."""
+        """Stores a kernel matrix, and returns its name relative to the task's folder.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as results:
+        ...     store = Store(results, "spectrum")
+        ...     store.load_kernel(store.save_kernel("key", np.eye(2)))
+        array([[1., 0.],
+               [0., 1.]])
+
+        Raises:
+            StoreError: It cannot be written.
+            ValueError: It is an array of objects.
+        """
         buffer = io.BytesIO()
         np.save(buffer, kernel, allow_pickle=False)
         return self.write(f"{KERNEL_FOLDER}/{key}.npy", buffer.getvalue())
@@ -213,13 +243,13 @@ class Store:
         """The kernel matrix that a row names in `kernel_file`.
 
         Raises:
-            StoreError: It is missing or unreadable.
+            StoreError: It is missing, unreadable or outside the folder of kernels.
         """
         path = posixpath.join(self.folder, kernel_file)
         if posixpath.dirname(posixpath.normpath(kernel_file)) != KERNEL_FOLDER:
             raise StoreError(
-                f"a row names the kernel {kernel_file}, which does not lie in {KERNEL_FOLDER}: its "
-                "part is not ours to trust"
+                f"a row names the kernel {kernel_file}, which does not lie in {KERNEL_FOLDER}: "
+                "ntk-sweep did not write the part of that row"
             )
         try:
             with self.filesystem.open_input_file(path) as file:
@@ -231,12 +261,12 @@ class Store:
             ) from error
 
     def read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one part; raises as `part_file.read_part`."""
-        return parts.read_part(self.filesystem, path, self.task, columns)
+        """The rows of one part; raises what `part_file.read_part` raises."""
+        return part_file.read_part(self.filesystem, path, self.task, columns)
 
     def serialise(self, table: pa.Table) -> bytes:
         """A table of rows as the bytes of a part."""
-        return parts.serialise(table, self.task)
+        return part_file.serialise(table, self.task)
 
     def write(self, name: str, content: bytes, staging: str | None = None) -> str:
         """Makes `content` appear under `name`, wholly or not at all, and returns the name.
@@ -244,7 +274,7 @@ class Store:
         Args:
             name: Relative to the task's folder.
             content: Of the file.
-            staging: The folder to write in first, as of `write_file`.
+            staging: As of `write_file`.
 
         Raises:
             StoreError: It cannot be written.
@@ -257,7 +287,7 @@ class Store:
         return name
 
     def write_error(self, error: BaseException) -> StoreError:
-        """The error that says why the results cannot be written, and what to do."""
+        """The error for results that cannot be written: why, and what to do."""
         return StoreError(
             f"the results folder {self.location} cannot be written ({cause(error)}): mend that, or "
             "give another with results=…; rows that are there stay, and the same command again "

@@ -37,11 +37,11 @@ class PartWriter:
 
         Args:
             rows: New ones.
-            lease: What a worker commits them under.
+            lease: The lease of a worker; the driver commits without one.
 
         Raises:
             StoreError: They cannot be written; those of earlier commits stay.
-            LeaseLost: The lease was taken back.
+            LeaseLost: The driver revoked the lease.
         """
         if (
             self._table.num_rows >= FULL_PART_ROWS

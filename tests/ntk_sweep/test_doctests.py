@@ -20,6 +20,8 @@ PUBLIC = {
     "ntk_sweep.spectrum.extreme_eigenvalues",
     "ntk_sweep.spectrum.jacobian_svd",
     "ntk_sweep.spectrum.spectrum",
+    "ntk_sweep.store.reading",
+    "ntk_sweep.store.store",
 }
 
 

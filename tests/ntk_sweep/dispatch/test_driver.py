@@ -14,7 +14,7 @@ from ntk_sweep.executors.messages import Lost
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.executors.worker import Worker
 from ntk_sweep.settings.schema import ComputeConfig, SpectrumConfig
-from ntk_sweep.store import filesystems
+from ntk_sweep.store import atomic_write
 from ntk_sweep.store import writer as writing
 from tests.helpers.sweeps import QUIET, grid, rows, unreliable
 
@@ -131,14 +131,14 @@ def test_a_failed_point_is_tried_again_by_the_next_sweep(base):
 
 
 def test_rows_that_cannot_be_written_end_the_sweep(base, monkeypatch):
-    plain = filesystems.replace_file
+    plain = atomic_write.replace_file
 
-    def full(target, content, staging=None):
+    def full(target, content, staging=None, durable=True):
         if content:
             raise OSError(28, "No space left on device")
         plain(target, content, staging)
 
-    monkeypatch.setattr(filesystems, "replace_file", full)
+    monkeypatch.setattr(atomic_write, "replace_file", full)
     with pytest.raises(StoreError, match="No space left on device"):
         run_sweep(grid(base, [3]), SerialExecutor, QUIET)
 

@@ -9,7 +9,7 @@ from pyarrow import fs
 from ntk_sweep.errors import StoreError
 from ntk_sweep.store import store as store_module
 from ntk_sweep.store.columns import schema
-from ntk_sweep.store.reading import finished, latest_good, load_results
+from ntk_sweep.store.reading import Entry, finished, latest_good, load_results
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 from tests.helpers.store_rows import commit_each, keys_of, make_row
@@ -101,20 +101,39 @@ def test_relative_and_home_paths_are_found(store, tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("together", [True, False])
-@pytest.mark.parametrize("backwards", [True, False])
-@pytest.mark.parametrize(("statuses", "expected"), OUTCOMES)
-def test_the_latest_good_row_is_returned(store, statuses, expected, together, backwards):
-    rows = [make_row("a", status, minutes=i, seconds=float(i)) for i, status in enumerate(statuses)]
+@pytest.mark.parametrize("together", [True, False], ids=["one part", "many parts"])
+@pytest.mark.parametrize("backwards", [True, False], ids=["backwards", "forwards"])
+def test_the_latest_good_row_is_returned(store, together, backwards):
+    rows = [
+        make_row(f"{number}", status, minutes=i, seconds=float(i))
+        for number, (statuses, _) in enumerate(OUTCOMES)
+        for i, status in enumerate(statuses)
+    ]
     rows = rows[::-1] if backwards else rows
     if together:
         PartWriter(store).commit(rows)
     else:
         commit_each(store, *rows)
-    frame = load_results(store.folder)
-    assert frame["seconds"].tolist() == [expected]
-    assert frame["status"].tolist() == [statuses[expected]]
-    assert set(finished(store)) == (set() if set(statuses) == {"failed"} else {"a"})
+    frame = load_results(store.folder).set_index("key")
+    assert len(frame) == len(OUTCOMES)
+    for number, (statuses, expected) in enumerate(OUTCOMES):
+        assert frame.loc[f"{number}", "seconds"] == expected
+        assert frame.loc[f"{number}", "status"] == statuses[expected]
+        assert (f"{number}" in finished(store)) == (set(statuses) != {"failed"})
+
+
+def test_the_latest_good_row_counts_in_any_store(any_store):
+    commit_each(
+        any_store,
+        make_row("a", minutes=2, seconds=2.0),
+        make_row("a", minutes=0, seconds=1.0),
+        make_row("a", "failed", minutes=3),
+        make_row("b", "failed", minutes=1),
+    )
+    frame = load_results(any_store.location)
+    assert keys_of(frame) == ["a", "b"]
+    assert frame.set_index("key").loc["a", "seconds"] == 2.0
+    assert set(finished(any_store)) == {"a"}
 
 
 @given(
@@ -126,9 +145,11 @@ def test_the_latest_good_row_is_returned(store, statuses, expected, together, ba
     )
 )
 def test_latest_good_is_one_row_a_key_by_rank(rows):
-    table = pa.Table.from_pylist(
-        [make_row(*row, seconds=float(i)) for i, row in enumerate(rows)], schema=schema("spectrum")
+    names = ["key", "status", "finished_at"]
+    columns = (
+        dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
     )
+    table = pa.table(columns | {"seconds": pa.array(range(len(rows)), pa.float64())})
     best = {}
     for i, (key, status, minutes) in enumerate(rows):
         best[key] = max(best.get(key, (-1, -1, -1)), (status != "failed", minutes, i))
@@ -137,9 +158,9 @@ def test_latest_good_is_one_row_a_key_by_rank(rows):
     assert latest_good(table).num_rows == len(found)
 
 
-def test_finished_tells_status_and_kernel_of_the_latest_result(store):
+def test_finished_tells_status_and_kernel_of_the_latest_result(any_store):
     commit_each(
-        store,
+        any_store,
         make_row("a", "ok", 0, kernel_file="_kernels/a.npy"),
         make_row("b", "ok", 0),
         make_row("b", "ok", 1, kernel_file="_kernels/b.npy"),
@@ -147,7 +168,7 @@ def test_finished_tells_status_and_kernel_of_the_latest_result(store):
         make_row("c", "failed", 0),
         make_row("d", "diverged", 0),
     )
-    done = finished(store)
+    done = finished(any_store)
     assert {key: (entry.status, entry.kernel_file) for key, entry in done.items()} == {
         "a": ("ok", "_kernels/a.npy"),
         "b": ("ok", "_kernels/b.npy"),
@@ -156,8 +177,15 @@ def test_finished_tells_status_and_kernel_of_the_latest_result(store):
 
 
 def test_rows_of_older_numerics_give_way_to_newer_ones(store):
-    PartWriter(store).commit([make_row("new") | {"numerics_version": 3}, make_row("old")])
-    assert keys_of(load_results(store.folder)) == ["new"]
+    rows = [make_row("new", numerics_version=3), make_row("old"), make_row("other", seed=1)]
+    PartWriter(store).commit(rows)
+    assert keys_of(load_results(store.folder)) == ["new", "other"]
+
+
+def test_a_point_is_done_with_its_kernel_where_that_is_asked_for():
+    assert Entry("ok", None).serves(with_kernel=False)
+    assert not Entry("ok", None).serves(with_kernel=True)
+    assert Entry("ok", "_kernels/a.npy").serves(with_kernel=True)
 
 
 def test_parts_that_vanish_again_and_again_are_named(store, monkeypatch):

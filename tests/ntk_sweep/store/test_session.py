@@ -10,37 +10,98 @@ from pathlib import Path
 import pytest
 
 from ntk_sweep.errors import StoreError
+from ntk_sweep.store import session as sessions
 from ntk_sweep.store.lease import Lease
 from ntk_sweep.store.reading import load_results
 from ntk_sweep.store.session import OLD_SECONDS, Owner
 from ntk_sweep.store.store import Store
 
-DEAD = """
+KILLED = """
 import os, sys
 from ntk_sweep.store.store import Store
-store = Store(sys.argv[1], "spectrum").open_session()
-print(store.__enter__(), flush=True)
+session = Store(sys.argv[1], "spectrum").open_session()
+print(session.__enter__(), flush=True)
 os._exit(1)
 """
 
+THIS = Owner.this()
+ELSEWHERE = dataclasses.replace(THIS, host="elsewhere", machine="another")
+KILLED_HERE = dataclasses.replace(THIS, born=1)
+"""Its number is that of a younger process."""
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(str(tmp_path / "results"), "spectrum")
+
+def leave_session(store, owner):
+    """The session file that a sweep of `owner` left; its name."""
+    return store.write(f".sweep-{'0' * 32}", owner.content)
 
 
-def leave_mark(store, owner, age=0.0):
-    """What a sweep of `owner` that began `age` seconds ago leaves when it is killed."""
-    session = store.write(f".sweep-{'0' * 32}", owner.content)
-    os.mkdir(store.staging(session))
-    for path in (os.path.join(store.folder, session), store.staging(session)):
+def leave_staging(store, owner, age=0.0):
+    """The same with a staging folder, on a disk, both untouched for `age` seconds."""
+    session = leave_session(store, owner)
+    os.mkdir(store.staging_folder(session))
+    for path in (os.path.join(store.folder, session), store.staging_folder(session)):
         os.utime(path, (time.time() - age,) * 2)
     return Path(store.folder, session)
 
 
-def test_what_a_killed_sweep_left_is_removed_by_the_next_and_its_workers_store_nothing_more(store):
+def test_a_session_shows_that_workers_see_the_same_results(any_store, tmp_path):
+    with any_store.open_session() as session:
+        Store(any_store.results, "spectrum").check_session(session)
+        assert len(load_results(any_store.location)) == 0
+        with pytest.raises(StoreError, match="is not the one that the sweep was started with"):
+            Store(str(tmp_path / "other"), "spectrum").check_session(session)
+    with pytest.raises(StoreError, match="is not the one that the sweep was started with"):
+        any_store.check_session(session)
+
+
+def test_a_session_leaves_nothing_also_after_an_error(store):
+    with store.open_session() as session:
+        assert session in os.listdir(store.folder)
+        assert session in os.listdir(store.results)
+    with pytest.raises(KeyError), store.open_session():
+        raise KeyError
+    assert os.listdir(store.folder) == []
+    assert os.listdir(store.results) == ["spectrum"]
+
+
+def test_sessions_know_of_each_other(any_store):
+    with any_store.open_session() as first, any_store.open_session() as second:
+        for session in (first, second):
+            (said,) = any_store.other_sessions(session)
+            assert said.startswith(f"process {os.getpid()} on ")
+        any_store.check_session(first)
+    assert not any_store.has_file(first)
+
+
+def test_a_session_of_a_killed_process_is_removed_at_once(any_store):
+    old = leave_session(any_store, KILLED_HERE)
+    any_store.write(f"{old}-3", b"")
+    with any_store.open_session() as session:
+        assert not any_store.has_file(old)
+        assert not any_store.has_file(f"{old}-3")
+        assert any_store.other_sessions(session) == []
+
+
+def test_a_session_on_another_machine_is_left_alone_for_a_week(any_store, monkeypatch):
+    other = leave_session(any_store, ELSEWHERE)
+    any_store.write(f".{'1' * 32}.tmp", b"")
+    any_store.write(".mine", b"")
+    with any_store.open_session() as session:
+        (said,) = any_store.other_sessions(session)
+        assert said.startswith(f"process {os.getpid()} on elsewhere, since 20")
+        assert any_store.has_file(f".{'1' * 32}.tmp")
+    assert sessions.OLD_SECONDS == 7 * 24 * 3600
+    monkeypatch.setattr(sessions, "OLD_SECONDS", -60)
+    with any_store.open_session() as session:
+        assert any_store.other_sessions(session) == []
+    assert not any_store.has_file(other)
+    assert not any_store.has_file(f".{'1' * 32}.tmp")
+    assert any_store.has_file(".mine")
+
+
+def test_the_workers_of_a_killed_sweep_store_nothing_more(store):
     session = subprocess.run(
-        [sys.executable, "-c", DEAD, store.results], capture_output=True, text=True
+        [sys.executable, "-c", KILLED, store.results], capture_output=True, text=True
     ).stdout.strip()
     with Lease(store, session, 0).acquired() as lease:
         with store.open_session() as own:
@@ -51,71 +112,32 @@ def test_what_a_killed_sweep_left_is_removed_by_the_next_and_its_workers_store_n
     assert store.parts() == []
 
 
-def test_the_number_of_a_dead_process_given_to_another_does_not_mislead(store):
-    session = leave_mark(store, dataclasses.replace(Owner.this(), born=1))
+@pytest.mark.parametrize(
+    ("owner", "age", "stays"),
+    [
+        (KILLED_HERE, 0, False),
+        (ELSEWHERE, OLD_SECONDS - 60, True),
+        (ELSEWHERE, OLD_SECONDS + 60, False),
+        (THIS, 2 * OLD_SECONDS, True),
+    ],
+    ids=["killed", "elsewhere for a week", "elsewhere for longer", "alive for longer"],
+)
+def test_the_age_of_a_session_counts_where_nothing_is_known_of_its_process(
+    store, owner, age, stays
+):
+    session = leave_staging(store, owner, age)
     with store.open_session():
-        assert not session.exists()
-
-
-def test_a_sweep_on_another_machine_is_told_of_and_left_alone_for_a_week(store):
-    session = leave_mark(
-        store,
-        dataclasses.replace(Owner.this(), host="elsewhere", machine="another"),
-        OLD_SECONDS - 60,
-    )
-    with store.open_session() as own:
-        (said,) = store.other_sessions(own)
-        assert said.startswith(f"process {os.getpid()} on elsewhere, since 20")
-        assert session.exists()
-    os.utime(session, (0, 0))
-    with store.open_session() as own:
-        assert store.other_sessions(own) == []
-        assert not session.exists()
-
-
-def test_a_sweep_that_lasts_longer_than_a_week_keeps_its_mark(store):
-    session = leave_mark(store, Owner.this(), 2 * OLD_SECONDS)
-    with store.open_session():
-        assert session.exists()
+        assert session.exists() == stays
+        assert Path(store.staging_folder(session.name)).exists() == stays
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"[]", b"{}", b'{"host": 1}', b"null"])
-def test_a_mark_that_says_nothing_is_nobodys(content):
+def test_a_session_file_that_cannot_be_read_has_no_owner(content):
     assert Owner.parse(content) is None
 
 
-def test_a_mark_says_who_owns_it():
-    owner = Owner.this()
-    assert Owner.parse(owner.content) == owner
-    assert owner.is_alive
-
-
-def test_sessions_are_seen_by_the_same_folder_only_and_go_in_the_end(store, tmp_path):
-    with store.open_session() as session:
-        Store(store.results, "spectrum").check_session(session)
-        assert session in os.listdir(store.folder)
-        assert len(load_results(store.folder)) == 0
-        with pytest.raises(StoreError, match="is not the one that the sweep was started with"):
-            Store(str(tmp_path / "other"), "spectrum").check_session(session)
-    assert os.listdir(store.folder) == []
-
-
-def test_a_session_goes_also_after_an_error(store):
-    with pytest.raises(KeyError), store.open_session():
-        raise KeyError
-    assert os.listdir(store.folder) == []
-
-
-def test_sessions_and_halves_of_killed_sweeps_are_removed_in_the_end(store):
-    folder = Path(store.folder)
-    with store.open_session():
-        old = [folder / f".sweep-{'0' * 32}", folder / f".{'1' * 32}.tmp"]
-        young, foreign = folder / f".sweep-{'2' * 32}", folder / ".mine"
-        for path in (*old, young, foreign):
-            path.touch()
-        for path in (*old, foreign):
-            os.utime(path, (0, 0))
-    with store.open_session():
-        assert not any(path.exists() for path in old)
-        assert young.exists()
-        assert foreign.exists()
+def test_a_session_file_names_its_owner():
+    assert Owner.parse(THIS.content) == THIS
+    assert THIS.is_alive
+    assert KILLED_HERE.is_alive is False
+    assert ELSEWHERE.is_alive is None
