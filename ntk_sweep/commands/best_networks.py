@@ -65,13 +65,17 @@ def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[
 
 
 def _comparable_rows(store: Store, config: SweepConfig) -> pd.DataFrame:
-    """The finished spectra of the data, parametrisation and dtype of `config`."""
+    """The finished spectra of the data, parametrisation and dtype of `config`, one a network.
+
+    Of a network that was computed in several ways the latest row counts, as in the analysis.
+    """
     fingerprint = load_dataset(*config.data.arguments).fingerprint
     rows = latest_good(store.read(COLUMNS)).to_pandas()
-    return rows[
+    rows = rows[
         (rows["data_fingerprint"] == fingerprint)
         & (rows["parametrisation"] == config.parametrisation)
         & (rows["dtype"] == config.dtype)
         & (rows["status"] == "ok")
         & (rows["numerics_version"] == NUMERICS_VERSION)
     ]
+    return rows.sort_values(["finished_at", "key"]).drop_duplicates(NETWORK, keep="last")

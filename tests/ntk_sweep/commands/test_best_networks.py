@@ -31,6 +31,18 @@ def config(folder, **changes):
     return SweepConfig(data=DIGITS, results=str(folder), **changes)
 
 
+def test_a_network_computed_in_two_ways_counts_once(tmp_path):
+    """Seed 0 at width 30 twice: its mean is 4, and would be 5."""
+    rows = [
+        spectrum("relu", 30, 2, 0, 7.0, key="a", method="eigh"),
+        spectrum("relu", 30, 2, 0, 6.0, key="b", method="double-double"),
+        spectrum("relu", 30, 2, 1, 2.0),
+        *(spectrum("relu", 60, 2, seed, 4.5) for seed in range(2)),
+    ]
+    (point,) = best_networks(config(store(tmp_path, rows)), ["relu"])
+    assert point["width"] == 60
+
+
 def test_best_networks_are_those_of_table_1(tmp_path):
     generator = np.random.default_rng(0)
     rows = [
