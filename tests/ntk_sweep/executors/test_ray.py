@@ -39,6 +39,7 @@ from tests.helpers.ray_clusters import left_behind, workers_at
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.slow
 def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, undisturbed, capsys):
     """One worker, so that they share chunks with others; where it can be had, the system's killer
     ends it for want of memory."""

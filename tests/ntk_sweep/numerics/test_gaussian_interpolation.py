@@ -24,6 +24,7 @@ def layer(kind, count=60):
     return GaussianPairs.from_layer((x * x).sum(1), distance, gain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("kind", ["plain", "centred", "alike", "large", "wide"])
 def test_against_pair_by_pair(name, kind, monkeypatch):
