@@ -1,5 +1,5 @@
 # make sweep	computes the 720 networks of the thesis, then makes the report
-# make test	the tests, in as many processes as there are cores
+# make test	the tests, in one process more than there are cores
 # make lint	linters and type checker
 # make help	this list
 
