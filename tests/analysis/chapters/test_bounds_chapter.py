@@ -13,8 +13,7 @@ from analysis.chapters import bounds
 from analysis.cli import main
 from analysis.errors import AnalysisError
 from analysis.writing.tables import html, latex, markdown
-from tests.helpers import analysis_rows
-from tests.helpers.analysis_training_rows import only_runs, run, store
+from tests.helpers.analysis_training_rows import only_runs, run
 from tests.helpers.pixels import colours
 
 
@@ -147,40 +146,11 @@ def test_every_bound_can_be_drawn(rows, recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory) -> str:
-    """A store in which ReLU 100 × 2 and Sigmoid 50 × 2 have the greatest λ_min, of the spectra and
-    not of the runs."""
-    folder = tmp_path_factory.mktemp("results")
-    spectra = [
-        analysis_rows.row(act, width, 2, seed, float(value))
-        for act, width, value in (
-            ("relu", 50, 1),
-            ("relu", 100, 2),
-            ("sigmoid", 50, 3),
-            ("sigmoid", 70, 1),
-        )
-        for seed in (0, 1)
-    ]
-    analysis_rows.store(folder, spectra)
-    rows = [
-        run(act, width, 2, seed)
-        for act in ("relu", "sigmoid")
-        for width in (50, 100, 200, 300, 400)
-        for seed in (0, 1)
-    ]
-    rows += [
-        run(width=800, depth=3, learning_rate=0.5, learning_rate_unit="inverse_lambda_max"),
-        run(width=800, depth=3),
-    ]
-    return store(folder, rows)
-
-
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_bounds_shows_the_network_of_figure_11(results, tmp_path, capsys):
-    assert main(["bounds", results, "-o", str(tmp_path)]) == 0
+def test_bounds_shows_the_network_of_figure_11(trained, tmp_path, capsys):
+    assert main(["bounds", trained, "-o", str(tmp_path)]) == 0
     assert "bounds-lr0.001-b1-e2-fashion_mnist-thesis.svg" in names(tmp_path)
     assert re.search(r"\| ReLU 800 × 3 \| gradient flow +\| never ", capsys.readouterr().out)

@@ -133,41 +133,12 @@ def test_the_same_rows_give_the_same_bytes():
     assert draw() == draw()
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory) -> str:
-    """A store in which ReLU 100 × 2 and Sigmoid 50 × 2 have the greatest λ_min, of the spectra and
-    not of the runs."""
-    folder = tmp_path_factory.mktemp("results")
-    spectra = [
-        analysis_rows.row(act, width, 2, seed, float(value))
-        for act, width, value in (
-            ("relu", 50, 1),
-            ("relu", 100, 2),
-            ("sigmoid", 50, 3),
-            ("sigmoid", 70, 1),
-        )
-        for seed in (0, 1)
-    ]
-    analysis_rows.store(folder, spectra)
-    rows = [
-        run(act, width, 2, seed)
-        for act in ("relu", "sigmoid")
-        for width in (50, 100, 200, 300, 400)
-        for seed in (0, 1)
-    ]
-    rows += [
-        run(width=800, depth=3, learning_rate=0.5, learning_rate_unit="inverse_lambda_max"),
-        run(width=800, depth=3),
-    ]
-    return store(folder, rows)
-
-
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_the_best_networks_are_those_of_the_spectra(results, tmp_path, capsys):
-    assert main(["training", results, "--best", "-o", str(tmp_path)]) == 0
+def test_the_best_networks_are_those_of_the_spectra(trained, tmp_path, capsys):
+    assert main(["training", trained, "--best", "-o", str(tmp_path)]) == 0
     kinds = {
         f"{name}-best-lr0.001-b1-e2-fashion_mnist-thesis"
         for name in ("training", "curves", "predicted")
@@ -185,12 +156,12 @@ def test_the_best_networks_are_those_of_the_spectra(results, tmp_path, capsys):
     assert table in capsys.readouterr().out
 
 
-def test_every_setting_of_a_chosen_network_gets_files_of_its_own(results, tmp_path):
+def test_every_setting_of_a_chosen_network_gets_files_of_its_own(trained, tmp_path):
     assert (
         main(
             [
                 "training",
-                results,
+                trained,
                 "--network",
                 "relu-800x3",
                 "--network",
@@ -233,8 +204,8 @@ def test_every_setting_of_a_chosen_network_gets_files_of_its_own(results, tmp_pa
         ),
     ],
 )
-def test_mistakes_are_told_in_one_message(results, tmp_path, capsys, arguments, message):
-    assert main([argument.format(tmp=tmp_path, results=results) for argument in arguments]) == 2
+def test_mistakes_are_told_in_one_message(trained, tmp_path, capsys, arguments, message):
+    assert main([argument.format(tmp=tmp_path, results=trained) for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert re.search(message, error)
     assert "Traceback" not in error

@@ -12,6 +12,7 @@ import pytest
 
 from analysis.writing.entries import Number, number, signed
 from analysis.writing.tables import Table, csv, html, latex, markdown, without_gaps
+from tests.helpers.written_mathematics import WRITTEN
 
 
 @pytest.mark.parametrize(
@@ -53,25 +54,6 @@ def test_tables_in_three_languages():
     assert "(3.93 ± 0.70) × 10<sup>−10</sup>" in page
     assert "<td>x_1 &lt;i&gt;</td>" in page
     assert "<b>" not in page
-
-
-WRITTEN = {
-    "λ_max and Θ_ij, Θ̄, Θ_0": (
-        "λ<sub>max</sub> and Θ<sub>ij</sub>, Θ̄, Θ<sub>0</sub>",
-        r"$\lambda_{\max}$ and $\Theta_{ij}$, $\bar{\Theta}$, $\Theta_{0}$",
-    ),
-    "3.9e-10 or 1e+20": (
-        "3.9 × 10<sup>−10</sup> or 10<sup>20</sup>",
-        r"$3.9 \times 10^{-10}$ or $10^{20}$",
-    ),
-    "-0.5 [-0.7, +0.1], y - x": ("−0.5 [−0.7, +0.1], y − x", "$-$0.5 [$-$0.7, +0.1], y $-$ x"),
-    "(1 - η)^k": ("(1 − η)<sup>k</sup>", r"(1 $-$ $\eta$)$^{k}$"),
-    "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act": (
-        "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act",
-    )
-    * 2,
-    "50 % of _a_ & {b}": ("50 % of _a_ &amp; {b}", r"50 \% of \_a\_ \& \{b\}"),
-}
 
 
 def test_latex_is_ascii_and_leaves_the_numbering_to_latex():
