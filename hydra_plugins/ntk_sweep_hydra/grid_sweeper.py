@@ -58,7 +58,7 @@ class GridSweeper(Sweeper):
         self.params = params or {}
         self.points = points
         self.winners = list(winners)
-        self.zips = OmegaConf.to_container(zip) if OmegaConf.is_config(zip) else zip
+        self.zips: Any = OmegaConf.to_container(zip) if OmegaConf.is_config(zip) else zip
         self.launcher: Launcher | None = None
         self._best: dict[tuple[str, ...], list[list[str]]] = {}
 
