@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from ntk_sweep.dispatch.cost import expected_seconds
 from ntk_sweep.dispatch.driver import Driver, SweepResult
 from ntk_sweep.dispatch.plan import Job, Plan, StoreId, make_plan, open_stores
 from ntk_sweep.dispatch.signals import SignalGuard
@@ -63,6 +64,7 @@ def run_sweep(
             result = SweepResult(make_plan(configs, stores))
         if result.plan.jobs:
             check_memory(result.plan, executor_class, compute, announcements or console)
+            _announce_work(result.plan, sessions)
             start = time.monotonic()
             Driver(result, compute, sessions, guard).run(executor_class, console)
             result.seconds = time.monotonic() - start
@@ -101,6 +103,14 @@ def _announce_other_sweeps(
                 f"another sweep is at work in {store.location} ({owner}), unless it was killed; a "
                 "point that both compute is stored twice, with the same numbers"
             )
+
+
+def _announce_work(plan: Plan, sessions: dict[StoreId, str]) -> None:
+    """Says in each store which points are computed, for `ntk-sweep status`."""
+    for store_id, store in plan.stores.items():
+        own = [job for job in plan.jobs if job.store_id == store_id]
+        cost = sum(map(expected_seconds, own))
+        store.announce(sessions[store_id], (job.point.key for job in own), cost)
 
 
 def check_memory(

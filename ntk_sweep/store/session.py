@@ -1,8 +1,9 @@
 """Session files: each names a running sweep and its process. A session excludes nobody.
 
-Workers recognise the results folder by the file, and other sweeps learn of this one. The next sweep
-removes the file, and all that belongs to it, once the process has ended: at once if that is known,
-otherwise after `OLD_SECONDS`. Workers that outlive their session store nothing.
+It also says what the sweep computes, once that is known. Workers recognise the results folder by
+the file, and other sweeps learn of this one. The next sweep removes the file, and all that belongs
+to it, once the process has ended: at once if that is known, otherwise after `OLD_SECONDS`. Workers
+that outlive their session store nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from pyarrow import fs
 
@@ -24,6 +25,10 @@ from ntk_sweep.store.filesystems import FAILURES
 
 OLD_SECONDS = 7 * 86400
 """A session file older than this, of a process of which nothing is known, is a leftover."""
+
+KEY_DIGITS = 10
+"""Of a point's 64 hexadecimal digits in a session file: of a hundred thousand points and as many
+rows, one pair that does not belong together agrees in them once in a hundred sweeps."""
 
 _SESSION = re.compile(r"\.sweep-[0-9a-f]{32}")
 _HIDDEN = re.compile(r"\.sweep-[0-9a-f]{32}(-\d+)?|\.[0-9a-f]{32}\.tmp")
@@ -38,7 +43,10 @@ class Owner:
         pid: The number of the process there.
         born: When the process started, in clock ticks; tells processes of one number apart.
         machine: Identifies the boot of the host and the namespace of its process numbers.
-        since: When the sweep began.
+        since: When the sweep began, or began to compute, in seconds since 1970.
+        cost: Expected seconds of one worker for what it computes; None before that is known, and
+            in files of earlier versions.
+        keys: The first `KEY_DIGITS` of the key of each point that it computes, without a gap.
     """
 
     host: str
@@ -46,6 +54,8 @@ class Owner:
     born: int
     machine: str
     since: float
+    cost: float | None = None
+    keys: str = field(default="", repr=False)
 
     @classmethod
     def this(cls) -> Owner:
@@ -56,9 +66,14 @@ class Owner:
 
     @classmethod
     def parse(cls, content: bytes) -> Owner | None:
-        """The owner that a session file names; None if the file cannot be read as one."""
-        with suppress(ValueError, TypeError):
-            owner = cls(**json.loads(content))
+        """The owner that a session file names; None if the file cannot be read as one.
+
+        What later versions may add to the file is left out.
+        """
+        with suppress(ValueError, TypeError, AttributeError):
+            known = {item.name for item in fields(cls)}
+            values = json.loads(content).items()
+            owner = cls(**{name: value for name, value in values if name in known})
             if isinstance(owner.pid, int) and isinstance(owner.since, float):
                 return owner
         return None
@@ -67,6 +82,17 @@ class Owner:
     def content(self) -> bytes:
         """The content of the session file; the attributes are its keys."""
         return json.dumps(asdict(self)).encode()
+
+    def computing(self, keys: Iterable[str], cost: float) -> Owner:
+        """The same process, which from now on computes the points of these keys."""
+        beginnings = "".join(key[:KEY_DIGITS] for key in keys)
+        return replace(self, since=time.time(), cost=cost, keys=beginnings)
+
+    @property
+    def wanted(self) -> list[str]:
+        """The beginnings of the keys of the points that it computes."""
+        starts = range(0, len(self.keys), KEY_DIGITS)
+        return [self.keys[start : start + KEY_DIGITS] for start in starts]
 
     @property
     def is_alive(self) -> bool | None:
@@ -132,6 +158,27 @@ def other_owners(filesystem: fs.FileSystem, folder: str, session: str) -> list[s
         if posixpath.basename(path) != session
     ]
     return [str(owner) for owner in owners if owner]
+
+
+def owners(
+    filesystem: fs.FileSystem, folder: str, known: dict[tuple[str, float], Owner]
+) -> list[Owner]:
+    """The owners of all sessions, those of killed sweeps too.
+
+    Args:
+        filesystem: Where.
+        folder: The task's folder.
+        known: Owners by path and last change of their file, which is not read again; those found
+            are added. An owner that does not say yet what it computes is not kept.
+    """
+    found = []
+    for place in hidden_files(filesystem, folder):
+        owner = known.get(place) or _owner(filesystem, place[0])
+        if owner:
+            found.append(owner)
+            if owner.cost is not None:
+                known[place] = owner
+    return sorted(found, key=lambda owner: owner.since)
 
 
 def _remove(filesystem: fs.FileSystem, path: str) -> None:

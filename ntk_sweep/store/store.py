@@ -18,7 +18,7 @@ import posixpath
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -95,6 +95,10 @@ class Store:
         finally:
             with suppress(*FAILURES):
                 sessions.remove_session(self.filesystem, self.folder, session)
+
+    def announce(self, session: str, keys: Iterable[str], cost: float) -> None:
+        """Says in the session file which points the sweep computes, and in how many seconds."""
+        self.write(session, sessions.Owner.this().computing(keys, cost).content)
 
     def other_sessions(self, session: str) -> list[str]:
         """The owners of sessions other than `session`, in words."""
