@@ -247,7 +247,7 @@ def test_a_part_that_grows_during_a_merge_stays(store, monkeypatch):
 def test_the_lock_of_a_killed_merge_is_broken(store, monkeypatch):
     monkeypatch.setattr(compaction, "MAX_PARTS", 1)
     names = commit_each(store, make_row("a"), make_row("b"))
-    lock = Path(store.folder) / ".merge"
+    lock = Path(store.results) / ".merge-spectrum"
     lock.touch()
     merge(store, own=names)
     assert len(store.parts()) == 2

@@ -32,16 +32,16 @@ KILLED_HERE = dataclasses.replace(THIS, born=1)
 
 def leave_session(store, owner):
     """The session file that a sweep of `owner` left; its name."""
-    return store.write(f".sweep-{'0' * 32}", owner.content)
+    return store.write_hidden(f".sweep-{'0' * 32}", owner.content)
 
 
 def leave_staging(store, owner, age=0.0):
     """The same with a staging folder, on a disk, both untouched for `age` seconds."""
     session = leave_session(store, owner)
     os.mkdir(store.staging_folder(session))
-    for path in (os.path.join(store.folder, session), store.staging_folder(session)):
+    for path in (os.path.join(store.hidden_folder, session), store.staging_folder(session)):
         os.utime(path, (time.time() - age,) * 2)
-    return Path(store.folder, session)
+    return Path(store.hidden_folder, session)
 
 
 def test_a_session_shows_that_workers_see_the_same_results(any_store, tmp_path):
@@ -56,7 +56,7 @@ def test_a_session_shows_that_workers_see_the_same_results(any_store, tmp_path):
 
 def test_a_session_leaves_nothing_also_after_an_error(store):
     with store.open_session() as session:
-        assert session in os.listdir(store.folder)
+        assert os.listdir(store.folder) == []
         assert session in os.listdir(store.results)
     with pytest.raises(KeyError), store.open_session():
         raise KeyError
@@ -70,33 +70,33 @@ def test_sessions_know_of_each_other(any_store):
             (said,) = any_store.other_sessions(session)
             assert said.startswith(f"process {os.getpid()} on ")
         any_store.check_session(first)
-    assert not any_store.has_file(first)
+    assert not any_store.has_hidden(first)
 
 
 def test_a_session_of_a_killed_process_is_removed_at_once(any_store):
     old = leave_session(any_store, KILLED_HERE)
-    any_store.write(f"{old}-3", b"")
+    any_store.write_hidden(f"{old}-3", b"")
     with any_store.open_session() as session:
-        assert not any_store.has_file(old)
-        assert not any_store.has_file(f"{old}-3")
+        assert not any_store.has_hidden(old)
+        assert not any_store.has_hidden(f"{old}-3")
         assert any_store.other_sessions(session) == []
 
 
 def test_a_session_on_another_machine_is_left_alone_for_a_week(any_store, monkeypatch):
     other = leave_session(any_store, ELSEWHERE)
-    any_store.write(f".{'1' * 32}.tmp", b"")
-    any_store.write(".mine", b"")
+    any_store.write_hidden(f".{'1' * 32}.tmp", b"")
+    any_store.write_hidden(".mine", b"")
     with any_store.open_session() as session:
         (said,) = any_store.other_sessions(session)
         assert said.startswith(f"process {os.getpid()} on elsewhere, since 20")
-        assert any_store.has_file(f".{'1' * 32}.tmp")
+        assert any_store.has_hidden(f".{'1' * 32}.tmp")
     assert sessions.OLD_SECONDS == 7 * 24 * 3600
     monkeypatch.setattr(sessions, "OLD_SECONDS", -60)
     with any_store.open_session() as session:
         assert any_store.other_sessions(session) == []
-    assert not any_store.has_file(other)
-    assert not any_store.has_file(f".{'1' * 32}.tmp")
-    assert any_store.has_file(".mine")
+    assert not any_store.has_hidden(other)
+    assert not any_store.has_hidden(f".{'1' * 32}.tmp")
+    assert any_store.has_hidden(".mine")
 
 
 def test_the_workers_of_a_killed_sweep_store_nothing_more(store):
@@ -106,7 +106,7 @@ def test_the_workers_of_a_killed_sweep_store_nothing_more(store):
     with Lease(store, session, 0).acquired() as lease:
         with store.open_session() as own:
             assert store.other_sessions(own) == []
-            assert sorted(os.listdir(store.results)) == sorted([own, "spectrum"])
+            assert sorted(os.listdir(store.results)) == sorted([own, f"{own}-staging", "spectrum"])
         with pytest.raises(StoreError, match="was removed, or is not the one"):
             lease.write("part-late.parquet", b"")
     assert store.parts() == []
