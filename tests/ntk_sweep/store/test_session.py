@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ntk_sweep.errors import StoreError
@@ -129,6 +130,68 @@ def test_the_age_of_a_session_counts_where_nothing_is_known_of_its_process(
     with store.open_session():
         assert session.exists() == stays
         assert Path(store.staging_folder(session.name)).exists() == stays
+
+
+def test_sessions_of_other_tasks_are_judged_by_their_process(store):
+    """Their staging folders lie beside those of this task, however long nothing changed there."""
+    long_ago = time.time() - 2 * OLD_SECONDS
+    other = Store(store.results, "training")
+    with other.open_session() as session:
+        os.utime(other.staging_folder(session), (long_ago, long_ago))
+        with store.open_session() as own:
+            assert os.path.isdir(other.staging_folder(session))
+            assert store.other_sessions(own) == other.other_sessions(session) == []
+    killed = leave_staging(other, dataclasses.replace(KILLED_HERE, task="training"))
+    with store.open_session():
+        assert not killed.exists()
+        assert not os.path.exists(other.staging_folder(killed.name))
+
+
+def test_what_earlier_versions_left_among_the_rows_is_removed(store):
+    """Session files, half-written parts and locks lay in the task's folder."""
+    session = f".sweep-{'0' * 32}"
+    Path(store.folder, session).write_bytes(KILLED_HERE.content.replace(b', "task": ""', b""))
+    Path(store.results, session).mkdir()
+    for name in (f".{'1' * 32}.tmp", ".merge"):
+        Path(store.folder, name).touch()
+        os.utime(Path(store.folder, name), (0, 0))
+    with store.open_session() as own:
+        assert store.other_sessions(own) == []
+        assert os.listdir(store.folder) == []
+        assert not Path(store.results, session).exists()
+
+
+def test_a_session_of_an_earlier_version_is_announced(store):
+    content = THIS.content.replace(b', "task": ""', b"")
+    Path(store.folder, f".sweep-{'0' * 32}").write_bytes(content)
+    with store.open_session() as own:
+        assert len(store.other_sessions(own)) == 1
+
+
+def test_half_written_kernels_are_removed(store):
+    store.save_kernel("k", np.eye(2))
+    half = Path(store.results, "_kernels", "spectrum", f".{'1' * 32}.tmp")
+    half.touch()
+    os.utime(half, (0, 0))
+    with store.open_session():
+        assert os.listdir(half.parent) == ["k.npy"]
+
+
+@pytest.mark.parametrize("error", [-2 * OLD_SECONDS, 2 * OLD_SECONDS])
+def test_ages_are_told_by_the_clock_of_the_files(store, monkeypatch, error):
+    session = leave_staging(store, ELSEWHERE)
+    now = time.time() + error
+    monkeypatch.setattr(time, "time", lambda: now)
+    with store.open_session():
+        assert session.exists()
+
+
+def test_a_sweep_under_way_in_an_object_store_has_an_empty_folder(s3_results):
+    store = Store(s3_results, "spectrum")
+    with pytest.raises(FileNotFoundError, match="run a sweep first"):
+        load_results(store.location)
+    with store.open_session():
+        assert len(load_results(store.location)) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"[]", b"{}", b'{"host": 1}', b"null"])
