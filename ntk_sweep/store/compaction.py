@@ -40,9 +40,11 @@ def merge(store: Store, own: Iterable[str] = ()) -> None:
     if len(parts) <= MAX_PARTS:
         return
     own = set(own)
-    with _merge_lock(store) as since:
-        if since is not None:
-            _merge(store, [p for p in parts if p.base_name in own or _age(p, since) > SEALED_SECONDS])
+    with _merge_lock(store) as now:
+        if now is not None:
+            _merge(
+                store, [p for p in parts if p.base_name in own or _age(p, now) > SEALED_SECONDS]
+            )
 
 
 def _merge(store: Store, sealed: list[fs.FileInfo]) -> None:

@@ -56,9 +56,9 @@ def read_kernel(filesystem: fs.FileSystem, root: str, task: str, name: str) -> n
     path = posixpath.join(root, KERNELS, task, file)
     earlier = posixpath.join(root, task, KERNELS, file)
     try:
-        if filesystem.get_file_info(path).type == fs.FileType.NotFound:
-            if filesystem.get_file_info(earlier).type == fs.FileType.File:
-                path = earlier
+        new, old = filesystem.get_file_info([path, earlier])
+        if not new.is_file and old.is_file:
+            path = earlier
         with filesystem.open_input_file(path) as opened:
             return np.lib.format.read_array(io.BytesIO(opened.read()), allow_pickle=False)
     except (ValueError, *FAILURES) as error:

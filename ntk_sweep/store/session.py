@@ -81,9 +81,7 @@ class Owner:
         return f"process {self.pid} on {self.host}, since {began}"
 
 
-def hidden_files(
-    filesystem: fs.FileSystem, places: Iterable[str]
-) -> Iterator[tuple[str, float]]:
+def hidden_files(filesystem: fs.FileSystem, places: Iterable[str]) -> Iterator[tuple[str, float]]:
     """The hidden files and staging folders of sessions in `places`, each with its last change.
 
     These are session files, staging folders, revocation files, locks, and files that were never
@@ -129,9 +127,7 @@ def remove_leftovers(filesystem: fs.FileSystem, places: Iterable[str], session: 
     for path, modified in found.items():
         name = posixpath.basename(path)
         owned = match.group() if (match := _SESSION.match(name)) else name
-        if alive.get(owned) is False or (
-            alive.get(owned) is None and now - modified > OLD_SECONDS
-        ):
+        if alive.get(owned) is False or (alive.get(owned) is None and now - modified > OLD_SECONDS):
             _remove(filesystem, path)
 
 

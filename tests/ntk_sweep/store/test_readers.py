@@ -46,9 +46,7 @@ def by_polars(folder):
 def by_duckdb(folder):
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is a development dependency")
     (keys,) = {
-        tuple(
-            sorted(duckdb.sql(f"SELECT key FROM read_parquet('{folder}{form}')").df()["key"])
-        )
+        tuple(sorted(duckdb.sql(f"SELECT key FROM read_parquet('{folder}{form}')").df()["key"]))
         for form in DUCKDB
     }
     return keys
