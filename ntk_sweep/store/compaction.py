@@ -42,9 +42,7 @@ def merge(store: Store, own: Iterable[str] = ()) -> None:
     own = set(own)
     with _merge_lock(store) as now:
         if now is not None:
-            _merge(
-                store, [p for p in parts if p.base_name in own or _age(p, now) > SEALED_SECONDS]
-            )
+            _merge(store, [p for p in parts if p.base_name in own or _age(p, now) > SEALED_SECONDS])
 
 
 def _merge(store: Store, sealed: list[fs.FileInfo]) -> None:
