@@ -45,7 +45,7 @@ class WatchedStore(Store):
             StoreError: They cannot be read.
         """
         with self._reading_errors():
-            return sessions.owners(self.filesystem, self.folder, self._owners)
+            return sessions.owners(self.filesystem, self._places, self.task, self._owners)
 
     def parts(self) -> list[fs.FileInfo]:
         """The visible parts; new ones are read, and those that have gone are forgotten."""

@@ -79,7 +79,9 @@ def sweep(results, numbers, owner=None, ago=100.0, cost=None, task="spectrum"):
     cost = len(numbers) * float(seconds_of(SIZES)) if cost is None else cost
     with pytest.MonkeyPatch.context() as patch:
         began = dataclasses.replace(owner or THIS, since=NOW - ago)
-        patch.setattr(Owner, "this", classmethod(lambda cls, task="": began))
+        patch.setattr(
+            Owner, "this", classmethod(lambda cls, task: dataclasses.replace(began, task=task))
+        )
         patch.setattr("ntk_sweep.store.session.time.time", lambda: began.since)
         session = store.open_session()
         name = session.__enter__()
