@@ -15,7 +15,7 @@ from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.settings.locations import absolute_results
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.store.columns import schema
-from ntk_sweep.store.filesystems import check_writable
+from ntk_sweep.store.filesystems import FAILURES, check_writable
 from ntk_sweep.store.store import Store
 from ntk_sweep.tasks.memory import MemoryPlan, available_memory
 
@@ -111,12 +111,10 @@ def estimate(configs: Iterable[SweepConfig], executor_class: type[Executor]) -> 
 
 
 def _check_folder(store: Store) -> None:
-    """Refuses a results folder that cannot be written; an object store is not tried."""
-    if not store.is_local:
-        return
+    """Refuses a results folder that cannot be written, as far as that shows without writing."""
     try:
-        check_writable(store.folder)
-    except OSError as error:
+        check_writable(store.filesystem, store.folder)
+    except FAILURES as error:
         raise store.write_error(error) from error
 
 

@@ -49,12 +49,18 @@ def open_filesystem(results: str) -> tuple[fs.FileSystem, str]:
         ) from error
 
 
-def check_writable(folder: str) -> None:
-    """Checks without writing that a local folder can be written, or made.
+def check_writable(filesystem: fs.FileSystem, folder: str) -> None:
+    """Checks without writing that a folder can be written, or made; of S3 that the bucket is there.
 
     Raises:
         OSError: It cannot.
     """
+    if isinstance(filesystem, fs.S3FileSystem):
+        bucket = folder.split("/")[0]
+        if filesystem.get_file_info(bucket).type == fs.FileType.NotFound:
+            raise FileNotFoundError(errno.ENOENT, "there is no such bucket", bucket)
+    if not isinstance(filesystem, fs.LocalFileSystem):
+        return
     there = os.path.abspath(folder)
     while not os.path.lexists(there):
         there = os.path.dirname(there)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import socket
+import uuid
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from ntk_sweep.dispatch.cost import SIZES, TRAINING, expected_seconds, seconds_o
 from ntk_sweep.dispatch.estimate import CALIBRATION_ROWS, estimate
 from ntk_sweep.dispatch.plan import make_plan, open_stores
 from ntk_sweep.dispatch.sweep import run_sweep
-from ntk_sweep.errors import ConfigError, DataError, SweepError
+from ntk_sweep.errors import ConfigError, DataError, StoreError, SweepError
 from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.schema import ComputeConfig, DataConfig, TrainingConfig
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
+from tests.helpers.s3 import BUCKET, objects
 from tests.helpers.store_rows import make_row
 from tests.helpers.sweeps import QUIET, grid
 
@@ -57,6 +59,22 @@ def test_what_the_store_has_is_left_out_unless_forced(base):
     done = estimate(grid(base, [3, 4]), Never)
     assert (done.load, done.seconds, len(done.plan.points)) == (None, None, 2)
     assert sorted(os.walk(base.results)) == before
+
+
+def test_an_object_store_is_read_and_not_written(base, object_store, monkeypatch):
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    prefix = f"dry/{uuid.uuid4().hex}"
+    base = dataclasses.replace(base, results=f"s3://{BUCKET}/{prefix}")
+    assert len(estimate(grid(base, [3, 4]), Never).plan.jobs) == 2
+    assert objects(prefix) == []
+    run_sweep(grid(base, [3]), SerialExecutor, QUIET)
+    before = objects(prefix)
+    assert estimate(grid(base, [3, 4]), Never).plan.skipped == 1
+    assert objects(prefix) == before
+    nowhere = dataclasses.replace(base, results="s3://there-is-no-such-bucket/x")
+    with pytest.raises(StoreError, match="there-is-no-such-bucket"):
+        estimate([nowhere], Never)
 
 
 def test_the_time_is_shared_by_the_workers_but_no_point_is(base):
