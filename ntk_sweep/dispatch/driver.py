@@ -105,8 +105,8 @@ class Driver:
 
     def _loop(self, executor: Executor, progress: SweepProgress) -> None:
         while self._queue or self._running or self._retries:
-            self._submit_waiting(executor)
             self._guard.check()
+            self._submit_waiting(executor)
             with self._guard.immediate() if executor.interruptible else nullcontext():
                 reports = executor.wait(POLL_SECONDS)
             progress.refresh(executor.waiting_for())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Set
 from typing import Any
 
+from ntk_sweep.cores import available_cores
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.errors import ConfigError, SweepError
+from ntk_sweep.errors import ClusterError, ConfigError, SweepError
 from ntk_sweep.executors import ray_nodes
 from ntk_sweep.executors.devices import cuda_devices
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
-from ntk_sweep.executors.ray_cluster import ClusterError, RayCluster, address_of, workers_on
+from ntk_sweep.executors.ray_cluster import RayCluster, address_of, refuse_no_cluster, workers_on
 from ntk_sweep.executors.ray_job import refuse_job_folders
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.settings.schema import ComputeConfig
@@ -57,9 +57,11 @@ class RayExecutor:
         """Compares devices and resources; which GPUs a cluster has, only Ray knows.
 
         Raises:
-            ConfigError: Workers have not got the devices, or a results folder goes with a Ray job.
+            ConfigError: Workers have not got the devices, a results folder goes with a Ray job, or
+                there can be no cluster to join.
         """
         refuse_job_folders(results)
+        refuse_no_cluster(compute)
         if "cuda" in devices and compute.num_gpus == 0:
             raise ConfigError(
                 "device=cuda, but workers have no GPU: give them one, or a part, with "
@@ -79,7 +81,7 @@ class RayExecutor:
         if address_of(compute):
             return None
         gpus = cuda_devices() if compute.num_gpus else 0
-        room = max(workers_on({"CPU": os.cpu_count() or 1, "GPU": gpus}, compute), 1)
+        room = max(workers_on({"CPU": available_cores(), "GPU": gpus}, compute), 1)
         return min(room, compute.num_workers or room)
 
     @property
@@ -141,8 +143,8 @@ class RayExecutor:
         return reports
 
     def close(self) -> None:
-        """Cancels what is running; stops a private Ray, or leaves the cluster."""
-        if self._cluster.is_connected:
+        """Stops a private Ray; or cancels what is running on the cluster, and leaves it."""
+        if self._cluster.address and self._cluster.is_connected:
             for reference in self._running:
                 self._ray.cancel(reference, force=True)
             if self._sessions:
