@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,7 @@ class RayCluster:
             import ray
 
             self.ray = ray
-            _silence(ray)
+            _adapt(ray)
             remove_left_behind()
             folder = stack.enter_context(temporary_folder(for_sockets=not self.address))
             stack.callback(self._shut_down)
@@ -171,17 +174,29 @@ def workers_on(resources: Mapping[str, float], compute: ComputeConfig) -> int:
     return int(room + 1e-9)
 
 
-def _silence(ray: Any) -> None:
-    """Keeps from Ray what is the driver's: its output, and SIGTERM.
+def _adapt(ray: Any) -> None:
+    """Replaces parts of Ray for which it has no option.
 
-    The raylet's words on a dead worker come with colour codes; `log_to_driver` is for workers.
-    `Lost` says what is lost. At SIGTERM Ray would end the process wherever it is. Ray has no option
-    for either.
+    The raylet's words on a dead worker, with their colour codes, stay out of our output; `Lost`
+    says what is lost. Signals are for the driver, which ends Ray in order: at SIGTERM Ray would end
+    it wherever it is; and a closed terminal, `timeout` or a batch system signals a whole process
+    group, so that Ray's processes get groups of their own. Where the system does not end them with
+    a killed driver, Ray does, by their group.
     """
-    for module, name in (("worker", "print_to_stdstream"), ("utils", "set_sigterm_handler")):
+    replacements: dict[tuple[str, str], Callable[..., Any]] = {
+        ("worker", "print_to_stdstream"): _nothing,
+        ("utils", "set_sigterm_handler"): _nothing,
+    }
+    if sys.platform == "linux":
+        replacements["services", "ConsolePopen"] = partial(subprocess.Popen, process_group=0)
+    for (module, name), replacement in replacements.items():
         place = getattr(ray._private, module, None)
         if hasattr(place, name):
-            setattr(place, name, lambda *args, **kwargs: None)
+            setattr(place, name, replacement)
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """Does nothing."""
 
 
 def _try_connection(address: str) -> None:
