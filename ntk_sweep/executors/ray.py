@@ -12,7 +12,8 @@ from ntk_sweep.errors import ClusterError, ConfigError, SweepError
 from ntk_sweep.executors import ray_nodes
 from ntk_sweep.executors.devices import cuda_devices
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
-from ntk_sweep.executors.ray_cluster import RayCluster, address_of, refuse_no_cluster, workers_on
+from ntk_sweep.executors.ray_address import address_of, refuse_no_cluster
+from ntk_sweep.executors.ray_cluster import RayCluster, workers_on
 from ntk_sweep.executors.ray_job import refuse_job_folders
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.settings.schema import ComputeConfig

@@ -5,8 +5,6 @@ Ray is imported when one is made, not before.
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +15,8 @@ from typing import Any
 
 import ntk_sweep
 from ntk_sweep.cores import available_cores
-from ntk_sweep.errors import ClusterError, ConfigError, SweepError
+from ntk_sweep.errors import ClusterError, SweepError
+from ntk_sweep.executors.ray_address import LOCAL, address_of, try_connection
 from ntk_sweep.executors.ray_environment import ray_environment
 from ntk_sweep.executors.ray_folder import remove_left_behind, temporary_folder
 from ntk_sweep.executors.ray_job import is_job
@@ -28,12 +27,6 @@ PACKAGE = str(Path(ntk_sweep.__file__).parent)
 
 Not the folder of this file: a worker imports tasks, store and settings too.
 """
-
-LOCAL = "local"
-"""What Ray takes as an address for a private Ray."""
-
-CONNECT_SECONDS = 10
-"""Longer than any network takes to connect, shorter than Ray's own minute of silence."""
 
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 """Arguments of `ray.init` that keep Ray's logs out of our output."""
@@ -106,7 +99,7 @@ class RayCluster:
             raise ClusterError(self._cannot_start(error)) from error
 
     def _join(self, address: str, empty: str) -> None:
-        _try_connection(address)
+        try_connection(address)
         runtime_env: dict[str, Any] = {"py_modules": [PACKAGE]}
         if not is_job():
             # Without a working folder of its own, a worker looks first where this script lies
@@ -142,27 +135,7 @@ class RayCluster:
         return (
             f"the Ray cluster at {self.address} cannot be joined ({type(error).__name__}: "
             f"{error}): check compute.address or $RAY_ADDRESS; where the cluster asks for a token, "
-            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN. compute=local with RAY_ADDRESS unset does "
-            "without a cluster"
-        )
-
-
-def address_of(compute: ComputeConfig) -> str | None:
-    """The address of the cluster to join; None if a private Ray is wanted."""
-    address = compute.address or os.environ.get("RAY_ADDRESS")
-    return None if address == LOCAL else address
-
-
-def refuse_no_cluster(compute: ComputeConfig) -> None:
-    """Refuses to look for a cluster where ``RAY_ADDRESS`` says that there is none.
-
-    Raises:
-        ConfigError: It does.
-    """
-    if compute.address == "auto" and os.environ.get("RAY_ADDRESS") == LOCAL:
-        raise ConfigError(
-            "compute=cluster joins a cluster, but RAY_ADDRESS=local stands for a Ray on this "
-            "machine alone: set RAY_ADDRESS or compute.address to host:port, or use compute=local"
+            "set RAY_AUTH_TOKEN. RAY_ADDRESS=local with compute=local does without a cluster"
         )
 
 
@@ -197,13 +170,3 @@ def _adapt(ray: Any) -> None:
 
 def _nothing(*args: Any, **kwargs: Any) -> None:
     """Does nothing."""
-
-
-def _try_connection(address: str) -> None:
-    """Raises an OSError if nothing listens at HOST:PORT.
-
-    Ray would end the process with a core dump's worth of messages.
-    """
-    host, _, port = address.split("//")[-1].rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()

@@ -38,12 +38,6 @@ PRIVATE = {
 }
 """For a private Ray, besides a random token."""
 
-JOINED = {
-    # Warnings in C++, a line a second, where a token is wrong: the error says it once.
-    "RAY_BACKEND_LOG_LEVEL": "error",
-}
-"""For the driver on a cluster that is joined, where the user has not set it."""
-
 KEPT = {"RAY_memory_usage_threshold", "RAY_memory_monitor_refresh_ms"}
 """The user's that a private Ray sees: how full the memory may get before Ray ends a worker."""
 
@@ -65,7 +59,7 @@ def ray_environment(private: bool) -> Iterator[None]:
     elif "RAY_AUTH_MODE" not in before and _has_token():
         # A cluster that asks for none takes it all the same.
         os.environ["RAY_AUTH_MODE"] = "token"
-    for name, value in (OURS if private else OURS | JOINED).items():
+    for name, value in OURS.items():
         os.environ.setdefault(name, value)
     _read_again()
     try:
