@@ -30,11 +30,13 @@ OURS = {
 }
 """For every Ray, where the user has not set it."""
 
+MODE = "RAY_AUTH_MODE"
+
 PRIVATE = {
     # Without it the servers of a private Ray listen to the network, on every system but those that
     # the variable is named after.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_AUTH_MODE": "token",
+    MODE: "token",
 }
 """For a private Ray, besides a random token."""
 
@@ -49,26 +51,31 @@ def ray_environment(private: bool) -> Iterator[None]:
     A private Ray gets a token of its own. A cluster that is joined gets the user's: that of
     ``RAY_AUTH_TOKEN``, ``RAY_AUTH_TOKEN_PATH`` or ``~/.ray/auth_token``.
     """
-    before = _variables_of_ray()
+    before = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
     if private:
-        for name in before.keys() - KEPT:
-            del os.environ[name]
-        # In the environment, not where Ray itself would keep it: in the user's home, where each
-        # cluster that she starts later would find it and ask for it.
-        os.environ.update(PRIVATE, RAY_AUTH_TOKEN=secrets.token_hex(32))
-    elif "RAY_AUTH_MODE" not in before and _has_token():
-        # A cluster that asks for none takes it all the same.
-        os.environ["RAY_AUTH_MODE"] = "token"
-    for name, value in OURS.items():
-        os.environ.setdefault(name, value)
+        # The token stands in the environment, not where Ray itself would keep it: in the user's
+        # home, where each cluster that she starts later would find it and ask for it.
+        kept = {name: value for name, value in before.items() if name in KEPT}
+        _replace(OURS | PRIVATE | {"RAY_AUTH_TOKEN": secrets.token_hex(32)} | kept)
+    else:
+        # A cluster that asks for no token takes one all the same.
+        token = {MODE: "token"} if _has_token() else {}
+        _replace(OURS | token | before)
     _read_again()
     try:
         yield
     finally:
-        for name in _variables_of_ray():
-            del os.environ[name]
-        os.environ.update(before)
+        # Not yet all of the user's: Ray aborts where it cannot read one of them.
+        _replace({name: value for name, value in before.items() if name == MODE})
         _read_again()
+        _replace(before)
+
+
+def _replace(variables: dict[str, str]) -> None:
+    """Has these be all the variables of Ray."""
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 def _read_again() -> None:
@@ -77,10 +84,6 @@ def _read_again() -> None:
     if hasattr(raylet, "AuthenticationTokenLoader"):  # from Ray 2.52 on
         raylet.Config.initialize("")
         raylet.AuthenticationTokenLoader.instance().reset_cache()
-
-
-def _variables_of_ray() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
 
 
 def _has_token() -> bool:
