@@ -174,7 +174,6 @@ def test_killed_drivers_and_workers_cost_no_row(at_work, tmp_path, undisturbed):
     slow = dict.fromkeys(STUCK, 0.3)
     process = start(results, *GRID, "compute.chunk_seconds=0.05", faults=slow, cwd=tmp_path)
     assert left_behind(killed.pid)
-    assert any(is_alive(each) for each in family)
     try:
         killed_worker(process, results)
         output = process.stdout.read()
