@@ -36,12 +36,16 @@ def serial(tmp_path_factory):
 
 @pytest.fixture
 def interrupted(cluster, tmp_path):
-    """A slow sweep in the middle of its work: its job and its results."""
-    results = tmp_path / "R"
-    job = cluster.sweep(results, *GRID, TOGETHER, faults=SLOW)
-    wait_for(lambda: stored(results), "the first rows")
-    assert stored(results) < POINTS
-    return job, results
+    """Starts a slow sweep and waits until it is in the middle of its work; job and results."""
+
+    def start(**others):
+        results = tmp_path / "R"
+        job = cluster.sweep(results, *GRID, TOGETHER, faults=SLOW, **others)
+        wait_for(lambda: stored(results), "the first rows")
+        assert stored(results) < POINTS
+        return job, results
+
+    return start
 
 
 def assert_left_nothing(job):
@@ -68,7 +72,7 @@ def test_two_jobs_on_one_machine_do_not_meet(cluster, serial, tmp_path):
 
 
 def test_a_preempted_sweep_goes_on(cluster, serial, interrupted):
-    job, results = interrupted
+    job, results = interrupted()
     other = cluster.submit("--partition=urgent", "--nodes=2", "--wrap=true")
     cluster.wait(other, "COMPLETED")
     assert_left_nothing(job)
@@ -82,7 +86,7 @@ def test_a_preempted_sweep_goes_on(cluster, serial, interrupted):
 
 def test_a_sweep_whose_time_is_up_goes_on(cluster, serial, interrupted):
     """`#SBATCH --signal` sends this signal two minutes before the end."""
-    job, results = interrupted
+    job, results = interrupted()
     cluster.call("scancel", "--batch", "--signal=USR1", job)
     assert_left_nothing(job)
     cluster.start_again(job)
@@ -91,8 +95,17 @@ def test_a_sweep_whose_time_is_up_goes_on(cluster, serial, interrupted):
     assert "SIGTERM: stopped. Finished points are in the store" in cluster.output(job)
 
 
+def test_a_sweep_that_may_not_be_queued_again_says_how_to_go_on(cluster, serial, interrupted):
+    job, results = interrupted(SBATCH_NO_REQUEUE="1")
+    cluster.call("scancel", "--batch", "--signal=USR1", job)
+    cluster.wait(job, "FAILED")
+    assert "submit the same command, which goes on from here" in cluster.output(job)
+    assert_left_nothing(job)
+    finish(cluster, cluster.sweep(results, *GRID, TOGETHER), results, serial)
+
+
 def test_a_cancelled_sweep_ends_and_the_same_command_goes_on(cluster, serial, interrupted):
-    job, results = interrupted
+    job, results = interrupted()
     cluster.call("scancel", job)
     cluster.wait(job, "CANCELLED")
     assert_left_nothing(job)

@@ -75,11 +75,11 @@ class Slurm:
         output = f"--output={self.folder}/%j.out"
         return self.call("sbatch", "--parsable", output, *arguments, **others)
 
-    def sweep(self, results, *arguments, faults=None, nodes=2):
+    def sweep(self, results, *arguments, faults=None, nodes=2, **others):
         """Submits the script of the documentation; the job's number."""
         slow = {"NTK_SWEEP_FAULTS": environment(faults)["NTK_SWEEP_FAULTS"]}
         options = (f"--nodes={nodes}", "--cpus-per-task=1", "--time=10")
-        return self.submit(*options, SCRIPT, *arguments, f"results={results}", **slow)
+        return self.submit(*options, SCRIPT, *arguments, f"results={results}", **slow, **others)
 
     def output(self, job):
         """What a job has printed, over all its starts."""
