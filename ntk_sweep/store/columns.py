@@ -6,6 +6,8 @@ and its value where it is computed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 from ntk_sweep.settings.tasks import TASKS
@@ -138,3 +140,8 @@ def schema(task: str) -> pa.Schema:
         fields,
         metadata={VERSION_KEY: str(SCHEMA_VERSION).encode(), b"ntk_sweep.task": task.encode()},
     )
+
+
+def stored_form(row: dict[str, Any], task: str) -> dict[str, Any]:
+    """A row as it is read back: every column of `task`, None where the row holds nothing."""
+    return pa.Table.from_pylist([row], schema=schema(task)).to_pylist()[0]

@@ -19,6 +19,7 @@ from ntk_sweep.settings.schema import DTYPES, SpectrumConfig, TrainingConfig
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks import rows as tasks
 from ntk_sweep.tasks import stacked as stack_task
+from ntk_sweep.tasks.allowance import Allowance
 from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.rows import compute_row, compute_rows, stacked_rows
 from ntk_sweep.tasks.stacked import compute_stacked
@@ -148,7 +149,7 @@ def test_on_a_gpu_points_that_can_be_are_stacked_with_the_share_and_the_caches(m
     monkeypatch.setattr(tasks, "torch_device", lambda name: torch.device("cpu"))
     monkeypatch.setattr(tasks, "compute_stacked", stacked)
     alone, caches = changed(POINT, settings=SpectrumConfig(method="jacobian")), Caches()
-    rows = list(compute_rows([alone, POINT], DATASET, "cuda", None, 0.25, caches))
+    rows = list(compute_rows([alone, POINT], DATASET, "cuda", None, Allowance(0.25), caches))
     assert [result.row["key"] for result in rows] == [POINT.key, alone.key]
     assert asked == [([POINT], 0.25, caches)]
 
