@@ -47,7 +47,8 @@ def compute_rows(
 ) -> Iterator[Result]:
     """Computes points; an exception becomes a row with ``status=failed`` and its traceback.
 
-    So does a point that takes too long. On a GPU many networks are computed at once, and their rows come in another order.
+    So does a point that takes too long. On a GPU many networks are computed at once, and their rows
+    come in another order.
 
     Args:
         points: What to compute, all of one task.

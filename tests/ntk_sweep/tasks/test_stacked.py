@@ -4,6 +4,7 @@ Checked on the CPU, where the same code runs.
 """
 
 import dataclasses
+import time
 import weakref
 from types import SimpleNamespace
 
@@ -193,6 +194,26 @@ def test_a_point_whose_columns_fail_is_computed_alone(monkeypatch):
     assert [result.row["status"] for result in stacked_rows([POINT], DATASET, "cpu", None)] == [
         "ok"
     ]
+
+
+def test_the_time_limit_counts_for_each_point_and_not_for_its_stack(monkeypatch):
+    """A stack that takes too long is computed one by one, as are those after it."""
+    finish, done = stack_task._finish, []
+
+    def slow(*arguments):
+        if len(done) == 2:
+            time.sleep(60)
+        done.append(arguments)
+        return finish(*arguments)
+
+    monkeypatch.setattr(stack_task, "_finish", slow)
+    wanted = points()
+    results = stacked_rows(wanted, DATASET, "cpu", None, Allowance(seconds=2.0))
+    rows = [result.row for result in results]
+    assert len(done) == 2
+    assert {row["key"] for row in rows} == {point.key for point in wanted}
+    assert len(rows) == len(wanted)
+    assert {row["status"] for row in rows} == {"ok"}
 
 
 def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
