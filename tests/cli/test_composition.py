@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
-from hydra_plugins.ntk_sweep_hydra.composition import Composer as JobComposer
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
+from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from tests.helpers.places import ROOT
@@ -169,12 +169,12 @@ def test_jobs_that_share_a_base_do_not_disturb_each_other(composer, sweeps):
 )
 def test_the_whole_config_of_a_job_is_that_of_hydras_own_launcher(composer, jobs):
     loader, master = composer
-    whole = JobComposer(loader, master)
+    configs = JobConfigs(loader, master)
     for number, job in enumerate(jobs):
         own = loader.load_sweep_config(master, list(job))
         with open_dict(own):
             own.hydra.job.id = own.hydra.job.num = number
-        assert whole.compose_whole(job, number) == own
+        assert configs.compose(job, number) == own
 
 
 def expand(composer, arguments, params=None, points=()):

@@ -16,7 +16,7 @@ from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import HydraContext, RunMode
 
-from hydra_plugins.ntk_sweep_hydra.composition import Composer
+from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
 from hydra_plugins.ntk_sweep_hydra.launchers import SweepLauncher
 from ntk_sweep import load_results
 from ntk_sweep.errors import PointFailed
@@ -169,7 +169,7 @@ def test_what_keeps_a_job_from_being_told_of_costs_no_row(run, tmp_path):
 
 
 def test_a_sweep_without_callbacks_composes_nothing_for_them(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(Composer, "compose_whole", None)
+    monkeypatch.setattr(JobConfigs, "compose", None)
     assert launch(*SERIAL, *SMALL, "width=5,6", f"results={tmp_path / 'results'}") == 0
 
 
