@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SweepError(Exception):
     """Base of the errors below; the command line prints their message without a traceback."""
@@ -21,3 +23,15 @@ class StoreError(SweepError):
 
 class ClusterError(SweepError):
     """Ray cannot be started or joined, or was lost."""
+
+
+class PointFailed(Exception):
+    """A point ended as a failed row; Hydra's callbacks find it in place of the row.
+
+    Attributes:
+        row: The row.
+    """
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        super().__init__(row["error"])
+        self.row = row

@@ -32,22 +32,10 @@ def compose_all(
     Raises:
         HydraException: An override does not fit the config.
     """
-    parser = OverridesParser.create(config_loader=loader)
-    is_group = cache(lambda key: bool(loader.get_group_options(key)))
-    parsed: dict[str, tuple[Override, _Kind]] = {}
+    splitter = Splitter(loader)
     bases: dict[tuple[tuple[str, ...], tuple[str, ...]], DictConfig] = {}
     for overrides in job_overrides:
-        for line in overrides:
-            if line not in parsed:
-                override = parser.parse_override(line)
-                chooses = is_group(override.key_or_group) and not isinstance(override.value(), dict)
-                parsed[line] = (override, _Kind.CHOICE if chooses else _kind(override))
-        # Hydra makes all choices first and then applies the other overrides in their order. Where
-        # one of these is more than a plain value, it may meet another on the same node, so Hydra
-        # composes the whole job itself.
-        plain = all(parsed[line][1] is not _Kind.OTHER for line in overrides)
-        values = [parsed[line][0] for line in overrides if plain and parsed[line][1] is _Kind.VALUE]
-        composed = tuple(line for line in overrides if not plain or parsed[line][1] is _Kind.CHOICE)
+        composed, values = splitter.split(overrides)
         # Setting values changes the base, so jobs share one only if they set the same keys and thus
         # all that the last one set.
         base_key = (composed, tuple(override.key_or_group for override in values))
@@ -56,6 +44,38 @@ def compose_all(
         config = bases[base_key]
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         yield {str(key): _plain(config, key) for key in config if key != "hydra"}
+
+
+class Splitter:
+    """Splits the overrides of jobs into those that Hydra composes and plain values."""
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._is_group = cache(lambda key: bool(loader.get_group_options(key)))
+        self._parsed: dict[str, tuple[Override, _Kind]] = {}
+
+    def split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+        """What Hydra composes, and the values to be set on the result in their order."""
+        parsed = [self._parse(line) for line in overrides]
+        # Hydra makes all choices first and then applies the other overrides in their order. Where
+        # one of these is more than a plain value, it may meet another on the same node, so Hydra
+        # composes the whole job itself.
+        if any(kind is _Kind.OTHER for _, kind in parsed):
+            return tuple(overrides), []
+        composed = [str(own.input_line) for own, kind in parsed if kind is _Kind.CHOICE]
+        return tuple(composed), [own for own, kind in parsed if kind is _Kind.VALUE]
+
+    def parse(self, line: str) -> Override:
+        """An override."""
+        return self._parse(line)[0]
+
+    def _parse(self, line: str) -> tuple[Override, _Kind]:
+        if line not in self._parsed:
+            override = self._parser.parse_override(line)
+            chooses = self._is_group(override.key_or_group)
+            chooses = chooses and not isinstance(override.value(), dict)
+            self._parsed[line] = (override, _Kind.CHOICE if chooses else _kind(override))
+        return self._parsed[line]
 
 
 class _Kind(Enum):

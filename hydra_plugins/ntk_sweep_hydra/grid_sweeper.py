@@ -78,12 +78,15 @@ class GridSweeper(Sweeper):
         Raises:
             ConfigError: There is no combination.
         """
-        assert self.launcher is not None
+        assert self.launcher and self.hydra_context and self.config
         jobs = self.expand(arguments)
         if not jobs:
             raise ConfigError(f"the sweep is empty: one of {' '.join(arguments)} has no value")
         returns = self.launcher.launch(jobs, initial_job_idx=0)
         if any(job.status == JobStatus.FAILED for job in returns):
+            # Hydra calls them after a sweep that returns; this one is over as well.
+            name = self.config.hydra.job.config_name
+            self.hydra_context.callbacks.on_multirun_end(config=self.config, config_name=name)
             sys.exit(1)
         return returns
 

@@ -14,8 +14,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
+from hydra_plugins.ntk_sweep_hydra.job_callbacks import job_callbacks
 from ntk_sweep.commands.run import compute_many
 from ntk_sweep.executors.registry import EXECUTORS, load_executor
+
+NOT_COMPUTED = "not computed: compute.fail_fast ended the sweep when another point failed"
 
 
 @dataclass
@@ -33,7 +36,8 @@ class SweepLauncherConf:
 class SweepLauncher(Launcher):
     """Computes jobs as points of one sweep.
 
-    The task function, which computes a single point, is not called.
+    The task function, which computes a single point, is not called. A job returns the key of its
+    point.
 
     Args:
         executor: The name of the executor in the registry.
@@ -50,6 +54,7 @@ class SweepLauncher(Launcher):
     ) -> None:
         """Keeps what composing needs."""
         self.hydra_context = hydra_context
+        self.task_function = task_function
         self.config = config
 
     def launch(
@@ -60,19 +65,25 @@ class SweepLauncher(Launcher):
         Ends the process if the sweep is refused or interrupted. A dry run computes none.
         """
         executor_class = load_executor(self._executor)
-        composed = compose_all(self.hydra_context.config_loader, self.config, job_overrides)
-        status, result = compute_many(composed, executor_class)
+        context, config = self.hydra_context, self.config
+        composed = compose_all(context.config_loader, config, job_overrides)
+        observer = job_callbacks(
+            context, config, self.task_function, job_overrides, initial_job_idx
+        )
+        status, result = compute_many(composed, executor_class, observer)
         if status and result is None:
             sys.exit(status)
         if result is None:
             return []  # a dry run has no jobs
+        faults: dict[str, str] = {job.point.key: NOT_COMPUTED for job in result.left}
+        faults |= result.failed
         returns = []
         for overrides, point in zip(job_overrides, result.plan.points, strict=True):
-            failure = result.failed.get(point.key)
+            fault = faults.get(point.key)
             job = JobReturn(
-                overrides=overrides, status=JobStatus.FAILED if failure else JobStatus.COMPLETED
+                overrides=overrides, status=JobStatus.FAILED if fault else JobStatus.COMPLETED
             )
-            job.return_value = RuntimeError(failure) if failure else point.key
+            job.return_value = RuntimeError(fault) if fault else point.key
             returns.append(job)
         return returns
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from ntk_sweep.errors import SweepError
+from ntk_sweep.errors import PointFailed, SweepError
 from ntk_sweep.settings.validation import unknown_setting
 
 
@@ -30,6 +30,8 @@ def plain_errors() -> Iterator[None]:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
+    except PointFailed:  # which is printed already
+        sys.exit(1)
     except SweepError as error:
         sys.exit(_ended(f"error: {error}"))
     except (HydraException, OmegaConfBaseException) as error:

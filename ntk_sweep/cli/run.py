@@ -9,10 +9,12 @@ from typing import Any, cast
 from unittest import mock
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ntk_sweep.cli.messages import plain_errors
 from ntk_sweep.commands.run import compute_one
+from ntk_sweep.errors import PointFailed
 
 CONF = Path(__file__).parents[1] / "conf"
 """The settings and experiments of the package; `--config-dir` adds a folder of one's own."""
@@ -31,8 +33,21 @@ def run(arguments: Sequence[str]) -> int:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def _main(config: DictConfig) -> None:
-    """Computes one network; a multirun goes to the launcher instead."""
-    status = compute_one(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
+def _main(config: DictConfig) -> dict[str, Any] | None:
+    """Computes one network; a multirun goes to the launcher instead.
+
+    Returns:
+        The row, for Hydra's callbacks; None if there are none.
+
+    Raises:
+        PointFailed: The same, of a failed point.
+    """
+    rows: list[dict[str, Any]] = []
+    take_row = rows.append if HydraConfig.get().callbacks else None
+    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    status = compute_one(values, take_row)
+    if status and rows:
+        raise PointFailed(rows[0])
     if status:
         sys.exit(status)
+    return rows[0] if rows else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ntk_sweep.commands.dry_run import print_estimate
 from ntk_sweep.commands.terminal_tables import summary_of
-from ntk_sweep.dispatch.driver import SweepResult
+from ntk_sweep.dispatch.driver import Observer, SweepResult
 from ntk_sweep.dispatch.estimate import estimate
 from ntk_sweep.dispatch.provenance import git_commit
 from ntk_sweep.dispatch.signals import Interrupted
@@ -25,7 +25,7 @@ from ntk_sweep.errors import SweepError
 from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.validation import from_dict
-from ntk_sweep.store.reading import latest_good
+from ntk_sweep.store.reading import latest_good, row_of
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""
@@ -43,15 +43,19 @@ EXIT_SIGNAL = 128
 """Plus the signal's number: the shell's convention."""
 
 
-def compute_one(values: dict[str, Any]) -> int:
+def compute_one(
+    values: dict[str, Any], take_row: Callable[[dict[str, Any]], None] | None = None
+) -> int:
     """Computes one network in this process and prints its row; returns the exit status.
 
     Args:
         values: The settings, as plain containers.
+        take_row: Is given the whole row, of a failed point too.
     """
     console = _console()
+    observer = (lambda _, row: take_row(row)) if take_row else None
     with console.status("computing") if console.is_terminal else nullcontext():
-        status, result = _run([values], SerialExecutor, Console(quiet=True), console)
+        status, result = _run([values], SerialExecutor, Console(quiet=True), console, observer)
     if result is None:
         return status
     if result.failed:
@@ -63,6 +67,9 @@ def compute_one(values: dict[str, Any]) -> int:
     for name, value in [*summary_of(task).figures(row), ("row", row.location)]:
         console.print(f"  {name:<17} {value}")
     if result.plan.skipped:
+        if take_row:
+            (store,) = result.plan.stores.values()
+            take_row(row_of(store, row.key))
         wanted = values["data"]["name"]
         name = "" if row.data == wanted else f", where these data are called {row.data}"
         console.print(f"already in the store{name}; force=true computes it again")
@@ -70,19 +77,22 @@ def compute_one(values: dict[str, Any]) -> int:
 
 
 def compute_many(
-    values: Iterable[dict[str, Any]], executor_class: type[Executor]
+    values: Iterable[dict[str, Any]],
+    executor_class: type[Executor],
+    observer: Observer | None = None,
 ) -> tuple[int, SweepResult | None]:
     """Computes a sweep and prints a short table.
 
     Args:
         values: The settings of each point, as plain containers.
         executor_class: Where to compute.
+        observer: Is told of each computed point, with its row.
 
     Returns:
         The exit status, and the result unless the sweep was refused, interrupted or a dry run.
     """
     console = _console()
-    status, result = _run(values, executor_class, console, console)
+    status, result = _run(values, executor_class, console, console, observer)
     if result is None:
         return status, None
     _print_summary(result, console)
@@ -97,6 +107,7 @@ def _run(
     executor_class: type[Executor],
     progress: Console,
     announcements: Console,
+    observer: Observer | None,
 ) -> tuple[int, SweepResult | None]:
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
@@ -104,7 +115,7 @@ def _run(
         if any(config.dry_run for config in configs):
             print_estimate(estimate(configs, executor_class), announcements)
             return 0, None
-        return 0, run_sweep(configs, executor_class, progress, announcements)
+        return 0, run_sweep(configs, executor_class, progress, announcements, observer)
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_MISTAKE, None
@@ -165,7 +176,7 @@ def _print_counts(result: SweepResult, frame: pd.DataFrame, console: Console) ->
     there = f"{result.plan.skipped} were there"
     if foreign:
         there += f" ({foreign} from another commit of the code; force=true computes them anew)"
-    done = len(result.plan.jobs) - len(result.failed)
+    done = len(result.plan.jobs) - len(result.failed) - len(result.left)
     console.print(
         f"{done} points computed in {duration(result.seconds)}, {there}, {len(result.failed)} "
         "failed"
@@ -195,3 +206,9 @@ def _print_failures(result: SweepResult, console: Console) -> None:
         console.print(f"  {points[key]}: {error.strip().splitlines()[-1]}", markup=False)
     if len(result.failed) > SHOWN_FAILURES:
         console.print(f"  … and {len(result.failed) - SHOWN_FAILURES} more")
+    if result.left:
+        left = "1 point is" if len(result.left) == 1 else f"{len(result.left)} points are"
+        console.print(
+            f"{left} left, since compute.fail_fast ended the sweep; the same command goes on, and "
+            "tries what failed again"
+        )

@@ -25,6 +25,7 @@ class Job:
         device: "auto", "cpu" or "cuda".
         force: Whether it is computed even if the store has its result.
         dataset: Its data set.
+        index: Its place among the points of the sweep; the last one where several are equal.
     """
 
     point: Point
@@ -32,6 +33,7 @@ class Job:
     device: str
     force: bool
     dataset: Dataset = field(repr=False)
+    index: int = 0
 
     @property
     def store_id(self) -> StoreId:
@@ -80,7 +82,7 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[StoreId, Store]) -> P
     points: list[Point] = []
     jobs: dict[tuple[str, str], Job] = {}
     skipped: set[tuple[str, str]] = set()
-    for config in configs:
+    for index, config in enumerate(configs):
         dataset = datasets.get(repr(config.data))
         if dataset is None:
             dataset = datasets[repr(config.data)] = load_dataset(
@@ -93,6 +95,6 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[StoreId, Store]) -> P
             skipped.add((config.results, point.key))
         else:
             jobs[config.results, point.key] = Job(
-                point, config.results, config.device, config.force, dataset
+                point, config.results, config.device, config.force, dataset, index
             )
     return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)

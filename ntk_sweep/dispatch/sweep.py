@@ -10,7 +10,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from ntk_sweep.dispatch.cost import expected_seconds
-from ntk_sweep.dispatch.driver import Driver, SweepResult
+from ntk_sweep.dispatch.driver import Driver, Observer, SweepResult
 from ntk_sweep.dispatch.plan import Job, Plan, StoreId, make_plan, open_stores
 from ntk_sweep.dispatch.signals import SignalGuard
 from ntk_sweep.errors import ConfigError, StoreError
@@ -31,6 +31,7 @@ def run_sweep(
     executor_class: type[Executor],
     console: Console,
     announcements: Console | None = None,
+    observer: Observer | None = None,
 ) -> SweepResult:
     """Computes every point that the stores do not have yet.
 
@@ -42,6 +43,7 @@ def run_sweep(
         executor_class: Where to compute; started only if there is something to compute.
         console: Where to show progress.
         announcements: Where to say how much memory a large point takes; by default on `console`.
+        observer: Is told of each computed point, with its row.
 
     Raises:
         ConfigError, DataError, StoreError: Before anything starts, or when rows can no longer be
@@ -66,7 +68,7 @@ def run_sweep(
             check_memory(result.plan, executor_class, compute, announcements or console)
             _announce_work(result.plan, sessions)
             start = time.monotonic()
-            Driver(result, compute, sessions, guard).run(executor_class, console)
+            Driver(result, compute, sessions, guard, observer).run(executor_class, console)
             result.seconds = time.monotonic() - start
         _merge_parts(result, console)
     return result

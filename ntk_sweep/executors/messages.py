@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ntk_sweep.settings.point import Point
 from ntk_sweep.tasks.limit_request import LimitRequest
@@ -25,6 +26,9 @@ class ChunkSpec:
         num_threads: BLAS threads.
         commit_seconds: Rows are committed at least this often, when a point ends.
         git_commit: For the record.
+        time_limit: Seconds that a point may take; None for as many as it likes.
+        fail_fast: Whether the chunk ends with the first point that fails.
+        send_rows: Whether outcomes bring the rows.
     """
 
     points: tuple[Point, ...]
@@ -38,15 +42,26 @@ class ChunkSpec:
     num_threads: int
     commit_seconds: float
     git_commit: str | None
+    time_limit: float | None = None
+    fail_fast: bool = False
+    send_rows: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a point ended."""
+    """How a point ended.
+
+    Attributes:
+        key: The point's.
+        status: Of its row.
+        error: Why it failed.
+        row: Its row, if the chunk asks for it.
+    """
 
     key: str
     status: str
     error: str | None
+    row: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class Report:
 
     Attributes:
         part: The part that holds its rows.
-        outcomes: One a point.
+        outcomes: One a point that ended.
         seconds: Computing time.
     """
 

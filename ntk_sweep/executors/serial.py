@@ -12,6 +12,7 @@ from ntk_sweep.executors.devices import cuda_devices
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
 from ntk_sweep.executors.ray_job import refuse_job_folders
 from ntk_sweep.settings.schema import ComputeConfig
+from ntk_sweep.tasks.allowance import has_alarm
 
 if TYPE_CHECKING:
     from ntk_sweep.executors.worker import Worker
@@ -29,10 +30,10 @@ class SerialExecutor:
 
     @staticmethod
     def check(compute: ComputeConfig, devices: Set[str], results: Set[str]) -> None:
-        """Asks torch for CUDA where device=cuda.
+        """Asks torch for CUDA where device=cuda, and for an alarm where there is a time limit.
 
         Raises:
-            ConfigError: There is no CUDA device, or a results folder goes with a Ray job.
+            ConfigError: There is none, or a results folder goes with a Ray job.
         """
         # A job submitted to Ray may well compute serially.
         refuse_job_folders(results)
@@ -40,6 +41,12 @@ class SerialExecutor:
             raise ConfigError(
                 "device=cuda, but torch finds no CUDA device in this process: use device=auto or "
                 "device=cpu"
+            )
+        if compute.time_limit is not None and not has_alarm():
+            raise ConfigError(
+                f"compute.time_limit={compute.time_limit:g}, but this process can interrupt no "
+                "point: that takes signal.setitimer, which Windows lacks, and the main thread; "
+                "use hydra/launcher=ray, whose workers can, or compute.time_limit=null"
             )
 
     @staticmethod

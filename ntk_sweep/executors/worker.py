@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -16,6 +18,7 @@ from ntk_sweep.executors.messages import ChunkSpec, Outcome, Report
 from ntk_sweep.store.lease import Lease
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
+from ntk_sweep.tasks.allowance import Allowance
 from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.limit_cache import Limit
 from ntk_sweep.tasks.memory import KEPT_BYTES
@@ -28,9 +31,13 @@ class Worker:
     """Computes chunks one after the other, and keeps what the next one can use.
 
     It keeps the parts that it grows, limit kernels and the network drawn last.
+
+    Args:
+        expendable: Whether a point that cannot be interrupted may end this process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, expendable: bool = False) -> None:
+        self._expendable = expendable
         self._writers: dict[str, PartWriter] = {}
         self._caches = Caches()
 
@@ -63,17 +70,21 @@ class Worker:
 
     def _run(self, spec: ChunkSpec, dataset: Dataset, store: Store, lease: Lease) -> Report:
         writer = self._writer(spec, store)
+        give_up = partial(_give_up, lease) if self._expendable else None
+        allowance = Allowance(spec.device_share, spec.time_limit, give_up)
         outcomes, seconds, rows, committed = [], 0.0, [], time.monotonic()
         try:
             for result in compute_rows(
-                spec.points, dataset, spec.device, spec.git_commit, spec.device_share, self._caches
+                spec.points, dataset, spec.device, spec.git_commit, allowance, self._caches
             ):
                 key = result.row["key"]
                 if result.kernel is not None:
                     result.row["kernel_file"] = store.save_kernel(key, result.kernel)
                 rows.append(result.row)
-                outcomes.append(Outcome(key, result.row["status"], result.row.get("error")))
+                outcomes.append(_outcome(result.row, spec.send_rows))
                 seconds += result.row["seconds"]
+                if spec.fail_fast and result.row["status"] == "failed":
+                    break
                 if time.monotonic() - committed > spec.commit_seconds:
                     # Let go first: interrupted in between, a batch is computed again rather than
                     # stored twice.
@@ -95,9 +106,22 @@ class Worker:
 def worker_of_this_process() -> Worker:
     """The worker of a process that Ray keeps warm: made by its first chunk, used by all others.
 
-    Ray calls plain functions, so that what a process keeps has no other place.
+    Ray calls plain functions, so that what a process keeps has no other place. It replaces a
+    process that ends.
     """
-    return Worker()
+    return Worker(expendable=True)
+
+
+def _outcome(row: dict[str, Any], with_row: bool) -> Outcome:
+    return Outcome(row["key"], row["status"], row.get("error"), row if with_row else None)
+
+
+def _give_up(lease: Lease, key: str) -> None:
+    """Ends this process for a point that cannot be interrupted; the driver reads which it was."""
+    try:
+        lease.give_up(key)
+    finally:
+        os._exit(1)
 
 
 def prepare_process(num_threads: int) -> None:

@@ -192,6 +192,16 @@ class ComputeConfig:
     chunk_seconds: float = field(
         default=3, metadata=about("aimed-at time between two reports of a worker", positive)
     )
+    time_limit: float | None = field(
+        default=None,
+        metadata=about(
+            "seconds after which a point is given up as failed; null for no limit",
+            Optional(positive),
+        ),
+    )
+    fail_fast: bool = field(
+        default=False, metadata=about("true ends the sweep with the first point that fails")
+    )
     object_store_mb: int = field(
         default=200,
         metadata=about(

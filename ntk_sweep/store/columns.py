@@ -6,6 +6,8 @@ and its value where it is computed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 from ntk_sweep._version import __version__
@@ -143,3 +145,8 @@ def schema(task: str) -> pa.Schema:
     fields = [pa.field(name, kind, nullable) for group in groups for name, kind, nullable in group]
     metadata = {VERSION_KEY: str(SCHEMA_VERSION), WRITER_KEY: __version__, b"ntk_sweep.task": task}
     return pa.schema(fields, metadata=metadata)
+
+
+def stored_form(row: dict[str, Any], task: str) -> dict[str, Any]:
+    """A row as it is read back: every column of `task`, None where the row holds nothing."""
+    return pa.Table.from_pylist([row], schema=schema(task)).to_pylist()[0]

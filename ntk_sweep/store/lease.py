@@ -39,6 +39,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from ntk_sweep.errors import StoreError
+from ntk_sweep.store.filesystems import FAILURES
 from ntk_sweep.store.store import Store
 
 
@@ -117,6 +118,25 @@ class Lease:
                 if not os.path.isdir(self._folder):
                     raise self._lost() from error
             raise
+
+    def give_up(self, key: str) -> None:
+        """Notes for the driver that the worker ends because of the point of this key.
+
+        Raises:
+            StoreError: It cannot be written, or the sweep has ended.
+        """
+        self.store.check_session(self.session)
+        self.store.write_hidden(self._revocation, key.encode())
+
+    def given_up(self) -> str | None:
+        """The key of the point because of which the worker has ended; None if it noted none.
+
+        To be asked before `revoke`, which uses the same file.
+        """
+        path = posixpath.join(self.store.hidden_folder, self._revocation)
+        with suppress(*FAILURES), self.store.filesystem.open_input_file(path) as file:
+            return file.read().decode() or None
+        return None
 
     def revoke(self) -> None:
         """Revokes the lease for the driver: from now on the worker commits nothing.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,16 @@ def finished(store: Store) -> dict[str, Entry]:
     table = latest_good(store.read(["key", "status", "kernel_file", "finished_at"]))
     good = table.filter(pc.field("status") != "failed")
     return {row["key"]: Entry(row["status"], row["kernel_file"]) for row in good.to_pylist()}
+
+
+def row_of(store: Store, key: str) -> dict[str, Any]:
+    """The row of a point that the store has.
+
+    Raises:
+        StoreError: A part is truncated, foreign or of another version; the message names it.
+    """
+    (row,) = latest_good(store.read().filter(pc.field("key") == key)).to_pylist()
+    return row
 
 
 def latest_good(table: pa.Table) -> pa.Table:

@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,8 @@ from ntk_sweep._version import __version__
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.settings.point import NUMERICS_VERSION, Point
 from ntk_sweep.settings.tasks import TASKS, resolve
-from ntk_sweep.tasks.computation import Caches, Computation
+from ntk_sweep.tasks.allowance import Allowance, Overtime
+from ntk_sweep.tasks.computation import Caches, Computation, Computed
 from ntk_sweep.tasks.stacked import can_be_stacked, compute_stacked
 
 
@@ -40,28 +42,29 @@ def compute_rows(
     dataset: Dataset,
     device: str,
     git_commit: str | None,
-    share: float = 1.0,
+    allowance: Allowance = Allowance(),  # noqa: B008 - frozen
     caches: Caches | None = None,
 ) -> Iterator[Result]:
     """Computes points; an exception becomes a row with ``status=failed`` and its traceback.
 
-    On a GPU many networks are computed at once, and their rows come in another order.
+    So does a point that takes too long. On a GPU many networks are computed at once, and their rows
+    come in another order.
 
     Args:
         points: What to compute, all of one task.
         dataset: The data whose fingerprint the points name.
         device: "auto", "cpu" or "cuda".
         git_commit: The commit of the code, for the record.
-        share: The part of a GPU's memory that this process may use.
+        allowance: What each point may take.
         caches: What the process keeps for later calls; None keeps nothing beyond this one.
     """
     alone, stacked, caches = list(points), [], caches or Caches()
     if _is_cuda(device):
         stacked = [point for point in points if can_be_stacked(point, dataset)]
         alone = [point for point in points if not can_be_stacked(point, dataset)]
-    yield from stacked_rows(stacked, dataset, device, git_commit, share, caches)
+    yield from stacked_rows(stacked, dataset, device, git_commit, allowance, caches)
     for point in alone:
-        yield compute_row(point, dataset, device, git_commit, caches)
+        yield compute_row(point, dataset, device, git_commit, caches, allowance)
 
 
 def stacked_rows(
@@ -69,29 +72,38 @@ def stacked_rows(
     dataset: Dataset,
     device: str,
     git_commit: str | None,
-    share: float = 1.0,
+    allowance: Allowance = Allowance(),  # noqa: B008 - frozen
     caches: Caches | None = None,
 ) -> Iterator[Result]:
     """`compute_rows` for points that can be stacked.
 
-    One that fails in company is computed again alone, which finds out why.
+    One that fails in company is computed again alone, which finds out why. Where a point comes too
+    late, so are all that are left: it may have waited for others of its stack.
     """
     if not points:
         return
     caches = caches or Caches()
     used, start = torch_device(device), time.perf_counter()
-    for point, computed in compute_stacked(points, dataset, used, share, caches):
-        if computed is None:
-            yield compute_row(point, dataset, device, git_commit, caches)
-        else:
-            columns, kernel = computed
-            columns |= {
-                "status": "ok",
-                "device": _device_name(used),
-                "seconds": time.perf_counter() - start,
-            }
-            yield Result(_coordinates(point, dataset) | columns | _provenance(git_commit), kernel)
-        start = time.perf_counter()
+    left = {point.key: point for point in points}
+    computed = compute_stacked(points, dataset, used, allowance.share, caches)
+    with suppress(Overtime):
+        while (found := allowance.within(lambda: next(computed, None))) is not None:
+            point, results = found
+            del left[point.key]
+            if results is None:
+                yield compute_row(point, dataset, device, git_commit, caches, allowance)
+            else:
+                columns, kernel = results
+                columns |= {
+                    "status": "ok",
+                    "device": _device_name(used),
+                    "seconds": time.perf_counter() - start,
+                }
+                row = _coordinates(point, dataset) | columns | _provenance(git_commit)
+                yield Result(row, kernel)
+            start = time.perf_counter()
+    for point in left.values():
+        yield compute_row(point, dataset, device, git_commit, caches, allowance)
 
 
 def compute_row(
@@ -100,18 +112,25 @@ def compute_row(
     device: str,
     git_commit: str | None,
     caches: Caches | None = None,
+    allowance: Allowance = Allowance(),  # noqa: B008 - frozen
 ) -> Result:
     """Computes one point; takes the arguments of `compute_rows`."""
     assert point.data_fingerprint == dataset.fingerprint
     start = time.perf_counter()
-    try:
+
+    def compute() -> Computed:
         used = torch_device(device)
-        compute = resolve(TASKS[point.task].compute)
-        results, kernel = compute(Computation(point, dataset, used, caches or Caches()))
+        columns, kernel = task(Computation(point, dataset, used, caches or Caches()))
         if used.type == "cuda":
             torch.cuda.synchronize(used)
-        results = {"status": "ok"} | results | {"device": _device_name(used)}
-    except Exception:  # noqa: BLE001 - whatever a point raises becomes its row; the sweep goes on
+        return {"status": "ok"} | columns | {"device": _device_name(used)}, kernel
+
+    try:
+        # Loads modules, which does not count as the point's time, and of which none may be left
+        # half loaded.
+        task = resolve(TASKS[point.task].compute)
+        results, kernel = allowance.within(compute, point.key)
+    except (Exception, Overtime):  # noqa: BLE001 - whatever a point raises becomes its row
         results, kernel = {"status": "failed", "error": traceback.format_exc()}, None
     results["seconds"] = time.perf_counter() - start
     return Result(_coordinates(point, dataset) | results | _provenance(git_commit), kernel)

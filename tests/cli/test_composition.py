@@ -7,10 +7,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
+from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from tests.helpers.places import ROOT
@@ -154,6 +155,26 @@ def test_jobs_that_share_a_base_do_not_disturb_each_other(composer, sweeps):
     for key, picks in sweeps.items():
         jobs = [[*job, f"{key}={valid[key][pick]}"] for job in jobs for pick in picks]
     assert list(compose_all(*composer, jobs)) == [hydras_own(composer, job) for job in jobs]
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [["act=relu", "width=50"], ["act=elu", "width=70"]],
+        [["data=digits", "seed=3"], ["data=fashion_mnist", "seed=3"], ["seed=4"]],
+        [["width=50", "++data={n_per_class:7}"], ["+experiment=thesis_kernels", "act=elu"]],
+        [["hydra.job.config.override_dirname.item_sep='+'", "width=50", "act=elu"]],
+        [["hydra/sweeper=basic", "width=50"], []],
+    ],
+)
+def test_the_whole_config_of_a_job_is_that_of_hydras_own_launcher(composer, jobs):
+    loader, master = composer
+    configs = JobConfigs(loader, master)
+    for number, job in enumerate(jobs):
+        own = loader.load_sweep_config(master, list(job))
+        with open_dict(own):
+            own.hydra.job.id = own.hydra.job.num = number
+        assert configs.compose(job, number) == own
 
 
 def expand(composer, arguments, params=None, points=()):

@@ -295,6 +295,29 @@ def test_a_failing_point_becomes_a_row_and_the_others_go_on(run, tmp_path):
     assert "ValueError" in out
 
 
+def test_a_sweep_that_fails_fast_says_what_is_left(run, tmp_path):
+    x = np.full((3, 2), 1e38) * np.arange(1, 4)[:, None]  # overflows float32, as above
+    np.savez(tmp_path / "huge.npz", x=x, y=np.arange(3))
+    status, out, _ = run(
+        *(*SERIAL, "data=npz", f"data.path={tmp_path / 'huge.npz'}", "width=5"),
+        *("dtype=float32,float64", "compute.fail_fast=true"),
+    )
+    assert status == 1
+    assert "0 points computed in " in out and "1 failed" in out
+    assert (
+        "1 point is left, since compute.fail_fast ended the sweep; the same command goes on, and "
+        "tries what failed again"
+    ) in out
+    assert load_results(tmp_path / "results" / "spectrum").dtype.tolist() == ["float32"]
+
+
+def test_one_network_that_takes_too_long_fails(run, tmp_path):
+    status, out, _ = run("data=digits", "width=2000", "depth=30", "compute.time_limit=1e-6")
+    assert status == 1
+    assert "the point took longer than compute.time_limit=1e-06 s" in out
+    assert load_results(tmp_path / "results" / "spectrum").status.tolist() == ["failed"]
+
+
 TRAINING = ("task=training", "data.n_per_class=5", "task.epochs=3")
 
 

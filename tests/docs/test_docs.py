@@ -24,8 +24,9 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 
 def blocks(language):
-    # Of rows.md tests/docs/test_querying.py runs the snippets, one after the other.
-    for page in (page for page in PAGES if page.name != "rows.md"):
+    # Of rows.md tests/docs/test_querying.py runs the snippets, one after the other; of logging.md
+    # tests/cli/test_job_callbacks.py.
+    for page in (page for page in PAGES if page.name not in ("rows.md", "logging.md")):
         for number, block in enumerate(
             re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
         ):

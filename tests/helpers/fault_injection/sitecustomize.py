@@ -1,9 +1,9 @@
 """Put on PYTHONPATH by tests: makes chosen points misbehave in whichever process computes them.
 
 ``NTK_SWEEP_FAULTS`` is a JSON object from width to what happens there: "die" (SIGKILL), "raise",
-"memory" (more than the process may have), "all memory" (until somebody ends the process), a path to
-wait for, or seconds to sleep. ``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which it
-may open no file.
+"memory" (more than the process may have), "all memory" (until somebody ends the process), "hang"
+(two minutes in which no signal interrupts), a path to wait for, or seconds to sleep.
+``NTK_SWEEP_HIDDEN`` names folders, as PATH does, in which it may open no file.
 """
 
 import dataclasses
@@ -49,6 +49,12 @@ def _need_all():
     raise RuntimeError("nobody ended this process")
 
 
+def _hang():
+    """Waits like a call into a library, which no signal interrupts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    time.sleep(120)
+
+
 def _wait_for(path):
     """Waits until somebody makes the file, for two minutes at most."""
     for _ in range(12_000):
@@ -76,6 +82,8 @@ def compute_with_fault(work):
         _need_too_much()
     elif fault == "all memory":
         _need_all()
+    elif fault == "hang":
+        _hang()
     elif isinstance(fault, str):
         _wait_for(fault)
     elif fault:

@@ -10,12 +10,15 @@ from ntk_sweep.dispatch.retries import MAX_NODE_LOSSES, MAX_WORKER_DEATHS
 from ntk_sweep.dispatch.signals import Interrupted
 from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.errors import ClusterError, StoreError
+from ntk_sweep.executors import worker
 from ntk_sweep.executors.messages import Lost
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.executors.worker import Worker
 from ntk_sweep.settings.schema import ComputeConfig, SpectrumConfig
 from ntk_sweep.store import atomic_write
 from ntk_sweep.store import writer as writing
+from ntk_sweep.store.lease import Lease
+from ntk_sweep.store.store import Store
 from tests.helpers.sweeps import QUIET, grid, rows, unreliable
 
 
@@ -328,3 +331,159 @@ def test_chunks_become_smaller_where_workers_are_slow(base):
     configs = [dataclasses.replace(base, seed=seed, width=3) for seed in range(42)]
     run_sweep(configs, Slow, QUIET)
     assert sizes == [21] + [1] * 21
+
+
+def failing_at(width, slots_wanted=1, executor=SerialExecutor):
+    """An executor whose data overflow in the points of this width, as far as the row says."""
+
+    class Fails(executor):
+        slots = slots_wanted
+
+        def wait(self, seconds):
+            with pytest.MonkeyPatch.context() as patch:
+                plain = worker.compute_rows
+
+                def compute_rows(*arguments):
+                    for result in plain(*arguments):
+                        if result.row["width"] == width:
+                            result.row.update(status="failed", error="it overflows")
+                        yield result
+
+                patch.setattr(worker, "compute_rows", compute_rows)
+                return super().wait(seconds)
+
+    return Fails
+
+
+def test_the_first_failed_point_ends_a_sweep_that_fails_fast(base):
+    compute = ComputeConfig(fail_fast=True, chunk_seconds=1e-9)
+    configs = grid(base, range(3, 10), compute=compute)
+    result = run_sweep(configs, failing_at(7), QUIET)
+    # The widest first; one slot, so that nothing else is at work.
+    frame = rows(base).set_index("width")
+    assert frame.status.to_dict() == {9: "ok", 8: "ok", 7: "failed"}
+    assert list(result.failed.values()) == ["it overflows"]
+    assert sorted(job.point.architecture.width for job in result.left) == [3, 4, 5, 6]
+    again = run_sweep(configs, SerialExecutor, QUIET)
+    assert len(again.plan.jobs) == 5
+    assert (again.failed, again.left) == ({}, [])
+
+
+def test_what_is_at_work_is_finished_when_a_sweep_fails_fast(base):
+    """As many chunks as slots are at work; none waits, so that none begins after the failure."""
+    compute = ComputeConfig(fail_fast=True, chunk_seconds=1e-9)
+    result = run_sweep(grid(base, range(3, 10), compute=compute), failing_at(9, 3), QUIET)
+    assert rows(base).set_index("width").status.to_dict() == {9: "failed", 8: "ok", 7: "ok"}
+    assert len(result.left) == 4
+
+
+def test_a_chunk_lost_after_the_failure_is_left(base):
+    class LosesTheSecond(failing_at(9, 2)):
+        def wait(self, seconds):
+            number, spec, _ = self._queue[0]
+            if spec.points[0].architecture.width == 9:
+                return super().wait(seconds)
+            self._queue.popleft()
+            return [(number, Lost("the node died", worker_died=False))]
+
+    compute = ComputeConfig(fail_fast=True, chunk_seconds=1e-9)
+    result = run_sweep(grid(base, range(7, 10), compute=compute), LosesTheSecond, QUIET)
+    assert rows(base).width.tolist() == [9]
+    assert sorted(job.point.architecture.width for job in result.left) == [7, 8]
+
+
+def test_without_fail_fast_nothing_is_left(base):
+    result = run_sweep(grid(base, range(3, 10)), failing_at(7), QUIET)
+    assert (len(result.failed), result.left) == (1, [])
+    assert len(rows(base)) == 7
+
+
+def test_a_point_whose_worker_gave_it_up_is_not_tried_again(base):
+    """Its worker could not be interrupted, and noted which point it was before it ended."""
+    tried = []
+
+    class Hangs(SerialExecutor):
+        def wait(self, seconds):
+            number, spec, _ = self._queue[0]
+            late = [p for p in spec.points if p.architecture.width == 5]
+            if not late:
+                return super().wait(seconds)
+            tried.append(len(spec.points))
+            self._queue.popleft()
+            Lease(Store(spec.results, spec.task), spec.session, number).give_up(late[0].key)
+            return [(number, Lost("the process died", worker_died=True))]
+
+    compute = ComputeConfig(time_limit=60)
+    result = run_sweep(grid(base, range(3, 10), compute=compute), Hangs, QUIET)
+    assert len(tried) == 1
+    frame = rows(base).set_index("width")
+    assert frame.error[5] == "the point took longer than compute.time_limit=60 s"
+    assert list(result.failed.values()) == [frame.error[5]]
+    assert frame.status.drop(5).eq("ok").all()
+    assert len(frame) == 7
+
+
+def test_workers_are_told_of_limits_and_whether_rows_are_wanted(base):
+    told = []
+
+    class Listens(SerialExecutor):
+        def submit(self, number, spec, dataset):
+            told.append((spec.time_limit, spec.fail_fast, spec.send_rows))
+            super().submit(number, spec, dataset)
+
+    run_sweep([base], Listens, QUIET)
+    compute = ComputeConfig(time_limit=60, fail_fast=True)
+    run_sweep(grid(base, [3], compute=compute), Listens, QUIET, observer=lambda job, row: None)
+    assert told == [(None, False, False), (60, True, True)]
+
+
+def test_neither_setting_makes_another_point_of_a_point(base):
+    compute = ComputeConfig(time_limit=60, fail_fast=True)
+    run_sweep([base], SerialExecutor, QUIET)
+    limited = dataclasses.replace(base, compute=compute)
+    assert not run_sweep([limited], SerialExecutor, QUIET).plan.jobs
+
+
+def test_the_observer_is_told_of_each_job_once_however_it_ended(base):
+    """Computed, found after its worker was lost, or given up; each with its row as stored."""
+    configs = grid(base, range(3, 8), compute=ComputeConfig(chunk_seconds=1e-9))
+    told = {}
+
+    class Unreliable(SerialExecutor):
+        def wait(self, seconds):
+            number, spec, _ = self._queue[0]
+            width = spec.points[0].architecture.width
+            if width == 5:
+                self._queue.popleft()
+                return [(number, Lost("the process died", worker_died=True))]
+            reports = super().wait(seconds)
+            if width == 6:
+                return [(number, Lost("died after its commit", worker_died=True))]
+            return reports
+
+    def observe(job, row):
+        assert job.index not in told
+        told[job.index] = (job.point.key, row)
+
+    run_sweep(configs[:1], SerialExecutor, QUIET)
+    run_sweep(configs, Unreliable, QUIET, observer=observe)
+    frame = pd.read_parquet(base.results + "/spectrum").set_index("key")
+    assert sorted(told) == [1, 2, 3, 4]
+    for index, (key, row) in told.items():
+        assert row["key"] == key
+        assert row["width"] == configs[index].width == frame.width[key]
+        assert row["status"] == frame.status[key] == ("failed" if index == 2 else "ok")
+        assert set(row) == {"key", *frame.columns}
+        assert row["finished_at"] == frame.finished_at[key]
+
+
+def test_a_signal_ends_an_observer_that_waits(base):
+    """Its row is in the store by then."""
+
+    def waits(job, row):
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it went on")
+
+    with pytest.raises(Interrupted):
+        run_sweep([base], SerialExecutor, QUIET, observer=waits)
+    assert len(rows(base)) == 1

@@ -1,6 +1,7 @@
 """Protects what every executor promises: in this process, on a fake Ray and on a real one."""
 
 import dataclasses
+import gc
 import itertools
 import time
 
@@ -108,6 +109,52 @@ def test_every_chunk_comes_back_once(executor, chunk, results):
     assert load_results(f"{results[0]}/spectrum").width.tolist() == [3, 4, 5]
 
 
+ENDLESS = 10**6
+"""A depth that takes minutes."""
+
+
+@pytest.fixture
+def no_collector():
+    """Hypothesis watches the garbage collector in Python; an alarm that rings there is lost."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def with_depth(spec, depth):
+    """The chunk with another depth for its first point."""
+    first = spec.points[0]
+    first = dataclasses.replace(
+        first, architecture=dataclasses.replace(first.architecture, depth=depth)
+    )
+    return dataclasses.replace(spec, points=(first, *spec.points[1:]))
+
+
+def test_a_point_that_takes_too_long_fails_and_the_worker_goes_on(
+    executor, chunk, results, no_collector
+):
+    number, spec, dataset = chunk(3, 4, time_limit=2.0, send_rows=True)
+    executor.submit(number, with_depth(spec, ENDLESS), dataset)
+    ((_, report),) = ended(executor, 1).items()
+    assert [outcome.status for outcome in report.outcomes] == ["failed", "ok"]
+    assert "took longer than compute.time_limit=2 s" in report.outcomes[0].error
+    frame = load_results(f"{results[0]}/spectrum")
+    assert frame.status.tolist() == ["failed", "ok"]
+    assert [outcome.row["key"] for outcome in report.outcomes] == frame.key.tolist()
+    assert report.outcomes[1].row["lambda_min"] == frame.lambda_min[1]
+
+
+def test_a_chunk_that_fails_fast_ends_with_its_first_failed_point(
+    executor, chunk, results, no_collector
+):
+    number, spec, dataset = chunk(3, 4, time_limit=2.0, fail_fast=True)
+    executor.submit(number, with_depth(spec, ENDLESS), dataset)
+    ((_, report),) = ended(executor, 1).items()
+    assert [outcome.status for outcome in report.outcomes] == ["failed"]
+    assert report.outcomes[0].row is None
+    assert load_results(f"{results[0]}/spectrum").status.tolist() == ["failed"]
+
+
 def test_what_a_chunk_raises_is_raised_by_wait(executor, chunk):
     executor.submit(*chunk(3, session=".sweep-of-another-machine"))
     with pytest.raises(StoreError, match="shared folder or an object store") as caught:
@@ -141,6 +188,15 @@ def test_a_device_that_is_not_there_is_refused(executor_class, monkeypatch):
     executor_class.check(ComputeConfig(), {"auto", "cpu"}, set())
     with pytest.raises(ConfigError, match="device=cuda, but"):
         executor_class.check(ComputeConfig(), {"cuda", "cpu"}, set())
+
+
+def test_a_time_limit_that_cannot_be_kept_in_this_process_is_refused(monkeypatch):
+    limited = ComputeConfig(time_limit=60)
+    SerialExecutor.check(limited, {"cpu"}, set())
+    monkeypatch.delattr("signal.setitimer")
+    SerialExecutor.check(ComputeConfig(), {"cpu"}, set())
+    with pytest.raises(ConfigError, match=r"compute.time_limit=60, but this process can interrupt"):
+        SerialExecutor.check(limited, {"cpu"}, set())
 
 
 @pytest.mark.parametrize("kind", ["serial", "ray on a fake"])

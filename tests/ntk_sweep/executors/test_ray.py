@@ -71,6 +71,26 @@ def test_deadly_and_failing_points_become_rows_and_the_others_go_on(tmp_path, un
     assert load_results(tmp_path / "spectrum").lambda_min.tolist() == same.lambda_min.tolist()
 
 
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_replaced(tmp_path):
+    """One point can be interrupted, one cannot; both fail, and the others are computed."""
+    done = run(
+        tmp_path,
+        *("data=digits", "act=relu", "width=range(20,61,10)", "depth=2"),
+        *("compute.num_workers=1", "compute.time_limit=3"),
+        faults={30: "hang", 50: 120},
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    frame = load_results(tmp_path / "spectrum").set_index("width")
+    assert frame.status.tolist() == ["ok", "failed", "ok", "failed", "ok"]
+    assert frame.error[30] == "the point took longer than compute.time_limit=3 s"
+    assert frame.error[50].splitlines()[-1].endswith(frame.error[30])
+    assert f"a worker was lost ({frame.error[30]})" in done.stdout
+    assert "1 worker lost" in done.stdout
+    assert not list((tmp_path / "spectrum").glob(".*"))
+    assert not left_behind(done.pid)
+
+
 STUCK = dict.fromkeys((20, 30, 40, 50), 120)
 """Width → seconds that a point takes: only the widest, which go out first, are ever done."""
 

@@ -75,6 +75,24 @@ def test_a_lease_may_be_revoked_after_its_end_and_twice(any_store, session):
     assert stored_keys(any_store) == ["a"]
 
 
+def test_a_worker_that_ends_for_a_point_says_for_which(any_store, session):
+    lease, other = Lease(any_store, session, 1), Lease(any_store, session, 11)
+    assert lease.given_up() is None
+    with lease.acquired():
+        lease.give_up("key")
+        assert (lease.given_up(), other.given_up()) == ("key", None)
+        lease.revoke()
+        with pytest.raises(LeaseLost):
+            PartWriter(any_store).commit([make_row("late")], lease)
+    assert any_store.parts() == []
+
+
+def test_a_revoked_lease_names_no_point(any_store, session):
+    lease = Lease(any_store, session, 1)
+    lease.revoke()
+    assert lease.given_up() is None
+
+
 def test_leases_leave_nothing_when_the_sweep_ends(any_store):
     with any_store.open_session() as session:
         for chunk in range(3):
@@ -82,6 +100,7 @@ def test_leases_leave_nothing_when_the_sweep_ends(any_store):
             with lease.acquired():
                 lease.revoke()
         Lease(any_store, session, 3).revoke()
+        Lease(any_store, session, 4).give_up("key")
     assert files(any_store) == [".present"]
 
 

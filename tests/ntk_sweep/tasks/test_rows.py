@@ -1,5 +1,7 @@
 """Protects that a row says what the library says, column by column."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -12,9 +14,11 @@ from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.settings.point import NUMERICS_VERSION, Point
 from ntk_sweep.settings.schema import DTYPES, SpectrumConfig
+from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.spectrum.methods import EXTREME, METHODS
 from ntk_sweep.store.columns import schema
-from ntk_sweep.tasks.rows import compute_row
+from ntk_sweep.tasks.allowance import Allowance
+from ntk_sweep.tasks.rows import compute_row, compute_rows
 from tests.helpers.points import changed
 
 GENERATOR = np.random.default_rng(3)
@@ -157,3 +161,29 @@ def test_limits_are_the_same_in_whatever_order_they_are_asked_for():
             assert row["limit_lambda_min"] == again.eigenvalues[0]
             rows[depths, depth] = row
     assert len(rows) == 6
+
+
+def test_a_point_that_takes_too_long_is_a_failed_row_and_the_next_is_computed(monkeypatch):
+    plain = resolve(TASKS["spectrum"].compute)
+
+    def compute(work):
+        if work.point.architecture.depth == 7:
+            time.sleep(60)
+        return plain(work)
+
+    monkeypatch.setattr("ntk_sweep.tasks.spectrum.compute_spectrum", compute)
+    late = changed(POINT, depth=7)
+    rows = [
+        result.row
+        for result in compute_rows([late, POINT], DATASET, "cpu", None, Allowance(seconds=1.0))
+    ]
+    assert [(row["key"], row["status"]) for row in rows] == [
+        (late.key, "failed"),
+        (POINT.key, "ok"),
+    ]
+    last = rows[0]["error"].splitlines()[-1]
+    assert last.endswith("the point took longer than compute.time_limit=1 s")
+    assert "Traceback" in rows[0]["error"]
+    assert rows[0]["seconds"] >= 1.0
+    assert set(rows[0]) <= set(schema("spectrum").names)
+    assert rows[1]["lambda_min"] == compute_row(POINT, DATASET, "cpu", None).row["lambda_min"]

@@ -4,6 +4,7 @@ Checked on the CPU, where the same code runs.
 """
 
 import dataclasses
+import time
 import weakref
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from ntk_sweep.settings.schema import DTYPES, SpectrumConfig, TrainingConfig
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks import rows as tasks
 from ntk_sweep.tasks import stacked as stack_task
+from ntk_sweep.tasks.allowance import Allowance
 from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.rows import compute_row, compute_rows, stacked_rows
 from ntk_sweep.tasks.stacked import compute_stacked
@@ -148,7 +150,7 @@ def test_on_a_gpu_points_that_can_be_are_stacked_with_the_share_and_the_caches(m
     monkeypatch.setattr(tasks, "torch_device", lambda name: torch.device("cpu"))
     monkeypatch.setattr(tasks, "compute_stacked", stacked)
     alone, caches = changed(POINT, settings=SpectrumConfig(method="jacobian")), Caches()
-    rows = list(compute_rows([alone, POINT], DATASET, "cuda", None, 0.25, caches))
+    rows = list(compute_rows([alone, POINT], DATASET, "cuda", None, Allowance(0.25), caches))
     assert [result.row["key"] for result in rows] == [POINT.key, alone.key]
     assert asked == [([POINT], 0.25, caches)]
 
@@ -192,6 +194,26 @@ def test_a_point_whose_columns_fail_is_computed_alone(monkeypatch):
     assert [result.row["status"] for result in stacked_rows([POINT], DATASET, "cpu", None)] == [
         "ok"
     ]
+
+
+def test_the_time_limit_counts_for_each_point_and_not_for_its_stack(monkeypatch):
+    """A stack that takes too long is computed one by one, as are those after it."""
+    finish, done = stack_task._finish, []
+
+    def slow(*arguments):
+        if len(done) == 2:
+            time.sleep(60)
+        done.append(arguments)
+        return finish(*arguments)
+
+    monkeypatch.setattr(stack_task, "_finish", slow)
+    wanted = points()
+    results = stacked_rows(wanted, DATASET, "cpu", None, Allowance(seconds=2.0))
+    rows = [result.row for result in results]
+    assert len(done) == 2
+    assert {row["key"] for row in rows} == {point.key for point in wanted}
+    assert len(rows) == len(wanted)
+    assert {row["status"] for row in rows} == {"ok"}
 
 
 def test_on_a_cpu_and_for_other_tasks_points_are_computed_one_by_one():
