@@ -61,7 +61,7 @@ class SweepLauncher(Launcher):
         """
         executor_class = load_executor(self._executor)
         composed = compose_all(self.hydra_context.config_loader, self.config, job_overrides)
-        status, result = compute_many(composed, executor_class)
+        status, result = compute_many(composed, executor_class, len(job_overrides))
         if result is None:
             sys.exit(status)
         returns = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
@@ -84,8 +85,13 @@ def _end(number: int, frame: FrameType | None) -> None:
     if "multiprocessing" in sys.modules:
         from multiprocessing import active_children
 
-        for child in active_children():
+        children = active_children()
+        for child in children:
             child.kill()
+        if children:
+            # On the way out their pool removes its semaphores; that it is broken is no news.
+            threading.excepthook = lambda _: None
+            sys.exit(128 + number)
     with suppress(Exception):
         sys.stdout.flush()
     os._exit(128 + number)

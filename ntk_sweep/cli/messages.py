@@ -72,7 +72,7 @@ def explain(error: BaseException) -> str:
 def _unread(error: OverrideParseException) -> str:
     """The message for an override that Hydra's grammar has no room for."""
     override = error.override
-    name, equals, text = override.partition("=")
+    name, equals, _ = override.partition("=")
     if error.__cause__:  # of a function such as `range`
         return f"{override} cannot be read: {str(error.__cause__).strip()}"
     if not equals and re.fullmatch(r"[\w./-]+", name):

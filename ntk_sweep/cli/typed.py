@@ -58,7 +58,7 @@ def corrected(override: str, *better: str) -> str:
 def one_text(override: str) -> str:
     """The hint how to type an override whose value is one text as it stands."""
     name, _, text = override.partition("=")
-    return f"as one text it needs quotes, for Hydra and for the shell:\n  " + corrected(
+    return "as one text it needs quotes, for Hydra and for the shell:\n  " + corrected(
         override, quoted(name, text)
     )
 

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from ntk_sweep.commands.terminal_tables import summary_of
 from ntk_sweep.dispatch.driver import SweepResult
+from ntk_sweep.dispatch.progress import sign_of_life
 from ntk_sweep.dispatch.provenance import git_commit
-from ntk_sweep.dispatch.signals import Interrupted
+from ntk_sweep.dispatch.signals import Interrupted, SignalGuard
 from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.durations import duration
 from ntk_sweep.errors import SweepError
@@ -68,19 +69,20 @@ def compute_one(values: dict[str, Any]) -> int:
 
 
 def compute_many(
-    values: Iterable[dict[str, Any]], executor_class: type[Executor]
+    values: Iterable[dict[str, Any]], executor_class: type[Executor], total: int | None = None
 ) -> tuple[int, SweepResult | None]:
     """Computes a sweep and prints a short table.
 
     Args:
         values: The settings of each point, as plain containers.
         executor_class: Where to compute.
+        total: How many points there are, if that is known.
 
     Returns:
         The exit status, and the result unless the sweep was refused or interrupted.
     """
     console = _console()
-    status, result = _run(values, executor_class, console, console)
+    status, result = _run(values, executor_class, console, console, total)
     if result is None:
         return status, None
     _print_summary(result, console)
@@ -95,10 +97,16 @@ def _run(
     executor_class: type[Executor],
     progress: Console,
     announcements: Console,
+    total: int | None = None,
 ) -> tuple[int, SweepResult | None]:
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
-        configs = [from_dict(point) for point in values]
+        configs = []
+        composed = sign_of_life("composed and checked", total, progress)
+        with SignalGuard() as guard, guard.immediate(), composed as tick:
+            for point in values:
+                configs.append(from_dict(point))
+                tick()
         return 0, run_sweep(configs, executor_class, progress, announcements)
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)

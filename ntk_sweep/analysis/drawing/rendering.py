@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -119,7 +120,22 @@ def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]
         return [_drawn(draw) for draw in draws]
     # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for ever.
     with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(_drawn, draws))
+        with _interrupts_left_to_parent():
+            drawn = pool.map(_drawn, draws)
+        return list(drawn)
+
+
+@contextmanager
+def _interrupts_left_to_parent() -> Iterator[None]:
+    """Processes started in here never see Ctrl-C, which a terminal sends to all of a command."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _drawn(draw: Callable[[], Figure]) -> dict[str, bytes]:
