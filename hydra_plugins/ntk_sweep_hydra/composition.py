@@ -128,4 +128,3 @@ def _kind(override: Override) -> _Kind:
     ):
         return _Kind.OTHER
     return _Kind.VALUE
-

@@ -91,9 +91,7 @@ class GridSweeper(Sweeper):
         if not self.winners:
             return [[*point, *job] for point in points or [[]] for job in grid]
         assert self.hydra_context is not None and self.config is not None
-        configs = map(
-            from_dict, compose_all(self.hydra_context.config_loader, self.config, grid)
-        )
+        configs = map(from_dict, compose_all(self.hydra_context.config_loader, self.config, grid))
         return [
             [*point, *job]
             for job, config in zip(grid, configs, strict=True)

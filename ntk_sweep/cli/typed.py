@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 from ntk_sweep.errors import ConfigError
+from ntk_sweep.settings.overrides import in_quotes, override
 from ntk_sweep.settings.validation import check_of, setting_fields
 
 _INTERPOLATION = re.compile(r"\$\{[^${}]*\}")
@@ -35,64 +35,49 @@ def as_typed(overrides: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: A text has several readings; the message says how each is typed.
     """
-    return [_as_typed(override) for override in overrides]
+    return [_as_typed(typed) for typed in overrides]
 
 
-def quoted(name: str, text: str) -> str:
-    """The override that gives a setting this very text."""
-    return f"{name}={_in_quotes(_without_interpolation(text))}"
-
-
-def corrected(override: str, *better: str) -> str:
+def corrected(typed: str, *better: str) -> str:
     """The command line that was typed, with an override replaced, for a POSIX shell.
 
     An override that was not typed, but stands in a file, is shown alone.
     """
     words = sys.argv[1:]
-    if override not in words:
+    if typed not in words:
         return shlex.join(better)
-    place = words.index(override)
+    place = words.index(typed)
     return shlex.join(["ntk-sweep", "run", *words[:place], *better, *words[place + 1 :]])
 
 
-def one_text(override: str) -> str:
+def one_text(typed: str) -> str:
     """The hint how to type an override whose value is one text as it stands."""
-    name, _, text = override.partition("=")
+    name, _, text = typed.partition("=")
     return "as one text it needs quotes, for Hydra and for the shell:\n  " + corrected(
-        override, quoted(name, text)
+        typed, override(name, text)
     )
 
 
-def _as_typed(override: str) -> str:
-    name, _, text = override.partition("=")
-    if name.lstrip("+") not in free_texts() or _is_read(override):
-        return override
+def _as_typed(typed: str) -> str:
+    name, _, text = typed.partition("=")
+    if name.lstrip("+") not in free_texts() or _is_read(typed):
+        return typed
     # Where Hydra does not read it, a comma, a backslash or a quote at its beginning may be meant
     # for Hydra, or belong to the text.
     if re.search(r"[,\\]|\$\{", _INTERPOLATION.sub("", text)) or text[:1] in ("'", '"'):
         several = ""
         if "," in text and not re.search(r"""^[\[{]|[\\'"]|\$\{""", text):
-            parts = f"{name}={','.join(_in_quotes(part.strip()) for part in text.split(','))}"
+            parts = f"{name}={','.join(in_quotes(part.strip()) for part in text.split(','))}"
             words = [] if {"-m", "--multirun"} & set(sys.argv) else ["-m"]
-            several = f"\nas several values:\n  {corrected(override, *words, parts)}"
-        raise ConfigError(f"{override} cannot be read; {one_text(override)}{several}")
-    return f"{name}={_in_quotes(text)}"
+            several = f"\nas several values:\n  {corrected(typed, *words, parts)}"
+        raise ConfigError(f"{typed} cannot be read; {one_text(typed)}{several}")
+    return f"{name}={in_quotes(text)}"
 
 
-def _is_read(override: str) -> bool:
+def _is_read(typed: str) -> bool:
     """Whether Hydra reads a text, or something that only it can be meant for."""
     try:
-        read = OverridesParser.create().parse_override(override)
+        read = OverridesParser.create().parse_override(typed)
     except HydraException:
         return False
     return read.is_sweep_override() or read.value() is None or isinstance(read.value(), str)
-
-
-def _in_quotes(text: str) -> str:
-    quote = Quote.single if '"' in text else Quote.double
-    return QuotedString(text, quote).with_quotes()
-
-
-def _without_interpolation(text: str) -> str:
-    """`text` with every ``${`` escaped, and the backslashes before it, for OmegaConf."""
-    return re.sub(r"(\\*)\$\{", lambda found: rf"{found[1] * 2}\${{", text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import Field, fields
-from functools import cache
 from typing import Any
 
 from ntk_sweep.data.sources import SOURCES
@@ -118,14 +117,9 @@ def check_of(item: Field) -> Check | None:
 
 
 def _validate_fields(values: Any, prefix: str = "") -> None:
-    for name, check in _checks(type(values)):
-        _refuse(f"{prefix}{name}", getattr(values, name), check)
-
-
-@cache
-def _checks(schema: type) -> list[tuple[str, Check]]:
-    found = [(item.name, check_of(item)) for item in fields(schema)]
-    return [(name, check) for name, check in found if check]
+    for item in fields(values):
+        if check := check_of(item):
+            _refuse(f"{prefix}{item.name}", getattr(values, item.name), check)
 
 
 def _refuse(name: str, value: Any, check: Check) -> None:

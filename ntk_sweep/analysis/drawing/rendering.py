@@ -120,18 +120,22 @@ def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]
         return [_drawn(draw) for draw in draws]
     # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for ever.
     with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        with _interrupts_left_to_parent():
+        with _signals_left_to_parent():
             drawn = pool.map(_drawn, draws)
         return list(drawn)
 
 
 @contextmanager
-def _interrupts_left_to_parent() -> Iterator[None]:
-    """Processes started in here never see Ctrl-C, which a terminal sends to all of a command."""
+def _signals_left_to_parent() -> Iterator[None]:
+    """Processes started in here wait for this one to end them, also at Ctrl-C.
+
+    A terminal sends it to all processes of a command, and each would say so.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
         yield
     finally:
