@@ -95,10 +95,15 @@ def _sign_or_name(text: str) -> str | None:
             return f"{name} needs a +, since the settings hold none yet:\n  {line}"
         if "/" in name or "@" in name:
             return f"unknown group '{name}'. `ntk-sweep run --help` lists the groups"
-    if extra := re.search(r"Multiple values for ([^.\s]+)\.|Either remove \+ prefix: '(.*)'", text):
-        signed = f"+{extra[1] or extra[2]}"
-        override = next((word for word in sys.argv if word.startswith(signed)), signed)
-        return f"{override} has a + too many:\n  {corrected(override, override[1:])}"
+    extra = re.search(
+        r"Multiple values for ([^.\s]+)\.|^(\S+) appears more than|remove \+ prefix: '(.*)'",
+        text,
+        re.MULTILINE,
+    )
+    if extra:
+        for word in sys.argv[1:]:
+            if word.partition("=")[0] == f"+{extra[extra.lastindex or 1].partition('=')[0]}":
+                return f"{word} has a + too many:\n  {corrected(word, word[1:])}"
     unknown = re.search(r"Could not override '([^']+)'|Key '([^']+)' not in", text)
     return unknown_setting(unknown[1] or unknown[2]) if unknown else None
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_./][\w./:@%-]*", re.ASCII | re.I)
+PLAIN = re.compile(
+    r"(?!(?:null|true|false|nan|inf)$)[a-z_./](?:[\w./:@% -]*[\w./:@%-])?", re.ASCII | re.I
+)
 """Texts that Hydra reads as they are."""
 
 
