@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -81,7 +82,7 @@ class GridSweeper(Sweeper):
         assert self.launcher and self.hydra_context and self.config
         jobs = self.expand(arguments)
         if not jobs:
-            raise ConfigError(f"the sweep is empty: one of {' '.join(arguments)} has no value")
+            raise ConfigError(f"the sweep is empty: {self._without_value(arguments)}")
         returns = self.launcher.launch(jobs, initial_job_idx=0)
         if any(job.status == JobStatus.FAILED for job in returns):
             # Hydra calls them after a sweep that returns; this one is over as well.
@@ -92,23 +93,40 @@ class GridSweeper(Sweeper):
 
     def expand(self, arguments: Sequence[str]) -> list[list[str]]:
         """The overrides of each job."""
-        lines = [_line(key, value) for key, value in self.params.items()]
-        assert self.hydra_context is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*lines, *arguments])
-        grid = combinations(overrides, self.zips)
+        grid = combinations(self._parsed(arguments), self.zips)
         points = [_lines(point) for point in self.points]
         if not self.winners:
             return [[*point, *job] for point in points or [[]] for job in grid]
-        return [[*point, *job] for job in grid for point in points + self._best_networks(job)]
+        assert self.hydra_context is not None and self.config is not None
+        configs = map(from_dict, compose_all(self.hydra_context.config_loader, self.config, grid))
+        return [
+            [*point, *job]
+            for job, config in zip(grid, configs, strict=True)
+            for point in points + self._best_networks(config)
+        ]
 
-    def _best_networks(self, job: Sequence[str]) -> list[list[str]]:
+    def _parsed(self, arguments: Sequence[str]) -> list[Override]:
+        """The sweeps of the config, and what was typed."""
+        lines = [_line(key, value) for key, value in self.params.items()]
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        return parser.parse_overrides([*lines, *arguments])
+
+    def _without_value(self, arguments: Sequence[str]) -> str:
+        """Names the settings that leave a sweep without points."""
+        empty = [
+            override
+            for override in self._parsed(arguments)
+            if override.is_sweep_override() and not any(override.sweep_string_iterator())
+        ]
+        names = " and ".join(str(override.input_line) for override in empty)
+        globs = "; glob chooses among the files of a config group" if "glob(" in names else ""
+        return f"{names} {'has' if len(empty) == 1 else 'have'} no value{globs}"
+
+    def _best_networks(self, config: SweepConfig) -> list[list[str]]:
         """The best networks on the data, and under the other settings, of a job."""
         from ntk_sweep.commands.best_networks import best_networks
 
-        assert self.hydra_context is not None and self.config is not None
-        (values,) = compose_all(self.hydra_context.config_loader, self.config, [job])
-        config = from_dict(values)
         asked = (repr(config.data), config.results, config.parametrisation, config.dtype)
         if asked not in self._best:
             self._best[asked] = [_lines(point) for point in best_networks(config, self.winners)]

@@ -70,7 +70,7 @@ class SweepLauncher(Launcher):
         observer = job_callbacks(
             context, config, self.task_function, job_overrides, initial_job_idx
         )
-        status, result = compute_many(composed, executor_class, observer)
+        status, result = compute_many(composed, executor_class, observer, len(job_overrides))
         if status and result is None:
             sys.exit(status)
         if result is None:

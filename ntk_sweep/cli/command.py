@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import cast
 
 from ntk_sweep._version import __version__
+from ntk_sweep.cli.streams import Streams
+from ntk_sweep.dispatch.signals import SIGNALS
 
 RUN, STATUS = "run", "status"
 
@@ -15,16 +23,31 @@ OTHERS = {
 }
 """The commands beside those of the analysis."""
 
+EXIT_MISTAKE = 2
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status.
+    """Runs a command as this process; returns the exit status.
+
+    It takes over the process' signals and standard streams for good.
 
     Args:
         arguments: As typed behind `ntk-sweep`; by default those of this process.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    # A terminal without Greek letters shows a question mark in their place.
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    _end_plainly_on_signals()
+    _speak_utf8()
+    streams = Streams()
+    try:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+    except SystemExit as ended:
+        status = cast(int, ended.code or 0)
+    return streams.status(status)
+
+
+def _run(words: list[str]) -> int:
+    if fault := _fault_of_names(words):
+        sys.stderr.write(f"error: {fault}\n")
+        return EXIT_MISTAKE
     if "--version" in words:
         sys.stdout.write(f"ntk-sweep {__version__}\n")  # Hydra would print its own
         return 0
@@ -40,3 +63,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from ntk_sweep.analysis.cli import main as analyse
 
     return analyse(words, OTHERS)
+
+
+def _fault_of_names(words: list[str]) -> str | None:
+    """What is wrong with the names of files in a command, or with the working folder."""
+    try:
+        names = [*words, os.getcwd()]
+    except FileNotFoundError:
+        return "the working folder was removed: change to another"
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            seen = name.encode(errors="surrogateescape")
+            return f"{seen!r} is not UTF-8, as names of files must be: rename what it names"
+    return None
+
+
+def _end_plainly_on_signals() -> None:
+    """Signals end the process at once and without a word, where no sweep has to be closed first.
+
+    As SignalGuard does, it leaves signals that are ignored, and threads that are not the main one.
+    """
+    with suppress(ValueError):
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    if "multiprocessing" in sys.modules:
+        from multiprocessing import active_children
+
+        children = active_children()
+        for child in children:
+            child.kill()
+        if children:
+            # On the way out their pool removes its semaphores; that it is broken is no news.
+            threading.excepthook = lambda _: None
+            sys.exit(128 + number)
+    with suppress(Exception):
+        sys.stdout.flush()
+    os._exit(128 + number)
+
+
+def _speak_utf8() -> None:
+    """Starts the program anew in Python's UTF-8 mode, where the locale has another encoding.
+
+    Arrow and Ray take names of files as UTF-8 whatever the locale.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -9,9 +9,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from ntk_sweep.cli.typed import corrected, free_texts, one_text
 from ntk_sweep.errors import PointFailed, SweepError
 from ntk_sweep.settings.validation import unknown_setting
 
@@ -59,17 +60,68 @@ def _raised_by_hydra(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> str:
     """Hydra's message with its cause, and the known settings where one is unknown."""
+    if isinstance(error, OverrideParseException):
+        return _unread(error)
     lines: list[str] = []
     cause: BaseException | None = error
     while cause is not None:
         lines += [line for line in str(cause).splitlines() if line.strip() and line not in lines]
         cause = cause.__cause__
     text = "\n".join(lines)
+    return _sign_or_name(text) or _several(text) or _wrong_value(text)
+
+
+def _unread(error: OverrideParseException) -> str:
+    """The message for an override that Hydra's grammar has no room for."""
+    override = error.override
+    name, equals, _ = override.partition("=")
+    if error.__cause__:  # of a function such as `range`
+        return f"{override} cannot be read: {str(error.__cause__).strip()}"
+    if not equals and re.fullmatch(r"[\w./-]+", name):
+        return f"{name} has no value: {name}=…"
+    said = str(error.message)
+    caret = re.search(r"^(Lexer.*)\n( *)\^", said, re.MULTILINE)
+    found = re.search(r"(?:mismatched|extraneous) input '(.+?)' expecting", said)
+    seen = caret[1][len(caret[2])] if caret else found[1] if found else "<EOF>"
+    where = "it ends too early" if seen == "<EOF>" else f"'{seen}' is unexpected"
+    return f"{override} cannot be read: {where}; {one_text(override)}"
+
+
+def _sign_or_name(text: str) -> str | None:
+    """The message for a key that is unknown, or needs a ``+``, or has one too many."""
+    if wanted := re.search(r"To append to your (?:default list|config) use \+(\S+?)=.*", text):
+        name = wanted[1]
+        if "No match in the defaults list" in text or name.startswith("hydra."):
+            override = next((word for word in sys.argv if word.startswith(f"{name}=")), f"{name}=…")
+            line = corrected(override, f"+{override}")
+            return f"{name} needs a +, since the settings hold none yet:\n  {line}"
+        if "/" in name or "@" in name:
+            return f"unknown group '{name}'. `ntk-sweep run --help` lists the groups"
+    extra = re.search(
+        r"Multiple values for ([^.\s]+)\.|^(\S+) appears more than|remove \+ prefix: '(.*)'",
+        text,
+        re.MULTILINE,
+    )
+    if extra:
+        for word in sys.argv[1:]:
+            if word.partition("=")[0] == f"+{extra[extra.lastindex or 1].partition('=')[0]}":
+                return f"{word} has a + too many:\n  {corrected(word, word[1:])}"
     unknown = re.search(r"Could not override '([^']+)'|Key '([^']+)' not in", text)
-    if unknown:
-        return unknown_setting(unknown.group(1) or unknown.group(2))
-    if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return f"{ambiguous.group(1)} holds several values: add -m to sweep over them"
+    return unknown_setting(unknown[1] or unknown[2]) if unknown else None
+
+
+def _several(text: str) -> str | None:
+    """The message for several values without a sweep."""
+    sweep = re.search(r"Sweep parameters '(.*)' requires", text)
+    ambiguous = re.search(r"Ambiguous value for argument '(.*)'\n", text)
+    if not (sweep or ambiguous):
+        return None
+    override = (sweep or ambiguous)[1]  # type: ignore[index]
+    hint = f"; {one_text(override)}" if override.split("=")[0].lstrip("+") in free_texts() else ""
+    return f"{override} holds several values: add -m to sweep over them{hint}"
+
+
+def _wrong_value(text: str) -> str:
     text = text.split("\nConfig search path:")[0]
     text = re.sub(r"^In '[^']+': Could not find '([^']+)/([^'/]+)'", r"\1=\2 is unknown", text)
     text = re.sub(r"^Error merging override (.*)\n", r"\1: ", text)

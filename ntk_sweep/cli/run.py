@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from ntk_sweep._version import __version__
 from ntk_sweep.cli.messages import plain_errors
+from ntk_sweep.cli.typed import as_typed
 from ntk_sweep.commands.run import compute_one
 from ntk_sweep.errors import PointFailed
 
@@ -27,9 +31,29 @@ def run(arguments: Sequence[str]) -> int:
         arguments: Settings and flags as typed.
     """
     # Hydra reads its arguments, and the name to show in usage, from here alone.
-    with mock.patch.object(sys, "argv", ["ntk-sweep run", *arguments]), plain_errors():
+    with (
+        mock.patch.object(sys, "argv", ["ntk-sweep run", *arguments]),
+        mock.patch.object(sys.modules["hydra.main"], "get_args_parser", _parser),
+        plain_errors(),
+    ):
         _main()
     return 0
+
+
+def _parser() -> ArgumentParser:
+    """Hydra's parser of flags, which takes them between settings, and texts as they are typed."""
+    parser = get_args_parser()
+
+    def parse_args() -> Namespace:
+        given = parser.parse_intermixed_args()
+        given.overrides = as_typed(given.overrides)
+        return given
+
+    parser.parse_args = parse_args  # type: ignore[method-assign, assignment]
+    for action in parser._actions:
+        if "--version" in action.option_strings:
+            action.help = f"The version of ntk-sweep ({__version__})"
+    return parser
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

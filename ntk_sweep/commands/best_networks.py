@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import pandas as pd
 
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError
+from ntk_sweep.settings.overrides import override
 from ntk_sweep.settings.point import NUMERICS_VERSION
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.store.best_cells import best_cells, cell_means
@@ -47,16 +49,15 @@ def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[
     store = Store(config.results, "spectrum")
     best = best_cells(cell_means(_comparable_rows(store, config))).set_index("act")
     if missing := [act for act in activations if act not in best.index]:
-        root = f" data.root={config.data.root}" if config.data.root else ""
-        asked = (
-            f"data={config.data.name} parametrisation={config.parametrisation} "
-            f"dtype={config.dtype}{root}"
-        )
+        asked = [f"data={config.data.name}", f"parametrisation={config.parametrisation}"]
+        asked.append(f"dtype={config.dtype}")
+        if config.data.root:
+            asked.append(override("data.root", config.data.root))
+        grid = ["ntk-sweep", "run", "+experiment=thesis_grid", "seed=range(0,5)"]
         raise ConfigError(
-            f"{store.location} holds no spectra of {', '.join(missing)} for {asked}, so that it is "
-            "not known which of their networks has the greatest lambda_min; compute them first:\n"
-            f"  ntk-sweep run +experiment=thesis_grid 'seed=range(0,5)' {asked} "
-            f"results={config.results}"
+            f"{store.location} holds no spectra of {', '.join(missing)} for {' '.join(asked)}, so "
+            "that it is not known which of their networks has the greatest lambda_min; compute "
+            f"them first:\n  {shlex.join([*grid, *asked, override('results', config.results)])}"
         )
     return [
         {"act": act, "width": int(best.loc[act, "width"]), "depth": int(best.loc[act, "depth"])}

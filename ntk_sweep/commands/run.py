@@ -17,8 +17,9 @@ from ntk_sweep.commands.dry_run import print_estimate
 from ntk_sweep.commands.terminal_tables import summary_of
 from ntk_sweep.dispatch.driver import Observer, SweepResult
 from ntk_sweep.dispatch.estimate import estimate
+from ntk_sweep.dispatch.progress import sign_of_life
 from ntk_sweep.dispatch.provenance import git_commit
-from ntk_sweep.dispatch.signals import Interrupted
+from ntk_sweep.dispatch.signals import Interrupted, SignalGuard
 from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.durations import duration
 from ntk_sweep.errors import SweepError
@@ -80,6 +81,7 @@ def compute_many(
     values: Iterable[dict[str, Any]],
     executor_class: type[Executor],
     observer: Observer | None = None,
+    total: int | None = None,
 ) -> tuple[int, SweepResult | None]:
     """Computes a sweep and prints a short table.
 
@@ -87,12 +89,13 @@ def compute_many(
         values: The settings of each point, as plain containers.
         executor_class: Where to compute.
         observer: Is told of each computed point, with its row.
+        total: How many points there are, if that is known.
 
     Returns:
         The exit status, and the result unless the sweep was refused, interrupted or a dry run.
     """
     console = _console()
-    status, result = _run(values, executor_class, console, console, observer)
+    status, result = _run(values, executor_class, console, console, observer, total)
     if result is None:
         return status, None
     _print_summary(result, console)
@@ -108,10 +111,16 @@ def _run(
     progress: Console,
     announcements: Console,
     observer: Observer | None,
+    total: int | None = None,
 ) -> tuple[int, SweepResult | None]:
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
-        configs = [from_dict(point) for point in values]
+        configs = []
+        composed = sign_of_life("composed and checked", total, progress)
+        with SignalGuard() as guard, guard.immediate(), composed as tick:
+            for point in values:
+                configs.append(from_dict(point))
+                tick()
         if any(config.dry_run for config in configs):
             print_estimate(estimate(configs, executor_class), announcements)
             return 0, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ntk_sweep.data.dataset import Dataset, load_dataset
@@ -70,8 +70,17 @@ def open_stores(configs: Iterable[SweepConfig]) -> dict[StoreId, Store]:
     return {store_id: Store(*store_id) for store_id in ids}
 
 
-def make_plan(configs: Sequence[SweepConfig], stores: dict[StoreId, Store]) -> Plan:
+def make_plan(
+    configs: Sequence[SweepConfig],
+    stores: dict[StoreId, Store],
+    tick: Callable[[], None] = lambda: None,
+) -> Plan:
     """Loads the data sets, makes the points, and leaves out those whose results are in their store.
+
+    Args:
+        configs: The settings of each point.
+        stores: What `open_stores` makes of them.
+        tick: Is called after each point.
 
     Raises:
         DataError: A data set cannot be used.
@@ -97,4 +106,5 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[StoreId, Store]) -> P
             jobs[config.results, point.key] = Job(
                 point, config.results, config.device, config.force, dataset, index
             )
+        tick()
     return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.status import Status
 from rich.text import Text
 
 from ntk_sweep.durations import duration
@@ -17,8 +20,57 @@ LINE_SECONDS = 10.0
 Readable in a log, and soon enough to see that the sweep lives.
 """
 
+SIGN_SECONDS = 1.0
+"""After how long the preparation of a sweep tells how far it is.
+
+Users take a program that is silent for longer for dead.
+"""
+
+LINES_EVERY = 3
+"""How many such times lie between two lines where there is no terminal."""
+
 SHOWN_LOSSES = 10
 """How many lost workers are told of one by one; all of them are counted."""
+
+
+@contextmanager
+def sign_of_life(what: str, total: int | None, console: Console) -> Iterator[Callable[[], None]]:
+    """Tells how many points were prepared, as soon as that takes long.
+
+    Args:
+        what: What is done to the points.
+        total: How many there are, if that is known.
+        console: Where to tell: in a line that changes on a terminal, in one after the other
+            elsewhere.
+
+    Yields:
+        What to call after each point.
+    """
+    of = "" if total is None else f" of {total:,}"
+    done, due = 0, time.monotonic() + SIGN_SECONDS
+    status: Status | None = None
+
+    def tick() -> None:
+        nonlocal done, due, status
+        done += 1
+        if (now := time.monotonic()) < due:
+            return
+        text = f"{done:,}{of} points {what}"
+        if not console.is_terminal:
+            console.print(text)
+            due = now + LINES_EVERY * SIGN_SECONDS
+            return
+        due = now + SIGN_SECONDS
+        if status is None:
+            status = console.status(text)
+            status.start()
+        status.update(text)
+
+    try:
+        yield tick
+    finally:
+        if status is not None:
+            status.stop()
 
 
 class SweepProgress:

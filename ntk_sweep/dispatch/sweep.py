@@ -12,6 +12,7 @@ from rich.console import Console
 from ntk_sweep.dispatch.cost import expected_seconds
 from ntk_sweep.dispatch.driver import Driver, Observer, SweepResult
 from ntk_sweep.dispatch.plan import Job, Plan, StoreId, make_plan, open_stores
+from ntk_sweep.dispatch.progress import sign_of_life
 from ntk_sweep.dispatch.signals import SignalGuard
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.protocol import Executor
@@ -62,8 +63,9 @@ def run_sweep(
             for store_id, store in stores.items()
         }
         _announce_other_sweeps(stores, sessions, console)
-        with guard.immediate():
-            result = SweepResult(make_plan(configs, stores))
+        looked_up = sign_of_life("looked up in the store", len(configs), console)
+        with guard.immediate(), looked_up as tick:
+            result = SweepResult(make_plan(configs, stores, tick))
         if result.plan.jobs:
             check_memory(result.plan, executor_class, compute, announcements or console)
             _announce_work(result.plan, sessions)

@@ -1,8 +1,7 @@
 """Protects fast composition, which must equal Hydra's own, and what the sweeper expands."""
 
 import pytest
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from hypothesis import given, settings
@@ -14,26 +13,6 @@ from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.network.activations.registry import ACTIVATIONS
-from tests.helpers.places import ROOT
-
-CONF = str(ROOT / "conf")
-
-
-class Composer(tuple):
-    """Hydra's config loader and the config of a multirun; too long to print in full with every
-    failure."""
-
-    def __repr__(self):
-        return "composer"
-
-
-@pytest.fixture(scope="module")
-def composer():
-    with initialize_config_dir(config_dir=CONF, version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        yield Composer(
-            (loader, loader.load_configuration("config", overrides=[], run_mode=RunMode.MULTIRUN))
-        )
 
 
 def hydras_own(composer, job):
@@ -181,6 +160,43 @@ def expand(composer, arguments, params=None, points=()):
     sweeper = GridSweeper(params, points)
     sweeper.hydra_context = type("Context", (), {"config_loader": composer[0]})()
     return sweeper.expand(arguments)
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [["width=50", "data.path=null"], ["width=60", "data.path=x"], ["width=50", "data.path=x"]],
+        [["data.root=a", "data.root=b"], ["data.root=b", "data.root=a"]],
+        [["data.n_per_class=5", "depth=${data.n_per_class}"], ["data.n_per_class=6", "depth=7"]],
+        [["task.target=1e-3", "compute.num_cpus=2"], ["task.target='0.1'", "compute.num_cpus=3"]],
+        [["results='a\\${act}'"], ["results='a\\\\\\${act}'"], ["results=1e3"], ["results=1000"]],
+    ],
+)
+def test_values_that_jobs_set_by_turns(composer, jobs):
+    jobs = [*jobs, *reversed(jobs)]
+    composed = list(compose_all(*composer, jobs))
+    assert composed == [hydras_own(composer, job) for job in jobs]
+    assert composed[0]["data"] is not composed[1]["data"]
+
+
+def test_a_value_without_interpolation_is_converted_once(composer, monkeypatch):
+    applied = []
+    apply = ConfigLoaderImpl._apply_overrides_to_config
+
+    def noting(overrides, config):
+        applied.extend(override.input_line for override in overrides)
+        apply(overrides, config)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "_apply_overrides_to_config", noting)
+    jobs = [[f"width={width}", f"depth={depth}"] for width in (3, 4, 5) for depth in (2, 3)]
+    list(compose_all(*composer, jobs))
+    assert [line for line in applied if "hydra" not in line] == [
+        "width=3",
+        "depth=2",
+        "depth=3",
+        "width=4",
+        "width=5",
+    ]
 
 
 def test_the_sweeper_expands_choices_ranges_and_groups(composer):

@@ -2,6 +2,7 @@
 this process."""
 
 import datetime
+import shlex
 import socket
 
 import numpy as np
@@ -80,6 +81,10 @@ def test_several_values_without_multirun_get_the_fitting_advice(run):
     status, _, err = run("act=relu,elu")
     assert status == 2
     assert err == "error: act=relu,elu holds several values: add -m to sweep over them\n"
+    _, _, err = run("act=glob(*)")
+    assert err == "error: act=glob(*) holds several values: add -m to sweep over them\n"
+    _, _, err = run("data.root=a,b")
+    assert """ntk-sweep run 'data.root="a,b"' results=""" in err
 
 
 REFUSED = [
@@ -110,7 +115,16 @@ REFUSED = [
     (["data.path=x.npz"], "belongs to data=npz"),
     (["data=npz"], "data=npz needs data.path"),
     (["data=npz", "data.path=/nowhere.npz"], "cannot be read as an npz file"),
-    (["width"], "missing EQUAL"),
+    (["width"], "width has no value: width=…"),
+    (["act=(relu"], "act=(relu cannot be read: '(' is unexpected"),
+    (["data.root=~/a,b"], 'data.root="~/a,b"'),
+    (["experiment=thesis_grid"], "experiment needs a +, since the settings hold none yet:\n"),
+    (["experiment=thesis_grid"], "  ntk-sweep run"),
+    (["experiment=thesis_grid"], " data=digits +experiment=thesis_grid results="),
+    (["hydra.sweeper.params.act=elu"], " data=digits +hydra.sweeper.params.act=elu results="),
+    (["hydra/callbacks=x"], "unknown group 'hydra/callbacks'"),
+    (["+width=3"], "+width=3 has a + too many:\n  ntk-sweep run"),
+    (["+compute=local"], "+compute=local has a + too many:\n  ntk-sweep run"),
     (
         ["task.method=svd"],
         "choose one of auto, eigh, compensated, double-double, jacobian, extreme",
@@ -156,7 +170,11 @@ def test_a_mistake_is_refused_before_anything_starts(
 
 
 MULTIRUN_REFUSED = [
-    (["width=range(5,5)"], "the sweep is empty"),
+    (["width=range(5,1)", "seed=0,1"], "the sweep is empty: width=range(5,1) has no value\n"),
+    (["act=glob(*)"], "the sweep is empty: act=glob(*) has no value; glob chooses among the files"),
+    (["act=glob(*)", "seed=range(3,3)"], "act=glob(*) and seed=range(3,3) have no value"),
+    (["act=choice()"], "act=choice() cannot be read: empty choice is not legal"),
+    (["experiment=a,b"], "ntk-sweep run -m data=digits +experiment=a,b results="),
     (["act=relu,foo"], "act=foo is unknown"),
     (["width=50,abc"], "width=abc"),
     (["compute=local,cluster"], "compute must be the same for all points"),
@@ -404,6 +422,44 @@ def test_a_kernel_asked_for_later_is_computed_later(run, tmp_path):
     assert frame.kernel_file.notna().all()
 
 
+def test_a_path_with_signs_works_in_both_modes(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    small = ("data=digits", "data.n_per_class=5", "width=10")
+    assert launch(*small, "results=~/ünï λ/a=b#c(1)") == 0
+    assert launch("-m", "hydra/launcher=serial", *small, "results=~/ünï λ/a=b#c(1)") == 0
+    assert "1 were there" in capsys.readouterr().out
+    assert len(list((tmp_path / "ünï λ" / "a=b#c(1)" / "spectrum").glob("*.parquet"))) == 1
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["hydra/launcher=serial", "-m", "data=digits"],
+        ["hydra/launcher=serial", "data=digits", "-m"],
+        ["hydra/launcher=serial", "--multirun", "data=digits", "--config-dir", "."],
+    ],
+    ids=" ".join,
+)
+def test_flags_may_stand_between_settings(capsys, tmp_path, order):
+    arguments = [*order, "data.n_per_class=5", "width=10,20", f"results={tmp_path}"]
+    assert launch(*arguments) == 0
+    assert "2 points computed" in capsys.readouterr().out
+
+
+def test_an_unknown_flag_is_refused(capsys):
+    assert launch("act=elu", "--nope") == 2
+    assert "unrecognized arguments: --nope" in capsys.readouterr().err
+
+
+def test_lines_of_other_commands_are_right_too(capsys, tmp_path):
+    folder = f"{tmp_path}/no, rows"
+    assert launch("+experiment=thesis_training", "data=digits", f'results="{folder}"') == 2
+    line = capsys.readouterr().err.splitlines()[-1].strip()
+    words = shlex.split(line)
+    assert words[:3] == ["ntk-sweep", "run", "+experiment=thesis_grid"]
+    assert words[-1] == f'results="{folder}"'
+
+
 def test_help_names_every_setting_and_choice(run):
     status, out, _ = run("--help")
     assert status == 0
@@ -414,6 +470,7 @@ def test_help_names_every_setting_and_choice(run):
         "thesis_grid",
         "digits, fashion_mnist, npz",
         "force",
+        "--version : The version of ntk-sweep",
     ):
         assert word in out
 

@@ -1,9 +1,11 @@
 """The command lines in the tests' own process, which has all modules loaded."""
 
 import runpy
+import signal
 import sys
 from unittest import mock
 
+from ntk_sweep.dispatch.signals import SIGNALS
 from tests.helpers.places import ROOT
 
 
@@ -18,9 +20,13 @@ def analyse(*arguments):
 
 
 def _status(run, name, arguments):
-    with mock.patch.object(sys, "argv", [name, *arguments]):
-        try:
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        with mock.patch.object(sys, "argv", [name, *arguments]):
             run(name, run_name="__main__")
-        except SystemExit as ended:
-            return ended.code or 0
+    except SystemExit as ended:
+        return ended.code or 0
+    finally:  # a command takes them over for good
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -117,7 +118,28 @@ def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]
         return [_drawn(draw) for draw in draws]
     # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for ever.
     with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(_drawn, draws))
+        with _signals_left_to_parent():
+            drawn = pool.map(_drawn, draws)
+        return list(drawn)
+
+
+@contextmanager
+def _signals_left_to_parent() -> Iterator[None]:
+    """Processes started in here wait for this one to end them, also at Ctrl-C.
+
+    A terminal sends it to all processes of a command, and each would say so.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Not every system knows SIGHUP.
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    ends = {getattr(signal, name) for name in names if hasattr(signal, name)}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _drawn(draw: Callable[[], Figure]) -> dict[str, bytes]:

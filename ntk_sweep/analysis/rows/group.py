@@ -15,6 +15,7 @@ import pandas as pd
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.activations import by_activation
 from ntk_sweep.analysis.rows.columns import RUN, SPECTRUM
+from ntk_sweep.settings.overrides import override
 from ntk_sweep.store.columns import GROUP
 from ntk_sweep.store.filesystems import join_location, split_location
 from ntk_sweep.store.reading import load_results
@@ -95,7 +96,7 @@ class Group:
         if self.dtype != "float64":
             settings.append(f"dtype={self.dtype}")
         if self.results != "results":
-            settings.append(f"results={self.results}")
+            settings.append(override("results", self.results))
         return shlex.join(["ntk-sweep", "run", *settings])
 
 
@@ -119,7 +120,7 @@ def load(
             "ntk-sweep",
             "run",
             experiment,
-            *([] if results == "results" else [f"results={results}"]),
+            *([] if results == "results" else [override("results", results)]),
         ]
     )
     folder = join_location(results, task)

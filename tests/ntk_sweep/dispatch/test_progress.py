@@ -1,10 +1,12 @@
 """Protects what a sweep shows without a terminal: counts, losses, rate and time left."""
 
+from contextlib import suppress
+
 import pytest
 from rich.console import Console
 
 from ntk_sweep.dispatch import progress as showing
-from ntk_sweep.dispatch.progress import SHOWN_LOSSES, SweepProgress
+from ntk_sweep.dispatch.progress import SHOWN_LOSSES, SweepProgress, sign_of_life
 
 
 @pytest.fixture
@@ -59,3 +61,42 @@ def test_a_line_comes_with_news_and_every_few_seconds(clock):
     lines = captured.get().splitlines()
     assert lines[0] == "0/3 points, 0 skipped, 0 failed"
     assert lines[1:] == ["0/3 points, 0 skipped, 0 failed, waiting for a machine"] * 3
+
+
+def prepared(clock, console, seconds, total=1000):
+    """What is shown while points are prepared, each in as many seconds."""
+    with console.capture() as captured, sign_of_life("composed", total, console) as tick:
+        for _ in range(20):
+            clock[0] += seconds
+            tick()
+    return captured.get()
+
+
+def test_a_preparation_that_takes_long_tells_how_far_it_is(clock):
+    console = Console(width=200, force_terminal=False)
+    assert prepared(clock, console, 0.04) == ""
+    told = prepared(clock, console, 0.5).splitlines()
+    assert told == [f"{done} of 1,000 points composed" for done in (2, 8, 14, 20)]
+    assert prepared(clock, console, 1, total=None).splitlines()[0] == "1 points composed"
+
+
+def test_on_a_terminal_one_line_changes(clock):
+    console = Console(width=200, force_terminal=True)
+    shown = prepared(clock, console, 0.3)
+    assert " of 1,000 points composed" in shown
+    assert shown.startswith("\x1b[?25l") and "\x1b[?25h" in shown  # the cursor, hidden and shown
+    assert shown.endswith("\x1b[2K")
+
+
+def test_a_preparation_that_fails_leaves_no_line(clock):
+    console = Console(width=200, force_terminal=True)
+
+    def fail(tick):
+        clock[0] += 5
+        tick()
+        raise ValueError("mistake")
+
+    with console.capture() as captured, suppress(ValueError):  # noqa: SIM117 - in this order
+        with sign_of_life("composed", 9, console) as tick:
+            fail(tick)
+    assert captured.get().endswith("\x1b[2K")
