@@ -45,14 +45,14 @@ $(READY): pyproject.toml constraints.txt
 sweep: $(READY)
 	@status=0; \
 	for points in '+experiment=thesis_grid seed=range(0,$(SEEDS))' '+experiment=thesis_kernels'; do \
-	    $(BIN)/python launch.py $$points data=$(DATA) $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) results=$(RESULTS) || status=$$?; \
+	    $(BIN)/ntk-sweep run $$points data=$(DATA) $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) results=$(RESULTS) || status=$$?; \
 	    [ $$status -le 1 ] || exit $$status; \
 	done; \
 	$(MAKE) --no-print-directory report && exit $$status
 
 # make report	makes the report again from the rows
 report: $(READY)
-	@$(BIN)/python -m analysis report $(RESULTS) -o $(REPORT)
+	@$(BIN)/ntk-sweep report $(RESULTS) -o $(REPORT)
 	@echo "open $(REPORT)/index.html in a browser"
 
 test: $(READY)

@@ -1,6 +1,4 @@
-"""From stored rows to tables, figures and one report.
+"""A door in a checkout: ``python -m analysis`` is `ntk-sweep` without `run`.
 
-Rows become numbers, numbers become figures and tables, and these become files and a page, each
-step by functions of its own. It imports of the library what reads the store and names things, and
-neither torch nor ray. Run it with ``python -m analysis``.
+The code lies in `ntk_sweep.analysis`. Nothing that is installed imports this folder.
 """

@@ -30,12 +30,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from scipy.ndimage import gaussian_filter
 
-from analysis.drawing.axes import grid, heading, log_ticks
-from analysis.drawing.rendering import render, style
 from benchmarks.places import ROOT
 from benchmarks.timing import least_seconds
 from docs.tools.pages import fill, fill_filed
 from ntk_sweep import Network, load_results
+from ntk_sweep.analysis.drawing.axes import grid, heading, log_ticks
+from ntk_sweep.analysis.drawing.rendering import render, style
 from ntk_sweep.executors.worker import prepare_process
 from ntk_sweep.kernel.centred_kernel import double_double_kernel, float64_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes

@@ -16,13 +16,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from analysis.drawing import heatmap
-from analysis.drawing.rendering import render
-from analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
-from analysis.rows.cells import cells
-from analysis.rows.group import groups, load
 from docs.tools.browser import BrowserMissing, screenshot
 from docs.tools.pages import fill, write_csv
+from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.drawing.rendering import render
+from ntk_sweep.analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
+from ntk_sweep.analysis.rows.cells import cells
+from ntk_sweep.analysis.rows.group import groups, load
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "reference" / "results.md"

@@ -55,7 +55,7 @@ def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[
         raise ConfigError(
             f"{store.location} holds no spectra of {', '.join(missing)} for {asked}, so that it is "
             "not known which of their networks has the greatest lambda_min; compute them first:\n"
-            f"  python launch.py +experiment=thesis_grid 'seed=range(0,5)' {asked} "
+            f"  ntk-sweep run +experiment=thesis_grid 'seed=range(0,5)' {asked} "
             f"results={config.results}"
         )
     return [

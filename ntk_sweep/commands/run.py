@@ -1,4 +1,4 @@
-"""The two commands behind `launch.py`, one network and many, and what they print at the end."""
+"""The two commands behind `ntk-sweep run`, one network and many, and what they print at the end."""
 
 from __future__ import annotations
 

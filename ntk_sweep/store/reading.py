@@ -65,8 +65,7 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     store = Store(results, task)
     if not store.exists():
         raise FileNotFoundError(
-            f"there is no folder {shown}: run a sweep first, for example `python launch.py "
-            "act=relu`"
+            f"there is no folder {shown}: run a sweep first, for example `ntk-sweep run act=relu`"
         )
     frame = latest_good(store.read()).to_pandas()
     point = [*GROUP, *NETWORK]

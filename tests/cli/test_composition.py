@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
-from hydra_plugins.ntk_sweep_hydra.messages import explain
+from ntk_sweep.cli.messages import explain
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from tests.helpers.places import ROOT
 

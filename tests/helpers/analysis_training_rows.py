@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis.rows.group import Group, groups
-from analysis.rows.runs import Runs, runs
+from ntk_sweep.analysis.rows.group import Group, groups
+from ntk_sweep.analysis.rows.runs import Runs, runs
 from ntk_sweep.store.columns import schema
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter

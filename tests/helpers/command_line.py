@@ -13,7 +13,7 @@ def launch(*arguments):
 
 
 def analyse(*arguments):
-    """Runs `python -m analysis` with these arguments; its exit status."""
+    """Runs `ntk-sweep` with these arguments; its exit status."""
     return _status(runpy.run_module, "analysis", arguments)
 
 

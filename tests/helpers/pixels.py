@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.drawing.rendering import render
+from ntk_sweep.analysis.drawing.rendering import render
 
 
 def pixels(drawn: Figure | bytes) -> np.ndarray:

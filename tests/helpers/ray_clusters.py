@@ -143,7 +143,7 @@ def left_behind(number):
     return [path.name for path in Path("/tmp").glob(f"ntk-sweep-{number}-*")]
 
 
-HIDDEN = tuple(ROOT / name for name in ("ntk_sweep", "analysis", "conf", "hydra_plugins"))
+HIDDEN = tuple(ROOT / name for name in ("ntk_sweep", "hydra_plugins"))
 """What the processes of the shared cluster cannot open."""
 
 SLOW = dict.fromkeys(range(20, 61, 10), 1)

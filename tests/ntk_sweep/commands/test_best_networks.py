@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.rows.best_cells import best_cells
-from analysis.rows.cells import cells
-from analysis.rows.group import groups, load
+from ntk_sweep.analysis.rows.best_cells import best_cells
+from ntk_sweep.analysis.rows.cells import cells
+from ntk_sweep.analysis.rows.group import groups, load
 from ntk_sweep.commands.best_networks import best_networks
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError
@@ -120,7 +120,7 @@ def test_without_rows_the_message_says_what_to_run(tmp_path):
     with pytest.raises(ConfigError) as caught:
         best_networks(config(folder), ["relu", "elu"])
     assert "no spectra of elu for" in str(caught.value)
-    assert "python launch.py +experiment=thesis_grid 'seed=range(0,5)' data=digits" in str(
+    assert "ntk-sweep run +experiment=thesis_grid 'seed=range(0,5)' data=digits" in str(
         caught.value
     )
     assert str(tmp_path) in str(caught.value)

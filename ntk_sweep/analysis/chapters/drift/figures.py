@@ -1,0 +1,196 @@
+"""The kernel's change during training, over epochs and against width."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ntk_sweep.analysis.chapters.drift.numbers import SHOWN, at_the_end, over_seeds, shown_networks
+from ntk_sweep.analysis.chapters.drift.tables import slope_text
+from ntk_sweep.analysis.drawing.axes import (
+    PAPER,
+    grid,
+    heading,
+    log_limits,
+    log_ticks,
+)
+from ntk_sweep.analysis.drawing.looks import Look, activation_looks, shades
+from ntk_sweep.analysis.drawing.loss_panels import band
+from ntk_sweep.analysis.drawing.rendering import style
+from ntk_sweep.analysis.rows.activations import activation_title, activations
+from ntk_sweep.analysis.rows.runs import rows_of
+
+MOST_WIDTHS = 5
+"""Curves in a panel over epochs: more hide one another."""
+
+_AXES = {
+    "change": r"$\|\Theta_t-\Theta_0\|_F\,/\,\|\Theta_0\|_F$",
+    "lambda_min_ratio": r"$\lambda_{\min}(t)\,/\,\lambda_{\min}(0)$",
+    "lambda_max_ratio": r"$\lambda_{\max}(t)\,/\,\lambda_{\max}(0)$",
+    "alignment": "alignment",
+}
+
+
+def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -> Figure:
+    """The change at the end of training against width, both on logarithmic axes.
+
+    A line an activation, and a panel a depth.
+
+    Args:
+        points: From `ntk_sweep.analysis.chapters.drift.numbers.drift`.
+        fits: From `ntk_sweep.analysis.chapters.drift.numbers.slopes`, not empty.
+        subtitle: Above the panels.
+    """
+    final = at_the_end(points)
+    final = final[final["change"] > 0]
+    table = over_seeds(final)
+    depths = sorted(table["depth"].unique())
+    acts = activations(table["act"])
+    looks = activation_looks(acts)
+    columns = 2 if len(depths) == 1 else 1
+    lines = 1 + -(-table["act"].nunique() // columns)
+    with style():
+        figure = Figure(
+            figsize=(
+                max(min(3.4 * len(depths), PAPER), 5.4, 2.4 * len(depths)),
+                3.4 + 0.17 * lines,
+            ),
+            layout="constrained",
+        )
+        panels = figure.subplots(1, len(depths), squeeze=False, sharey=True)[0]
+        for axes, depth in zip(panels, depths, strict=True):
+            for place, act in enumerate(acts):
+                own = table[(table["act"] == act) & (table["depth"] == depth)].sort_values("width")
+                fit = fits[(fits["act"] == act) & (fits["depth"] == depth)]
+                if own.empty:
+                    continue
+                # Side by side, or the ranges of one width hide one another.
+                shift = 1.025 ** (place - (len(acts) - 1) / 2)
+                _width_line(axes, own, fit.iloc[0].to_dict(), act, looks[act], shift)
+            axes.set(
+                xscale="log",
+                yscale="log",
+                xlabel="width",
+                title=f"depth {depth}" if len(depths) > 1 else "",
+            )
+            log_ticks(axes.xaxis, table["width"].min(), table["width"].max())
+            below = {"loc": "upper left", "bbox_to_anchor": (-0.05, -0.17), "ncols": columns}
+            axes.legend(fontsize=7.5, title="slope, 95 % interval", title_fontsize=7.5, **below)
+            grid(axes)
+        limits = log_limits(table["change_low"].to_numpy(), table["change_high"].to_numpy())
+        panels[0].set(ylabel=_AXES["change"] + " at the end", ylim=limits)
+        log_ticks(panels[0].yaxis, *limits)
+        heading(figure, subtitle)
+        return figure
+
+
+def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure:
+    """Change, λ_min, λ_max and alignment over epochs for a depth.
+
+    A column each, a row an activation, the widths in colours.
+
+    Args:
+        points: From `ntk_sweep.analysis.chapters.drift.numbers.drift`.
+        depth: Which.
+        subtitle: Above the panels.
+    """
+    own = points[points["depth"] == depth]
+    table = over_seeds(own)
+    acts = activations(table["act"])
+    chosen = shown_networks(table, MOST_WIDTHS)
+    widths = sorted({width for _, width, _ in chosen})
+    colours = dict(zip(widths, shades(len(widths)), strict=True))
+    with style():
+        figure = Figure(figsize=(PAPER, 1.1 + max(1.05 * len(acts), 1.6)), layout="constrained")
+        panels = figure.subplots(len(acts), len(SHOWN), squeeze=False, sharex=True, sharey="col")
+        for column, name in enumerate(SHOWN):
+            for row, act in enumerate(acts):
+                axes = panels[row, column]
+                for network in chosen:
+                    if network[0] == act:
+                        curve = rows_of(table, network)
+                        if name == "change":
+                            curve = curve[curve["epoch"] > 0]
+                        band(
+                            axes,
+                            curve,
+                            name,
+                            colours[network[1]],
+                            linewidth=1.1,
+                            marker=".",
+                            markersize=2.5,
+                        )
+                grid(axes)
+                axes.tick_params(labelsize=7.5)
+                if column == 0:
+                    axes.set_ylabel(activation_title(act), fontsize=9)
+            panels[0, column].set_title(_AXES[name], fontsize=8.5)
+            panels[-1, column].set_xlabel("epoch", fontsize=8)
+            _vertical(panels[0, column], table, name)
+        for width in widths:
+            panels[0, 0].plot([], [], color=colours[width], label=str(width))
+        heading(figure, subtitle)
+        figure.legend(
+            loc="outside lower left",
+            ncols=max(len(widths), 1),
+            fontsize=8,
+            title="width",
+            title_fontsize=8,
+            alignment="left",
+        )
+        return figure
+
+
+def alt_text(points: pd.DataFrame, fits: pd.DataFrame) -> str:
+    """Both figures in words, for those who cannot see them."""
+    texts = [
+        f"{activation_title(fit['act'])} at depth {fit['depth']} from "
+        f"{fit['change_narrowest']:.2g} at width {fit['narrowest']} to {fit['change_widest']:.2g} "
+        f"at width {fit['widest']}"
+        + (f" (slope {fit['slope']:.2f})" if np.isfinite(fit["slope"]) else "")
+        for fit in fits.to_dict("records")
+    ]
+    last = int(points["epoch"].max())
+    return (
+        f"Relative change of the kernel after {last} epochs of training against width, on "
+        f"logarithmic axes: {'; '.join(texts)}."
+    )
+
+
+def _width_line(
+    axes: Axes, own: pd.DataFrame, fit: dict, act: str, look: Look, shift: float
+) -> None:
+    """The medians of an activation with the range over seeds, and the fitted line."""
+    colour = look.colour
+    middle = own["change"].to_numpy()
+    spread = np.stack([middle - own["change_low"], own["change_high"] - middle])
+    slope = slope_text(fit)
+    label = activation_title(act) + (f": {slope}" if slope else "")
+    axes.errorbar(
+        own["width"] * shift,
+        middle,
+        yerr=spread,
+        marker=look.marker,
+        linestyle="none",
+        color=colour,
+        markersize=4,
+        elinewidth=0.8,
+        label=label,
+    )
+    if slope:
+        ends = np.array([fit["narrowest"], fit["widest"]], dtype=float)
+        axes.plot(ends, fit["level"] * ends ** fit["slope"], color=colour, linewidth=0.9, alpha=0.8)
+
+
+def _vertical(axes: Axes, table: pd.DataFrame, name: str) -> None:
+    """A logarithmic axis for changes and ratios, as far as there is something to show."""
+    if name == "alignment":
+        return
+    later = table[table["epoch"] > 0] if name == "change" else table
+    values = [later[f"{name}{end}"].to_numpy() for end in ("", "_low", "_high")]
+    if not (np.concatenate(values) > 0).any():
+        return
+    axes.set(yscale="log", ylim=log_limits(*values))
+    log_ticks(axes.yaxis, *axes.get_ylim())

@@ -1,0 +1,72 @@
+"""Heat maps over width and depth, one an activation; of λ_min Figures 5 to 8 of the thesis."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import Any
+
+from ntk_sweep.analysis.chapters.chapter import Chapter, Command
+from ntk_sweep.analysis.chapters.needs import a_result
+from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.rows.activations import activations
+from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, QUANTITIES, Quantity
+from ntk_sweep.analysis.rows.study import Study
+from ntk_sweep.analysis.writing.content import Content, NamedFigure, Section
+
+LEAD = (
+    "Each cell shows the geometric mean of λ_min over its seeds on a logarithmic colour axis; "
+    "every activation has a scale of its own. Hatched cells are unresolved: for at least one "
+    "seed λ_min does not exceed its error bound and may be rounding noise. The red frame marks "
+    "the greatest mean."
+)
+
+
+def _compose(study: Study, quantity: Quantity = LAMBDA_MIN) -> Content:
+    """All but the figures of λ_min have the quantity in their names."""
+    cells = study.cells(quantity)
+    name = "heatmap" if quantity is LAMBDA_MIN else f"heatmap-{quantity.name}"
+    figures = []
+    for act in activations(cells["act"]):
+        grid = heatmap.grid(cells, act, quantity)
+        draw = partial(heatmap.heatmap, grid, study.group.title)
+        numbers = heatmap.numbers(cells, act, quantity)
+        figures.append(NamedFigure(f"{name}-{act}", heatmap.alt_text(grid), draw, numbers))
+    return Content(LEAD, [Section(figures=figures)], explorer=True)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--quantity",
+        metavar="NAME",
+        choices=list(QUANTITIES),
+        default=LAMBDA_MIN.name,
+        help=f"what to show: {', '.join(QUANTITIES)} (default: {LAMBDA_MIN.name})",
+    )
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"quantity": QUANTITIES[arguments.quantity]}
+
+
+CHAPTER = Chapter(
+    name="heatmaps",
+    title="λ_min over width and depth (Figures 5 to 8)",
+    compose=_compose,
+    command=Command(
+        "heatmaps",
+        "λ_min or another quantity over width and depth, a figure for each activation",
+        "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds "
+        "in logarithmic colour. Unresolved cells are hatched, missing ones empty. Another quantity "
+        "goes to heatmap-QUANTITY-ACT-GROUP; `ratio` is λ_min over limit_lambda_min, what infinite "
+        "width predicts, in colours centred at 1.",
+        (
+            "heatmaps results",
+            "heatmaps results --quantity ratio",
+            "heatmaps results --data digits -o figures",
+        ),
+        _add_arguments,
+        _options,
+    ),
+    need=a_result,
+)

@@ -1,0 +1,41 @@
+"""The chapters in their order: on the page, and on the command line."""
+
+from __future__ import annotations
+
+from ntk_sweep.analysis.chapters import (
+    best_cell_probabilities,
+    bounds,
+    convergence,
+    diagnostics,
+    heatmaps,
+    inputs,
+    kernels,
+    prediction,
+    spectra,
+    spread,
+    summary,
+    table1,
+    training,
+)
+from ntk_sweep.analysis.chapters.chapter import Chapter
+from ntk_sweep.analysis.chapters.drift import composition as drift
+from ntk_sweep.analysis.chapters.speed import composition as speed
+
+CHAPTERS: tuple[Chapter, ...] = (
+    summary.CHAPTER,
+    inputs.CHAPTER,
+    table1.CHAPTER,
+    best_cell_probabilities.CHAPTER,
+    heatmaps.CHAPTER,
+    prediction.CHAPTER,
+    spread.CHAPTER,
+    convergence.CHAPTER,
+    kernels.CHAPTER,
+    spectra.CHAPTER,
+    diagnostics.CHAPTER,
+    training.CHAPTER,
+    bounds.CHAPTER,
+    drift.CHAPTER,
+    speed.CHAPTER,
+)
+"""One more chapter is one more file, and its line here."""

@@ -1,0 +1,226 @@
+"""The commands of ``ntk-sweep``: one for each chapter, and the report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ntk_sweep.analysis.chapters import order
+from ntk_sweep.analysis.chapters.chapter import Chapter, Command
+from ntk_sweep.analysis.errors import AnalysisError
+from ntk_sweep.analysis.page.report import FIGURES, TABLES, report
+from ntk_sweep.analysis.rows.columns import SPECTRUM
+from ntk_sweep.analysis.rows.group import GroupChoice
+from ntk_sweep.analysis.rows.study import Study, studies
+from ntk_sweep.analysis.writing.content import Content
+from ntk_sweep.analysis.writing.files import OutputFolder
+from ntk_sweep.analysis.writing.publishing import publish
+from ntk_sweep.analysis.writing.tables import markdown
+from ntk_sweep.errors import SweepError
+
+EXIT_MISTAKE = 2
+
+_EPILOG = """\
+examples:
+  ntk-sweep report results -o report     one page with everything: report/index.html
+  ntk-sweep table1 results               Table 1: terminal, CSV, Markdown and LaTeX
+  ntk-sweep heatmaps results --data digits
+  ntk-sweep prediction results           λ_min measured, and predicted from infinite width
+  ntk-sweep spectrum results --act relu --width 800 --depth 3 --seed 0
+  ntk-sweep kernel s3://bucket/sweeps
+  ntk-sweep training results --best      loss curves of the best networks
+  ntk-sweep speed results                what ranks the networks by training speed
+
+RESULTS is what a sweep was given as results=…; it may still be running. Where a store holds
+several data sets or parametrisations, each gets files (or a part of the report) of its own.
+"""
+
+
+def _add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--date",
+        metavar="TEXT",
+        default="",
+        help="printed at the head of the page (default: nothing)",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="PATH",
+        help="where the inputs lie, to show a few of them: the folder that holds "
+        "FashionMNIST/raw, or an npz file (default: where a sweep would look, without "
+        "downloading)",
+    )
+
+
+_REPORT = Command(
+    "report",
+    "one HTML page with all of it, and every figure and table as files",
+    "Writes index.html, which needs neither a network nor a server to be read: what was run, "
+    "Table 1, interactive heat maps with spectra and kernels, the prediction from infinite width "
+    "and the convergence to it, diagnostics, training. Beside it lie all figures (PNG, SVG, PDF "
+    "and CSV, in figures/) and tables (CSV, Markdown and LaTeX, in tables/). Sections without "
+    "rows say which command makes them. The same rows give the same bytes.",
+    (
+        "report results -o report",
+        "report results --data digits -o report-digits",
+        'report results --date "$(date +%F)" --images ~/data',
+    ),
+    _add_report_arguments,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    options = parser().parse_args(arguments)
+    try:
+        if options.chapter is None:
+            _report(options, console)
+        else:
+            _write(options.chapter, options, console)
+    except SweepError as error:
+        Console(highlight=False, soft_wrap=True, markup=False, stderr=True).print(f"error: {error}")
+        return EXIT_MISTAKE
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line; `chapter` of what it parses is None for the report."""
+    top = argparse.ArgumentParser(
+        prog="ntk-sweep",
+        description="Computes spectra of neural tangent kernels (`ntk-sweep run`, which has a help "
+        "page of its own), and turns their rows into tables, figures and a report.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add(commands, _REPORT, None)
+    for chapter in order.CHAPTERS:
+        if chapter.command is not None:
+            _add(commands, chapter.command, chapter)
+    return top
+
+
+def _add(commands: argparse._SubParsersAction, command: Command, chapter: Chapter | None) -> None:
+    """Adds the parser of a command."""
+    examples = [f"  ntk-sweep {example}" for example in command.examples]
+    parser = commands.add_parser(
+        command.name,
+        help=command.title,
+        description=command.text,
+        epilog="\n".join(["examples:", *examples]),
+        formatter_class=_Wrapped,
+    )
+    task = chapter.tasks[0] if chapter else SPECTRUM
+    parser.add_argument(
+        "results",
+        metavar="RESULTS",
+        help=f"the results folder or URI of a sweep (its rows lie in RESULTS/{task})",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        default=Path("report"),
+        help="where to write (default: report)",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="NAME",
+        help="only this data set: its name, or the beginning of its fingerprint",
+    )
+    parser.add_argument("--parametrisation", metavar="NAME", help="only this parametrisation")
+    parser.add_argument("--dtype", metavar="NAME", help="only this precision")
+    command.add_arguments(parser)
+    parser.set_defaults(chapter=chapter)
+
+
+class _Wrapped(argparse.RawDescriptionHelpFormatter):
+    """Wraps descriptions, and leaves the examples below the options as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def _report(options: argparse.Namespace, console: Console) -> None:
+    found = studies(options.results, _choice(options), options.images)
+    path = report(found, options.output, options.date)
+    console.print(
+        f"{path}\nfigures and tables lie beside it, in {path.parent / FIGURES} and "
+        f"{path.parent / TABLES}"
+    )
+
+
+def _write(chapter: Chapter, options: argparse.Namespace, console: Console) -> None:
+    """Writes the files of a chapter for every group, and prints its tables.
+
+    A group without the rows is named, and is an error only if no group has them.
+
+    Raises:
+        AnalysisError: No group has the rows.
+    """
+    assert chapter.command is not None
+    chosen = chapter.command.options(options)
+    errors = []
+    found = _studies(chapter, options)
+    for study in found:
+        try:
+            content = chapter.content(study, **chosen)
+            _require_shown(content)
+        except AnalysisError as error:
+            errors.append(error)
+            continue
+        for table in content.tables:
+            if table.table is not None:
+                console.print(markdown(table.table))
+        (sections,) = publish([(study.group.label, content)], OutputFolder(options.output))
+        for path in (path for section in sections for path in section.paths):
+            console.print(str(path))
+        if content.missing is not None:
+            console.print(f"left out: {content.missing.sentence}")
+    if len(errors) == len(found):
+        raise AnalysisError("\n".join(map(str, errors)))
+    for absent in errors:
+        console.print(f"left out: {absent}")
+
+
+def _studies(chapter: Chapter, options: argparse.Namespace) -> list[Study]:
+    """The chosen studies that have rows of what the chapter shows.
+
+    Raises:
+        AnalysisError: There are none.
+    """
+    makes = chapter.makes[0] if chapter.makes else None
+    found = studies(options.results, _choice(options), tasks=chapter.tasks, makes=makes)
+    if not chapter.makes:
+        return found
+    task = chapter.tasks[0]
+    known = [study for study in found if study.has(task)]
+    if not known:
+        asked = "\n".join(
+            f"{study.group.title}: there are no rows of the task {task}: make some with\n"
+            f"  {study.group.command(*chapter.makes)}"
+            for study in found
+        )
+        raise AnalysisError(asked)
+    return known
+
+
+def _choice(options: argparse.Namespace) -> GroupChoice:
+    return GroupChoice(options.data, options.parametrisation, options.dtype)
+
+
+def _require_shown(content: Content) -> None:
+    """Refuses a content without a table and a figure.
+
+    Raises:
+        AnalysisError: It says what is missing.
+    """
+    if content.missing is not None and not (content.tables or content.figures):
+        raise AnalysisError(content.missing.message or content.missing.sentence)

@@ -1,0 +1,95 @@
+"""The colour scales of heat maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+
+from ntk_sweep.analysis.rows.quantities import Quantity
+
+SEQUENTIAL = "viridis"
+"""Monotone in lightness, so it survives colour blindness and grey print (van der Walt and Smith
+2015)."""
+
+DIVERGING = "coolwarm"
+"""Grey in the middle, so that 1 is not mistaken for an empty cell; safe for colour blindness
+(Moreland 2009)."""
+
+WIDE = 100.0
+"""From this ratio of the greatest to the smallest value on, a linear scale would show the small
+ones as one colour; tuned by eye."""
+
+
+@dataclass(frozen=True)
+class ColourScale:
+    """How numbers become colours.
+
+    Attributes:
+        norm: From numbers to [0, 1].
+        colours: The name of a colour map of matplotlib.
+        ends: The part of the range that a colour bar shows; None shows all of it.
+    """
+
+    norm: Normalize
+    colours: str = SEQUENTIAL
+    ends: tuple[float, float] | None = None
+
+
+def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
+    """The scale that the heat maps of `values` share; None where there is nothing to show."""
+    every = np.concatenate([value[np.isfinite(value)] for value in values])
+    if not every.size:
+        return None
+    least, most = float(every.min()), float(every.max())
+    if quantity.scale == "ratio":
+        # Symmetric, so that equal factors either way are equally strong; at least 1.1, or ratios of
+        # exactly 1 would have no scale.
+        reach = max(most, 1 / least, 1.1)
+        ends = (min(least, 1.0), max(most, 1.0))
+        return ColourScale(
+            LogNorm(1 / reach, reach), DIVERGING, ends if ends[0] < ends[1] else None
+        )
+    if quantity.scale == "log" or (quantity.scale == "auto" and least > 0 and most > WIDE * least):
+        # A single value has no range of its own; a factor of two either way gives it the middle
+        # colour.
+        return ColourScale(LogNorm(least, most) if least < most else LogNorm(least / 2, most * 2))
+    half = abs(least) / 2 or 0.5
+    return ColourScale(
+        Normalize(least, most) if least < most else Normalize(least - half, most + half)
+    )
+
+
+def label_ticks(axes: Axes, scale: ColourScale) -> None:
+    """Ends and ticks of a colour bar.
+
+    In a narrow logarithmic range also between powers of ten, or there would be no label.
+    """
+    norm = scale.norm
+    if scale.ends:
+        axes.set_ylim(*scale.ends)
+    if not isinstance(norm, LogNorm):
+        axes.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
+        return
+    least, most = axes.get_ylim()
+    decades = np.log10(most / least)
+    if decades > 3:
+        return
+    halves = [step / 2 for step in range(2, 20)]
+    fine = [step / 10 for step in range(10, 100)]
+    steps = (
+        fine
+        if decades < 0.12
+        else halves
+        if decades < 0.5
+        else [1, 2, 3, 5, 7]
+        if decades < 1.5
+        else [1, 2, 5]
+    )
+    axes.yaxis.set_major_locator(LogLocator(subs=steps))
+    powers = LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf))
+    axes.yaxis.set_major_formatter("{x:g}" if least > 1e-3 and most < 1e4 else powers)
+    axes.yaxis.set_minor_formatter(NullFormatter())

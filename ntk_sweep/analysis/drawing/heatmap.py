@@ -1,0 +1,289 @@
+"""Heat maps over width and depth, one an activation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from ntk_sweep.analysis.drawing.axes import spread
+from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale, label_ticks
+from ntk_sweep.analysis.drawing.rendering import style
+from ntk_sweep.analysis.rows.activations import activation_title
+from ntk_sweep.analysis.rows.cells import seeds_text
+from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, Quantity
+
+MOST_TICKS = 20
+"""Labels that fit along an axis at the font size and width of these figures; the thesis's grid has
+20 widths."""
+
+MOST_OUTLINED = 2000
+"""Cells drawn one by one with a white edge; a larger mesh becomes an image inside SVG and PDF,
+which keeps them small."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A heat map in numbers.
+
+    Attributes:
+        act: The activation.
+        widths: The widths that occur, ascending.
+        depths: The depths that occur, ascending.
+        value: Mean of the quantity over seeds, (depths, widths); NaN where there is none to show.
+        unresolved: Where at least one seed is unresolved, (depths, widths).
+        best: Place (depth index, width index) of the greatest arithmetic mean, which Table 1 names
+            for λ_min; None if nothing is resolved, or where the greatest means nothing.
+        seeds: How many seeds the cells hold, in words.
+        quantity: What is shown.
+    """
+
+    act: str
+    widths: np.ndarray
+    depths: np.ndarray
+    value: np.ndarray
+    unresolved: np.ndarray
+    best: tuple[int, int] | None
+    seeds: str
+    quantity: Quantity = LAMBDA_MIN
+
+    @property
+    def greatest(self) -> str:
+        """How the framed cell is called: of a single draw there is no mean."""
+        return (
+            self.quantity.greatest.removesuffix(" mean")
+            if self.seeds == "1 seed"
+            else self.quantity.greatest
+        )
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Cells without any result: not computed yet, or failed."""
+        return np.isnan(self.value) & ~self.unresolved
+
+
+def grid(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> Grid:
+    """The cells of an activation on the product of all widths and depths of the group.
+
+    So its heat maps line up.
+
+    Args:
+        cells: The frame of `ntk_sweep.analysis.rows.cells.cells` for the quantity.
+        act: The activation.
+        quantity: λ_min unless given.
+    """
+    widths, depths = np.sort(cells["width"].unique()), np.sort(cells["depth"].unique())
+    own = cells[cells["act"] == act]
+    shape = (len(depths), len(widths))
+    value, unresolved = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    row, column = np.searchsorted(depths, own["depth"]), np.searchsorted(widths, own["width"])
+    value[row, column] = own["geometric_mean" if quantity.mean == "geometric" else "mean"]
+    unresolved[row, column] = own["unresolved"] > 0
+    best = None
+    if quantity.greatest and own["resolved"].any():
+        place = int(np.nanargmax(own["mean"].to_numpy(float)))
+        best = (int(row[place]), int(column[place]))
+    return Grid(act, widths, depths, value, unresolved, best, seeds_text(own), quantity)
+
+
+def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
+    """The numbers behind a heat map, one row a cell, for CSV.
+
+    The column `state` is "resolved", "unresolved" ("undefined" for quantities without an error
+    bound), "failed" (all its points did) or "missing" (never computed).
+    """
+    shape = grid(cells, act, quantity)
+    product = pd.MultiIndex.from_product(
+        [shape.widths, shape.depths], names=["width", "depth"]
+    ).to_frame(index=False)
+    table = product.merge(
+        cells[cells["act"] == act].drop(columns="act"), on=["width", "depth"], how="left"
+    )
+    counts = ["seeds", "unresolved", "failed"]
+    table[counts] = table[counts].fillna(0).astype(int)
+    conditions = [table["unresolved"] > 0, table["seeds"] > 0, table["failed"] > 0]
+    state = np.select(conditions, [quantity.state, "resolved", "failed"], "missing")
+    table = table.drop(columns="resolved").assign(act=act, state=state)
+    geometric = ["geometric_mean", "geometric_low", "geometric_high", "geometric_error"]
+    statistics = [*geometric, "mean", "sd", "low", "high", "error", "least", "greatest"]
+    return table[["act", "width", "depth", "state", *counts, *statistics]]
+
+
+def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -> Figure:
+    """The heat map of a grid.
+
+    Args:
+        shown: From `grid`.
+        subtitle: A second line of the title, such as the data set.
+        scale: Of the colours; None for one of its own.
+    """
+    with style():
+        figure = Figure(figsize=size(shown), layout="constrained")
+        axes = figure.add_subplot()
+        scale = scale or colour_scale(shown.quantity, shown.value)
+        draw(axes, shown, scale)
+        if scale:
+            colour_bar(figure, [axes], scale, bar_label(shown))
+        axes.set_title(
+            activation_title(shown.act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5
+        )
+        add_legend(figure, [shown])
+        return figure
+
+
+def size(shown: Grid) -> tuple[float, float]:
+    """Width and height of the figure of one heat map, in inches."""
+    height, width = shown.value.shape
+    return 2.2 + float(np.clip(0.23 * width, 3.0, 5.2)), 1.5 + float(
+        np.clip(0.24 * height, 1.3, 5.0)
+    )
+
+
+def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
+    """Draws the cells of a grid, their ticks and labels.
+
+    Args:
+        axes: Where.
+        shown: From `grid`.
+        scale: None where no cell has a value.
+    """
+    height, width = shown.value.shape
+    large = shown.value.size > MOST_OUTLINED
+    if scale and not np.isnan(shown.value).all():
+        axes.pcolormesh(
+            np.arange(width + 1) - 0.5,
+            np.arange(height + 1) - 0.5,
+            np.ma.masked_invalid(shown.value),
+            norm=scale.norm,
+            cmap=scale.colours,
+            edgecolors="none" if large else "white",
+            linewidth=0 if large else 0.4,
+            rasterized=large,
+        )
+    _hatch(axes, shown.unresolved)
+    if shown.best:
+        depth, column = shown.best
+        axes.add_patch(
+            Rectangle(
+                (column - 0.5, depth - 0.5),
+                1,
+                1,
+                fill=False,
+                edgecolor="#d62728",
+                linewidth=1.8,
+                zorder=4,
+            )
+        )
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), xlabel="width", ylabel="depth")
+    _ticks(axes, shown)
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_color("#888888")
+    axes.tick_params(length=2)
+
+
+def colour_bar(figure: Figure, axes: Sequence[Axes], scale: ColourScale, label: str) -> None:
+    """The colour bar of one heat map, or of several that share a scale."""
+    bar = figure.colorbar(
+        ScalarMappable(scale.norm, scale.colours), ax=axes, pad=0.02, fraction=0.08
+    )
+    bar.set_label(label)
+    label_ticks(bar.ax, scale)
+
+
+def bar_label(shown: Grid) -> str:
+    """What the colours of a heat map stand for."""
+    if not shown.quantity.seeded:
+        return shown.quantity.symbol
+    mean = {"geometric": "geometric mean over ", "arithmetic": "mean over "}[shown.quantity.mean]
+    return f"{shown.quantity.symbol}, {'' if shown.seeds == '1 seed' else mean}{shown.seeds}"
+
+
+def alt_text(shown: Grid) -> str:
+    """The heat map in words, for those who cannot see it."""
+    values = shown.value[np.isfinite(shown.value)]
+    text = (
+        f"Heat map of the {shown.quantity.words} of {activation_title(shown.act)} networks over "
+        f"width ({_range(shown.widths)}) and depth ({_range(shown.depths)}). "
+    )
+    if len(values):
+        text += f"Values run from {values.min():.3g} to {values.max():.3g}"
+    if shown.best:
+        depth, width = shown.best
+        text += (
+            f"; the {shown.greatest} is at width {shown.widths[width]} and depth "
+            f"{shown.depths[depth]}"
+        )
+    counts = (
+        f"{shown.unresolved.sum()} of {shown.value.size} cells are {shown.quantity.state} and "
+        f"{shown.missing.sum()} hold no result."
+    )
+    return text + (". " if len(values) else "") + counts
+
+
+def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
+    if unresolved.any():
+        patches = [
+            Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(unresolved)
+        ]
+        axes.add_collection(
+            PatchCollection(
+                patches, facecolor="#ffffff", edgecolor="#777777", hatch="//////", linewidth=0
+            )
+        )
+
+
+def _ticks(axes: Axes, shown: Grid) -> None:
+    for axis, labels, most in (
+        (axes.xaxis, shown.widths, MOST_TICKS),
+        (axes.yaxis, shown.depths, MOST_TICKS),
+    ):
+        places = spread(range(len(labels)), most)
+        axis.set_ticks(places, [str(labels[place]) for place in places])
+    if len(shown.widths) > 8:
+        axes.tick_params(axis="x", rotation=90)
+
+
+def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
+    """What frames, hatches and empty cells mean, below the figure, as far as they occur.
+
+    In the words of the first grid with them.
+    """
+    handles = []
+    framed = [shown.greatest for shown in grids if shown.best]
+    hatched = [shown.quantity.gap for shown in grids if shown.unresolved.any()]
+    if framed:
+        handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=framed[0]))
+    if hatched:
+        handles.append(
+            Patch(
+                facecolor="#ffffff",
+                edgecolor="#777777",
+                hatch="//////",
+                linewidth=0,
+                label=hatched[0],
+            )
+        )
+    if any(shown.missing.any() for shown in grids):
+        handles.append(
+            Patch(facecolor="white", edgecolor="#bbbbbb", linewidth=0.8, label="no result")
+        )
+    if handles:
+        figure.legend(
+            handles=handles,
+            loc="outside lower left",
+            ncols=len(handles),
+            fontsize=8,
+            handlelength=1.4,
+            columnspacing=1.2,
+        )
+
+
+def _range(values: np.ndarray) -> str:
+    return str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"

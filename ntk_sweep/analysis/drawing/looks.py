@@ -1,0 +1,77 @@
+"""Colours and markers of activations and networks, told apart however many there are."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.colors import to_hex
+
+from ntk_sweep.analysis.rows.runs import Cell
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A6D1B")
+"""Told apart by the colour-blind (Okabe and Ito 2008).
+
+Without their yellow, which is too light for a line, and with a brown. More colours than these
+differ, but not for every eye.
+"""
+
+MARKERS = "os^Dv<>P"
+
+_GOLDEN = 0.6180339887498949
+"""Of the circle of hues, between one colour and the next beyond `COLOURS`: none comes twice."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an activation is drawn; the marker tells it where the colour is not seen."""
+
+    colour: str
+    marker: Any
+
+
+def colour(place: int) -> str:
+    """The colour of a place in an order; every place has its own."""
+    if place < len(COLOURS):
+        return COLOURS[place]
+    hue = (place * _GOLDEN) % 1.0
+    return to_hex(colorsys.hsv_to_rgb(hue, 0.85, 0.6 + 0.3 * (place % 2)))
+
+
+def marker(place: int) -> Any:
+    """The marker of a place in an order; every place has its own: beyond `MARKERS` a star."""
+    return MARKERS[place] if place < len(MARKERS) else (place - len(MARKERS) + 4, 1, 0)
+
+
+def activation_looks(acts: Iterable[str]) -> dict[str, Look]:
+    """The looks of the activations of a figure, all different.
+
+    Those of the library look the same in every figure. Names that it does not know follow in
+    their order, so that theirs depends on which others the figure shows.
+    """
+    known = list(ACTIVATIONS)
+    shown = list(dict.fromkeys(acts))
+    order = known + [act for act in shown if act not in known]
+    return {act: Look(colour(order.index(act)), marker(order.index(act))) for act in shown}
+
+
+def network_colours(networks: Sequence[Cell]) -> list[str]:
+    """A colour for each network: that of its activation where these differ."""
+    acts = [act for act, _, _ in networks]
+    if len(set(acts)) < len(acts):
+        return [colour(place) for place in range(len(acts))]
+    return [look.colour for look in activation_looks(acts).values()]
+
+
+def shades(count: int) -> list[tuple[float, float, float, float]]:
+    """Colours for an ordered quantity such as width, from dark to light.
+
+    They are of the map that the heat maps have.
+    """
+    return [
+        matplotlib.colormaps["viridis"](0.82 * place / max(count - 1, 1)) for place in range(count)
+    ]

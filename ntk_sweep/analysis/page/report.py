@@ -1,0 +1,224 @@
+"""The report: one self-contained page, and beside it every figure and table as files."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from ntk_sweep.analysis.chapters import order
+from ntk_sweep.analysis.chapters.chapter import Chapter
+from ntk_sweep.analysis.chapters.summary import CHAPTER as SUMMARY
+from ntk_sweep.analysis.chapters.summary import summarise
+from ntk_sweep.analysis.page.explorer import colour_maps, explorer
+from ntk_sweep.analysis.page.model import (
+    HALF_WIDTH,
+    Link,
+    PageChapter,
+    PageFigure,
+    PageGroup,
+    PageSection,
+    PageTable,
+)
+from ntk_sweep.analysis.page.packing import Packer, compressed
+from ntk_sweep.analysis.rows.group import Group
+from ntk_sweep.analysis.rows.quantities import QUANTITIES
+from ntk_sweep.analysis.rows.study import Study
+from ntk_sweep.analysis.rows.thesis import CITATION
+from ntk_sweep.analysis.writing.content import Content
+from ntk_sweep.analysis.writing.files import OutputFolder, file_stem
+from ntk_sweep.analysis.writing.mathematics import html_text
+from ntk_sweep.analysis.writing.publishing import (
+    WrittenFigure,
+    WrittenSection,
+    WrittenTable,
+    publish,
+)
+from ntk_sweep.analysis.writing.tables import Table, csv, html
+from ntk_sweep.store.columns import CELL
+
+FIGURES, TABLES = "figures", "tables"
+"""Folders beside the page."""
+
+SCRIPTS = ("data.js", "theme.js", "maps.js", "detail.js", "explorer.js")
+"""In the order in which they need one another."""
+
+
+def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
+    """Writes the page, `index.html`, and the files beside it; returns the page's path.
+
+    Args:
+        studies: A part of the page each.
+        folder: Where.
+        date: Printed at the head of the page; nothing is without it, so that the same rows give the
+            same bytes.
+
+    Raises:
+        AnalysisError: The folder cannot be written.
+    """
+    output = OutputFolder(folder, FIGURES, TABLES)
+    output.require_writable()
+    packer = Packer()
+    composed = [
+        (study, chapter, chapter.content(study)) for study in studies for chapter in order.CHAPTERS
+    ]
+    written = publish([(study.group.label, content) for study, _, content in composed], output)
+    parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]
+    groups = [
+        _page_group(
+            study,
+            [part[1:] for part in parts if part[0] is study],
+            packer,
+            output,
+            1 / len(studies),
+        )
+        for study in studies
+    ]
+    return output.write("index", ".html", page(groups, packer, date))
+
+
+def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
+    """The page as HTML; everything that is printed is escaped."""
+    templates = files("ntk_sweep.analysis.page").joinpath("templates")
+
+    def read(name: str) -> str:
+        return templates.joinpath(name).read_text(encoding="utf-8")
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["symbols"] = html_text
+    data = {"colours": colour_maps(), "groups": [group.data for group in groups]}
+    # A name in a row may hold "</script>".
+    header = json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
+    library, library_name = _library()
+    text = environment.from_string(read("report.html")).render(
+        groups=groups,
+        citation=CITATION,
+        date=date,
+        style=Markup(read("report.css")),
+        script=Markup("\n".join(map(read, SCRIPTS))),
+        header=Markup(header),
+        numbers=Markup(packer.text()),
+        library=Markup(library),
+        library_name=library_name,
+    )
+    return text + "\n"
+
+
+@cache
+def _library() -> tuple[str, str]:
+    """The plotting library, compressed, and its name and version as it calls itself."""
+    from plotly.offline import get_plotlyjs  # takes a while, and only the page needs it
+
+    text = get_plotlyjs()
+    named = re.search(r"plotly\.js v[\d.]+", text[:300])
+    return compressed(text.encode()), named[0] if named else "plotly.js"
+
+
+Part = tuple[Chapter, Content, list[WrittenSection]]
+"""A chapter, what it shows of a study, and the files of that."""
+
+
+def _page_group(
+    study: Study, parts: Sequence[Part], packer: Packer, output: OutputFolder, share: float
+) -> PageGroup:
+    """What the page shows of a study; `share` is its part of what a page may hold."""
+    group = study.group
+    chapters, facts, failures = [], [], []
+    for chapter, content, sections in parts:
+        if chapter is SUMMARY:
+            table, *failed = sections[0].tables
+            facts = _links(table.paths, output)
+            failures = [link for one in failed for link in _links(one.paths, output)]
+        elif not chapter.section:
+            inside = [part for part in parts if part[0].section == chapter.name]
+            every = [*sections, *(one for part in inside for one in part[2])]
+            chapters.append(_page_chapter(chapter, content, every, group, output))
+    data = explorer(study, packer, share)
+    return PageGroup(
+        group=group,
+        anchor=file_stem(group.label),
+        summary=summarise(group, study.training),
+        files=facts,
+        failures=failures,
+        chapters=chapters,
+        data=data,
+        cells=_cells_file(study, output) if data else None,
+    )
+
+
+def _page_chapter(
+    chapter: Chapter,
+    content: Content,
+    sections: Sequence[WrittenSection],
+    group: Group,
+    output: OutputFolder,
+) -> PageChapter:
+    shown = [
+        PageSection(
+            one.title,
+            [_page_table(table, one.title, group, output) for table in one.tables],
+            [_page_figure(figure, output) for figure in one.figures],
+        )
+        for one in sections
+    ]
+    return PageChapter(file_stem(f"{chapter.name}-{group.label}"), chapter.title, content, shown)
+
+
+def _page_table(one: WrittenTable, section: str, group: Group, output: OutputFolder) -> PageTable:
+    """Where there are only numbers, the links alone."""
+    table = one.table.table
+    shown = Markup("") if table is None else html(_within(table, group, section))
+    return PageTable(shown, _links(one.paths, output))
+
+
+def _within(table: Table, group: Group, section: str) -> Table:
+    """A table as it stands below the headings of its group and section."""
+    caption = table.caption.replace(f" ({group.title})", "").replace(f"({group.title}; ", "(")
+    setting = section.partition(":")[0]
+    return replace(table, caption=caption.replace(f" ({setting})", "") if setting else caption)
+
+
+def _page_figure(one: WrittenFigure, output: OutputFolder) -> PageFigure:
+    source = "data:image/svg+xml;base64," + base64.b64encode(one.svg).decode()
+    size = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', one.svg[:2000])
+    width, height = (
+        (round(float(points) * 96 / 72) for points in size.groups())
+        if size
+        else (HALF_WIDTH, HALF_WIDTH)
+    )
+    figure, links = one.figure, _links(one.paths, output)
+    return PageFigure(figure.name, links, figure.alt, source, width, height)
+
+
+def _cells_file(study: Study, output: OutputFolder) -> Link:
+    """Every quantity of every cell, the numbers behind the interactive maps."""
+    tables = [
+        study.cells(quantity).assign(quantity=quantity.name) for quantity in QUANTITIES.values()
+    ]
+    table = pd.concat(tables)
+    others = [name for name in table.columns if name not in ("quantity", *CELL)]
+    table = table[["quantity", *CELL, *others]]
+    written = output.write(f"cells-{study.group.label}", ".csv", csv(table), output.tables)
+    return _links([written], output)[0]
+
+
+def _links(paths: Sequence[Path], output: OutputFolder) -> list[Link]:
+    kinds = {"tex": "LaTeX", "md": "Markdown"}
+    return [
+        Link(
+            kinds.get(path.suffix[1:], path.suffix[1:].upper()),
+            path.relative_to(output.path).as_posix(),
+        )
+        for path in paths
+    ]

@@ -1,0 +1,82 @@
+"""The course of training: loss, accuracy and predictions over epochs, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ntk_sweep.analysis.rows.over_seeds import ENDS, history
+from ntk_sweep.analysis.rows.runs import Runs
+from ntk_sweep.store.columns import CELL
+
+MEASURED = {"loss": "losses", "running_loss": "running_losses", "accuracy": "accuracies"}
+
+PREDICTED = {"linearised": "linearised_losses", "descent": "descent_losses", "flow": "flow_losses"}
+
+
+def courses(runs: Runs) -> pd.DataFrame:
+    """Loss, accuracy and predictions over epochs, over seeds.
+
+    Returns:
+        A row for each network and epoch from 0: `act`, `width`, `depth`, `epoch`, `seeds` and
+        `diverged` (how many, up to there); then of `loss`, `running_loss` (mean over the epoch that
+        ends there), `accuracy`, and the predicted losses `linearised`, `descent` and `flow` the
+        median over seeds, and `NAME_low` and `NAME_high`, the least and greatest finite value. In
+        medians the loss of a diverged run is infinite from where it stopped; its accuracy is left
+        out from there.
+    """
+    tables = []
+    for network in runs.networks:
+        own = runs.of([network]).rows
+        length = runs.setting.epochs + 1
+        diverged = (own["status"] == "diverged").to_numpy()
+        ends = np.array([_finite_length(losses) for losses in own["losses"]])
+        table: dict[str, object] = dict(zip(CELL, network, strict=True))
+        table |= {"epoch": np.arange(length), "seeds": len(own)}
+        table["diverged"] = ((ends[:, None] <= np.arange(length)) & diverged[:, None]).sum(axis=0)
+        for name, column in (MEASURED | PREDICTED).items():
+            late = np.nan if name == "accuracy" else np.inf
+            values = np.stack(
+                [_padded(value, length, name == "running_loss", late) for value in own[column]]
+            )
+            table |= dict(zip((f"{name}{end}" for end in ENDS), _statistics(values), strict=True))
+        tables.append(pd.DataFrame(table))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _finite_length(losses: Sequence[float]) -> int:
+    """How many epochs, counted from 0, have a finite loss before the first that has none."""
+    finite = np.isfinite(np.asarray(losses, dtype=float))
+    return int(len(finite) if finite.all() else np.argmin(finite))
+
+
+def _padded(values: object, length: int, after_first: bool, late: float) -> np.ndarray:
+    """A history of an entry an epoch as one of `length`.
+
+    It is `late` where it ended early, and for what is infinite or undefined.
+    """
+    known = history(values)
+    if known is None:
+        return np.full(length, np.nan)
+    known = known[: length - after_first]
+    padded = np.full(length, late)
+    padded[after_first : after_first + len(known)] = np.where(np.isfinite(known), known, late)
+    if after_first:
+        padded[0] = np.nan
+    return padded
+
+
+def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Median, least and greatest finite value over seeds, the first axis.
+
+    NaN where there is none.
+    """
+    finite = np.isfinite(values)
+    low = np.where(finite, values, np.inf).min(axis=0)
+    high = np.where(finite, values, -np.inf).max(axis=0)
+    empty = np.isnan(values).all(axis=0)
+    middle = np.where(empty, np.nan, np.nanmedian(np.where(empty, 0.0, values), axis=0))
+    none = ~finite.any(axis=0)
+    return middle, np.where(none, np.nan, low), np.where(none, np.nan, high)

@@ -1,0 +1,287 @@
+"""Groups of rows that may be averaged, read from a store.
+
+A group holds the rows of one data set, parametrisation and dtype, one row a network.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ntk_sweep.analysis.errors import AnalysisError
+from ntk_sweep.analysis.rows.activations import by_activation
+from ntk_sweep.analysis.rows.columns import RUN, SPECTRUM
+from ntk_sweep.store.columns import GROUP
+from ntk_sweep.store.filesystems import join_location, split_location
+from ntk_sweep.store.reading import load_results
+
+SHOWN_DIGITS = 12
+"""Of a fingerprint's 64 hexadecimal digits.
+
+Enough that no two data sets of one store begin alike.
+"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that may be compared: of one data set, one parametrisation and one dtype.
+
+    Attributes:
+        data: The data set's name.
+        fingerprint: The hash of its x and y.
+        classes: The two labels kept, or None where all inputs were taken.
+        n_samples: How many inputs, N.
+        n_inputs: The size of an input, n_0.
+        parametrisation: How the weights are scaled.
+        dtype: In which the kernel was computed.
+        label: What files and anchors are named after, unlike every other group of the store.
+        results: The results folder or URI that the rows came from.
+        rows: One row a network; the columns of `ntk_sweep.store.columns`.
+    """
+
+    data: str
+    fingerprint: str
+    classes: tuple[int, ...] | None
+    n_samples: int
+    n_inputs: int
+    parametrisation: str
+    dtype: str
+    label: str
+    results: str
+    rows: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The group in words, for headings."""
+        classes = f", classes {' and '.join(map(str, self.classes))}" if self.classes else ""
+        # Where one name stands for several data sets, the file names tell them apart by their
+        # fingerprints, and so does the title.
+        shown = self.fingerprint[:SHOWN_DIGITS]
+        which = f" ({shown})" if shown in self.label else ""
+        return (
+            f"{self.data}{which}{classes}, N = {self.n_samples}, parametrisation "
+            f"{self.parametrisation}, {self.dtype}"
+        )
+
+    @property
+    def ok(self) -> pd.DataFrame:
+        """The rows that hold a result; failed and diverged ones never enter a table or a figure."""
+        return self.rows[self.rows["status"] == "ok"]
+
+    def of(self, rows: pd.DataFrame) -> Group:
+        """The group with its own of some rows, one row a network."""
+        own = (rows["data_fingerprint"] == self.fingerprint) & (
+            rows["parametrisation"] == self.parametrisation
+        )
+        return replace(self, rows=one_row_a_network(rows[own & (rows["dtype"] == self.dtype)]))
+
+    def command(self, *words: str) -> str:
+        """A command line of `ntk-sweep run` that adds rows to this very group."""
+        settings = [*words]
+        if self.data != "fashion_mnist":
+            settings.append(f"data={self.data}")
+        if self.data == "npz":
+            settings.append("data.path=FILE.npz")
+        if self.classes and self.classes != (0, 9):
+            settings.append(f"data.classes=[{','.join(map(str, self.classes))}]")
+        if self.classes and self.n_samples != 200 and self.n_samples % 2 == 0:
+            settings.append(f"data.n_per_class={self.n_samples // 2}")
+        if self.parametrisation != "thesis":
+            settings.append(f"parametrisation={self.parametrisation}")
+        if self.dtype != "float64":
+            settings.append(f"dtype={self.dtype}")
+        if self.results != "results":
+            settings.append(f"results={self.results}")
+        return shlex.join(["ntk-sweep", "run", *settings])
+
+
+def load(
+    results: str, task: str = SPECTRUM, experiment: str = "+experiment=thesis_grid"
+) -> pd.DataFrame:
+    """The rows of a results folder or URI, one a point.
+
+    Args:
+        results: The folder or URI.
+        task: Whose rows.
+        experiment: What makes such rows, for messages.
+
+    Raises:
+        AnalysisError: There is no such folder, or it holds no rows yet.
+        StoreError: A part of the store is unreadable.
+    """
+    results = results.rstrip("/") or "/"
+    example = shlex.join(
+        [
+            "ntk-sweep",
+            "run",
+            experiment,
+            *([] if results == "results" else [f"results={results}"]),
+        ]
+    )
+    folder = join_location(results, task)
+    try:
+        frame = load_results(folder)
+    except FileNotFoundError as error:
+        parent, last = split_location(results)
+        hint = f"give the results folder itself, {parent}, or " if last == task else ""
+        raise AnalysisError(
+            f"there are no rows in {folder}: {hint}make some first, for example\n  {example}"
+        ) from error
+    if frame.empty:
+        raise AnalysisError(
+            f"{folder} holds no rows yet: wait for the first of a running sweep, or make some, for "
+            "example\n"
+            f"  {example}"
+        )
+    return frame
+
+
+def groups(
+    frame: pd.DataFrame,
+    results: str,
+    data: str | None = None,
+    parametrisation: str | None = None,
+    dtype: str | None = None,
+) -> list[Group]:
+    """The groups of a store with their rows, in a fixed order, or those chosen.
+
+    Args:
+        frame: The rows of `load`.
+        results: Where they came from.
+        data: A data set's name, or the beginning of its fingerprint; None takes all.
+        parametrisation: None takes all.
+        dtype: None takes all.
+
+    Raises:
+        AnalysisError: Nothing is left; the message lists what there is.
+    """
+    choice = GroupChoice(data, parametrisation, dtype)
+    return [one.of(frame) for one in identify(frame, results, choice)]
+
+
+@dataclass(frozen=True)
+class GroupChoice:
+    """Which groups of a store are wanted; None takes all.
+
+    Attributes:
+        data: A data set's name, or the beginning of its fingerprint.
+        parametrisation: As in the rows.
+        dtype: Likewise.
+    """
+
+    data: str | None = None
+    parametrisation: str | None = None
+    dtype: str | None = None
+
+    def takes(self, group: Group) -> bool:
+        """Whether a group is wanted."""
+        known = self.data in (None, group.data) or (
+            len(self.data or "") >= 4 and group.fingerprint.startswith(self.data or "")
+        )
+        return (
+            known
+            and self.parametrisation in (None, group.parametrisation)
+            and self.dtype in (None, group.dtype)
+        )
+
+    def __str__(self) -> str:
+        return " ".join(f"--{name} {value}" for name, value in vars(self).items() if value)
+
+
+EVERY_GROUP = GroupChoice()
+
+
+def identify(frame: pd.DataFrame, results: str, choice: GroupChoice = EVERY_GROUP) -> list[Group]:
+    """As `groups`, without any rows.
+
+    Args:
+        frame: The columns of `IDENTITY`, of the rows of all tasks.
+        results: Where they came from.
+        choice: Which.
+
+    Raises:
+        AnalysisError: Nothing is left; the message lists what there is.
+    """
+    # The same data may have been given under several names; they are one group, under the first of
+    # these.
+    frame = frame.assign(data=frame.groupby("data_fingerprint")["data"].transform("min"))
+    chosen = [one for one in _identities(frame, results.rstrip("/") or "/") if choice.takes(one)]
+    if not chosen:
+        there = "\n".join(
+            f"  --data {name} (fingerprint {fingerprint[:SHOWN_DIGITS]}) --parametrisation "
+            f"{scaling} --dtype {precision}"
+            for name, fingerprint, scaling, precision in _labels(frame)
+        )
+        raise AnalysisError(f"{results} has no rows for {choice}; there are rows for\n{there}")
+    return chosen
+
+
+IDENTITY = [*GROUP, "data_classes", "n_samples", "n_inputs"]
+"""The columns that tell what a group is."""
+
+
+def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
+    """The latest good row of each (activation, width, depth, seed).
+
+    No seed counts twice in a mean: two keys can stand for one network where it was computed by two
+    versions of the numerics. Of training runs one row stays for each way in which a network was
+    trained.
+    """
+    ranked = rows.assign(_good=rows["status"] != "failed").sort_values(
+        ["_good", "finished_at", "key"], kind="stable"
+    )
+    apart = [name for name in RUN if name in ranked]
+    latest = ranked.drop_duplicates(apart, keep="last").drop(columns="_good")
+    return by_activation(latest, apart[1:])
+
+
+def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
+    """Every group of a frame, in a fixed order."""
+    labels = _labels(frame)
+    for values, rows in frame.groupby(GROUP, sort=True):
+        name, fingerprint, scaling, precision = map(str, values)
+        first = rows.iloc[0]
+        yield Group(
+            data=name,
+            fingerprint=fingerprint,
+            classes=_classes(first["data_classes"]),
+            n_samples=int(first["n_samples"]),
+            n_inputs=int(first["n_inputs"]),
+            parametrisation=scaling,
+            dtype=precision,
+            label=labels[name, fingerprint, scaling, precision],
+            results=results,
+            rows=rows.iloc[:0],
+        )
+
+
+def _classes(value: object) -> tuple[int, ...] | None:
+    """The labels of a row.
+
+    A missing list reads as None or NaN, depending on what else the column holds.
+    """
+    return (
+        tuple(int(label) for label in value)
+        if isinstance(value, np.ndarray | list | tuple)
+        else None
+    )
+
+
+def _labels(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
+    """Names of the groups; a fingerprint appears where a data set's name stands for several."""
+    keys = list(
+        frame[GROUP].drop_duplicates().sort_values(GROUP).itertuples(index=False, name=None)
+    )
+    prints: dict[str, set[str]] = {}
+    for name, fingerprint, _, _ in keys:
+        prints.setdefault(name, set()).add(fingerprint)
+    labels = {}
+    for name, fingerprint, scaling, precision in keys:
+        shown = [fingerprint[:SHOWN_DIGITS]] if len(prints[name]) > 1 else []
+        unusual = [precision] if precision != "float64" else []
+        labels[name, fingerprint, scaling, precision] = "-".join([name, *shown, scaling, *unusual])
+    return labels

@@ -1,0 +1,25 @@
+"""The inputs behind the rows, found again and told by their fingerprint."""
+
+from __future__ import annotations
+
+from ntk_sweep.analysis.errors import AnalysisError
+from ntk_sweep.analysis.rows.group import Group
+from ntk_sweep.data.dataset import Dataset, find_again
+from ntk_sweep.errors import DataError
+
+
+def find(group: Group, source: str | None = None) -> Dataset:
+    """The data set that a group's rows were computed on; nothing is downloaded.
+
+    Args:
+        group: Whose `fingerprint` the data must have.
+        source: The folder that holds ``FashionMNIST/raw``, or an npz file; None looks where a sweep
+            would.
+
+    Raises:
+        AnalysisError: It is not there, or is not the one; the message says which.
+    """
+    try:
+        return find_again(group.data, group.fingerprint, group.classes, group.n_samples, source)
+    except DataError as error:
+        raise AnalysisError(str(error)) from error

@@ -1,0 +1,156 @@
+"""Protects the bounds from λ_min, by hand."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ntk_sweep.analysis.chapters import bounds
+from ntk_sweep.analysis.cli import main
+from ntk_sweep.analysis.errors import AnalysisError
+from ntk_sweep.analysis.writing.tables import html, latex, markdown
+from tests.helpers.analysis_training_rows import only_runs, run
+from tests.helpers.pixels import colours
+
+
+def table_row(table, *beginning):
+    (found,) = [row for row in table.rows if list(row[: len(beginning)]) == list(beginning)]
+    return found
+
+
+EDGES = {
+    "one run": [run()],
+    "one epoch": [run(losses=[1.0, 0.1])],
+    "all diverged": [run(losses=[1.0, math.inf], epochs=5)],
+    "at once": [
+        run(losses=[math.nan], epochs=5, initial_loss=math.nan),
+        run(seed=1, losses=[1.0] * 6),
+    ],
+    "zero loss": [run(losses=[1.0, 0.0, 0.0])],
+    "no predictions": [run(flow_losses=None, descent_losses=None, linearised_losses=None)],
+    "infinite predictions": [run(descent_losses=[1.0, 1e200, math.inf], seed=s) for s in (0, 1)],
+    "eight networks": [
+        run(act, width, seed=s)
+        for act in ("relu", "elu", "odd", "sigmoid")
+        for width in (10, 20)
+        for s in (0, 1)
+    ],
+}
+
+
+def test_bounds_by_hand():
+    # N = 200, batch size 1, λ_min = 20, η = 0.1: an epoch is 200 steps and 20 units of flow time.
+    rows = [run(losses=[2.0, 1e-4, 1e-9], lambda_min=20.0, learning_rate=0.1)]
+    values = bounds.bound_values(only_runs(rows))
+    assert values["flow"].tolist() == pytest.approx([2.0, 2 * math.exp(-8), 2 * math.exp(-16)])
+    assert values["du"].tolist() == pytest.approx([2.0, 2 * 0.99**200, 2 * 0.99**400])
+    assert values["thesis"].tolist() == pytest.approx([2.0, 0.0, 0.0], abs=1e-8)
+    batches = bounds.bound_values(
+        only_runs([run(losses=[2.0, 1.0], lambda_min=20.0, learning_rate=0.01, batch_size=100)])
+    )
+    assert batches["flow"].tolist() == pytest.approx([2.0, 2 * math.exp(-4 / 200 * 20 * 0.02)])
+    assert batches["du"].tolist() == pytest.approx([2.0, 2 * 0.999**2])
+    assert batches["thesis"].tolist() == pytest.approx([2.0, 2 * 0.9])
+
+
+def test_the_first_epoch_above_a_bound_by_hand():
+    # The flow bound falls by e^-1 an epoch, that of the thesis by 1 - 0.125.
+    step = {"lambda_min": 50.0, "learning_rate": 0.005}
+    falls = math.exp(-1)
+    rows = [
+        run(
+            seed=0, losses=[1.0, 0.9 * falls, 1.1 * falls**2, 0.9 * falls**3], **step
+        ),  # above in epoch 2 only
+        run(
+            seed=1, losses=[1.0, 1.1 * falls, 1.1 * falls**2, 1.1 * falls**3], **step
+        ),  # from epoch 1
+        run(seed=2, losses=[1.0, 0.9 * falls, 0.9 * falls**2, 0.9 * falls**3], **step),  # never
+    ]
+    found = only_runs(rows)
+    table = bounds.violations(bounds.bound_values(found)).set_index("bound")
+    flow = table.loc["flow"]
+    assert (flow["seeds"], flow["exceeding"], flow["first_low"], flow["first_high"]) == (3, 2, 1, 2)
+    assert flow["epochs"] == pytest.approx(4 / 9)
+    assert (flow["ratio"], flow["ratio_low"], flow["ratio_high"]) == pytest.approx((0.9, 0.9, 1.1))
+    assert table.loc["thesis", "exceeding"] == 0
+    assert math.isnan(table.loc["thesis", "first"])
+    shown = bounds.violation_table(found, bounds.bound_values(found))
+    assert table_row(shown, "ReLU 100 × 3", "gradient flow")[2:5] == [
+        "2 of 3 seeds",
+        "1 to 2",
+        "44 %",
+    ]
+    assert table_row(shown, "ReLU 100 × 3", bounds.TITLES["thesis"])[2:5] == ["never", "—", "0 %"]
+
+
+def test_a_step_too_large_for_a_bound_has_none():
+    found = only_runs([run(losses=[1.0, 0.5], lambda_min=5.0, learning_rate=1.0)])
+    values = bounds.bound_values(found)
+    assert values["thesis"].isna().all()
+    assert values["du"].notna().all()
+    table = bounds.violation_table(found, values)
+    assert table_row(table, "ReLU 100 × 3", bounds.TITLES["thesis"])[2:] == [
+        "no bound",
+        "—",
+        "—",
+        "—",
+    ]
+    assert "No bound: the step is so large" in markdown(table)
+    assert colours(bounds.bound_figure(found, values)) > 10
+
+
+def test_the_bound_is_that_of_the_eigenvalue_less_its_error():
+    values = bounds.bound_values(
+        only_runs([run(losses=[1.0, 0.5], lambda_min=1.0, error_bound=0.5, learning_rate=0.1)])
+    )
+    assert values["flow"].tolist() == pytest.approx([1.0, math.exp(-4 / 200 * 0.5 * 20)])
+
+
+def test_a_diverged_run_is_above_every_bound():
+    table = bounds.violations(
+        bounds.bound_values(only_runs([run(losses=[1.0, 0.1, math.inf], epochs=4, lambda_min=1.0)]))
+    )
+    assert table["first"].tolist() == [2.0, 2.0, 2.0]
+    assert np.isinf(table["ratio"]).all()
+
+
+def test_without_a_resolved_eigenvalue_there_is_no_bound():
+    mixed = only_runs([run(lambda_min=1e-12), run(seed=1)])
+    values = bounds.bound_values(mixed)
+    assert values["seed"].unique().tolist() == [1]
+    assert "1 of 2 runs are left out" in markdown(bounds.violation_table(mixed, values))
+    with pytest.raises(
+        AnalysisError,
+        match=r"does not exceed its error bound in any run, so there is no bound to compare with$",
+    ):
+        bounds.bound_values(only_runs([run(lambda_min=1e-12)]))
+    with pytest.raises(
+        AnalysisError, match=r"to compare with: networks of dtype=float64 have smaller errors$"
+    ):
+        bounds.bound_values(only_runs([run(lambda_min=1e-12, dtype="float32")]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", EDGES.values(), ids=EDGES)
+def test_every_bound_can_be_drawn(rows, recwarn):
+    found = only_runs(rows)
+    values = bounds.bound_values(found)
+    assert colours(bounds.bound_figure(found, values, "title")) > 10
+    assert "three bounds" in bounds.alt_text(values)
+    table = bounds.violation_table(found, values)
+    assert markdown(table) and latex(table) and html(table)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_bounds_shows_the_network_of_figure_11(trained, tmp_path, capsys):
+    assert main(["bounds", trained, "-o", str(tmp_path)]) == 0
+    assert "bounds-lr0.001-b1-e2-fashion_mnist-thesis.svg" in names(tmp_path)
+    assert re.search(r"\| ReLU 800 × 3 \| gradient flow +\| never ", capsys.readouterr().out)

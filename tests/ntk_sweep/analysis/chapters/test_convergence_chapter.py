@@ -1,0 +1,104 @@
+"""Protects the convergence with width: slopes and intervals by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ntk_sweep.analysis.chapters import convergence
+from ntk_sweep.analysis.writing.tables import html, latex, markdown
+from tests.helpers.analysis_rows import failed, frame, group, row
+from tests.helpers.pixels import colours
+
+
+def powers(exponent: float, widths=(50, 100, 200, 400), seeds=2, factor=1.0, **changes):
+    """Rows whose distance is width^exponent, times 1 + seed · (factor - 1)."""
+    return [
+        row(width=w, seed=s, limit_distance=w**exponent * (1 + s * (factor - 1)), **changes)
+        for w in widths
+        for s in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize("exponent", [-0.5, -1.0, 0.25])
+def test_a_power_law_gives_its_exponent(exponent):
+    fit = convergence.slopes(convergence.distances(frame(powers(exponent, factor=3.0)))).iloc[0]
+    assert fit["slope"] == pytest.approx(exponent)
+    assert fit["half_width"] == pytest.approx(0, abs=1e-12)
+    assert (fit["widths"], fit["seeds"], fit["narrowest"], fit["widest"]) == (4, 2, 50, 400)
+    assert fit["distance_at_widest"] == pytest.approx(2 * 400**exponent)
+
+
+def test_the_interval_of_a_slope_is_students():
+    rng = np.random.default_rng(0)
+    widths = np.array([50, 100, 200, 400, 800])
+    inside = 0
+    for _ in range(400):
+        rows = np.exp(-0.5 * np.log(widths) + 0.3 * rng.standard_normal(5))
+        slope, half = convergence._fit(np.log(widths), np.log(rows))
+        inside += abs(slope + 0.5) <= half
+    assert 0.92 <= inside / 400 <= 0.98  # 95 % ± 2.7 standard deviations of 400 trials
+
+
+def test_distances_are_means_and_quantiles_over_seeds():
+    rows = [row(seed=s, limit_distance=value) for s, value in enumerate((1.0, 2.0, 6.0))]
+    line = convergence.distances(
+        frame([*rows, row(seed=3, limit_distance=None), failed(seed=4)])
+    ).iloc[0]
+    assert (line["seeds"], line["mean"]) == (3, 3.0)
+    assert line["sd"] == pytest.approx(7**0.5)
+    assert (line["low"], line["high"]) == pytest.approx(
+        tuple(np.quantile([1.0, 2.0, 6.0], convergence.BAND))
+    )
+
+
+def test_the_table_of_slopes_has_a_row_a_depth():
+    rows = [
+        *powers(-0.5, depth=2),
+        *powers(-1.0, depth=5, act="elu"),
+        row("elu", 50, 2),
+        *powers(-0.75, (50, 100), depth=7),
+    ]
+    one = group(rows)
+    table = convergence.slope_table(one, convergence.slopes(convergence.distances(one.rows)))
+    assert list(table.columns) == ["Depth", "ReLU", "ELU"]
+    assert [list(line) for line in table.rows] == [
+        [2, "-0.50 ± 0.00", "—"],
+        [5, "—", "-1.00 ± 0.00"],
+        [7, "-0.75", "—"],
+    ]
+    assert "widths 50 to 400, 1 to 2 seeds" in table.notes[0]
+    for write in (html, latex, markdown):
+        assert "-0.50 ± 0.00" in write(table).replace(r"$\pm$", "±").replace("$-$", "-").replace(
+            "−", "-"
+        )
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        powers(-0.5),
+        powers(-0.5, seeds=1),
+        powers(-0.5, (50, 51)),
+        [r for d in range(2, 30) for r in powers(-0.5, depth=d)],
+        [row()],
+    ],
+    ids=["seeds", "one seed", "two widths", "many depths", "one point"],
+)
+def test_every_convergence_can_be_drawn(rows, recwarn):
+    points = convergence.distances(frame(rows))
+    fits = convergence.slopes(points)
+    figure = convergence.convergence_figure(points, fits, "relu", "subtitle")
+    assert colours(figure) > 10
+    assert len(convergence.shown_depths(points, "relu")) <= convergence.MOST_LINES
+    assert "reference line of slope -1/2" in convergence.alt_text(points, fits, "relu")
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_the_reference_line_has_slope_minus_one_half():
+    points = convergence.distances(frame(powers(-1.0)))
+    axes = convergence.convergence_figure(points, convergence.slopes(points), "relu").axes[0]
+    (line,) = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
+    (x0, x1), (y0, y1) = line.get_data()
+    assert np.log(y1 / y0) / np.log(x1 / x0) == pytest.approx(-0.5)
+    assert axes.get_ylim()[0] < y1

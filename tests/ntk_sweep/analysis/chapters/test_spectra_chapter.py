@@ -1,0 +1,65 @@
+"""Protects spectra, and the thesis's networks beside its values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ntk_sweep.analysis.chapters import spectra
+from ntk_sweep.analysis.chapters.spectra import comparison_table
+from ntk_sweep.analysis.rows.cells import cells
+from ntk_sweep.analysis.writing.tables import markdown
+from tests.helpers.analysis_rows import group, row
+from tests.helpers.pixels import colours
+
+
+def test_a_spectrum_begins_with_the_greatest_eigenvalue():
+    points = spectra.spectrum(np.array([1e-12, 2.0, 5.0]), np.array([1e-9, 1e-9, 1e-9]))
+    assert points["eigenvalue"].tolist() == [5.0, 2.0, 1e-12]
+    assert points["index"].tolist() == [1, 2, 3]
+    assert points["resolved"].tolist() == [True, True, False]
+    assert "1 lie below the error bound" in spectra.alt_text(points, "a network")
+
+
+def test_unresolved_eigenvalues_are_drawn_as_upper_bounds():
+    points = spectra.spectrum(np.array([0.0, 1e-10, 2.0]), np.full(3, 1e-9))
+    axes = spectra.spectrum_figure(points, "title").axes[0]
+    by_label = {line.get_label(): line for line in axes.get_lines()}
+    (hollow,) = [line for label, line in by_label.items() if label.startswith("unresolved")]
+    assert hollow.get_ydata().tolist() == pytest.approx([1.1e-9, 1e-9])
+    assert hollow.get_markerfacecolor() == "none"
+    assert by_label["eigenvalue"].get_ydata().tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ([1.0], 0.0),
+        ([0.0], 0.0),
+        ([0.0, 0.0], 1e-9),
+        ([1e-100, 1e100], 1e-9),
+        ([1.0, 1.0], 1e-9),
+        ([1.0, 2.0], 0.0),
+    ],
+)
+def test_every_spectrum_can_be_drawn(values, error, recwarn):
+    points = spectra.spectrum(np.array(values), np.full(len(values), error))
+    assert colours(spectra.spectrum_figure(points, "title")) > 10
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_the_networks_of_the_figures_stand_beside_the_thesis():
+    one = group(
+        [
+            row("relu", 800, 3, 0, 3.0),
+            row("relu", 800, 3, 1, 4.0),
+            row("sigmoid", 300, 8, 0, 1e-10),
+            row("elu"),
+        ]
+    )
+    text = markdown(comparison_table(one, cells(one.rows)))
+    assert "3.500 ± 0.707" in text
+    assert "3.664" in text
+    assert "3.935e-10 or 3.262e-10" in text
+    assert "unresolved" in text
+    assert "ELU" not in text

@@ -1,0 +1,130 @@
+"""Protects heat maps: their numbers, and what is seen of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ntk_sweep.analysis.drawing import heatmap as heatmaps
+from ntk_sweep.analysis.rows.cells import cells
+from ntk_sweep.analysis.rows.quantities import QUANTITIES
+from tests.helpers.analysis_rows import failed, frame, grid, row
+from tests.helpers.pixels import colours, pixels
+
+
+def test_a_grid_tells_resolved_unresolved_and_missing_cells_apart():
+    table = cells(frame(grid()))
+    relu, sigmoid = heatmaps.grid(table, "relu"), heatmaps.grid(table, "sigmoid")
+    assert relu.widths.tolist() == [30, 75, 400]
+    assert relu.depths.tolist() == [2, 3]
+    assert relu.missing.tolist() == [[False, True, False], [False, False, False]]
+    assert sigmoid.unresolved.tolist() == [[False, False, False], [True, False, False]]
+    assert relu.value[1, 2] == pytest.approx(400 / 3 * 2**0.5)  # the geometric mean of v and 2 v
+    assert relu.best == sigmoid.best == (0, 2)
+
+
+def test_the_numbers_of_a_heat_map_hold_every_cell():
+    table = heatmaps.numbers(cells(frame([*grid(), failed("relu", 75, 2)])), "relu")
+    assert table.set_index(["width", "depth"])["state"].to_dict() == {
+        (30, 2): "resolved",
+        (30, 3): "resolved",
+        (75, 2): "failed",
+        (75, 3): "resolved",
+        (400, 2): "resolved",
+        (400, 3): "resolved",
+    }
+    missing = (
+        heatmaps.numbers(cells(frame(grid())), "relu").set_index(["width", "depth"]).loc[(75, 2)]
+    )
+    assert (missing["state"], missing["seeds"]) == ("missing", 0)
+    assert np.isnan(missing["geometric_mean"])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        grid(),
+        [row()],
+        [row(lambda_min=0.0)],
+        [failed()],
+        [row(width=w, lambda_min=1 + w / 1e4) for w in range(1, 70)],
+        [
+            row(width=w, depth=d, lambda_min=10.0 ** (d % 7))
+            for w in range(1, 60)
+            for d in range(2, 41)
+        ],
+    ],
+    ids=["grid", "one cell", "one unresolved", "one failed", "many widths", "large"],
+)
+def test_every_heat_map_can_be_drawn(rows):
+    shown = heatmaps.grid(cells(frame(rows)), "relu")
+    assert colours(heatmaps.heatmap(shown, "subtitle")) > 10
+    assert "Heat map" in heatmaps.alt_text(shown)
+
+
+def test_unresolved_cells_are_hatched_and_missing_ones_empty():
+    rows = [row(width=w, depth=d, lambda_min=1.0 + w) for w in (10, 20) for d in (2, 3)]
+    full, hatched, missing = rows, [*rows[:3], row(width=20, depth=3, lambda_min=0.0)], rows[:3]
+    images = [
+        pixels(heatmaps.heatmap(heatmaps.grid(cells(frame(one)), "relu")))
+        for one in (full, hatched, missing)
+    ]
+    grey = [(abs(image.astype(int) - 0x77).max(axis=1) < 3).mean() for image in images]
+    white = [(image == 255).all(axis=1).mean() for image in images]
+    assert grey[1] > 5 * max(grey[0], grey[2])
+    assert white[2] > white[0] + 0.05
+
+
+def test_ticks_are_thinned_and_name_actual_widths():
+    shown = heatmaps.grid(cells(frame([row(width=7 * w) for w in range(1, 70)])), "relu")
+    axes = heatmaps.heatmap(shown).axes[0]
+    labels = [int(label.get_text()) for label in axes.get_xticklabels()]
+    assert len(labels) == 20
+    assert (labels[0], labels[-1]) == (7, 483)
+    assert all(
+        shown.widths[round(tick)] == label
+        for tick, label in zip(axes.get_xticks(), labels, strict=True)
+    )
+
+
+def test_hatches_and_frame_stand_on_their_cells():
+    # Widths 30, 75, 400 and depths 2, 3: of the sigmoid networks (30, 3) is unresolved and (400, 2)
+    # is the greatest.
+    axes = heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid")).axes[0]
+    (framed,) = axes.patches
+    assert framed.get_xy() == (1.5, -0.5)
+    (hatched,) = (collection for collection in axes.collections if collection.get_hatch())
+    (path,) = hatched.get_paths()
+    assert path.get_extents().bounds == (-0.5, 0.5, 1, 1)
+
+
+ROWS = {
+    "grid": grid(),
+    "one cell": [row()],
+    "failed": [failed()],
+    "negative": [row(class_contrast=-0.1), row(seed=1)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        *(pytest.param(name, ROWS["grid"], id=f"grid-{name}") for name in QUANTITIES),
+        *(
+            pytest.param(name, rows, id=f"{kind}-{name}")
+            for kind, rows in ROWS.items()
+            for name in ("lambda_min", "class_contrast", "ratio")
+            if kind != "grid"
+        ),
+    ],
+)
+def test_every_quantity_can_be_drawn(name, rows):
+    quantity = QUANTITIES[name]
+    shown = heatmaps.grid(cells(frame(rows), quantity), "relu", quantity)
+    assert colours(heatmaps.heatmap(shown, "subtitle")) > 10
+    assert quantity.words in heatmaps.alt_text(shown)
+    assert (
+        heatmaps.numbers(cells(frame(rows), quantity), "relu", quantity)["state"]
+        .isin(["resolved", "unresolved", "missing", "failed"])
+        .all()
+    )

@@ -1,0 +1,36 @@
+"""Protects that figures are the same bytes every time, whatever matplotlib is set to."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+
+from ntk_sweep.analysis.chapters import kernels, spectra
+from ntk_sweep.analysis.drawing import heatmap as heatmaps
+from ntk_sweep.analysis.drawing.rendering import FORMATS, render
+from ntk_sweep.analysis.rows.cells import cells
+from tests.helpers.analysis_rows import frame, grid
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
+    before = dict(matplotlib.rcParams)
+
+    def draw() -> list[bytes]:
+        heat = heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid"))
+        points = spectra.spectrum(np.array([0.0, 1.0]), np.full(2, 1e-9))
+        return [
+            render(figure, kind)
+            for figure in (
+                heat,
+                spectra.spectrum_figure(points, "a"),
+                kernels.kernel_image(np.eye(4), "b", 2),
+            )
+        ]
+
+    first = draw()
+    with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 30, "svg.hashsalt": None}):
+        second = draw()
+    assert first == second
+    assert dict(matplotlib.rcParams) == before

@@ -1,0 +1,100 @@
+"""Protects the bootstrap: draws, intervals and probabilities against independent reckoning."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from ntk_sweep.analysis.statistics.bootstrap import (
+    ENUMERATED,
+    draws,
+    mean_intervals,
+    probability_greatest,
+    tail,
+)
+
+
+@pytest.mark.parametrize("seeds", range(1, ENUMERATED + 1))
+def test_all_draws_are_enumerated_with_their_probabilities(seeds):
+    shares, probability = draws(seeds)
+    every = np.array(
+        [
+            np.bincount(draw, minlength=seeds)
+            for draw in itertools.product(range(seeds), repeat=seeds)
+        ]
+    )
+    unique, counts = np.unique(every, axis=0, return_counts=True)
+    order = np.lexsort((shares * seeds).T[::-1])
+    np.testing.assert_array_equal((shares * seeds)[order], unique)
+    np.testing.assert_allclose(probability[order], counts / counts.sum())
+
+
+def test_many_seeds_are_drawn_the_same_every_time():
+    draws.cache_clear()
+    first = draws(20)[0]
+    draws.cache_clear()
+    np.testing.assert_array_equal(first, draws(20)[0])
+    assert first.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("seeds", "least"), [(5, 0.90), (6, 0.92), (10, 0.92), (30, 0.93)])
+def test_intervals_hold_the_mean_as_often_as_they_say(seeds, least):
+    values = np.random.default_rng(seeds).standard_normal((3000, seeds))
+    low, high = mean_intervals(values)
+    assert least <= ((low < 0) & (high > 0)).mean() <= 0.965
+
+
+def test_few_seeds_have_their_range_and_one_has_none():
+    low, high = mean_intervals(np.array([[3.0, 1.0], [5.0, 5.0]]))
+    assert (low.tolist(), high.tolist()) == ([1.0, 5.0], [3.0, 5.0])
+    assert np.isnan(mean_intervals(np.ones((2, 1)))).all()
+    assert tail(10**6) == pytest.approx(0.025, rel=1e-3)
+    # Student's t of four degrees of freedom is 2.776 at 97.5 %, and √(5/4) of it 3.104.
+    assert tail(5) == pytest.approx(9.54e-4, rel=1e-3)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 6, 12, 40])
+def test_intervals_are_those_of_scipy_at_the_expanded_level(seeds):
+    values = np.random.default_rng(seeds).lognormal(size=seeds)
+    level = 1 - 2 * tail(seeds)
+    other = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=50_000,
+        method="percentile",
+        confidence_level=level,
+        rng=np.random.default_rng(1),
+    )
+    (low,), (high,) = mean_intervals(values[None])
+    # Exact up to `ENUMERATED` seeds; above, both rest on random draws.
+    near = 1e-9 if seeds <= ENUMERATED else 0.15 * values.std() / np.sqrt(seeds)
+    assert (low, high) == pytest.approx(tuple(other.confidence_interval), abs=near)
+
+
+def test_the_probability_to_be_the_greatest_is_that_of_every_possible_draw():
+    rng = np.random.default_rng(3)
+    values = [
+        level + scale * rng.standard_normal(n)
+        for level, scale, n in ((3, 1, 3), (3.2, 0.6, 3), (0, 0.1, 2), (3, 0.5, 2))
+    ]
+    means = [
+        np.array([np.mean(draw) for draw in itertools.product(one, repeat=len(one))])
+        for one in values
+    ]
+    exact = [
+        np.mean(
+            [
+                np.prod([(other < mine).mean() for other in means[:place] + means[place + 1 :]])
+                for mine in means[place]
+            ]
+        )
+        for place in range(4)
+    ]
+    found = probability_greatest(values)
+    assert sum(exact) == pytest.approx(1)  # no two cells tie
+    assert sorted(exact)[2] > 0.1
+    assert found == pytest.approx(exact, abs=0.015)
+    assert found[2] == 0
