@@ -35,7 +35,9 @@ def read_idx(path: Path, n_dimensions: int) -> np.ndarray:
     try:
         return parse_idx(content if used is path else gzip.decompress(content), n_dimensions)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{used.name} is no whole gzip file, download it again: {error}") from error
+        raise ValueError(
+            f"{used.name} is no whole gzip file, download it again: {error}"
+        ) from error
     except ValueError as error:
         raise ValueError(f"{used.name} is {error}") from error
 
