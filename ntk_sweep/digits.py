@@ -31,16 +31,16 @@ def known_digits(value: float, bound: float, most: int = MOST) -> int:
 
 
 def known(value: float, bound: float, most: int = MOST) -> str:
-    """A number to its known digits, those that are zero too.
+    """A number to its known digits; zeros at the end are shown where the bound ends the digits.
 
     Example:
         >>> known(0.0009312, 0.0000102), known(12.5, 0.03, most=6), known(12.5, 0.0)
         ('0.00093', '12.50', '12.5')
     """
-    if not bound > 0 or value == 0:
+    digits = known_digits(value, bound, most)
+    if digits == most:
         return f"{value:.{most}g}"
-    text = f"{value:#.{known_digits(value, bound, most)}g}"
-    return text.replace(".e", "e").rstrip(".")
+    return f"{value:#.{digits}g}".replace(".e", "e").rstrip(".")
 
 
 def with_bound(value: float, bound: float) -> str:
