@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 
-def real_array(name: str, values: Any) -> Float[np.ndarray, "..."]:
+def real_array(name: str, values: Any) -> Float[np.ndarray, ...]:
     """The values in float64.
 
     Args:

@@ -192,7 +192,7 @@ def _check_pairs(layer: int, pairs: GaussianPairs) -> None:
     _check_overflow(place, products, pairs.distance, pairs.cov, pairs.det)
 
 
-def _check_overflow(place: str, *values: Float[Tensor, "..."] | float) -> None:
+def _check_overflow(place: str, *values: Float[Tensor, ...] | float) -> None:
     for value in values:
         if not all_finite(torch.as_tensor(value, dtype=torch.float64)):
             raise overflow("the limit kernel", place, torch.float64)

@@ -264,6 +264,8 @@ def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
                 f"layer {layer}: W is {tuple(weight.shape)} and b is {tuple(bias.shape)}, but W "
                 f"must be (n_l, {fan_in}) and b (n_l,)"
             )
+        if weight.numel() == 0:
+            raise ValueError(f"layer {layer}: W is {tuple(weight.shape)}, but must not be empty")
         fan_in = weight.shape[0]
         for tensor in (weight, bias):
             _check_kind(layer, tensor, weights[0])

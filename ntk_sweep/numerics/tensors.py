@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ntk_sweep.arrays import real_array
+from ntk_sweep.arrays import real_array, without_column
 
 
 def as_tensor(
     name: str, values: Any, dtype: torch.dtype, device: torch.device | str = "cpu"
-) -> Shaped[Tensor, "..."]:
+) -> Shaped[Tensor, ...]:
     """The values as a tensor of this dtype on this device.
 
     A tensor is returned as it is, whatever its dtype and device: a caller who chose them is told
@@ -45,7 +45,14 @@ def as_tensor(
     return tensor
 
 
-def as_tensors(named: Mapping[str, Any]) -> list[Shaped[Tensor, "..."]]:
+def as_vector(
+    name: str, values: Any, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> Shaped[Tensor, ...]:
+    """As `as_tensor`, and (N,) from a column, (N, 1)."""
+    return without_column(as_tensor(name, values, dtype, device))
+
+
+def as_tensors(named: Mapping[str, Any]) -> list[Shaped[Tensor, ...]]:
     """All of them as tensors; NumPy arrays and lists take the dtype and device of the others.
 
     That is the dtype and device of the first tensor. Where there is none, it is float32 on the CPU
@@ -72,12 +79,12 @@ def _common_kind(values: Iterable[Any]) -> tuple[torch.dtype, torch.device]:
     return torch.float32 if single else torch.float64, torch.device("cpu")
 
 
-def all_finite(values: Float[Tensor, "..."]) -> bool:
+def all_finite(values: Float[Tensor, ...]) -> bool:
     """Whether no value is NaN or infinite; takes no memory beside them."""
     return not values.numel() or all(bool(end.isfinite()) for end in torch.aminmax(values))
 
 
-def check_finite(name: str, values: Float[Tensor, "..."]) -> None:
+def check_finite(name: str, values: Float[Tensor, ...]) -> None:
     """Raises a ValueError if a value of an argument is NaN or infinite."""
     if not all_finite(values):
         raise ValueError(f"{name} holds values that are not finite (NaN or infinity)")
