@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -15,6 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.ntk_sweep_hydra.combinations import combinations
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.help import settings_help
@@ -31,15 +31,18 @@ class GridSweeperConf:
         params: Sweeps that a config file brings, key to sweep syntax, such as ``width:
             range(50,1001,50)``; the command line wins.
         points: Points that are not a product, each a mapping of settings; each is combined with
-            every combination of the others.
+            every combination of the others. For values that advance together there is `zip`.
         winners: Activations; the network of each with the greatest mean λ_min in the results is a
             point, as those under `points`.
+        zip: Groups of settings whose values advance together rather than being combined, such as
+            ``[[width, depth], [act, seed]]``; on the command line, ``zip=width,depth``.
     """
 
     _target_: str = "hydra_plugins.ntk_sweep_hydra.grid_sweeper.GridSweeper"
     params: dict[str, Any] = field(default_factory=dict)
     points: list[dict[str, Any]] = field(default_factory=list)
     winners: list[str] = field(default_factory=list)
+    zip: list[Any] = field(default_factory=list)
 
 
 class GridSweeper(Sweeper):
@@ -50,10 +53,12 @@ class GridSweeper(Sweeper):
         params: dict[str, Any] | None = None,
         points: Sequence[dict[str, Any]] = (),
         winners: Sequence[str] = (),
+        zip: Sequence[Any] = (),  # noqa: A002 - the name of the setting
     ) -> None:
         self.params = params or {}
         self.points = points
         self.winners = list(winners)
+        self.zips: Any = OmegaConf.to_container(zip) if OmegaConf.is_config(zip) else zip
         self.launcher: Launcher | None = None
         self._best: dict[tuple[str, ...], list[list[str]]] = {}
 
@@ -88,7 +93,7 @@ class GridSweeper(Sweeper):
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*lines, *arguments])
-        (grid,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+        grid = combinations(overrides, self.zips)
         points = [_lines(point) for point in self.points]
         if not self.winners:
             return [[*point, *job] for point in points or [[]] for job in grid]

@@ -57,13 +57,15 @@ class SweepLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Computes all jobs; each ends as a row.
 
-        Ends the process if the sweep is refused or interrupted.
+        Ends the process if the sweep is refused or interrupted. A dry run computes none.
         """
         executor_class = load_executor(self._executor)
         composed = compose_all(self.hydra_context.config_loader, self.config, job_overrides)
         status, result = compute_many(composed, executor_class)
-        if result is None:
+        if status and result is None:
             sys.exit(status)
+        if result is None:
+            return []  # a dry run has no jobs
         returns = []
         for overrides, point in zip(job_overrides, result.plan.points, strict=True):
             failure = result.failed.get(point.key)

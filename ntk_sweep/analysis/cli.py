@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +25,8 @@ EXIT_MISTAKE = 2
 
 _EPILOG = """\
 examples:
+  ntk-sweep run act=relu width=800 depth=3
+  ntk-sweep status results --watch       how far a sweep is
   ntk-sweep report results -o report     one page with everything: report/index.html
   ntk-sweep table1 results               Table 1: terminal, CSV, Markdown and LaTeX
   ntk-sweep heatmaps results --data digits
@@ -72,10 +74,15 @@ _REPORT = Command(
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status."""
+def main(arguments: Sequence[str] | None = None, others: Mapping[str, str] = {}) -> int:
+    """Runs a command; returns the exit status.
+
+    Args:
+        arguments: As typed; by default those of this process.
+        others: Commands that are run elsewhere, and what each does, for the help page.
+    """
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    options = parser().parse_args(arguments)
+    options = parser(others).parse_args(arguments)
     try:
         if options.chapter is None:
             _report(options, console)
@@ -87,16 +94,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(others: Mapping[str, str] = {}) -> argparse.ArgumentParser:
     """The parser of the command line; `chapter` of what it parses is None for the report."""
     top = argparse.ArgumentParser(
         prog="ntk-sweep",
-        description="Computes spectra of neural tangent kernels (`ntk-sweep run`, which has a help "
-        "page of its own), and turns their rows into tables, figures and a report.",
+        description="Computes spectra of neural tangent kernels, and turns their rows into tables, "
+        "figures and a report. Each command has a help page of its own.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in others.items():
+        commands.add_parser(name, help=text)
     _add(commands, _REPORT, None)
     for chapter in order.CHAPTERS:
         if chapter.command is not None:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 from ntk_sweep._version import __version__
 
-RUN = "run"
+RUN, STATUS = "run", "status"
+
+OTHERS = {
+    RUN: "compute one network, or with -m a sweep; `ntk-sweep run --help` lists its settings",
+    STATUS: "how far sweeps are: done, failed, left, points a second, who computes them",
+}
+"""The commands beside those of the analysis."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ntk_sweep.cli.run import run
 
         return run(words[1:])
+    if words[:1] == [STATUS]:
+        from ntk_sweep.cli.status import status
+
+        return status(words[1:])
     from ntk_sweep.analysis.cli import main as analyse
 
-    return analyse(words)
+    return analyse(words, OTHERS)

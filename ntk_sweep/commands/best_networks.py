@@ -69,10 +69,10 @@ def _comparable_rows(store: Store, config: SweepConfig) -> pd.DataFrame:
 
     Of a network that was computed in several ways the latest row counts, as in the analysis.
     """
-    fingerprint = load_dataset(*config.data.arguments).fingerprint
+    data = load_dataset(*config.data.arguments, download=not config.dry_run)
     rows = latest_good(store.read(COLUMNS)).to_pandas()
     rows = rows[
-        (rows["data_fingerprint"] == fingerprint)
+        (rows["data_fingerprint"] == data.fingerprint)
         & (rows["parametrisation"] == config.parametrisation)
         & (rows["dtype"] == config.dtype)
         & (rows["status"] == "ok")

@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
+from ntk_sweep.commands.dry_run import print_estimate
 from ntk_sweep.commands.terminal_tables import summary_of
 from ntk_sweep.dispatch.driver import SweepResult
+from ntk_sweep.dispatch.estimate import estimate
 from ntk_sweep.dispatch.provenance import git_commit
 from ntk_sweep.dispatch.signals import Interrupted
 from ntk_sweep.dispatch.sweep import run_sweep
@@ -77,7 +79,7 @@ def compute_many(
         executor_class: Where to compute.
 
     Returns:
-        The exit status, and the result unless the sweep was refused or interrupted.
+        The exit status, and the result unless the sweep was refused, interrupted or a dry run.
     """
     console = _console()
     status, result = _run(values, executor_class, console, console)
@@ -99,6 +101,9 @@ def _run(
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
         configs = [from_dict(point) for point in values]
+        if any(config.dry_run for config in configs):
+            print_estimate(estimate(configs, executor_class), announcements)
+            return 0, None
         return 0, run_sweep(configs, executor_class, progress, announcements)
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -43,6 +43,8 @@ def load_dataset(
     classes: Sequence[int] | None = None,
     n_per_class: int | None = None,
     place: str | None = None,
+    *,
+    download: bool = True,
 ) -> Dataset:
     """Loads a data set; a source may download its files once, into the user's cache folder.
 
@@ -52,12 +54,19 @@ def load_dataset(
             all rows and takes the labels as the targets.
         n_per_class: How many inputs of each class, from the beginning of the file; None takes all.
         place: Where the source's files lie; None looks in its usual place.
+        download: Whether the source may download them.
 
     Raises:
         DataError: The data cannot be found or read, is not finite, or has too few inputs of a
             class.
     """
     source = SOURCES[name]
+    if not download and source.downloads(place):
+        raise DataError(
+            f"data={name} is not on this machine yet: a sweep downloads it first, a dry run "
+            f"downloads nothing, and so does not know which points are there. Compute one network, "
+            f"or say where the data lie with data.{source.place}=…"
+        )
     return assemble(source, *source.load(place), classes, n_per_class)
 
 

@@ -44,6 +44,12 @@ def load(root: str | None) -> tuple[np.ndarray, np.ndarray]:
     return _load_from(_downloaded(), "the cache")
 
 
+def downloads(root: str | None) -> bool:
+    """Whether `load` would download the files."""
+    given = root or os.environ.get(DATA_VARIABLE)
+    return not given and not (_cache() / "FashionMNIST").is_dir()
+
+
 def find(root: str | None) -> tuple[np.ndarray, np.ndarray]:
     """The same for a report: never a download, and the training part will do.
 

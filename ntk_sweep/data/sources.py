@@ -25,6 +25,7 @@ class Source:
         name: What `data.name` and the column `data` call it.
         load: Reads all inputs and labels for a sweep; may download them.
         find: Reads the same without a download, for a report.
+        downloads: Whether `load` would download the files.
         scale: What values are divided by.
         place: The setting of `data` that says where its files lie; None if it has none.
         example: What this setting must be, where the source cannot do without.
@@ -38,6 +39,7 @@ class Source:
     place: str | None = None
     example: str | None = None
     free_targets: bool = False
+    downloads: Callable[[str | None], bool] = lambda place: False
 
 
 SOURCES: dict[str, Source] = {
@@ -47,6 +49,7 @@ SOURCES: dict[str, Source] = {
             "fashion_mnist",
             load=fashion_mnist.load,
             find=fashion_mnist.find,
+            downloads=fashion_mnist.downloads,
             scale=fashion_mnist.WHITE,
             place="root",
         ),

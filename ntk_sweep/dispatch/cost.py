@@ -6,8 +6,17 @@ The constants were measured on one core of a server of 2023. Only their ratios m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from ntk_sweep.dispatch.plan import Job
-from ntk_sweep.settings.schema import TrainingConfig
+
+SIZES = ("width", "depth", "n_samples", "n_inputs")
+
+TRAINING = ("batch_size", "epochs", "record_kernel_every")
+"""The columns, beside the sizes, that training costs by."""
 
 OVERHEAD_SECONDS = 0.01
 """Of the smallest point."""
@@ -33,35 +42,51 @@ SECONDS_PER_WEIGHT_STEP = 4e-10
 
 def expected_seconds(job: Job) -> float:
     """The cost of a job: its spectrum, and its training if that is its task."""
-    width, depth = job.point.architecture.width, job.point.architecture.depth
+    network = job.point.architecture
     n_samples, n_inputs = job.dataset.x.shape
+    sizes = {
+        "width": network.width,
+        "depth": network.depth,
+        "n_samples": n_samples,
+        "n_inputs": n_inputs,
+    }
+    return float(seconds_of(sizes | job.point.settings.columns(n_samples)))
+
+
+def seconds_of(columns: Mapping[str, Any]) -> Any:
+    """The cost of points whose rows have these columns, each one number or an array.
+
+    Args:
+        columns: `SIZES`, and of training `TRAINING`; others are ignored.
+    """
+    width, depth = columns["width"], columns["depth"]
+    n_samples, n_inputs = columns["n_samples"], columns["n_inputs"]
     weights = width * n_inputs + width * width * (depth - 2)
     passes = 4 * n_samples * weights
     gram = 2 * n_samples**2 * (n_inputs + 2 * width * (depth - 1) + 20 * n_samples)
     spectrum = (
         SECONDS_PER_DRAW * weights + SECONDS_PER_PASS_FLOP * passes + SECONDS_PER_GRAM_FLOP * gram
     )
-    return OVERHEAD_SECONDS + spectrum + _training_seconds(job, spectrum, passes)
+    return OVERHEAD_SECONDS + spectrum + _training_seconds(columns, spectrum, passes)
 
 
-def _training_seconds(job: Job, spectrum: float, passes: int) -> float:
+def _training_seconds(columns: Mapping[str, Any], spectrum: Any, passes: Any) -> Any:
     """The cost of the training alone.
 
     Args:
-        job: Of any task.
+        columns: Of points of any task.
         spectrum: Seconds of one spectrum.
         passes: Floating-point operations of one forward and backward pass over all samples.
     """
-    settings = job.point.settings
-    if not isinstance(settings, TrainingConfig):
+    if "epochs" not in columns:
         return 0.0
-    n_samples, depth = len(job.dataset.x), job.point.architecture.depth
-    batch_size = settings.used_batch_size(n_samples)
-    hidden_weights = job.point.architecture.width**2 * (depth - 2)
-    step = SECONDS_PER_LAYER_STEP * depth + SECONDS_PER_WEIGHT_STEP * hidden_weights
+    epochs = columns["epochs"]
+    hidden_weights = columns["width"] ** 2 * (columns["depth"] - 2)
+    step = SECONDS_PER_LAYER_STEP * columns["depth"] + SECONDS_PER_WEIGHT_STEP * hidden_weights
     # A larger batch costs a step at least the arithmetic of its passes, of which an epoch holds
     # one and a half.
-    epoch = -(-n_samples // batch_size) * step + 1.5 * SECONDS_PER_PASS_FLOP * passes
-    every = settings.record_kernel_every
-    kernels = settings.epochs // every if every else 0
-    return settings.epochs * epoch + kernels * spectrum
+    steps = -(-columns["n_samples"] // columns["batch_size"])
+    epoch = steps * step + 1.5 * SECONDS_PER_PASS_FLOP * passes
+    every = np.asarray(columns["record_kernel_every"], dtype=float)  # NaN for None
+    kernels = np.nan_to_num(epochs // every)
+    return epochs * epoch + kernels * spectrum

@@ -83,7 +83,9 @@ def make_plan(configs: Sequence[SweepConfig], stores: dict[StoreId, Store]) -> P
     for config in configs:
         dataset = datasets.get(repr(config.data))
         if dataset is None:
-            dataset = datasets[repr(config.data)] = load_dataset(*config.data.arguments)
+            dataset = datasets[repr(config.data)] = load_dataset(
+                *config.data.arguments, download=not config.dry_run
+            )
         point = Point.of(config, dataset.fingerprint)
         points.append(point)
         entry = None if config.force else done[config.results, point.task].get(point.key)

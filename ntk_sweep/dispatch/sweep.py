@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from ntk_sweep.dispatch.cost import expected_seconds
 from ntk_sweep.dispatch.driver import Driver, SweepResult
 from ntk_sweep.dispatch.plan import Job, Plan, StoreId, make_plan, open_stores
 from ntk_sweep.dispatch.signals import SignalGuard
@@ -50,7 +51,7 @@ def run_sweep(
     """
     # One folder has many spellings, but its points must meet in one store.
     configs = [replace(config, results=absolute_results(config.results)) for config in configs]
-    compute = _check_settings(configs, executor_class)
+    compute = check_settings(configs, executor_class)
     stores = open_stores(configs)
     with ExitStack() as stack:
         guard = stack.enter_context(SignalGuard())
@@ -62,7 +63,8 @@ def run_sweep(
         with guard.immediate():
             result = SweepResult(make_plan(configs, stores))
         if result.plan.jobs:
-            _check_memory(result.plan, executor_class, compute, announcements or console)
+            check_memory(result.plan, executor_class, compute, announcements or console)
+            _announce_work(result.plan, sessions)
             start = time.monotonic()
             Driver(result, compute, sessions, guard).run(executor_class, console)
             result.seconds = time.monotonic() - start
@@ -70,10 +72,12 @@ def run_sweep(
     return result
 
 
-def _check_settings(
-    configs: Sequence[SweepConfig], executor_class: type[Executor]
-) -> ComputeConfig:
-    """Checks what concerns the sweep as a whole, and returns where it is computed."""
+def check_settings(configs: Sequence[SweepConfig], executor_class: type[Executor]) -> ComputeConfig:
+    """Checks what concerns the sweep as a whole, and returns where it is computed.
+
+    Raises:
+        ConfigError: The settings do not go together, or not with the executor.
+    """
     if not configs:
         raise ConfigError("the sweep is empty: there is no combination of the values given")
     compute = configs[0].compute
@@ -81,6 +85,8 @@ def _check_settings(
         raise ConfigError(
             "compute must be the same for all points of a sweep: where it runs cannot be swept over"
         )
+    if any(config.dry_run != configs[0].dry_run for config in configs):
+        raise ConfigError("dry_run must be the same for all points of a sweep")
     validate_data_files(configs)
     devices = dict.fromkeys(config.device for config in configs)
     results = dict.fromkeys(config.results for config in configs)
@@ -99,15 +105,26 @@ def _announce_other_sweeps(
             )
 
 
-def _check_memory(
+def _announce_work(plan: Plan, sessions: dict[StoreId, str]) -> None:
+    """Says in each store which points are computed, for `ntk-sweep status`."""
+    for store_id, store in plan.stores.items():
+        own = [job for job in plan.jobs if job.store_id == store_id]
+        cost = sum(map(expected_seconds, own))
+        store.announce(sessions[store_id], (job.point.key for job in own), cost)
+
+
+def check_memory(
     plan: Plan, executor_class: type[Executor], compute: ComputeConfig, console: Console
 ) -> None:
     """Announces the largest point if it is large, and refuses it where it does not fit.
 
     On a cluster each worker compares for itself, and a point that does not fit becomes a failed
     row.
+
+    Raises:
+        ConfigError: It does not fit.
     """
-    job, need = _largest_job(plan.jobs)
+    job, need = largest_job(plan.jobs)
     if need.peak < LARGE_POINT_BYTES:
         return
     console.print(f"memory of the largest point, {job.point}: {need.describe()}", soft_wrap=True)
@@ -127,7 +144,7 @@ def _check_memory(
         )
 
 
-def _largest_job(jobs: Sequence[Job]) -> tuple[Job, MemoryPlan]:
+def largest_job(jobs: Sequence[Job]) -> tuple[Job, MemoryPlan]:
     """The job that needs the most memory, and how much."""
     different = {
         (

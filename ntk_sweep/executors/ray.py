@@ -72,14 +72,18 @@ class RayExecutor:
                 "devices on this machine: use compute.num_gpus=0, or join a cluster that has GPUs "
                 "with compute=cluster"
             )
+        if is_private and workers_on(_resources_here(compute), compute) == 0:
+            raise ConfigError(
+                f"a worker wants compute.num_cpus={compute.num_cpus:g}, but this machine has "
+                f"{_resources_here(compute)['CPU']:g} CPUs: lower it"
+            )
 
     @staticmethod
     def local_workers(compute: ComputeConfig) -> int | None:
         """As many as a private Ray will have, by its count of cores and GPUs."""
         if address_of(compute):
             return None
-        gpus = cuda_devices() if compute.num_gpus else 0
-        room = max(workers_on({"CPU": os.cpu_count() or 1, "GPU": gpus}, compute), 1)
+        room = max(workers_on(_resources_here(compute), compute), 1)
         return min(room, compute.num_workers or room)
 
     @property
@@ -193,6 +197,12 @@ class RayExecutor:
                 f"the Ray cluster was lost ({error}): start the same command again to go on"
             ) from error
         return Lost(str(error), worker_died=False)
+
+
+def _resources_here(compute: ComputeConfig) -> dict[str, float]:
+    """What a private Ray finds on this machine."""
+    gpus = cuda_devices() if compute.num_gpus else 0
+    return {"CPU": os.cpu_count() or 1, "GPU": gpus}
 
 
 def _run_chunk(spec: ChunkSpec, dataset: Dataset, is_joined: bool, *limits: Any) -> Report:

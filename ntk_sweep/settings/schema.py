@@ -238,6 +238,10 @@ class SweepConfig:
         default="auto", metadata=about("where networks are computed", OneOf(DEVICES))
     )
     force: bool = field(default=False, metadata=about("true computes again what is in the store"))
+    dry_run: bool = field(
+        default=False,
+        metadata=about("true says what would be computed, and computes and writes nothing"),
+    )
 
     @property
     def architecture(self) -> Architecture:

@@ -13,6 +13,11 @@ from ntk_sweep.settings.checks import Check, OneOf
 from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SweepConfig, TaskConfig
 from ntk_sweep.settings.tasks import TASKS
 
+ZIP = "zip"
+"""What the sweeper takes, beside the settings: the names of those that advance together."""
+
+ZIP_USE = "zip takes two settings or more that advance together, such as zip=width,depth"
+
 
 def from_dict(values: dict[str, Any]) -> SweepConfig:
     """Builds the settings from plain containers and validates them.
@@ -70,6 +75,8 @@ def choices() -> dict[str, tuple[str, ...]]:
 
 def unknown_setting(name: str, task: str | None = None) -> str:
     """The message for a setting that does not exist, or that the task does not have."""
+    if name == ZIP:
+        return f"{ZIP_USE}; for several zips, repeat it"
     owners = [other for other in TASKS if name in setting_names(other)]
     if owners:
         return f"{name} is a setting of {' and '.join(f'task={owner}' for owner in owners)} only"

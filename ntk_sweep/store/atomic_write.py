@@ -76,6 +76,18 @@ def replace_file(
         _sync_folder(folder)
 
 
+def clock_of(folder: str) -> float:
+    """The time of the clock that stamps the files of a local folder: on a network, a server's.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    hidden = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
+    with open(hidden, "xb") as file:
+        os.unlink(hidden)
+        return os.fstat(file.fileno()).st_mtime
+
+
 def _sync_folder(folder: str) -> None:
     """Makes a rename in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)

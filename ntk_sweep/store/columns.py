@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ntk_sweep._version import __version__
 from ntk_sweep.settings.tasks import TASKS
 
 SCHEMA_VERSION = 2
-"""Raised when columns change: `part_file` tells parts of other versions by it."""
+"""Raised when columns are added: `part_file` tells parts of other versions by it.
+
+A new column is null in the rows of earlier versions, so that it must take nulls. No column is
+renamed or removed, and none changes its type or meaning."""
 
 VERSION_KEY = b"ntk_sweep.schema_version"
+
+WRITER_KEY = b"ntk_sweep.version"
+"""The version of ntk-sweep that wrote a part."""
 
 GROUP = ["data", "data_fingerprint", "parametrisation", "dtype"]
 """Rows that differ in one of these are never compared."""
@@ -134,7 +141,5 @@ def schema(task: str) -> pa.Schema:
     """
     groups = [_COORDINATES, *(_RESULTS[group] for group in TASKS[task].columns), _PROVENANCE]
     fields = [pa.field(name, kind, nullable) for group in groups for name, kind, nullable in group]
-    return pa.schema(
-        fields,
-        metadata={VERSION_KEY: str(SCHEMA_VERSION).encode(), b"ntk_sweep.task": task.encode()},
-    )
+    metadata = {VERSION_KEY: str(SCHEMA_VERSION), WRITER_KEY: __version__, b"ntk_sweep.task": task}
+    return pa.schema(fields, metadata=metadata)

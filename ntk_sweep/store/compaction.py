@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 import pyarrow as pa
 from pyarrow import fs
 
+from ntk_sweep.store.atomic_write import clock_of
 from ntk_sweep.store.reading import latest_good
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import FULL_PART_ROWS
@@ -39,15 +39,10 @@ def merge(store: Store, own: Iterable[str] = ()) -> None:
     parts = store.parts()
     if len(parts) <= MAX_PARTS:
         return
-    with _merge_lock(store) as locked:
-        if locked:
-            _merge(store, [part for part in parts if _is_sealed(part, store, set(own))])
-
-
-def _is_sealed(part: fs.FileInfo, store: Store, own: set[str]) -> bool:
-    """Whether the part has no writer any more."""
-    old = store.is_local and _age(part, time.time()) > SEALED_SECONDS
-    return part.base_name in own or old
+    own = set(own)
+    with _merge_lock(store) as now:
+        if now is not None:
+            _merge(store, [p for p in parts if p.base_name in own or _age(p, now) > SEALED_SECONDS])
 
 
 def _merge(store: Store, sealed: list[fs.FileInfo]) -> None:
@@ -68,22 +63,28 @@ def _merge(store: Store, sealed: list[fs.FileInfo]) -> None:
 
 
 @contextmanager
-def _merge_lock(store: Store) -> Iterator[bool]:
-    """Whether this process alone may merge; the lock of a killed process ends after an hour."""
+def _merge_lock(store: Store) -> Iterator[float | None]:
+    """The lock under which this process alone may merge; that of a killed one ends after an hour.
+
+    Yields:
+        The time by the clock of the parts' file system, or None if another process merges. In an
+        object store 0: no part is old there.
+    """
     if not store.is_local:
-        yield True
+        yield 0.0
         return
-    lock = posixpath.join(store.folder, ".merge")
-    with suppress(FileNotFoundError):
-        if time.time() - os.stat(lock).st_mtime > SEALED_SECONDS:
-            os.unlink(lock)
+    lock = posixpath.join(store.hidden_folder, f".merge-{store.task}")
     try:
+        now = clock_of(store.hidden_folder)
+        with suppress(FileNotFoundError):
+            if now - os.stat(lock).st_mtime > SEALED_SECONDS:
+                os.unlink(lock)
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
     except OSError:
-        yield False
+        yield None
         return
     try:
-        yield True
+        yield now
     finally:
         with suppress(FileNotFoundError):
             os.unlink(lock)

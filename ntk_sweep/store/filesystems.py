@@ -5,6 +5,8 @@ A file system is a local disk, or what `pyarrow.fs` opens, such as S3.
 
 from __future__ import annotations
 
+import errno
+import os
 import posixpath
 from urllib.parse import urlsplit
 
@@ -45,6 +47,28 @@ def open_filesystem(results: str) -> tuple[fs.FileSystem, str]:
             f"results={without_credentials(results)} is not a folder or URI that can be opened "
             f"({cause(error)})"
         ) from error
+
+
+def check_writable(filesystem: fs.FileSystem, folder: str) -> None:
+    """Checks without writing that a folder can be written, or made; of S3 that the bucket is there.
+
+    Raises:
+        OSError: It cannot.
+    """
+    if isinstance(filesystem, fs.S3FileSystem):
+        bucket = folder.split("/")[0]
+        if filesystem.get_file_info(bucket).type == fs.FileType.NotFound:
+            raise FileNotFoundError(errno.ENOENT, "there is no such bucket", bucket)
+    if not isinstance(filesystem, fs.LocalFileSystem):
+        return
+    there = os.path.abspath(folder)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    # A broken link is there, and no folder can be made in its place.
+    if not os.path.isdir(there):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), there)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), there)
 
 
 def join_location(results: str, name: str) -> str:

@@ -105,7 +105,7 @@ class Lease:
         """
         if not self._has_folder:
             self.store.check_session(self.session)
-            if self.store.has_file(self._revocation):
+            if self.store.has_hidden(self._revocation):
                 raise self._lost()
             self.store.write(name, content)
             return
@@ -126,7 +126,7 @@ class Lease:
         """
         self.store.check_session(self.session)
         if not self._has_folder:
-            self.store.write(self._revocation, b"")
+            self.store.write_hidden(self._revocation, b"")
             return None
         away = self._folder + ".revoked"
         try:

@@ -1,6 +1,8 @@
 """A part: one Parquet file of rows.
 
-A file that is not one of ours, whole and of this version, is refused by name and never skipped.
+A file that is not one of ours, whole and of this version or an earlier one, is refused by name and
+never skipped. One of an earlier version stays as it is; its rows are written anew when parts are
+merged.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from ntk_sweep.errors import StoreError
-from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, schema
+from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, WRITER_KEY, schema
 from ntk_sweep.store.filesystems import FAILURES, cause
 
 
@@ -32,21 +34,27 @@ def serialise(table: pa.Table, task: str) -> bytes:
 def read_part(
     filesystem: fs.FileSystem, path: str, task: str, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """The rows of one part.
+    """The rows of one part; columns that its version did not have yet are null.
 
     Raises:
         FileNotFoundError: It is not there, or not any more.
-        StoreError: It is truncated, foreign or of another version.
+        StoreError: It is truncated, foreign or of a newer version.
     """
+    wanted = schema(task).remove_metadata()
+    if columns is not None:
+        wanted = pa.schema([wanted.field(name) for name in columns])
     try:
         with filesystem.open_input_file(path) as file:
             parquet = pq.ParquetFile(file, page_checksum_verification=True)
-            _check_version(path, (parquet.schema_arrow.metadata or {}).get(VERSION_KEY))
-            return (
-                parquet.read(columns=columns)
-                .replace_schema_metadata(None)
-                .cast(_plain(task, columns))
-            )
+            version = _version(path, parquet.schema_arrow.metadata or {})
+            there = set(parquet.schema_arrow.names)
+            rows = parquet.read(columns=[name for name in wanted.names if name in there])
+            size = parquet.metadata.num_rows
+            filled = [
+                rows[field.name] if field.name in there else _absent(field, version, size)
+                for field in wanted
+            ]
+            return pa.table(filled, names=wanted.names).cast(wanted)
     except FileNotFoundError:
         raise
     except (ValueError, KeyError, *FAILURES) as error:
@@ -57,25 +65,31 @@ def read_part(
         ) from error
 
 
-def _plain(task: str, columns: Sequence[str] | None) -> pa.Schema:
-    fields = schema(task).remove_metadata()
-    return fields if columns is None else pa.schema([fields.field(name) for name in columns])
+def _absent(field: pa.Field, version: int, size: int) -> pa.Array:
+    """A column that a part of an earlier version does not have."""
+    if field.name == "numerics_version" and version <= 2:
+        # As long as there was no such column, both versions were raised together.
+        return pa.repeat(pa.scalar(version, field.type), size)
+    if not field.nullable:
+        raise ValueError(f"it has no column {field.name}")
+    return pa.nulls(size, field.type)
 
 
-def _check_version(path: str, version: bytes | None) -> None:
-    if version is None:
+def _version(path: str, metadata: dict[bytes, bytes]) -> int:
+    """The schema version of a part; raises a StoreError unless it can be read here."""
+    if VERSION_KEY not in metadata:
         raise StoreError(
             f"{path} was not written by ntk-sweep (it carries no schema version): move it out of "
             "the folder"
         )
-    if int(version) > SCHEMA_VERSION:
+    version = int(metadata[VERSION_KEY])
+    if version < 1:
+        raise ValueError(f"there is no schema version {version}")
+    if version > SCHEMA_VERSION:
+        writer = metadata.get(WRITER_KEY, b"").decode()
         raise StoreError(
-            f"{path} has schema version {int(version)}, newer than the {SCHEMA_VERSION} known "
-            "here: update ntk-sweep, or choose another folder with results=…"
+            f"{path} has schema version {version}, newer than the {SCHEMA_VERSION} known here: "
+            f"install ntk-sweep {f'{writer} or later' if writer else 'in a newer version'}, or "
+            "choose another folder with results=…"
         )
-    if int(version) < SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} has schema version {int(version)}, older than the {SCHEMA_VERSION} written "
-            "here: read it with the version of ntk-sweep that wrote it, or choose another folder "
-            "with results=… to compute its points anew"
-        )
+    return version

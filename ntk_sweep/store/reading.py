@@ -52,7 +52,7 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: There is no such folder, or it is not a task's folder.
-        StoreError: A part is truncated, foreign or of another version, and the message names it; or
+        StoreError: A part is truncated, foreign or of a newer version, and the message names it; or
             an object store cannot be read.
     """
     results, task = split_location(os.fspath(path))
@@ -79,7 +79,7 @@ def finished(store: Store) -> dict[str, Entry]:
     """The points with a result, by key: they need not be computed again.
 
     Raises:
-        StoreError: A part is truncated, foreign or of another version; the message names it.
+        StoreError: A part is truncated, foreign or of a newer version; the message names it.
     """
     table = latest_good(store.read(["key", "status", "kernel_file", "finished_at"]))
     good = table.filter(pc.field("status") != "failed")

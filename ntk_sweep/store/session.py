@@ -1,8 +1,9 @@
 """Session files: each names a running sweep and its process. A session excludes nobody.
 
-Workers recognise the results folder by the file, and other sweeps learn of this one. The next sweep
-removes the file, and all that belongs to it, once the process has ended: at once if that is known,
-otherwise after `OLD_SECONDS`. Workers that outlive their session store nothing.
+It also says what the sweep computes, once that is known. Workers recognise the results folder by
+the file, and other sweeps learn of this one. The next sweep removes the file, and all that belongs
+to it, once the process has ended: at once if that is known, otherwise after `OLD_SECONDS`. Workers
+that outlive their session store nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from pyarrow import fs
 
@@ -25,8 +26,12 @@ from ntk_sweep.store.filesystems import FAILURES
 OLD_SECONDS = 7 * 86400
 """A session file older than this, of a process of which nothing is known, is a leftover."""
 
+KEY_DIGITS = 10
+"""Of a point's 64 hexadecimal digits in a session file: of a hundred thousand points and as many
+rows, one pair that does not belong together agrees in them once in a hundred sweeps."""
+
 _SESSION = re.compile(r"\.sweep-[0-9a-f]{32}")
-_HIDDEN = re.compile(r"\.sweep-[0-9a-f]{32}(-\d+)?|\.[0-9a-f]{32}\.tmp")
+_HIDDEN = re.compile(r"\.sweep-[0-9a-f]{32}(-\d+|-staging)?|\.[0-9a-f]{32}\.tmp|\.merge(-\w+)?")
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,11 @@ class Owner:
         pid: The number of the process there.
         born: When the process started, in clock ticks; tells processes of one number apart.
         machine: Identifies the boot of the host and the namespace of its process numbers.
-        since: When the sweep began.
+        since: When the sweep began, or began to compute, in seconds since 1970.
+        task: That of the sweep; earlier versions named none.
+        cost: Expected seconds of one worker for what it computes; None before that is known, and
+            in files of earlier versions.
+        keys: The first `KEY_DIGITS` of the key of each point that it computes, without a gap.
     """
 
     host: str
@@ -46,19 +55,26 @@ class Owner:
     born: int
     machine: str
     since: float
+    task: str = ""
+    cost: float | None = None
+    keys: str = field(default="", repr=False)
 
     @classmethod
-    def this(cls) -> Owner:
+    def this(cls, task: str = "") -> Owner:
         """This process."""
-        return cls(
-            socket.gethostname(), os.getpid(), _started(os.getpid()), _machine(), time.time()
-        )
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, _started(pid), _machine(), time.time(), task)
 
     @classmethod
     def parse(cls, content: bytes) -> Owner | None:
-        """The owner that a session file names; None if the file cannot be read as one."""
-        with suppress(ValueError, TypeError):
-            owner = cls(**json.loads(content))
+        """The owner that a session file names; None if the file cannot be read as one.
+
+        What later versions may add to the file is left out.
+        """
+        with suppress(ValueError, TypeError, AttributeError):
+            known = {item.name for item in fields(cls)}
+            values = json.loads(content).items()
+            owner = cls(**{name: value for name, value in values if name in known})
             if isinstance(owner.pid, int) and isinstance(owner.since, float):
                 return owner
         return None
@@ -67,6 +83,17 @@ class Owner:
     def content(self) -> bytes:
         """The content of the session file; the attributes are its keys."""
         return json.dumps(asdict(self)).encode()
+
+    def computing(self, keys: Iterable[str], cost: float) -> Owner:
+        """The same process, which from now on computes the points of these keys."""
+        beginnings = "".join(key[:KEY_DIGITS] for key in keys)
+        return replace(self, since=time.time(), cost=cost, keys=beginnings)
+
+    @property
+    def wanted(self) -> list[str]:
+        """The beginnings of the keys of the points that it computes."""
+        starts = range(0, len(self.keys), KEY_DIGITS)
+        return [self.keys[start : start + KEY_DIGITS] for start in starts]
 
     @property
     def is_alive(self) -> bool | None:
@@ -80,58 +107,91 @@ class Owner:
         return f"process {self.pid} on {self.host}, since {began}"
 
 
-def hidden_files(filesystem: fs.FileSystem, folder: str) -> Iterator[tuple[str, float]]:
-    """The hidden files and staging folders of a task's sessions, each with its last change.
+def hidden_files(filesystem: fs.FileSystem, places: Iterable[str]) -> Iterator[tuple[str, float]]:
+    """The hidden files and staging folders of sessions in `places`, each with its last change.
 
-    These are session files, staging folders, revocation files, and parts that were never renamed.
+    These are session files, staging folders, revocation files, locks, and files that were never
+    renamed.
     """
-    if isinstance(filesystem, fs.LocalFileSystem):
-        for place in (folder, posixpath.dirname(folder)):
-            for name in os.listdir(place):
-                if _HIDDEN.fullmatch(name):
+    for place in places:
+        if isinstance(filesystem, fs.LocalFileSystem):
+            with suppress(OSError):
+                for name in filter(_HIDDEN.fullmatch, os.listdir(place)):
+                    path = posixpath.join(place, name)
                     with suppress(FileNotFoundError):
-                        yield (
-                            posixpath.join(place, name),
-                            os.stat(posixpath.join(place, name)).st_mtime,
-                        )
-    else:
-        for found in filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
-            if _HIDDEN.fullmatch(found.base_name) and found.mtime is not None:
-                yield found.path, found.mtime.timestamp()
+                        yield path, os.stat(path).st_mtime
+        else:
+            for found in filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True)):
+                if _HIDDEN.fullmatch(found.base_name) and found.mtime is not None:
+                    yield found.path, found.mtime.timestamp()
 
 
-def remove_session(filesystem: fs.FileSystem, folder: str, session: str) -> None:
+def remove_session(filesystem: fs.FileSystem, places: Iterable[str], session: str) -> None:
     """Removes a session file and all that belongs to it."""
-    for path, _ in list(hidden_files(filesystem, folder)):
+    for path, _ in list(hidden_files(filesystem, places)):
         if posixpath.basename(path).startswith(session):
             _remove(filesystem, path)
 
 
-def remove_leftovers(filesystem: fs.FileSystem, folder: str) -> None:
-    """Removes what killed sweeps left behind."""
-    found = dict(hidden_files(filesystem, folder))
+def remove_leftovers(filesystem: fs.FileSystem, places: Iterable[str], session: str) -> None:
+    """Removes what killed sweeps, of any task, left behind.
+
+    Ages are told by the file system's own clock, which may differ from that of this host.
+
+    Args:
+        filesystem: Where.
+        places: Folders in it.
+        session: The name of a session file that has just been written.
+    """
+    found = dict(hidden_files(filesystem, places))
     alive = {
         posixpath.basename(path): owner.is_alive
         for path in found
         if (owner := _owner(filesystem, path))
     }
+    now = max((at for path, at in found.items() if posixpath.basename(path) == session), default=0)
     for path, modified in found.items():
         name = posixpath.basename(path)
-        session = match.group() if (match := _SESSION.match(name)) else name
-        if alive.get(session) is False or (
-            alive.get(session) is None and time.time() - modified > OLD_SECONDS
-        ):
+        owned = match.group() if (match := _SESSION.match(name)) else name
+        if alive.get(owned) is False or (alive.get(owned) is None and now - modified > OLD_SECONDS):
             _remove(filesystem, path)
 
 
-def other_owners(filesystem: fs.FileSystem, folder: str, session: str) -> list[str]:
-    """The owners of other sessions, in words."""
+def other_owners(
+    filesystem: fs.FileSystem, places: Iterable[str], task: str, session: str
+) -> list[str]:
+    """The owners of a task's other sessions, in words."""
     owners = [
         _owner(filesystem, path)
-        for path, _ in hidden_files(filesystem, folder)
+        for path, _ in hidden_files(filesystem, places)
         if posixpath.basename(path) != session
     ]
-    return [str(owner) for owner in owners if owner]
+    return [str(owner) for owner in owners if owner and owner.task in (task, "")]
+
+
+def owners(
+    filesystem: fs.FileSystem,
+    places: Iterable[str],
+    task: str,
+    known: dict[tuple[str, float], Owner],
+) -> list[Owner]:
+    """The owners of all sessions of a task, those of killed sweeps too; the oldest first.
+
+    Args:
+        filesystem: Where.
+        places: Folders in it.
+        task: That of the sweeps.
+        known: Owners by path and last change of their file, which is not read again; those found
+            are added. An owner that does not say yet what it computes is not kept.
+    """
+    found = []
+    for place in hidden_files(filesystem, places):
+        owner = known.get(place) or _owner(filesystem, place[0])
+        if owner and owner.task in (task, ""):
+            found.append(owner)
+            if owner.cost is not None:
+                known[place] = owner
+    return sorted(found, key=lambda owner: owner.since)
 
 
 def _remove(filesystem: fs.FileSystem, path: str) -> None:

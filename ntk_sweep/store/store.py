@@ -2,9 +2,11 @@
 
 Readers may rely on this:
 
-- Nothing visible is partial. A part is written under a hidden name, synced and renamed. Readers
-  ignore names that begin with ``.`` or ``_``. An object store shows an object when its upload is
-  complete.
+- The task's folder holds parts and nothing else: kernels, sessions and files that are not yet
+  whole lie beside it. Only where the task's folder is a mount of its own, out of which no file can
+  be renamed, hidden files lie in it.
+- Nothing visible is partial. A part is written under a hidden name, synced and renamed. An object
+  store shows an object when its upload is complete.
 - Rows only appear. A writer replaces its own part by a longer one, so
   `pandas.read_parquet(folder)` works at any moment and sees each row once.
 - A key identifies a point. `ntk_sweep.store.reading` returns one row a key, the latest good one.
@@ -12,13 +14,12 @@ Readers may rely on this:
 
 from __future__ import annotations
 
-import io
 import os
 import posixpath
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -31,20 +32,13 @@ from ntk_sweep.store import part_file
 from ntk_sweep.store import session as sessions
 from ntk_sweep.store.atomic_write import write_file
 from ntk_sweep.store.columns import schema
-from ntk_sweep.store.filesystems import (
-    FAILURES,
-    cause,
-    join_location,
-    open_filesystem,
-)
+from ntk_sweep.store.filesystems import FAILURES, cause, join_location, open_filesystem
+from ntk_sweep.store.kernel_file import KERNELS, kernel_name, read_kernel, serialise_kernel
 
 READ_SECONDS = 10.0
 """How long reading is tried again when parts vanish; a merge takes a fraction of a second."""
 
 READ_PAUSE_SECONDS = 0.01
-
-KERNEL_FOLDER = "_kernels"
-"""Holds kernel matrices; readers of the rows ignore it."""
 
 
 class Store:
@@ -61,8 +55,8 @@ class Store:
     def __init__(self, results: str, task: str) -> None:
         self.results = absolute_results(results)
         self.task = task
-        self.filesystem, root = open_filesystem(self.results)
-        self.folder = posixpath.join(root, task)
+        self.filesystem, self._root = open_filesystem(self.results)
+        self.folder = posixpath.join(self._root, task)
 
     @property
     def is_local(self) -> bool:
@@ -73,6 +67,24 @@ class Store:
     def location(self) -> str:
         """Where the rows lie, as a user would type it."""
         return join_location(self.results, self.task)
+
+    @property
+    def hidden_folder(self) -> str:
+        """Where files lie that are no rows: beside the task's folder, or in one that is a mount.
+
+        Readers would list them, hidden or not. But no file can be renamed from one mount into
+        another, and hosts that share a mount may share nothing else.
+        """
+        with suppress(OSError):
+            if self.is_local and os.stat(self._root).st_dev != os.stat(self.folder).st_dev:
+                return self.folder
+        return self._root
+
+    @property
+    def _places(self) -> list[str]:
+        """The folders in which hidden files may lie; earlier versions wrote them beside parts."""
+        kernels = [posixpath.join(self._root, KERNELS, self.task)] if self.is_local else []
+        return [self._root, self.folder, *kernels]
 
     @contextmanager
     def open_session(self) -> Iterator[str]:
@@ -86,37 +98,38 @@ class Store:
         Raises:
             StoreError: The folder cannot be written.
         """
-        session = self.write(f".sweep-{uuid.uuid4().hex}", sessions.Owner.this().content)
-        sessions.remove_leftovers(self.filesystem, self.folder)
         if self.is_local:
-            self._make_staging_folder(session)
+            with self._writing_errors():
+                os.makedirs(self.folder, exist_ok=True)
+        owner = sessions.Owner.this(self.task)
+        session = self.write_hidden(f".sweep-{uuid.uuid4().hex}", owner.content)
+        with self._reading_errors():
+            sessions.remove_leftovers(self.filesystem, self._places, session)
+        if self.is_local and self.hidden_folder != self.folder:
+            with suppress(OSError):
+                os.mkdir(self.staging_folder(session))
         try:
             yield session
         finally:
             with suppress(*FAILURES):
-                sessions.remove_session(self.filesystem, self.folder, session)
+                sessions.remove_session(self.filesystem, self._places, session)
+
+    def announce(self, session: str, keys: Iterable[str], cost: float) -> None:
+        """Says in the session file which points the sweep computes, and in how many seconds."""
+        owner = sessions.Owner.this(self.task).computing(keys, cost)
+        self.write_hidden(session, owner.content)
 
     def other_sessions(self, session: str) -> list[str]:
-        """The owners of sessions other than `session`, in words."""
-        return sessions.other_owners(self.filesystem, self.folder, session)
+        """The owners of the task's sessions other than `session`, in words."""
+        with self._reading_errors():
+            return sessions.other_owners(self.filesystem, self._places, self.task, session)
 
     def staging_folder(self, session: str) -> str:
         """The folder in which the workers of a sweep write parts before these appear.
 
-        It lies beside the task's folder. In that folder readers would stumble over folders that
-        come and go, hidden ones too.
+        There is none where the task's folder is a mount of its own.
         """
-        return posixpath.join(posixpath.dirname(self.folder), session)
-
-    def _make_staging_folder(self, session: str) -> None:
-        """Makes the staging folder, unless the task's folder is a mount of its own.
-
-        No part could be renamed from one mount into another.
-        """
-        with suppress(OSError):
-            os.mkdir(self.staging_folder(session))
-            if os.stat(self.staging_folder(session)).st_dev != os.stat(self.folder).st_dev:
-                os.rmdir(self.staging_folder(session))
+        return posixpath.join(self._root, f"{session}-staging")
 
     def check_session(self, session: str) -> None:
         """Checks that this process sees the results of the sweep.
@@ -124,24 +137,23 @@ class Store:
         Raises:
             StoreError: It does not, or they cannot be read.
         """
-        if not self.has_file(session):
+        is_there = not self.is_local or os.path.isdir(self.folder)
+        if not is_there or not self.has_hidden(session):
             raise StoreError(
                 f"the results folder {self.location} was removed, or is not the one that the sweep "
                 "was started with: workers on other machines need a shared folder or an object "
                 "store (results=s3://bucket/prefix)"
             )
 
-    def has_file(self, name: str) -> bool:
-        """Whether there is a file of this name.
+    def has_hidden(self, name: str) -> bool:
+        """Whether `write_hidden` wrote a file of this name.
 
         Raises:
             StoreError: The folder cannot be read.
         """
+        path = posixpath.join(self.hidden_folder, name)
         with self._reading_errors():
-            return (
-                self.filesystem.get_file_info(posixpath.join(self.folder, name)).type
-                == fs.FileType.File
-            )
+            return self.filesystem.get_file_info(path).type == fs.FileType.File
 
     @contextmanager
     def _reading_errors(self) -> Iterator[None]:
@@ -161,11 +173,15 @@ class Store:
     def exists(self) -> bool:
         """Whether there is a folder of the task, if only an empty one.
 
+        An object store has no empty folders: there a sweep under way counts.
+
         Raises:
             StoreError: It cannot be read.
         """
         with self._reading_errors():
-            return self.filesystem.get_file_info(self.folder).type == fs.FileType.Directory
+            if self.filesystem.get_file_info(self.folder).type == fs.FileType.Directory:
+                return True
+        return not self.is_local and bool(self.other_sessions(""))
 
     def parts(self) -> list[fs.FileInfo]:
         """The visible parts, by name; none if the folder does not exist.
@@ -203,7 +219,7 @@ class Store:
             columns: Names of the columns to read; by default all.
 
         Raises:
-            StoreError: A part is truncated, foreign or of another version; the message names it.
+            StoreError: A part is truncated, foreign or of a newer version; the message names it.
         """
         deadline = time.monotonic() + READ_SECONDS
         while True:
@@ -222,43 +238,21 @@ class Store:
         return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
 
     def save_kernel(self, key: str, kernel: np.ndarray) -> str:
-        """Stores a kernel matrix, and returns its name relative to the task's folder.
-
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as results:
-        ...     store = Store(results, "spectrum")
-        ...     store.load_kernel(store.save_kernel("key", np.eye(2)))
-        array([[1., 0.],
-               [0., 1.]])
+        """Stores a kernel matrix, and returns its name relative to the results.
 
         Raises:
             StoreError: It cannot be written.
             ValueError: It is an array of objects.
         """
-        buffer = io.BytesIO()
-        np.save(buffer, kernel, allow_pickle=False)
-        return self.write(f"{KERNEL_FOLDER}/{key}.npy", buffer.getvalue())
+        name = kernel_name(self.task, key)
+        content = serialise_kernel(kernel)
+        with self._writing_errors():
+            write_file(self.filesystem, posixpath.join(self._root, name), content)
+        return name
 
     def load_kernel(self, kernel_file: str) -> np.ndarray:
-        """The kernel matrix that a row names in `kernel_file`.
-
-        Raises:
-            StoreError: It is missing, unreadable or outside the folder of kernels.
-        """
-        path = posixpath.join(self.folder, kernel_file)
-        if posixpath.dirname(posixpath.normpath(kernel_file)) != KERNEL_FOLDER:
-            raise StoreError(
-                f"a row names the kernel {kernel_file}, which does not lie in {KERNEL_FOLDER}: "
-                "ntk-sweep did not write the part of that row"
-            )
-        try:
-            with self.filesystem.open_input_file(path) as file:
-                return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"the kernel {path} cannot be read ({cause(error)}): recompute its point with "
-                "force=true"
-            ) from error
+        """The kernel matrix that a row names in `kernel_file`; raises as `read_kernel` does."""
+        return read_kernel(self.filesystem, self._root, self.task, kernel_file)
 
     def read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one part; raises what `part_file.read_part` raises."""
@@ -269,22 +263,37 @@ class Store:
         return part_file.serialise(table, self.task)
 
     def write(self, name: str, content: bytes, staging: str | None = None) -> str:
-        """Makes `content` appear under `name`, wholly or not at all, and returns the name.
+        """Makes a part appear in the task's folder, wholly or not at all, and returns its name.
 
         Args:
-            name: Relative to the task's folder.
-            content: Of the file.
-            staging: As of `write_file`.
+            name: Of the part.
+            content: Of the part.
+            staging: On a disk, an existing folder to write the part in before it appears. Without
+                one the task's folder is made if it is not there.
 
         Raises:
             StoreError: It cannot be written.
         """
-        target = posixpath.join(self.folder, name)
+        with self._writing_errors():
+            if self.is_local and staging is None:
+                os.makedirs(self.folder, exist_ok=True)
+                staging = self.hidden_folder
+            write_file(self.filesystem, posixpath.join(self.folder, name), content, staging)
+        return name
+
+    def write_hidden(self, name: str, content: bytes) -> str:
+        """The same for a file that is no part, in the hidden folder."""
+        with self._writing_errors():
+            write_file(self.filesystem, posixpath.join(self.hidden_folder, name), content)
+        return name
+
+    @contextmanager
+    def _writing_errors(self) -> Iterator[None]:
+        """Raises a StoreError where the file system cannot be written."""
         try:
-            write_file(self.filesystem, target, content, staging)
+            yield
         except FAILURES as error:
             raise self.write_error(error) from error
-        return name
 
     def write_error(self, error: BaseException) -> StoreError:
         """The error for results that cannot be written: why, and what to do."""

@@ -18,7 +18,8 @@ PAGE = (ROOT / "docs" / "guide" / "rows.md").read_text()
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """The names that the snippets leave behind, run in their order on hand-made rows."""
-    pytest.importorskip("duckdb", reason="DuckDB is not installed (it is a development dependency)")
+    for reader in ("duckdb", "polars"):
+        pytest.importorskip(reader, reason="it is a development dependency")
     rows = [
         row(act, width, depth, seed, scale * width / depth * (1 + seed))
         for act, scale in (("relu", 1.0), ("elu", 0.5))
@@ -67,6 +68,11 @@ def test_sql_and_pandas_agree(answers):
     line = answers["below"].set_index("act").loc["elu"]
     assert line["below"] == (every < 1).sum() > 0
     assert line["mean"] == pytest.approx(every.mean())
+
+
+def test_every_reader_sees_all_rows_by_the_name_of_the_folder(answers):
+    lengths = {reader: len(rows) for reader, rows in answers["frames"].items()}
+    assert lengths == dict.fromkeys(["pandas", "PyArrow", "Polars", "DuckDB"], 19)
 
 
 def test_errors_growth_and_ratio(answers):

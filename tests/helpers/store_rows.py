@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, schema
+from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, WRITER_KEY, schema
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 
@@ -75,21 +75,16 @@ def broken_parts():
         yield f"truncated-{size}", whole[:size], "is not a readable part"
     yield "foreign", written(pa.table({"x": [1, 2]})), "was not written by ntk-sweep"
     metadata = good.metadata
-    for version, message in (
-        (SCHEMA_VERSION + 1, "newer than the .*update ntk-sweep"),
-        (SCHEMA_VERSION - 1, "older than the .*compute its"),
+    newer = {VERSION_KEY: str(SCHEMA_VERSION + 1).encode()}
+    for name, writer, wanted in (
+        ("newer", {WRITER_KEY: b"9.8.7"}, r"install ntk-sweep 9\.8\.7 or later, or"),
+        ("newer-foreign", {}, "install ntk-sweep in a newer version, or"),
     ):
-        other = good.with_metadata(metadata | {VERSION_KEY: str(version).encode()})
-        yield (
-            f"version-{version}",
-            written(other.empty_table()),
-            f"has schema version {version}, {message}",
-        )
-    yield (
-        "no-number",
-        written(good.with_metadata(metadata | {VERSION_KEY: b"one"}).empty_table()),
-        "is not a readable part",
-    )
+        other = good.with_metadata(newer | writer)
+        yield name, written(other.empty_table()), f"newer than the {SCHEMA_VERSION} known.*{wanted}"
+    for version in (b"one", b"0", b"-1"):
+        other = good.with_metadata(metadata | {VERSION_KEY: version})
+        yield f"no-number-{version!r}", written(other.empty_table()), "is not a readable part"
     yield "lacking", written(good.remove(0).empty_table()), "is not a readable part"
     other = good.set(
         good.get_field_index("status"), pa.field("status", pa.struct([("text", pa.string())]))

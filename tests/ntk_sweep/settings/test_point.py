@@ -167,6 +167,7 @@ def test_key_changes_with_the_numerics_version(monkeypatch):
         {"results": "elsewhere"},
         {"device": "cuda"},
         {"force": True},
+        {"dry_run": True},
         {"task": SpectrumConfig(save_kernel=True)},
         {"compute": ComputeConfig(address="auto", num_workers=5, num_cpus=2, num_gpus=1)},
         {"data": DataConfig("npz", path="elsewhere.npz")},

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -244,10 +245,28 @@ def test_a_part_that_grows_during_a_merge_stays(store, monkeypatch):
     assert keys_of(load_results(store.folder)) == ["a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize("error", [-1e6, 1e6])
+def test_ages_are_told_by_the_clock_of_the_files(store, monkeypatch, merging, error):
+    plain, names = time.time, commit_each(store, make_row("a"), make_row("b"))
+    monkeypatch.setattr(time, "time", lambda: plain() + error)
+    merge(store)
+    assert part_names(store) == sorted(names), "they are young, whatever this host thinks"
+    lock = Path(store.results) / ".merge-spectrum"
+    lock.touch()
+    merge(store, own=names)
+    assert part_names(store) == sorted(names), "another process merges"
+    lock.unlink()
+    for name in names:
+        os.utime(f"{store.folder}/{name}", (0, 0))
+    merge(store)
+    assert len(store.parts()) == 1
+    assert os.listdir(store.results) == ["spectrum"]
+
+
 def test_the_lock_of_a_killed_merge_is_broken(store, monkeypatch):
     monkeypatch.setattr(compaction, "MAX_PARTS", 1)
     names = commit_each(store, make_row("a"), make_row("b"))
-    lock = Path(store.folder) / ".merge"
+    lock = Path(store.results) / ".merge-spectrum"
     lock.touch()
     merge(store, own=names)
     assert len(store.parts()) == 2

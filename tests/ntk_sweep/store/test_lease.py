@@ -87,7 +87,7 @@ def test_leases_leave_nothing_when_the_sweep_ends(any_store):
 
 def test_worker_and_driver_say_that_the_session_is_gone(any_store, session):
     with Lease(any_store, session, 0).acquired() as lease:
-        any_store.filesystem.delete_file(posixpath.join(any_store.folder, session))
+        any_store.filesystem.delete_file(posixpath.join(any_store.hidden_folder, session))
         with pytest.raises(StoreError, match="was removed, or is not the one"):
             Lease(any_store, session, 0).revoke()
         if any_store.is_local and os.path.isdir(any_store.staging_folder(session)):

@@ -73,8 +73,7 @@ def report(tmp_path_factory):
         "elu", 77, 4, 3, 2.5, data="npz", data_fingerprint="e" * 64, data_classes=None, **extreme
     )
     results = store(folder / "r", [*rows, other])
-    (folder / "r/spectrum/_kernels").mkdir()
-    (folder / "spectrum/_kernels").rename(folder / "r/spectrum/_kernels")
+    (folder / "_kernels").rename(folder / "r/_kernels")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ntk_sweep.analysis.writing.publishing.render_many", first_drawn)
         assert main(["report", results, "-o", str(folder / "page")]) == 0
