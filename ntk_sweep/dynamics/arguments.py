@@ -8,18 +8,17 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
-from jaxtyping import Real as Numbers
+from jaxtyping import Float, Integer, Shaped
 
 from ntk_sweep.arrays import real_array, without_column
 
-Vector = Numbers[Any, " N"] | Numbers[Any, "N 1"] | Sequence
+Vector = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
 """A number a sample as users pass it: a NumPy array, a list, a tensor on the CPU."""
 
-Matrix = Numbers[Any, "N N"] | Sequence
+Matrix = Shaped[Any, "N N"] | Sequence
 """A row and a column a sample, likewise."""
 
-Times = Numbers[Any, " T"] | Sequence
+Times = Shaped[Any, " T"] | Sequence
 """Points in time, likewise."""
 
 

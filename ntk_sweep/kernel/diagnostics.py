@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Real, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ntk_sweep.arrays import without_column
 from ntk_sweep.numerics.tensors import as_tensors
 
-Matrix = Real[Any, "N N"] | Sequence
+Matrix = Shaped[Any, "N N"] | Sequence
 Vector = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
 """What users pass: tensors, NumPy arrays or lists."""
 
@@ -117,7 +117,7 @@ def class_contrast(kernel: Matrix, labels: Vector) -> float:
 
 
 def leading_target_shares(
-    eigenvectors: Real[Any, "N leading"] | Sequence,
+    eigenvectors: Shaped[Any, "N leading"] | Sequence,
     targets: Vector,
     counts: Sequence[int] = (1, 2, 5, 10),
 ) -> dict[int, float]:
@@ -149,7 +149,7 @@ def leading_target_shares(
     }
 
 
-def layer_trace_shares(traces: Real[Any, " D"] | Sequence) -> Float[Tensor, " D"]:
+def layer_trace_shares(traces: Shaped[Any, " D"] | Sequence) -> Float[Tensor, " D"]:
     """The shares tr Θ^l / Σ_l tr Θ^l: how much each layer would learn.
 
     Θ^l is the part of Θ from the weights and biases of layer l.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Real
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ntk_sweep.network.activations.activation import Activation
@@ -22,7 +22,7 @@ from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.gaussian_quadrature import line_moments, pair_expectations
 from ntk_sweep.numerics.tensors import as_tensor
 
-Covariances = Real[Any, "*#pairs"] | Sequence
+Covariances = Shaped[Any, "*#pairs"] | Sequence
 """One a pair, as users pass them: a tensor, a NumPy array, or lists of numbers."""
 
 _CLOSED_ERROR = 4e-15

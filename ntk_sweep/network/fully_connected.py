@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Real
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ntk_sweep.network.activations.activation import Activation
@@ -23,7 +23,7 @@ from ntk_sweep.network.layered import check_inputs
 from ntk_sweep.network.linear_layer import LayerScale, LinearLayer, layer_scales
 from ntk_sweep.numerics.tensors import all_finite, as_tensor, as_tensors, check_finite, overflow
 
-Inputs = Real[Any, "N n_in"] | Sequence
+Inputs = Shaped[Any, "N n_in"] | Sequence
 """N inputs as users pass them: a tensor, a NumPy array, or lists of numbers."""
 
 
@@ -69,8 +69,8 @@ class Network:
 
     def __init__(
         self,
-        weights: Sequence[Real[Any, "_ _"] | Sequence],
-        biases: Sequence[Real[Any, " _"] | Sequence],
+        weights: Sequence[Shaped[Any, "_ _"] | Sequence],
+        biases: Sequence[Shaped[Any, " _"] | Sequence],
         activation: str,
         parametrisation: str,
     ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Integer, Real
+from jaxtyping import Float, Int64, Integer, Shaped
 from torch import Tensor
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS
@@ -25,7 +25,7 @@ from ntk_sweep.training.cuda_graph import CudaGraph, capturable
 from ntk_sweep.training.dense_layer import DenseLayer
 from ntk_sweep.training.input_layer import InputLayer, input_layer
 
-Targets = Real[Any, " N"] | Real[Any, "N 1"] | Sequence
+Targets = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
 """N targets as users pass them: a tensor, a NumPy array, or a list of numbers."""
 
 

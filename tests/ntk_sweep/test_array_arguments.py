@@ -185,7 +185,7 @@ NONSENSE = [
     (X[0], r"x has shape \(3,\)"),
     (3.0, r"x has shape \(\)"),
     (X[None], r"x has shape \(1, 4, 3\)"),
-    (np.where(X == X[1, 1], np.nan, X), r"x holds values that are not finite \(NaN or infinity\)"),
+    (np.where(X[1, 1] == X, np.nan, X), r"x holds values that are not finite \(NaN or infinity\)"),
     ((X * np.inf).tolist(), "x holds values that are not finite"),
     (torch.from_numpy(X) * torch.nan, "x holds values that are not finite"),
 ]
