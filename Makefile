@@ -26,7 +26,7 @@ REPORT ?= report
 
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: help sweep report test test-all lint browser partition soak audit docs benchmark clean
+.PHONY: help sweep report test test-all lint browser partition slurm image-test soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
@@ -60,7 +60,7 @@ test: $(READY)
 
 # make test-all	further cases of the same, and what takes long, too
 test-all: $(READY)
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not partition'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not partition and not slurm'
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -71,6 +71,15 @@ lint: $(READY)
 # make partition	cuts a host of a cluster off the network and brings it back; needs root for network namespaces
 partition: $(READY)
 	$(BIN)/python -m pytest -m partition tests/faults/test_partition.py
+
+# make slurm	submits the batch script to a Slurm of its own on the loopback; needs Debian's slurm-wlm and munge
+slurm: $(READY)
+	$(BIN)/python -m pytest -m slurm tests/faults/test_slurm.py
+
+# make image-test	builds the image and sweeps with it; needs root and buildah; fills docs/guide/cluster.md
+# BASE_IMAGE=image	what image-test starts from; debootstrap makes one of Debian's packages
+image-test: $(READY)
+	$(BIN)/python -m tests.faults.image --docs
 
 # make soak	ten minutes of kills under a sweep, then the comparison; fills docs/guide/reliability.md
 soak: $(READY)

@@ -17,3 +17,7 @@ class DataError(SweepError):
 
 class StoreError(SweepError):
     """The results folder cannot be written, or holds a file that is not ours to read."""
+
+
+class ClusterError(SweepError):
+    """Ray cannot be started or joined, or was lost."""

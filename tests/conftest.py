@@ -36,8 +36,9 @@ MOST_PROCESSES = 8
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
     """One more than there are cores for this process: tests of Ray mostly wait."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return min((len(usable(0)) if usable else os.cpu_count() or 1) + 1, MOST_PROCESSES)
+    from ntk_sweep.cores import available_cores
+
+    return min(available_cores() + 1, MOST_PROCESSES)
 
 
 def pytest_configure(config):

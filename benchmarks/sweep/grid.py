@@ -25,6 +25,7 @@ from pathlib import Path
 
 from benchmarks.places import ROOT
 from docs.tools.pages import fill
+from ntk_sweep.cores import available_cores
 
 SEEDS = (1, 10)
 
@@ -43,7 +44,7 @@ def main() -> None:
         with checkout(commit) as folder:
             for seeds in SEEDS if commit is None else SEEDS[:1]:
                 lines.append(
-                    f"| {name} | {720 * seeds} | {sweep(folder, seeds):.0f} | {os.cpu_count()} |"
+                    f"| {name} | {720 * seeds} | {sweep(folder, seeds):.0f} | {available_cores()} |"
                 )
                 print(lines[-1], flush=True)
             profiles[name] = profile(folder)

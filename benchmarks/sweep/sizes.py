@@ -36,6 +36,7 @@ from docs.tools.pages import fill, fill_filed
 from ntk_sweep import Network, load_results
 from ntk_sweep.analysis.drawing.axes import grid, heading, log_ticks
 from ntk_sweep.analysis.drawing.rendering import render, style
+from ntk_sweep.cores import available_cores
 from ntk_sweep.executors.worker import prepare_process
 from ntk_sweep.kernel.centred_kernel import double_double_kernel, float64_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
@@ -110,7 +111,7 @@ def large(folder: Path, n_samples: int, act: str, width: int, depth: int, method
     command += [
         f"depth={depth}",
         f"task.method={method}",
-        f"compute.num_cpus={os.cpu_count()}",
+        f"compute.num_cpus={available_cores()}",
         f"results={results}",
     ]
     # a process of its own whose only child it is, so that the record of children is about it alone
@@ -263,7 +264,7 @@ def _points() -> list[tuple[int, float]]:
 
 def _workers() -> list[tuple[int, float]]:
     """The same sweep of larger networks on one worker and more."""
-    counts = sorted({1, os.cpu_count() or 1})
+    counts = sorted({1, available_cores()})
     few, many = 20, 220
     return [
         (count, _sweep(many, count, width=500, depth=5) - _sweep(few, count, width=500, depth=5))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,7 +15,8 @@ from ntk_sweep.dispatch.progress import SweepProgress
 from ntk_sweep.dispatch.provenance import git_commit
 from ntk_sweep.dispatch.queue import Chunk, ChunkQueue
 from ntk_sweep.dispatch.retries import Retries
-from ntk_sweep.dispatch.signals import Interrupted, SignalGuard
+from ntk_sweep.dispatch.signals import SignalGuard
+from ntk_sweep.errors import SweepError
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
 from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.settings.schema import ComputeConfig
@@ -98,15 +98,14 @@ class Driver:
         with console.status("starting the workers") if console.is_terminal else nullcontext():
             try:
                 return executor_class(self._compute)
-            except SystemExit as error:
-                # Ray's own handler of SIGTERM, which is in force while it starts.
-                self._guard.check()
-                raise Interrupted(signal.SIGTERM) from error
+            except SweepError:
+                self._guard.check()  # The signal may be why it does not start.
+                raise
 
     def _loop(self, executor: Executor, progress: SweepProgress) -> None:
         while self._queue or self._running or self._retries:
-            self._submit_waiting(executor)
             self._guard.check()
+            self._submit_waiting(executor)
             with self._guard.immediate() if executor.interruptible else nullcontext():
                 reports = executor.wait(POLL_SECONDS)
             progress.refresh(executor.waiting_for())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Set
 from typing import Any
 
+from ntk_sweep.cores import available_cores
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.errors import ConfigError, SweepError
+from ntk_sweep.errors import ClusterError, ConfigError, SweepError
 from ntk_sweep.executors import ray_nodes
 from ntk_sweep.executors.devices import cuda_devices
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
-from ntk_sweep.executors.ray_cluster import ClusterError, RayCluster, address_of, workers_on
+from ntk_sweep.executors.ray_address import address_of, refuse_no_cluster
+from ntk_sweep.executors.ray_cluster import RayCluster, workers_on
 from ntk_sweep.executors.ray_job import refuse_job_folders
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.settings.schema import ComputeConfig
@@ -57,9 +58,11 @@ class RayExecutor:
         """Compares devices and resources; which GPUs a cluster has, only Ray knows.
 
         Raises:
-            ConfigError: Workers have not got the devices, or a results folder goes with a Ray job.
+            ConfigError: Workers have not got the devices, a results folder goes with a Ray job, or
+                there can be no cluster to join.
         """
         refuse_job_folders(results)
+        refuse_no_cluster(compute)
         if "cuda" in devices and compute.num_gpus == 0:
             raise ConfigError(
                 "device=cuda, but workers have no GPU: give them one, or a part, with "
@@ -74,7 +77,7 @@ class RayExecutor:
             )
         if is_private and workers_on(_resources_here(compute), compute) == 0:
             raise ConfigError(
-                f"a worker wants compute.num_cpus={compute.num_cpus:g}, but this machine has "
+                f"a worker wants compute.num_cpus={compute.num_cpus:g}, but this process may use "
                 f"{_resources_here(compute)['CPU']:g} CPUs: lower it"
             )
 
@@ -145,8 +148,8 @@ class RayExecutor:
         return reports
 
     def close(self) -> None:
-        """Cancels what is running; stops a private Ray, or leaves the cluster."""
-        if self._cluster.is_connected:
+        """Stops a private Ray; or cancels what is running on the cluster, and leaves it."""
+        if self._cluster.address and self._cluster.is_connected:
             for reference in self._running:
                 self._ray.cancel(reference, force=True)
             if self._sessions:
@@ -200,9 +203,9 @@ class RayExecutor:
 
 
 def _resources_here(compute: ComputeConfig) -> dict[str, float]:
-    """What a private Ray finds on this machine."""
+    """What a private Ray offers: what this process may use."""
     gpus = cuda_devices() if compute.num_gpus else 0
-    return {"CPU": os.cpu_count() or 1, "GPU": gpus}
+    return {"CPU": available_cores(), "GPU": gpus}
 
 
 def _run_chunk(spec: ChunkSpec, dataset: Dataset, is_joined: bool, *limits: Any) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 
 import torch
@@ -115,7 +116,8 @@ def _limit_numpy(num_threads: int) -> None:
 
 @cache
 def _keep_memory() -> None:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
-    if mallopt is not None:
+    # Only glibc has it; Windows does not even name the libraries of a process by None.
+    with suppress(TypeError, OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)

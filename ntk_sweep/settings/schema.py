@@ -175,7 +175,7 @@ class ComputeConfig:
     address: str | None = field(
         default=None,
         metadata=about(
-            "Ray cluster to join; auto requires one; null takes RAY_ADDRESS or a private one"
+            "Ray cluster to join; auto requires one; null takes RAY_ADDRESS; local is a private one"
         ),
     )
     num_workers: int | None = field(

@@ -15,10 +15,12 @@ import re
 import shutil
 import socket
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 
+import psutil
 from pyarrow import fs
 
 from ntk_sweep.store.filesystems import FAILURES
@@ -41,8 +43,10 @@ class Owner:
     Attributes:
         host: Its name.
         pid: The number of the process there.
-        born: When the process started, in clock ticks; tells processes of one number apart.
-        machine: Identifies the boot of the host and the namespace of its process numbers.
+        born: When the process started, in clock ticks since the boot, or in seconds since 1970
+            where there is no `/proc`; tells processes of one number apart.
+        machine: Identifies the boot of the host and the namespace of its process numbers; without
+            `/proc` the host.
         since: When the sweep began, or began to compute, in seconds since 1970.
         task: That of the sweep; earlier versions named none.
         cost: Expected seconds of one worker for what it computes; None before that is known, and
@@ -213,6 +217,10 @@ def _owner(filesystem: fs.FileSystem, path: str) -> Owner | None:
 
 def _machine() -> str:
     """See `Owner.machine`; empty where it cannot be told."""
+    if not _has_proc():
+        number = uuid.getnode()
+        is_random = number >> 40 & 1  # this process's own number, where there is no network card
+        return "" if is_random else f"{number:012x}"
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
@@ -223,9 +231,17 @@ def _machine() -> str:
 def _started(pid: int) -> int:
     """When a process started; 0 if there is none of this number, or it cannot be told."""
     try:
+        if not _has_proc():
+            process = psutil.Process(pid)
+            return 0 if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
         with open(f"/proc/{pid}/stat") as file:
             # The name, in parentheses, may hold blanks; a zombie has ended.
             state, *fields = file.read().rpartition(") ")[2].split()
             return 0 if state == "Z" else int(fields[18])
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, psutil.Error):
         return 0
+
+
+def _has_proc() -> bool:
+    """Whether the system shows its processes as files, as Linux does."""
+    return os.access("/proc/self/stat", os.R_OK)

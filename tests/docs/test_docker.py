@@ -77,7 +77,7 @@ def test_compose_itself_reads_the_files():
         pytest.skip("no `docker compose` here")
     for files in (["compose.yaml"], ["compose.yaml", "compose.gpu.yaml"]):
         named = [part for name in files for part in ("--file", str(DOCKER / name))]
-        command = [client, "compose", *named, "--profile", "driver", "config", "--quiet"]
+        command = [client, "compose", *named, "config", "--quiet"]
         checked = subprocess.run(
             command, capture_output=True, text=True, env=os.environ | {"RAY_AUTH_TOKEN": "secret"}
         )
@@ -94,10 +94,16 @@ def test_the_image_takes_pinned_versions_and_drops_its_privileges():
     instructions = [line for line in text.splitlines() if not line.startswith("#")]
     (version,) = re.findall(r"^ARG PYTHON_VERSION=(.*)$", text, re.MULTILINE)
     assert re.fullmatch(r"3\.1[123]\.\d+", version)
-    assert all("${PYTHON_VERSION}" in line for line in instructions if line.startswith("FROM"))
-    installs = re.findall(r"pip install .*", text)
-    assert len(installs) == 2
-    assert all("--constraint constraints.txt" in install for install in installs)
+    assert "ARG BASE_IMAGE=python:${PYTHON_VERSION}-slim-bookworm" in instructions
+    stages = [line.split()[1] for line in instructions if line.startswith("FROM")]
+    assert stages == ["${BASE_IMAGE}"] * 2, (
+        "what the first installs runs on the Python of the second"
+    )
+    installs = re.findall(r"^RUN --mount=(.*) \\\n *pip install (.*)", text, re.MULTILINE)
+    assert len(installs) == text.count("pip install") == 2
+    for mount, options in installs:
+        assert mount == "type=secret,id=pip.conf,target=/etc/pip.conf", "stays out of the image"
+        assert "--constraint constraints.txt" in options
     (user,) = re.findall(r"^USER (\d+)", text, re.MULTILINE)
     assert int(user) != 0
     assert text.index("USER ") > text.rindex("RUN ")
@@ -109,7 +115,7 @@ def test_the_image_takes_pinned_versions_and_drops_its_privileges():
 
 
 def test_the_compose_file_asks_for_a_token_and_opens_no_port(compose):
-    assert set(compose["services"]) == {"head", "worker", "driver"}
+    assert set(compose["services"]) == {"head", "worker"}
     for name, service in compose["services"].items():
         assert service["environment"]["RAY_AUTH_MODE"] == "token"
         assert service["environment"]["RAY_AUTH_TOKEN"].startswith("${RAY_AUTH_TOKEN:?"), (
@@ -125,7 +131,6 @@ def test_the_compose_file_asks_for_a_token_and_opens_no_port(compose):
     head = compose["services"]["head"]["command"]
     assert "--dashboard-host=127.0.0.1" in head
     assert "0.0.0.0" not in (DOCKER / "compose.yaml").read_text()
-    assert compose["services"]["driver"]["environment"]["RAY_ADDRESS"] == "head:6379"
     assert "--address=head:6379" in compose["services"]["worker"]["command"]
 
 

@@ -48,7 +48,10 @@ def test_python_examples_run(block, folder_with_results, monkeypatch):
 
 def launch_lines():
     for page in PAGES:
-        for line in re.findall(r"^ntk-sweep run (.*)$", page.read_text(), re.MULTILINE):
+        text = page.read_text()
+        for line in re.findall(
+            r"^(?:ntk-sweep run|sbatch .*sweep.sbatch) (.*)$", text, re.MULTILINE
+        ):
             yield pytest.param(shlex.split(line, comments=True), id=line.split("#")[0].strip())
 
 

@@ -4,20 +4,17 @@ import dataclasses
 import os
 import pickle
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError, DataError, StoreError
-from ntk_sweep.executors.ray_cluster import NOWHERE
+from ntk_sweep.executors.ray_environment import NOWHERE
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.settings.validation import validate
 from ntk_sweep.store.store import Store
 from tests.helpers.places import ROOT
-from tests.helpers.processes import environment
 
 
 class Bomb:
@@ -97,23 +94,6 @@ def test_a_task_cannot_lead_out_of_the_results_folder(name):
 def test_no_free_text_of_a_point_reaches_the_store(setting):
     with pytest.raises(ConfigError, match=f"{setting}=../x is unknown"):
         validate(dataclasses.replace(SweepConfig(), **{setting: "../x"}))
-
-
-def test_ray_sends_nothing_home():
-    code = """
-from ntk_sweep.settings.schema import ComputeConfig
-from ntk_sweep.executors.ray import RayExecutor
-from ntk_sweep.executors.ray_cluster import ClusterError
-try:
-    RayExecutor(ComputeConfig(address="127.0.0.1:1"))
-except ClusterError:
-    from ray._common.usage import usage_lib
-    print(usage_lib.usage_stats_enabled(), usage_lib._usage_stats_report_url())
-"""
-    asked = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
-    )
-    assert asked.stdout.split() == ["False", NOWHERE], asked.stderr
 
 
 @pytest.mark.parametrize(

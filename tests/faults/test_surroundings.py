@@ -44,7 +44,7 @@ PART = (
 """Tests of everything that starts processes, prints, draws or writes."""
 
 
-KINDS = "not partition and not slow and not browser"
+KINDS = "not partition and not slow and not slurm and not browser"
 """A browser leaves files of its own in the temporary folder."""
 
 

@@ -1,6 +1,7 @@
 """A Ray in this process: tasks run when they are asked for, nodes are what a test says."""
 
 import contextlib
+import signal
 import sys
 from types import SimpleNamespace
 
@@ -37,7 +38,10 @@ class FakeRay:
         ]
         self.fails, self.outcome = fails, outcome
         self.arguments, self.cancelled, self.resources, self.started = None, [], [], False
-        self._private = SimpleNamespace(worker=SimpleNamespace(print_to_stdstream=print))
+        self._private = SimpleNamespace(
+            worker=SimpleNamespace(print_to_stdstream=print),
+            utils=SimpleNamespace(set_sigterm_handler=signal.signal),
+        )
 
     def init(self, **arguments):
         self.arguments, self.started = arguments, True

@@ -140,7 +140,7 @@ def workers_at(node):
 
 def left_behind(number):
     """Temporary folders of the private Ray of a process."""
-    return [path.name for path in Path("/tmp").glob(f"ntk-sweep-{number}-*")]
+    return [str(path) for path in Path("/tmp").glob(f"ntk-ray-*/r/session_*_{number}")]
 
 
 HIDDEN = tuple(ROOT / name for name in ("ntk_sweep", "hydra_plugins"))

@@ -9,7 +9,7 @@ import pytest
 from ntk_sweep.dispatch.retries import MAX_NODE_LOSSES, MAX_WORKER_DEATHS
 from ntk_sweep.dispatch.signals import Interrupted
 from ntk_sweep.dispatch.sweep import run_sweep
-from ntk_sweep.errors import StoreError
+from ntk_sweep.errors import ClusterError, StoreError
 from ntk_sweep.executors.messages import Lost
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.executors.worker import Worker
@@ -179,10 +179,11 @@ def test_rows_are_committed_while_a_chunk_is_at_work(base, monkeypatch):
     assert commits == [1] * 5
 
 
-def test_ray_that_is_ended_while_it_starts_is_an_interruption(base):
+def test_workers_that_a_signal_ends_while_they_start_are_an_interruption(base):
     class Ended(SerialExecutor):
         def __init__(self, compute):
-            raise SystemExit(15)
+            signal.raise_signal(signal.SIGTERM)
+            raise ClusterError("there is no answer")
 
     with pytest.raises(Interrupted) as caught:
         run_sweep([base], Ended, QUIET)

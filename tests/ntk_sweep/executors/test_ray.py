@@ -79,14 +79,18 @@ INTERRUPTED = {signal.SIGINT: "serial", signal.SIGTERM: "ray", signal.SIGHUP: "s
 
 
 @contextmanager
-def begun(results, launcher, **others):
+def begun(results, launcher, home, **others):
     """A sweep that is going to store its first rows and no more."""
     grid = (*GRID, f"hydra/launcher={launcher}", "compute.chunk_seconds=0.001")
     process = start(
-        results, *grid, "compute.num_workers=1", faults=STUCK, stderr=subprocess.PIPE, **others
+        *(results, *grid, "compute.num_workers=1"),
+        faults=STUCK,
+        stderr=subprocess.PIPE,
+        HOME=str(home),
+        **others,
     )
     try:
-        yield SimpleNamespace(process=process, results=results)
+        yield SimpleNamespace(process=process, results=results, home=home)
     finally:
         stop(process)
 
@@ -101,6 +105,7 @@ def at_work(tmp_path_factory):
                 begun(
                     tmp_path_factory.mktemp("at_work"),
                     launcher,
+                    tmp_path_factory.mktemp("home"),
                     prefix=("nohup",) if what == signal.SIGTERM else (),
                 )
             )
@@ -114,16 +119,20 @@ def at_work(tmp_path_factory):
 @pytest.mark.parametrize("number", list(INTERRUPTED))
 def test_an_interrupted_sweep_says_how_to_go_on(at_work, number):
     process, results = at_work[number].process, at_work[number].results
+    family = psutil.Process(process.pid).children(recursive=True)
     if number == signal.SIGTERM:
         # This one was started by `nohup`, and does not mind that its terminal is closed.
-        process.send_signal(signal.SIGHUP)
-    process.send_signal(number)
+        os.killpg(process.pid, signal.SIGHUP)
+    # To all that was started, as a terminal, `timeout` and batch systems do.
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 128 + number
     assert "the same command again goes on from there" in errors
     assert "Traceback" not in errors
     assert 0 < stored(results) < POINTS
     assert not left_behind(process.pid)
+    assert not any(is_alive(each) for each in family)
+    assert not list(at_work[number].home.iterdir())
     assert not list((results / "spectrum").glob(".*"))
 
 
@@ -133,7 +142,7 @@ def killed_driver(process):
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait(TIME_LIMIT)
-    # The workers notice that their driver is gone and end; the rest of Ray takes a minute longer.
+    # The workers notice that their driver is gone and end; some of Ray takes a minute longer.
     wait_for(lambda: not any(is_alive(worker) for worker in workers), "the workers' end")
     return family
 
@@ -164,9 +173,11 @@ def test_killed_drivers_and_workers_cost_no_row(at_work, tmp_path, undisturbed):
     assert 0 < there < POINTS
     slow = dict.fromkeys(STUCK, 0.3)
     process = start(results, *GRID, "compute.chunk_seconds=0.05", faults=slow, cwd=tmp_path)
+    assert left_behind(killed.pid)
     try:
         killed_worker(process, results)
         output = process.stdout.read()
+        alive = [each for each in family if is_alive(each)]
     finally:
         stop(process)
         kill(family)
@@ -178,6 +189,7 @@ def test_killed_drivers_and_workers_cost_no_row(at_work, tmp_path, undisturbed):
     assert_same_numbers(results, undisturbed)
     assert not left_behind(process.pid)
     assert not left_behind(killed.pid)
+    assert not alive
     assert len(list((results / "spectrum").glob("*.parquet"))) <= parts + os.cpu_count() + 2
     assert [path.name for path in results.iterdir()] == ["spectrum"]
     assert not list((results / "spectrum").glob(".*"))

@@ -62,10 +62,26 @@ def test_workers_need_neither_working_folder_nor_data_of_the_driver(cluster, tmp
     data = cluster.folder / "data" / "data.npz"
     np.savez(data, x=np.random.default_rng(1).random((20, 5)), y=np.arange(20))
     sweep = ("data=npz", f"data.path={data}", "act=relu,elu", "width=5,6,7", "compute=cluster")
-    done = run(tmp_path / "results", *sweep, RAY_ADDRESS=cluster.address, **cluster.token)
+    # Its token is where Ray keeps it.
+    token = tmp_path / "home" / ".ray" / "auth_token"
+    token.parent.mkdir(parents=True)
+    token.write_text(cluster.token["RAY_AUTH_TOKEN"])
+    home = str(tmp_path / "home")
+    done = run(tmp_path / "results", *sweep, RAY_ADDRESS=cluster.address, HOME=home)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 points computed" in done.stdout
+    assert f"on the Ray cluster at {cluster.address}, " in done.stdout
     assert load_results(tmp_path / "results" / "spectrum").status.eq("ok").all()
+
+
+@pytest.mark.parametrize("token", [{}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "another"}])
+def test_a_cluster_with_another_token_is_told_of_in_one_line(cluster, tmp_path, token):
+    done = run(tmp_path, *GRID, RAY_ADDRESS=cluster.address, **token)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"error: the Ray cluster at {cluster.address} cannot be joined")
+    assert "its token is another one, or none is set here" in done.stderr
+    assert "set RAY_AUTH_TOKEN" in done.stderr
 
 
 def submit(cluster, *command, token=True):

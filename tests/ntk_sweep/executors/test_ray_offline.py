@@ -1,6 +1,7 @@
 """Protects the Ray executor where no Ray is needed: resources, losses, start and end."""
 
 import os
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from ray import exceptions
 import ntk_sweep
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors import ray as executing
-from ntk_sweep.executors import ray_cluster, ray_nodes
+from ntk_sweep.executors import ray_cluster, ray_folder, ray_nodes
 from ntk_sweep.executors.messages import Lost
 from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.executors.ray_cluster import PACKAGE, ClusterError
@@ -27,12 +28,12 @@ def spec(number=0):
 
 
 @pytest.fixture(autouse=True)
-def files():
-    """Whatever happens, no temporary folder stays."""
-    pattern = f"{ray_cluster.TEMPORARY}{os.getpid()}-*"
-    before = set(Path("/tmp").glob(pattern))
-    yield
-    assert set(Path("/tmp").glob(pattern)) == before
+def place(monkeypatch):
+    """Where temporary folders are made; whatever happens, none stays."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        monkeypatch.setattr(ray_folder, "_places", lambda: [place])
+        yield place
+        assert not os.listdir(place)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_data_set_is_sent_once():
 
 @pytest.mark.parametrize(("num_gpus", "workers"), [(0, 16), (1, 2), (0.25, 8)])
 def test_local_workers_are_those_that_cores_and_gpus_have_room_for(monkeypatch, num_gpus, workers):
-    monkeypatch.setattr(executing.os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(executing, "available_cores", lambda: 16)
     monkeypatch.setattr(executing, "cuda_devices", lambda: 2)
     assert RayExecutor.local_workers(ComputeConfig(num_gpus=num_gpus)) == workers
     assert RayExecutor.local_workers(ComputeConfig(num_gpus=num_gpus, num_workers=1)) == 1
@@ -166,31 +167,59 @@ def test_more_gpus_than_this_machine_has_are_refused(monkeypatch):
         RayExecutor.check(ComputeConfig(num_gpus=2), {"auto"}, set())
 
 
-def test_a_private_ray_is_for_this_machine_and_leaves_no_files():
+def test_a_private_ray_is_for_this_machine_and_leaves_no_files(monkeypatch, place):
+    monkeypatch.setattr(ray_cluster, "available_cores", lambda: 3)
     fake = FakeRay()
     executor = executor_on(fake, ComputeConfig(object_store_mb=90))
     arguments = fake.arguments
     assert arguments["address"] == "local"
+    assert arguments["num_cpus"] == 3
     assert arguments["include_dashboard"] is False
     assert arguments["object_store_memory"] == 90 * 10**6
-    assert arguments["_temp_dir"].startswith(f"/tmp/ntk-sweep-{os.getpid()}-")
+    assert arguments["_temp_dir"].startswith(f"{place}/")
     assert Path(arguments["_temp_dir"]).is_dir()
-    assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
     assert [options["max_retries"] for options in fake.resources] == [0, 0]
     executor.close()
     assert not fake.started
     assert not Path(arguments["_temp_dir"]).exists()
 
 
-def test_a_joined_cluster_gets_the_whole_package_and_an_empty_folder():
+def test_a_private_ray_is_asked_for_its_room_once():
+    """Its processes may have had the signal that ends the sweep, and then would never answer."""
+    fake = FakeRay()
+    executor = executor_on(fake, ComputeConfig())
+    fake.nodes = fake.cancel = lambda *_, **__: 1 / 0
+    executor.submit(0, spec(), DATA)
+    assert (executor.slots, executor.capacity) == (2, 4)
+    executor.close()
+
+
+def test_a_local_address_is_a_private_ray(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert RayExecutor.local_workers(ComputeConfig())
+    fake = FakeRay()
+    executor = executor_on(fake, ComputeConfig())
+    assert executor.describe().startswith("on Ray on this machine, ")
+    assert fake.arguments["address"] == "local"
+    executor.close()
+    with pytest.raises(ConfigError, match="compute=cluster joins a cluster, but RAY_ADDRESS=local"):
+        RayExecutor.check(JOINED, {"auto"}, set())
+
+
+def test_sigterm_is_not_for_ray():
+    fake = FakeRay()
+    executor_on(fake, ComputeConfig()).close()
+    fake._private.utils.set_sigterm_handler(1 / 1)
+
+
+def test_a_joined_cluster_gets_the_whole_package_and_an_empty_folder(place):
     fake = FakeRay()
     executor = executor_on(fake, JOINED)
     environment = fake.arguments["runtime_env"]
     assert fake.arguments["address"] == "auto"
     assert environment["py_modules"] == [PACKAGE]
-    assert environment["working_dir"].startswith("/tmp/ntk-sweep-")
-    assert not Path(environment["working_dir"]).exists()
-    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in os.environ
+    assert environment["working_dir"].startswith(f"{place}/")
+    assert not os.listdir(environment["working_dir"])
     assert executor.describe() == "on the Ray cluster at auto, 2 workers"
     executor.close()
 
@@ -235,7 +264,7 @@ def test_a_ray_that_is_ended_while_it_starts_is_put_away():
 
 def test_a_machine_without_room_for_a_worker_is_refused():
     fake = FakeRay([{"CPU": 2.0}])
-    message = "a worker wants 3 CPUs and 0 GPUs, but this machine has 2 and 0"
+    message = "a worker wants 3 CPUs and 0 GPUs, but this process may use 2 and 0"
     with pytest.raises(ClusterError, match=message):
         executor_on(fake, ComputeConfig(num_cpus=3))
     assert not fake.started
@@ -246,19 +275,6 @@ def test_a_cluster_without_room_is_waited_for():
     assert executor.slots == 0
     assert executor.waiting_for() == "waiting for a machine with 3 CPUs and 0 GPUs (compute.num_*)"
     executor.close()
-
-
-def test_folders_of_killed_processes_are_removed_and_no_others():
-    ended = Path(f"/tmp/{ray_cluster.TEMPORARY}99999999-test")
-    own = Path(f"/tmp/{ray_cluster.TEMPORARY}{os.getpid()}-test")
-    for folder in (ended, own):
-        folder.mkdir()
-    try:
-        executor_on(FakeRay(), JOINED).close()
-        assert not ended.exists()
-        assert own.exists()
-    finally:
-        own.rmdir()
 
 
 def test_words_of_the_raylet_stay_out_of_our_output(capsys):

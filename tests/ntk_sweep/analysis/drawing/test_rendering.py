@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import matplotlib
 import numpy as np
 import pytest
 
 from ntk_sweep.analysis.chapters import kernels, spectra
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
+from ntk_sweep.analysis.drawing import rendering
 from ntk_sweep.analysis.drawing.rendering import FORMATS, render
 from ntk_sweep.analysis.rows.cells import cells
 from tests.helpers.analysis_rows import frame, grid
@@ -34,3 +37,19 @@ def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
         second = draw()
     assert first == second
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, []), (3, [3]), (99, [rendering.MANY])])
+def test_figures_are_drawn_by_no_more_processes_than_there_are_cores(monkeypatch, cores, expected):
+    pools = []
+
+    def pool(size, mp_context):
+        pools.append(size)
+        return ThreadPoolExecutor(1)
+
+    monkeypatch.setattr(rendering, "available_cores", lambda: cores)
+    monkeypatch.setattr(rendering, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(rendering, "render_all", lambda figure: figure)
+    draws = [lambda number=number: number for number in range(rendering.MANY)]
+    assert rendering.render_many(draws) == list(range(rendering.MANY))
+    assert pools == expected
