@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import pandas as pd
 from rich.table import Table
 
+from ntk_sweep.digits import known, ratio_bound, with_bound
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
 from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.store.columns import GROUP, TRAINING_SETTING
+
+SHOWN = 6
+"""Digits of an eigenvalue in a table, and of a condition number, at the most."""
 
 KIND = [*GROUP, "act"]
 """Only rows that agree in these may be compared."""
@@ -67,7 +71,7 @@ def _kernel_figures(row: pd.Series) -> list[tuple[str, str]]:
             f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, resolved)}"
         )
     condition = (
-        f"{row.condition_number:.6g}"
+        _condition_number(row)
         if row.lambda_min_resolved
         else "unknown, since lambda_min is unresolved"
     )
@@ -114,7 +118,12 @@ def _with_error(value: float, error: float, resolved: bool) -> str:
         return (
             f"unresolved: at most {value + error:.2g}, which is the rounding error of this method"
         )
-    return f"{value:.10g} ± {error:.1g}"
+    return with_bound(value, error)
+
+
+def _condition_number(row: pd.Series) -> str:
+    bound = ratio_bound(row.lambda_max, row.lambda_max_error, row.lambda_min, row.lambda_min_error)
+    return known(row.condition_number, bound, SHOWN)
 
 
 def _spectrum_table(good: pd.DataFrame) -> Table:
@@ -127,7 +136,7 @@ def _spectrum_table(good: pd.DataFrame) -> Table:
         if not resolved.empty:
             best = resolved.loc[resolved["lambda_min"].idxmax()]
             cells = [
-                f"{best.lambda_min:.6g}",
+                known(best.lambda_min, best.lambda_min_error, SHOWN),
                 *(str(best[name]) for name in ("width", "depth", "seed")),
             ]
         table.add_row(

@@ -1,7 +1,7 @@
 """The training part of Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 60 000 images of 28 × 28 pixels.
 
 Its files lie in a folder given, else in ``$NTK_SWEEP_DATA``, else in the user's cache folder, where
-they are downloaded once.
+they are downloaded once. Each may be packed (``.gz``), as it is on its server.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from ntk_sweep.data.idx import read_idx, read_packed_idx
+from ntk_sweep.data.idx import PACKED, read_idx
 from ntk_sweep.data.torchvision_import import torchvision_fashion_mnist
 from ntk_sweep.errors import DataError
 
@@ -52,7 +51,7 @@ def downloads(root: str | None) -> bool:
 
 
 def find(root: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """The same for a report: never a download, and packed files (``.gz``) will do.
+    """The same for a report: never a download, and the training part will do.
 
     Raises:
         DataError: They cannot be found or read.
@@ -60,10 +59,10 @@ def find(root: str | None) -> tuple[np.ndarray, np.ndarray]:
     place = root or os.environ.get(DATA_VARIABLE)
     folder = _raw(Path(place).expanduser() if place else _cache())
     try:
-        images, labels = read_packed_idx(folder / IMAGES, 3), read_packed_idx(folder / LABELS, 1)
+        images, labels = read_idx(folder / IMAGES, 3), read_idx(folder / LABELS, 1)
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there ({error.strerror})") from error
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"the files of {folder} cannot be read: {error}") from error
     return _belonging_together(images, labels, folder)
 
@@ -76,14 +75,14 @@ def _load_from(root: Path, source: str) -> tuple[np.ndarray, np.ndarray]:
             f"Mend {source.split('=')[0]}, or use data=digits, which needs no download"
         )
     try:
-        if missing := [name for name in FILES if not (folder / name).is_file()]:
+        if missing := [name for name in FILES if not _is_there(folder / name)]:
             raise FileNotFoundError(f"{', '.join(missing)} missing")
         images, labels = read_idx(folder / IMAGES, 3), read_idx(folder / LABELS, 1)
     except (OSError, ValueError) as error:
         raise DataError(
-            f"Fashion-MNIST is not readable in {source}: the IDX files {', '.join(FILES)} must lie "
-            f"in {folder} ({type(error).__name__}: {error}). Mend data.root, or use data=digits, "
-            "which needs no download"
+            f"Fashion-MNIST is not readable in {source}: the IDX files {', '.join(FILES)}, as they "
+            f"are or packed ({PACKED}), must lie in {folder} ({type(error).__name__}: {error}). "
+            f"Mend {source.split('=')[0]}, or use data=digits, which needs no download"
         ) from error
     return _belonging_together(images, labels, folder)
 
@@ -99,8 +98,13 @@ def _belonging_together(
     return images, labels
 
 
+def _is_there(path: Path) -> bool:
+    return path.is_file() or path.with_name(path.name + PACKED).is_file()
+
+
 def _raw(root: Path) -> Path:
-    return root / "FashionMNIST" / "raw"
+    """Where the files lie: in torchvision's layout, or in the folder itself."""
+    return root if _is_there(root / IMAGES) else root / "FashionMNIST" / "raw"
 
 
 def _cache() -> Path:

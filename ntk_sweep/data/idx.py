@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,28 @@ _START = b"\x00\x00\x08"
 """Of a file of unsigned bytes."""
 
 
+PACKED = ".gz"
+"""Behind the name of a file as it is downloaded."""
+
+
 def read_idx(path: Path, n_dimensions: int) -> np.ndarray:
-    """The array of a file.
+    """The array of a file, or of ``PATH.gz`` where only that is there.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It holds something else, or not all of it.
+        ValueError: It holds something else, or not all of it; the message names it.
     """
-    return parse_idx(path.read_bytes(), n_dimensions)
-
-
-def read_packed_idx(path: Path, n_dimensions: int) -> np.ndarray:
-    """As `read_idx`, from ``PATH.gz`` where only that is there."""
-    packed = path.with_name(path.name + ".gz")
-    if path.is_file() or not packed.is_file():
-        return read_idx(path, n_dimensions)
-    return parse_idx(gzip.decompress(packed.read_bytes()), n_dimensions)
+    packed = path.with_name(path.name + PACKED)
+    used = path if path.is_file() or not packed.is_file() else packed
+    content = used.read_bytes()
+    try:
+        return parse_idx(content if used is path else gzip.decompress(content), n_dimensions)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{used.name} is no whole gzip file, download it again: {error}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{used.name} is {error}") from error
 
 
 def parse_idx(content: bytes, n_dimensions: int) -> np.ndarray:
@@ -43,7 +50,7 @@ def parse_idx(content: bytes, n_dimensions: int) -> np.ndarray:
     shape = struct.unpack(f">{n_dimensions}I", content[len(_START) + 1 : start])
     if len(content) - start != math.prod(shape):
         raise ValueError(
-            f"the IDX file announces {' × '.join(map(str, shape))} values, but holds "
+            f"an IDX file that announces {' × '.join(map(str, shape))} values, but holds "
             f"{len(content) - start}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,4 +1,4 @@
-"""Own arrays: x (N, ...) and y (N,) of an npz file, with their values as they are."""
+"""Own arrays: x (N, ...) and y (N,) or (N, 1) of an npz file, with their values as they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import numpy as np
 from ntk_sweep.errors import DataError
 
 ARRAYS = ("x", "y")
+
+SEVERAL_COLUMNS = (
+    ". The network has one output: keep one column of y, or y.argmax(axis=1) where a column "
+    "stands for a class"
+)
 
 
 def load(path: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -23,10 +28,13 @@ def load(path: str | None) -> tuple[np.ndarray, np.ndarray]:
         if array.dtype.kind not in "buif":
             raise DataError(f"{file}: {name} is of dtype {array.dtype}, but must hold real numbers")
     x, y = arrays["x"], arrays["y"]
+    if y.ndim > 1 and y.size == len(y):
+        y = y.reshape(-1)
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or x.size == 0:
+        several = y.ndim == 2 and len(x) == len(y)
         raise DataError(
-            f"{file}: x is {x.shape} and y is {y.shape}, but must be (N, ...) and (N,) with the "
-            "same N ≥ 1"
+            f"{file}: x is {x.shape} and y is {y.shape}, but must be (N, ...) and (N,) or (N, 1) "
+            f"with the same N ≥ 1{SEVERAL_COLUMNS if several else ''}"
         )
     return x.astype(np.float64), y
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Integer, Shaped
+
+from ntk_sweep.arrays import real_array, without_column
+
+Vector = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
+"""A number a sample as users pass it: a NumPy array, a list, a tensor on the CPU."""
+
+Matrix = Shaped[Any, "N N"] | Sequence
+"""A row and a column a sample, likewise."""
+
+Times = Shaped[Any, " T"] | Sequence
+"""Points in time, likewise."""
 
 
 def check_integer(name: str, value: Any) -> None:
@@ -27,8 +39,8 @@ def check_number(name: str, value: Any, positive: bool = False) -> None:
 
 
 def finite(name: str, values: Any) -> Float[np.ndarray, "*shape"]:
-    """The values in float64; a ValueError if one is NaN or infinite."""
-    values = np.asarray(values, dtype=np.float64)
+    """The values in float64; a ValueError if they are no real numbers, or one is not finite."""
+    values = real_array(name, values)
     if not np.isfinite(values).all():
         raise ValueError(
             f"{name} holds NaN or infinity, but must be finite: there is nothing to predict from it"
@@ -56,8 +68,8 @@ def whole_numbers(name: str, values: Any) -> Integer[np.ndarray, "*shape"]:
 
 
 def vector(name: str, values: Any) -> Float[np.ndarray, " _"]:
-    """A vector of at least one finite value; a ValueError otherwise."""
-    values = finite(name, values)
+    """A vector of at least one finite value, from (N,) or (N, 1); a ValueError otherwise."""
+    values = without_column(finite(name, values))
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(
             f"{name} has shape {values.shape}, but must have one dimension and at least one entry"

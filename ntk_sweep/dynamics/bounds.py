@@ -10,9 +10,9 @@ from numbers import Real
 
 import numpy as np
 from jaxtyping import Float
-from jaxtyping import Real as Numbers
 
 from ntk_sweep.dynamics.arguments import (
+    Times,
     check_integer,
     check_number,
     non_negative,
@@ -23,7 +23,7 @@ from ntk_sweep.dynamics.training_time import TrainingTime
 
 
 def flow_bound(
-    initial_loss: float, lambda_min: float, n_samples: int, times: Numbers[np.ndarray, " T"]
+    initial_loss: float, lambda_min: float, n_samples: int, times: Times
 ) -> Float[np.ndarray, " T"]:
     """L(t) ≤ L(0) exp(-(4/N) λ_min t) under gradient flow.
 
@@ -57,7 +57,7 @@ def du_bound(
     lambda_min: float,
     n_samples: int,
     step_size: float,
-    steps: Numbers[np.ndarray, " T"],
+    steps: Times,
 ) -> Float[np.ndarray, " T"]:
     """L_k ≤ (1 - ηλ_min/N)^k L_0, the rate of Du et al. 2019, theorem 4.1, in our conventions.
 

@@ -15,14 +15,16 @@ Dimension letters in the annotations: N samples, T points in time, B samples of 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer
-from jaxtyping import Real as Numbers
 
 from ntk_sweep.dynamics.arguments import (
+    Matrix,
+    Times,
+    Vector,
     non_negative,
     permutation,
     square_matrix,
@@ -39,10 +41,10 @@ is a mistake."""
 
 
 def gradient_flow_losses(
-    eigenvalues: Float[np.ndarray, " N"],
-    eigenvectors: Float[np.ndarray, "N N"],
-    residual: Float[np.ndarray, " N"],
-    times: Numbers[np.ndarray, " T"],
+    eigenvalues: Vector,
+    eigenvectors: Matrix,
+    residual: Vector,
+    times: Times,
 ) -> Float[np.ndarray, " T"]:
     """L(t) = (1/N) Σ_i exp(-(4/N) λ_i t) (v_iᵀ r_0)² under gradient flow.
 
@@ -71,11 +73,11 @@ def gradient_flow_losses(
 
 
 def gradient_descent_losses(
-    eigenvalues: Float[np.ndarray, " N"],
-    eigenvectors: Float[np.ndarray, "N N"],
-    residual: Float[np.ndarray, " N"],
+    eigenvalues: Vector,
+    eigenvectors: Matrix,
+    residual: Vector,
     step_size: float,
-    steps: Numbers[np.ndarray, " T"],
+    steps: Times,
 ) -> Float[np.ndarray, " T"]:
     """L_k = (1/N) Σ_i (1 - 2ηλ_i/N)^{2k} (v_iᵀ r_0)² of full-batch gradient descent.
 
@@ -110,9 +112,9 @@ def gradient_descent_losses(
 
 
 def linearised_sgd_losses(
-    theta: Float[np.ndarray, "N N"],
-    residual: Float[np.ndarray, " N"],
-    orders: Iterable[Integer[np.ndarray, " N"]],
+    theta: Matrix,
+    residual: Vector,
+    orders: Iterable[Integer[Any, " N"] | Sequence],
     step_size: float,
     batch_size: int,
 ) -> Float[np.ndarray, " T"]:

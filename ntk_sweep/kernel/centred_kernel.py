@@ -15,10 +15,12 @@ from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses
 from ntk_sweep.kernel.centred_rows import CentredRows
+from ntk_sweep.kernel.overflow import kernel_overflow
 from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
 from ntk_sweep.kernel.rounding import unit_of
 from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
 from ntk_sweep.numerics.double_double import UNIT, DoubleDouble, symmetric, symmetric_product
+from ntk_sweep.numerics.tensors import all_finite
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
 
@@ -68,21 +70,14 @@ def centred_kernel(passes: CentredPasses, refinable: bool = True) -> CentredKern
         refinable: Whether Θ in double-double may be asked for; if not, the passes are not kept.
 
     Raises:
-        ValueError: The network's output or Θ is not finite.
+        ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
     """
     theta, traces, error = float64_kernel(passes)
-    dtype = passes.outputs.dtype
-    if not torch.isfinite(passes.outputs).all():
-        raise ValueError(
-            "the network's output is not finite: the input holds NaN or infinity, or it overflows "
-            f"{dtype}; scale the inputs down or use float64"
-        )
-    if not torch.isfinite(theta).all():
-        raise ValueError(
-            f"the kernel is not finite: it overflows {dtype}; scale the inputs down or use float64"
-        )
-    errors, kept = pass_errors(passes).cpu(), passes if refinable else None
-    return CentredKernel(theta.cpu(), traces.cpu(), float(error), errors, kept)
+    errors = pass_errors(passes)
+    if not all(map(all_finite, (passes.outputs, theta, error, errors.shared, errors.rows))):
+        raise kernel_overflow(passes, theta, traces)
+    kept = passes if refinable else None
+    return CentredKernel(theta.cpu(), traces.cpu(), float(error), errors.cpu(), kept)
 
 
 def float64_kernel(

@@ -10,13 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from ntk_sweep.arrays import without_column
+from ntk_sweep.numerics.tensors import as_tensors
 
-def effective_rank(eigenvalues: Float[Tensor, " N"]) -> float:
+Matrix = Shaped[Any, "N N"] | Sequence
+Vector = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
+"""What users pass: tensors, NumPy arrays or lists."""
+
+
+def effective_rank(eigenvalues: Vector) -> float:
     """exp(-Σ p_i ln p_i) with p_i = λ_i / Σλ: between 1 (one direction) and N (all alike).
 
     Roy and Vetterli 2007, definition 1, for the eigenvalues of a positive matrix. Negative
@@ -26,7 +34,8 @@ def effective_rank(eigenvalues: Float[Tensor, " N"]) -> float:
         >>> round(effective_rank(torch.tensor([2.0, 2.0, 2.0, 2.0], dtype=torch.float64)), 12)
         4.0
     """
-    positive = eigenvalues.clamp(min=0)
+    (eigenvalues,) = as_tensors({"eigenvalues": eigenvalues})
+    positive = without_column(eigenvalues).clamp(min=0)
     if not positive.sum() > 0:
         return math.nan
     # Scaled first: a sum of eigenvalues could overflow although each is finite.
@@ -35,7 +44,7 @@ def effective_rank(eigenvalues: Float[Tensor, " N"]) -> float:
     return float(torch.special.entr(share).sum().exp())
 
 
-def kernel_target_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]) -> float:
+def kernel_target_alignment(kernel: Matrix, targets: Vector) -> float:
     """⟨Θ, yyᵀ⟩_F / (‖Θ‖_F ‖yyᵀ‖_F) = yᵀΘy / (‖Θ‖_F ‖y‖²) (Cristianini et al. 2001, definition 1).
 
     Cristianini's y is ±1. This takes the targets as they are, so that the order of magnitude of the
@@ -50,10 +59,11 @@ def kernel_target_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor,
         >>> round(kernel_target_alignment(torch.outer(y, y), y), 12)
         1.0
     """
+    kernel, targets = _with_targets("kernel", kernel, targets)
     return _alignment(_unit(kernel), _unit(targets))
 
 
-def centred_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]) -> float:
+def centred_alignment(kernel: Matrix, targets: Vector) -> float:
     """The alignment of Θ_c = HΘH and y_c = Hy, H = I - 11ᵀ/N.
 
     Cortes, Mohri, Rostamizadeh 2012, definition 4. It does not change when a constant is added to
@@ -68,6 +78,7 @@ def centred_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]
         >>> round(centred_alignment(torch.outer(y, y) + 5.0, y), 12)
         1.0
     """
+    kernel, targets = _with_targets("kernel", kernel, targets)
     kernel = _unit(kernel)
     centred = kernel - kernel.mean(0, keepdim=True)
     centred = centred - centred.mean(1, keepdim=True)
@@ -78,7 +89,7 @@ def centred_alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]
     return _alignment(centred, _centred(targets))
 
 
-def class_contrast(kernel: Float[Tensor, "N N"], labels: Shaped[Tensor, " N"]) -> float:
+def class_contrast(kernel: Matrix, labels: Vector) -> float:
     """Mean of Θ_ij / √(Θ_ii Θ_jj) over pairs of one class, less that over pairs of two classes.
 
     Pairs have i ≠ j. The two means are taken over pairs, so larger classes weigh more. It is the
@@ -94,6 +105,7 @@ def class_contrast(kernel: Float[Tensor, "N N"], labels: Shaped[Tensor, " N"]) -
         >>> class_contrast(torch.eye(3, dtype=torch.float64), torch.tensor([0, 0, 1]))
         0.0
     """
+    kernel, labels = _with_targets("kernel", kernel, labels, "labels")
     diagonal = kernel.diagonal()
     same = labels[:, None] == labels[None, :]
     within = same & ~torch.eye(len(kernel), dtype=torch.bool, device=kernel.device)
@@ -105,8 +117,8 @@ def class_contrast(kernel: Float[Tensor, "N N"], labels: Shaped[Tensor, " N"]) -
 
 
 def leading_target_shares(
-    eigenvectors: Float[Tensor, "N leading"],
-    targets: Float[Tensor, " N"],
+    eigenvectors: Shaped[Any, "N leading"] | Sequence,
+    targets: Vector,
     counts: Sequence[int] = (1, 2, 5, 10),
 ) -> dict[int, float]:
     """Σ_{i ≤ k} (v_iᵀ(y - ȳ))² / ‖y - ȳ‖²: the targets' part along the k leading eigenvectors.
@@ -128,6 +140,7 @@ def leading_target_shares(
         >>> leading_target_shares(torch.eye(2, dtype=torch.float64), targets, counts=(1, 2))
         {1: 0.5, 2: 1.0}
     """
+    eigenvectors, targets = _with_targets("eigenvectors", eigenvectors, targets)
     centred = _centred(targets)
     weights = (eigenvectors.T @ centred).square().flip(0) / centred.square().sum()
     return {
@@ -136,7 +149,7 @@ def leading_target_shares(
     }
 
 
-def layer_trace_shares(traces: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
+def layer_trace_shares(traces: Shaped[Any, " D"] | Sequence) -> Float[Tensor, " D"]:
     """The shares tr Θ^l / Σ_l tr Θ^l: how much each layer would learn.
 
     Θ^l is the part of Θ from the weights and biases of layer l.
@@ -151,11 +164,12 @@ def layer_trace_shares(traces: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
         >>> layer_trace_shares(torch.tensor([1.0, 3.0])).tolist()
         [0.25, 0.75]
     """
+    (traces,) = as_tensors({"traces": traces})
     scaled = traces / traces.max()
     return scaled / scaled.sum()
 
 
-def relative_distance(kernel: Float[Tensor, "N N"], reference: Float[Tensor, "N N"]) -> float:
+def relative_distance(kernel: Matrix, reference: Matrix) -> float:
     """‖Θ - Θ̄‖_F / ‖Θ̄‖_F.
 
     It is of order 1/√n at width n if Θ̄ is the infinite-width kernel (Jacot et al. 2018; Huang and
@@ -168,8 +182,16 @@ def relative_distance(kernel: Float[Tensor, "N N"], reference: Float[Tensor, "N 
         >>> relative_distance(torch.eye(3) * 1.5, torch.eye(3))
         0.5
     """
+    kernel, reference = as_tensors({"kernel": kernel, "reference": reference})
     largest = reference.abs().max()
     return float(((kernel - reference) / largest).norm() / (reference / largest).norm())
+
+
+def _with_targets(
+    name: str, matrix: Any, targets: Any, called: str = "targets"
+) -> tuple[Float[Tensor, "N _"], Shaped[Tensor, " N"]]:
+    matrix, targets = as_tensors({name: matrix, called: targets})
+    return matrix, without_column(targets)
 
 
 def _alignment(kernel: Float[Tensor, "N N"], targets: Float[Tensor, " N"]) -> float:

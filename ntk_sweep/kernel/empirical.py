@@ -5,11 +5,12 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.double_double import symmetric_product
+from ntk_sweep.numerics.tensors import all_finite, overflow
 
 
-def empirical_ntk(network: Network, x: Float[Tensor, "N n_in"]) -> Float[Tensor, "N N"]:
+def empirical_ntk(network: Network, x: Inputs) -> Float[Tensor, "N N"]:
     """Θ_ij = Σ_k ∂f(x_i)/∂θ_k · ∂f(x_j)/∂θ_k over all weights and biases.
 
     For a fully connected network the sum over the parameters of layer l factorises (Khatri-Rao
@@ -22,28 +23,28 @@ def empirical_ntk(network: Network, x: Float[Tensor, "N n_in"]) -> Float[Tensor,
 
     Args:
         network: The network, at its present weights.
-        x: N inputs, of the network's dtype and on its device.
+        x: N inputs: a NumPy array, lists, or a tensor of the network's dtype and on its device.
 
     Returns:
         Θ, exactly symmetric, in the network's dtype. Its entries err by a few roundings, its small
         eigenvalues by about N ε λ_max: `ntk_spectrum` is for these.
 
     Raises:
-        ValueError: `x` does not fit the network.
+        ValueError: `x` does not fit the network or is not finite, or the kernel overflows.
 
     Example:
-        >>> import torch
         >>> network = Network.initialise(2, 3, 2, "relu", "standard", seed=0)
-        >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
-        >>> theta = empirical_ntk(network, x)
-        >>> theta.shape, torch.equal(theta, theta.T)
+        >>> theta = empirical_ntk(network, [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> theta.shape, bool((theta == theta.T).all())
         (torch.Size([3, 3]), True)
     """
     passes = network.passes(x)
-    theta = x.new_zeros(len(x), len(x))
-    for inputs, gradients, scale in zip(
-        passes.inputs, passes.gradients, network.scales, strict=True
-    ):
+    size = len(passes.outputs)
+    theta = passes.outputs.new_zeros(size, size)
+    layers = zip(passes.inputs, passes.gradients, network.scales, strict=True)
+    for number, (inputs, gradients, scale) in enumerate(layers, start=1):
         gram = symmetric_product(inputs)
         theta += scale.gram(gram, out=gram).mul_(symmetric_product(gradients))
+        if not all_finite(theta):
+            raise overflow("the kernel", f"the products of layer {number}", theta.dtype)
     return theta

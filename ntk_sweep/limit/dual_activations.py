@@ -7,10 +7,12 @@ Dimension letters in the annotations: N Gaussians, P pairs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ntk_sweep.network.activations.activation import Activation
@@ -18,6 +20,10 @@ from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_interpolation import gram_expectations
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.gaussian_quadrature import line_moments, pair_expectations
+from ntk_sweep.numerics.tensors import as_tensor
+
+Covariances = Shaped[Any, "*#pairs"] | Sequence
+"""One a pair, as users pass them: a tensor, a NumPy array, or lists of numbers."""
 
 _CLOSED_ERROR = 4e-15
 _QUADRATURE_ERROR = 2e-14
@@ -49,9 +55,9 @@ class Duals:
 
 def dual_activations(
     activation: str,
-    var_x: Float[Tensor, "*#pairs"],
-    var_y: Float[Tensor, "*#pairs"],
-    cov: Float[Tensor, "*#pairs"],
+    var_x: Covariances,
+    var_y: Covariances,
+    cov: Covariances,
 ) -> Duals:
     """The dual activations of pairs (u, v) ~ N(0, [[var_x, cov], [cov, var_y]]), pair by pair.
 
@@ -61,9 +67,9 @@ def dual_activations(
 
     Args:
         activation: A name in `ACTIVATIONS`.
-        var_x: E[u²] ≥ 0, float64.
-        var_y: E[v²] ≥ 0, float64.
-        cov: E[uv], float64; beyond ±√(var_x var_y) it counts as that.
+        var_x: E[u²] ≥ 0: a NumPy array, lists, or a tensor of float64.
+        var_y: E[v²] ≥ 0, likewise.
+        cov: E[uv], likewise; beyond ±√(var_x var_y) it counts as that.
 
     Raises:
         ValueError: The name is unknown, a variance negative, a value not finite, or a dtype not
@@ -74,8 +80,10 @@ def dual_activations(
         >>> dual_activations("relu", one, one, cov).derivative  # 1/2 - θ/2π, θ = π/3
         tensor([0.3333], dtype=torch.float64)
     """
-    _check_covariances(activation, {"var_x": var_x, "var_y": var_y, "cov": cov})
-    pairs = GaussianPairs.from_covariances(var_x, var_y, cov)
+    named = {"var_x": var_x, "var_y": var_y, "cov": cov}
+    covariances = {name: as_tensor(name, value, torch.float64) for name, value in named.items()}
+    _check_covariances(activation, covariances)
+    pairs = GaussianPairs.from_covariances(**covariances)
     if pairs.cov.numel() == 0:
         return Duals(*(torch.zeros_like(pairs.cov) for _ in range(3)))
     entry = ACTIVATIONS[activation]

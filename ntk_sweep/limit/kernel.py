@@ -17,8 +17,10 @@ from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.error_bounds import ErrorPropagation
 from ntk_sweep.limit.gram_factors import GramFactors, gram_factors
 from ntk_sweep.network.architecture import Architecture, check_names
+from ntk_sweep.network.fully_connected import Inputs
 from ntk_sweep.network.integers import integer_fault
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.tensors import all_finite, as_tensor, check_finite, overflow
 from ntk_sweep.spectrum.spectrum import Spectrum
 
 _NEAR = 1e-2
@@ -44,14 +46,14 @@ class LimitKernel:
 
 
 def limit_ntk(
-    x: Float[Tensor, "N n_in"], activation: str, width: int, depth: int, parametrisation: str
+    x: Inputs, activation: str, width: int, depth: int, parametrisation: str
 ) -> Float[Tensor, "N N"]:
     """Θ̄_n, the leading order for large width n of the mean empirical NTK at initialisation.
 
     The source is Jacot et al. 2018, theorem 1; `limit_ntks` gives the recursion.
 
     Args:
-        x: N ≥ 1 inputs, float64.
+        x: N ≥ 1 inputs: a NumPy array, lists, or a tensor of float64.
         activation: A name in `ACTIVATIONS`.
         width: n, the width of every hidden layer. It enters by scaling alone: the result is the
             exact limit for `ntk`, whereas for `thesis` and `standard` the kernel grows like n and
@@ -60,7 +62,8 @@ def limit_ntk(
         parametrisation: A name in `PARAMETRISATIONS`.
 
     Raises:
-        ValueError: A name is unknown, a size out of range, or `x` empty, not finite or not float64.
+        ValueError: A name is unknown, a size out of range, `x` empty, not finite or not float64, or
+            the kernel overflows.
 
     Example:
         >>> x = torch.eye(2, dtype=torch.float64)
@@ -72,7 +75,7 @@ def limit_ntk(
 
 
 def limit_spectrum(
-    x: Float[Tensor, "N n_in"], activation: str, width: int, depth: int, parametrisation: str
+    x: Inputs, activation: str, width: int, depth: int, parametrisation: str
 ) -> Spectrum:
     """The spectrum of Θ̄_n; see `limit_kernel_spectrum`.
 
@@ -107,7 +110,7 @@ def limit_kernel_spectrum(limit: LimitKernel) -> Spectrum:
 
 
 def limit_ntks(
-    x: Float[Tensor, "N n_in"],
+    x: Inputs,
     activation: str,
     width: int,
     depths: Iterable[int],
@@ -139,7 +142,7 @@ def limit_ntks(
     """
     depths = sorted(set(depths))
     _check_architecture(activation, width, depths, parametrisation)
-    _check_inputs(x)
+    x = _checked_inputs(x)
     return _recursion(x, Architecture(activation, width, depths[-1], parametrisation), depths)
 
 
@@ -149,8 +152,10 @@ def _recursion(
     """The kernels of the deepest architecture cut off at each of the depths."""
     n_in = x.shape[1]
     second_moment, distance = _input_moments(x)
+    _check_overflow("the squares of the inputs", second_moment, distance)
     first = gram_factors(deepest, 1, n_in)
     pairs = GaussianPairs.from_layer(second_moment, distance, first.covariance, first.bias)
+    _check_pairs(1, pairs)
     tangent = first.tangent * _gram(second_moment, distance) + first.bias
     errors = ErrorPropagation(deepest.activation, pairs, tangent, n_in)
     kernels = {}
@@ -161,6 +166,9 @@ def _recursion(
             last = gram_factors(replace(deepest, depth=layer), layer, n_in)
             kernel = _next_tangent(last, duals, tangent)
             error_norm = errors.kernel_norm(last, duals, tangent, kernel)
+            _check_overflow(
+                f"the entries of depth {layer}, or their error bounds", kernel, error_norm
+            )
             kernels[layer] = LimitKernel(kernel, error_norm)
         if layer < deepest.depth:
             hidden = gram_factors(deepest, layer, n_in)
@@ -168,9 +176,26 @@ def _recursion(
             pairs = GaussianPairs.from_layer(
                 duals.function.diagonal(), duals.distance, hidden.covariance, hidden.bias
             )
+            _check_pairs(layer, pairs)
             errors.pass_layer(hidden, duals, tangent, next_tangent, pairs)
             tangent = next_tangent
     return kernels
+
+
+def _check_pairs(layer: int, pairs: GaussianPairs) -> None:
+    """Raises a ValueError if a variance overflows, or the product of two, which angles need.
+
+    Formulas take up to four times such a product; a wrong angle would not show.
+    """
+    place = f"the variances of the pre-activations of layer {layer}, or their products"
+    products = 16 * (pairs.var_x * pairs.var_y)
+    _check_overflow(place, products, pairs.distance, pairs.cov, pairs.det)
+
+
+def _check_overflow(place: str, *values: Float[Tensor, ...] | float) -> None:
+    for value in values:
+        if not all_finite(torch.as_tensor(value, dtype=torch.float64)):
+            raise overflow("the limit kernel", place, torch.float64)
 
 
 def _next_tangent(
@@ -217,7 +242,8 @@ def _check_architecture(
             raise ValueError(f"{size} is {value!r}, but {fault}")
 
 
-def _check_inputs(x: Float[Tensor, "N n_in"]) -> None:
+def _checked_inputs(x: Inputs) -> Float[Tensor, "N n_in"]:
+    x = as_tensor("x", x, torch.float64)
     if x.ndim != 2 or len(x) == 0 or x.shape[1] == 0:
         raise ValueError(
             f"x has shape {tuple(x.shape)}, but must be (N, n_in) with at least one input and one "
@@ -225,5 +251,5 @@ def _check_inputs(x: Float[Tensor, "N n_in"]) -> None:
         )
     if x.dtype != torch.float64:
         raise ValueError(f"x is {x.dtype}, but the limit kernel is computed in float64: convert it")
-    if not torch.isfinite(x).all():
-        raise ValueError("x holds values that are not finite")
+    check_finite("x", x)
+    return x

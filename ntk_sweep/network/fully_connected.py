@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ntk_sweep.network.activations.activation import Activation
@@ -20,6 +21,10 @@ from ntk_sweep.network.architecture import Architecture, check_names
 from ntk_sweep.network.initialisation import Initialisation
 from ntk_sweep.network.layered import check_inputs
 from ntk_sweep.network.linear_layer import LayerScale, LinearLayer, layer_scales
+from ntk_sweep.numerics.tensors import all_finite, as_tensor, as_tensors, check_finite, overflow
+
+Inputs = Shaped[Any, "N n_in"] | Sequence
+"""N inputs as users pass them: a tensor, a NumPy array, or lists of numbers."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,16 @@ class Network:
     stand in `ntk_sweep.network.parametrisations`.
 
     Args:
-        weights: W^l, (n_l, n_{l-1}), for l = 1..D; all of one floating dtype and on one device.
-        biases: b^l, (n_l,).
+        weights: W^l, (n_l, n_{l-1}), for l = 1..D: tensors of one floating dtype and on one device,
+            NumPy arrays or lists. What is no tensor takes the dtype and device of the tensors; of
+            arrays alone it is float64, or float32 where all are.
+        biases: b^l, (n_l,), likewise.
         activation: A name in `ntk_sweep.network.activations.registry.ACTIVATIONS`.
         parametrisation: A name in `ntk_sweep.network.parametrisations.PARAMETRISATIONS`.
 
     Raises:
-        ValueError: A name is unknown, shapes do not chain, or dtypes or devices differ.
+        ValueError: A name is unknown, a part holds no real numbers, shapes do not chain, or dtypes
+            or devices differ.
 
     Example:
         >>> weights = [torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[3.0, 1.0]])]
@@ -61,12 +69,13 @@ class Network:
 
     def __init__(
         self,
-        weights: Sequence[Float[Tensor, "_ _"]],
-        biases: Sequence[Float[Tensor, " _"]],
+        weights: Sequence[Shaped[Any, "_ _"] | Sequence],
+        biases: Sequence[Shaped[Any, " _"] | Sequence],
         activation: str,
         parametrisation: str,
     ) -> None:
         check_names(activation, parametrisation)
+        weights, biases = _as_layers(weights, biases)
         _check_layers(weights, biases)
         scales = layer_scales(parametrisation, [(w.shape[1], w.shape[0]) for w in weights])
         layers = tuple(map(LinearLayer, weights, biases, scales))
@@ -160,38 +169,61 @@ class Network:
         """c_l for l = 1..D."""
         return tuple(scale.factor for scale in self.scales)
 
-    def passes(self, x: Float[Tensor, "N n_in"]) -> Passes:
+    def passes(self, x: Inputs) -> Passes:
         """One forward and one backward pass, keeping what the kernel needs.
 
         δ^D = 1, and δ^l = (c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (Jacot et al. 2018, appendix A;
         ordinary back-propagation of f).
 
         Args:
-            x: Inputs, of the network's dtype and on its device.
+            x: Inputs, as `as_inputs` takes them.
 
         Raises:
-            ValueError: `x` does not fit the network.
+            ValueError: `x` does not fit the network, or a value overflows.
         """
-        self.check_inputs(x)
-        *hidden, last = self._layers
-        inputs, derivatives = [x], []
-        for layer in hidden:
-            z = _affine(layer, inputs[-1])
+        inputs, derivatives = [self.as_inputs(x)], []
+        for index in range(self.depth - 1):
+            z = self._pre_activations(index, inputs[-1])
             inputs.append(self.nonlinearity.function(z))
             derivatives.append(self.nonlinearity.derivative(z))
-        outputs = _affine(last, inputs[-1])
+        outputs = self._pre_activations(self.depth - 1, inputs[-1])
         gradients = [torch.ones_like(outputs)]
-        for layer, derivative in zip(self._layers[:0:-1], derivatives[::-1], strict=True):
-            gradients.append(layer.backward(gradients[-1]).mul_(derivative))
+        for index in range(self.depth - 1, 0, -1):
+            gradient = self._layers[index].backward(gradients[-1]).mul_(derivatives[index - 1])
+            gradients.append(_not_overflowed(f"the gradients of layer {index}", gradient))
         return Passes(tuple(inputs), tuple(gradients[::-1]), outputs[:, 0])
 
-    def __call__(self, x: Float[Tensor, "N n_in"]) -> Float[Tensor, " N"]:
-        """f(x) for each row of `x`."""
+    def __call__(self, x: Inputs) -> Float[Tensor, " N"]:
+        """f(x) for each row of `x`; takes and raises what `passes` does."""
+        rows = self.as_inputs(x)
+        for index in range(self.depth - 1):
+            rows = self.nonlinearity.function(self._pre_activations(index, rows))
+        return self._pre_activations(self.depth - 1, rows)[:, 0]
+
+    def as_inputs(self, x: Inputs) -> Float[Tensor, "N n_in"]:
+        """`x` as a tensor that fits this network, whose parameters must be finite too.
+
+        NumPy arrays and lists take the network's dtype and device; a tensor must have them.
+
+        Raises:
+            ValueError: `x` holds no real numbers, is empty, does not fit, or is not finite, or a
+                parameter is not.
+        """
+        weight = self._layers[0].weight
+        x = as_tensor("x", x, weight.dtype, weight.device)
         self.check_inputs(x)
-        *hidden, last = self._layers
-        for layer in hidden:
-            x = self.nonlinearity.function(_affine(layer, x))
-        return _affine(last, x)[:, 0]
+        if len(x) == 0:
+            raise ValueError("x is empty, but the network takes at least one input")
+        check_finite("x", x)
+        for number, layer in enumerate(self._layers, start=1):
+            check_finite(f"W of layer {number}", layer.weight)
+            check_finite(f"b of layer {number}", layer.bias)
+        return x
+
+    def _pre_activations(self, index: int, rows: Float[Tensor, "N _"]) -> Float[Tensor, "N _"]:
+        """z^l, l = `index` + 1."""
+        z = _affine(self._layers[index], rows)
+        return _not_overflowed(f"the pre-activations of layer {index + 1}", z)
 
     def check_inputs(self, x: Float[Tensor, "N n_in"]) -> None:
         """Raises a ValueError if `x` does not fit the network."""
@@ -202,6 +234,21 @@ class Network:
 def _affine(layer: LinearLayer, rows: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
     """Z = c a Wᵀ + b, rounded once."""
     return torch.addmm(layer.bias, rows, layer.weight.T, alpha=layer.scale.factor)
+
+
+def _not_overflowed(place: str, values: Float[Tensor, "N _"]) -> Float[Tensor, "N _"]:
+    if not all_finite(values):
+        raise overflow("the network", place, values.dtype)
+    return values
+
+
+def _as_layers(
+    weights: Sequence[Any], biases: Sequence[Any]
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    named = {f"W of layer {number}": weight for number, weight in enumerate(weights, start=1)}
+    named |= {f"b of layer {number}": bias for number, bias in enumerate(biases, start=1)}
+    tensors = as_tensors(named)
+    return tensors[: len(weights)], tensors[len(weights) :]
 
 
 def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
@@ -217,6 +264,8 @@ def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
                 f"layer {layer}: W is {tuple(weight.shape)} and b is {tuple(bias.shape)}, but W "
                 f"must be (n_l, {fan_in}) and b (n_l,)"
             )
+        if weight.numel() == 0:
+            raise ValueError(f"layer {layer}: W is {tuple(weight.shape)}, but must not be empty")
         fan_in = weight.shape[0]
         for tensor in (weight, bias):
             _check_kind(layer, tensor, weights[0])

@@ -46,7 +46,10 @@ def check_inputs(
     A device without an index, such as "cuda", is any of its type.
     """
     if x.ndim != 2 or x.shape[1] != n_inputs:
-        raise ValueError(f"x has shape {tuple(x.shape)}, but the network takes (N, {n_inputs})")
+        single = ": one input is x[None, :]" if x.shape == (n_inputs,) else ""
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}, but the network takes (N, {n_inputs}){single}"
+        )
     elsewhere = x.device.type != device.type or (
         None not in (x.device.index, device.index) and x.device.index != device.index
     )

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
-from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.kernel.overflow import squares_overflow
+from ntk_sweep.network.fully_connected import Inputs, Network
+from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.spectrum.perturbation import perturbation_bound
 
 LEADING = 10
@@ -55,15 +57,15 @@ class ExtremeEigenvalues:
         return self.lambda_min > self.lambda_min_error
 
 
-def extreme_eigenvalues(network: Network, x: Float[Tensor, "N n_in"]) -> ExtremeEigenvalues:
+def extreme_eigenvalues(network: Network, x: Inputs) -> ExtremeEigenvalues:
     """λ_min and λ_max of the empirical NTK on `x`, in float64; see `kernel_extreme_eigenvalues`.
 
     Args:
         network: The network, at its present weights.
-        x: N ≥ 1 inputs, of the network's dtype and on its device.
+        x: N ≥ 1 inputs: a NumPy array, lists, or a tensor of the network's dtype and on its device.
 
     Raises:
-        ValueError: `x` does not fit the network or is empty, or the kernel overflows.
+        ValueError: `x` does not fit the network, is empty or not finite, or the kernel overflows.
 
     Example:
         >>> network = Network.initialise(4, 50, 3, "relu", "thesis", seed=0)
@@ -71,9 +73,7 @@ def extreme_eigenvalues(network: Network, x: Float[Tensor, "N n_in"]) -> Extreme
         >>> 0 < ends.lambda_min < ends.lambda_max, ends.resolved
         (True, True)
     """
-    if len(x) == 0:
-        raise ValueError("the kernel is empty: a spectrum needs at least one input")
-    kernel = centred_kernel(centred_passes(network, x), refinable=False)
+    kernel = centred_kernel(centred_passes(network, network.as_inputs(x)), refinable=False)
     return kernel_extreme_eigenvalues(kernel)
 
 
@@ -94,8 +94,11 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel) -> ExtremeEigenvalues:
         kernel: From `ntk_sweep.kernel.centred_kernel.centred_kernel`.
 
     Raises:
-        ValueError: Θ is not positive semi-definite up to rounding.
+        ValueError: Θ is not positive semi-definite up to rounding, or its squares or an error bound
+            overflow.
     """
+    if (error := squares_overflow(kernel.theta, kernel.layer_traces)) is not None:
+        raise error
     theta, size = kernel.theta, len(kernel.theta)
     rounding = 4 * size**0.5 * torch.finfo(torch.float64).eps / 2 * theta.trace().item()
     shift, lower = _factor(theta, rounding)
@@ -111,6 +114,8 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel) -> ExtremeEigenvalues:
         shifted = float(((ends[0] + shift) / (ends[0] - own[0])) ** 0.5)
         inverse_norm = _inverse_norm_of_ones(lower) * shifted
     errors = own + perturbation_bound(kernel.pass_errors, ends, own, inverse_norm)
+    if not all_finite(errors):
+        raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
     return ExtremeEigenvalues(
         lambda_min=float(ends[0]),
         lambda_min_error=float(errors[0]),

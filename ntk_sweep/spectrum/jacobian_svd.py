@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.fully_connected import Inputs, Network
+from ntk_sweep.numerics.tensors import overflow
 
 
 def jacobian_spectrum(
-    network: Network, x: Float[Tensor, "N n_in"]
+    network: Network, x: Inputs
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """Eigenvalues and error bounds, both (N,), ascending by eigenvalue, float64 on the CPU.
 
@@ -30,10 +31,10 @@ def jacobian_spectrum(
 
     Args:
         network: The network, at its present weights.
-        x: N inputs, of the network's dtype and on its device.
+        x: N ≥ 1 inputs: a NumPy array, lists, or a tensor of the network's dtype and on its device.
 
     Raises:
-        ValueError: `x` does not fit the network, or the kernel overflows.
+        ValueError: `x` does not fit the network, is empty or not finite, or the kernel overflows.
 
     Example:
         >>> network = Network.initialise(4, 50, 3, "sigmoid", "thesis", seed=0)
@@ -41,14 +42,8 @@ def jacobian_spectrum(
         >>> bool((errors < 1e-9 * eigenvalues).all())
         True
     """
-    network.check_inputs(x)
+    x = network.as_inputs(x)
     triangle, units, roots = _compressed_jacobian(network, x.double())
-    # its square, because the kernel must be finite too
-    if not torch.isfinite(torch.linalg.matrix_norm(triangle) ** 2):
-        raise ValueError(
-            "the kernel is not finite: the input holds NaN or infinity, or it overflows float64; "
-            "scale the inputs down"
-        )
     size, singular = len(x), torch.linalg.svdvals(triangle.cpu()).flip(0)
     norm = torch.linalg.vector_norm(singular)
     # fewer parameters than inputs leave fewer singular values; the rest of the spectrum is zero
@@ -70,12 +65,15 @@ def _compressed_jacobian(
     passes = Network(weights, biases, network.activation, network.parametrisation).passes(x)
     triangle = x.new_zeros(0, len(x))
     units, roots = 0.0, 0.0
-    for inputs, gradients, scale in zip(
-        passes.inputs, passes.gradients, network.scales, strict=True
-    ):
+    layers = zip(passes.inputs, passes.gradients, network.scales, strict=True)
+    for number, (inputs, gradients, scale) in enumerate(layers, start=1):
         left, right = _triangle(gradients.T), _triangle(scale.derivatives(inputs).T)
         block = (left[:, None, :] * right[None, :, :]).flatten(0, 1)
         triangle = _triangle(torch.cat((triangle, block)))
+        # its square, because the kernel must be finite too
+        if not torch.isfinite(torch.linalg.matrix_norm(triangle) ** 2):
+            place = f"the squares of the Jacobian of layer {number}"
+            raise overflow("the kernel", place, torch.float64)
         units = max(units, inputs.shape[1] ** 0.5 + gradients.shape[1] ** 0.5)
         roots += inputs.shape[1] ** 0.5 + gradients.shape[1] ** 0.5
     return triangle, units, roots

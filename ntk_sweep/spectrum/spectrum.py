@@ -11,8 +11,10 @@ from torch import Tensor
 
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
-from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.kernel.overflow import squares_overflow
+from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
+from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
 from ntk_sweep.spectrum.methods import METHODS
@@ -73,7 +75,7 @@ class Spectrum:
 
 
 def ntk_spectrum(
-    network: Network, x: Float[Tensor, "N n_in"], method: str = "auto", target: float = TARGET
+    network: Network, x: Inputs, method: str = "auto", target: float = TARGET
 ) -> Spectrum:
     """The spectrum of the empirical NTK on `x`, with error bounds.
 
@@ -93,18 +95,19 @@ def ntk_spectrum(
 
     Args:
         network: The network, at its present weights.
-        x: N ≥ 1 inputs, of the network's dtype and on its device.
+        x: N ≥ 1 inputs: a NumPy array, lists, or a tensor of the network's dtype and on its device.
         method: One of `METHODS`.
         target: Relative error that `auto` asks of every eigenvalue; `Spectrum.meets_target` says
             whether it was reached.
 
     Raises:
-        ValueError: The method is unknown, `x` does not fit the network or is empty, or the kernel
-            overflows.
+        ValueError: The method is unknown, `x` does not fit the network, is empty or not finite, or
+            the kernel overflows.
 
     Example:
+        >>> import numpy as np
         >>> network = Network.initialise(4, 50, 3, "sigmoid", "thesis", seed=0)
-        >>> spectrum = ntk_spectrum(network, torch.eye(4, dtype=torch.float64))
+        >>> spectrum = ntk_spectrum(network, np.eye(4))
         >>> spectrum.eigenvalues.shape, spectrum.method, spectrum.meets_target
         (torch.Size([4]), 'eigh', True)
         >>> bool((spectrum.errors < 1e-9 * spectrum.eigenvalues).all())
@@ -112,8 +115,7 @@ def ntk_spectrum(
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
-    if len(x) == 0:
-        raise ValueError("the kernel is empty: a spectrum needs at least one input")
+    x = network.as_inputs(x)
     if method == "jacobian":
         values, errors = jacobian_spectrum(network, x)
         return Spectrum(values, errors, "jacobian", target)
@@ -131,12 +133,17 @@ def kernel_spectrum(
         kernel: From `ntk_sweep.kernel.centred_kernel.centred_kernel`.
         method: One of `METHODS` but "jacobian".
         target: As in `ntk_spectrum`.
+
+    Raises:
+        ValueError: The method is unknown, or the squares of Θ or an error bound overflow.
     """
     if method not in METHODS[:-1]:
         raise ValueError(
             f"method {method!r} does not start from centred passes: choose one of "
             f"{', '.join(METHODS[:-1])}"
         )
+    if (error := squares_overflow(kernel.theta, kernel.layer_traces)) is not None:
+        raise error
     vectors, least = None, None
     if method in ("auto", "eigh"):
         solution = _eigh(kernel)
@@ -182,6 +189,8 @@ def _with_pass_errors(
     """
     values, own = solution.eigenvalues, solution.errors
     passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors)
+    if not all_finite(own + passes):
+        raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
     spectrum = Spectrum(values, own + passes, method, target, solution.vectors)
     hopeless = bool((own <= target * values).all()) and bool((passes > target * values).any())
     return spectrum, not (spectrum.meets_target or hopeless)
@@ -195,6 +204,8 @@ def _refined(
 ) -> _Solution:
     """The eigenvalues of Θ in double-double, from approximate eigenvectors if there are any."""
     theta = kernel.double_double(orders.kernel)
+    if not all(map(all_finite, theta)):
+        raise overflow("the kernel", "its entries in double-double", torch.float64)
     graded = graded_spectrum(theta, orders.products, vectors)
     errors = (
         (1 + graded.relative) * graded.relative * graded.eigenvalues

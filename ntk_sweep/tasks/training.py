@@ -20,6 +20,7 @@ from ntk_sweep.kernel.centred_kernel import centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.diagnostics import kernel_target_alignment, relative_distance
 from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.numerics.tensors import overflow
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import TrainingConfig
 from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
@@ -33,7 +34,7 @@ def compute_training(work: Computation) -> Computed:
     """The columns of the task; a run whose loss overflows is a result too, of status "diverged".
 
     Raises:
-        ValueError: The kernel at initialisation is not finite.
+        ValueError: The kernel at initialisation is not finite, or the loss before training.
     """
     settings, y = work.point.settings, work.dataset.y
     assert isinstance(settings, TrainingConfig)
@@ -43,10 +44,12 @@ def compute_training(work: Computation) -> Computed:
     start = time.perf_counter()
     run = _train(work, settings, initial, clock, history)
     seconds = time.perf_counter() - start - history.seconds
+    if not math.isfinite(run.losses[0]):
+        place = "the squares of the residuals before training"
+        raise overflow("the loss", place, initial.x.dtype)
     columns = initial.columns | _run_columns(run, clock) | {"training_seconds": seconds}
     residual = columns["initial_outputs"] - y
-    if np.isfinite(residual).all():
-        columns |= _predictions(work.point, settings, initial, residual, clock)
+    columns |= _predictions(work.point, settings, initial, residual, clock)
     if settings.record_kernel_every:
         columns |= history.columns
     if run.diverged:
@@ -150,9 +153,9 @@ class _KernelHistory:
     def _figures(self, network: Network) -> tuple[float, ...]:
         try:
             kernel = centred_kernel(centred_passes(network, self._initial.x))
+            spectrum, theta = kernel_spectrum(kernel, self._method, TARGET), kernel.theta
         except ValueError:
             return (math.nan,) * 5
-        spectrum, theta = kernel_spectrum(kernel, self._method, TARGET), kernel.theta
         values, errors = spectrum.eigenvalues, spectrum.errors
         change = relative_distance(theta, self._initial.theta)
         alignment = kernel_target_alignment(theta, self._y)

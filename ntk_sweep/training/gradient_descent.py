@@ -10,17 +10,23 @@ Dimension letters in the annotations: N samples, n_in features of an input, B sa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Integer
+from jaxtyping import Float, Int64, Integer, Shaped
 from torch import Tensor
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS
-from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.fully_connected import Inputs, Network
+from ntk_sweep.numerics.tensors import as_vector, check_finite
 from ntk_sweep.training.cuda_graph import CudaGraph, capturable
 from ntk_sweep.training.dense_layer import DenseLayer
 from ntk_sweep.training.input_layer import InputLayer, input_layer
+
+Targets = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
+"""N targets as users pass them: a tensor, a NumPy array, or a list of numbers."""
 
 
 class GradientDescent:
@@ -28,14 +34,14 @@ class GradientDescent:
 
     Args:
         network: The network to begin with; it stays as it is.
-        x: Inputs, of the network's dtype and on its device.
-        y: Targets, likewise.
+        x: Inputs: a NumPy array, lists, or a tensor of the network's dtype and on its device.
+        y: Targets, (N,) or (N, 1), likewise.
         step_size: η > 0.
         batch_size: B, from 1 (one sample a step) to N (gradient descent). Where it does not divide
             N, the last batch of an epoch is smaller.
 
     Raises:
-        ValueError: A value is out of range, or x and y do not fit.
+        ValueError: A value is out of range or not finite, or x and y do not fit.
 
     Example:
         >>> network = Network.initialise(3, 10, 2, "relu", "ntk", seed=0)
@@ -53,12 +59,14 @@ class GradientDescent:
     def __init__(
         self,
         network: Network,
-        x: Float[Tensor, "N n_in"],
-        y: Float[Tensor, " N"],
+        x: Inputs,
+        y: Targets,
         step_size: float,
         batch_size: int,
     ) -> None:
-        _check_arguments(network, x, y, step_size, batch_size)
+        x = network.as_inputs(x)
+        y = as_vector("y", y, x.dtype, x.device)
+        _check_arguments(x, y, step_size, batch_size)
         self._initial, self._stepped = network, False
         self._activation = ACTIVATIONS[network.activation]
         self._y = y
@@ -97,7 +105,7 @@ class GradientDescent:
         return len(self._batches)
 
     @torch.inference_mode()
-    def epoch(self, order: Integer[np.ndarray, " N"]) -> float:
+    def epoch(self, order: Integer[Any, " N"] | Sequence) -> float:
         """Takes the steps of one epoch.
 
         Args:
@@ -109,14 +117,17 @@ class GradientDescent:
         Raises:
             ValueError: `order` is no permutation of the samples.
         """
-        if order.shape != self._y.shape or not np.array_equal(
-            np.sort(order), np.arange(len(order))
+        order = np.asarray(order)
+        if (
+            order.shape != self._y.shape
+            or order.dtype.kind not in "iu"
+            or not np.array_equal(np.sort(order), np.arange(len(order)))
         ):
             raise ValueError(
                 f"the order of an epoch must be a permutation of the {len(self._y)} samples"
             )
         self._stepped = True
-        samples = torch.from_numpy(order).to(self._y.device)
+        samples = torch.from_numpy(order.astype(np.int64)).to(self._y.device)
         self._begin_epoch(samples)
         if capturable(self._y, self.steps_per_epoch):
             self._graph.launch(self._steps, self._y.device)
@@ -172,18 +183,17 @@ class GradientDescent:
 
 
 def _check_arguments(
-    network: Network,
     x: Float[Tensor, "N n_in"],
     y: Float[Tensor, " N"],
     step_size: float,
     batch_size: int,
 ) -> None:
-    network.check_inputs(x)
     if y.shape != x.shape[:1] or y.dtype != x.dtype or y.device != x.device:
         raise ValueError(
             f"y is {y.dtype} of shape {tuple(y.shape)} on {y.device}, but must be {x.dtype} of "
             f"shape ({len(x)},) on {x.device}"
         )
+    check_finite("y", y)
     if not (math.isfinite(step_size) and step_size > 0):
         raise ValueError(f"step_size is {step_size}, but must be a positive number")
     if (

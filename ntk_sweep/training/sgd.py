@@ -7,8 +7,9 @@ samples, E completed epochs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
@@ -71,7 +72,7 @@ def sample_orders(
 
 def train(
     descent: GradientDescent,
-    orders: Iterable[Integer[np.ndarray, " N"]],
+    orders: Iterable[Integer[Any, " N"] | Sequence],
     observe: Callable[[int, Network], None] | None = None,
     observe_every: int = 1,
 ) -> TrainingRun:

@@ -10,7 +10,7 @@ from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedTable, Section
-from ntk_sweep.analysis.writing.entries import Entry, Number, interval_text, probability_text
+from ntk_sweep.analysis.writing.entries import Entry, bounded, interval_text, probability_text
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.store.columns import CELL
 
@@ -34,7 +34,7 @@ def most_probable(chances: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
         .head(SHOWN)
         for act in activations(known["act"])
     ]
-    columns = [*CELL, "seeds", "mean", "sd", "low", "high", "probability"]
+    columns = [*CELL, "seeds", "mean", "sd", "low", "high", "error", "probability"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
@@ -46,8 +46,8 @@ def probability_table(group: Group, likely: pd.DataFrame) -> Table:
             int(line["width"]),
             int(line["depth"]),
             int(line["seeds"]),
-            Number(line["mean"], line["sd"]),
-            interval_text(line["low"], line["high"]),
+            bounded(line["mean"], line["sd"], line["error"]),
+            interval_text(line["low"], line["high"], line["error"]),
             probability_text(line["probability"]),
         ]
         for line in likely.to_dict("records")

@@ -18,7 +18,7 @@ from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable, Section
-from ntk_sweep.analysis.writing.entries import Entry, Number
+from ntk_sweep.analysis.writing.entries import Entry, bounded
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.store.columns import CELL
 
@@ -84,7 +84,7 @@ def title(act: str) -> str:
 
 
 def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The least and the greatest ratio of each activation, and at which width and depth.
+    """The least and the greatest ratio of each activation, error bound, width and depth of each.
 
     `unresolved_cells` counts, among the `cells` with a result, those where the measured or the
     predicted value is unresolved.
@@ -110,12 +110,15 @@ def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
             cell = own.loc[place()]
             line |= {
                 name: cell["geometric_mean"],
+                f"{name}_error": cell["geometric_error"],
                 f"{name}_width": cell["width"],
                 f"{name}_depth": cell["depth"],
             }
         lines.append(line)
     columns = [
-        f"{name}{suffix}" for name in ("least", "greatest") for suffix in ("", "_width", "_depth")
+        f"{name}{suffix}"
+        for name in ("least", "greatest")
+        for suffix in ("", "_error", "_width", "_depth")
     ]
     return pd.DataFrame(lines, columns=["act", "cells", "unresolved_cells", *columns])
 
@@ -132,7 +135,7 @@ def ratio_table(group: Group, compared: Sequence[pd.DataFrame]) -> Table:
                 entries += ["—", "—"]
             else:
                 cell = f"{line[f'{name}_width']:.0f} × {line[f'{name}_depth']:.0f}"
-                entries += [Number(line[name], digits=2), cell]
+                entries += [bounded(line[name], None, line[f"{name}_error"], digits=2), cell]
         rows.append([*entries, unresolved_count(predicted)])
     columns = ["Activation", "least ratio", "at", "greatest ratio", "at", "unresolved predictions"]
     caption = f"λ_min measured over predicted from infinite width ({group.title})"

@@ -32,7 +32,7 @@ from ntk_sweep.analysis.rows.networks import (
 )
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable, Section
-from ntk_sweep.analysis.writing.entries import Entry, Number, number
+from ntk_sweep.analysis.writing.entries import Entry, Number, bounded, number
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.store.columns import CELL
 
@@ -203,7 +203,10 @@ def comparison_table(group: Group, cells: pd.DataFrame) -> Table:
     for row in comparison(group, cells).to_dict("records"):
         name = f"{activation_title(row['act'])} {row['width']} × {row['depth']}"
         if row["resolved"]:
-            found: list[Entry] = [Number(row["mean"], row["sd"]), Number(row["error"], digits=2)]
+            found: list[Entry] = [
+                bounded(row["mean"], row["sd"], row["error"]),
+                Number(row["error"], digits=2),
+            ]
         else:
             found = [_not_found(row["unresolved"], row["seeds"]), "—"]
         reported = " or ".join(map(number, known[row["act"], row["width"], row["depth"]]))

@@ -12,7 +12,13 @@ from ntk_sweep.analysis.rows.cells import seeds_text
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedTable, Section
-from ntk_sweep.analysis.writing.entries import Entry, Number, interval_text, probability_text
+from ntk_sweep.analysis.writing.entries import (
+    Entry,
+    Number,
+    bounded,
+    interval_text,
+    probability_text,
+)
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.store.columns import CELL
 
@@ -138,8 +144,8 @@ def _found(row: dict) -> list[Entry]:
     if pd.isna(row["lambda_min"]):
         return ["unresolved" if row["cells"] else "failed", *["—"] * 6]
     return [
-        Number(row["lambda_min"], row["sd"]),
-        interval_text(row["low"], row["high"]),
+        bounded(row["lambda_min"], row["sd"], row["error"]),
+        interval_text(row["low"], row["high"], row["error"]),
         probability_text(row["probability"]),
         Number(row["error"], digits=2),
         int(row["width"]),

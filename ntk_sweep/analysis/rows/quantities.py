@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ntk_sweep.digits import ratio_bound
+
 Rows = Callable[[pd.DataFrame], pd.Series]
 
 
@@ -87,10 +89,9 @@ def _greatest_resolved(rows: pd.DataFrame) -> pd.Series:
 
 
 def _ratio_error(rows: pd.DataFrame) -> pd.Series:
-    """|a/b - a'/b'| where a' and b' lie within their bounds of a and b, and b' > 0."""
     a, da = rows["lambda_min"].astype(float), rows["lambda_min_error"].astype(float)
     b, db = rows["limit_lambda_min"].astype(float), rows["limit_lambda_min_error"].astype(float)
-    return (da * b + a * db) / (b * (b - db))
+    return ratio_bound(a, da, b, db)
 
 
 LAMBDA_MIN = Quantity(

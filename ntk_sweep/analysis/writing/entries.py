@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntk_sweep.analysis.rows.over_seeds import ENDS
+from ntk_sweep.digits import known_digits
 
 DIGITS = 3
 """Of a loss in a table: seeds differ in the second."""
@@ -64,9 +65,16 @@ def bracket(line: dict, name: str, digits: int = DIGITS) -> str:
     )
 
 
-def interval_text(low: float, high: float) -> Entry:
-    """An interval as an entry of a table."""
-    return "—" if np.isnan(low) else f"{number(low, 3)} to {number(high, 3)}"
+def bounded(value: float, spread: float | None, bound: float, digits: int = 4) -> Number:
+    """A number of which only the digits are shown that the bound of its error leaves."""
+    return Number(value, spread, known_digits(value, bound, digits))
+
+
+def interval_text(low: float, high: float, bound: float) -> Entry:
+    """An interval as an entry of a table, to the digits that the bound of its ends leaves."""
+    if np.isnan(low):
+        return "—"
+    return " to ".join(number(end, known_digits(end, bound, DIGITS)) for end in (low, high))
 
 
 def probability_text(value: float) -> Entry:

@@ -124,6 +124,44 @@ def test_gzip_in_place_of_the_plain_file_is_refused(tiny):
         fashion(tiny)
 
 
+def packed(root, keep=()):
+    """The files of a folder as they are downloaded, each packed but those to be kept."""
+    for path in (root / "FashionMNIST" / "raw").iterdir():
+        if path.name not in keep:
+            path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+            path.unlink()
+    return root
+
+
+@pytest.mark.parametrize("keep", [(), (fashion_mnist.IMAGES,), ("t10k-labels-idx1-ubyte",)])
+def test_packed_files_are_the_same_data(tiny, keep):
+    plain = fashion(tiny).fingerprint
+    assert fashion(packed(tiny, keep)).fingerprint == plain
+    raw = tiny / "FashionMNIST" / "raw"
+    assert fashion(raw).fingerprint == plain  # the folder of the files themselves
+    assert again(fashion(raw), str(raw)).fingerprint == plain
+
+
+@pytest.mark.parametrize("name", [f"{name}.gz" for name in fashion_mnist.FILES])
+def test_a_missing_packed_file_is_named(tiny, name):
+    (packed(tiny) / "FashionMNIST" / "raw" / name).unlink()
+    with pytest.raises(DataError, match=name.removesuffix(".gz") + " missing"):
+        fashion(tiny)
+
+
+@pytest.mark.parametrize("name", [fashion_mnist.IMAGES, fashion_mnist.LABELS])
+def test_packed_files_that_are_damaged_or_cut_off_are_named(tiny, name):
+    path = packed(tiny) / "FashionMNIST" / "raw" / f"{name}.gz"
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :]
+    cut = [whole[:length] for length in (0, 1, 5, 12, middle, -9, -1)]
+    for broken in (*cut, flipped, gzip.decompress(whole), gzip.compress(b"text")):
+        path.write_bytes(broken)
+        with pytest.raises(DataError, match=rf"not readable in data.root=.*{name}\.gz is no "):
+            fashion(tiny)
+
+
 def test_a_failing_download_names_the_ways_out_and_leaves_nothing(monkeypatch, tmp_path):
     no_download(
         monkeypatch, RuntimeError("Error downloading\n  train-images: name resolution failed")

@@ -39,6 +39,15 @@ def test_npz_of_any_real_dtype_is_read(npz, dtype):
     )
 
 
+@pytest.mark.parametrize("shape", [(6, 1), (6, 1, 1)])
+def test_npz_targets_may_be_a_column(npz, shape):
+    data = load_dataset("npz", place=npz("column.npz", x=X, y=Y.reshape(shape)))
+    assert data.y.shape == (6,)
+    assert data.fingerprint == load_dataset("npz", place=npz(x=X, y=Y)).fingerprint
+    chosen = load_dataset("npz", [1, 0], 2, npz("column.npz", x=X, y=Y.reshape(shape)))
+    assert (chosen.x == X[[1, 3, 0, 2]]).all()
+
+
 def test_npz_classes_are_chosen_in_order(npz):
     data = load_dataset("npz", [1, 0], 2, npz(x=X, y=Y))
     assert (data.x == X[[1, 3, 0, 2]]).all()
@@ -62,7 +71,11 @@ def test_npz_with_too_few_of_a_class_says_how_many(npz):
         ({"images": X, "labels": Y}, r"has no array x and y: .* holds \['images', 'labels'\]"),
         ({"x": X, "y": Y[:5]}, r"x is \(6, 2\) and y is \(5,\), but must be \(N, ...\) and \(N,\)"),
         ({"x": X[:, 0], "y": Y}, r"x is \(6,\)"),
-        ({"x": X, "y": Y[:, None]}, r"y is \(6, 1\)"),
+        (
+            {"x": X, "y": np.stack([Y, Y], axis=1)},
+            r"y is \(6, 2\), .* one output: keep one column of y, or y.argmax\(axis=1\)",
+        ),
+        ({"x": X, "y": Y[None, :]}, r"y is \(1, 6\)"),
         ({"x": X, "y": np.float64(3)}, r"y is \(\)"),
         ({"x": X[:0], "y": Y[:0]}, r"x is \(0, 2\)"),
         ({"x": X[:, :0], "y": Y}, r"x is \(6, 0\)"),

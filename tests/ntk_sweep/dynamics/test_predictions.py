@@ -228,8 +228,8 @@ def test_single_precision_is_taken():
     ("change", "message"),
     [
         (
-            {"residual": np.ones((N, 1))},
-            r"residual has shape \(20, 1\), but must have one dimension",
+            {"residual": np.ones((N, 2))},
+            r"residual has shape \(20, 2\), but must have one dimension",
         ),
         (
             {"residual": np.ones(0)},

@@ -227,18 +227,16 @@ def test_a_kernel_that_overflows_while_the_loss_does_not_leaves_a_gap(monkeypatc
     )
 
 
-def test_outputs_that_overflow_before_training_have_no_predictions(monkeypatch):
-    """At the edge of what a number can hold, where the kernel is still finite."""
-
-    def overflowing(*arguments, **settings):
-        return dataclasses.replace(
-            train(*arguments, **settings), initial_outputs=np.full(9, np.inf)
-        )
-
-    monkeypatch.setattr(training_task, "train", overflowing)
-    row = row_of(POINT)
-    assert row["lambda_max"] > 0
-    assert "flow_losses" not in row
+def test_a_loss_that_overflows_before_training_fails_with_a_reason(monkeypatch):
+    """In single precision, where its squares overflow and those of the kernel do not."""
+    monkeypatch.setattr(spectrum_task, "LIMIT_SAMPLES", 0)  # it takes seconds, and is not asked for
+    dataset = dataclasses.replace(DATASET, x=DATASET.x * 1e25)
+    row = compute_row(changed(POINT, dtype="float32"), dataset, "cpu", None).row
+    assert row["status"] == "failed"
+    assert (
+        "ValueError: the loss is not finite: it overflows float32 in the squares of the residuals "
+        "before training; scale the inputs down, or use float64"
+    ) in row["error"]
 
 
 def test_huge_inputs_of_saturated_units_are_trained_in_single_precision_too(monkeypatch):

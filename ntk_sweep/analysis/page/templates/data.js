@@ -44,6 +44,14 @@ function formatted(value, digits = 4) {
   return text.replace("-", "−");
 }
 
+// The digits that an error bound leaves, down to the place of its own first one; as `known_digits` of ntk_sweep/digits.py.
+function knownDigits(value, bound, most = 4) {
+  if (!(bound > 0) || !Number.isFinite(value) || value === 0) return most;
+  if (bound === Infinity) return 1;
+  const [upper, lower] = [value, bound].map((one) => Number(one.toExponential(0).split("e")[1]));
+  return Math.min(Math.max(upper - lower + 1, 1), most);
+}
+
 // A mean and a standard deviation with the same exponent and as many decimals.
 function spread(mean, sd, digits = 4) {
   const exponent = mean === 0 ? 0 : Number(mean.toExponential(digits - 1).split("e")[1]);

@@ -27,7 +27,7 @@ function drawSpectrum(place, group, cell, name) {
   curves.forEach((curve, number) => {
     const line = LINES[number % LINES.length];
     const good = index.map((_, i) => curve.values[i] > curve.errors[i]);
-    const text = index.map((one, i) => `<b>λ<sub>${one}</sub> ${good[i] ? formatted(curve.values[i], 4) : `at most ${formatted(curve.values[i] + curve.errors[i], 2)}`}</b>${good[i] ? ` ± ${formatted(curve.errors[i], 2)}` : ""}<br>${curve.name}`);
+    const text = index.map((one, i) => `<b>λ<sub>${one}</sub> ${good[i] ? formatted(curve.values[i], knownDigits(curve.values[i], curve.errors[i])) : `at most ${formatted(curve.values[i] + curve.errors[i], 2)}`}</b>${good[i] ? ` ± ${formatted(curve.errors[i], 2)}` : ""}<br>${curve.name}`);
     const y = index.map((_, i) => (good[i] ? curve.values[i] : null));
     for (const value of y) if (value !== null) [least, most] = [Math.min(least, value), Math.max(most, value)];
     traces.push({
@@ -47,9 +47,10 @@ function drawSpectrum(place, group, cell, name) {
   // Each bound beside its own eigenvalue: those of great ones lie above the small ones, and say nothing of them.
   const near = curves.some((curve) => index.some((_, i) => curve.errors[i] > 1e-3 * Math.abs(curve.values[i])));
   traces.push({ type: "scatter", mode: "lines", name: "error bound", x: index, y: bound.map((value) => value || null), visible: near || !Number.isFinite(least) ? true : "legendonly", hoverinfo: "skip", line: { color: colour("soft"), width: 1.2, dash: "dot" } });
-  const limit = group.quantities.find((one) => one.name === "limit_lambda_min").value[cell];
+  const predicted = group.quantities.find((one) => one.name === "limit_lambda_min");
+  const limit = predicted.value[cell];
   if (Number.isFinite(limit))
-    traces.push({ type: "scatter", mode: "lines", name: "λ<sub>min</sub> predicted", x: [index[0], index.at(-1)], y: [limit, limit], hovertemplate: `predicted from infinite width: ${formatted(limit)}<extra></extra>`, line: { color: colour("ink"), width: 1, dash: "dash" } });
+    traces.push({ type: "scatter", mode: "lines", name: "λ<sub>min</sub> predicted", x: [index[0], index.at(-1)], y: [limit, limit], hovertemplate: `predicted from infinite width: ${formatted(limit, knownDigits(limit, predicted.error[cell]))}<extra></extra>`, line: { color: colour("ink"), width: 1, dash: "dash" } });
   const layout = {
     ...baseLayout(),
     height: 360,
@@ -90,10 +91,12 @@ function factsTable(group, cell) {
     const unresolved = quantity.unresolved[cell] > 0;
     const mean = quantity.mean && quantity.seeded ? quantity.mean[cell] : quantity.value[cell];
     const several = quantity.sd && group.seeds[cell] > 1 && !unresolved;
+    const shown = quantity.geometric && several ? quantity.value[cell] : mean;
+    const known = (number, most) => formatted(number, knownDigits(number, quantity.error ? quantity.error[cell] : 0, most));
     const entries = [
-      unresolved ? quantity.state : formatted(quantity.geometric && several ? quantity.value[cell] : mean),
+      unresolved ? quantity.state : known(shown, 4),
       several ? formatted(quantity.sd[cell], 3) : "—",
-      several ? `${formatted(quantity.low[cell], 3)} to ${formatted(quantity.high[cell], 3)}` : "—",
+      several ? `${known(quantity.low[cell], 3)} to ${known(quantity.high[cell], 3)}` : "—",
       quantity.error && !unresolved ? formatted(quantity.error[cell], 2) : "—",
     ];
     const title = element("td", { title: quantity.definition, innerHTML: symbols(quantity.title) + (quantity.geometric && several ? " <small>(geometric)</small>" : "") });

@@ -127,9 +127,10 @@ function hoverText(group, shown, cell, networkName) {
   else {
     const seeds = seedsText(group.seeds[cell]), several = quantity.seeded && group.seeds[cell] > 1;
     const error = quantity.error ? ` ± ${formatted(quantity.error[cell], 2)} (error bound)` : "";
-    const interval = several ? `95 %: ${formatted(quantity.low[cell], 3)} to ${formatted(quantity.high[cell], 3)}` : "";
-    const mean = several ? spread(quantity.mean[cell], quantity.sd[cell]) : "";
-    lines.push(`${symbols(quantity.title)} ${formatted(value)}${error}`);
+    const known = (number, most) => knownDigits(number, quantity.error ? quantity.error[cell] : 0, most);
+    const interval = several ? `95 %: ${[quantity.low, quantity.high].map((end) => formatted(end[cell], known(end[cell], 3))).join(" to ")}` : "";
+    const mean = several ? spread(quantity.mean[cell], quantity.sd[cell], known(quantity.mean[cell], 4)) : "";
+    lines.push(`${symbols(quantity.title)} ${formatted(value, known(value, 4))}${error}`);
     if (several && quantity.geometric) lines.push(`geometric mean of ${seeds}, ${interval}`, `mean ${mean} (sd over seeds)`);
     else if (several) lines.push(`mean of ${seeds}, ${interval}`, `± ${mean.split(" ± ")[1].replace(")", "")} (sd over seeds)`);
     else if (quantity.seeded) lines.push("1 seed: a single random draw");

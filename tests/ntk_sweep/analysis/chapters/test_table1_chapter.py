@@ -33,6 +33,15 @@ def test_the_thesis_stands_only_beside_its_own_setting():
         assert "thesis: λ_min" not in table(other).columns
 
 
+def test_table_1_shows_no_digit_that_the_error_bound_does_not_leave():
+    rows = [row(seed=seed, lambda_min=2.0 + seed / 8, error_bound=0.03) for seed in range(3)]
+    text = markdown(table(group(rows)))
+    assert "2.12 ± 0.12" in text and "2.125" not in text
+    assert "2.00 to 2.25" in text and "0.030" in text
+    text = markdown(table(group([{**one, "lambda_min_error": 0.3} for one in rows])))
+    assert "2.1 ± 0.1" in text and "2.0 to 2.2" in text
+
+
 def test_table_1_says_what_one_seed_means_and_what_was_left_out():
     one = group([row(), row(width=50), row(width=60, lambda_min=0.0), failed(width=70)])
     text = markdown(table(one))

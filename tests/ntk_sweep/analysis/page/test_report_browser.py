@@ -14,6 +14,7 @@ from ntk_sweep.analysis.drawing.rendering import render_many
 from ntk_sweep.analysis.rows.cells import cells
 from ntk_sweep.analysis.rows.group import groups, load
 from ntk_sweep.data.dataset import load_dataset
+from ntk_sweep.digits import known_digits
 from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, grid, row, store
 from tests.helpers.pixels import colours
@@ -199,6 +200,14 @@ def test_hovering_a_cell_tells_its_numbers(report, watched):
     choose(page, "quantity", "lambda_min")
     assert "no result: 1 failed" in hovered(page, 0, 1, 0)
     assert hovered(page, 1, 1, 1) == "no result"
+
+
+def test_the_page_shows_the_digits_that_the_tables_show(report, watched):
+    page, _ = watched
+    opened(page, report / "page/index.html")
+    cases = [(v, b, 4) for v in (363.4, 9.3e-4, -2.0, 0.0) for b in (0.0, 1.02e-5, 3.0, 1e9)]
+    shown = page.evaluate("(cases) => cases.map((one) => knownDigits(...one))", cases)
+    assert shown == [known_digits(*case) for case in cases]
 
 
 def test_choosing_a_cell_shows_its_spectrum_and_its_kernel(report, watched):
