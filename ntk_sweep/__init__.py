@@ -12,6 +12,7 @@ from ntk_sweep._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ntk_sweep.analysis.notebook import chapter
+    from ntk_sweep.cli.notebook import sweep
     from ntk_sweep.kernel.empirical import empirical_ntk
     from ntk_sweep.limit.kernel import limit_ntk, limit_spectrum
     from ntk_sweep.network.fully_connected import Network
@@ -27,6 +28,7 @@ __all__ = [
     "limit_spectrum",
     "load_results",
     "ntk_spectrum",
+    "sweep",
 ]
 
 _HOME = {
@@ -38,6 +40,7 @@ _HOME = {
     "limit_spectrum": "ntk_sweep.limit.kernel",
     "load_results": "ntk_sweep.store.reading",
     "ntk_spectrum": "ntk_sweep.spectrum.spectrum",
+    "sweep": "ntk_sweep.cli.notebook",
 }
 
 

@@ -59,3 +59,24 @@ def test_a_line_comes_with_news_and_every_few_seconds(clock):
     lines = captured.get().splitlines()
     assert lines[0] == "0/3 points, 0 skipped, 0 failed"
     assert lines[1:] == ["0/3 points, 0 skipped, 0 failed, waiting for a machine"] * 3
+
+
+def test_a_notebook_shows_a_bar_that_is_replaced(clock, monkeypatch):
+    display = pytest.importorskip("IPython.display", reason="IPython is not installed")
+    pictures = []
+
+    class Handle:
+        def update(self, picture, raw):
+            pictures.append(picture)
+
+    monkeypatch.setattr(display, "display", lambda *_, **__: Handle())
+    console = Console(force_jupyter=True)
+    with SweepProgress(console, total=4, skipped=1, cost=3.0) as progress:
+        clock[0] += 1
+        progress.advance(1, 0, 1.0)
+        progress.advance(1, 0, 1.0)  # at once: too soon for another picture
+        clock[0] += 1
+        progress.advance(1, 0, 1.0)
+    done = [picture["text/plain"].split()[0] for picture in pictures]
+    assert done == ["1/4", "2/4", "4/4", "4/4"]
+    assert '<progress value="4" max="4">' in pictures[-1]["text/html"]
