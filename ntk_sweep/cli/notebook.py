@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import warnings
@@ -57,6 +58,7 @@ def sweep(
         ClusterError: Ray cannot be started, or was lost.
         KeyboardInterrupt: What was finished is in the store; the same call goes on from there.
     """
+    logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # else it asks for ipywidgets
     changed = {} if results is None else {"results": os.fspath(results)}
     configs, executor_class = _composed([f"hydra/launcher={launcher}", *settings], changed)
     console = Console(highlight=False, soft_wrap=True)
