@@ -38,8 +38,19 @@ def sweep(
 ) -> pd.DataFrame:
     """Computes a sweep, as ``ntk-sweep run -m`` does with the same settings.
 
-    ``sweep("act=relu,elu", "width=50,100", "data=digits", results="results")``. A bar shows how far
-    it is. What the results hold already is not computed again. Hydra's callbacks are not called.
+    A bar shows how far it is. What the results hold already is not computed again. Hydra's
+    callbacks are not called.
+
+    >>> from contextlib import redirect_stdout
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as results, redirect_stdout(None):
+    ...     frame = sweep(
+    ...         *("act=relu,elu", "width=5,10", "data=digits", "data.n_per_class=3"),
+    ...         results=results,
+    ...         launcher="serial",
+    ...     )
+    >>> [f"{act} {width}" for act, width in zip(frame.act, frame.width)]
+    ['elu 5', 'elu 10', 'relu 5', 'relu 10']
 
     Args:
         settings: As on the command line, ``name=value,value``.
