@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ntk_sweep._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ntk_sweep.analysis.notebook import chapter
+    from ntk_sweep.cli.notebook import sweep
     from ntk_sweep.kernel.empirical import empirical_ntk
     from ntk_sweep.limit.kernel import limit_ntk, limit_spectrum
     from ntk_sweep.network.fully_connected import Network
@@ -20,21 +22,25 @@ if TYPE_CHECKING:
 __all__ = [
     "Network",
     "Spectrum",
+    "chapter",
     "empirical_ntk",
     "limit_ntk",
     "limit_spectrum",
     "load_results",
     "ntk_spectrum",
+    "sweep",
 ]
 
 _HOME = {
     "Network": "ntk_sweep.network.fully_connected",
     "Spectrum": "ntk_sweep.spectrum.spectrum",
+    "chapter": "ntk_sweep.analysis.notebook",
     "empirical_ntk": "ntk_sweep.kernel.empirical",
     "limit_ntk": "ntk_sweep.limit.kernel",
     "limit_spectrum": "ntk_sweep.limit.kernel",
     "load_results": "ntk_sweep.store.reading",
     "ntk_spectrum": "ntk_sweep.spectrum.spectrum",
+    "sweep": "ntk_sweep.cli.notebook",
 }
 
 

@@ -94,9 +94,16 @@ def main(arguments: Sequence[str] | None = None, others: Mapping[str, str] = {})
     return 0
 
 
-def parser(others: Mapping[str, str] = {}) -> argparse.ArgumentParser:
-    """The parser of the command line; `chapter` of what it parses is None for the report."""
-    top = argparse.ArgumentParser(
+def parser(
+    others: Mapping[str, str] = {}, kind: type[argparse.ArgumentParser] = argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """The parser of the command line; `chapter` of what it parses is None for the report.
+
+    Args:
+        others: As in `main`.
+        kind: Of the parser, and of those of the commands.
+    """
+    top = kind(
         prog="ntk-sweep",
         description="Computes spectra of neural tangent kernels, and turns their rows into tables, "
         "figures and a report. Each command has a help page of its own.",
@@ -169,34 +176,53 @@ def _report(options: argparse.Namespace, console: Console) -> None:
 def _write(chapter: Chapter, options: argparse.Namespace, console: Console) -> None:
     """Writes the files of a chapter for every group, and prints its tables.
 
-    A group without the rows is named, and is an error only if no group has them.
-
     Raises:
         AnalysisError: No group has the rows.
     """
-    assert chapter.command is not None
-    chosen = chapter.command.options(options)
-    errors = []
-    found = _studies(chapter, options)
-    for study in found:
-        try:
-            content = chapter.content(study, **chosen)
-            _require_shown(content)
-        except AnalysisError as error:
-            errors.append(error)
-            continue
+    found, left_out = contents(chapter, options)
+    for label, content in found:
         for table in content.tables:
             if table.table is not None:
                 console.print(markdown(table.table))
-        (sections,) = publish([(study.group.label, content)], OutputFolder(options.output))
+        (sections,) = publish([(label, content)], OutputFolder(options.output))
         for path in (path for section in sections for path in section.paths):
             console.print(str(path))
         if content.missing is not None:
             console.print(f"left out: {content.missing.sentence}")
-    if len(errors) == len(found):
-        raise AnalysisError("\n".join(map(str, errors)))
-    for absent in errors:
+    for absent in left_out:
         console.print(f"left out: {absent}")
+
+
+def contents(
+    chapter: Chapter, options: argparse.Namespace
+) -> tuple[list[tuple[str, Content]], list[str]]:
+    """What a chapter shows of the chosen groups.
+
+    Args:
+        chapter: One with a command.
+        options: As parsed by `parser`.
+
+    Returns:
+        The label and the content of each group that has the rows, and what the others lack.
+
+    Raises:
+        AnalysisError: No group has the rows.
+        StoreError: A part of the store is unreadable.
+    """
+    assert chapter.command is not None
+    chosen = chapter.command.options(options)
+    found, errors = [], []
+    for study in _studies(chapter, options):
+        try:
+            content = chapter.content(study, **chosen)
+            _require_shown(content)
+        except AnalysisError as error:
+            errors.append(str(error))
+            continue
+        found.append((study.group.label, content))
+    if not found:
+        raise AnalysisError("\n".join(errors))
+    return found, errors
 
 
 def _studies(chapter: Chapter, options: argparse.Namespace) -> list[Study]:

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a bar on a terminal, plain lines elsewhere."""
+"""What a sweep shows while it runs: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.status import Status
 from rich.text import Text
 
+from ntk_sweep.dispatch.notebook_bar import NotebookBar
 from ntk_sweep.durations import duration
 
 LINE_SECONDS = 10.0
@@ -94,6 +95,7 @@ class SweepProgress:
         self._next_line = self._begun + LINE_SECONDS
         self._note = ""
         self._bar: Progress | None = None
+        self._notebook = NotebookBar() if console.is_jupyter else None
         if console.is_terminal:
             columns = [
                 TextColumn("{task.description}"),
@@ -108,7 +110,7 @@ class SweepProgress:
         if self._bar:
             self._bar.start()
         else:
-            self._console.print(f"{self.skipped + self.done}/{self.total} points, {self.figures()}")
+            self._line()
         return self
 
     def __exit__(
@@ -129,6 +131,8 @@ class SweepProgress:
         self._spent += cost
         if self._bar:
             self._bar.update(self._task, completed=self.skipped + self.done)
+        elif self._notebook:
+            self._notebook.show(self.skipped + self.done, self.total, self.figures())
 
     def worker_lost(self, reason: str, again: int) -> None:
         """Tells of a worker that was lost, and how many points are tried again for it."""
@@ -150,6 +154,10 @@ class SweepProgress:
 
     def _line(self) -> None:
         self._next_line = time.monotonic() + LINE_SECONDS
+        if self._notebook:
+            points = self.skipped + self.done
+            self._notebook.show(points, self.total, self.figures(), last=True)
+            return
         self._console.print(f"{self.skipped + self.done}/{self.total} points, {self.figures()}")
 
     def figures(self) -> str:

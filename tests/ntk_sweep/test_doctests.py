@@ -14,6 +14,7 @@ MODULES = [
 ]
 
 PUBLIC = {
+    "ntk_sweep.cli.notebook",
     "ntk_sweep.kernel.diagnostics",
     "ntk_sweep.kernel.empirical",
     "ntk_sweep.network.fully_connected",

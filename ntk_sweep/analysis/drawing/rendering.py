@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -117,7 +118,13 @@ def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]
     if len(draws) < MANY or cores == 1:
         return [_drawn(draw) for draw in draws]
     # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for ever.
-    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        cores,
+        mp_context=multiprocessing.get_context("spawn"),
+        # What matplotlib warns of when it is loaded, this process was told already.
+        initializer=logging.disable,
+        initargs=(logging.WARNING,),
+    ) as pool:
         with _signals_left_to_parent():
             drawn = pool.map(_drawn, draws)
         return list(drawn)

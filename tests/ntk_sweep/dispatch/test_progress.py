@@ -100,3 +100,24 @@ def test_a_preparation_that_fails_leaves_no_line(clock):
         with sign_of_life("composed", 9, console) as tick:
             fail(tick)
     assert captured.get().endswith("\x1b[2K")
+
+
+def test_a_notebook_shows_a_bar_that_is_replaced(clock, monkeypatch):
+    display = pytest.importorskip("IPython.display", reason="IPython is not installed")
+    pictures = []
+
+    class Handle:
+        def update(self, picture, raw):
+            pictures.append(picture)
+
+    monkeypatch.setattr(display, "display", lambda *_, **__: Handle())
+    console = Console(force_jupyter=True)
+    with SweepProgress(console, total=4, skipped=1, cost=3.0) as progress:
+        clock[0] += 1
+        progress.advance(1, 0, 1.0)
+        progress.advance(1, 0, 1.0)  # at once: too soon for another picture
+        clock[0] += 1
+        progress.advance(1, 0, 1.0)
+    done = [picture["text/plain"].split()[0] for picture in pictures]
+    assert done == ["1/4", "2/4", "4/4", "4/4"]
+    assert '<progress value="4" max="4">' in pictures[-1]["text/html"]

@@ -43,7 +43,7 @@ def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
 def test_figures_are_drawn_by_no_more_processes_than_there_are_cores(monkeypatch, cores, expected):
     pools = []
 
-    def pool(size, mp_context):
+    def pool(size, **_):
         pools.append(size)
         return ThreadPoolExecutor(1)
 
