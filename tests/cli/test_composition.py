@@ -235,7 +235,7 @@ def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(compos
     assert values(jobs, "seed") == set("01234")
 
 
-def test_figures_10_and_11_are_over_seeds(composer):
+def test_figure_10_is_over_seeds(composer):
     jobs = experiment(composer, "thesis_kernels_training")
     assert values(jobs, "seed") == set("01234")
     assert len(jobs) == 2 * 5
