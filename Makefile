@@ -50,6 +50,7 @@ EXPERIMENTS := \
     '+experiment=thesis_training $(DRAWS)' \
     '+experiment=thesis_kernels_training $(DRAWS)' \
     '+experiment=speed_study act=relu,elu,lrelu,sigmoid width=50,100 $(DRAWS)'
+MAKE_REPORT = $(BIN)/ntk-sweep report $(RESULTS) -o $(REPORT) && echo "open $(REPORT)/index.html in a browser"
 
 # A failed point makes a row and an exit status, but no reason to go without the report.
 sweep: $(READY)
@@ -58,12 +59,11 @@ sweep: $(READY)
 	    $(BIN)/ntk-sweep run $$points data=$(DATA) $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) results=$(RESULTS) || status=$$?; \
 	    [ $$status -le 1 ] || exit $$status; \
 	done; \
-	$(MAKE) --no-print-directory report && exit $$status
+	$(MAKE_REPORT) && exit $$status
 
 # make report	makes the report again from the rows
 report: $(READY)
-	@$(BIN)/ntk-sweep report $(RESULTS) -o $(REPORT)
-	@echo "open $(REPORT)/index.html in a browser"
+	@$(MAKE_REPORT)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PARALLEL)
