@@ -1,5 +1,10 @@
 """Protects fast composition, which must equal Hydra's own, and what the sweeper expands."""
 
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,8 +16,11 @@ from omegaconf import OmegaConf, open_dict
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
+from ntk_sweep.analysis.chapters.speed.correlations import LEAST_NETWORKS
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.network.activations.registry import ACTIVATIONS
+
+CHECKOUT = Path(__file__).parents[2]
 
 
 def hydras_own(composer, job):
@@ -272,10 +280,28 @@ def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(compos
     assert values(jobs, "seed") == set("01234")
 
 
-def test_figures_10_and_11_are_over_seeds(composer):
+def test_figure_10_is_over_seeds(composer):
     jobs = experiment(composer, "thesis_kernels_training")
     assert values(jobs, "seed") == set("01234")
     assert len(jobs) == 2 * 5
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_sweep_runs_all_of_the_thesis_and_enough_for_a_ranking():
+    line = ["make", "-n", "-o", ".venv/.ready", "sweep", "SEEDS=2"]
+    shown = subprocess.run(line, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    lines = [words.split() for words in re.findall(r"'\+experiment=([^']*)'", shown)]
+    names = [words[0] for words in lines]
+    assert names[0] == "thesis_grid"  # the winners are taken from its spectra
+    assert {
+        path.stem for path in (CHECKOUT / "ntk_sweep" / "conf").glob("experiment/thesis_*.yaml")
+    } < set(names)
+    drawn = [words[0] for words in lines if "seed=range(0,2)" in words]
+    assert [name for name in names if name not in drawn] == ["thesis_kernels"]
+    (study,) = [words[1:] for words in lines if words[0] == "speed_study"]
+    given = dict(word.split("=") for word in study)
+    # Times its three depths.
+    assert 3 * len(given["act"].split(",")) * len(given["width"].split(",")) >= LEAST_NETWORKS
 
 
 def test_the_grid_of_the_thesis_has_720_points(composer):

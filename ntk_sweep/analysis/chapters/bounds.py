@@ -9,6 +9,7 @@ descent on a network of finite width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,25 +19,33 @@ from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.needs import a_run
-from ntk_sweep.analysis.chapters.run_choice import Choice, add_arguments, chosen_runs, options
+from ntk_sweep.analysis.chapters.run_choice import (
+    Choice,
+    add_arguments,
+    best_network,
+    chosen_runs,
+    options,
+)
 from ntk_sweep.analysis.drawing.axes import log_limits
 from ntk_sweep.analysis.drawing.looks import COLOURS
 from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.errors import AnalysisError
+from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
 from ntk_sweep.analysis.rows.courses import courses
 from ntk_sweep.analysis.rows.over_seeds import ENDS, diverged_note, seeds_note
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, trusted
 from ntk_sweep.analysis.rows.runs import (
-    Cell,
+    SHOWN_NAMES,
+    WINNERS,
     Runs,
     list_cells,
     network_name,
     network_title,
     rows_of,
 )
-from ntk_sweep.analysis.rows.study import Study
+from ntk_sweep.analysis.rows.study import GRID, Study
 from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
 from ntk_sweep.analysis.writing.entries import Entry, bracket
 from ntk_sweep.analysis.writing.tables import Table
@@ -44,8 +53,8 @@ from ntk_sweep.dynamics.bounds import du_bound, flow_bound
 from ntk_sweep.dynamics.training_time import TrainingTime
 from ntk_sweep.store.columns import CELL
 
-FIGURE_11: Cell = ("relu", 800, 3)
-"""The network of Figure 11."""
+FIGURE_11 = "relu"
+"""The activation of Figure 11, which shows its best network of Table 1."""
 
 TITLES = {
     "flow": "gradient flow",
@@ -267,9 +276,6 @@ def _ends(values: np.ndarray) -> tuple[float, float, float]:
     return float(np.median(values)), float(values.min()), float(values.max())
 
 
-NETWORKS = "+experiment=thesis_kernels_training"
-"""What trains the two networks of Figures 1 to 4."""
-
 LEAD = (
     "The loss over epochs and the bounds that λ_min gives for it; none of them is a theorem "
     "for these networks."
@@ -280,21 +286,35 @@ def _compose(study: Study, choice: Choice = Choice()) -> Content:  # noqa: B008 
     """The network of Figure 11, or those of a choice."""
     if choice != Choice():
         return Content(LEAD, [_section(one, name) for one, name in chosen_runs(study, choice)])
-    own = [one.of([FIGURE_11]) for one in study.runs if FIGURE_11 in one.networks]
+    best = best_network(study, FIGURE_11)
+    if best is None:
+        title = activation_title(FIGURE_11)
+        sentence = (
+            f"Figure 11 shows the {title} network with the greatest mean λ_min, and there is no "
+            f"{title} network with a resolved λ_min."
+        )
+        return Content(missing=_missing(study, sentence, (GRID,)))
+    own = [one.of([best]) for one in study.runs if best in one.networks]
     # The column may hold None.
     resolved = [one for one in own if one.rows["lambda_min_resolved"].eq(True).any()]
-    if not resolved:
-        return Content(missing=_missing(study))
-    return Content(LEAD, [_section(one, "") for one in resolved])
+    if resolved:
+        return Content(LEAD, [_section(one, "") for one in resolved])
+    sentence = (
+        f"There is no run with a resolved λ_min of {network_title(best)}, the "
+        f"{activation_title(FIGURE_11)} network with the greatest mean λ_min."
+    )
+    return Content(missing=_missing(study, sentence, CHAPTER.makes))
 
 
-def _missing(study: Study) -> Missing:
-    sentence = "There is no run of ReLU 800 × 3 with a resolved λ_min."
-    command = study.group.command(*CHAPTER.makes)
-    there = ", ".join(dict.fromkeys(network_name(n) for one in study.runs for n in one.networks))
+def _missing(study: Study, sentence: str, makes: Sequence[str]) -> Missing:
+    """What is missing of Figure 11, and what makes it or may be drawn instead."""
+    command = study.group.command(*makes)
+    trained = list(dict.fromkeys(network_name(n) for one in study.runs for n in one.networks))
+    listed = ", ".join(trained[:SHOWN_NAMES])
+    more = f", … and {len(trained) - SHOWN_NAMES} more" if len(trained) > SHOWN_NAMES else ""
     message = (
-        f"{study.group.title}: {sentence} Train it with\n  {command}\n"
-        f"or choose of those that were trained, with --network:\n  {there}"
+        f"{study.group.title}: {sentence} Make it with\n  {command}\n"
+        f"or choose of those that were trained, with --network:\n  {listed}{more}"
     )
     return Missing(sentence, command, message)
 
@@ -322,13 +342,13 @@ CHAPTER = Chapter(
         "the loss of a network against the bounds that λ_min gives",
         "Prints whether and when the loss exceeds each bound, and writes bounds-… (the curves as "
         "bounds-curves-….csv): the bound of gradient flow, that of Du et al. in steps, and the one "
-        "that the thesis draws, in epochs. Without a choice: ReLU 800 × 3, Figure 11 of the "
-        "thesis.",
+        "that the thesis draws, in epochs. Without a choice: the ReLU network with the "
+        "greatest mean λ_min in RESULTS/spectrum, Figure 11 of the thesis.",
         ("bounds results", "bounds results --best", "bounds results --network sigmoid-300x8"),
         add_arguments,
         options,
     ),
     need=a_run,
-    makes=(NETWORKS, "seed=range(0,5)"),
+    makes=(WINNERS, "seed=range(0,5)"),
     tasks=(TRAINING, SPECTRUM),
 )

@@ -79,3 +79,9 @@ def best_networks(study: Study) -> list[Cell]:
             "or choose networks with --network"
         )
     return list_cells(study.best_cells.dropna(subset="lambda_min"))
+
+
+def best_network(study: Study, act: str) -> Cell | None:
+    """The network of one activation with the greatest mean λ_min; None where none is resolved."""
+    best = list_cells(study.best_cells.dropna(subset="lambda_min"))
+    return next((network for network in best if network[0] == act), None)

@@ -13,7 +13,8 @@ from ntk_sweep.analysis.chapters import bounds
 from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.writing.tables import html, latex, markdown
-from tests.helpers.analysis_training_rows import only_runs, run
+from tests.helpers import analysis_rows
+from tests.helpers.analysis_training_rows import only_runs, run, store
 from tests.helpers.pixels import colours
 
 
@@ -150,7 +151,47 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_bounds_shows_the_network_of_figure_11(trained, tmp_path, capsys):
+def test_bounds_shows_the_best_relu_network_of_the_spectra(trained, tmp_path, capsys):
     assert main(["bounds", trained, "-o", str(tmp_path)]) == 0
     assert "bounds-lr0.001-b1-e2-fashion_mnist-thesis.svg" in names(tmp_path)
-    assert re.search(r"\| ReLU 800 × 3 \| gradient flow +\| never ", capsys.readouterr().out)
+    shown = capsys.readouterr().out
+    assert re.search(r"\| ReLU 100 × 2 \| gradient flow +\| never ", shown)
+    assert set(re.findall(r"\| (\w+ \d+ × \d+) \|", shown)) == {"ReLU 100 × 2"}
+
+
+@pytest.mark.parametrize(
+    ("spectra", "runs", "message"),
+    [
+        (
+            [],
+            [run()],
+            r"there is no ReLU network with a resolved λ_min. Make it with\n"
+            r"  ntk-sweep run \+experiment=thesis_grid (.|\n)*--network:\n  relu-100x3$",
+        ),
+        (
+            [analysis_rows.row("elu"), analysis_rows.row("relu", lambda_min=1e-12)],
+            [run()],
+            r"there is no ReLU network with a resolved λ_min. Make it with\n"
+            r"  ntk-sweep run \+experiment=thesis_grid ",
+        ),
+        (
+            [analysis_rows.row("relu", 70, 2)],
+            [run(width=width) for width in range(10, 24)],
+            r"no run with a resolved λ_min of ReLU 70 × 2, the ReLU network with the greatest "
+            r"mean λ_min. Make it with\n  ntk-sweep run \+experiment=thesis_training "
+            r"'seed=range\(0,5\)' (.|\n)*relu-21x3, … and 2 more$",
+        ),
+        (
+            [analysis_rows.row("relu", 70, 2)],
+            [run(width=70, depth=2, lambda_min=1e-12)],
+            r"no run with a resolved λ_min of ReLU 70 × 2, ",
+        ),
+    ],
+    ids=["no spectra", "unresolved", "not trained", "trained unresolved"],
+)
+def test_without_figure_11_it_is_said_what_makes_it(spectra, runs, message, tmp_path, capsys):
+    if spectra:
+        analysis_rows.store(tmp_path / "r", spectra)
+    results = store(tmp_path / "r", runs)
+    assert main(["bounds", results, "-o", str(tmp_path / "out")]) == 2
+    assert re.search(message, capsys.readouterr().err.strip())

@@ -186,7 +186,7 @@ def test_every_setting_of_a_chosen_network_gets_files_of_its_own(trained, tmp_pa
             r"there are no rows in .*none/training: make some first.*\n"
             r"  ntk-sweep run \+experiment=thesis_training",
         ),
-        (["bounds", "{tmp}/none"], r"ntk-sweep run \+experiment=thesis_kernels_training"),
+        (["bounds", "{tmp}/none"], r"ntk-sweep run \+experiment=thesis_training"),
         (["drift", "{tmp}/none"], r"ntk-sweep run \+experiment=drift"),
         (["speed", "{tmp}/none"], r"ntk-sweep run \+experiment=speed_study"),
         (

@@ -99,7 +99,7 @@ def test_the_page_says_which_methods_were_used_and_what_misses_its_target(
 
 COMMANDS = (
     "thesis_training 'seed=range(0,5)'",
-    "thesis_kernels_training 'seed=range(0,5)'",
+    "thesis_training 'seed=range(0,5)'",
     "drift",
     "speed_study",
 )
