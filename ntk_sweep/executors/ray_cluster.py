@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,14 +109,19 @@ class RayCluster:
         self.ray.init(address=address, runtime_env=runtime_env, **QUIET)
 
     def _start_private(self, folder: str) -> None:
-        self.ray.init(
-            address=LOCAL,
-            num_cpus=available_cores(),
-            include_dashboard=False,
-            object_store_memory=self._compute.object_store_mb * 10**6,
-            _temp_dir=folder,
-            **QUIET,
-        )
+        # Workers import first from the working folder of this moment, where a user may have a
+        # folder of the package's name, then from this list.
+        paths = self.ray.job_config.JobConfig(_py_driver_sys_path=[str(Path(PACKAGE).parent)])
+        with chdir(folder):
+            self.ray.init(
+                address=LOCAL,
+                num_cpus=available_cores(),
+                include_dashboard=False,
+                object_store_memory=self._compute.object_store_mb * 10**6,
+                job_config=paths,
+                _temp_dir=folder,
+                **QUIET,
+            )
         self._private_room = self._room()
         if self._private_room == 0:
             total = self.ray.cluster_resources()

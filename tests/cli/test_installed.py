@@ -98,6 +98,14 @@ def test_the_installed_command_computes_and_reads(call, tmp_path):
     assert "| ELU" in out
 
 
+@pytest.mark.ray
+def test_workers_on_ray_import_nothing_of_the_working_folder(call, tmp_path):
+    status, out, err = call("run", "-m", "width=10,20", "data=digits", "results=R")
+    assert (status, err) == (0, "")
+    assert "2 points computed" in out
+    assert len(pd.read_parquet(tmp_path / "R" / "spectrum")) == 2
+
+
 def test_experiments_of_a_folder_outside_the_package_work(call, tmp_path):
     folder = tmp_path / "mine" / "experiment"
     folder.mkdir(parents=True)
