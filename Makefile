@@ -26,7 +26,7 @@ REPORT ?= report
 
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: help sweep report test test-all lint browser partition slurm image-test soak audit docs benchmark clean
+.PHONY: help sweep report test test-all test-long lint browser partition slurm image-test soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
@@ -70,7 +70,11 @@ test: $(READY)
 
 # make test-all	further cases of the same, and what takes long, too
 test-all: $(READY)
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not partition and not slurm'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not partition and not slurm and not long'
+
+# make test-long	scans of overflow, of signals, of surroundings and of lost output
+test-long: $(READY)
+	$(BIN)/python -m pytest $(PARALLEL) -m long
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -114,7 +114,7 @@ def test_every_computed_point_is_told_of_with_its_config_and_row(run, tmp_path):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_on_ray_the_driver_tells(run, tmp_path):
     status, calls = run("-m", "compute.num_workers=1", *GRID)
     assert status == 0

@@ -17,7 +17,7 @@ NOWHERE = "/dev/null/nowhere"
 BACKENDS = [
     "module://matplotlib_inline.backend_inline",
     *(
-        pytest.param(name, marks=pytest.mark.slow)
+        pytest.param(name, marks=pytest.mark.long)
         for name in ("module://a_module_that_is_not_there", "nonsense", "TkAgg", "")
     ),
 ]
@@ -58,7 +58,7 @@ def test_the_processes_that_draw_a_report_pass_over_it_too(call, results, tmp_pa
     assert (tmp_path / "out" / "index.html").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_settings_file_of_the_user_is_passed_over(call, results, tmp_path):
     settings = tmp_path / "settings"
     settings.mkdir()
@@ -72,7 +72,7 @@ def test_a_settings_file_of_the_user_is_passed_over(call, results, tmp_path):
         assert (ended.returncode, ended.stderr) == (0, "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_unused_settings_in_the_working_folder_say_nothing(call, results, tmp_path):
     (tmp_path / "matplotlibrc").write_text("backend: nonsense\nno such line\n")
     ended = call("report", results)

@@ -26,7 +26,7 @@ ASCII = {
 
 
 def slow(*values):
-    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+    return [pytest.param(value, marks=pytest.mark.long) for value in values]
 
 
 MANY = ("width=range(10,6010)", "depth=range(2,7)", "data=digits", "data.n_per_class=2")
@@ -98,7 +98,7 @@ def test_nohup_is_respected(tmp_path):
         stop(process)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_report_that_is_interrupted_takes_its_helpers_along(tmp_path, number):
     small = ("data=digits", "data.n_per_class=4,5,6", "width=10,20,30", "depth=2,3")
@@ -131,7 +131,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "launcher", ["serial", pytest.param("ray", marks=(pytest.mark.ray, pytest.mark.slow))]
+    "launcher", ["serial", pytest.param("ray", marks=(pytest.mark.ray, pytest.mark.long))]
 )
 def test_any_locale_will_do(folder, launcher):
     arguments = ("data=npz", "data.path=dätä.npz", "width=10,20", "results=Rλ")
@@ -154,7 +154,7 @@ def test_names_that_are_not_utf8_are_refused(command):
     assert r"R/\xfc' is not UTF-8, as names of files must be" in err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_working_folder_that_cannot_be_named_or_was_removed_is_refused(tmp_path):
     folder = os.path.join(os.fsencode(tmp_path), b"\xfc")
     os.mkdir(folder)

@@ -80,7 +80,7 @@ def test_a_sweep_goes_on_though_the_disk_of_its_output_is_full(tmp_path):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_on_ray_goes_on_without_its_reader(tmp_path):
     process = start(tmp_path, "data=digits", "data.n_per_class=5", "width=10,20,30")
     try:
@@ -93,13 +93,13 @@ def test_a_sweep_on_ray_goes_on_without_its_reader(tmp_path):
     assert len(pd.read_parquet(tmp_path / "spectrum")) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("command", [("launch.py", "--help"), ("-m", "analysis", "--help")])
 def test_help_ends_silently(closed, command):
     assert call(*command, stdout=closed) == (0, None, "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("chapter", ["table1", "heatmaps", "report"])
 def test_chapters_write_their_files_without_a_reader(closed, tmp_path, chapter):
     assert call("launch.py", *SMALL, f"results={tmp_path}")[0] == 0

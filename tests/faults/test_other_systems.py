@@ -88,13 +88,13 @@ def test_a_sweep_on_ray_does_without(tmp_path):
 def test_without_proc_a_killed_sweep_is_known_to_have_ended(tmp_path):
     """Else its files would stay for a week."""
     session, content = without("proc", KILLED, tmp_path).split(maxsplit=1)
-    assert (tmp_path / "spectrum" / session).exists()
+    assert (tmp_path / session).exists()
     owner = json.loads(content)
     assert abs(owner["born"] - owner["since"]) < TIME_LIMIT
     if not owner["machine"]:
         pytest.skip("this host has no network card by which to know it")
     assert without("proc", NEXT, tmp_path) == "[]"
-    assert not (tmp_path / "spectrum" / session).exists()
+    assert not (tmp_path / session).exists()
 
 
 def test_without_proc_a_running_sweep_is_left_alone(tmp_path):
@@ -110,6 +110,6 @@ def test_without_proc_a_running_sweep_is_left_alone(tmp_path):
     try:
         session, _ = running.stdout.readline().split(maxsplit=1)
         assert f"process {running.pid} on" in without("proc", NEXT, tmp_path)
-        assert (tmp_path / "spectrum" / session).exists()
+        assert (tmp_path / session).exists()
     finally:
         running.communicate()

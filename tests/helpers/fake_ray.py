@@ -30,6 +30,7 @@ class FakeRay:
     """
 
     exceptions = exceptions
+    job_config = SimpleNamespace(JobConfig=lambda **given: given)
 
     def __init__(self, machines=({"CPU": 2.0},), fails=None, outcome=None):
         self.machines = [

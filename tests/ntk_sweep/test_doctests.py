@@ -22,7 +22,6 @@ PUBLIC = {
     "ntk_sweep.spectrum.jacobian_svd",
     "ntk_sweep.spectrum.spectrum",
     "ntk_sweep.store.reading",
-    "ntk_sweep.store.store",
 }
 
 

@@ -78,7 +78,7 @@ def test_large_inputs_fail_with_a_reason_or_yield_numbers(size, activation):
         check(row)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("size", SIZES)
 def test_large_inputs_of_any_size_and_network(size, activation):

@@ -58,6 +58,7 @@ def nasty(tmp_path_factory) -> str:
         for width in (30, 60)
         for seed in (0, 1)
     ]
+    rows.append(row("relu", 800, 3, 0, 9.0, **names))  # the best, of which there is a run
     for one in rows[:2]:
         one["kernel_file"] = Store(str(folder), "spectrum").save_kernel(one["key"], np.eye(4))
     store(folder, [*rows, failed(NASTY, 90, **names)])
@@ -155,7 +156,7 @@ def test_a_command_and_the_page_write_the_same_files(tmp_path, undrawn):
         widths=(50, 100, 300), depths=(2, 3), seeds=1, acts=("relu", "elu"), epochs=6, record=True
     )
     runs.append(training_rows.run(width=800, losses=[1.0, 0.3, 0.2]))
-    store(tmp_path / "r", grid(seeds=3))
+    store(tmp_path / "r", [*grid(seeds=3), row("relu", 800, 3, 0, 1e9)])
     results = training_rows.store(tmp_path / "r", runs)
     assert main(["report", results, "-o", str(tmp_path / "page")]) == 0
     for command in COMMANDS:
