@@ -49,7 +49,7 @@ EXPERIMENTS := \
     '+experiment=thesis_kernels hydra/launcher=serial' \
     '+experiment=thesis_training $(DRAWS)' \
     '+experiment=thesis_kernels_training $(DRAWS)' \
-    '+experiment=speed_study act=relu,elu,lrelu,sigmoid width=50,100 $(DRAWS)'
+    '+experiment=speed_study act=relu,elu,lrelu,sigmoid width=50,100 depth=2,3 $(DRAWS)'
 MAKE_REPORT = $(BIN)/ntk-sweep report $(RESULTS) -o $(REPORT) && echo "open $(REPORT)/index.html in a browser"
 
 # A failed point makes a row and an exit status, but no reason to go without the report.
