@@ -42,7 +42,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # The two kernels are drawn for one seed, and are fewer than it takes Ray to start. The last line is a part of speed_study that takes
-# seconds: 24 networks at its two learning rates.
+# seconds: 16 networks at its two learning rates.
 DRAWS := seed=range(0,$(SEEDS))
 EXPERIMENTS := \
     '+experiment=thesis_grid $(DRAWS)' \
