@@ -44,7 +44,7 @@ TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
 TRAINING_COMMANDS = (
     ("training", "--best"),
     ("training", "--network", "relu-800x3", "--network", "sigmoid-300x8"),
-    ("bounds", "--network", "relu-800x3"),
+    ("bounds",),
     ("drift",),
     ("speed",),
 )
@@ -73,8 +73,8 @@ TRAINING = {
         ),
     ),
     "bounds": (
-        (f"bounds-relu-800x3-{THESIS}", ""),
-        (f"bounds-relu-800x3-{THESIS}", "Figure 11: the loss of ReLU 800 × 3 and its bounds"),
+        (f"bounds-{THESIS}", ""),
+        (f"bounds-{THESIS}", "Figure 11: the loss of the best ReLU network and its bounds"),
     ),
     "drift": (
         ("drift-slopes-*", ""),
