@@ -213,12 +213,14 @@ def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     if n < 2:
         return np.nan, np.nan
     dx, dy = x - x.mean(), y - y.mean()
-    slope = float(dx @ dy / (dx @ dx))
+    # Sums and not products of BLAS, whose last digit depends on where an array lies in memory.
+    square = (dx**2).sum()
+    slope = float((dx * dy).sum() / square)
     if n == 2:
         return slope, np.nan
     rest = dy - slope * dx
     return slope, float(
-        stdtrit(n - 2, (1 + LEVEL) / 2) * np.sqrt(rest @ rest / (n - 2) / (dx @ dx))
+        stdtrit(n - 2, (1 + LEVEL) / 2) * np.sqrt((rest**2).sum() / (n - 2) / square)
     )
 
 

@@ -186,8 +186,9 @@ def _fit(
     if len(x) < 2:
         return nothing
     centred = x - x.mean()
-    pull = centred / (centred @ centred)
-    slope = float(pull @ means)
+    # Sums and not products of BLAS, whose last digit depends on where an array lies in memory.
+    pull = centred / (centred**2).sum()
+    slope = float((pull * means).sum())
     off = np.abs(means - means.mean() - slope * centred).max()
     fitted = nothing | {
         "slope": slope,
@@ -199,7 +200,8 @@ def _fit(
             values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
             for values in logs
         ]
-        low, high = np.quantile(np.stack(drawn, axis=1) @ pull, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        slopes = sum(weight * values for weight, values in zip(pull, drawn, strict=True))
+        low, high = np.quantile(slopes, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         fitted |= {"low": float(low), "high": float(high)}
     return fitted
 
