@@ -44,7 +44,7 @@ PART = (
 """Tests of everything that starts processes, prints, draws or writes."""
 
 
-KINDS = "not partition and not slow and not slurm and not browser"
+KINDS = "not partition and not slow and not slurm and not long and not browser"
 """A browser leaves files of its own in the temporary folder."""
 
 
@@ -76,7 +76,9 @@ def test_processes_that_tests_start_mind_their_signals():
 def test_a_hostile_environment_changes_nothing(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    options = ("-q", "-x", "-p", "no:cacheprovider", "-m", KINDS)
+    # Jupyter, not we, starts the kernel of a notebook, and needs a home.
+    jupyter = ("--ignore", "tests/docs/test_notebook.py")
+    options = ("-q", "-x", "-p", "no:cacheprovider", "-m", KINDS, *jupyter)
     tests = subprocess.Popen(
         [sys.executable, "-m", "pytest", *options, "-k", PART],
         env=os.environ | HOSTILE | {"TMPDIR": str(elsewhere)},
