@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
@@ -22,6 +23,9 @@ FORMATS = ("png", "svg", "pdf")
 
 DPI = 200
 """Of PNG files: twice what a screen shows, and enough for print at half a page's width."""
+
+POINTS = 72
+"""An inch in SVG and PDF files."""
 
 _STYLE = {
     "font.size": 9,
@@ -99,12 +103,25 @@ def render(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
 def render_all(figure: Figure) -> dict[str, bytes]:
     """The figure in all of `FORMATS`, arranged and measured once."""
     with style():
-        renderer = FigureCanvasAgg(figure).get_renderer()
         figure.draw_without_rendering()
         # What the layout engine arranged stays; with an engine every file would be drawn twice.
         figure.set_layout_engine(None)
-        box = figure.get_tightbbox(renderer).padded(PADDING)
+        box = _ink(figure).padded(PADDING)
     return {kind: render(figure, kind, box) for kind in FORMATS}
+
+
+def _ink(figure: Figure) -> Bbox:
+    """Where there is ink in any format, in inches: letters of pixels and of outlines differ."""
+    width, height = figure.get_size_inches()
+    before = figure.dpi
+    try:
+        figure.dpi = DPI
+        pixels = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+        figure.dpi = POINTS
+        outlines = figure.get_tightbbox(RendererSVG(width * POINTS, height * POINTS, io.StringIO()))
+    finally:
+        figure.dpi = before
+    return Bbox.union([pixels, outlines])
 
 
 def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]:

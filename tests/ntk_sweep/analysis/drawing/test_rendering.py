@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib
@@ -37,6 +38,24 @@ def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
         second = draw()
     assert first == second
     assert dict(matplotlib.rcParams) == before
+
+
+def size(kind: str, file: bytes) -> tuple[float, ...]:
+    """Width and height of a figure, in inches."""
+    if kind == "png":
+        return tuple(int.from_bytes(file[at : at + 4]) / rendering.DPI for at in (16, 20))
+    box = re.search(
+        {"svg": rb'viewBox="0 0 (.*?) (.*?)"', "pdf": rb"0 0 (.*?) (.*?) \]"}[kind], file
+    )
+    return tuple(float(side) / rendering.POINTS for side in box.groups())
+
+
+def test_no_format_cuts_the_ink_of_another():
+    figure = kernels.kernel_image(np.eye(4), "a title that is wider than the rest, " * 2, 2)
+    pixel = 1 / rendering.DPI
+    for kind, file in rendering.render_all(figure).items():
+        whole = np.array(size(kind, render(figure, kind)))
+        assert (np.array(size(kind, file)) > whole - 2 * pixel).all(), kind
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, []), (3, [3]), (99, [rendering.MANY])])
