@@ -20,9 +20,9 @@ from ntk_sweep.analysis.drawing.axes import PAPER, epoch_axis, heading, log_limi
 from ntk_sweep.analysis.drawing.looks import COLOURS, network_colours
 from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels
 from ntk_sweep.analysis.drawing.rendering import style
+from ntk_sweep.analysis.rows import thesis
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
 from ntk_sweep.analysis.rows.courses import PREDICTED, courses
-from ntk_sweep.analysis.rows.networks import of_thesis
 from ntk_sweep.analysis.rows.over_seeds import ENDS, diverged_note, seeds_note
 from ntk_sweep.analysis.rows.runs import (
     MOST_NETWORKS,
@@ -225,15 +225,18 @@ def _compose(study: Study, choice: Choice | None = None) -> Content:
 def _of_figures(study: Study, one: Runs) -> list[tuple[str, list[Cell], str]]:
     """The best network of each activation, and the two of Figures 1 to 4, as far as trained."""
     best = list_cells(study.best_cells.dropna(subset="lambda_min"))
+    two = [(network.act, network.width, network.depth) for network in thesis.NETWORKS]
     sets = (
         ("-best", best, "the best of each activation by λ_min (Figure 9)"),
-        ("-thesis", list_cells(of_thesis(one.rows)), "those of Figure 10"),
+        ("-thesis", two, "those of Figure 10"),
     )
-    shown = [
-        (name, [network for network in one.networks if network in networks], text)
-        for name, networks, text in sets
-    ]
-    return [entry for entry in shown if entry[1]]
+    shown = []
+    for name, networks, text in sets:
+        own = [network for network in one.networks if network in networks]
+        if own:
+            part = ", as far as trained in this way" if len(own) < len(networks) else ""
+            shown.append((name, own, text + part))
+    return shown
 
 
 def _with_others(study: Study, sections: list[Section], left: int) -> Content:

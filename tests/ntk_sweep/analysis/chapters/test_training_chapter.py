@@ -15,6 +15,7 @@ from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.drawing.looks import network_colours
 from ntk_sweep.analysis.drawing.rendering import render
 from ntk_sweep.analysis.rows.courses import courses
+from ntk_sweep.analysis.rows.study import studies
 from ntk_sweep.analysis.writing.tables import html, latex, markdown
 from tests.helpers import analysis_rows
 from tests.helpers.analysis_training_rows import only_runs, run, store, sweep
@@ -154,6 +155,18 @@ def test_the_best_networks_are_those_of_the_spectra(trained, tmp_path, capsys):
         "| Sigmoid 50 × 2",
     ]
     assert table in capsys.readouterr().out
+
+
+def test_headings_say_where_a_way_of_training_lacks_networks_of_a_figure(tmp_path):
+    analysis_rows.store(tmp_path, [analysis_rows.row("relu", 50, 2), analysis_rows.row("elu", 7)])
+    slow = {"learning_rate": 1e-4}
+    results = store(
+        tmp_path, [run("relu", 50, 2), run("elu", 7), run("elu", 7, **slow), run(width=800, **slow)]
+    )
+    (study,) = studies(results)
+    best, part = "the best of each activation by λ_min (Figure 9)", "as far as trained in this way"
+    titles = [section.title.split(": ")[1] for section in curves.CHAPTER.content(study).sections]
+    assert titles == [f"{best}, {part}", f"those of Figure 10, {part}", best]
 
 
 def test_every_setting_of_a_chosen_network_gets_files_of_its_own(trained, tmp_path):
