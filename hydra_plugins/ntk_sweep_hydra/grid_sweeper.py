@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.ntk_sweep_hydra.combinations import combinations
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
+from ntk_sweep import exit_status
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.help import settings_help
 from ntk_sweep.settings.schema import SweepConfig
@@ -77,23 +78,27 @@ class GridSweeper(Sweeper):
         """Launches every combination; ends the process with status 1 if a job failed.
 
         Raises:
-            ConfigError: There is no combination.
+            ConfigError: As `expand`.
         """
         assert self.launcher and self.hydra_context and self.config
         jobs = self.expand(arguments)
-        if not jobs:
-            raise ConfigError(f"the sweep is empty: {self._without_value(arguments)}")
         returns = self.launcher.launch(jobs, initial_job_idx=0)
         if any(job.status == JobStatus.FAILED for job in returns):
             # Hydra calls them after a sweep that returns; this one is over as well.
             name = self.config.hydra.job.config_name
             self.hydra_context.callbacks.on_multirun_end(config=self.config, config_name=name)
-            sys.exit(1)
+            sys.exit(exit_status.FAILED)
         return returns
 
     def expand(self, arguments: Sequence[str]) -> list[list[str]]:
-        """The overrides of each job."""
+        """The overrides of each job.
+
+        Raises:
+            ConfigError: There is no combination; or what is zipped does not fit.
+        """
         grid = combinations(self._parsed(arguments), self.zips)
+        if not grid:
+            raise ConfigError(f"the sweep is empty: {self._without_value(arguments)}")
         points = [_lines(point) for point in self.points]
         if not self.winners:
             return [[*point, *job] for point in points or [[]] for job in grid]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ntk_sweep import exit_status
 from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.errors import AnalysisError
@@ -20,8 +21,6 @@ from ntk_sweep.analysis.writing.files import OutputFolder
 from ntk_sweep.analysis.writing.publishing import publish
 from ntk_sweep.analysis.writing.tables import markdown
 from ntk_sweep.errors import SweepError
-
-EXIT_MISTAKE = 2
 
 _EPILOG = """\
 examples:
@@ -90,7 +89,7 @@ def main(arguments: Sequence[str] | None = None, others: Mapping[str, str] = {})
             _write(options.chapter, options, console)
     except SweepError as error:
         Console(highlight=False, soft_wrap=True, markup=False, stderr=True).print(f"error: {error}")
-        return EXIT_MISTAKE
+        return exit_status.MISTAKE
     return 0
 
 

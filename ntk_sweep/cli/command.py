@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import cast
 
+from ntk_sweep import exit_status
 from ntk_sweep._version import __version__
 from ntk_sweep.cli.streams import Streams
 from ntk_sweep.dispatch.signals import SIGNALS
@@ -22,8 +23,6 @@ OTHERS = {
     STATUS: "how far sweeps are: done, failed, left, points a second, who computes them",
 }
 """The commands beside those of the analysis."""
-
-EXIT_MISTAKE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     if fault := _fault_of_names(words):
         sys.stderr.write(f"error: {fault}\n")
-        return EXIT_MISTAKE
+        return exit_status.MISTAKE
     if "--version" in words:
         sys.stdout.write(f"ntk-sweep {__version__}\n")  # Hydra would print its own
         return 0
@@ -104,10 +103,10 @@ def _end(number: int, frame: FrameType | None) -> None:
         if children:
             # On the way out their pool removes its semaphores; that it is broken is no news.
             threading.excepthook = lambda _: None
-            sys.exit(128 + number)
+            sys.exit(exit_status.SIGNAL + number)
     with suppress(Exception):
         sys.stdout.flush()
-    os._exit(128 + number)
+    os._exit(exit_status.SIGNAL + number)
 
 
 def _speak_utf8() -> None:

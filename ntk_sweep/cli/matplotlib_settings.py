@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib import import_module
 
-EXIT_MISTAKE = 2
+from ntk_sweep import exit_status
 
 
 def load_matplotlib() -> None:
@@ -27,7 +28,7 @@ def load_matplotlib() -> None:
     # It warns of a cache that it cannot keep, and of settings that are not used.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        import matplotlib  # noqa: F401
+        import_module("matplotlib")
     except UnicodeDecodeError as error:
         _end(
             f"{os.path.abspath('matplotlibrc')} is not UTF-8 ({error.reason}, byte {error.start}), "
@@ -43,4 +44,4 @@ def load_matplotlib() -> None:
 
 def _end(message: str) -> None:
     sys.stderr.write(f"error: {message}\n")
-    sys.exit(EXIT_MISTAKE)
+    sys.exit(exit_status.MISTAKE)

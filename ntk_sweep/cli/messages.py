@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from ntk_sweep import exit_status
 from ntk_sweep.cli.typed import corrected, free_texts, one_text
 from ntk_sweep.errors import PointFailed, SweepError
-from ntk_sweep.settings.validation import unknown_setting
+from ntk_sweep.settings.validation import setting_fields, unknown_setting
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except PointFailed:  # which is printed already
-        sys.exit(1)
+        sys.exit(exit_status.FAILED)
     except SweepError as error:
         sys.exit(_ended(f"error: {error}"))
     except (HydraException, OmegaConfBaseException) as error:
@@ -48,7 +49,7 @@ def plain_errors() -> Iterator[None]:
 
 def _ended(message: str) -> int:
     print(message, file=sys.stderr)
-    return 2
+    return exit_status.MISTAKE
 
 
 def _raised_by_hydra(error: BaseException) -> bool:
@@ -90,8 +91,13 @@ def _unread(error: OverrideParseException) -> str:
 def _sign_or_name(text: str) -> str | None:
     """The message for a key that is unknown, or needs a ``+``, or has one too many."""
     if wanted := re.search(r"To append to your (?:default list|config) use \+(\S+?)=.*", text):
-        name = wanted[1]
-        if "No match in the defaults list" in text or name.startswith("hydra."):
+        name, is_group = wanted[1], "No match in the defaults list" in text
+        if is_group and name in setting_fields():
+            return (
+                f"{name} is a setting, but the folder of --config-dir holds a folder of that name, "
+                "which Hydra takes for a group: give your experiments a folder of their own"
+            )
+        if is_group or name.startswith("hydra."):
             override = next((word for word in sys.argv if word.startswith(f"{name}=")), f"{name}=…")
             line = corrected(override, f"+{override}")
             return f"{name} needs a +, since the settings hold none yet:\n  {line}"
@@ -114,9 +120,10 @@ def _several(text: str) -> str | None:
     """The message for several values without a sweep."""
     sweep = re.search(r"Sweep parameters '(.*)' requires", text)
     ambiguous = re.search(r"Ambiguous value for argument '(.*)'\n", text)
-    if not (sweep or ambiguous):
+    found = sweep or ambiguous
+    if not found:
         return None
-    override = (sweep or ambiguous)[1]  # type: ignore[index]
+    override = found[1]
     hint = f"; {one_text(override)}" if override.split("=")[0].lstrip("+") in free_texts() else ""
     return f"{override} holds several values: add -m to sweep over them{hint}"
 

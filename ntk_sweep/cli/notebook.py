@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
@@ -28,6 +29,7 @@ from ntk_sweep.dispatch.signals import Interrupted
 from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors.registry import load_executor
+from ntk_sweep.settings.overrides import override
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.settings.validation import from_dict
 from ntk_sweep.store.reading import load_results
@@ -70,8 +72,8 @@ def sweep(
         KeyboardInterrupt: What was finished is in the store; the same call goes on from there.
     """
     logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # else it asks for ipywidgets
-    changed = {} if results is None else {"results": os.fspath(results)}
-    configs, executor_class = _composed([f"hydra/launcher={launcher}", *settings], changed)
+    place = [] if results is None else [override("results", os.fspath(results))]
+    configs, executor_class = _composed([f"hydra/launcher={launcher}", *settings, *place])
     console = Console(highlight=False, soft_wrap=True)
     if any(config.dry_run for config in configs):
         print_estimate(estimate(configs, executor_class), console)
@@ -93,7 +95,7 @@ def sweep(
     return _rows(result)
 
 
-def _composed(settings: list[str], changed: dict[str, Any]) -> tuple[list[SweepConfig], Any]:
+def _composed(settings: list[str]) -> tuple[list[SweepConfig], Any]:
     """The settings of each point, and the executor's class.
 
     Raises:
@@ -111,17 +113,15 @@ def _composed(settings: list[str], changed: dict[str, Any]) -> tuple[list[SweepC
         raise ConfigError(explain(error)) from error
     except ValueError as error:  # Hydra's answer to a few malformed overrides
         raise ConfigError(f"{' '.join(settings[1:])}: {error}") from error
-    if not values:
-        raise ConfigError(f"the sweep is empty: one of {' '.join(settings[1:])} has no value")
     executor_class = load_executor(OmegaConf.select(master, "hydra.launcher.executor") or "")
-    return [from_dict({**point, **changed}) for point in values], executor_class
+    return [from_dict(point) for point in values], executor_class
 
 
 def _jobs(loader: Any, master: DictConfig) -> list[list[str]]:
     """The overrides of each point."""
     sweeper: Any = Plugins.instance().instantiate_sweeper(
         config=master,
-        hydra_context=HydraContext(config_loader=loader, callbacks=None),  # type: ignore[arg-type]
+        hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks()),
         task_function=lambda config: None,
     )
     return sweeper.expand(OmegaConf.to_container(master.hydra.overrides.task, resolve=False))

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from ntk_sweep import exit_status
 from ntk_sweep.commands.status import show_status, watch_status
 from ntk_sweep.errors import SweepError
-
-EXIT_MISTAKE = 2
 
 _EPILOG = """\
 examples:
@@ -36,7 +35,7 @@ def status(arguments: Sequence[str]) -> int:
     except SweepError as error:
         told = Console(highlight=False, soft_wrap=True, markup=False, stderr=True)
         told.print(f"error: {error}")
-        return EXIT_MISTAKE
+        return exit_status.MISTAKE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,8 +7,7 @@ import os
 import sys
 from typing import Any
 
-EXIT_LOST = 3
-"""All was done, but what it said could not be written."""
+from ntk_sweep import exit_status
 
 
 class Streams:
@@ -31,7 +30,7 @@ class Streams:
         for error in lost:
             sys.stderr.write(f"error: output was lost: {error.strerror}\n")
         sys.stderr.flush()
-        return status or (EXIT_LOST if lost else 0)
+        return status or (exit_status.LOST if lost else 0)
 
 
 class _Forgiving(io.FileIO):

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
+from ntk_sweep import exit_status
 from ntk_sweep.commands.dry_run import print_estimate
 from ntk_sweep.commands.terminal_tables import summary_of
 from ntk_sweep.dispatch.driver import Observer, SweepResult
@@ -34,15 +35,6 @@ SHOWN_FAILURES = 10
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """Clocks that are kept in step differ by less than a second."""
 
-EXIT_FAILED = 1
-"""A point failed."""
-
-EXIT_MISTAKE = 2
-"""Nothing was computed, or the results could not be kept: the message says what to mend."""
-
-EXIT_SIGNAL = 128
-"""Plus the signal's number: the shell's convention."""
-
 
 def compute_one(
     values: dict[str, Any], take_row: Callable[[dict[str, Any]], None] | None = None
@@ -61,7 +53,7 @@ def compute_one(
         return status
     if result.failed:
         _print_failures(result, console)
-        return EXIT_FAILED
+        return exit_status.FAILED
     ((task, frame),) = _rows(result).items()
     row = frame.iloc[0]
     console.print(f"{result.plan.points[0]} on data={row.data} ({row.n_samples} inputs)")
@@ -101,7 +93,7 @@ def compute_many(
     _print_summary(result, console)
     if result.failed:
         _print_failures(result, console)
-        return EXIT_FAILED, result
+        return exit_status.FAILED, result
     return 0, result
 
 
@@ -127,14 +119,14 @@ def _run(
         return 0, run_sweep(configs, executor_class, progress, announcements, observer)
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_MISTAKE, None
+        return exit_status.MISTAKE, None
     except Interrupted as interrupt:
         message = (
             f"{interrupt}: stopped. Finished points are in the store; the same command again goes "
             "on from there."
         )
         print(f"\n{message}", file=sys.stderr)
-        return EXIT_SIGNAL + interrupt.signal_number, None
+        return exit_status.SIGNAL + interrupt.signal_number, None
 
 
 def _console() -> Console:

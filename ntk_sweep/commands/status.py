@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ntk_sweep import exit_status
 from ntk_sweep.dispatch.cost import SIZES, TRAINING, seconds_of
 from ntk_sweep.dispatch.signals import Interrupted, SignalGuard
 from ntk_sweep.durations import duration
@@ -37,9 +38,6 @@ LOOK_PAUSES = 4
 
 COSTS = (*SIZES, *TRAINING)
 """The columns that tell the expected cost of a row."""
-
-EXIT_SIGNAL = 128
-"""Plus the signal's number: the shell's convention."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ def watch_status(results: str, console: Console) -> int:
                 time.sleep(max(pause, LOOK_PAUSES * (time.monotonic() - began)))
                 look = partial(_lines_or_fault, status)
     except Interrupted as interrupt:
-        return EXIT_SIGNAL + interrupt.signal_number
+        return exit_status.SIGNAL + interrupt.signal_number
 
 
 def _lines_or_fault(status: Status) -> list[str]:

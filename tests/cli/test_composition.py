@@ -19,6 +19,7 @@ from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
 from ntk_sweep.analysis.chapters.speed.correlations import LEAST_NETWORKS
 from ntk_sweep.cli.messages import explain
+from ntk_sweep.errors import ConfigError
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 
 CHECKOUT = Path(__file__).parents[2]
@@ -241,8 +242,9 @@ def test_points_that_are_no_product_are_combined_with_the_grid(composer):
     ]
 
 
-def test_an_empty_range_gives_no_job(composer):
-    assert expand(composer, ["width=range(5,5)"]) == []
+def test_an_empty_range_is_named(composer):
+    with pytest.raises(ConfigError, match=r"the sweep is empty: width=range\(5,5\) has no value"):
+        expand(composer, ["width=range(5,5)"])
 
 
 def experiment(composer, name):

@@ -436,7 +436,7 @@ def test_a_path_with_signs_works_in_both_modes(capsys, tmp_path, monkeypatch):
     [
         ["hydra/launcher=serial", "-m", "data=digits"],
         ["hydra/launcher=serial", "data=digits", "-m"],
-        ["hydra/launcher=serial", "--multirun", "data=digits", "--config-dir", "."],
+        ["hydra/launcher=serial", "--multirun", "data=digits", "--config-dir", "docs"],
     ],
     ids=" ".join,
 )
@@ -444,6 +444,13 @@ def test_flags_may_stand_between_settings(capsys, tmp_path, order):
     arguments = [*order, "data.n_per_class=5", "width=10,20", f"results={tmp_path}"]
     assert launch(*arguments) == 0
     assert "2 points computed" in capsys.readouterr().out
+
+
+def test_a_folder_of_experiments_that_holds_the_results_is_told_of(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    assert launch("--config-dir", ".", "data=digits", "results=results") == 2
+    assert "give your experiments a folder of their own" in capsys.readouterr().err
 
 
 def test_an_unknown_flag_is_refused(capsys):

@@ -60,7 +60,7 @@ def test_a_dry_run_computes_nothing(tmp_path, capsys):
         (["width=five"], "'five' is not an integer"),
         (["width=-5"], "width"),
         (["act=glob(*)"], "act"),
-        (["data=3"], "data=3: Config group override"),
+        (["data=3"], "data=3 .*Config group override"),
         (["-m"], "-m"),
         (["width=1,,2"], "width"),
     ],
@@ -96,3 +96,15 @@ def test_an_interruption_is_that_of_python(tmp_path, monkeypatch):
     monkeypatch.setattr(notebook, "run_sweep", interrupted)
     with pytest.raises(KeyboardInterrupt, match="finished points are in the store"):
         sweep(*SMALL, results=tmp_path, launcher="serial")
+
+
+def test_the_best_networks_are_looked_for_in_the_results_that_are_given(tmp_path):
+    spectra = sweep(*SMALL, "act=relu", results=tmp_path, launcher="serial")
+    best = spectra.sort_values("lambda_min").iloc[-1]
+    runs = sweep(
+        *("+experiment=thesis_training", "hydra.sweeper.winners=[relu]", "seed=0"),
+        *("data=digits", "data.n_per_class=3", "task.epochs=1"),
+        results=tmp_path,
+        launcher="serial",
+    )
+    assert runs[["act", "width", "depth"]].values.tolist() == [["relu", best.width, best.depth]]
