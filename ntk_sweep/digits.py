@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST = 10
 """Digits of a number at the most: what a reader may want to compare with other programs."""
 
-Ratio = TypeVar("Ratio")
+Ratio = TypeVar("Ratio", float, "pd.Series")
 
 
 def known_digits(value: float, bound: float, most: int = MOST) -> int:
@@ -58,7 +61,7 @@ def ratio_bound(above: Ratio, above_bound: Ratio, below: Ratio, below_bound: Rat
 
     The arguments are numbers, or columns of a frame.
     """
-    return (above_bound * below + above * below_bound) / (below * (below - below_bound))  # type: ignore[operator]
+    return (above_bound * below + above * below_bound) / (below * (below - below_bound))
 
 
 def _exponent(value: float) -> int:

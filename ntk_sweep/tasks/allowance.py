@@ -78,6 +78,10 @@ class Allowance:
             raise
 
 
+UNLIMITED = Allowance()
+"""All of a GPU, and as long as it takes."""
+
+
 class _Watch:
     def __init__(
         self, seconds: float, give_up: Callable[[str], None] | None, key: str | None

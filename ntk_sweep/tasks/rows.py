@@ -19,7 +19,7 @@ from ntk_sweep._version import __version__
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.settings.point import NUMERICS_VERSION, Point
 from ntk_sweep.settings.tasks import TASKS, resolve
-from ntk_sweep.tasks.allowance import Allowance, Overtime
+from ntk_sweep.tasks.allowance import UNLIMITED, Allowance, Overtime
 from ntk_sweep.tasks.computation import Caches, Computation, Computed
 from ntk_sweep.tasks.stacked import can_be_stacked, compute_stacked
 
@@ -42,7 +42,7 @@ def compute_rows(
     dataset: Dataset,
     device: str,
     git_commit: str | None,
-    allowance: Allowance = Allowance(),  # noqa: B008 - frozen
+    allowance: Allowance = UNLIMITED,
     caches: Caches | None = None,
 ) -> Iterator[Result]:
     """Computes points; an exception becomes a row with ``status=failed`` and its traceback.
@@ -72,7 +72,7 @@ def stacked_rows(
     dataset: Dataset,
     device: str,
     git_commit: str | None,
-    allowance: Allowance = Allowance(),  # noqa: B008 - frozen
+    allowance: Allowance = UNLIMITED,
     caches: Caches | None = None,
 ) -> Iterator[Result]:
     """`compute_rows` for points that can be stacked.
@@ -112,7 +112,7 @@ def compute_row(
     device: str,
     git_commit: str | None,
     caches: Caches | None = None,
-    allowance: Allowance = Allowance(),  # noqa: B008 - frozen
+    allowance: Allowance = UNLIMITED,
 ) -> Result:
     """Computes one point; takes the arguments of `compute_rows`."""
     assert point.data_fingerprint == dataset.fingerprint
