@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +220,30 @@ def sweep(
                         )
                     )
     return rows
+
+
+def table_row(table, *beginning):
+    """The row of a table that begins so."""
+    (found,) = [row for row in table.rows if list(row[: len(beginning)]) == list(beginning)]
+    return found
+
+
+EDGES = {
+    "one run": [run()],
+    "one epoch": [run(losses=[1.0, 0.1])],
+    "all diverged": [run(losses=[1.0, math.inf], epochs=5)],
+    "at once": [
+        run(losses=[math.nan], epochs=5, initial_loss=math.nan),
+        run(seed=1, losses=[1.0] * 6),
+    ],
+    "zero loss": [run(losses=[1.0, 0.0, 0.0])],
+    "no predictions": [run(flow_losses=None, descent_losses=None, linearised_losses=None)],
+    "infinite predictions": [run(descent_losses=[1.0, 1e200, math.inf], seed=s) for s in (0, 1)],
+    "eight networks": [
+        run(act, width, seed=s)
+        for act in ("relu", "elu", "odd", "sigmoid")
+        for width in (10, 20)
+        for s in (0, 1)
+    ],
+}
+"""Runs at the edges of what a chapter draws."""

@@ -14,33 +14,8 @@ from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.writing.tables import html, latex, markdown
 from tests.helpers import analysis_rows
-from tests.helpers.analysis_training_rows import only_runs, run, store
+from tests.helpers.analysis_training_rows import EDGES, only_runs, run, store, table_row
 from tests.helpers.pixels import colours
-
-
-def table_row(table, *beginning):
-    (found,) = [row for row in table.rows if list(row[: len(beginning)]) == list(beginning)]
-    return found
-
-
-EDGES = {
-    "one run": [run()],
-    "one epoch": [run(losses=[1.0, 0.1])],
-    "all diverged": [run(losses=[1.0, math.inf], epochs=5)],
-    "at once": [
-        run(losses=[math.nan], epochs=5, initial_loss=math.nan),
-        run(seed=1, losses=[1.0] * 6),
-    ],
-    "zero loss": [run(losses=[1.0, 0.0, 0.0])],
-    "no predictions": [run(flow_losses=None, descent_losses=None, linearised_losses=None)],
-    "infinite predictions": [run(descent_losses=[1.0, 1e200, math.inf], seed=s) for s in (0, 1)],
-    "eight networks": [
-        run(act, width, seed=s)
-        for act in ("relu", "elu", "odd", "sigmoid")
-        for width in (10, 20)
-        for s in (0, 1)
-    ],
-}
 
 
 def test_bounds_by_hand():
