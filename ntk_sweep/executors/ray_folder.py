@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -127,15 +127,25 @@ def _remove(folder: str) -> None:
 
 
 def _end_processes(folder: str) -> None:
-    """Kills the processes of a Ray that still write to its folder.
+    """Kills the processes of a Ray that name its folder, or still write to it.
 
-    The system ends most of them with their driver; agents wait a minute for an answer.
+    The system ends most of them with their driver, where it can; agents wait a minute for an
+    answer.
     """
     left = []
     for process in psutil.process_iter():
-        with suppress(psutil.Error, IndexError):
-            is_ray = process.cmdline()[0].startswith("ray::")
-            if is_ray and any(file.path.startswith(f"{folder}/") for file in process.open_files()):
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            is_ray = any(word.startswith("ray::") or "/ray/" in word for word in words)
+            if is_ray and (_names(words, folder) or _writes(process, folder)):
                 process.kill()
                 left.append(process)
     psutil.wait_procs(left, timeout=5)
+
+
+def _names(words: Sequence[str], folder: str) -> bool:
+    return any(f"{folder}/" in word for word in words)
+
+
+def _writes(process: psutil.Process, folder: str) -> bool:
+    return any(file.path.startswith(f"{folder}/") for file in process.open_files())

@@ -28,16 +28,20 @@ from ntk_sweep.executors import ray_folder
 ray_folder._places = lambda: [{place!r}]
 with ray_folder.temporary_folder() as folder:
     open(folder + "/file", "w").close()
+    sleep = "python3 -c 'import time; time.sleep(600)'"
     agent = [
         "exec -a ray::Agent sleep 600 > {place}/agent.log 2> " + folder + "/agent.log",
         "exec -a ray::Agent sleep 600 > {place}/agent.log",
         "exec sleep 600 2> " + folder + "/agent.log",
+        "exec -a /lib/ray/server " + sleep + " --log_dir=" + folder + "/x",
+        "exec " + sleep + " " + folder + "/x",
     ]
     agents = [subprocess.Popen(["bash", "-c", line], start_new_session=True) for line in agent]
     print(folder, *(agent.pid for agent in agents), flush=True)
     sys.stdin.read()
 """
-"""A process with a folder, and an agent that writes to it, one elsewhere, and a stranger."""
+"""A process with a folder; an agent that writes to it, one elsewhere, a stranger; a server that
+names it, and a stranger that does."""
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ def owner(place):
     try:
         folder, *numbers = process.stdout.readline().split()
         agents = [psutil.Process(int(number)) for number in numbers]
-        wait_for(lambda: all(a.cmdline()[1:] == ["600"] for a in agents), "the agents")
+        wait_for(lambda: all(a.cmdline()[0] != "bash" for a in agents), "the agents")
         process.folder, process.agents = folder, agents
         yield process
     finally:
@@ -103,7 +107,7 @@ def test_what_a_killed_process_leaves_is_removed_and_nothing_else(owner, place):
     owner.wait()
     remove_left_behind()
     assert not Path(owner.folder).parent.exists()
-    assert [is_alive(agent) for agent in owner.agents] == [False, True, True]
+    assert [is_alive(agent) for agent in owner.agents] == [False, True, True, False, True]
     assert all((other / "r").is_dir() for other in [*others, elsewhere, link])
 
 
