@@ -94,19 +94,30 @@ def _end_plainly_on_signals() -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    if "multiprocessing" in sys.modules:
-        from multiprocessing import active_children
-
-        children = active_children()
-        for child in children:
-            child.kill()
-        if children:
-            # On the way out their pool removes its semaphores; that it is broken is no news.
-            threading.excepthook = lambda _: None
-            sys.exit(exit_status.SIGNAL + number)
+    if "multiprocessing" in sys.modules and _kill_helpers():
+        # On the way out their pool removes its semaphores; that it is broken is no news.
+        threading.excepthook = lambda _: None
+        sys.exit(exit_status.SIGNAL + number)
     with suppress(Exception):
         sys.stdout.flush()
     os._exit(exit_status.SIGNAL + number)
+
+
+def _kill_helpers() -> bool:
+    """Ends the processes of a pool, also one that is being started; whether there were any.
+
+    `multiprocessing.active_children` does not know the latter, which would tell of its end in a
+    traceback.
+    """
+    import psutil
+
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any("spawn_main" in word for word in child.cmdline()):
+                child.kill()
+                found.append(child)
+    return bool(found)
 
 
 def _speak_utf8() -> None:
