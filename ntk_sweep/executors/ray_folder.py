@@ -133,8 +133,10 @@ def _end_processes(folder: str) -> None:
     answer.
     """
     left = []
-    for process in psutil.process_iter():
+    for number in psutil.pids():
         with suppress(psutil.Error):
+            # Not from `process_iter`, which remembers a process after another got its number.
+            process = psutil.Process(number)
             words = process.cmdline()
             is_ray = any(word.startswith("ray::") or "/ray/" in word for word in words)
             if is_ray and (_names(words, folder) or _writes(process, folder)):

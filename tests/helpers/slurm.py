@@ -129,8 +129,9 @@ def slurm():
 def processes_of(job):
     """The processes that a job started, as far as their environment tells."""
     found = []
-    for process in psutil.process_iter():
+    for number in psutil.pids():
         with suppress(psutil.Error):
+            process = psutil.Process(number)
             if process.environ().get("SLURM_JOB_ID") == job and process.is_running():
                 found.append(process)
     return found

@@ -28,7 +28,7 @@ from ntk_sweep.executors import ray_folder
 ray_folder._places = lambda: [{place!r}]
 with ray_folder.temporary_folder() as folder:
     open(folder + "/file", "w").close()
-    sleep = "python3 -c 'import time; time.sleep(600)'"
+    sleep = sys.executable + " -c 'import time; time.sleep(600)'"
     agent = [
         "exec -a ray::Agent sleep 600 > {place}/agent.log 2> " + folder + "/agent.log",
         "exec -a ray::Agent sleep 600 > {place}/agent.log",
@@ -65,7 +65,7 @@ def owner(place):
     try:
         folder, *numbers = process.stdout.readline().split()
         agents = [psutil.Process(int(number)) for number in numbers]
-        wait_for(lambda: all(a.cmdline()[0] != "bash" for a in agents), "the agents")
+        wait_for(lambda: all(a.cmdline()[:1] not in ([], ["bash"]) for a in agents), "the agents")
         process.folder, process.agents = folder, agents
         yield process
     finally:
@@ -109,6 +109,17 @@ def test_what_a_killed_process_leaves_is_removed_and_nothing_else(owner, place):
     assert not Path(owner.folder).parent.exists()
     assert [is_alive(agent) for agent in owner.agents] == [False, True, True, False, True]
     assert all((other / "r").is_dir() for other in [*others, elsewhere, link])
+
+
+def test_a_process_that_got_the_number_of_an_earlier_one_is_known(owner, monkeypatch):
+    server = owner.agents[3]
+    for earlier in psutil.process_iter():
+        if earlier.pid == server.pid:
+            monkeypatch.setattr(earlier, "_ident", (server.pid, 1.0))
+    owner.kill()
+    owner.wait()
+    remove_left_behind()
+    assert not is_alive(server)
 
 
 def test_another_users_folder_stays(owner, monkeypatch):
