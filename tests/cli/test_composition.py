@@ -281,12 +281,14 @@ def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(compos
     widths = sorted(map(int, values(jobs, "width")))
     assert (widths[0], widths[-1]) == (50, 1000)
     assert values(jobs, "seed") == set("01234")
+    assert values(jobs, "task.learning_rate_unit") == {"absolute", "inverse_lambda_max"}
 
 
-def test_figure_10_is_over_seeds(composer):
+def test_figure_10_is_over_seeds_and_both_orders_of_samples(composer):
     jobs = experiment(composer, "thesis_kernels_training")
     assert values(jobs, "seed") == set("01234")
-    assert len(jobs) == 2 * 5
+    assert values(jobs, "task.shuffle") == {"True", "False"}
+    assert len(jobs) == 2 * 2 * 5
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

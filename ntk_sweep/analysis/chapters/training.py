@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.needs import a_run
 from ntk_sweep.analysis.chapters.run_choice import Choice, add_arguments, chosen_runs, options
+from ntk_sweep.analysis.chapters.training_notes import training_notes
 from ntk_sweep.analysis.drawing.axes import PAPER, epoch_axis, heading, log_limits
 from ntk_sweep.analysis.drawing.looks import COLOURS, network_colours
 from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels
@@ -90,6 +91,7 @@ def outcome_table(runs: Runs, points: pd.DataFrame) -> Table:
         "from the kernel at initialisation, by the linearised network with the same order of "
         "samples, by full-batch gradient descent with as many steps of the same size, and by "
         "gradient flow for the same time.",
+        *training_notes(runs),
         *diverged_note(runs.rows),
     ]
     return Table(
