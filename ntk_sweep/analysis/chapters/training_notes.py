@@ -30,13 +30,19 @@ def order_notes(runs: Runs) -> list[str]:
         own = rows_of(good, network)
         loss = own["final_loss"]
         ends = float(loss.median()), float(loss.min()), float(loss.max())
-        lines.append((network_title(network), float(own["lambda_min"].median()), *ends))
+        lines.append((network_title(network), float(own["lambda_min"].median()), *ends, len(own)))
     if len(lines) < 2:
         return []
     pairs = list(combinations(lines, 2))
     agree = [(a[1] - b[1]) * (a[2] - b[2]) < 0 for a, b in pairs]
-    apart = [a[4] < b[3] or b[4] < a[3] for a, b in pairs]
-    both = sum(np.logical_and(agree, apart))
+    # Of one seed there is no range.
+    apart = [min(a[5], b[5]) > 1 and (a[4] < b[3] or b[4] < a[3]) for a, b in pairs]
+    sure = (
+        f"of the {sum(apart)} whose ranges over seeds do not overlap in "
+        f"{sum(np.logical_and(agree, apart))}"
+        if any(apart)
+        else "in none are the ranges over seeds apart"
+    )
     listed = ", ".join(
         f"{name} {number(loss, DIGITS)} (λ_min {number(least, DIGITS)})"
         for name, least, loss, *_ in sorted(lines, key=lambda line: line[2])
@@ -44,9 +50,8 @@ def order_notes(runs: Runs) -> list[str]:
     return [
         f"By loss after training, the least first: {listed}. In {sum(agree)} of {len(pairs)} "
         f"pair{'s' if len(pairs) > 1 else ''} the network of the greater λ_min ends with the "
-        f"smaller loss; in {sum(apart)} the ranges over seeds do not overlap, and in {both} of "
-        "these it is so. These networks differ in more than λ_min, so that their order shows no "
-        "cause."
+        f"smaller loss; {sure}. These networks differ in more than λ_min, so that their order "
+        "shows no cause."
     ]
 
 

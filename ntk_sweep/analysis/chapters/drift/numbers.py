@@ -49,6 +49,7 @@ _FIT = [
     "high",
     "level",
     "residual",
+    "step_slope",
 ]
 
 
@@ -58,8 +59,8 @@ def drift(runs: Runs) -> pd.DataFrame:
     Returns:
         act, width, depth, seed, `epoch`, `diverged` (the run), `change`, `lambda_min`,
         `lambda_min_error`, `lambda_max`, `alignment`, `lambda_min_ratio` and `lambda_max_ratio` to
-        epoch 0, and `step_trace`, η tr Θ / N before training. The ratio of λ_min is missing where
-        one of the two does not exceed its error bound.
+        epoch 0, and, before training, `step_trace`, η tr Θ / N, and `step_lambda_max`, η λ_max. The
+        ratio of λ_min is missing where one of the two does not exceed its error bound.
 
     Raises:
         AnalysisError: No run recorded its kernel.
@@ -89,6 +90,7 @@ def drift(runs: Runs) -> pd.DataFrame:
                     "lambda_min_ratio": resolved / resolved[0],
                     "lambda_max_ratio": greatest / greatest[0],
                     "step_trace": row["step_size"] * row["trace"] / row["n_samples"],
+                    "step_lambda_max": row["step_size"] * row["lambda_max"],
                 }
             )
         )
@@ -144,9 +146,10 @@ def slopes(points: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `act`, `depth`, `widths` (how many), `seeds` (the fewest at a width), `narrowest`, `widest`,
         the geometric means of the change there (`change_narrowest`, `change_widest`), `slope`,
-        `low` and `high` (NaN with one seed), `level` (the line at width 1), and `residual`, the
-        greatest factor between a width's mean and the line. No slope below two widths, and no row
-        without a run that came to its end.
+        `low` and `high` (NaN with one seed), `level` (the line at width 1), `residual`, the
+        greatest factor between a width's mean and the line, and `step_slope`, the slope of
+        log(η λ_max before training) in the same runs. No slope below two widths, and no row without
+        a run that came to its end.
     """
     final = at_the_end(points)
     final = final[np.isfinite(final["change"]) & (final["change"] > 0)]
@@ -163,7 +166,9 @@ def slopes(points: pd.DataFrame) -> pd.DataFrame:
             "change_narrowest": float(np.exp(means[0])),
             "change_widest": float(np.exp(means[-1])),
         }
-        lines.append(line | _fit(np.log(widths), logs, means, few, rng))
+        steps = np.log(own["step_lambda_max"]).groupby(own["width"]).mean().to_numpy()
+        line |= _fit(np.log(widths), logs, means, few, rng)
+        lines.append(line | {"step_slope": _slope(np.log(widths), steps)})
     return pd.DataFrame(lines, columns=_FIT)
 
 
@@ -185,10 +190,8 @@ def _fit(
     nothing = dict.fromkeys(("slope", "low", "high", "level", "residual"), np.nan)
     if len(x) < 2:
         return nothing
+    pull, slope = _pull(x), _slope(x, means)
     centred = x - x.mean()
-    # Sums and not products of BLAS, whose last digit depends on where an array lies in memory.
-    pull = centred / (centred**2).sum()
-    slope = float((pull * means).sum())
     off = np.abs(means - means.mean() - slope * centred).max()
     fitted = nothing | {
         "slope": slope,
@@ -204,6 +207,18 @@ def _fit(
         low, high = np.quantile(slopes, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         fitted |= {"low": float(low), "high": float(high)}
     return fitted
+
+
+def _pull(x: np.ndarray) -> np.ndarray:
+    """How much each value counts in the slope over `x`."""
+    centred = x - x.mean()
+    return centred / (centred**2).sum()
+
+
+def _slope(x: np.ndarray, values: np.ndarray) -> float:
+    """By least squares; NaN below two points."""
+    # Sums and not products of BLAS, whose last digit depends on where an array lies in memory.
+    return float((_pull(x) * values).sum()) if len(x) > 1 else np.nan
 
 
 def _recorded(rows: pd.DataFrame) -> pd.Series:

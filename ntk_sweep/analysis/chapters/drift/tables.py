@@ -7,7 +7,6 @@ import pandas as pd
 
 from ntk_sweep.analysis.chapters.drift.numbers import SHOWN, at_the_end, over_seeds, shown_networks
 from ntk_sweep.analysis.rows.activations import activation_title
-from ntk_sweep.analysis.rows.columns import LINE
 from ntk_sweep.analysis.rows.over_seeds import seeds_note
 from ntk_sweep.analysis.rows.runs import Runs, network_title, rows_of
 from ntk_sweep.analysis.statistics.bootstrap import LEVEL
@@ -18,6 +17,10 @@ from ntk_sweep.store.columns import NETWORK
 
 INVERSE_ROOT = -0.5
 """The slope of 1/√width, which is often expected."""
+
+SAME_STEP = 1e-6
+"""A slope of η λ_max below which the step is called the same: rounding leaves some 1e-15, and a
+rate in units of 1/λ_max no more."""
 
 SHOWN_WIDTHS = 3
 """Widths for each activation and depth in the table: the narrowest, a middle one and the widest;
@@ -34,8 +37,9 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
             slope += f" [{signed(fit['low'])}, {signed(fit['high'])}]"
         ends = [number(fit[f"change_{which}"], DIGITS) for which in ("narrowest", "widest")]
         off = "—" if np.isnan(fit["residual"]) else f"{fit['residual']:.2f}"
+        step = "—" if np.isnan(fit["step_slope"]) else signed(fit["step_slope"])
         rows.append(
-            [activation_title(fit["act"]), fit["depth"], _range(fit), few, *ends, slope, off]
+            [activation_title(fit["act"]), fit["depth"], _range(fit), few, *ends, slope, off, step]
         )
     columns = [
         "Activation",
@@ -46,6 +50,7 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
         "change, widest",
         "slope",
         "farthest from line",
+        "slope of η λ_max",
     ]
     last = int(points["epoch"].max())
     notes = [
@@ -54,9 +59,9 @@ def slope_table(runs: Runs, points: pd.DataFrame, fits: pd.DataFrame) -> Table:
         f"{100 * LEVEL:.0f} % interval of {RESAMPLES} bootstrap resamples of the seeds within each "
         "width; a change of order 1/√width has slope -0.5. Farthest from line: the greatest factor "
         "between a width's mean and the fitted line; where it is large, one slope does not "
-        "describe the curve.",
+        "describe the curve. Slope of η λ_max: of the step in units of 1/λ_max before training.",
     ]
-    notes += _against(fits, INVERSE_ROOT)
+    notes += [*_steps(runs, fits), *_against(runs, fits, INVERSE_ROOT)]
     if len(fits) and fits["seeds"].max() == 1:
         notes.append(
             "One seed: the slopes have no intervals. Add seed=range(0,5) to the command that made "
@@ -120,7 +125,26 @@ def slope_text(fit: dict) -> str:
     return f"{signed(fit['slope'])}{interval}".replace("-", "\N{MINUS SIGN}")
 
 
-def _against(fits: pd.DataFrame, slope: float) -> list[str]:
+def _steps(runs: Runs, fits: pd.DataFrame) -> list[str]:
+    """How the step in units of 1/λ_max goes with width at the learning rate of the runs."""
+    known = fits.dropna(subset=["step_slope"])
+    if known.empty:
+        return []
+    rate, several = runs.setting.rate, fits["depth"].nunique() > 1
+    if (known["step_slope"].abs() < SAME_STEP).all():
+        return [f"At learning rate {rate} the step in units of 1/λ_max is the same at all widths."]
+    listed = ", ".join(
+        f"{_name(fit, several)} {signed(fit['step_slope'], sign='+')}"
+        for fit in known.to_dict("records")
+    )
+    return [
+        f"At learning rate {rate} the step in units of 1/λ_max goes with a power of the width: "
+        f"{listed}. Slopes of the change are those at this rate, and mix the effect of the width "
+        "with that of the step."
+    ]
+
+
+def _against(runs: Runs, fits: pd.DataFrame, slope: float) -> list[str]:
     """Which lines have an interval that holds a slope, and which not, as a sentence."""
     known = fits.dropna(subset=["low", "high"])
     kinds = {
@@ -137,11 +161,19 @@ def _against(fits: pd.DataFrame, slope: float) -> list[str]:
     texts = []
     for words, chosen in kinds.items():
         names = [
-            activation_title(act) + (f" × {depth}" if several else "")
-            for act, depth in known.loc[chosen, LINE].itertuples(index=False)
+            f"{_name(fit, several)} ({signed(fit['slope'], sign='+')})"
+            for fit in known[chosen].to_dict("records")
         ]
         texts += [f"{words} {', '.join(names)}"] if names else []
-    return [f"The interval of the slope {'; it '.join(texts)}."] if texts else []
+    if not texts:
+        return []
+    rate = runs.setting.rate
+    return [f"At learning rate {rate} the interval of the slope {'; it '.join(texts)}."]
+
+
+def _name(fit: dict, several: bool) -> str:
+    """An activation, with its depth where there are several."""
+    return activation_title(fit["act"]) + (f" × {fit['depth']}" if several else "")
 
 
 def _range(fit: dict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -127,11 +128,31 @@ def test_a_note_says_which_slopes_are_those_of_one_over_root_width():
     points = drift.drift(found)
     notes = drift_tables.slope_table(found, points, drift.slopes(points)).notes
     assert (
-        "The interval of the slope holds -0.5 for ReLU; it lies below it, so that the change falls "
-        "faster, for ELU; it lies above it but below 0, so that it falls more slowly, for "
-        "LeakyReLU; it holds 0 and not it, so that no fall with width is seen, for Sigmoid; it "
-        "lies above 0, so that the change grows with width, for Tanh."
+        "At learning rate 0.001 the interval of the slope holds -0.5 for ReLU (-0.50); it lies "
+        "below it, so that the change falls faster, for ELU (-2.00); it lies above it but below 0, "
+        "so that it falls more slowly, for LeakyReLU (-0.25); it holds 0 and not it, so that no "
+        "fall with width is seen, for Sigmoid (+0.00); it lies above 0, so that the change grows "
+        "with width, for Tanh (+1.00)."
     ) in notes
+
+
+def test_a_note_says_how_the_step_goes_with_width_at_the_rate_of_the_runs():
+    def note(**setting) -> str:
+        rows = [one for w in WIDTHS for one in powers(0.2, (w,), lambda_max=10.0 * w, **setting)]
+        found = only_runs(rows)
+        points = drift.drift(found)
+        fits = drift.slopes(points)
+        table = drift_tables.slope_table(found, points, fits)
+        (text,) = [one for one in table.notes if re.match(r"At learning rate \S+ the step", one)]
+        assert table.rows[0][-1] == f"{fits['step_slope'].iloc[0]:z.2f}"
+        return text
+
+    fixed = note()
+    assert "At learning rate 0.001 the step" in fixed and ": ReLU +1.00. Slopes of" in fixed
+    scaled = note(learning_rate=50.0, learning_rate_unit="inverse_lambda_max")
+    assert scaled == (
+        "At learning rate 50/λ_max the step in units of 1/λ_max is the same at all widths."
+    )
 
 
 def test_a_diverged_run_is_left_out_of_the_end_and_counted():
@@ -155,7 +176,7 @@ def test_the_tables_to_be_read():
     points = drift.drift(found)
     table = drift_tables.slope_table(found, points, drift.slopes(points))
     assert table.rows == [
-        ["ReLU", 3, "100 to 400 (2)", 2, "0.300", "0.150", "-0.50 [-0.50, -0.50]", "1.00"]
+        ["ReLU", 3, "100 to 400 (2)", 2, "0.300", "0.150", "-0.50 [-0.50, -0.50]", "1.00", "0.00"]
     ]
     assert "With fewer than five seeds" in markdown(table)
     ends = drift_tables.end_table(found, points)

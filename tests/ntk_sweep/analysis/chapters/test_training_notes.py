@@ -31,7 +31,7 @@ def test_the_order_of_losses_is_held_against_that_of_lambda_min(sigmoid, agreein
     assert "ReLU 100 × 3 0.310 (λ_min 4.00)" in note
     assert note.index("ReLU") < note.index("Sigmoid") if agreeing else "Sigmoid" in note[:60]
     assert f"In {agreeing} of 1 pair the network" in note
-    assert f"in 1 the ranges over seeds do not overlap, and in {agreeing} of these" in note
+    assert f"of the 1 whose ranges over seeds do not overlap in {agreeing}." in note
 
 
 def test_ranges_that_overlap_are_not_counted_as_apart():
@@ -42,7 +42,7 @@ def test_ranges_that_overlap_are_not_counted_as_apart():
         run("elu", lambda_min=1.0, losses=[2.0, loss], seed=s) for s, loss in enumerate((2, 4))
     ]
     assert "In 1 of 1 pair" in order_notes(only_runs(rows))[0]
-    assert "in 0 the ranges over seeds" in order_notes(only_runs(rows))[0]
+    assert "in none are the ranges over seeds apart" in order_notes(only_runs(rows))[0]
 
 
 def test_one_network_and_unresolved_ones_have_no_order():
