@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
@@ -15,12 +17,17 @@ from ntk_sweep.analysis.chapters.selection import (
     options,
     selection_missing,
 )
+from ntk_sweep.analysis.drawing.axes import heading
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.networks import KERNELS, Selection, label, select, stem
+from ntk_sweep.analysis.rows.runs import network_title
 from ntk_sweep.analysis.rows.study import Study
-from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, Section
+from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
+from ntk_sweep.analysis.writing.entries import Entry, number
+from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.errors import StoreError
+from ntk_sweep.store.columns import NETWORK
 
 CERTAINLY_BALANCED = {"fashion_mnist": 12000, "digits": 348}
 """Up to this N both classes have N / 2 inputs, whichever two they are: Fashion-MNIST has 6000
@@ -43,13 +50,31 @@ def class_boundary(group: Group) -> int | None:
     return group.n_samples // 2 if known else None
 
 
+def centred(theta: np.ndarray, dtype: str = "float64") -> np.ndarray | None:
+    """HΘH, H = I - 11ᵀ/N: Θ without what is the same along a row or a column.
+
+    Args:
+        theta: The kernel matrix, (N, N).
+        dtype: In which its entries were computed.
+
+    Returns:
+        A matrix like Θ; None where rounding may be all that is left.
+    """
+    rest = theta - theta.mean(axis=0, keepdims=True)
+    rest = rest - rest.mean(axis=1, keepdims=True)
+    eps = np.finfo(np.float32 if dtype == "float32" else np.float64).eps
+    rounding = len(theta) * eps * np.linalg.norm(theta)
+    return rest if np.linalg.norm(rest) > rounding else None
+
+
 def kernel_image(
     theta: np.ndarray,
     title: str,
     boundary: int | None = None,
     classes: tuple[int, ...] | None = None,
+    dtype: str = "float64",
 ) -> Figure:
-    """Θ as an image with linear colour.
+    """Θ as an image with linear colour, and HΘH beside it where it is more than rounding.
 
     Args:
         theta: The kernel matrix, (N, N).
@@ -57,35 +82,49 @@ def kernel_image(
         boundary: Index of the first input of the second class, marked on both axes; None marks
             nothing.
         classes: The labels of the classes, named beside the mark.
+        dtype: In which the entries were computed.
     """
+    rest = centred(theta, dtype)
+    shown = {r"$\Theta_{ij}$": theta} | ({} if rest is None else {r"$(H\Theta H)_{ij}$": rest})
     with style():
-        figure = Figure(figsize=(4.6, 3.9), layout="constrained")
-        axes = figure.add_subplot()
-        n = len(theta)
-        image = axes.imshow(
-            theta, cmap="viridis", interpolation="nearest", extent=(0.5, n + 0.5, n + 0.5, 0.5)
-        )
-        colours = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.06)
-        colours.set_label(r"$\Theta_{ij}$")
-        # Deep sigmoid kernels are constant to five digits; whole numbers on the ticks read better
-        # than an offset above the bar.
-        colours.ax.ticklabel_format(axis="y", useOffset=False, scilimits=(-3, 5))
-        axes.spines[:].set_visible(False)
-        axes.set(xlabel="input $j$", ylabel="input $i$")
-        axes.set_title(title, fontsize=9.5)
-        if boundary is not None:
-            for line in (axes.axhline, axes.axvline):
-                line(boundary + 0.5, color="white", linewidth=1.6)
-                line(boundary + 0.5, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
-            if classes:
-                top = axes.secondary_xaxis("top")
-                top.set_xticks(
-                    [(boundary + 1) / 2, (boundary + n + 1) / 2],
-                    [f"class {label}" for label in classes],
-                )
-                top.tick_params(length=0, labelsize=8)
-                top.spines[:].set_visible(False)
+        size = (4.6, 3.9) if rest is None else (7.2, 3.2)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(1, len(shown), squeeze=False)[0]
+        for axes, (symbol, matrix) in zip(panels, shown.items(), strict=True):
+            _matrix(figure, axes, matrix, symbol)
+            if boundary is not None:
+                _mark(axes, len(theta), boundary, classes)
+        heading(figure, title)
         return figure
+
+
+def _matrix(figure: Figure, axes: Axes, matrix: np.ndarray, symbol: str) -> None:
+    """A matrix with its colour bar, the first input on top."""
+    n = len(matrix)
+    image = axes.imshow(
+        matrix, cmap="viridis", interpolation="nearest", extent=(0.5, n + 0.5, n + 0.5, 0.5)
+    )
+    colours = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.046)
+    colours.set_label(symbol)
+    # Deep sigmoid kernels are constant to five digits; whole numbers on the ticks read better
+    # than an offset above the bar.
+    colours.ax.ticklabel_format(axis="y", useOffset=False, scilimits=(-3, 5))
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="input $j$", ylabel="input $i$")
+
+
+def _mark(axes: Axes, n: int, boundary: int, classes: tuple[int, ...] | None) -> None:
+    """Dashed lines between the classes, whose labels stand above."""
+    for line in (axes.axhline, axes.axvline):
+        line(boundary + 0.5, color="white", linewidth=1.6)
+        line(boundary + 0.5, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
+    if classes:
+        top = axes.secondary_xaxis("top")
+        top.set_xticks(
+            [(boundary + 1) / 2, (boundary + n + 1) / 2], [f"class {label}" for label in classes]
+        )
+        top.tick_params(length=0, labelsize=8)
+        top.spines[:].set_visible(False)
 
 
 def numbers(theta: np.ndarray) -> pd.DataFrame | None:
@@ -108,16 +147,65 @@ def alt_text(theta: np.ndarray, network: str) -> str:
     )
 
 
+def structure(theta: np.ndarray, row: pd.Series) -> dict[str, Any]:
+    """What of a kernel is constant, in numbers.
+
+    Returns:
+        `act`, `width`, `depth`, `seed`; `least` and `greatest` entry; `varying`, ‖Θ - mean‖ / ‖Θ‖
+        in the Frobenius norm, and `centred`, ‖HΘH‖ / ‖Θ‖, NaN where it may be rounding;
+        `centred_alignment`, of HΘH with the targets, NaN where the row has none.
+    """
+    rest, norm = centred(theta, row["dtype"]), np.linalg.norm(theta)
+    alignment = row["centred_alignment"]
+    return {
+        **{name: row[name] for name in NETWORK},
+        "least": float(theta.min()),
+        "greatest": float(theta.max()),
+        "varying": float(np.linalg.norm(theta - theta.mean()) / norm) if norm else np.nan,
+        "centred": np.nan if rest is None else float(np.linalg.norm(rest) / norm),
+        "centred_alignment": np.nan if pd.isna(alignment) else float(alignment),
+    }
+
+
+def structure_table(group: Group, found: pd.DataFrame) -> Table:
+    """`structure` of some networks to be read."""
+    names = ("least", "greatest", "varying", "centred", "centred_alignment")
+    rows: list[list[Entry]] = [
+        [
+            network_title((line["act"], line["width"], line["depth"])),
+            line["seed"],
+            *("—" if np.isnan(line[name]) else number(line[name], 3) for name in names),
+        ]
+        for line in found.to_dict("records")
+    ]
+    columns = ["Network", "seed", "least Θ_ij", "greatest"]
+    columns += ["‖Θ - mean‖ / ‖Θ‖", "‖HΘH‖ / ‖Θ‖", "centred alignment"]
+    notes = [
+        "‖HΘH‖ / ‖Θ‖: what is left of Θ in the Frobenius norm after centring, H = I - 11ᵀ/N. Θ "
+        "looks constant where it is small, however orderly the rest. Centred alignment: of HΘH "
+        "with the targets, from 0 to 1, free of its scale.",
+    ]
+    known = found.dropna(subset=["centred", "centred_alignment"])
+    if len(known) > 1:
+        aligned, left = known["centred_alignment"], known["centred"]
+        notes.append(
+            f"From one of these networks to another, ‖HΘH‖ / ‖Θ‖ differs by a factor of up to "
+            f"{number(left.max() / left.min(), 2)}, centred alignment by up to "
+            f"{number(aligned.max() - aligned.min(), 2)}."
+        )
+    return Table(f"What of a kernel is constant ({group.title})", columns, rows, notes)
+
+
 LEAD = (
-    "The kernel matrix Θ over all pairs of inputs, in the order of the data; dashed lines part "
-    "the classes."
+    "The kernel matrix Θ over all pairs of inputs, in the order of the data, and HΘH beside it: "
+    "what is left without what is the same along a row or a column; dashed lines part the classes."
 )
 
 
 def _compose(study: Study, wanted: Selection = EXEMPLARS) -> Content:
     group = study.group
     saved = group.ok[group.ok["kernel_file"].notna()]
-    figures, unreadable = [], []
+    figures, unreadable, lines = [], [], []
     for _, row in select(saved, wanted).iterrows():
         try:
             theta = study.store.load_kernel(row["kernel_file"])
@@ -126,7 +214,9 @@ def _compose(study: Study, wanted: Selection = EXEMPLARS) -> Content:
             continue
         name = label(row)
         title = f"{name}\n{group.title}"
-        draw = partial(kernel_image, theta, title, class_boundary(group), group.classes)
+        boundary = class_boundary(group)
+        draw = partial(kernel_image, theta, title, boundary, group.classes, row["dtype"])
+        lines.append(structure(theta, row))
         figures.append(
             NamedFigure(f"kernel-{stem(row)}", alt_text(theta, name), draw, numbers(theta))
         )
@@ -136,7 +226,11 @@ def _compose(study: Study, wanted: Selection = EXEMPLARS) -> Content:
         absent: Missing | None = Missing(lost, again, f"{lost}\nCompute it again with\n  {again}")
     else:
         absent = selection_missing(study, wanted, "kernel", saved)
-    return Content(LEAD if figures else "", [Section(figures=figures)], absent)
+    if not figures:
+        return Content(missing=absent)
+    found = pd.DataFrame(lines)
+    table = NamedTable(CHAPTER.name, structure_table(group, found), found)
+    return Content(LEAD, [Section([table], figures)], absent)
 
 
 CHAPTER = Chapter(
@@ -146,9 +240,9 @@ CHAPTER = Chapter(
     command=Command(
         "kernel",
         "saved kernel matrices as images",
-        "Writes kernel-NETWORK-GROUP.png, .svg, .pdf and .csv. Without a choice: the two networks "
-        "of Figures 1 to 4 of the thesis, or else those with a saved kernel. Kernels are saved "
-        "with task.save_kernel=true.",
+        "Prints what of a kernel is constant, and writes kernel-NETWORK-GROUP.png, .svg, .pdf and "
+        ".csv. Without a choice: the two networks of Figures 1 to 4 of the thesis, or else those "
+        "with a saved kernel. Kernels are saved with task.save_kernel=true.",
         ("kernel results", "kernel results --act sigmoid"),
         add_arguments,
         options,
