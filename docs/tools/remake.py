@@ -21,7 +21,7 @@ from docs.tools.pages import fill, write_csv
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.drawing.rendering import render
 from ntk_sweep.analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
-from ntk_sweep.analysis.rows.cells import cells
+from ntk_sweep.analysis.rows.cells import cells, not_positive
 from ntk_sweep.analysis.rows.group import groups, load
 
 DOCS = Path(__file__).parents[1]
@@ -199,7 +199,10 @@ def analyse(results: str, folder: str, command: str, *options: str) -> None:
 
 
 def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
-    """The sigmoid heat maps by both methods in the same colours, and their unresolved cells."""
+    """The sigmoid heat maps by both methods in the same colours, and what is unresolved in them.
+
+    Also in how many cells plain float64 gives a λ_min that is not positive.
+    """
     block, counts = [], []
     for folder, title in (
         (results, "by the default method"),
@@ -209,7 +212,11 @@ def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
         grid = heatmap.grid(cells(group.rows), "sigmoid")
         block.append(Panel(title, grid))
         counts.append(unresolved_count(grid))
-    text = f"Unresolved: {counts[0]} cells with the default method, {counts[1]} by plain float64."
+    negative = int(not_positive(group.rows).get("sigmoid", 0))
+    text = (
+        f"Unresolved: {counts[0]} cells with the default method, {counts[1]} by plain float64, in "
+        f"{negative} of which it computes a λ_min of 0 or below for at least one seed."
+    )
     return render(stacked([block], "Sigmoid: the smallest eigenvalue by two methods"), "png"), text
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.drawing import heatmap
-from ntk_sweep.analysis.rows.activations import activations
+from ntk_sweep.analysis.rows.activations import activation_title, activations
+from ntk_sweep.analysis.rows.cells import not_positive
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, QUANTITIES, Quantity
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, Section
@@ -32,7 +33,24 @@ def _compose(study: Study, quantity: Quantity = LAMBDA_MIN) -> Content:
         draw = partial(heatmap.heatmap, grid, study.group.title)
         numbers = heatmap.numbers(cells, act, quantity)
         figures.append(NamedFigure(f"{name}-{act}", heatmap.alt_text(grid), draw, numbers))
-    return Content(LEAD, [Section(figures=figures)], explorer=True)
+    return Content(LEAD + _unresolved(study), [Section(figures=figures)], explorer=True)
+
+
+def _unresolved(study: Study) -> str:
+    """How many cells are unresolved, and in how many of these λ_min came out as 0 or below."""
+    cells, negative = study.cells(), not_positive(study.group.rows)
+    texts = [
+        f"{activation_title(act)} {(own['unresolved'] > 0).sum()} of {(own['seeds'] > 0).sum()}, "
+        f"in {negative.get(act, 0)} of them with a seed whose λ_min was computed as 0 or below"
+        for act, own in cells.groupby("act", sort=False)
+        if (own["unresolved"] > 0).any()
+    ]
+    return (
+        f" Unresolved cells: {'; '.join(texts)}. A map without error bounds leaves out the latter "
+        "alone, and shows the noise of the others."
+        if texts
+        else ""
+    )
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

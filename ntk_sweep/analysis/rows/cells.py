@@ -75,6 +75,15 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
     return by_activation(result.join(statistics).reset_index(), ["width", "depth"])
 
 
+def not_positive(rows: pd.DataFrame) -> pd.Series:
+    """How many cells of each activation hold a seed whose λ_min was computed as 0 or below.
+
+    Stored as 0: these are the cells that a map on a logarithmic axis leaves out by itself.
+    """
+    own = rows[(rows["status"] == "ok") & (rows["lambda_min"].astype(float) <= 0)]
+    return own[CELL].drop_duplicates().groupby("act").size()
+
+
 def _log_shrinkage(relative: pd.Series) -> pd.Series:
     """By how much the logarithm of a value falls if it is too great by this part of it."""
     with np.errstate(divide="ignore"):
