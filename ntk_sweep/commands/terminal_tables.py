@@ -11,6 +11,7 @@ from rich.table import Table
 from ntk_sweep.digits import known, ratio_bound, with_bound
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
+from ntk_sweep.settings.schema import SGD
 from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.store.columns import GROUP, TRAINING_SETTING
 
@@ -19,6 +20,8 @@ SHOWN = 6
 
 KIND = [*GROUP, "act"]
 """Only rows that agree in these may be compared."""
+
+RATE_UNITS = {"inverse_lambda_max": "/lambda_max", "inverse_max_diagonal": "/max Theta_ii"}
 
 _COMMON = [
     "key",
@@ -95,7 +98,9 @@ def _spectrum_figures(row: pd.Series) -> list[tuple[str, str]]:
 
 
 def _training_figures(row: pd.Series) -> list[tuple[str, str]]:
-    unit = "" if row.learning_rate_unit == "absolute" else f" ({row.learning_rate:g}/lambda_max)"
+    step = f"gradient flow, {row.steps} steps to a tolerance of {row.flow_tolerance:g}"
+    if row.optimiser == SGD:
+        step = f"{row.step_size:g}{_rate_unit(row)}, batch size {row.batch_size}"
     outcome = (
         f"{row.initial_loss:.6g} before training, {row.final_loss:.6g} after {row.steps} steps"
     )
@@ -106,11 +111,16 @@ def _training_figures(row: pd.Series) -> list[tuple[str, str]]:
         )
     return [
         *_kernel_figures(row),
-        ("step size", f"{row.step_size:g}{unit}, batch size {row.batch_size}"),
+        ("step size", step),
         ("loss", outcome),
         ("accuracy", f"{row.final_accuracy:.3f}"),
         ("seconds", f"{row.seconds:.3f}, of which training {row.training_seconds:.3f}"),
     ]
+
+
+def _rate_unit(row: pd.Series) -> str:
+    unit = RATE_UNITS.get(row.learning_rate_unit, "")
+    return f" ({row.learning_rate:g}{unit})" if unit else ""
 
 
 def _with_error(value: float, error: float, resolved: bool) -> str:
@@ -181,7 +191,7 @@ def _kinds(
         kind, and the names of the parts that vary.
     """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    varying = [name for name in kind if name == "act" or rows[name].nunique() > 1]
+    varying = [name for name in kind if name == "act" or rows[name].nunique(dropna=False) > 1]
     for name in varying:
         table.add_column(name, justify="left")
     order = rows["act"].map(list(ACTIVATIONS).index)
@@ -189,7 +199,7 @@ def _kinds(
         [*(name for name in kind if name != "act"), "act_order"], kind="stable"
     )
     kinds = []
-    for values, own in groups.groupby(kind, sort=False):
+    for values, own in groups.groupby(kind, sort=False, dropna=False):
         named = dict(zip(kind, values, strict=True))
         names = {
             name: str(value)[:12] if name == "data_fingerprint" else str(value)

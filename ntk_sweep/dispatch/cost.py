@@ -15,7 +15,7 @@ from ntk_sweep.dispatch.plan import Job
 
 SIZES = ("width", "depth", "n_samples", "n_inputs")
 
-TRAINING = ("batch_size", "epochs", "record_kernel_every")
+TRAINING = ("batch_size", "epochs", "record_kernel_every", "flow_tolerance")
 """The columns, beside the sizes, that training costs by."""
 
 OVERHEAD_SECONDS = 0.01
@@ -35,6 +35,9 @@ The latter are not always needed, so this errs upwards.
 
 SECONDS_PER_LAYER_STEP = 3e-5
 """Of training: what a layer costs in a step, however narrow it is."""
+
+FLOW_SPECTRA = 150
+"""Of following the gradient flow: how many spectra it costs as much as, which varies tenfold."""
 
 SECONDS_PER_WEIGHT_STEP = 4e-10
 """Of training: what a hidden layer's weight costs in a step."""
@@ -80,13 +83,16 @@ def _training_seconds(columns: Mapping[str, Any], spectrum: Any, passes: Any) ->
     """
     if "epochs" not in columns:
         return 0.0
-    epochs = columns["epochs"]
+    # NaN for None
+    epochs, every = (
+        np.asarray(columns[name], dtype=float) for name in ("epochs", "record_kernel_every")
+    )
     hidden_weights = columns["width"] ** 2 * (columns["depth"] - 2)
     step = SECONDS_PER_LAYER_STEP * columns["depth"] + SECONDS_PER_WEIGHT_STEP * hidden_weights
     # A larger batch costs a step at least the arithmetic of its passes, of which an epoch holds
     # one and a half.
-    steps = -(-columns["n_samples"] // columns["batch_size"])
+    steps = -(-columns["n_samples"] // np.asarray(columns["batch_size"], dtype=float))
     epoch = steps * step + 1.5 * SECONDS_PER_PASS_FLOP * passes
-    every = np.asarray(columns["record_kernel_every"], dtype=float)  # NaN for None
     kernels = np.nan_to_num(epochs // every)
-    return epochs * epoch + kernels * spectrum
+    is_flow = ~np.isnan(np.asarray(columns["flow_tolerance"], dtype=float))
+    return np.where(is_flow, FLOW_SPECTRA * spectrum, epochs * epoch + kernels * spectrum)

@@ -117,6 +117,7 @@ def linearised_sgd_losses(
     orders: Iterable[Integer[Any, " N"] | Sequence],
     step_size: float,
     batch_size: int,
+    stop_at_loss: float = 0.0,
 ) -> Float[np.ndarray, " T"]:
     """L before training and after every epoch of SGD of the linearised network.
 
@@ -130,6 +131,7 @@ def linearised_sgd_losses(
         orders: One permutation of 0..N-1 an epoch, as training takes them.
         step_size: η.
         batch_size: B, from 1 to N.
+        stop_at_loss: The loss at which the run ends early.
 
     Returns:
         One loss more than there are orders: the first is that before training. It is infinite once
@@ -152,6 +154,8 @@ def linearised_sgd_losses(
     with np.errstate(over="ignore", invalid="ignore"):
         losses = [np.mean(residual**2)]
         for epoch, order in enumerate(orders, start=1):
+            if losses[-1] <= stop_at_loss:
+                break
             order = permutation(f"the order of epoch {epoch}", order, size)
             if np.isfinite(residual).all():
                 after = _epoch(theta[np.ix_(order, order)], residual[order], time)

@@ -169,6 +169,24 @@ def layer_trace_shares(traces: Shaped[Any, " D"] | Sequence) -> Float[Tensor, " 
     return scaled / scaled.sum()
 
 
+def rayleigh_quotient(kernel: Matrix, vector: Vector) -> float:
+    """vᵀΘv / vᵀv, between λ_min and λ_max.
+
+    For the residual v = f - y it is the rate at which gradient flow begins: with L = ‖v‖²/N,
+    -d log L/dt = (4/N) vᵀΘv / vᵀv.
+
+    Returns:
+        NaN if the vector is zero.
+
+    Example:
+        >>> rayleigh_quotient([[2.0, 0.0], [0.0, 4.0]], [1.0, 1.0])
+        3.0
+    """
+    kernel, vector = _with_targets("kernel", kernel, vector, "vector")
+    direction = _unit(vector)
+    return float(direction @ kernel @ direction / direction.square().sum())
+
+
 def relative_distance(kernel: Matrix, reference: Matrix) -> float:
     """‖Θ - Θ̄‖_F / ‖Θ̄‖_F.
 

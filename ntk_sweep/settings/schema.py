@@ -27,7 +27,9 @@ from ntk_sweep.spectrum.methods import EXTREME, METHODS
 
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
-LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max")
+LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max", "inverse_max_diagonal")
+SGD, FLOW = "sgd", "flow"
+OPTIMISERS = (SGD, FLOW)
 
 SETTING_OF = {"activation": "act"}
 """Fields of an architecture that settings, columns and keys call otherwise."""
@@ -86,6 +88,11 @@ class TaskConfig:
         """How the eigenvalues of the kernel at initialisation are computed."""
         return "auto"
 
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the settings together; None if nothing is."""
+        return None
+
     def columns(self, n_samples: int) -> dict[str, Any]:
         """The columns that follow from the settings alone; a failed row has them too."""
         return {}
@@ -118,12 +125,35 @@ class SpectrumConfig(TaskConfig):
 
 @dataclass
 class TrainingConfig(TaskConfig):
-    """Training by stochastic gradient descent on the squared error, and its predictions.
+    """Training on the squared error, by steps or along the gradient flow, and its predictions.
 
     The kernel at initialisation makes the predictions. The defaults are the thesis's.
     """
 
     name: str = "training"
+    optimiser: str = field(
+        default=SGD,
+        metadata=about(
+            "sgd takes steps; flow follows the gradient flow in continuous time", OneOf(OPTIMISERS)
+        ),
+    )
+    centre_outputs: bool = field(
+        default=False,
+        metadata=about("true trains f less the f before training, which then starts at 0"),
+    )
+    stop_at_loss: float | None = field(
+        default=None,
+        metadata=about(
+            "loss at which a run ends early; null never does, in flow at 1e-20", Optional(positive)
+        ),
+    )
+    flow_time: float | None = field(
+        default=None,
+        metadata=about("of flow: time at which it ends; null sets none", Optional(positive)),
+    )
+    flow_tolerance: float = field(
+        default=1e-6, metadata=about("of flow: relative error asked of a step", relative_error)
+    )
     learning_rate: float = field(
         default=1e-3, metadata=about("step size, in the unit below", positive)
     )
@@ -152,20 +182,43 @@ class TrainingConfig(TaskConfig):
         ),
     )
 
+    @property
+    def is_flow(self) -> bool:
+        """Whether the gradient flow is followed, rather than steps taken."""
+        return self.optimiser == FLOW
+
+    @property
+    def fault(self) -> str | None:
+        """A setting of the other optimiser, which nothing would read."""
+        unread = OF_SGD if self.is_flow else OF_FLOW
+        for item in fields(self):
+            if item.name in unread and getattr(self, item.name) != item.default:
+                other = SGD if self.is_flow else FLOW
+                return (
+                    f"task.{item.name}={getattr(self, item.name)} is a setting of "
+                    f"task.optimiser={other}, but this is task.optimiser={self.optimiser}"
+                )
+        return None
+
     def used_batch_size(self, n_samples: int) -> int:
         """Samples a step, of as many as there are."""
         return min(self.batch_size or n_samples, n_samples)
 
     def columns(self, n_samples: int) -> dict[str, Any]:
-        """How a network is trained."""
-        return {
-            "learning_rate": self.learning_rate,
-            "learning_rate_unit": self.learning_rate_unit,
-            "batch_size": self.used_batch_size(n_samples),
-            "epochs": self.epochs,
-            "shuffle": self.shuffle,
-            "record_kernel_every": self.record_kernel_every,
-        }
+        """How a network is trained; null is what its optimiser does not read."""
+        unread = OF_SGD if self.is_flow else OF_FLOW
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {"batch_size": self.used_batch_size(n_samples)} | dict.fromkeys(unread)
+        del values["name"]
+        return values
+
+
+OF_SGD = (
+    *("learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"),
+    "record_kernel_every",
+)
+OF_FLOW = ("flow_time", "flow_tolerance")
+"""What only one optimiser reads."""
 
 
 @dataclass

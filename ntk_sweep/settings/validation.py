@@ -99,6 +99,8 @@ def validate(config: SweepConfig) -> None:
     for part in ("task", "data", "compute"):
         _validate_fields(getattr(config, part), f"{part}.")
     _validate_data(config.data)
+    if config.task.fault:
+        raise ConfigError(config.task.fault)
 
 
 def validate_data_files(configs: Sequence[SweepConfig]) -> None:

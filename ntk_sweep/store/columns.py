@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from ntk_sweep._version import __version__
 from ntk_sweep.settings.tasks import TASKS
+from ntk_sweep.spectrum.methods import LEADING_EIGENVALUES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when columns are added: `part_file` tells parts of other versions by it.
 
 A new column is null in the rows of earlier versions, so that it must take nulls. No column is
@@ -33,7 +34,10 @@ CELL = ["act", "width", "depth"]
 NETWORK = [*CELL, "seed"]
 """The coordinates of a network in its group."""
 
-TRAINING_SETTING = ["learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"]
+TRAINING_SETTING = [
+    *("learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"),
+    *("optimiser", "centre_outputs", "stop_at_loss", "flow_time", "flow_tolerance"),
+]
 """How a network was trained: runs that differ in one of these are never averaged."""
 
 RUN = [*NETWORK, *TRAINING_SETTING, "record_kernel_every"]
@@ -83,6 +87,10 @@ _RESULTS = {
         ("target_share_10", pa.float64(), True),
         ("layer_trace_shares", pa.list_(pa.float64()), True),
         ("kernel_file", pa.string(), True),
+        *((f"lambda_{count}", pa.float64(), True) for count in LEADING_EIGENVALUES),
+        ("max_diagonal", pa.float64(), True),
+        ("target_complexity", pa.float64(), True),
+        ("target_complexity_error", pa.float64(), True),
     ],
     "training": [
         ("learning_rate", pa.float64(), True),
@@ -112,6 +120,18 @@ _RESULTS = {
         ("kernel_lambda_max", pa.list_(pa.float64()), True),
         ("kernel_alignments", pa.list_(pa.float64()), True),
         ("training_seconds", pa.float64(), True),
+        ("optimiser", pa.string(), True),
+        ("centre_outputs", pa.bool_(), True),
+        ("stop_at_loss", pa.float64(), True),
+        ("flow_time", pa.float64(), True),
+        ("flow_tolerance", pa.float64(), True),
+        ("linear_stability", pa.float64(), True),
+        ("residual_rate", pa.float64(), True),
+        ("residual_complexity", pa.float64(), True),
+        ("residual_complexity_error", pa.float64(), True),
+        ("times", pa.list_(pa.float64()), True),
+        ("local_rates", pa.list_(pa.float64()), True),
+        ("kernel_drifts", pa.list_(pa.float64()), True),
     ],
 }
 """Groups of result columns. A task names its groups in `ntk_sweep.settings.tasks`."""
@@ -128,6 +148,10 @@ _PROVENANCE = [
     ("python_version", pa.string(), False),
     ("git_commit", pa.string(), True),
 ]
+
+
+BEFORE = {"optimiser": "sgd", "centre_outputs": False}
+"""What rows of earlier versions, which lack these columns, were computed with."""
 
 
 def result_columns(task: str) -> list[str]:

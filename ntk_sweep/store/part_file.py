@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from ntk_sweep.errors import StoreError
-from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, WRITER_KEY, schema
+from ntk_sweep.store.columns import BEFORE, SCHEMA_VERSION, VERSION_KEY, WRITER_KEY, schema
 from ntk_sweep.store.filesystems import FAILURES, cause
 
 
@@ -70,6 +70,8 @@ def _absent(field: pa.Field, version: int, size: int) -> pa.Array:
     if field.name == "numerics_version" and version <= 2:
         # As long as there was no such column, both versions were raised together.
         return pa.repeat(pa.scalar(version, field.type), size)
+    if field.name in BEFORE:
+        return pa.repeat(pa.scalar(BEFORE[field.name], field.type), size)
     if not field.nullable:
         raise ValueError(f"it has no column {field.name}")
     return pa.nulls(size, field.type)

@@ -24,7 +24,7 @@ from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
 from ntk_sweep.settings.schema import SpectrumConfig
 from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
-from ntk_sweep.spectrum.methods import EXTREME
+from ntk_sweep.spectrum.methods import EXTREME, LEADING_EIGENVALUES
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.memory import available_memory, not_enough, point_memory
@@ -109,6 +109,11 @@ def spectrum_columns(
     vectors = eigenvectors(spectrum, kernel.theta)
     columns = _eigenvalue_columns(spectrum)
     columns["effective_rank"] = effective_rank(spectrum.eigenvalues)
+    values = spectrum.eigenvalues
+    columns |= {
+        f"lambda_{count}": float(values[-count]) if count <= len(values) else None
+        for count in LEADING_EIGENVALUES
+    }
     return columns | _kernel_columns(work, kernel, vectors)
 
 
@@ -134,6 +139,7 @@ def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) ->
 def _kernel_columns(work: Computation, kernel: CentredKernel, vectors: Tensor) -> dict[str, Any]:
     columns = {
         "trace": float(kernel.theta.trace()),
+        "max_diagonal": float(kernel.theta.diagonal().max()),
         "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy(),
     }
     if len(work.dataset.x) <= LIMIT_SAMPLES:

@@ -18,7 +18,11 @@ from ntk_sweep.dynamics.predictions import (
 from ntk_sweep.dynamics.training_time import TrainingTime
 from ntk_sweep.kernel.centred_kernel import centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
-from ntk_sweep.kernel.diagnostics import kernel_target_alignment, relative_distance
+from ntk_sweep.kernel.diagnostics import (
+    kernel_target_alignment,
+    rayleigh_quotient,
+    relative_distance,
+)
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.numerics.tensors import overflow
 from ntk_sweep.settings.point import Point
@@ -49,6 +53,10 @@ def compute_training(work: Computation) -> Computed:
         raise overflow("the loss", place, initial.x.dtype)
     columns = initial.columns | _run_columns(run, clock) | {"training_seconds": seconds}
     residual = columns["initial_outputs"] - y
+    columns |= {
+        "linear_stability": clock.step_size * columns["max_diagonal"],
+        "residual_rate": rayleigh_quotient(initial.theta, torch.from_numpy(residual)),
+    }
     columns |= _predictions(work.point, settings, initial, residual, clock)
     if settings.record_kernel_every:
         columns |= history.columns
@@ -70,10 +78,18 @@ def _train(
     assert isinstance(initial.network, Network)
     y = torch.from_numpy(work.dataset.y).to(initial.x)
     return train(
-        GradientDescent(initial.network, initial.x, y, clock.step_size, clock.batch_size),
+        GradientDescent(
+            initial.network,
+            initial.x,
+            y,
+            clock.step_size,
+            clock.batch_size,
+            centred=settings.centre_outputs,
+        ),
         _orders(work.point, settings, clock),
         observe=history if settings.record_kernel_every else None,
         observe_every=settings.record_kernel_every or 1,
+        stop_at_loss=settings.stop_at_loss or 0.0,
     )
 
 
@@ -99,9 +115,12 @@ def _run_columns(run: TrainingRun, clock: TrainingTime) -> dict[str, Any]:
 
 
 def _step_size(settings: TrainingConfig, initial: InitialKernel) -> float:
-    if settings.learning_rate_unit == "inverse_lambda_max":
-        return settings.learning_rate / float(initial.spectrum.eigenvalues[-1])
-    return settings.learning_rate
+    units = {
+        "absolute": 1.0,
+        "inverse_lambda_max": initial.columns["lambda_max"],
+        "inverse_max_diagonal": initial.columns["max_diagonal"],
+    }
+    return settings.learning_rate / units[settings.learning_rate_unit]
 
 
 def _predictions(
@@ -122,7 +141,12 @@ def _predictions(
             values, vectors, residual, clock.step_size, steps
         ),
         "linearised_losses": linearised_sgd_losses(
-            initial.theta.numpy(), residual, orders, clock.step_size, clock.batch_size
+            initial.theta.numpy(),
+            residual,
+            orders,
+            clock.step_size,
+            clock.batch_size,
+            settings.stop_at_loss or 0.0,
         ),
     }
 

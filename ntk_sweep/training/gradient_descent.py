@@ -39,6 +39,8 @@ class GradientDescent:
         step_size: η > 0.
         batch_size: B, from 1 (one sample a step) to N (gradient descent). Where it does not divide
             N, the last batch of an epoch is smaller.
+        centred: Whether f - f_0 is trained, with f_0 = f before training, in place of f: the
+            function then starts at 0, with the same gradients (Chizat, Oyallon, Bach 2019).
 
     Raises:
         ValueError: A value is out of range or not finite, or x and y do not fit.
@@ -63,6 +65,7 @@ class GradientDescent:
         y: Targets,
         step_size: float,
         batch_size: int,
+        centred: bool = False,
     ) -> None:
         x = network.as_inputs(x)
         y = as_vector("y", y, x.dtype, x.device)
@@ -93,6 +96,7 @@ class GradientDescent:
             zip(self._upper[::-1], [*self._upper[-2::-1], self._input], strict=True)
         )
         self._graph = CudaGraph()
+        self._start = self._evaluate() if centred else torch.zeros_like(y)
 
     @property
     def targets(self) -> Float[Tensor, " N"]:
@@ -136,9 +140,12 @@ class GradientDescent:
         self._input.end_epoch(samples)
         return float(self._residuals.square().mean())
 
-    @torch.inference_mode()
     def outputs(self) -> Float[Tensor, " N"]:
-        """f(x) for all samples; not in the middle of an epoch."""
+        """What is trained, f(x) or f(x) - f_0(x), for all samples; not in mid-epoch."""
+        return self._evaluate() - self._start
+
+    @torch.inference_mode()
+    def _evaluate(self) -> Float[Tensor, " N"]:
         z = self._input.pre_activations()
         for layer in self._upper:
             z = layer.evaluate(self._activation.function(z))
@@ -154,7 +161,7 @@ class GradientDescent:
 
     def _begin_epoch(self, order: Int64[Tensor, " N"]) -> None:
         self._input.begin_epoch(order)
-        self._y_in_order[:, 0] = self._y[order]
+        self._y_in_order[:, 0] = (self._y + self._start)[order]
 
     def _steps(self) -> None:
         for step, batch in enumerate(self._batches):

@@ -75,6 +75,7 @@ def train(
     orders: Iterable[Integer[Any, " N"] | Sequence],
     observe: Callable[[int, Network], None] | None = None,
     observe_every: int = 1,
+    stop_at_loss: float = 0.0,
 ) -> TrainingRun:
     """Trains a network by stochastic gradient descent, until the loss overflows if it does.
 
@@ -85,6 +86,7 @@ def train(
         observe: Called with the number of completed epochs and the network at that time: before
             training, and every `observe_every` epochs as long as the loss is finite.
         observe_every: See `observe`.
+        stop_at_loss: The loss at which training ends early: after the first epoch with at most it.
 
     Raises:
         ValueError: `observe_every` is out of range, or an order is no permutation.
@@ -106,7 +108,7 @@ def train(
     initial_outputs = outputs.cpu().numpy()
     losses, running_losses, accuracies = [_loss(outputs, y)], [], [_accuracy(outputs, y)]
     for order in orders:
-        if not math.isfinite(losses[-1]):
+        if not (math.isfinite(losses[-1]) and losses[-1] > stop_at_loss):
             break
         running_losses.append(descent.epoch(order))
         outputs = descent.outputs()

@@ -24,6 +24,11 @@ SETTING = (
     "epochs",
     "shuffle",
     "record_kernel_every",
+    "optimiser",
+    "centre_outputs",
+    "stop_at_loss",
+    "flow_time",
+    "flow_tolerance",
 )
 
 
@@ -65,6 +70,8 @@ def run(
         "descent_losses": predicted,
         "linearised_losses": predicted,
         "training_seconds": 1.0,
+        "optimiser": "sgd",
+        "centre_outputs": False,
         "status": "diverged" if diverged else "ok",
     }
     result = good | values | changes

@@ -13,7 +13,7 @@ from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
 from ntk_sweep.analysis.rows.failures import reason
 from ntk_sweep.analysis.rows.group import SHOWN_DIGITS, Group
-from ntk_sweep.analysis.rows.runs import Setting
+from ntk_sweep.analysis.rows.setting import Setting
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedTable, Section
 from ntk_sweep.analysis.writing.entries import number

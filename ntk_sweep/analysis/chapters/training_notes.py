@@ -21,8 +21,11 @@ def training_notes(runs: Runs) -> list[str]:
 def order_notes(runs: Runs) -> list[str]:
     """Whether the networks of greater λ_min end with the smaller loss, pair by pair.
 
-    By medians over seeds, of networks whose λ_min is resolved and that did not diverge.
+    By medians over seeds, of networks whose λ_min is resolved and that did not diverge; not of runs
+    that stopped at a loss, which all end there.
     """
+    if runs.setting.stop_at_loss:
+        return []
     rows = runs.rows
     good = rows[(rows["status"] == "ok") & (rows["lambda_min"] > rows["lambda_min_error"])]
     lines = []
@@ -64,9 +67,7 @@ def stability_notes(runs: Runs) -> list[str]:
     single = runs.setting.batch_size == 1
     limit = "η tr Θ / N, the mean of η Θ_ii," if single else "η λ_max / N"
     if beyond.empty:
-        note = f"No run begins beyond linear stability by {limit} before training, which is at "
-        note += f"most {number(rows['over'].max(), DIGITS)} and would have to exceed 1"
-        return [note + ("; single samples may lie above the mean." if single else ".")]
+        return [_within(rows, limit)]
     listed = ", ".join(
         f"{network_title(network)} {_ends(rows_of(rows, network)['over'])}"
         for network in list_cells(beyond)
@@ -84,7 +85,7 @@ def stability_notes(runs: Runs) -> list[str]:
 
 def kept_order_notes(runs: Runs) -> list[str]:
     """Where samples keep their order: the loss after an epoch beside that on the way."""
-    if runs.setting.shuffle:
+    if runs.setting.shuffle is not False:  # None: the flow has no order
         return []
     texts = []
     for network in runs.networks:
@@ -104,6 +105,21 @@ def kept_order_notes(runs: Runs) -> list[str]:
         "1 and classes of one size a constant output of ½ has a loss of 0.25; a constant output "
         "that fits one class alone has 0.5."
     ]
+
+
+def _within(rows: pd.DataFrame, limit: str) -> str:
+    """That no run begins beyond linear stability, and whether single samples may."""
+    note = (
+        f"No run begins beyond linear stability by {limit} before training, which is at most "
+        f"{number(rows['over'].max(), DIGITS)} and would have to exceed 1"
+    )
+    single = rows[rows["batch_size"] == 1]
+    if single.empty:
+        return f"{note}."
+    greatest = single["linear_stability"].astype(float).max(skipna=False)
+    if np.isnan(greatest):
+        return f"{note}; single samples may lie above the mean."
+    return f"{note}; of single samples η Θ_ii is at most {number(greatest, DIGITS)}."
 
 
 def _kernel_fell(beyond: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ def courses(runs: Runs) -> pd.DataFrame:
         ends there), `accuracy`, and the predicted losses `linearised`, `descent` and `flow` the
         median over seeds, and `NAME_low` and `NAME_high`, the least and greatest finite value. In
         medians the loss of a diverged run is infinite from where it stopped; its accuracy is left
-        out from there.
+        out from there. A run that stopped early, at the loss asked for, keeps its last values.
     """
     tables = []
     for network in runs.networks:
@@ -39,7 +39,10 @@ def courses(runs: Runs) -> pd.DataFrame:
         for name, column in (MEASURED | PREDICTED).items():
             late = np.nan if name == "accuracy" else np.inf
             values = np.stack(
-                [_padded(value, length, name == "running_loss", late) for value in own[column]]
+                [
+                    _padded(value, length, name == "running_loss", late, bad)
+                    for value, bad in zip(own[column], diverged, strict=True)
+                ]
             )
             table |= dict(zip((f"{name}{end}" for end in ENDS), _statistics(values), strict=True))
         tables.append(pd.DataFrame(table))
@@ -52,17 +55,21 @@ def _finite_length(losses: Sequence[float]) -> int:
     return int(len(finite) if finite.all() else np.argmin(finite))
 
 
-def _padded(values: object, length: int, after_first: bool, late: float) -> np.ndarray:
+def _padded(
+    values: object, length: int, after_first: bool, late: float, diverged: bool
+) -> np.ndarray:
     """A history of an entry an epoch as one of `length`.
 
-    It is `late` where it ended early, and for what is infinite or undefined.
+    It is `late` for what is infinite or undefined, and where the run ended by diverging.
     """
     known = history(values)
     if known is None:
         return np.full(length, np.nan)
     known = known[: length - after_first]
-    padded = np.full(length, late)
-    padded[after_first : after_first + len(known)] = np.where(np.isfinite(known), known, late)
+    known = np.where(np.isfinite(known), known, late)
+    ended = late if diverged or not len(known) else known[-1]
+    padded = np.full(length, ended)
+    padded[after_first : after_first + len(known)] = known
     if after_first:
         padded[0] = np.nan
     return padded

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.activations import activation_title, by_activation
 from ntk_sweep.analysis.rows.group import Group
+from ntk_sweep.analysis.rows.setting import Setting
 from ntk_sweep.store.columns import CELL, NETWORK, TRAINING_SETTING
 
 WINNERS = "+experiment=thesis_training"
@@ -26,77 +26,8 @@ SHOWN_NAMES = 12
 HEAVY = ("eigenvalues", "eigenvalue_errors", "initial_outputs", "outputs", "error")
 """Columns that no figure of training shows."""
 
-ABSOLUTE = "absolute"
-
 Cell = tuple[str, int, int]
 """An activation, a width and a depth."""
-
-
-@dataclass(frozen=True, order=True)
-class Setting:
-    """How networks were trained.
-
-    Attributes:
-        learning_rate: As set.
-        learning_rate_unit: "absolute", or "inverse_lambda_max": in units of 1/λ_max of the kernel
-            at initialisation.
-        batch_size: Samples a step.
-        epochs: How many.
-        shuffle: Whether each epoch takes the samples in another order.
-    """
-
-    learning_rate: float
-    learning_rate_unit: str
-    batch_size: int
-    epochs: int
-    shuffle: bool
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Setting:
-        """How the network of a row was trained."""
-        rate, unit, batch, epochs, shuffle = (row[name] for name in TRAINING_SETTING)
-        return cls(float(rate), str(unit), int(batch), int(epochs), bool(shuffle))
-
-    @property
-    def rate(self) -> str:
-        """The learning rate in words."""
-        return f"{self.learning_rate:g}" + ("" if self.learning_rate_unit == ABSOLUTE else "/λ_max")
-
-    @property
-    def title(self) -> str:
-        """The setting in words."""
-        order = "" if self.shuffle else ", order of samples kept"
-        return (
-            f"learning rate {self.rate}, batch size {self.batch_size}, {self.epochs} epochs{order}"
-        )
-
-    @property
-    def slug(self) -> str:
-        """The setting as part of a file name."""
-        unit = "" if self.learning_rate_unit == ABSOLUTE else "_over_lambda_max"
-        return f"lr{self.learning_rate:g}{unit}-b{self.batch_size}-e{self.epochs}" + (
-            "" if self.shuffle else "-fixed"
-        )
-
-    @property
-    def words(self) -> list[str]:
-        """The setting as a command line sets it, as far as it is not the default."""
-        unit = (
-            []
-            if self.learning_rate_unit == ABSOLUTE
-            else [f"task.learning_rate_unit={self.learning_rate_unit}"]
-        )
-        given = [
-            f"task.learning_rate={self.learning_rate!r}",
-            *unit,
-            f"task.batch_size={self.batch_size}",
-        ]
-        return [
-            "task=training",
-            *given,
-            f"task.epochs={self.epochs}",
-            *([] if self.shuffle else ["task.shuffle=false"]),
-        ]
 
 
 @dataclass(frozen=True)
@@ -157,7 +88,7 @@ def runs(group: Group) -> list[Runs]:
             f"  {group.command(WINNERS)}"
         )
     found = []
-    for values, own in rows.groupby(TRAINING_SETTING, sort=True):
+    for values, own in rows.groupby(TRAINING_SETTING, sort=True, dropna=False):
         setting = Setting.of(dict(zip(TRAINING_SETTING, values, strict=True)))
         finest = own.sort_values(
             "record_kernel_every", na_position="last", kind="stable"

@@ -68,10 +68,19 @@ class Study:
         return best_cells(self.cells())
 
     @cached_property
-    def runs(self) -> list[Runs]:
-        """The training runs by setting; none where none has a result."""
+    def _trained(self) -> list[Runs]:
         known = self.training is not None and self.training.rows["status"].isin(GOOD).any()
         return runs(self.training) if known and self.training is not None else []
+
+    @property
+    def runs(self) -> list[Runs]:
+        """The runs of stochastic gradient descent by setting; none where none has a result."""
+        return [one for one in self._trained if not one.setting.is_flow]
+
+    @property
+    def flows(self) -> list[Runs]:
+        """The runs along the gradient flow, likewise."""
+        return [one for one in self._trained if one.setting.is_flow]
 
     def has(self, task: str) -> bool:
         """Whether there are rows of a task."""

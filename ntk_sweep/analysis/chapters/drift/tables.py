@@ -130,15 +130,15 @@ def _steps(runs: Runs, fits: pd.DataFrame) -> list[str]:
     known = fits.dropna(subset=["step_slope"])
     if known.empty:
         return []
-    rate, several = runs.setting.rate, fits["depth"].nunique() > 1
+    several = fits["depth"].nunique() > 1
     if (known["step_slope"].abs() < SAME_STEP).all():
-        return [f"At learning rate {rate} the step in units of 1/λ_max is the same at all widths."]
+        return [f"{_at(runs)} the step in units of 1/λ_max is the same at all widths."]
     listed = ", ".join(
         f"{_name(fit, several)} {signed(fit['step_slope'], sign='+')}"
         for fit in known.to_dict("records")
     )
     return [
-        f"At learning rate {rate} the step in units of 1/λ_max goes with a power of the width: "
+        f"{_at(runs)} the step in units of 1/λ_max goes with a power of the width: "
         f"{listed}. Slopes of the change are those at this rate, and mix the effect of the width "
         "with that of the step."
     ]
@@ -167,8 +167,13 @@ def _against(runs: Runs, fits: pd.DataFrame, slope: float) -> list[str]:
         texts += [f"{words} {', '.join(names)}"] if names else []
     if not texts:
         return []
-    rate = runs.setting.rate
-    return [f"At learning rate {rate} the interval of the slope {'; it '.join(texts)}."]
+    return [f"{_at(runs)} the interval of the slope {'; it '.join(texts)}."]
+
+
+def _at(runs: Runs) -> str:
+    """At which learning rate, as the beginning of a sentence."""
+    setting = runs.setting
+    return "Under gradient flow" if setting.is_flow else f"At learning rate {setting.rate}"
 
 
 def _name(fit: dict, several: bool) -> str:

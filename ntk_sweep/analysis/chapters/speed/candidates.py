@@ -10,7 +10,8 @@ import pandas as pd
 
 from ntk_sweep.analysis.rows.over_seeds import history
 from ntk_sweep.analysis.rows.quantities import QUANTITIES, trusted
-from ntk_sweep.analysis.rows.runs import ABSOLUTE, Runs
+from ntk_sweep.analysis.rows.runs import Runs
+from ntk_sweep.analysis.rows.setting import ABSOLUTE
 
 THRESHOLDS = (0.1, 0.05, 0.01)
 """Losses to reach. Targets are 0 and 1, so a constant output of ½ has a loss of 0.25: at 0.1 a

@@ -155,6 +155,17 @@ def test_a_note_says_how_the_step_goes_with_width_at_the_rate_of_the_runs():
     )
 
 
+def test_the_slope_under_gradient_flow_speaks_of_no_step():
+    flow = dict.fromkeys(("step_size", "learning_rate", "batch_size", "epochs", "shuffle"))
+    rows = powers(-0.5, factors=(0.9, 1.1), optimiser="flow", flow_tolerance=1e-8)
+    found = only_runs([row | flow for row in rows])
+    points = drift.drift(found)
+    table = drift_tables.slope_table(found, points, drift.slopes(points))
+    assert table.rows[0][-1] == "—"
+    assert any(note.startswith("Under gradient flow the interval") for note in table.notes)
+    assert not any(" the step in units of 1/λ_max " in note for note in table.notes[1:])
+
+
 def test_a_diverged_run_is_left_out_of_the_end_and_counted():
     early = {
         "kernel_epochs": [0, 2],

@@ -83,6 +83,16 @@ def test_stable_means_are_no_promise_for_single_samples():
     (note,) = stability_notes(only_runs([run(**SHORT)]))
     assert note.startswith("No run begins beyond linear stability")
     assert "at most 0.500" in note and "single samples may lie above the mean" in note
+    (note,) = stability_notes(only_runs([run(**SHORT, linear_stability=1.25)]))
+    assert note.endswith("; of single samples η Θ_ii is at most 1.25.")
+
+
+def test_the_flow_has_neither_steps_nor_an_order_and_a_loss_to_stop_at_no_order_of_losses():
+    flow = dict.fromkeys(("step_size", "learning_rate", "batch_size", "epochs", "shuffle"))
+    found = only_runs([run(seed=s, optimiser="flow", flow_tolerance=1e-8) | flow for s in (0, 1)])
+    assert stability_notes(found) == [] and kept_order_notes(found) == []
+    stopped = [run(act, lambda_min=v, stop_at_loss=0.5) for act, v in (("relu", 2.0), ("elu", 1.0))]
+    assert order_notes(only_runs(stopped)) == []
 
 
 def test_full_batches_have_another_limit_and_other_batches_none_that_is_known():

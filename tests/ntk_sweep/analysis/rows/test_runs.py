@@ -8,13 +8,13 @@ import pytest
 
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.runs import (
-    Setting,
     choose,
     network_name,
     network_title,
     parse_network,
     runs,
 )
+from ntk_sweep.analysis.rows.setting import Setting
 from tests.helpers.analysis_training_rows import failed_run, group, only_runs, run
 
 
