@@ -71,6 +71,11 @@ TRAINING = {
             f"predicted-relu-800x3-sigmoid-300x8-{THESIS}",
             "Figure 10: the measured loss and its predictions",
         ),
+        (f"training-relu-800x3-sigmoid-300x8-{THESIS}-fixed", ""),
+        (
+            f"curves-relu-800x3-sigmoid-300x8-{THESIS}-fixed",
+            "Figure 10 with the samples in their order",
+        ),
     ),
     "bounds": (
         (f"bounds-{THESIS}", ""),
