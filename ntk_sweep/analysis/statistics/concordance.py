@@ -52,7 +52,8 @@ def somers_d(
     Without ties and censoring D is Kendall's τ. Values that agree to nine digits are ties.
 
     Args:
-        candidates: (rows, candidates). Pairs in which one is NaN are left out of that candidate.
+        candidates: (rows, candidates); infinity is the greatest. Pairs in which one is NaN are left
+            out of that candidate: to compare candidates, first leave out the rows that one lacks.
         events: Of the rows.
         resamples: Of the rows.
         strata: (rows,); only pairs within a stratum are compared, and all of them pooled. If each
@@ -86,31 +87,38 @@ def harrell_c(d: np.ndarray) -> np.ndarray:
     return (d + 1) / 2
 
 
-def permuted_d(candidates: np.ndarray, events: EventTimes, order: np.ndarray) -> np.ndarray:
+def permuted_d(
+    candidates: np.ndarray,
+    events: EventTimes,
+    order: np.ndarray,
+    strata: np.ndarray | None = None,
+) -> np.ndarray:
     """Somers' D of each candidate with rearranged outcomes.
-
-    Pairs are compared across strata too, as in `somers_d` without strata.
 
     Args:
         candidates: (rows, candidates); NaN as in `somers_d`.
         events: Of the rows.
         order: (permutations, rows), see `ntk_sweep.analysis.statistics.resampling.permutations`.
+        strata: (rows,); only pairs within a stratum are compared, as in `somers_d`.
 
     Returns:
         (permutations, candidates).
     """
-    first, second = np.triu_indices(len(order.T), 1)
+    first, second = np.triu_indices(order.shape[1], 1)
+    if strata is not None:
+        same = strata[first] == strata[second]
+        first, second = first[same], second[same]
     signs = later(events).astype(np.float32)
     known = ~np.isnan(candidates)
     above = np.column_stack([greater(column)[first, second] for column in candidates.T])
     above, both = above.astype(np.float32), (known[first] & known[second]).astype(np.float32)
-    every = np.tile(np.abs(signs[first, second]).sum(), (1, candidates.shape[1]))
     result: np.ndarray = np.empty((len(order), candidates.shape[1]))
     block = max(1, PAIRS // max(len(first), 1))
     for start in range(0, len(order), block):
         part = order[start : start + block]
         drawn = signs[part[:, first], part[:, second]]
-        below = every if known.all() else np.abs(drawn) @ both
+        pairs = np.abs(drawn)
+        below = pairs.sum(axis=1, keepdims=True) if known.all() else pairs @ both
         result[start : start + block] = _ratio(drawn @ above, below)
     return result
 
@@ -192,7 +200,7 @@ class _Forms:
         drawn = (
             self._weights @ np.diag(units)
             if self._linear
-            else np.einsum("ij,ij->i", self._weights @ units, self._weights)
+            else (self._weights @ units * self._weights).sum(axis=1)
         )
         return np.r_[float(units.sum()), drawn.astype(float)]
 

@@ -1,7 +1,7 @@
 """Intervals and corrections for many candidates, from numbers resampled together.
 
 Every resample gives all candidates' numbers at once, so that their largest deviation can be taken:
-max-T (Westfall and Young 1993, Resampling-Based Multiple Testing, 2.6; Romano and Wolf 2005,
+max-T (Westfall and Young 1993, Resampling-Based Multiple Testing; Romano and Wolf 2005,
 Econometrica 73:1237). Deviations are divided by each candidate's own standard error.
 """
 
@@ -93,7 +93,8 @@ def bootstrap_p(estimates: Estimates) -> np.ndarray:
 def permutation_p(values: np.ndarray, null: np.ndarray) -> np.ndarray:
     """The adjusted p of each number against its values under permutations.
 
-    Each is divided by its standard deviation under the null. The probability that any true null
+    Each is taken from its mean under the null, which is not 0 where rows stay within strata but are
+    compared across them, and divided by its standard deviation. The probability that any true null
     among all is rejected is at most the level.
 
     Args:
@@ -101,8 +102,8 @@ def permutation_p(values: np.ndarray, null: np.ndarray) -> np.ndarray:
         null: (permutations, numbers), of the same permutation along a line.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread = _sd(null)
-        return step_down(np.abs(values) / spread, np.abs(null) / spread)
+        centre, spread = np.nansum(null, axis=0) / (~np.isnan(null)).sum(axis=0), _sd(null)
+        return step_down(np.abs(values - centre) / spread, np.abs(null - centre) / spread)
 
 
 def step_down(statistics: np.ndarray, null: np.ndarray) -> np.ndarray:
@@ -134,7 +135,7 @@ def leads(estimates: Estimates) -> Leads:
     """What the best is ahead of the others: |a| - |b|, simultaneous over all pairs.
 
     Which is the best is itself read off the sample, so the bands must cover every pair that might
-    have been chosen (Tukey's method; Hsu 1996, Multiple Comparisons, 4).
+    have been chosen (all pairs, as in Tukey's method; Hsu 1996, Multiple Comparisons).
     """
     size, draws = np.abs(estimates.values), np.abs(estimates.draws)
     count = len(size)

@@ -56,16 +56,22 @@ def resample_cells(
             jointly all that shares it.
         resamples: How many.
         seed: Of the random numbers.
+
+    Raises:
+        ValueError: There is no factor, or no row.
     """
-    if not factors:
-        raise ValueError("No factor was given: say by cells of what the rows are drawn together.")
+    if not factors or not len(factors[0]):
+        raise ValueError(
+            f"{len(factors)} factors of no rows were given: rows that are to be drawn need a cell "
+            "each."
+        )
     rng = np.random.default_rng(seed)
     places, drawn = [], []
     for factor in factors:
         names, place = np.unique(factor, return_inverse=True, axis=0)
         places.append(place.ravel())
         drawn.append(
-            rng.multinomial(len(names), np.full(len(names), 1 / max(len(names), 1)), size=resamples)
+            rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
         )
     together, unit = np.unique(np.column_stack(places), return_inverse=True, axis=0)
     weights = np.ones((resamples, len(together)), dtype=np.int64)

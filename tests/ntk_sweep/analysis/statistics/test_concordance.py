@@ -150,13 +150,14 @@ def test_many_rows_are_summed_exactly():
 
 
 @pytest.mark.parametrize("censored", [False, True])
-def test_permuted_outcomes_have_their_own_d(censored):
+@pytest.mark.parametrize("strata", [None, np.arange(ROWS) % 2])
+def test_permuted_outcomes_have_their_own_d(censored, strata):
     x, events = sample(censored=censored)
     order = permutations(np.arange(ROWS) % 2, count=12)
     nothing = resample_cells(np.arange(ROWS), resamples=1)
-    for line, places in zip(permuted_d(x, events, order), order, strict=True):
+    for line, places in zip(permuted_d(x, events, order, strata), order, strict=True):
         moved = EventTimes(events.times[places], events.observed[places])
-        np.testing.assert_allclose(line, somers_d(x, moved, nothing).values)
+        np.testing.assert_allclose(line, somers_d(x, moved, nothing, strata).values)
 
 
 def test_blocks_of_permutations_change_nothing(monkeypatch):

@@ -61,6 +61,21 @@ def test_correlations_stay_within_their_range_and_hold_the_estimate():
     assert -1 < low < 0.97 < high < 1
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_few_networks_have_no_numbers(rows):
+    x = np.column_stack([np.arange(rows), np.full(rows, np.nan)]).astype(float)
+    events = EventTimes(x[:, 0] + 1, np.ones(rows, dtype=bool))
+    resamples = resample_cells(np.arange(rows))
+    null = permuted_d(x, events, permutations(np.zeros(rows), count=50))
+    for found in (somers_d(x, events, resamples), spearman(x, events.last(), resamples)):
+        assert np.isnan(found.values).tolist() == [rows < 3, True]
+        p = permutation_p(found.values, null)
+        for line in (*intervals(found), *bands(found), bootstrap_p(found), p):
+            assert np.isnan(line[1]) and (rows == 3 or np.isnan(line[0]))
+        assert leads(found).best == (0 if rows == 3 else -1)
+
+
 def test_undefined_numbers_do_not_touch_the_others():
     one = normal([0.4, 1.0])
     draws = np.column_stack(
@@ -84,8 +99,11 @@ def test_step_down_by_hand():
 
 def test_one_number_has_its_plain_p():
     null = RNG.normal(size=(999, 1))
-    assert permutation_p(np.array([1.5]), null)[0] == pytest.approx(
-        (1 + (np.abs(null) >= 1.5).sum()) / 1000
+    null -= null.mean()
+    expected = (1 + (np.abs(null) >= 1.5).sum()) / 1000
+    assert permutation_p(np.array([1.5]), null)[0] == pytest.approx(expected)
+    assert permutation_p(np.array([8.5]), 7 + 3 * null)[0] == pytest.approx(
+        (1 + (np.abs(null) >= 0.5).sum()) / 1000
     )
 
 
@@ -118,7 +136,7 @@ def test_nobody_and_one_alone():
 
 
 def grid(rng, signal, cells=25, acts=3, numbers=6):
-    """Activations share a part of candidates and times in each cell; a third is censored."""
+    """Activations share half of the variance in each cell; two fifths are censored."""
     cell, act = np.tile(np.arange(cells), acts), np.repeat(np.arange(acts), cells)
     shared = rng.normal(size=(cells, numbers + 1))[cell]
     table = shared + rng.normal(size=(cells * acts, numbers + 1))

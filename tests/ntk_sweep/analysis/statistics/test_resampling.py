@@ -38,9 +38,10 @@ def test_same_seed_same_resamples():
     assert (first == second).all() and (first != other).any()
 
 
-def test_no_factor_is_a_mistake():
-    with pytest.raises(ValueError, match="No factor"):
-        resample_cells()
+@pytest.mark.parametrize("factors", [(), (np.array([]),)])
+def test_nothing_to_draw_is_a_mistake(factors):
+    with pytest.raises(ValueError, match="of no rows were given"):
+        resample_cells(*factors)
 
 
 def test_permutations_stay_in_their_stratum():
@@ -58,7 +59,7 @@ def test_cells_change_places_jointly():
     assert (np.sort(found, axis=1) == np.arange(6)).all() and (strata[found] == strata).all()
     taken = cells[found]
     for cell in (7, 8, 9):
-        assert (taken[:, cells == cell].T == taken[:, cells == cell].T[0]).all()
+        assert (taken[:, cells == cell].T[0] == taken[:, cells == cell].T).all()
 
 
 def test_a_grid_with_holes_has_no_joint_permutations():
