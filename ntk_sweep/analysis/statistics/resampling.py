@@ -52,8 +52,8 @@ def resample_cells(
     is slightly too wide. Cells and data pairs as two factors say what other images would do.
 
     Args:
-        factors: (rows,) each; equal values belong together. Cells first: one factor alone draws
-            jointly all that shares it.
+        factors: (rows,) each, or (rows, columns) of numbers; equal values, or lines, belong
+            together. One factor alone draws jointly all that shares it.
         resamples: How many.
         seed: Of the random numbers.
 
@@ -68,7 +68,9 @@ def resample_cells(
     rng = np.random.default_rng(seed)
     places, drawn = [], []
     for factor in factors:
-        names, place = np.unique(factor, return_inverse=True, axis=0)
+        # Names of a table are objects, which numpy sorts only without an axis.
+        axis = 0 if factor.ndim > 1 else None
+        names, place = np.unique(factor, return_inverse=True, axis=axis)
         places.append(place.ravel())
         drawn.append(
             rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)

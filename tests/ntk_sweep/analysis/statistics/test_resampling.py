@@ -8,8 +8,9 @@ import pytest
 from ntk_sweep.analysis.statistics.resampling import permutations, resample_cells
 
 
-def test_rows_of_a_cell_are_drawn_together():
-    cells = np.array(["b", "a", "b", "c", "a", "a"])
+@pytest.mark.parametrize("kind", [str, object])
+def test_rows_of_a_cell_are_drawn_together(kind):
+    cells = np.array(["b", "a", "b", "c", "a", "a"], dtype=kind)
     found = resample_cells(cells, resamples=400)
     rows = found.of_rows()
     for cell in "abc":
