@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -17,11 +20,24 @@ from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable, Section
 
 
-def _compose(study: Study) -> Content:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--images",
+        metavar="PATH",
+        help="where the inputs lie, whose rank decides which law applies: the folder that holds "
+        "FashionMNIST/raw, or an npz file (default: where a sweep would look, without downloading)",
+    )
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"images": arguments.images}
+
+
+def _compose(study: Study, images: str | None = None) -> Content:
     group = study.group
     table = points(study)
     known = table[table["mean"].notna()]
-    inputs = inputs_of(group, study.images)
+    inputs = inputs_of(group, images or study.images)
     fits = {
         axis.name: slopes(table, axis, inputs, group.parametrisation) for axis in (WIDTH, DEPTH)
     }
@@ -29,12 +45,16 @@ def _compose(study: Study) -> Content:
     absent = missing(study, sentence, CHAPTER.makes) if sentence else None
     if all(own.empty for own in fits.values()):
         return Content(missing=absent)
-    tables = [
-        NamedTable(f"{CHAPTER.name}-{axis.name}", make(group, fits[axis.name]), fits[axis.name])
-        for axis, make in ((WIDTH, width_table), (DEPTH, depth_table))
-        if len(fits[axis.name])
-    ]
     drawn = pd.concat(fits.values())["act"]
+    case, tables = [case_text(group, inputs, activations(drawn))], []
+    for axis, make in ((WIDTH, width_table), (DEPTH, depth_table)):
+        own = fits[axis.name]
+        if len(own):
+            made = make(group, own)
+            # below the first table, so that a terminal shows it too
+            made = replace(made, notes=[*case, *made.notes])
+            tables.append(NamedTable(f"{CHAPTER.name}-{axis.name}", made, own))
+            case = []
     figures = []
     for act in activations(drawn):
         draw = partial(scaling_figure, table, fits, act, inputs, group.parametrisation, group.title)
@@ -42,8 +62,7 @@ def _compose(study: Study) -> Content:
         figures.append(NamedFigure(f"{CHAPTER.name}-{act}", alt_text(table, fits, act), draw, own))
     lead = (
         "λ_min against width and against depth, geometric means over seeds, beside those of the "
-        "infinite-width kernel and what the laws of docs/theory/scaling.md say. "
-        f"{case_text(group, inputs, activations(drawn))}"
+        "infinite-width kernel and the laws of docs/theory/scaling.md."
     )
     return Content(lead, [Section(tables, figures)], absent)
 
@@ -72,8 +91,10 @@ CHAPTER = Chapter(
         "infinite-width kernel and of the laws, and writes them to scaling-width-GROUP.csv, .md "
         "and .tex, and scaling-depth-GROUP likewise; and for each activation scaling-ACT-GROUP.png,"
         " .svg, .pdf and .csv. Which law applies follows from the rank of the inputs, which are "
-        "looked for where a sweep would find them.",
+        "looked for where a sweep would find them, or at --images.",
         ("scaling results", "scaling results --data digits -o figures"),
+        _add_arguments,
+        _options,
     ),
     need=a_resolved_cell,
 )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ntk_sweep.analysis.chapters.scaling.laws import Inputs, coefficients, deep_factor, exponent
+from ntk_sweep.analysis.chapters.scaling.laws import Inputs, coefficients, exponent
 from ntk_sweep.analysis.rows.activations import by_activation
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, trusted
 from ntk_sweep.analysis.rows.study import Study
@@ -110,7 +110,7 @@ def law(act: str, axis: Axis, places: np.ndarray, inputs: Inputs, parametrisatio
     """The slope that the laws give along an axis; NaN where there is none.
 
     Against width it does not depend on the places. Against depth, under `thesis`, it is that of log
-    c_D fitted like the points; where no c_D is known, that of a deep network.
+    c_D, fitted like the points.
     """
     if axis.name == "width":
         return exponent(act, parametrisation, inputs.degree)
@@ -118,12 +118,10 @@ def law(act: str, axis: Axis, places: np.ndarray, inputs: Inputs, parametrisatio
 
 
 def depth_law(act: str, depths: np.ndarray, inputs: Inputs, parametrisation: str) -> np.ndarray:
-    """The law's log λ_min at each depth, but for a constant."""
-    if parametrisation == "thesis":
-        known = np.log(coefficients(act, inputs.degree, int(max(depths))))[depths - 2]
-        if np.isfinite(known).all():
-            return known
-    return np.log(deep_factor(act)) * depths.astype(float)
+    """The law's log λ_min at each depth, but for a constant; NaN where no c_D is known."""
+    if parametrisation != "thesis":
+        return np.full(len(depths), np.nan)
+    return np.log(coefficients(act, inputs.degree, int(max(depths))))[depths - 2]
 
 
 def _fit(

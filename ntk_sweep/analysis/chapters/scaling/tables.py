@@ -20,12 +20,17 @@ from ntk_sweep.analysis.writing.tables import Table
 SHOWN_WIDTHS = 3
 """Widths of each activation in the table over depth; the CSV has all."""
 
+RESAMPLED = (
+    f"In brackets the {100 * LEVEL:.0f} % interval of {RESAMPLES} bootstrap resamples of the seeds "
+    "within each cell; none for one seed. Cells with an unresolved λ_min are left out."
+)
+
 LIMITS = (
     "The law is what the slope of the infinite-width kernel tends to as the width grows; where the "
-    "two differ, these widths are not great enough for it. Where the measured slope differs from "
-    "that of the infinite-width kernel, too few units tell the inputs apart: of an activation with "
-    "a kink only those that switch sign on the inputs do, and their number grows like the root of "
-    "the width."
+    "two differ, these widths are not great enough for it. A measured slope that differs from that "
+    "of the infinite-width kernel by more than its interval is one of networks that are far from "
+    "their limit: of an activation with a kink only units that switch sign on the inputs tell them "
+    "apart."
 )
 
 
@@ -44,7 +49,7 @@ def width_table(group: Group, fits: pd.DataFrame) -> Table:
         for fit in fits.to_dict("records")
     ]
     columns = ["Activation", "depth", "widths", "seeds", "measured", "infinite width", "law"]
-    notes = [f"Slope of log λ_min over log width, by least squares. {_resampled()}", LIMITS]
+    notes = [f"Slope of log λ_min over log width, by least squares. {RESAMPLED}", LIMITS]
     return Table(f"Powers of the width ({group.title})", columns, rows, notes)
 
 
@@ -67,8 +72,8 @@ def depth_table(group: Group, fits: pd.DataFrame) -> Table:
     columns = ["Activation", "width", "depths", "seeds", "measured", "infinite width", "law"]
     notes = [
         "What one more layer multiplies λ_min by: from the slope of log λ_min over depth, by least "
-        f"squares. {_resampled()} The law's factor is fitted to the same depths where it is known "
-        "at each, and else that of a deep network, which stands in the last column."
+        f"squares. {RESAMPLED} The law is fitted to the same depths where it is known at each; the "
+        "last column is what the factor tends to deep in a network."
     ]
     caption = f"Factors of a layer ({group.title})"
     return Table(caption, [*columns, "law, deep"], rows, notes)
@@ -132,22 +137,15 @@ def _predictions(inputs: Inputs, acts: list[str]) -> str:
         if not np.isnan(power):
             groups.setdefault(power, []).append(activation_title(act))
     texts = [
-        f"of {_and(titles)} "
-        + ("does not depend on the width" if power == 0 else f"goes like width^{power:g}")
+        f"{power:g} for {_and(titles)}" + (", which is no dependence on the width" * (power == 0))
         for power, titles in sorted(groups.items(), reverse=True)
     ]
-    return f"In wide networks λ_min {'; '.join(texts)}." if texts else ""
+    where = "In wide networks the slope of log λ_min over log width tends to"
+    return f"{where} {'; to '.join(texts)}." if texts else ""
 
 
 def _and(titles: list[str]) -> str:
     return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
-
-
-def _resampled() -> str:
-    return (
-        f"In brackets the {100 * LEVEL:.0f} % interval of {RESAMPLES} bootstrap resamples of the "
-        "seeds within each cell; none for one seed. Cells with an unresolved λ_min are left out."
-    )
 
 
 def _interval(fit: dict[Any, Any], text: Callable[[float], str]) -> str:

@@ -10,6 +10,7 @@ from ntk_sweep.analysis.chapters.scaling.composition import CHAPTER
 from ntk_sweep.analysis.chapters.scaling.laws import Inputs
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.tables import html, latex, markdown
+from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, group, row
 from tests.helpers.pixels import colours
@@ -112,14 +113,14 @@ def test_the_tables_say_measured_limit_and_law():
     ("inputs", "changes", "words"),
     [
         (ONE, {}, "affinely independent (the rank of [x, 1] is 200)"),
-        (ONE, {}, "of ReLU goes like width^0.5; of Sigmoid does not depend on the width."),
+        (ONE, {}, "tends to 0.5 for ReLU; to 0 for Sigmoid, which is no dependence on the width."),
         (
             Inputs(2, 54),
             {},
             "rank of [x, 1] is 54, below the 200 inputs: only polynomials of degree 2",
         ),
         (Inputs(2, 54), {}, "no stand-in"),
-        (Inputs(2, 54), {}, "of ReLU goes like width^0.5; of Sigmoid goes like width^-1."),
+        (Inputs(2, 54), {}, "tends to 0.5 for ReLU; to -1 for Sigmoid."),
         (Inputs(None, 3), {}, "some are equal or nearly so"),
         (
             Inputs(1, None, "why"),
@@ -196,3 +197,32 @@ def test_a_single_width_names_what_is_missing_and_shows_the_depths():
     assert "No activation and depth has a resolved λ_min at two widths" in content.missing.sentence
     content = CHAPTER.content(study([row(lambda_min=1e-12)]))
     assert content.missing.sentence == "There is no cell with a resolved λ_min."
+
+
+def test_the_case_stands_below_the_first_table():
+    for rows in (powers(), powers(widths=(50,))):
+        first, *others = (named.table for named in CHAPTER.content(study(rows)).tables)
+        assert "general position" in first.notes[0] or "affinely independent" in first.notes[0]
+        assert not any(first.notes[0] in other.notes for other in others)
+
+
+def test_own_data_are_found_where_they_are_said_to_be(tmp_path):
+    x = np.random.default_rng(0).standard_normal((6, 2))
+    np.savez(tmp_path / "own.npz", x=x, y=np.arange(6) % 2)
+    data = load_dataset("npz", None, None, str(tmp_path / "own.npz"))
+    changes = {"data": "npz", "data_classes": None, "n_samples": 6, "n_inputs": 2}
+    one = study(powers(act="tanh", data_fingerprint=data.fingerprint, **changes))
+    content = CHAPTER.content(one, images=str(tmp_path / "own.npz"))
+    assert "The rank of [x, 1] is 3, below the 6 inputs" in content.tables[0].table.notes[0]
+    assert content.tables[0].numbers["law"].tolist() == [-1.0, -1.0]
+    assert content.tables[1].numbers["law"].isna().all()
+    assumed = CHAPTER.content(one).tables[0].table.notes[0]
+    assert "assumed to be in general position" in assumed and "npz file" in assumed
+
+
+@pytest.mark.parametrize("parametrisation", ["standard", "ntk", "mup"])
+def test_over_depth_other_parametrisations_have_the_deep_factor_only(parametrisation):
+    content = CHAPTER.content(study(powers(parametrisation=parametrisation)))
+    assert [line[6:] for line in content.tables[1].table.rows] == [["—", "0.707"]] * 3
+    expected = {"standard": "1.00", "ntk": "0.00", "mup": "—"}[parametrisation]
+    assert [line[6] for line in content.tables[0].table.rows] == [expected] * 2
