@@ -19,6 +19,7 @@ from ntk_sweep.analysis.chapters import (
 )
 from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.chapters.drift import composition as drift
+from ntk_sweep.analysis.chapters.scaling import composition as scaling
 from ntk_sweep.analysis.chapters.speed import composition as speed
 
 CHAPTERS: tuple[Chapter, ...] = (
@@ -30,6 +31,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     prediction.CHAPTER,
     spread.CHAPTER,
     convergence.CHAPTER,
+    scaling.CHAPTER,
     kernels.CHAPTER,
     spectra.CHAPTER,
     diagnostics.CHAPTER,

@@ -33,6 +33,8 @@ class Activation:
         derivative: z ↦ σ'(z), with a chosen value where σ has a kink.
         curvature: The largest |σ''| away from a kink.
         jump: How far σ' jumps at z = 0.
+        curvature_jump: How far σ'' jumps there, of a σ without a kink: it decides how λ_min follows
+            the width (docs/theory/scaling.md).
         differences: (z, d) ↦ (σ(z + d) - σ(z), σ'(z + d) - σ'(z)). The errors are a few ε (|σ(z +
             d) - σ(z)| + |σ'(z + d) - σ'(z)|) where plain subtraction leaves ε. None if there is no
             such formula: small eigenvalues then get wider error bounds.
@@ -49,6 +51,7 @@ class Activation:
     derivative: Callable[[Tensor], Tensor]
     curvature: float | Tensor
     jump: float | Tensor = 0.0
+    curvature_jump: float = 0.0
     differences: Callable[[Tensor, Tensor], Differences] | None = None
     closed_dual: Callable[[GaussianPairs], ClosedDual] | None = None
     together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None

@@ -35,6 +35,7 @@ ELU = Activation(
     function=_elu,
     derivative=_elu_derivative,
     curvature=1.0,
+    curvature_jump=1.0,
     differences=_elu_differences,
 )
 """σ(z) = z for z > 0, exp(z) - 1 otherwise (α = 1); σ'(z) = 1 for z ≥ 0, exp(z) otherwise.

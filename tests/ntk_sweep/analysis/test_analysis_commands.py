@@ -21,6 +21,7 @@ EACH = (
     "spread",
     "prediction",
     "convergence",
+    "scaling",
     "diagnostics",
     "kernel",
     "spectrum",
@@ -55,7 +56,7 @@ def test_every_command_writes_what_it_prints(results, tmp_path, capsys):
     } <= names
     assert {
         f"{name}-{act}-fashion_mnist-thesis.{kind}"
-        for name in ("prediction", "convergence", "spread")
+        for name in ("prediction", "convergence", "scaling", "spread")
         for act in ("relu", "sigmoid")
         for kind in ("png", "svg", "pdf", "csv")
     } <= names
@@ -167,6 +168,19 @@ def test_convergence_needs_two_widths(tmp_path, capsys, undrawn):
     assert "ntk-sweep run +experiment=thesis_grid" in error
     assert main(["report", results, "-o", str(tmp_path)]) == 0
     assert "All rows have the same width (500)" in (tmp_path / "index.html").read_text()
+
+
+def test_scaling_of_a_single_width_shows_the_depths_and_names_the_rest(tmp_path, capsys, undrawn):
+    one = store(tmp_path / "a", [row(width=500, depth=2)])
+    assert main(["scaling", one, "-o", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "have the same width (500), and a slope needs at least two." in error
+    assert "ntk-sweep run +experiment=thesis_grid" in error
+    two = store(tmp_path / "b", [row(width=500, depth=depth) for depth in (2, 3)])
+    assert main(["scaling", two, "-o", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Factors of a layer" in printed
+    assert "left out: All cells with a resolved λ_min have the same width (500)" in printed
 
 
 def test_a_lost_kernel_is_named_and_the_page_made_without_it(tmp_path, capsys, undrawn):

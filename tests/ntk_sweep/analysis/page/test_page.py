@@ -33,8 +33,9 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
         for kind in ("png", "svg", "pdf", "csv")
     ]
     assert len(stems[0]) > 10 and stems == [stems[0]] * 4
-    # three activations, of which two have a prediction and a convergence, two kernels, two spectra
-    assert len(page.alts) == 3 + 2 + 3 + 2 + 2 + 2
+    # three activations, of which two have a prediction, a convergence and a scaling, two kernels,
+    # two spectra
+    assert len(page.alts) == 3 + 2 + 3 + 2 + 2 + 2 + 2
     assert all(len(alt) > 40 for alt in page.alts)
     assert "E: &lt;script&gt;alert(1)&lt;/script&gt; &amp; λ" in text
     for expected in (
