@@ -129,6 +129,7 @@ _RESULTS = {
         ("residual_rate", pa.float64(), True),
         ("residual_complexity", pa.float64(), True),
         ("residual_complexity_error", pa.float64(), True),
+        ("flow_steps_missed", pa.int64(), True),
         ("times", pa.list_(pa.float64()), True),
         ("local_rates", pa.list_(pa.float64()), True),
         ("kernel_drifts", pa.list_(pa.float64()), True),

@@ -1,4 +1,4 @@
-"""The task `training`: stochastic gradient descent, and what the initial kernel predicts of it."""
+"""The task `training`: descent or gradient flow, and what the initial kernel predicts of it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.spectrum import InitialKernel, eigenvectors, initial_kernel
 from ntk_sweep.training.gradient_descent import GradientDescent
+from ntk_sweep.training.gradient_flow import STOP_AT_LOSS, follow
 from ntk_sweep.training.sgd import TrainingRun, sample_orders, train
 
 
@@ -40,23 +41,34 @@ def compute_training(work: Computation) -> Computed:
     Raises:
         ValueError: The kernel at initialisation is not finite, or the loss before training.
     """
-    settings, y = work.point.settings, work.dataset.y
+    settings = work.point.settings
     assert isinstance(settings, TrainingConfig)
     initial = initial_kernel(work, settings.kernel_method, TARGET)
+    own = _flow_columns if settings.is_flow else _sgd_columns
+    columns = own(work, settings, initial)
+    if not math.isfinite(columns["initial_loss"]):
+        place = "the squares of the residuals before training"
+        raise overflow("the loss", place, initial.x.dtype)
+    residual = torch.from_numpy(columns["initial_outputs"] - work.dataset.y)
+    columns["residual_rate"] = rayleigh_quotient(initial.theta, residual)
+    return initial.columns | columns, None
+
+
+def _sgd_columns(
+    work: Computation, settings: TrainingConfig, initial: InitialKernel
+) -> dict[str, Any]:
+    """The columns of a run that takes steps."""
+    y = work.dataset.y
     clock = TrainingTime(len(y), settings.used_batch_size(len(y)), _step_size(settings, initial))
     history = _KernelHistory(initial, y, settings.kernel_method)
     start = time.perf_counter()
     run = _train(work, settings, initial, clock, history)
     seconds = time.perf_counter() - start - history.seconds
+    columns = _run_columns(run, clock) | {"training_seconds": seconds}
+    columns["linear_stability"] = clock.step_size * initial.columns["max_diagonal"]
     if not math.isfinite(run.losses[0]):
-        place = "the squares of the residuals before training"
-        raise overflow("the loss", place, initial.x.dtype)
-    columns = initial.columns | _run_columns(run, clock) | {"training_seconds": seconds}
+        return columns
     residual = columns["initial_outputs"] - y
-    columns |= {
-        "linear_stability": clock.step_size * columns["max_diagonal"],
-        "residual_rate": rayleigh_quotient(initial.theta, torch.from_numpy(residual)),
-    }
     columns |= _predictions(work.point, settings, initial, residual, clock)
     if settings.record_kernel_every:
         columns |= history.columns
@@ -65,7 +77,44 @@ def compute_training(work: Computation) -> Computed:
             "status": "diverged",
             "error": f"the loss overflowed in epoch {len(run.losses) - 1} of {settings.epochs}",
         }
-    return columns, None
+    return columns
+
+
+def _flow_columns(
+    work: Computation, settings: TrainingConfig, initial: InitialKernel
+) -> dict[str, Any]:
+    """The columns of a run along the gradient flow, and the flow that Θ predicts."""
+    assert isinstance(initial.network, Network)
+    y = torch.from_numpy(work.dataset.y).to(initial.x)
+    start = time.perf_counter()
+    run = follow(
+        initial.network,
+        initial.x,
+        y,
+        settings.flow_tolerance,
+        settings.flow_time,
+        settings.stop_at_loss or STOP_AT_LOSS,
+        settings.centre_outputs,
+    )
+    values = initial.spectrum.eigenvalues.numpy()
+    vectors = eigenvectors(initial.spectrum, initial.theta).numpy()
+    residual = run.initial_outputs - work.dataset.y
+    return {
+        "training_seconds": time.perf_counter() - start,
+        "steps": run.steps,
+        "flow_steps_missed": run.missed,
+        "times": run.times,
+        "losses": run.losses,
+        "local_rates": run.local_rates,
+        "kernel_drifts": run.kernel_drifts,
+        "accuracies": run.accuracies,
+        "initial_loss": run.losses[0],
+        "final_loss": run.losses[-1],
+        "final_accuracy": run.accuracies[-1],
+        "initial_outputs": run.initial_outputs,
+        "outputs": run.outputs,
+        "flow_losses": gradient_flow_losses(values, vectors, residual, run.times),
+    }
 
 
 def _train(

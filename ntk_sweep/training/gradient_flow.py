@@ -1,0 +1,304 @@
+"""Gradient flow dθ/dt = -∇L of a network, L = (1/N) Σ (f - y)², followed to any time.
+
+A step of length h takes the kernel Θ as constant, and is then exact however large h is:
+
+    θ ← θ + Jᵀ Θ⁻¹ (I - exp(-2 Θ h / N)) (y - f).
+
+So the fast directions of a stiff flow set no limit to it. It is the exponential Euler method
+(Hochbruck and Ostermann 2010, Acta Numerica 19:209, 2.1) with the Gauss-Newton part of the Hessian.
+Of order 1 by itself, it is extrapolated: a step is repeated as j steps of length h/j, j = 1, 2, …,
+and the results are combined so that one power of h after another cancels (Aitken and Neville;
+Hairer and Wanner 1996, Solving Ordinary Differential Equations II, IV.9). Two results of
+neighbouring order tell the error, from which step and order follow. J is never formed.
+
+Dimension letters in the annotations: N samples, P parameters, T recorded times.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntk_sweep.network.fully_connected import Inputs, Network
+from ntk_sweep.numerics.tensors import as_vector, check_finite, overflow
+from ntk_sweep.training.flat_network import FlatNetwork, FlatPasses
+
+STOP_AT_LOSS = 1e-20
+"""Where a flow ends by itself: residuals of 1e-10, far above rounding."""
+
+MOST_STEPS = 5000
+"""After which a flow is given up: smooth ones take some hundreds at small tolerances."""
+
+MOST_ORDER = 6
+"""Of the extrapolation; order k + 1 costs k more kernels than order k."""
+
+RECORDED_FALL = 2.0
+"""The greatest fall of log L in a step, so that a curve can be drawn through the times."""
+
+LEAST_FALL = 5.0
+"""Times the tolerance, the fall of log L in a step of a kinked activation that is taken in any case.
+
+A kernel with kinks jumps. Where it jumps to and fro, the flow slides along a kink, and the error of
+a step falls only with its length."""
+
+LEAST_GAIN = 0.5
+"""What an order must leave of the error of the one before, or the next is not tried."""
+
+SAFETY, LEAST_FACTOR, GREATEST_FACTOR = 0.8, 0.1, 10.0
+"""Of the next step: on what the error estimate allows, and as a multiple of this step."""
+
+ROUNDING = 2.0**-44
+"""What sums over thousands of terms leave of an output's 53 bits."""
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """A flow, at the T times between its steps.
+
+    Attributes:
+        times: t, from 0, (T,).
+        losses: L, (T,).
+        local_rates: -d log L/dt = 4 rᵀΘr / (N rᵀr) with r = f - y, (T,).
+        kernel_drifts: ‖Θ_t - Θ_0‖_F / ‖Θ_0‖_F, (T,).
+        accuracies: The share of samples on the right side of the middle of the targets, (T,).
+        initial_outputs: What is trained, f or f - f_0, at the start, (N,).
+        outputs: The same at the end, (N,).
+        steps: T - 1.
+        missed: How many of them do not meet the tolerance, at kinks of the activation.
+        diverged: Whether a value overflowed, which ended the flow.
+    """
+
+    times: Float[np.ndarray, " T"]
+    losses: Float[np.ndarray, " T"]
+    local_rates: Float[np.ndarray, " T"]
+    kernel_drifts: Float[np.ndarray, " T"]
+    accuracies: Float[np.ndarray, " T"]
+    initial_outputs: Float[np.ndarray, " N"]
+    outputs: Float[np.ndarray, " N"]
+    steps: int
+    missed: int
+    diverged: bool
+
+
+def follow(
+    network: Network,
+    x: Inputs,
+    y: Tensor,
+    tolerance: float = 1e-6,
+    time: float | None = None,
+    stop_at_loss: float = STOP_AT_LOSS,
+    centred: bool = False,
+) -> FlowRun:
+    """Follows the gradient flow until a loss or a time is reached.
+
+    Args:
+        network: Where it starts, in float64.
+        x: Inputs, as `Network.as_inputs` takes them.
+        y: Targets, (N,) or (N, 1).
+        tolerance: The error asked of a step: of f - y relative to its norm, and of θ relative to
+            its way from the start.
+        time: Where the flow ends; None follows it to the loss.
+        stop_at_loss: The loss at which it ends.
+        centred: Whether f - f_0 is trained, with f_0 = f at the start, in place of f.
+
+    Returns:
+        The run. It ends short of both goals after `MOST_STEPS` steps, or where no step can be made
+            that meets the tolerance: targets that contradict each other on equal inputs cannot be
+            learnt.
+
+    Raises:
+        ValueError: A value is out of range or not finite, the network is not of float64, or the
+            kernel overflows at the start.
+
+    Example:
+        >>> network = Network.initialise(3, 10, 2, "tanh", "ntk", seed=0)
+        >>> x, y = torch.eye(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+        >>> run = follow(network, x, y)
+        >>> bool(run.losses[-1] <= 1e-20), run.diverged
+        (True, False)
+    """
+    rows = network.as_inputs(x)
+    y = as_vector("y", y, rows.dtype, rows.device)
+    _check_arguments(rows, y, tolerance, time)
+    with torch.inference_mode():
+        flat = FlatNetwork(network, rows)
+        start = flat.outputs(flat.start) if centred else torch.zeros_like(y)
+        flow = _Flow(flat, y + start, tolerance, network.nonlinearity.kinked)
+        ended = flow.run(math.inf if time is None else time, stop_at_loss)
+        outputs = [(one.outputs - start).cpu().numpy() for one in (flow.first, ended)]
+    return FlowRun(
+        *(np.array(column) for column in zip(*flow.records, strict=True)),
+        *outputs,
+        steps=len(flow.records) - 1,
+        missed=flow.missed,
+        diverged=flow.diverged,
+    )
+
+
+def _check_arguments(
+    x: Float[Tensor, "N n_in"], y: Float[Tensor, " N"], tolerance: float, time: float | None
+) -> None:
+    if x.dtype != torch.float64:
+        raise ValueError(f"the network is {x.dtype}, but a gradient flow needs float64")
+    if y.shape != x.shape[:1]:
+        raise ValueError(f"y has {len(y)} targets for {len(x)} inputs")
+    check_finite("y", y)
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance is {tolerance}, but must lie between 0 and 1")
+    if time is not None and not (math.isfinite(time) and time > 0):
+        raise ValueError(f"time is {time}, but must be a positive number")
+
+
+class _State:
+    """A point of the flow: its passes, kernel, eigenvectors and residual."""
+
+    def __init__(self, flat: FlatNetwork, parameters: Tensor, targets: Tensor) -> None:
+        self.parameters = parameters
+        self.passes: FlatPasses = flat.passes(parameters)
+        self.theta = flat.kernel(self.passes)
+        if not torch.isfinite(self.theta).all():
+            raise overflow("the kernel", "its entries", self.theta.dtype)
+        self.outputs = self.passes.outputs
+        residual = targets - self.outputs
+        # Below 0 is rounding only.
+        values, self._vectors = torch.linalg.eigh(self.theta)
+        self._values = values.clamp_(min=0)
+        self._components = self._vectors.T @ residual
+        self._size = len(targets)
+        self.loss = float(residual.square().mean())
+        self.norm = math.sqrt(self.loss * self._size)
+
+    @property
+    def local_rate(self) -> float:
+        """-d log L/dt."""
+        squares = self._components.square()
+        return float(4 / self._size * (self._values @ squares) / squares.sum())
+
+    def moved(self, flat: FlatNetwork, time: float) -> Tensor:
+        """The parameters after a time in which Θ is taken as constant."""
+        rates = 2 / self._size * self._values
+        reach = torch.where(rates > 0, -torch.expm1(-rates * time) / rates, time)
+        vector = self._vectors @ (self._components * reach) * (2 / self._size)
+        return self.parameters + flat.pulled_back(self.passes, vector)
+
+    def lasting(self, error: Tensor, time: float) -> float:
+        """The norm of what is left of an error of the outputs after some such steps.
+
+        Along fast directions an error dies at once, and would rule the step for nothing (Hairer and
+        Wanner 1996, IV.8, on Shampine's filter).
+        """
+        return float(((self._vectors.T @ error) / (1 + 2 * time / self._size * self._values)).norm())
+
+    def time_to_fall(self, fall: float) -> float:
+        """The time in which log L falls by so much if Θ is constant; infinity if it never does."""
+        squares = self._components.square() / self._components.square().sum()
+        exponents = 4 / self._size * self._values
+        goal = math.exp(-fall)
+        low, high = 0.0, 1 / max(self.local_rate, 1e-300)
+        while float(squares @ torch.exp(-exponents * high)) > goal:
+            low, high = high, 2 * high
+            if high * float(exponents[-1]) > 1e30:
+                return math.inf
+        for _ in range(20):
+            middle = (low + high) / 2
+            above = float(squares @ torch.exp(-exponents * middle)) > goal
+            low, high = (middle, high) if above else (low, middle)
+        return high
+
+
+class _Flow:
+    """The steps of a flow, with what they leave on the record."""
+
+    def __init__(
+        self, flat: FlatNetwork, targets: Tensor, tolerance: float, kinked: bool
+    ) -> None:
+        self._flat, self._targets, self._tolerance = flat, targets, tolerance
+        self._kinked = kinked
+        self.first = _State(flat, flat.start, targets)
+        self._scale = float(self.first.theta.norm())
+        self.records: list[tuple[float, float, float, float]] = []
+        self.diverged, self.missed = False, 0
+        self._order = 2
+
+    def run(self, end: float, stop_at_loss: float) -> _State:
+        """Takes steps until the end; returns where it stands then."""
+        state, time = self.first, 0.0
+        self._record(time, state)
+        step = 0.01 * state.time_to_fall(RECORDED_FALL)
+        while state.loss > stop_at_loss and time < end and len(self.records) <= MOST_STEPS:
+            longest = min(state.time_to_fall(RECORDED_FALL), end - time)
+            least = self._kinked * state.time_to_fall(LEAST_FALL * self._tolerance)
+            step = min(max(step, least), longest)
+            if not math.isfinite(step) or time + step == time:
+                break
+            taken, following = self._attempt(state, step, least)
+            if taken is not None:
+                time, state = time + step, taken
+                self._record(time, state)
+            step = following
+        return state
+
+    def _record(self, time: float, state: _State) -> None:
+        drift = float((state.theta - self.first.theta).norm()) / self._scale
+        self.records.append((time, state.loss, state.local_rate, drift))
+
+    def _attempt(self, state: _State, step: float, least: float) -> tuple[_State | None, float]:
+        """A step of rising order until it meets the tolerance.
+
+        Returns:
+            Where it leads, or None if it does not; and the length of the next step.
+        """
+        row: list[Tensor] = []
+        best, before = (0.0, LEAST_FACTOR * step), math.inf  # time per kernel, and the step with it
+        for count in range(1, MOST_ORDER + 1):
+            try:
+                row = self._next_row(row, state, step, count)
+            except ValueError:  # an overflow within
+                return None, LEAST_FACTOR * step
+            if count == 1:
+                continue
+            error = self._error(state, row[-1], row[-2], step)
+            kernels = 1 + count * (count - 1) // 2
+            factor = SAFETY * error ** (-1 / count) if error > 0 else GREATEST_FACTOR
+            allowed = step * min(max(factor, LEAST_FACTOR), GREATEST_FACTOR)
+            best = max(best, (allowed / kernels, allowed))
+            if error <= 1 or step <= least:
+                self.missed += error > 1
+                return _State(self._flat, row[-1], self._targets), best[1]
+            if not error < LEAST_GAIN * before:
+                break  # at a kink of the activation no order helps
+            before = error
+        return None, min(best[1], step / 2)
+
+    def _next_row(
+        self, before: list[Tensor], state: _State, step: float, count: int
+    ) -> list[Tensor]:
+        """A row of the table of Aitken and Neville: `count` steps, and what follows of it."""
+        row = [self._steps(state, step, count)]
+        for order, older in enumerate(before, start=1):
+            ratio = count / (count - order)
+            row.append(row[-1] + (row[-1] - older) / (ratio - 1))
+        return row
+
+    def _steps(self, state: _State, step: float, count: int) -> Tensor:
+        for left in range(count - 1, -1, -1):
+            parameters = state.moved(self._flat, step / count)
+            if left:
+                state = _State(self._flat, parameters, self._targets)
+        return parameters
+
+    def _error(self, state: _State, better: Tensor, worse: Tensor, step: float) -> float:
+        """What the tolerance is held against: 1 meets it."""
+        first, second = (self._flat.outputs(one) for one in (better, worse))
+        left = float((self._targets - first).norm())
+        allowed = self._tolerance * left + ROUNDING * float(self._targets.norm() + first.norm())
+        way = float((better - self._flat.start).norm())
+        of_outputs = state.lasting(first - second, step) / allowed
+        of_parameters = float((better - worse).norm()) / (self._tolerance * way) if way else 0.0
+        error = max(of_outputs, of_parameters)
+        return error if math.isfinite(error) else math.inf
