@@ -74,6 +74,7 @@ def _train(
         _orders(work.point, settings, clock),
         observe=history if settings.record_kernel_every else None,
         observe_every=settings.record_kernel_every or 1,
+        threshold=work.dataset.labelling.midpoint,
     )
 
 
