@@ -1,4 +1,4 @@
-"""From labels to targets: true, random or partly wrong labels, and the values of the two classes."""
+"""From labels to targets: true, random or partly wrong labels, and the two classes' values."""
 
 from __future__ import annotations
 

@@ -215,8 +215,8 @@ def identify(frame: pd.DataFrame, results: str, choice: GroupChoice = EVERY_GROU
         AnalysisError: Nothing is left; the message lists what there is.
     """
     # The same data may have been given under several names; they are one group, under the first of
-    # these. They may also have been labelled in several ways with the same outcome: the rows nearest
-    # to the true labels say which.
+    # these. They may also have been labelled in several ways with one outcome: the rows nearest to
+    # the true labels say which.
     frame = frame.assign(
         data=frame.groupby("data_fingerprint")["data"].transform("min"), _named=frame["data"]
     )
