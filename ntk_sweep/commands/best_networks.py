@@ -51,6 +51,7 @@ def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[
     if missing := [act for act in activations if act not in best.index]:
         asked = [f"data={config.data.name}", f"parametrisation={config.parametrisation}"]
         asked.append(f"dtype={config.dtype}")
+        asked += config.data.labelling.overrides
         if config.data.root:
             asked.append(override("data.root", config.data.root))
         grid = ["ntk-sweep", "run", "+experiment=thesis_grid", "seed=range(0,5)"]

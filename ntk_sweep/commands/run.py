@@ -16,6 +16,7 @@ from rich.console import Console
 from ntk_sweep import exit_status
 from ntk_sweep.commands.dry_run import print_estimate
 from ntk_sweep.commands.terminal_tables import summary_of
+from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.dispatch.driver import Observer, SweepResult
 from ntk_sweep.dispatch.estimate import estimate
 from ntk_sweep.dispatch.progress import sign_of_life
@@ -56,7 +57,8 @@ def compute_one(
         return exit_status.FAILED
     ((task, frame),) = _rows(result).items()
     row = frame.iloc[0]
-    console.print(f"{result.plan.points[0]} on data={row.data} ({row.n_samples} inputs)")
+    data = ", ".join([f"{row.n_samples} inputs", *filter(None, [Labelling.of_row(row).title])])
+    console.print(f"{result.plan.points[0]} on data={row.data} ({data})")
     for name, value in [*summary_of(task).figures(row), ("row", row.location)]:
         console.print(f"  {name:<17} {value}")
     if result.plan.skipped:

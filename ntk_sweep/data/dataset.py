@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ntk_sweep.data.labelling import USUAL, Labelling
 from ntk_sweep.data.sources import SOURCES, Source
 from ntk_sweep.errors import DataError
 
@@ -26,9 +27,10 @@ class Dataset:
         name: The source they come from.
         x: (N, n_inputs), float64, finite.
         y: Targets, (N,), float64, finite.
-        classes: The labels behind the targets 0 and 1; None where `y` was given as it is.
+        classes: The labels of the two classes; None where labels were taken as the targets.
         fingerprint: SHA-256 over the bytes of x and y. Equal data have equal fingerprints,
             whatever their name or path.
+        labelling: How labels became targets.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Dataset:
     y: np.ndarray
     classes: tuple[int, ...] | None
     fingerprint: str
+    labelling: Labelling = USUAL
 
 
 def load_dataset(
@@ -43,6 +46,7 @@ def load_dataset(
     classes: Sequence[int] | None = None,
     n_per_class: int | None = None,
     place: str | None = None,
+    labelling: Labelling = USUAL,
     *,
     download: bool = True,
 ) -> Dataset:
@@ -50,15 +54,16 @@ def load_dataset(
 
     Args:
         name: A name in `ntk_sweep.data.sources.SOURCES`.
-        classes: The two labels to keep, which become the targets 0 and 1 in this order; None keeps
+        classes: The two labels to keep, whose inputs follow each other in this order; None keeps
             all rows and takes the labels as the targets.
         n_per_class: How many inputs of each class, from the beginning of the file; None takes all.
         place: Where the source's files lie; None looks in its usual place.
+        labelling: How labels become targets.
         download: Whether the source may download them.
 
     Raises:
         DataError: The data cannot be found or read, is not finite, or has too few inputs of a
-            class.
+            class; or the labelling needs classes.
     """
     source = SOURCES[name]
     if not download and source.downloads(place):
@@ -67,7 +72,7 @@ def load_dataset(
             f"downloads nothing, and so does not know which points are there. Compute one network, "
             f"or say where the data lie with data.{source.place}=…"
         )
-    return assemble(source, *source.load(place), classes, n_per_class)
+    return assemble(source, *source.load(place), classes, n_per_class, labelling)
 
 
 def find_again(
@@ -76,15 +81,17 @@ def find_again(
     classes: Sequence[int] | None,
     n_samples: int,
     place: str | None = None,
+    labelling: Labelling = USUAL,
 ) -> Dataset:
     """The data set that rows were computed on, found offline and without torch.
 
     Args:
         name: The source that the rows name.
         fingerprint: Which the data must have.
-        classes: The labels behind the targets 0 and 1, or None.
+        classes: The labels of the two classes, or None.
         n_samples: N.
         place: Where the source's files lie; None looks in its usual place.
+        labelling: How labels became targets.
 
     Raises:
         DataError: It is not there, or is not the one; the message says which.
@@ -94,7 +101,7 @@ def find_again(
     # the rows do not say whether a number was asked for, or all that there are
     for size in (n_samples // len(classes), None) if classes else (None,):
         try:
-            data = assemble(source, inputs, labels, classes, size)
+            data = assemble(source, inputs, labels, classes, size, labelling)
         except DataError as error:
             reason = reason or str(error)
             continue
@@ -123,18 +130,22 @@ def assemble(
     labels: np.ndarray,
     classes: Sequence[int] | None,
     n_per_class: int | None,
+    labelling: Labelling = USUAL,
 ) -> Dataset:
     """The data set that is taken from all inputs and labels of a source.
 
     Raises:
-        DataError: A class has too few inputs, or a value is not finite.
+        DataError: A class has too few inputs, a value is not finite, or the labelling needs
+            classes.
     """
+    if fault := labelling.fault(classes is not None):
+        raise DataError(fault)
     if classes is None:
-        x, y = inputs, labels.astype(np.float64)
+        x, y = inputs, labelling.permuted(labels.astype(np.float64))
     else:
         rows = [_rows(source.name, labels, label, n_per_class) for label in classes]
         x = inputs[np.concatenate(rows)]
-        y = np.repeat([0.0, 1.0], [len(own) for own in rows])
+        y = labelling.targets_of(np.repeat([0, 1], [len(own) for own in rows]))
     x = np.ascontiguousarray(x.reshape(len(x), -1), dtype=np.float64)
     if source.scale != 1:
         x = x / source.scale
@@ -144,7 +155,7 @@ def assemble(
             "from x and y"
         )
     kept = None if classes is None else tuple(classes)
-    return Dataset(source.name, x, y, kept, _fingerprint(x, y))
+    return Dataset(source.name, x, y, kept, _fingerprint(x, y), labelling)
 
 
 def _rows(name: str, labels: np.ndarray, label: int, n_per_class: int | None) -> np.ndarray:

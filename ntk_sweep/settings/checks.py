@@ -15,6 +15,9 @@ from ntk_sweep.network.integers import integer_fault
 LARGEST_INTEGER = 2**63 - 1
 """What an integer column of the results holds."""
 
+LARGEST_NULLABLE = 2**53
+"""What it holds where some rows have none: pandas reads such a column as float64."""
+
 
 class Check(Protocol):
     """What a value must be."""
@@ -39,18 +42,19 @@ class OneOf:
 
 @dataclass(frozen=True)
 class IntegerFrom:
-    """An integer of at least `least`, and `why`."""
+    """An integer of at least `least`, and `why`; at most `most`."""
 
     least: int
     why: str = ""
+    most: int = LARGEST_INTEGER
 
     def __call__(self, value: Any) -> str | None:
         """Names the bound that is passed."""
         # Not NumPy's integers: a key hashes plain ones.
         if fault := integer_fault(value if isinstance(value, int) else None, self.least):
             return f"{fault}: {self.why}" if self.why else fault
-        if value > LARGEST_INTEGER:
-            return f"must be an integer of at most {LARGEST_INTEGER}: the results store 64 bits"
+        if value > self.most:
+            return f"must be an integer of at most {self.most}: the results store no greater one"
         return None
 
 
@@ -75,6 +79,11 @@ def relative_error(value: float) -> str | None:
     return None if 0 < value < 1 else "must be a relative error between 0 and 1, such as 1e-9"
 
 
+def proportion(value: float) -> str | None:
+    """A number from zero to one."""
+    return None if 0 <= value <= 1 else "must be a share from 0 to 1, such as 0.2"
+
+
 def share_of_gpus(value: float) -> str | None:
     """A whole number of GPUs, or a part of one."""
     if not (math.isfinite(value) and value >= 0):
@@ -89,3 +98,10 @@ def two_labels(value: Any) -> str | None:
     if value is None or (len(value) == 2 and value[0] != value[1]):
         return None
     return "must be two different labels, such as [0,9]"
+
+
+def two_targets(value: Any) -> str | None:
+    """A pair of finite numbers."""
+    if len(value) == 2 and all(map(math.isfinite, value)) and value[0] != value[1]:
+        return None
+    return "must be two different finite numbers, such as [-1,1]"

@@ -9,19 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ntk_sweep.data.labelling import DEFAULT_TARGETS, LABELS, TRUE, Labelling
 from ntk_sweep.data.sources import SOURCES
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.settings.checks import (
+    LARGEST_NULLABLE,
     Check,
     IntegerFrom,
     OneOf,
     Optional,
     positive,
+    proportion,
     relative_error,
     share_of_gpus,
     two_labels,
+    two_targets,
 )
 from ntk_sweep.spectrum.methods import EXTREME, METHODS
 
@@ -56,7 +60,7 @@ class DataConfig:
     )
     classes: list[int] | None = field(
         default=None,
-        metadata=about("the two labels to keep, such as [0,9]: the targets 0 and 1", two_labels),
+        metadata=about("the two labels to keep, such as [0,9]", two_labels),
     )
     n_per_class: int | None = field(
         default=None,
@@ -64,6 +68,37 @@ class DataConfig:
             "inputs of each class, from the beginning; null takes all", Optional(IntegerFrom(1))
         ),
     )
+    labels: str = field(
+        default=TRUE,
+        metadata=about("the labels as they are, or in a random permutation", OneOf(LABELS)),
+    )
+    label_noise: float = field(
+        default=0.0,
+        metadata=about("share of the inputs that are given the other class", proportion),
+    )
+    label_seed: int = field(
+        default=0,
+        metadata=about(
+            "of random and wrong labels, 0 or more", IntegerFrom(0, most=LARGEST_NULLABLE)
+        ),
+    )
+    targets: list[float] = field(
+        default_factory=lambda: list(DEFAULT_TARGETS),
+        metadata=about("the values of the two classes, such as [-1,1]", two_targets),
+    )
+
+    def __post_init__(self) -> None:
+        # Hydra reads the word true as a truth value, which a text holds as "True".
+        if str(self.labels) == str(True):
+            self.labels = TRUE
+
+    @property
+    def labelling(self) -> Labelling:
+        """How labels become targets."""
+        first, second = self.targets
+        return Labelling(
+            self.labels, float(self.label_noise), self.label_seed, (float(first), float(second))
+        )
 
     @property
     def place(self) -> str | None:
@@ -72,9 +107,9 @@ class DataConfig:
         return getattr(self, owned) if owned else None
 
     @property
-    def arguments(self) -> tuple[str, list[int] | None, int | None, str | None]:
+    def arguments(self) -> tuple[str, list[int] | None, int | None, str | None, Labelling]:
         """What `ntk_sweep.data.dataset.load_dataset` takes."""
-        return self.name, self.classes, self.n_per_class, self.place
+        return self.name, self.classes, self.n_per_class, self.place, self.labelling
 
 
 @dataclass

@@ -154,6 +154,8 @@ def _validate_data(data: DataConfig) -> None:
         )
     if data.n_per_class is not None and data.classes is None:
         raise ConfigError("data.n_per_class needs data.classes: which two labels should be taken?")
+    if fault := data.labelling.fault(data.classes is not None):
+        raise ConfigError(fault)
     if source.example and not data.place:
         raise ConfigError(f"data={data.name} needs data.{source.place}={source.example}")
 

@@ -56,6 +56,10 @@ _COORDINATES = [
     ("data", pa.string(), False),
     ("data_fingerprint", pa.string(), False),
     ("data_classes", pa.list_(pa.int64()), True),
+    ("data_labels", pa.string(), True),
+    ("data_label_noise", pa.float64(), True),
+    ("data_label_seed", pa.int64(), True),
+    ("data_targets", pa.list_(pa.float64()), True),
     ("n_samples", pa.int64(), False),
     ("n_inputs", pa.int64(), False),
 ]

@@ -178,6 +178,7 @@ def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
         "data": dataset.name,
         "data_fingerprint": dataset.fingerprint,
         "data_classes": dataset.classes,
+        **dataset.labelling.columns(dataset.classes is not None),
         "n_samples": n_samples,
         "n_inputs": n_inputs,
     }

@@ -139,6 +139,7 @@ def _train(
         observe=history if settings.record_kernel_every else None,
         observe_every=settings.record_kernel_every or 1,
         stop_at_loss=settings.stop_at_loss or 0.0,
+        threshold=work.dataset.labelling.midpoint,
     )
 
 

@@ -19,7 +19,7 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.training.gradient_descent import GradientDescent
 
 THRESHOLD = 0.5
-"""Outputs above it are taken for the class with target 1."""
+"""Halfway between the usual targets 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TrainingRun:
         losses: (1/N) Σ (f - y)² over all samples, before training and after every epoch, (E + 1,).
         running_losses: The mean squared error of the samples in each epoch, each before its own
             step, (E,).
-        accuracies: The share of samples on the right side of `THRESHOLD`, (E + 1,).
+        accuracies: The share of samples on the right side of the threshold, (E + 1,).
         initial_outputs: f(x) before training, (N,).
         outputs: f(x) at the end, (N,).
         steps: How many steps were taken.
@@ -76,6 +76,7 @@ def train(
     observe: Callable[[int, Network], None] | None = None,
     observe_every: int = 1,
     stop_at_loss: float = 0.0,
+    threshold: float = THRESHOLD,
 ) -> TrainingRun:
     """Trains a network by stochastic gradient descent, until the loss overflows if it does.
 
@@ -87,6 +88,7 @@ def train(
             training, and every `observe_every` epochs as long as the loss is finite.
         observe_every: See `observe`.
         stop_at_loss: The loss at which training ends early: after the first epoch with at most it.
+        threshold: Outputs and targets above it are of the one class, all others of the other.
 
     Raises:
         ValueError: `observe_every` is out of range, or an order is no permutation.
@@ -106,14 +108,15 @@ def train(
         observe(0, descent.network())
     y, outputs = descent.targets, descent.outputs()
     initial_outputs = outputs.cpu().numpy()
-    losses, running_losses, accuracies = [_loss(outputs, y)], [], [_accuracy(outputs, y)]
+    losses, running_losses = [_loss(outputs, y)], []
+    accuracies = [_accuracy(outputs, y, threshold)]
     for order in orders:
         if not (math.isfinite(losses[-1]) and losses[-1] > stop_at_loss):
             break
         running_losses.append(descent.epoch(order))
         outputs = descent.outputs()
         losses.append(_loss(outputs, y))
-        accuracies.append(_accuracy(outputs, y))
+        accuracies.append(_accuracy(outputs, y, threshold))
         epochs = len(running_losses)
         if observe and epochs % observe_every == 0 and math.isfinite(losses[-1]):
             observe(epochs, descent.network())
@@ -133,5 +136,7 @@ def _loss(outputs: Float[Tensor, " N"], y: Float[Tensor, " N"]) -> float:
     return float((outputs - y).square().mean())
 
 
-def _accuracy(outputs: Float[Tensor, " N"], y: Float[Tensor, " N"]) -> float:
-    return float(((outputs > THRESHOLD) == (y > THRESHOLD)).double().mean())
+def _accuracy(
+    outputs: Float[Tensor, " N"], y: Float[Tensor, " N"], threshold: float = THRESHOLD
+) -> float:
+    return float(((outputs > threshold) == (y > threshold)).double().mean())

@@ -29,9 +29,12 @@ def shown(data: Dataset) -> list[tuple[str, np.ndarray]]:
     The first of each class under its name; without classes the first of all.
     """
     places = np.arange(len(data.x))
+    named = zip(data.labelling.targets, data.classes or (), strict=False)
+    word = "label" if data.labelling.title else "class"
     groups = [
-        (f"class {label}", places[data.y == target])
-        for target, label in enumerate(data.classes or ())
+        (f"{word} {label}", places[data.y == target])
+        for target, label in named
+        if (data.y == target).any()
     ] or [("", places)]
     return [(name, own[:SHOWN]) for name, own in groups]
 

@@ -73,6 +73,8 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
     inputs = f"{group.n_samples} of size {group.n_inputs}"
     if group.classes:
         inputs += f", classes {' and '.join(map(str, group.classes))}"
+    if group.labelling.title:
+        inputs += f", {group.labelling.title}"
     facts = [
         ("Points", _counts(group.rows) if len(group.rows) else ""),
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ import pandas as pd
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.activations import by_activation
 from ntk_sweep.analysis.rows.columns import RUN, SPECTRUM
+from ntk_sweep.data.labelling import COLUMNS as LABELLING
+from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.settings.overrides import override
 from ntk_sweep.store.columns import GROUP
 from ntk_sweep.store.filesystems import join_location, split_location
@@ -35,6 +38,7 @@ class Group:
         data: The data set's name.
         fingerprint: The hash of its x and y.
         classes: The two labels kept, or None where all inputs were taken.
+        labelling: How labels became targets.
         n_samples: How many inputs, N.
         n_inputs: The size of an input, n_0.
         parametrisation: How the weights are scaled.
@@ -47,6 +51,7 @@ class Group:
     data: str
     fingerprint: str
     classes: tuple[int, ...] | None
+    labelling: Labelling
     n_samples: int
     n_inputs: int
     parametrisation: str
@@ -59,12 +64,13 @@ class Group:
     def title(self) -> str:
         """The group in words, for headings."""
         classes = f", classes {' and '.join(map(str, self.classes))}" if self.classes else ""
+        labelled = f", {self.labelling.title}" if self.labelling.title else ""
         # Where one name stands for several data sets, the file names tell them apart by their
         # fingerprints, and so does the title.
         shown = self.fingerprint[:SHOWN_DIGITS]
         which = f" ({shown})" if shown in self.label else ""
         return (
-            f"{self.data}{which}{classes}, N = {self.n_samples}, parametrisation "
+            f"{self.data}{which}{classes}{labelled}, N = {self.n_samples}, parametrisation "
             f"{self.parametrisation}, {self.dtype}"
         )
 
@@ -91,6 +97,7 @@ class Group:
             settings.append(f"data.classes=[{','.join(map(str, self.classes))}]")
         if self.classes and self.n_samples != 200 and self.n_samples % 2 == 0:
             settings.append(f"data.n_per_class={self.n_samples // 2}")
+        settings += self.labelling.overrides
         if self.parametrisation != "thesis":
             settings.append(f"parametrisation={self.parametrisation}")
         if self.dtype != "float64":
@@ -208,8 +215,11 @@ def identify(frame: pd.DataFrame, results: str, choice: GroupChoice = EVERY_GROU
         AnalysisError: Nothing is left; the message lists what there is.
     """
     # The same data may have been given under several names; they are one group, under the first of
-    # these.
-    frame = frame.assign(data=frame.groupby("data_fingerprint")["data"].transform("min"))
+    # these. They may also have been labelled in several ways with one outcome: the rows nearest to
+    # the true labels say which.
+    frame = frame.assign(
+        data=frame.groupby("data_fingerprint")["data"].transform("min"), _named=frame["data"]
+    )
     chosen = [one for one in _identities(frame, results.rstrip("/") or "/") if choice.takes(one)]
     if not chosen:
         there = "\n".join(
@@ -221,7 +231,7 @@ def identify(frame: pd.DataFrame, results: str, choice: GroupChoice = EVERY_GROU
     return chosen
 
 
-IDENTITY = [*GROUP, "data_classes", "n_samples", "n_inputs"]
+IDENTITY = [*GROUP, "data_classes", *LABELLING, "n_samples", "n_inputs"]
 """The columns that tell what a group is."""
 
 
@@ -242,14 +252,15 @@ def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
     """Every group of a frame, in a fixed order."""
-    labels = _labels(frame)
+    labels, origins = _labels(frame), _origins(frame)
     for values, rows in frame.groupby(GROUP, sort=True):
         name, fingerprint, scaling, precision = map(str, values)
-        first = rows.iloc[0]
+        first = origins[fingerprint]
         yield Group(
             data=name,
             fingerprint=fingerprint,
             classes=_classes(first["data_classes"]),
+            labelling=Labelling.of_row(first),
             n_samples=int(first["n_samples"]),
             n_inputs=int(first["n_inputs"]),
             parametrisation=scaling,
@@ -258,6 +269,19 @@ def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
             results=results,
             rows=rows.iloc[:0],
         )
+
+
+def _origins(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """By fingerprint the row that tells where the data come from and how they were labelled."""
+    own = frame[frame["data"] == frame["_named"]]
+    drawn = ["data_labels", "data_label_noise", "data_label_seed"]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in own.drop_duplicates(["data_fingerprint", *drawn]).to_dict("records"):
+        found.setdefault(row["data_fingerprint"], []).append({str(k): v for k, v in row.items()})
+    return {
+        fingerprint: min(rows, key=lambda row: Labelling.of_row(row).distance)
+        for fingerprint, rows in found.items()
+    }
 
 
 def _classes(value: object) -> tuple[int, ...] | None:
@@ -277,12 +301,15 @@ def _labels(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
     keys = list(
         frame[GROUP].drop_duplicates().sort_values(GROUP).itertuples(index=False, name=None)
     )
-    prints: dict[str, set[str]] = {}
+    slugs = {one: Labelling.of_row(row).slug for one, row in _origins(frame).items()}
+    prints: dict[tuple[str, str], set[str]] = {}
     for name, fingerprint, _, _ in keys:
-        prints.setdefault(name, set()).add(fingerprint)
+        prints.setdefault((name, slugs[fingerprint]), set()).add(fingerprint)
     labels = {}
     for name, fingerprint, scaling, precision in keys:
-        shown = [fingerprint[:SHOWN_DIGITS]] if len(prints[name]) > 1 else []
+        slug = slugs[fingerprint]
+        shown = [slug] if slug else []
+        shown += [fingerprint[:SHOWN_DIGITS]] if len(prints[name, slug]) > 1 else []
         unusual = [precision] if precision != "float64" else []
         labels[name, fingerprint, scaling, precision] = "-".join([name, *shown, scaling, *unusual])
     return labels

@@ -20,6 +20,13 @@ def find(group: Group, source: str | None = None) -> Dataset:
         AnalysisError: It is not there, or is not the one; the message says which.
     """
     try:
-        return find_again(group.data, group.fingerprint, group.classes, group.n_samples, source)
+        return find_again(
+            group.data,
+            group.fingerprint,
+            group.classes,
+            group.n_samples,
+            source,
+            group.labelling,
+        )
     except DataError as error:
         raise AnalysisError(str(error)) from error

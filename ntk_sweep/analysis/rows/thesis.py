@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ntk_sweep.analysis.rows.group import Group
+from ntk_sweep.data.labelling import USUAL
 
 CITATION = (
     "N. Berg, Eigenvalues of the Neural Tangent Kernel for different Network Architectures, BSc "
@@ -64,7 +65,8 @@ def applies(group: Group) -> bool:
 
     Only then may the numbers stand side by side.
     """
-    return (group.data, group.classes, group.n_samples, group.parametrisation) == (
+    usual = group.labelling == USUAL
+    return usual and (group.data, group.classes, group.n_samples, group.parametrisation) == (
         "fashion_mnist",
         (0, 9),
         200,

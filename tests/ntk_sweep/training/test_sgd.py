@@ -99,3 +99,12 @@ def test_nonsense_is_refused(changes, message, unchecked):
     run = {name: arguments.pop(name) for name in ("orders", "observe_every") if name in changes}
     with pytest.raises(ValueError, match=message):
         train(GradientDescent(network, **arguments), **({"orders": [np.arange(5)]} | run))
+
+
+def test_accuracy_parts_other_targets_where_it_is_told():
+    network = Network.initialise(3, 10, 2, "relu", "ntk", seed=0)
+    y = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
+    descent = GradientDescent(network, torch.eye(3, dtype=torch.float64), y, 0.1, 1)
+    outputs = descent.outputs()
+    run = train(descent, [], threshold=0.0)
+    assert run.accuracies[0] == float(((outputs > 0) == (y > 0)).double().mean())
