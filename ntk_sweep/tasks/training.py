@@ -95,6 +95,7 @@ def _flow_columns(
         settings.flow_time,
         settings.stop_at_loss or STOP_AT_LOSS,
         settings.centre_outputs,
+        work.dataset.labelling.midpoint,
     )
     values = initial.spectrum.eigenvalues.numpy()
     vectors = eigenvectors(initial.spectrum, initial.theta).numpy()

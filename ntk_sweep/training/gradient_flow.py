@@ -27,6 +27,7 @@ from torch import Tensor
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.tensors import as_vector, check_finite, overflow
 from ntk_sweep.training.flat_network import FlatNetwork, FlatPasses
+from ntk_sweep.training.outcomes import THRESHOLD, accuracy
 
 STOP_AT_LOSS = 1e-20
 """Where a flow ends by itself: residuals of 1e-10, far above rounding."""
@@ -41,10 +42,10 @@ RECORDED_FALL = 2.0
 """The greatest fall of log L in a step, so that a curve can be drawn through the times."""
 
 LEAST_FALL = 5.0
-"""Times the tolerance, the fall of log L in a step of a kinked activation that is taken in any case.
+"""The fall of log L, in tolerances, by which a step of a kinked activation is taken in any case.
 
-A kernel with kinks jumps. Where it jumps to and fro, the flow slides along a kink, and the error of
-a step falls only with its length."""
+Such a kernel jumps. Where it jumps to and fro, the flow slides along a kink, and the error of a
+step falls only with its length."""
 
 LEAST_GAIN = 0.5
 """What an order must leave of the error of the one before, or the next is not tried."""
@@ -70,7 +71,6 @@ class FlowRun:
         outputs: The same at the end, (N,).
         steps: T - 1.
         missed: How many of them do not meet the tolerance, at kinks of the activation.
-        diverged: Whether a value overflowed, which ended the flow.
     """
 
     times: Float[np.ndarray, " T"]
@@ -82,7 +82,6 @@ class FlowRun:
     outputs: Float[np.ndarray, " N"]
     steps: int
     missed: int
-    diverged: bool
 
 
 def follow(
@@ -93,6 +92,7 @@ def follow(
     time: float | None = None,
     stop_at_loss: float = STOP_AT_LOSS,
     centred: bool = False,
+    threshold: float = THRESHOLD,
 ) -> FlowRun:
     """Follows the gradient flow until a loss or a time is reached.
 
@@ -105,6 +105,7 @@ def follow(
         time: Where the flow ends; None follows it to the loss.
         stop_at_loss: The loss at which it ends.
         centred: Whether f - f_0 is trained, with f_0 = f at the start, in place of f.
+        threshold: Outputs and targets above it are of the one class, all others of the other.
 
     Returns:
         The run. It ends short of both goals after `MOST_STEPS` steps, or where no step can be made
@@ -119,8 +120,8 @@ def follow(
         >>> network = Network.initialise(3, 10, 2, "tanh", "ntk", seed=0)
         >>> x, y = torch.eye(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
         >>> run = follow(network, x, y)
-        >>> bool(run.losses[-1] <= 1e-20), run.diverged
-        (True, False)
+        >>> bool(run.losses[-1] <= 1e-20)
+        True
     """
     rows = network.as_inputs(x)
     y = as_vector("y", y, rows.dtype, rows.device)
@@ -129,14 +130,20 @@ def follow(
         flat = FlatNetwork(network, rows)
         start = flat.outputs(flat.start) if centred else torch.zeros_like(y)
         flow = _Flow(flat, y + start, tolerance, network.nonlinearity.kinked)
-        ended = flow.run(math.inf if time is None else time, stop_at_loss)
-        outputs = [(one.outputs - start).cpu().numpy() for one in (flow.first, ended)]
+        flow.run(math.inf if time is None else time, stop_at_loss)
+        trained = [outputs - start for outputs in flow.outputs]
+        accuracies = [accuracy(outputs, y, threshold) for outputs in trained]
+    times, losses, rates, drifts = map(np.array, zip(*flow.records, strict=True))
     return FlowRun(
-        *(np.array(column) for column in zip(*flow.records, strict=True)),
-        *outputs,
-        steps=len(flow.records) - 1,
+        times=times,
+        losses=losses,
+        local_rates=rates,
+        kernel_drifts=drifts,
+        accuracies=np.array(accuracies),
+        initial_outputs=trained[0].cpu().numpy(),
+        outputs=trained[-1].cpu().numpy(),
+        steps=len(times) - 1,
         missed=flow.missed,
-        diverged=flow.diverged,
     )
 
 
@@ -192,7 +199,9 @@ class _State:
         Along fast directions an error dies at once, and would rule the step for nothing (Hairer and
         Wanner 1996, IV.8, on Shampine's filter).
         """
-        return float(((self._vectors.T @ error) / (1 + 2 * time / self._size * self._values)).norm())
+        return float(
+            ((self._vectors.T @ error) / (1 + 2 * time / self._size * self._values)).norm()
+        )
 
     def time_to_fall(self, fall: float) -> float:
         """The time in which log L falls by so much if Θ is constant; infinity if it never does."""
@@ -214,19 +223,18 @@ class _State:
 class _Flow:
     """The steps of a flow, with what they leave on the record."""
 
-    def __init__(
-        self, flat: FlatNetwork, targets: Tensor, tolerance: float, kinked: bool
-    ) -> None:
+    def __init__(self, flat: FlatNetwork, targets: Tensor, tolerance: float, kinked: bool) -> None:
         self._flat, self._targets, self._tolerance = flat, targets, tolerance
         self._kinked = kinked
         self.first = _State(flat, flat.start, targets)
         self._scale = float(self.first.theta.norm())
         self.records: list[tuple[float, float, float, float]] = []
-        self.diverged, self.missed = False, 0
+        self.outputs: list[Tensor] = []
+        self.missed = 0
         self._order = 2
 
-    def run(self, end: float, stop_at_loss: float) -> _State:
-        """Takes steps until the end; returns where it stands then."""
+    def run(self, end: float, stop_at_loss: float) -> None:
+        """Takes steps until the end."""
         state, time = self.first, 0.0
         self._record(time, state)
         step = 0.01 * state.time_to_fall(RECORDED_FALL)
@@ -241,11 +249,11 @@ class _Flow:
                 time, state = time + step, taken
                 self._record(time, state)
             step = following
-        return state
 
     def _record(self, time: float, state: _State) -> None:
         drift = float((state.theta - self.first.theta).norm()) / self._scale
         self.records.append((time, state.loss, state.local_rate, drift))
+        self.outputs.append(state.outputs)
 
     def _attempt(self, state: _State, step: float, least: float) -> tuple[_State | None, float]:
         """A step of rising order until it meets the tolerance.

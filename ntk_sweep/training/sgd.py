@@ -13,13 +13,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
-from torch import Tensor
 
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.training.gradient_descent import GradientDescent
-
-THRESHOLD = 0.5
-"""Halfway between the usual targets 0 and 1."""
+from ntk_sweep.training.outcomes import THRESHOLD, accuracy, loss
 
 
 @dataclass(frozen=True)
@@ -108,15 +105,15 @@ def train(
         observe(0, descent.network())
     y, outputs = descent.targets, descent.outputs()
     initial_outputs = outputs.cpu().numpy()
-    losses, running_losses = [_loss(outputs, y)], []
-    accuracies = [_accuracy(outputs, y, threshold)]
+    losses, running_losses = [loss(outputs, y)], []
+    accuracies = [accuracy(outputs, y, threshold)]
     for order in orders:
         if not (math.isfinite(losses[-1]) and losses[-1] > stop_at_loss):
             break
         running_losses.append(descent.epoch(order))
         outputs = descent.outputs()
-        losses.append(_loss(outputs, y))
-        accuracies.append(_accuracy(outputs, y, threshold))
+        losses.append(loss(outputs, y))
+        accuracies.append(accuracy(outputs, y, threshold))
         epochs = len(running_losses)
         if observe and epochs % observe_every == 0 and math.isfinite(losses[-1]):
             observe(epochs, descent.network())
@@ -130,13 +127,3 @@ def train(
         diverged=not math.isfinite(losses[-1]),
         network=descent.network(),
     )
-
-
-def _loss(outputs: Float[Tensor, " N"], y: Float[Tensor, " N"]) -> float:
-    return float((outputs - y).square().mean())
-
-
-def _accuracy(
-    outputs: Float[Tensor, " N"], y: Float[Tensor, " N"], threshold: float = THRESHOLD
-) -> float:
-    return float(((outputs > threshold) == (y > threshold)).double().mean())

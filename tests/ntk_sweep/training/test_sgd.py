@@ -6,7 +6,8 @@ import torch
 
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.training.gradient_descent import GradientDescent
-from ntk_sweep.training.sgd import THRESHOLD, sample_orders, train
+from ntk_sweep.training.outcomes import THRESHOLD
+from ntk_sweep.training.sgd import sample_orders, train
 from tests.helpers.training_samples import samples
 
 
