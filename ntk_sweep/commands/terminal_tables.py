@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from rich.table import Table
 
+from ntk_sweep.data.labelling import COLUMNS as LABELLING
 from ntk_sweep.digits import known, ratio_bound, with_bound
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
@@ -34,6 +35,7 @@ _COMMON = [
     "depth",
     "seed",
     "n_samples",
+    *LABELLING,
     "lambda_min",
     "lambda_min_error",
     "lambda_min_resolved",

@@ -40,7 +40,7 @@ class Labelling:
 
     Example:
         >>> Labelling("random", seed=3).targets_of(np.array([0, 0, 0, 1, 1, 1])).tolist()
-        [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+        [1.0, 0.0, 0.0, 1.0, 0.0, 1.0]
     """
 
     labels: str = TRUE

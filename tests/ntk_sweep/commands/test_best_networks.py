@@ -126,3 +126,10 @@ def test_without_rows_the_message_says_what_to_run(tmp_path):
     assert str(tmp_path) in str(caught.value)
     with pytest.raises(ConfigError, match="no spectra of relu"):
         best_networks(config(tmp_path / "nothing"), ["relu"])
+
+
+def test_the_command_that_makes_missing_spectra_asks_for_the_same_labels(tmp_path):
+    data = DataConfig("digits", classes=[0, 9], n_per_class=10, labels="random", label_seed=2)
+    asked = SweepConfig(data=data, results=str(store(tmp_path, [spectrum("relu", 50, 2, 0, 1.0)])))
+    with pytest.raises(ConfigError, match=r"data\.labels=random data\.label_seed=2"):
+        best_networks(asked, ["relu"])
