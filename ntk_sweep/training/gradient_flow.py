@@ -41,7 +41,7 @@ MOST_ORDER = 6
 RECORDED_FALL = 2.0
 """The greatest fall of log L in a step, so that a curve can be drawn through the times."""
 
-LEAST_FALL = 5.0
+LEAST_FALL = 10.0
 """The fall of log L, in tolerances, by which a step of a kinked activation is taken in any case.
 
 Such a kernel jumps. Where it jumps to and fro, the flow slides along a kink, and the error of a
