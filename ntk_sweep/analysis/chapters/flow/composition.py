@@ -56,8 +56,9 @@ def _compose(study: Study) -> Content:
             panels.append((one.setting.title, points))
     lead = (
         "With a constant kernel the loss along the gradient flow falls at least as fast as "
-        "exp(-4λ_min t/N), and in the end at that rate. The figure has the rate at which it does "
-        "fall, over the loss, in units of 4λ_min/N of the kernel before training: λ_min matters "
+        "exp(-4λ_min t/N), and in the end at that rate if the residual has a part in that mode. "
+        "The figure has the rate at which it does fall, over the loss, in units of 4λ_min/N of the "
+        "kernel before training: λ_min matters "
         f"where the curve comes near 1. In the end it is within a factor of {FACTOR:g} of it in "
         f"{'; '.join(answers)}."
     )

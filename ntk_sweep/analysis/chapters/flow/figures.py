@@ -20,7 +20,7 @@ from ntk_sweep.analysis.rows.runs import MOST_NETWORKS, list_cells, network_titl
 from ntk_sweep.store.columns import CELL
 
 Panel = tuple[str, pd.DataFrame]
-"""How networks were trained, and their rates (`ntk_sweep.analysis.chapters.flow.numbers.curves`)."""
+"""How networks were trained, and their rates (`numbers.curves`)."""
 
 ACROSS = 2
 """Panels side by side on paper."""

@@ -32,7 +32,7 @@ REACHED = 2.0
 
 _RUN = [
     *("initial_loss", "final_loss", "unit", "final_rate", "settled"),
-    *("onset", "onset_loss", "onset_time", "end_time"),
+    *("onset", "onset_loss", "onset_time", "end_time", "own_onset"),
     *("kernel_drift", "time", "predicted_time", "missed"),
 ]
 _CURVE = ["level", "relative_loss", "rate"]
@@ -76,7 +76,9 @@ def ends(rows: pd.DataFrame) -> pd.DataFrame:
         λ_min/N), `final_rate` (in units; NaN where the loss falls by less than a decade), `settled`
         (whether it is; None where the flow is too short to tell), `onset` and `onset_loss` (L/L(0)
         and L from which the rate stays within `FACTOR` of the unit; 0 for never), `onset_time` and
-        `end_time` (in parts of 1/unit; the former infinite for never), `kernel_drift` at the end,
+        `end_time` (in parts of 1/unit; the former infinite for never), `own_onset` (L/L(0) from
+        which the rate stays within `FACTOR` of the final one, NaN where that is not settled; it is
+        `onset` for a kernel that moves), `kernel_drift` at the end,
         `time` and `predicted_time` to 1 % of L(0), measured and with the kernel constant (infinite
         where not reached), and `missed`, the share of steps that do not meet the tolerance.
     """
@@ -96,7 +98,7 @@ def near(rates: np.ndarray | pd.Series) -> np.ndarray:
 
 
 def medians(points: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Curves over the runs that share the columns `by`, at the levels that half of them reach.
+    """Curves over the runs that share the columns `by`, at the levels that most of them reach.
 
     Args:
         points: From `curves`.
@@ -113,7 +115,7 @@ def medians(points: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         table[f"rate{end}"] = grouped["rate"].agg(statistic)
     table = table.reset_index()
     every = table[by].merge(runs.rename("_all").reset_index(), on=by, how="left")["_all"]
-    return table[2 * table["runs"] >= every.to_numpy()].reset_index(drop=True)
+    return table[2 * table["runs"] > every.to_numpy()].reset_index(drop=True)
 
 
 def all_seeds(values: pd.DataFrame, holds: np.ndarray | pd.Series) -> pd.Series:
@@ -132,12 +134,14 @@ def _end(row: pd.Series) -> dict[str, object]:
     drifts = history(row["kernel_drifts"])
     steps = len(row["times"]) - 1
     missed = float(row["flow_steps_missed"])
+    settled = _settled(levels, rates)
     values = (
         *(first, float(row["losses"][-1]), known),
-        *(rates[-1] if len(rates) else np.nan, _settled(levels, rates)),
+        *(rates[-1] if len(rates) else np.nan, settled),
         *(10.0**-level, first * 10.0**-level),
         known * when[place] if place < len(levels) else np.inf,
         known * float(row["times"][-1]),
+        10.0 ** -levels[_onset(rates / rates[-1])] if settled else np.nan,
         drifts[-1] if drifts is not None and len(drifts) else np.nan,
         _reached(decades, times),
         _reached(*_passages(row["times"], row["flow_losses"])),

@@ -14,10 +14,10 @@ from ntk_sweep.analysis.chapters.flow.numbers import (
     all_seeds,
     near,
 )
-from ntk_sweep.analysis.rows.over_seeds import seeds_note
 from ntk_sweep.analysis.rows.runs import SHOWN_NAMES, Runs, list_cells, network_title, rows_of
 from ntk_sweep.analysis.writing.entries import DIGITS, Entry, number
 from ntk_sweep.analysis.writing.tables import Table
+from ntk_sweep.store.columns import CELL
 
 COLUMNS = [
     "Network",
@@ -27,6 +27,7 @@ COLUMNS = [
     "below L",
     "from time × 4λ_min/N",
     "of",
+    "final rate holds below L/L(0)",
     "kernel drift",
     "time to 1 %",
     "predicted",
@@ -44,11 +45,14 @@ def flow_table(runs: Runs, values: pd.DataFrame) -> Table:
     near_text = f"within a factor of {FACTOR:g} of 4λ_min/N"
     notes = [
         *sentences(values),
-        seeds_note(values, "each number"),
-        "Rates are -Δ log L/Δt over a decade of the loss, in units of 4λ_min/N of the kernel before "
-        "training; the final rate is that of the last decade. λ_min matters: the rate stays "
+        _seeds(values),
+        "Rates are -Δ log L/Δt over a decade of the loss, as rates at one time jump at kinks; they "
+        "are in units of 4λ_min/N of the kernel before training. The final rate is that of the "
+        "last decade. λ_min matters: the rate stays "
         f"{near_text} from there to the end of the flow, to half a decade. Time × 4λ_min/N: how "
-        "many times λ_min's own time passed until then, and (of) in the whole flow. Kernel drift: "
+        "many times λ_min's own time passed until then, and (of) in the whole flow. Final rate "
+        f"holds: the rate stays within a factor of {FACTOR:g} of a final rate that has settled. "
+        "Kernel drift: "
         "‖Θ_t - Θ_0‖ / ‖Θ_0‖ in the Frobenius norm at the end. Time to 1 % of L(0), and the time "
         "predicted with the kernel before training.",
     ]
@@ -87,15 +91,15 @@ def _final(known: pd.DataFrame) -> str:
     rates = known["final_rate"]
     text = (
         f"The final rate is within a factor of {FACTOR:g} of 4λ_min/N in {int(holds.sum())} of "
-        f"{_networks(len(holds))}{_every_seed(known)}; it runs from {number(rates.min(), 2)} to "
+        f"{_networks(len(holds))}{_every_seed(known)}; rates run from {number(rates.min(), 2)} to "
         f"{number(rates.max(), 2)} times 4λ_min/N."
     )
     above = all_seeds(known, rates > FACTOR)
     below = all_seeds(known, rates < 1 / FACTOR)
     mixed = ~(holds | above | below)
     for chosen, words in (
-        (above, "It stays above"),
-        (below, "It falls below"),
+        (above, "It is greater"),
+        (below, "It is less"),
         (mixed, "Seeds differ"),
     ):
         if chosen.any():
@@ -113,7 +117,7 @@ def _onset(known: pd.DataFrame) -> list[str]:
     where = (
         f"below {number(middle, 2)} L(0)"
         if low == high
-        else f"below {number(middle, 2)} L(0) in the median, from {number(low, 2)} to {number(high, 2)}"
+        else f"below {number(middle, 2)} L(0) in the median, {number(low, 2)} to {number(high, 2)}"
     )
     return [
         f"λ_min comes to matter in {len(begun)} of {_runs(len(known))}: {where}; L is then "
@@ -140,7 +144,9 @@ def _settled(known: pd.DataFrame) -> list[str]:
             f"drifts {_between(settled['kernel_drift'])} these rates are "
             f"{_between(settled['final_rate'])} times 4λ_min/N before training. λ_min of the "
             "last kernel is not recorded; a settled rate is that of one mode of it, and of its "
-            "least if the residual has a part there."
+            "least if the residual has a part there. The rate stays within a factor of "
+            f"{FACTOR:g} of its own final value below {_between(settled['own_onset'])} L(0), "
+            f"{number(settled['own_onset'].median(), 2)} in the median."
         )
     return [text]
 
@@ -170,9 +176,9 @@ def _left(runs: Runs, values: pd.DataFrame) -> list[str]:
     missed = values[values["missed"] > 0]
     if len(missed):
         notes.append(
-            f"In {_runs(len(missed))} of {len(values)} steps miss the tolerance, at kinks of the "
-            f"activation: {_between(100 * missed['missed'])} % of a run's steps. These curves are "
-            "less exact."
+            f"Of {_runs(len(values))} {len(missed)} took steps that miss the tolerance, at kinks "
+            f"of the activation: {_between(100 * missed['missed'])} % of the steps of such a run. "
+            "Their curves are less exact."
         )
     return notes
 
@@ -186,6 +192,7 @@ def _line(network: tuple[str, int, int], own: pd.DataFrame) -> list[Entry]:
         _entry(own["onset_loss"], "lower"),
         _entry(own["onset_time"], "higher"),
         _entry(own["end_time"]),
+        _entry(own["own_onset"], "lower"),
         _entry(own["kernel_drift"]),
         _entry(own["time"], "higher", "not reached"),
         _entry(own["predicted_time"], "higher", "not reached"),
@@ -220,8 +227,24 @@ def _runs(count: int) -> str:
     return f"{count} run{'' if count == 1 else 's'}"
 
 
+def _seeds(values: pd.DataFrame) -> str:
+    """How many seeds stand behind a number."""
+    counts = values.groupby(CELL).size()
+    low, high = int(counts.min()), int(counts.max())
+    if high == 1:
+        return (
+            "One seed: each number is that of a single draw of the weights. Add seed=range(0,5) to "
+            "the command that made the runs."
+        )
+    seeds = f"{low}" if low == high else f"{low} to {high}"
+    return (
+        f"Medians over {seeds} seeds, with the least and the greatest in brackets; of losses and "
+        "times the median is one of the values, that of the later event."
+    )
+
+
 def _every_seed(known: pd.DataFrame) -> str:
-    return " (of every seed)" if known["seed"].nunique() > 1 else ""
+    return " for every seed" if known["seed"].nunique() > 1 else ""
 
 
 def _names(known: pd.DataFrame, chosen: pd.Series) -> str:
