@@ -284,6 +284,13 @@ def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(compos
     assert values(jobs, "task.learning_rate_unit") == {"absolute", "inverse_lambda_max"}
 
 
+def test_a_few_networks_follow_the_flow_with_the_initial_function_and_without(composer):
+    jobs = experiment(composer, "flow")
+    assert values(jobs, "task.centre_outputs") == {"True", "False"}
+    assert values(jobs, "seed") == set("012")
+    assert len(jobs) == 2 * 4 * 3
+
+
 def test_figure_10_is_over_seeds_and_both_orders_of_samples(composer):
     jobs = experiment(composer, "thesis_kernels_training")
     assert values(jobs, "seed") == set("01234")

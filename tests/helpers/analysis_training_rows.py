@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,29 @@ def recorded(
         "kernel_alignments": [0.5, 0.6],
     }
     return run(act, width, depth, seed, **(kernels | changes))
+
+
+def flow(
+    times: Sequence[float],
+    losses: Sequence[float],
+    act: str = "relu",
+    width: int = 100,
+    depth: int = 3,
+    seed: int = 0,
+    **changes: Any,
+) -> dict[str, Any]:
+    """A run along the gradient flow with the given losses, which the initial kernel predicts."""
+    values = {
+        "optimiser": "flow",
+        "flow_tolerance": 1e-3,
+        "flow_steps_missed": 0,
+        "times": [float(time) for time in times],
+        "local_rates": [1.0] * len(times),
+        "kernel_drifts": list(np.linspace(0, 0.25, len(times))),
+    }
+    unread = ("step_size", "learning_rate", "batch_size", "epochs", "shuffle")
+    made = run(act, width, depth, seed, list(losses), **(values | changes))
+    return made | dict.fromkeys((*unread, "learning_rate_unit"))
 
 
 def failed_run(

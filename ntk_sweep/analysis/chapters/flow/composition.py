@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,21 +14,11 @@ from ntk_sweep.analysis.rows.columns import TRAINING
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
 
-MAKES = (
-    "-m",
-    "task=training",
-    "task.optimiser=flow",
-    "task.flow_tolerance=1e-3",
-    "task.centre_outputs=true,false",
-    "act=relu,tanh",
-    "width=50,100",
-    "depth=2,3",
-    "seed=range(0,3)",
-)
-"""A few networks along the flow, in about a minute."""
+EXPERIMENT = "+experiment=flow"
+"""What follows a few networks along the flow."""
 
 
-def _need(study: Study, makes: tuple[str, ...]) -> Missing | None:
+def _need(study: Study, makes: Sequence[str]) -> Missing | None:
     """A run along the flow with a resolved λ_min."""
     if any(len(resolved(one)) for one in study.flows):
         return None
@@ -82,6 +73,6 @@ CHAPTER = Chapter(
         ("flow results", "flow results --data digits -o figures"),
     ),
     need=_need,
-    makes=MAKES,
+    makes=(EXPERIMENT,),
     tasks=(TRAINING,),
 )

@@ -69,6 +69,7 @@ def nasty(tmp_path_factory) -> str:
         for seed in (0, 1)
     ]
     runs.append(training_rows.run(width=800, losses=[1.0, 0.3, 0.2], **names))
+    runs.append(training_rows.flow([0, 1, 2, 3], [1.0, 0.1, 0.01, 0.001], NASTY, **names))
     return training_rows.store(folder, runs)
 
 
@@ -156,6 +157,7 @@ def test_a_command_and_the_page_write_the_same_files(tmp_path, undrawn):
         widths=(50, 100, 300), depths=(2, 3), seeds=1, acts=("relu", "elu"), epochs=6, record=True
     )
     runs.append(training_rows.run(width=800, losses=[1.0, 0.3, 0.2]))
+    runs.append(training_rows.flow([0, 1, 2, 3], [1.0, 0.1, 0.01, 0.001]))
     store(tmp_path / "r", [*grid(seeds=3), row("relu", 800, 3, 0, 1e9)])
     results = training_rows.store(tmp_path / "r", runs)
     assert main(["report", results, "-o", str(tmp_path / "page")]) == 0

@@ -12,30 +12,19 @@ from ntk_sweep.analysis.chapters.flow import composition, figures, numbers, tabl
 from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.rows.study import studies
 from ntk_sweep.analysis.writing.tables import html, latex, markdown
-from tests.helpers.analysis_training_rows import failed_run, only_runs, run, store
+from tests.helpers.analysis_training_rows import failed_run, flow, only_runs, run, store
 from tests.helpers.pixels import colours
-
-NO_STEPS = dict.fromkeys(("step_size", "learning_rate", "batch_size", "epochs", "shuffle"))
 
 UNIT = 0.04
 """4 λ_min/N of λ_min = 2 and N = 200."""
 
 
-def flow(times, losses, lambda_min=2.0, predicted=None, missed=0, **changes):
-    """A run along the flow with the given losses."""
-    values = {"times": list(times), "flow_losses": list(losses if predicted is None else predicted)}
-    values |= {"local_rates": [1.0] * len(values["times"]), "optimiser": "flow"}
-    values |= {"kernel_drifts": list(np.linspace(0, 0.25, len(values["times"])))}
-    values |= {"flow_tolerance": 1e-3, "flow_steps_missed": missed, "n_samples": 200}
-    return run(losses=list(losses), lambda_min=lambda_min, **(values | changes)) | NO_STEPS
-
-
-def decay(parts, decades=20.0, **changes):
+def decay(parts, decades=20.0, lambda_min=2.0, **changes):
     """A sum of exponentials of the rates `parts`, in units, by their weights."""
     end = decades * math.log(10) / (UNIT * min(parts))
     times = np.r_[0.0, np.geomspace(1e-6 * end, end, 3000)]
     losses = sum(w * np.exp(-UNIT * rate * times) for rate, w in parts.items())
-    return flow(times, losses, **changes)
+    return flow(times, losses, lambda_min=lambda_min, **changes)
 
 
 def end(row):
@@ -90,7 +79,7 @@ def test_passing_by_the_rate_of_lambda_min_is_no_onset():
 
 def test_a_rate_that_still_falls_has_not_settled():
     times = np.linspace(0, 1e4, 2001)
-    values = end(flow(times, (1 + times) ** -2.0))
+    values = end(flow(times, (1 + times) ** -2.0, lambda_min=2.0))
     assert values["settled"] is False and math.isnan(values["own_onset"])
 
 
@@ -99,7 +88,9 @@ def test_a_loss_that_rises_between_counts_where_it_stays_below():
     smooth = 10 ** (-times / 4)
     jumping = smooth.copy()
     jumping[5::8] *= 3.0
-    rates = numbers.curves(numbers.resolved(only_runs([flow(times, jumping)])))["rate"]
+    rates = numbers.curves(numbers.resolved(only_runs([flow(times, jumping, lambda_min=2.0)])))[
+        "rate"
+    ]
     assert (rates > 0).all() and np.isfinite(rates).all()
     assert rates.median() == pytest.approx(math.log(10) / 4 / UNIT, rel=0.2)
 
@@ -128,7 +119,7 @@ def test_sentences_count_networks_of_every_seed_and_name_the_others():
     rows = [decay({ratio: 1.0}, act="tanh", seed=s) for s, ratio in enumerate((1.0, 1.5))]
     rows += [decay({ratio: 1.0}, act="elu", seed=s) for s, ratio in enumerate((1.0, 3.0))]
     rows += [decay({ratio: 1.0}, act="sigmoid", seed=s) for s, ratio in enumerate((30.0, 40.0))]
-    rows += [decay({0.1: 1.0}, act="relu", seed=s, missed=300 * s) for s in (0, 1)]
+    rows += [decay({0.1: 1.0}, act="relu", seed=s, flow_steps_missed=300 * s) for s in (0, 1)]
     text = notes(rows)
     assert (
         "The final rate is within a factor of 2 of 4λ_min/N in 1 of 4 networks for every seed; "
@@ -177,7 +168,7 @@ def test_without_a_flow_the_command_that_makes_some_is_named(rows, words, tmp_pa
     (study,) = studies(store(tmp_path, rows))
     missing = composition.CHAPTER.content(study).missing
     assert words in missing.sentence
-    assert "task.optimiser=flow" in shlex.split(missing.command)
+    assert shlex.split(missing.command)[:3] == ["ntk-sweep", "run", "+experiment=flow"]
     assert missing.command in missing.message
 
 

@@ -175,6 +175,8 @@ def test_every_setting_of_a_chosen_network_gets_files_of_its_own(trained, tmp_pa
             r"  ntk-sweep run \+experiment=thesis_training",
         ),
         (["bounds", "{tmp}/none"], r"ntk-sweep run \+experiment=thesis_training"),
+        (["flow", "{tmp}/none"], r"ntk-sweep run \+experiment=flow"),
+        (["flow", "{results}"], r"no run along the gradient flow(.|\n)*\+experiment=flow"),
         (["drift", "{tmp}/none"], r"ntk-sweep run \+experiment=drift"),
         (["speed", "{tmp}/none"], r"ntk-sweep run \+experiment=speed_study"),
         (
@@ -213,7 +215,7 @@ def test_the_best_networks_need_spectra_and_runs_of_them(tmp_path, capsys):
     assert "+experiment=thesis_training" in error
 
 
-@pytest.mark.parametrize("command", ["training", "bounds", "drift", "speed"])
+@pytest.mark.parametrize("command", ["training", "bounds", "flow", "drift", "speed"])
 def test_help_gives_examples(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
