@@ -24,6 +24,9 @@ STEP = 0.5
 FACTOR = 2.0
 """How near 4 λ_min/N a rate is called that of λ_min; a choice."""
 
+LEAST_HOLD = 1.0
+"""Decades over which a rate must stay near: a jumping one comes near by chance."""
+
 SETTLED_DECADES, SETTLED_CHANGE = 3.0, 0.1
 """A rate that changes by at most this share over the last decades is called settled; a choice."""
 
@@ -75,10 +78,10 @@ def ends(rows: pd.DataFrame) -> pd.DataFrame:
         A row a run: `act`, `width`, `depth`, `seed`, `initial_loss`, `final_loss`, `unit` (4
         λ_min/N), `final_rate` (in units; NaN where the loss falls by less than a decade), `settled`
         (whether it is; None where the flow is too short to tell), `onset` and `onset_loss` (L/L(0)
-        and L from which the rate stays within `FACTOR` of the unit; 0 for never), `onset_time` and
-        `end_time` (in parts of 1/unit; the former infinite for never), `own_onset` (L/L(0) from
-        which the rate stays within `FACTOR` of the final one, NaN where that is not settled; it is
-        `onset` for a kernel that moves), `kernel_drift` at the end,
+        and L from which the rate stays within `FACTOR` of the unit, for `LEAST_HOLD` decades or
+        more; 0 for never), `onset_time` and `end_time` (in parts of 1/unit; the former infinite for
+        never), `own_onset` (L/L(0) from which the rate stays within `FACTOR` of the final one, NaN
+        where that is not settled; it is `onset` for a kernel that moves), `kernel_drift` at the end,
         `time` and `predicted_time` to 1 % of L(0), measured and with the kernel constant (infinite
         where not reached), and `missed`, the share of steps that do not meet the tolerance.
     """
@@ -179,9 +182,10 @@ def _secants(decades: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _onset(rates: np.ndarray) -> int:
-    """The first place from which all rates are near the unit; their number if the last is not."""
+    """The first place from which all rates are near the unit; their number for never."""
     far = np.flatnonzero(~near(rates))
-    return int(far[-1]) + 1 if len(far) else 0
+    place = int(far[-1]) + 1 if len(far) else 0
+    return place if (len(rates) - 1 - place) * STEP >= LEAST_HOLD else len(rates)
 
 
 def _settled(levels: np.ndarray, rates: np.ndarray) -> bool | None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ntk_sweep.analysis.chapters.flow.numbers import (
     FACTOR,
+    LEAST_HOLD,
     SETTLED_CHANGE,
     SETTLED_DECADES,
     all_seeds,
@@ -52,8 +53,8 @@ def flow_table(runs: Runs, values: pd.DataFrame) -> Table:
         _seeds(values),
         "Rates are -Δ log L/Δt over a decade of the loss, as rates at one time jump at kinks; they "
         "are in units of 4λ_min/N of the kernel before training. The final rate is that of the "
-        "last decade. λ_min matters: the rate stays "
-        f"{near_text} from there to the end of the flow, to half a decade. Time × 4λ_min/N: how "
+        f"last decade. λ_min matters: the rate stays {near_text} from there to the end of the "
+        f"flow, for {LEAST_HOLD:g} decade or more; known to half a decade. Time × 4λ_min/N: how "
         "many times λ_min's own time passed until then, and (of) in the whole flow. Final rate "
         f"holds: the rate stays within a factor of {FACTOR:g} of a final rate that has settled. "
         "Kernel drift: "

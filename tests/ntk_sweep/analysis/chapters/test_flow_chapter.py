@@ -77,6 +77,15 @@ def test_passing_by_the_rate_of_lambda_min_is_no_onset():
     assert values["onset"] == 0.0 and values["final_rate"] == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(("decades", "onset"), [(0.5, 0.0), (1.0, 0.0), (3.0, 1e-5)])
+def test_a_rate_that_comes_near_at_the_very_end_is_no_onset(decades, onset):
+    # log L falls at 10 units for five decades, and then at one; the decade around 5 at 1.8.
+    ends = np.cumsum([0.0, 5 / 10, decades]) * math.log(10) / UNIT
+    losses = [1.0, 1e-5, 10 ** (-5 - decades)]
+    values = end(flow(ends, losses, lambda_min=2.0))
+    assert values["onset"] == pytest.approx(onset)
+
+
 def test_a_rate_that_still_falls_has_not_settled():
     times = np.linspace(0, 1e4, 2001)
     values = end(flow(times, (1 + times) ** -2.0, lambda_min=2.0))
