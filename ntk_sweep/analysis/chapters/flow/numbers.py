@@ -83,7 +83,7 @@ def ends(rows: pd.DataFrame) -> pd.DataFrame:
         never), `own_onset` (L/L(0) from which the rate stays within `FACTOR` of the final one, NaN
         where that is not settled; it is `onset` for a kernel that moves), `kernel_drift` at the
         end, `time` and `predicted_time` to 1 % of L(0), measured and with the kernel constant
-        (infinite where not reached), and `missed`, the share of steps that do not meet the tolerance.
+        (infinite where not reached), and `missed`, the share of steps that miss the tolerance.
     """
     values = [{name: row[name] for name in NETWORK} | _end(row) for _, row in rows.iterrows()]
     return pd.DataFrame(values, columns=[*NETWORK, *_RUN])
