@@ -29,7 +29,12 @@ from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import TrainingConfig
 from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
-from ntk_sweep.tasks.spectrum import InitialKernel, eigenvectors, initial_kernel
+from ntk_sweep.tasks.spectrum import (
+    InitialKernel,
+    complexity_columns,
+    eigenvectors,
+    initial_kernel,
+)
 from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.sgd import TrainingRun, sample_orders, train
 
@@ -57,6 +62,7 @@ def compute_training(work: Computation) -> Computed:
         "linear_stability": clock.step_size * columns["max_diagonal"],
         "residual_rate": rayleigh_quotient(initial.theta, torch.from_numpy(residual)),
     }
+    columns |= complexity_columns("residual", initial.inverse, torch.from_numpy(residual))
     columns |= _predictions(work.point, settings, initial, residual, clock)
     if settings.record_kernel_every:
         columns |= history.columns
