@@ -34,7 +34,7 @@ class CentredKernel:
         error: Estimate of ‖Θ - Θ(passes)‖_F.
         pass_errors: The errors of the passes.
         passes: The passes; None where they are not kept.
-        known: Θ in double-double, on the CPU, by its orders: what the caller has, or what was computed
+        known: Θ in double-double, on the CPU, by its orders: what the caller has, or was computed
             last.
     """
 

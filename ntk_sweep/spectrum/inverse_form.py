@@ -188,7 +188,7 @@ class InverseForm:
         return float(self.pass_errors.shared) * total + rows
 
     def _solve(self, v: Float[Tensor, " N"]) -> _Solved | None:
-        """x by iterative refinement, the best of all steps; None if numbers overflow."""
+        """X by iterative refinement, the best of all steps; None if numbers overflow."""
         x, best = from_float64(torch.zeros_like(v)), None
         correction = v
         for _ in range(MAX_STEPS):
@@ -205,7 +205,7 @@ class InverseForm:
     def _residual(
         self, x: DoubleDouble, v: Float[Tensor, " N"]
     ) -> tuple[Float[Tensor, " N"], float]:
-        """v - Θx rounded to float64, and a bound of its error."""
+        """V - Θx rounded to float64, and a bound of its error."""
         columns = torch.stack(x, dim=1)
         blocks = range(0, len(v), BLOCK_ROWS)
         parts = [matmul(self.theta[i : i + BLOCK_ROWS], columns, self.orders) for i in blocks]

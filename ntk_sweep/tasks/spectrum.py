@@ -23,10 +23,10 @@ from ntk_sweep.kernel.diagnostics import (
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
-from ntk_sweep.settings.schema import SpectrumConfig
+from ntk_sweep.settings.schema import LEADING_EIGENVALUES, SpectrumConfig
 from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
 from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
-from ntk_sweep.spectrum.methods import EXTREME, LEADING_EIGENVALUES
+from ntk_sweep.spectrum.methods import EXTREME
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.memory import available_memory, not_enough, point_memory
