@@ -38,16 +38,23 @@ def curve_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
         panels = figure.subplots(1, len(rates), squeeze=False, sharey=True)[0]
         for axes, rate in zip(panels, rates, strict=True):
             own = [one for one in every if _kind(one) == rate]
-            for one in own:
-                _curve(axes, one)
+            curve_panel(axes, own)
             axes.set_title(f"learning rate {_math(own[0].runs.setting.rate)}", fontsize=8.5)
-            axes.axhline(0, color="#444444", linewidth=0.8)
-            axes.set(xlabel="k, from the greatest eigenvalue to the smallest", ylim=(-1.05, 1.05))
-            grid(axes)
-            axes.legend(fontsize=7.5, loc="best")
+            axes.set_xlabel("k, from the greatest eigenvalue to the smallest")
         panels[0].set_ylabel(rf"{LABEL}" + "\n" + r"of $\eta\,\lambda_k$")
         heading(figure, subtitle)
         return figure
+
+
+def curve_panel(axes: Axes, every: Sequence[Association], legend: bool = True) -> None:
+    """D of η λ_k against k of settings that differ in f₀ alone."""
+    for one in every:
+        _curve(axes, one)
+    axes.axhline(0, color="#444444", linewidth=0.8)
+    axes.set_ylim(-1.05, 1.05)
+    grid(axes)
+    if legend:
+        axes.legend(fontsize=7.5, loc="best")
 
 
 def _curve(axes: Axes, one: Association) -> None:
