@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import mpmath as mp
@@ -150,6 +151,19 @@ def test_vectors_of_any_size_and_the_zero():
     assert form(0 * v) == (0, 0)
     for bad in (v * 1e300, v / 0, v * math.nan):
         assert all(map(math.isnan, form(bad)))
+
+
+def test_a_poor_solution_widens_the_bound(monkeypatch):
+    """The bound is certified afterwards: it covers what refinement leaves."""
+    network, x = network_of("relu", (8, 30, 20, 3), torch.float64)
+    kernel, v = centred_kernel(centred_passes(network, x)), torch.arange(8).double()
+    form = inverse_form(kernel, kernel_spectrum(kernel))
+    value, error = form(v)
+    poor = dataclasses.replace(form, eigenvalues=1.1 * form.eigenvalues)
+    assert poor(v).value == pytest.approx(value, rel=1e-11)
+    monkeypatch.setattr(module, "MAX_STEPS", 1)
+    short, bound = poor(v)
+    assert short < 0.995 * value and value - short <= bound + error
 
 
 def test_many_inputs_are_multiplied_in_blocks(monkeypatch):
