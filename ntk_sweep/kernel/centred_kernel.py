@@ -34,8 +34,8 @@ class CentredKernel:
         error: Estimate of ‖Θ - Θ(passes)‖_F.
         pass_errors: The errors of the passes.
         passes: The passes; None where they are not kept.
-        known: Θ in double-double, on the CPU, by its orders: what the caller has, or was computed
-            last.
+        known: Θ in double-double, on the CPU, by its orders: what the caller has, or what was
+            computed last.
     """
 
     theta: Float[Tensor, "N N"]

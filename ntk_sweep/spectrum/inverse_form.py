@@ -154,9 +154,9 @@ class InverseForm:
     orders: int
 
     def __call__(self, vector: Float[Tensor, " N"]) -> BoundedValue:
-        """vᵀΘ⁻¹v for a v taken as exact, (N,), float64 on the CPU; NaN where λ_min is unresolved.
+        """The form of a v taken as exact, (N,), float64 on the CPU.
 
-        So it is where the result overflows, or v is not finite.
+        NaN where λ_min is unresolved, v is not finite, or the result overflows.
         """
         if not (self.lower > 0 and bool(torch.isfinite(vector).all())):
             return UNKNOWN
@@ -188,7 +188,7 @@ class InverseForm:
         return float(self.pass_errors.shared) * total + rows
 
     def _solve(self, v: Float[Tensor, " N"]) -> _Solved | None:
-        """X by iterative refinement, the best of all steps; None if numbers overflow."""
+        """Iterative refinement, the best of all steps; None if numbers overflow."""
         x, best = from_float64(torch.zeros_like(v)), None
         correction = v
         for _ in range(MAX_STEPS):
@@ -205,10 +205,10 @@ class InverseForm:
     def _residual(
         self, x: DoubleDouble, v: Float[Tensor, " N"]
     ) -> tuple[Float[Tensor, " N"], float]:
-        """V - Θx rounded to float64, and a bound of its error."""
+        """The residual v - Θx rounded to float64, and a bound of its error."""
         columns = torch.stack(x, dim=1)
-        blocks = range(0, len(v), BLOCK_ROWS)
-        parts = [matmul(self.theta[i : i + BLOCK_ROWS], columns, self.orders) for i in blocks]
+        blocks = zip(*(part.split(BLOCK_ROWS) for part in self.theta), strict=True)
+        parts = [matmul(DoubleDouble(*block), columns, self.orders) for block in blocks]
         high = torch.cat([part.hi for part, _ in parts])
         low = torch.cat([part.lo for part, _ in parts])
         product = add(DoubleDouble(high[:, 0], low[:, 0]), DoubleDouble(high[:, 1], low[:, 1]))
