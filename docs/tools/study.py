@@ -267,16 +267,17 @@ def answer(every: Sequence[Condition]) -> str:
     better = sum(np.array(bulk) >= np.array(least))
     folds = max(one.primary.within_budget[1] for one in every)
     loose = [looseness(one) for one in every]
+    level = share_text(PRIMARY)
     return (
         f"Of {runs:,} runs under {len(every)} conditions: with the initial function f₀ as drawn, "
-        f"η λ_min has a D from {_range(drawn)} with the epochs to stay below {share_text(PRIMARY)}, "
-        f"below 0 by its simultaneous interval in {_below(drawn)} of {len(drawn)} conditions. With "
-        f"f₀ removed D goes from {_range(removed)}, below 0 in {_below(removed)} of {len(removed)}. "
-        f"λ_min is not special: in {better} of {len(removed)} conditions with f₀ removed one of "
-        f"η λ_50, η λ_100, η λ_150 has at least its |D|. No run lasts longer than "
-        f"{number(folds, 2)} e-folds of the mode of λ_min; the residual decays at first "
-        f"{number(min(loose), 2)} to {number(max(loose), 2)} times as fast as that mode (medians "
-        "over networks), which is why a bound by λ_min is loose."
+        f"η λ_min has a D from {_range(drawn)} with the epochs to stay below {level}, below 0 by "
+        f"its simultaneous interval in {_below(drawn)} of {len(drawn)} conditions. With f₀ removed "
+        f"D goes from {_range(removed)}, below 0 in {_below(removed)} of {len(removed)}. λ_min is "
+        f"not special: in {better} of {len(removed)} conditions with f₀ removed one of η λ_50, "
+        f"η λ_100, η λ_150 has at least its |D|. No run lasts longer than {number(folds, 2)} "
+        f"e-folds of the mode of λ_min; the residual decays at first {number(min(loose), 2)} to "
+        f"{number(max(loose), 2)} times as fast as that mode (medians over networks), which is why "
+        "a bound by λ_min is loose."
     )
 
 
