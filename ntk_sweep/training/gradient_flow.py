@@ -248,7 +248,7 @@ class _Flow:
             fall = LEAST_FALL * self._tolerance
             least = state.time_to_fall(fall, self._tolerance) if self._kinked else 0.0
             step = min(max(step, least), longest)
-            if not math.isfinite(step) or time + step == time:
+            if not math.isfinite(longest) or time + step == time:
                 break
             taken, following = self._attempt(state, step, least)
             if taken is not None:
