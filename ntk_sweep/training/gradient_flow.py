@@ -56,7 +56,6 @@ SAFETY, LEAST_FACTOR, GREATEST_FACTOR = 0.8, 0.1, 10.0
 ROUNDING = 2.0**-44
 """What sums over thousands of terms leave of an output's 53 bits."""
 
-
 @dataclass(frozen=True)
 class FlowRun:
     """A flow, at the T times between its steps.
@@ -203,16 +202,22 @@ class _State:
             ((self._vectors.T @ error) / (1 + 2 * time / self._size * self._values)).norm()
         )
 
-    def time_to_fall(self, fall: float) -> float:
-        """The time in which log L falls by so much if Θ is constant; infinity if it never does."""
+    def time_to_fall(self, fall: float, tolerance: float) -> float:
+        """The time in which log L falls by so much if Θ is constant; infinity if it never does.
+
+        Of L counts what can fall: not the residual along eigenvectors whose eigenvalue is 0 but for
+        rounding, which contradicting targets leave. Less than the tolerance sees counts as nothing.
+        """
         squares = self._components.square() / self._components.square().sum()
+        squares = squares.where(self._values > ROUNDING * self._values[-1], 0.0)
         exponents = 4 / self._size * self._values
-        goal = math.exp(-fall)
+        movable = float(squares.sum())
+        if not movable > max(ROUNDING, tolerance**2):
+            return math.inf
+        goal = movable * math.exp(-fall)
         low, high = 0.0, 1 / max(self.local_rate, 1e-300)
         while float(squares @ torch.exp(-exponents * high)) > goal:
             low, high = high, 2 * high
-            if high * float(exponents[-1]) > 1e30:
-                return math.inf
         for _ in range(20):
             middle = (low + high) / 2
             above = float(squares @ torch.exp(-exponents * middle)) > goal
@@ -237,12 +242,13 @@ class _Flow:
         """Takes steps until the end."""
         state, time = self.first, 0.0
         self._record(time, state)
-        step = 0.01 * state.time_to_fall(RECORDED_FALL)
+        step = 0.01 * state.time_to_fall(RECORDED_FALL, self._tolerance)
         while state.loss > stop_at_loss and time < end and len(self.records) <= MOST_STEPS:
-            longest = min(state.time_to_fall(RECORDED_FALL), end - time)
-            least = self._kinked * state.time_to_fall(LEAST_FALL * self._tolerance)
+            longest = min(state.time_to_fall(RECORDED_FALL, self._tolerance), end - time)
+            fall = LEAST_FALL * self._tolerance
+            least = state.time_to_fall(fall, self._tolerance) if self._kinked else 0.0
             step = min(max(step, least), longest)
-            if not math.isfinite(step) or time + step == time:
+            if not math.isfinite(longest) or time + step == time:
                 break
             taken, following = self._attempt(state, step, least)
             if taken is not None:
