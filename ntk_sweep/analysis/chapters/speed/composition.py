@@ -108,6 +108,6 @@ CHAPTER = Chapter(
         _options,
     ),
     need=a_run,
-    makes=("+experiment=study",),
+    makes=("+experiment=study_small",),
     tasks=(TRAINING,),
 )
