@@ -56,6 +56,7 @@ SAFETY, LEAST_FACTOR, GREATEST_FACTOR = 0.8, 0.1, 10.0
 ROUNDING = 2.0**-44
 """What sums over thousands of terms leave of an output's 53 bits."""
 
+
 @dataclass(frozen=True)
 class FlowRun:
     """A flow, at the T times between its steps.

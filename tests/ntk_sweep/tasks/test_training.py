@@ -240,12 +240,10 @@ def test_targets_of_other_values_are_parted_halfway():
     dataset = dataclasses.replace(DATASET, y=2 * DATASET.y - 1, labelling=labelling)
     for wanted in (flow_point(flow_time=1e-3), point()):
         row = compute_row(wanted, dataset, "cpu", None).row
-        right = (row["initial_outputs"] > 0) == (dataset.y > 0)
-        assert (
-            row["accuracies"][0]
-            == np.mean(right)
-            != np.mean((row["initial_outputs"] > 0.5) == (dataset.y > 0))
-        )
+        for place, outputs in ((0, row["initial_outputs"]), (-1, row["outputs"])):
+            right = (np.array(outputs) > 0) == (dataset.y > 0)
+            assert row["accuracies"][place] == np.mean(right)
+    assert np.mean((np.array(outputs) > 0.5) == (dataset.y > 0)) != np.mean(right)
 
 
 def test_steps_that_begin_at_the_zero_function():
@@ -266,9 +264,10 @@ def test_steps_that_begin_at_the_zero_function():
 
 
 def test_steps_end_at_the_loss_asked_for():
-    whole = row_of(point())
+    whole = row_of(point(learning_rate=0.005))
     goal = whole["losses"][3]
-    row = row_of(point(stop_at_loss=goal))
+    assert (np.diff(whole["losses"][:4]) < 0).all()
+    row = row_of(point(learning_rate=0.005, stop_at_loss=goal))
     np.testing.assert_array_equal(row["losses"], whole["losses"][:4])
     assert (row["status"], row["steps"], row["epochs"], row["stop_at_loss"]) == ("ok", 27, 6, goal)
     linear = np.array(whole["linearised_losses"])
