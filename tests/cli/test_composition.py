@@ -12,12 +12,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ntk_sweep.analysis.chapters.speed.correlations import LEAST_NETWORKS
 from omegaconf import OmegaConf, open_dict
 
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
-from ntk_sweep.analysis.chapters.speed.correlations import LEAST_NETWORKS
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.network.activations.registry import ACTIVATIONS

@@ -171,6 +171,17 @@ def test_a_row_holds_the_spectrum_that_the_other_task_computes():
         np.testing.assert_array_equal(row[column], spectrum[column], err_msg=column)
 
 
+def test_complexities_are_those_of_the_targets_and_of_the_initial_residual():
+    row = row_of(POINT)
+    network, x, *_ = network_of(POINT)
+    theta = empirical_ntk(network, x).numpy()
+    residual = row["initial_outputs"] - DATASET.y
+    for name, v in (("target", DATASET.y), ("residual", residual)):
+        expected = v @ np.linalg.solve(theta, v) / len(v)
+        assert row[f"{name}_complexity"] == pytest.approx(expected, rel=1e-9)
+        assert 0 < row[f"{name}_complexity_error"] <= 1e-9 * expected
+
+
 def test_learning_rate_in_units_of_the_inverse_of_lambda_max():
     row = row_of(point(learning_rate=0.5, learning_rate_unit="inverse_lambda_max"))
     assert row["step_size"] == 0.5 / row["lambda_max"]

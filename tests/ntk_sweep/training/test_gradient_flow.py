@@ -318,7 +318,7 @@ def test_the_flat_network_is_the_network(parametrisation):
     passes = flat.passes(flat.start)
     for outputs in (passes.outputs, flat.outputs(flat.start)):
         torch.testing.assert_close(outputs, network(X), rtol=1e-13, atol=1e-13)
-    start, jacobian = linearised(network, X)
+    _, jacobian = linearised(network, X)
     vector = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
     torch.testing.assert_close(flat.pulled_back(passes, vector), jacobian.T @ vector)
 

@@ -23,7 +23,8 @@ CASES = [
     ),
     (
         dataclasses.replace(SGD, centre_outputs=True, stop_at_loss=0.001, epochs=50),
-        "learning rate 0.001, batch size 1, 50 epochs, initial function removed, until a loss of 0.001",
+        "learning rate 0.001, batch size 1, 50 epochs, initial function removed, until a loss of "
+        "0.001",
         "lr0.001-b1-e50-centred-to0.001",
         ["task.epochs=50", "task.centre_outputs=true", "task.stop_at_loss=0.001"],
     ),
@@ -32,7 +33,8 @@ CASES = [
         dataclasses.replace(
             FLOW, centre_outputs=True, stop_at_loss=1e-4, flow_time=25.0, flow_tolerance=1e-4
         ),
-        "gradient flow to time 25, tolerance 0.0001, initial function removed, until a loss of 0.0001",
+        "gradient flow to time 25, tolerance 0.0001, initial function removed, until a loss of "
+        "0.0001",
         "flow-t25-tol0.0001-centred-to0.0001",
         [
             *("task.optimiser=flow", "task.centre_outputs=true", "task.stop_at_loss=0.0001"),
