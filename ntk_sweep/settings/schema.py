@@ -29,7 +29,8 @@ from ntk_sweep.settings.checks import (
 )
 from ntk_sweep.spectrum.methods import EXTREME, METHODS
 
-DTYPES = ("float64", "float32")
+FLOAT64 = "float64"
+DTYPES = (FLOAT64, "float32")
 DEVICES = ("auto", "cpu", "cuda")
 LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max", "inverse_max_diagonal")
 SGD, FLOW = "sgd", "flow"

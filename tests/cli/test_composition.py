@@ -165,8 +165,8 @@ def test_the_whole_config_of_a_job_is_that_of_hydras_own_launcher(composer, jobs
         assert configs.compose(job, number) == own
 
 
-def expand(composer, arguments, params=None, points=()):
-    sweeper = GridSweeper(params, points)
+def expand(composer, arguments, params=None, points=(), zips=()):
+    sweeper = GridSweeper(params, points, zip=zips)
     sweeper.hydra_context = type("Context", (), {"config_loader": composer[0]})()
     return sweeper.expand(arguments)
 
@@ -253,7 +253,13 @@ def experiment(composer, name):
         "config", overrides=[f"+experiment={name}"], run_mode=RunMode.MULTIRUN
     )
     sweeper = OmegaConf.to_container(master.hydra.sweeper)
-    return expand(composer, [], params=sweeper["params"], points=sweeper.get("points") or [])
+    return expand(
+        composer,
+        [],
+        params=sweeper["params"],
+        points=sweeper.get("points") or [],
+        zips=sweeper.get("zip") or [],
+    )
 
 
 NETWORK = ("act", "width", "depth")
@@ -273,7 +279,7 @@ STUDY = {
     "width": {"50", "75", "100", "150"},
     "depth": {"2", "3", "4"},
     "data": {"fashion_mnist", "digits"},
-    "task.centre_outputs": {"true", "false"},
+    "task.centre_outputs": {"True", "False"},
 }
 """What docs/study.md declares."""
 
