@@ -39,7 +39,8 @@ def curve_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
         for axes, rate in zip(panels, rates, strict=True):
             own = [one for one in every if _kind(one) == rate]
             curve_panel(axes, own, legend=False)
-            axes.set_title(f"learning rate {_math(own[0].runs.setting.rate)}", fontsize=8.5)
+            title = f"learning rate {_math(own[0].runs.setting.rate)}\n{_shares(own)}"
+            axes.set_title(title, fontsize=8.5)
             axes.set_xlabel(r"k, from $\lambda_\mathrm{max}$ to $\lambda_\mathrm{min}$")
         panels[0].set_ylabel(rf"{LABEL}" + "\n" + r"of $\eta\,\lambda_k$")
         heading(figure, subtitle)
@@ -61,7 +62,7 @@ def curve_panel(axes: Axes, every: Sequence[Association], legend: bool = True) -
 def _curve(axes: Axes, one: Association) -> None:
     removed = one.runs.setting.centre_outputs
     colour = REMOVED if removed else DRAWN
-    name = f"$f_0$ {'removed' if removed else 'as drawn'}, {share_text(one.share)}"
+    name = _name(one)
     axes.fill_between(
         one.curve["k"], one.curve["low"], one.curve["high"], color=colour, alpha=0.2, linewidth=0
     )
@@ -120,8 +121,20 @@ def _intervals(axes: Axes, one: Association, order: Sequence[str], offset: float
         "o",
         color=colour,
         markersize=4,
-        label=f"$f_0$ {'removed' if removed else 'as drawn'}",
+        label=_name(one),
     )
+
+
+def _name(one: Association) -> str:
+    return f"$f_0$ {'removed' if one.runs.setting.centre_outputs else 'as drawn'}"
+
+
+def _shares(every: Sequence[Association]) -> str:
+    """The share that the epochs of a panel are to; of each curve, where they differ."""
+    shares = list(dict.fromkeys(share_text(one.share) for one in every))
+    if len(shares) == 1:
+        return f"epochs to {shares[0]}"
+    return ", ".join(f"{_name(one)}: {share_text(one.share)}" for one in every)
 
 
 def _legend(figure: Figure) -> None:
