@@ -59,6 +59,9 @@ def reading(line: pd.Series, name: str = "d") -> str:
     """What an association means, as far as its interval allows."""
     prefix = "" if name == "d" else f"{name}_"
     low, high = line[f"{prefix}low"], line[f"{prefix}high"]
+    if np.isnan(low) and np.isclose(abs(line[name]), 1):
+        # No resample differs, so that there is no interval: this speaks of these networks alone.
+        return f"the greater, the {'faster' if line[name] < 0 else 'slower'} in every pair of these"
     if np.isnan(low):
         return "of which too few cells tell how certain it is"
     if low <= 0 <= high:

@@ -34,15 +34,17 @@ def curve_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
     """
     rates = list(dict.fromkeys(_kind(one) for one in every))
     with style():
-        figure = Figure(figsize=(max(3.4 * len(rates), 4.0), 3.2), layout="constrained")
+        figure = Figure(figsize=(max(3.4 * len(rates), 4.0), 3.6), layout="constrained")
         panels = figure.subplots(1, len(rates), squeeze=False, sharey=True)[0]
         for axes, rate in zip(panels, rates, strict=True):
             own = [one for one in every if _kind(one) == rate]
-            curve_panel(axes, own)
-            axes.set_title(f"learning rate {_math(own[0].runs.setting.rate)}", fontsize=8.5)
-            axes.set_xlabel("k, from the greatest eigenvalue to the smallest")
+            curve_panel(axes, own, legend=False)
+            title = f"learning rate {_math(own[0].runs.setting.rate)}\n{_shares(own)}"
+            axes.set_title(title, fontsize=8.5)
+            axes.set_xlabel(r"k, from $\lambda_\mathrm{max}$ to $\lambda_\mathrm{min}$")
         panels[0].set_ylabel(rf"{LABEL}" + "\n" + r"of $\eta\,\lambda_k$")
         heading(figure, subtitle)
+        _legend(figure)
         return figure
 
 
@@ -60,7 +62,7 @@ def curve_panel(axes: Axes, every: Sequence[Association], legend: bool = True) -
 def _curve(axes: Axes, one: Association) -> None:
     removed = one.runs.setting.centre_outputs
     colour = REMOVED if removed else DRAWN
-    name = f"$f_0$ {'removed' if removed else 'as drawn'}, {share_text(one.share)}"
+    name = _name(one)
     axes.fill_between(
         one.curve["k"], one.curve["low"], one.curve["high"], color=colour, alpha=0.2, linewidth=0
     )
@@ -68,7 +70,11 @@ def _curve(axes: Axes, one: Association) -> None:
     if np.isfinite(one.ceiling[0]):
         # The ceiling is an association with time itself, so it stands below like a rate.
         axes.axhline(
-            -one.ceiling[0], color=colour, linewidth=1, linestyle="--", label="  prediction, -D"
+            -one.ceiling[0],
+            color=colour,
+            linewidth=1,
+            linestyle="--",
+            label=f"{name}: prediction, -D",
         )
 
 
@@ -99,8 +105,7 @@ def ranking_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
         panels[0].set_yticks(range(len(order)), [_math(TITLES[name]) for name in order])
         panels[0].set_ylim(len(order) - 0.5, -0.5)
         heading(figure, subtitle)
-        named = {label: line for axes in panels for line, label in _legend(axes)}
-        figure.legend(list(named.values()), list(named), loc="outside lower left", ncols=2)
+        _legend(figure)
         return figure
 
 
@@ -116,12 +121,30 @@ def _intervals(axes: Axes, one: Association, order: Sequence[str], offset: float
         "o",
         color=colour,
         markersize=4,
-        label=f"$f_0$ {'removed' if removed else 'as drawn'}",
+        label=_name(one),
     )
 
 
-def _legend(axes: Axes) -> list[tuple[Artist, str]]:
-    return list(zip(*axes.get_legend_handles_labels(), strict=True))
+def _name(one: Association) -> str:
+    return f"$f_0$ {'removed' if one.runs.setting.centre_outputs else 'as drawn'}"
+
+
+def _shares(every: Sequence[Association]) -> str:
+    """The share that the epochs of a panel are to; of each curve, where they differ."""
+    shares = list(dict.fromkeys(share_text(one.share) for one in every))
+    if len(shares) == 1:
+        return f"epochs to {shares[0]}"
+    return ", ".join(f"{_name(one)}: {share_text(one.share)}" for one in every)
+
+
+def _legend(figure: Figure) -> None:
+    """One legend below all panels, where it covers no curve."""
+    named: dict[str, Artist] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    order = sorted(named)
+    figure.legend([named[label] for label in order], order, loc="outside lower left", ncols=2)
 
 
 def alt_text(every: Sequence[Association]) -> str:

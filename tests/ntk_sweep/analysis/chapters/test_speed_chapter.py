@@ -147,7 +147,9 @@ def test_too_few_networks_that_stay_below():
         (-0.9, -0.1, -0.5, "the greater, the faster"),
         (0.1, 0.9, 0.5, "the greater, the slower"),
         (-0.5, 0.1, -0.2, "which could be chance"),
-        (math.nan, math.nan, -1.0, "of which too few cells tell how certain it is"),
+        (math.nan, math.nan, -0.9, "of which too few cells tell how certain it is"),
+        (math.nan, math.nan, -1.0, "the greater, the faster in every pair of these"),
+        (math.nan, math.nan, 1.0, "the greater, the slower in every pair of these"),
     ],
 )
 def test_a_reading_goes_as_far_as_its_interval(low, high, d, words):
