@@ -19,6 +19,7 @@ from ntk_sweep.analysis.chapters import (
 )
 from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.chapters.drift import composition as drift
+from ntk_sweep.analysis.chapters.flow import composition as flow
 from ntk_sweep.analysis.chapters.scaling import composition as scaling
 from ntk_sweep.analysis.chapters.speed import composition as speed
 
@@ -37,6 +38,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     diagnostics.CHAPTER,
     training.CHAPTER,
     bounds.CHAPTER,
+    flow.CHAPTER,
     drift.CHAPTER,
     speed.CHAPTER,
 )
