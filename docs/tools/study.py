@@ -300,11 +300,13 @@ def figure(every: Sequence[Condition]) -> Figure:
         for line, row in zip(panels, rows, strict=True):
             for axes, rate in zip(line, rates, strict=True):
                 own = [o for o in every if (o.data, o.task) == row and o.rate == rate]
-                curve_panel(axes, [one.primary for one in own], legend=False)
+                curve_panel(axes, [one.primary for one in own])
                 axes.set_title(f"{row[0]}, {row[1]}; η = {rate}", fontsize=8)
         handles, labels = panels[0][0].get_legend_handles_labels()
-        made.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8)
-        made.supylabel(r"Somers' D of $\eta\,\lambda_k$ with the epochs", fontsize=9)
+        made.legend(handles, labels, loc="outside lower left", ncols=2, fontsize=8)
+        made.supylabel(
+            rf"Somers' D of $\eta\,\lambda_k$ with the epochs to {share_text(PRIMARY)}", fontsize=9
+        )
         made.supxlabel("k, from the greatest eigenvalue to the smallest", fontsize=9)
         return made
 

@@ -38,7 +38,7 @@ def curve_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
         panels = figure.subplots(1, len(rates), squeeze=False, sharey=True)[0]
         for axes, rate in zip(panels, rates, strict=True):
             own = [one for one in every if _kind(one) == rate]
-            curve_panel(axes, own, legend=False)
+            curve_panel(axes, own)
             title = f"learning rate {_math(own[0].runs.setting.rate)}\n{_shares(own)}"
             axes.set_title(title, fontsize=8.5)
             axes.set_xlabel(r"k, from $\lambda_\mathrm{max}$ to $\lambda_\mathrm{min}$")
@@ -48,15 +48,13 @@ def curve_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
         return figure
 
 
-def curve_panel(axes: Axes, every: Sequence[Association], legend: bool = True) -> None:
+def curve_panel(axes: Axes, every: Sequence[Association]) -> None:
     """D of η λ_k against k of settings that differ in f₀ alone."""
     for one in every:
         _curve(axes, one)
     axes.axhline(0, color="#444444", linewidth=0.8)
     axes.set_ylim(-1.05, 1.05)
     grid(axes)
-    if legend:
-        axes.legend(fontsize=7.5, loc="best")
 
 
 def _curve(axes: Axes, one: Association) -> None:

@@ -181,7 +181,7 @@ def test_the_share_spoken_of_is_one_that_enough_networks_stay_below():
     one = only_runs(ladder())
     every = [associate(one, share) for share in SHARES]
     (spoken,) = conclusion.spoken_of(every)
-    assert spoken.share == 0.1 if every[1].reaching < LEAST_REACHING else 0.01
+    assert spoken.share == (0.1 if every[1].reaching < LEAST_REACHING else 0.01)
 
 
 @pytest.mark.parametrize("rows", [ladder(networks=12), pair(), sweep(epochs=12, seeds=2)])
