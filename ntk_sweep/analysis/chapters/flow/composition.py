@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -27,7 +28,7 @@ MAKES = (
 """A few networks along the flow, in about a minute."""
 
 
-def _need(study: Study, makes: tuple[str, ...]) -> Missing | None:
+def _need(study: Study, makes: Sequence[str]) -> Missing | None:
     """A run along the flow with a resolved λ_min."""
     if any(len(resolved(one)) for one in study.flows):
         return None

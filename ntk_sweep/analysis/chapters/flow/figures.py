@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -130,6 +131,6 @@ def _panel(axes: Axes, own: pd.DataFrame, looks: dict[tuple, tuple[str, str]]) -
         if curve["runs"].max() > 1:
             band = (curve["rate_low"].to_numpy(float), curve["rate_high"].to_numpy(float))
             axes.fill_between(x, *band, color=colour, alpha=BAND_ALPHA, linewidth=0)
-        alone = {"marker": "o", "markersize": 3.5} if len(x) == 1 else {}
+        alone: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(x) == 1 else {}
         axes.plot(x, curve["rate"], color=colour, linewidth=1.2, **alone)
     grid(axes)

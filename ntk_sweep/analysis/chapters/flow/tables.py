@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,10 @@ COLUMNS = [
     "time to 1 %",
     "predicted",
 ]
+
+
+Middle = Literal["linear", "lower", "higher", "inverted_cdf"]
+"""How `numpy.quantile` takes a median."""
 
 
 def flow_table(runs: Runs, values: pd.DataFrame) -> Table:
@@ -199,7 +204,7 @@ def _line(network: tuple[str, int, int], own: pd.DataFrame) -> list[Entry]:
     ]
 
 
-def _entry(values: pd.Series, middle: str = "linear", none: str = "never") -> str:
+def _entry(values: pd.Series, middle: Middle = "linear", none: str = "never") -> str:
     """Median with least and greatest, where 0 and infinity stand for what did not happen.
 
     The median of such values is one of them (`middle` as `numpy.quantile` names it).
