@@ -26,7 +26,7 @@ REPORT ?= report
 
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: help sweep report test test-all test-long lint browser partition slurm image-test soak audit docs benchmark clean
+.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
@@ -41,15 +41,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-# The two kernels are drawn for one seed, and are fewer than it takes Ray to start. The last line is a part of speed_study that takes
-# seconds: 16 networks at its two learning rates.
+# The two kernels are drawn for one seed, and are fewer than it takes Ray to start.
 DRAWS := seed=range(0,$(SEEDS))
 EXPERIMENTS := \
     '+experiment=thesis_grid $(DRAWS)' \
     '+experiment=thesis_kernels hydra/launcher=serial' \
     '+experiment=thesis_training $(DRAWS)' \
     '+experiment=thesis_kernels_training $(DRAWS)' \
-    '+experiment=speed_study act=relu,elu,lrelu,sigmoid width=50,100 depth=2,3 $(DRAWS)'
+    '+experiment=study_small $(DRAWS)'
 MAKE_REPORT = $(BIN)/ntk-sweep report $(RESULTS) -o $(REPORT) && echo "open $(REPORT)/index.html in a browser"
 
 # A failed point makes a row and an exit status, but no reason to go without the report.
@@ -60,6 +59,13 @@ sweep: $(READY)
 	    [ $$status -le 1 ] || exit $$status; \
 	done; \
 	$(MAKE_REPORT) && exit $$status
+
+# make study	computes the declared study (docs/study.md), in an hour and a half; goes on where it was stopped
+# STUDY_RESULTS=folder	where it stores rows
+STUDY_RESULTS ?= results-study
+study: $(READY)
+	$(BIN)/ntk-sweep run +experiment=study $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) results=$(STUDY_RESULTS)
+	$(BIN)/ntk-sweep run +experiment=study_flow $(if $(DATA_ROOT),data.root=$(DATA_ROOT)) results=$(STUDY_RESULTS)
 
 # make report	makes the report again from the rows
 report: $(READY)

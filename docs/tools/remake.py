@@ -46,13 +46,9 @@ TRAINING_COMMANDS = (
     ("training", "--network", "relu-800x3", "--network", "sigmoid-300x8"),
     ("bounds",),
     ("drift",),
-    ("speed",),
 )
 THESIS = "lr0.001-b1-e100"
 """How the thesis trains, as file names say it."""
-
-LOSS = "loss0.05"
-"""The loss whose ranking is shown in full; the summary has all."""
 
 TRAINING = {
     "training": (
@@ -87,20 +83,12 @@ TRAINING = {
         ("drift-ends-*", ""),
         ("drift-epochs-*", "Change of the kernel, its eigenvalues and its alignment over epochs"),
     ),
-    "speed": (
-        ("speed", ""),
-        (f"speed-{LOSS}", "Rank correlations with the epochs to the loss"),
-    ),
-    "rankings": (
-        (f"speed-scatter-{LOSS}", "The best predictor and λ_min against the epochs to the loss"),
-        (f"speed-{LOSS}-*", ""),
-    ),
 }
 """The files between the comments of each name, without group and ending.
 
 They are figures where there are words for them, else tables."""
 
-LONG = (f"speed-{LOSS}-*", "drift-slopes-*", "drift-ends-*", "convergence")
+LONG = ("drift-slopes-*", "drift-ends-*", "convergence")
 """Tables that are too long for a page: CSV files, to which their captions link."""
 
 DEFINED = "diagnostics"

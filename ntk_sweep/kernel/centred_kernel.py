@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -35,7 +34,8 @@ class CentredKernel:
         error: Estimate of ‖Θ - Θ(passes)‖_F.
         pass_errors: The errors of the passes.
         passes: The passes; None where they are not kept.
-        known: Θ in double-double, on the CPU, by the orders for which the caller has it.
+        known: Θ in double-double, on the CPU, by its orders: what the caller has, or what was
+            computed last.
     """
 
     theta: Float[Tensor, "N N"]
@@ -43,7 +43,7 @@ class CentredKernel:
     error: float
     pass_errors: PassErrors
     passes: CentredPasses | None
-    known: Mapping[int, DoubleDouble] = field(default_factory=dict)
+    known: dict[int, DoubleDouble] = field(default_factory=dict)
 
     def double_double(self, orders: int) -> DoubleDouble:
         """Θ in double-double on the CPU, up to the error of `double_double_error`.
@@ -51,10 +51,11 @@ class CentredKernel:
         Args:
             orders: As in `ntk_sweep.numerics.double_double.gram`.
         """
-        if orders in self.known:
-            return self.known[orders]
-        assert self.passes is not None
-        return double_double_kernel(self.passes, orders).to("cpu")
+        if orders not in self.known:
+            assert self.passes is not None
+            self.known.clear()
+            self.known[orders] = double_double_kernel(self.passes, orders).to("cpu")
+        return self.known[orders]
 
     def double_double_error(self, orders: int) -> float:
         """Bound of ‖Θ - Θ(passes)‖_F for Θ of `double_double`; known before that is computed."""

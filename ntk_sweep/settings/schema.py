@@ -29,11 +29,15 @@ from ntk_sweep.settings.checks import (
 )
 from ntk_sweep.spectrum.methods import EXTREME, METHODS
 
-DTYPES = ("float64", "float32")
+FLOAT64 = "float64"
+DTYPES = (FLOAT64, "float32")
 DEVICES = ("auto", "cpu", "cuda")
 LEARNING_RATE_UNITS = ("absolute", "inverse_lambda_max", "inverse_max_diagonal")
 SGD, FLOW = "sgd", "flow"
 OPTIMISERS = (SGD, FLOW)
+
+LEADING_EIGENVALUES = (10, 50, 100, 150)
+"""Which of the greatest eigenvalues a row names: the k-th. A choice for the thesis's 200 inputs."""
 
 SETTING_OF = {"activation": "act"}
 """Fields of an architecture that settings, columns and keys call otherwise."""

@@ -10,7 +10,15 @@ from typing import Any
 from ntk_sweep.data.sources import SOURCES
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.checks import Check, OneOf
-from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SweepConfig, TaskConfig
+from ntk_sweep.settings.schema import (
+    FLOAT64,
+    FLOW,
+    ComputeConfig,
+    DataConfig,
+    SweepConfig,
+    TaskConfig,
+    TrainingConfig,
+)
 from ntk_sweep.settings.tasks import TASKS
 
 ZIP = "zip"
@@ -101,6 +109,10 @@ def validate(config: SweepConfig) -> None:
     _validate_data(config.data)
     if config.task.fault:
         raise ConfigError(config.task.fault)
+    if isinstance(config.task, TrainingConfig) and config.task.is_flow and config.dtype != FLOAT64:
+        raise ConfigError(
+            f"dtype={config.dtype} is too coarse for task.optimiser={FLOW}: set dtype={FLOAT64}"
+        )
 
 
 def validate_data_files(configs: Sequence[SweepConfig]) -> None:

@@ -7,6 +7,3 @@ METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
 
 EXTREME = "extreme"
 """Of `ntk_sweep.spectrum.extreme_eigenvalues`: the least and the greatest eigenvalue alone."""
-
-LEADING_EIGENVALUES = (10, 50, 100, 150)
-"""Which of the greatest eigenvalues a row names: the k-th. A choice for the thesis's 200 inputs."""

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from ntk_sweep._version import __version__
+from ntk_sweep.settings.schema import LEADING_EIGENVALUES
 from ntk_sweep.settings.tasks import TASKS
-from ntk_sweep.spectrum.methods import LEADING_EIGENVALUES
 
 SCHEMA_VERSION = 3
 """Raised when columns are added: `part_file` tells parts of other versions by it.

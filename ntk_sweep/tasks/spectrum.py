@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,10 @@ from ntk_sweep.kernel.diagnostics import (
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
-from ntk_sweep.settings.schema import SpectrumConfig
+from ntk_sweep.settings.schema import LEADING_EIGENVALUES, SpectrumConfig
 from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
-from ntk_sweep.spectrum.methods import EXTREME, LEADING_EIGENVALUES
+from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
+from ntk_sweep.spectrum.methods import EXTREME
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.memory import available_memory, not_enough, point_memory
@@ -42,6 +44,7 @@ class InitialKernel:
         x: The inputs in the network's dtype and on its device, (N, n_in).
         theta: Θ, (N, N), float64 on the CPU.
         spectrum: Its eigenvalues.
+        inverse: v ↦ vᵀΘ⁻¹v.
         columns: The columns of the task `spectrum`.
     """
 
@@ -49,6 +52,7 @@ class InitialKernel:
     x: Tensor
     theta: Tensor
     spectrum: Spectrum
+    inverse: InverseForm
     columns: dict[str, Any]
 
 
@@ -83,8 +87,9 @@ def initial_kernel(work: Computation, method: str, target: float) -> InitialKern
         spectrum = ntk_spectrum(network, x, method, target)
     else:
         spectrum = kernel_spectrum(kernel, method, target)
-    columns = spectrum_columns(work, kernel, spectrum)
-    return InitialKernel(network, x, kernel.theta, spectrum, columns)
+    inverse = inverse_form(kernel, spectrum)
+    columns = spectrum_columns(work, kernel, spectrum, inverse)
+    return InitialKernel(network, x, kernel.theta, spectrum, inverse, columns)
 
 
 def _kernel(
@@ -97,13 +102,15 @@ def _kernel(
         raise MemoryError(not_enough(plan, free))
     inputs = draw.inputs(dataset, getattr(torch, point.dtype), work.device)
     network, first = draw.network(point, inputs, plan.held)
-    refinable = method in ORDERS or (method == "auto" and len(dataset.x) <= REFINED_SAMPLES)
+    refinable = method in ORDERS or (
+        method in ("auto", "jacobian") and len(dataset.x) <= REFINED_SAMPLES
+    )
     passes = centred_passes(network, inputs.rows, first)
     return network, inputs.rows, centred_kernel(passes, refinable)
 
 
 def spectrum_columns(
-    work: Computation, kernel: CentredKernel, spectrum: Spectrum
+    work: Computation, kernel: CentredKernel, spectrum: Spectrum, inverse: InverseForm
 ) -> dict[str, Any]:
     """The columns of the task, from a point's kernel and its spectrum."""
     vectors = eigenvectors(spectrum, kernel.theta)
@@ -114,7 +121,14 @@ def spectrum_columns(
         f"lambda_{count}": float(values[-count]) if count <= len(values) else None
         for count in LEADING_EIGENVALUES
     }
-    return columns | _kernel_columns(work, kernel, vectors)
+    complexity = complexity_columns("target", inverse, torch.from_numpy(work.dataset.y))
+    return columns | complexity | _kernel_columns(work, kernel, vectors)
+
+
+def complexity_columns(name: str, inverse: InverseForm, v: Tensor) -> dict[str, float]:
+    """vᵀΘ⁻¹v/N with its error, of a v of this name; NaN where λ_min is unresolved."""
+    value, error = inverse(v)
+    return {f"{name}_complexity": value / len(v), f"{name}_complexity_error": error / len(v)}
 
 
 def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) -> dict[str, Any]:
@@ -132,6 +146,8 @@ def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) ->
         "target": target,
         "meets_target": extremes.lambda_min_error <= target * extremes.lambda_min
         and extremes.lambda_max_error <= target * extremes.lambda_max,
+        "target_complexity": math.nan,
+        "target_complexity_error": math.nan,
     }
     return columns | _kernel_columns(work, kernel, extremes.leading)
 

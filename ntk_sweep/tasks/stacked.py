@@ -25,6 +25,7 @@ from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import SpectrumConfig
+from ntk_sweep.spectrum.inverse_form import inverse_form
 from ntk_sweep.spectrum.spectrum import ORDERS, kernel_spectrum
 from ntk_sweep.tasks.computation import Caches, Computation, Computed
 from ntk_sweep.tasks.draws import initialisation_of, without_activation
@@ -136,7 +137,7 @@ def _finish(work: Computation, kernel: CentredKernel) -> Computed | None:
         if not torch.isfinite(kernel.theta).all():
             raise ValueError("the kernel is not finite")
         spectrum = kernel_spectrum(kernel, settings.method, settings.target)
-        columns = spectrum_columns(work, kernel, spectrum)
+        columns = spectrum_columns(work, kernel, spectrum, inverse_form(kernel, spectrum))
         return columns, kernel.theta.numpy() if work.point.save_kernel else None
     return None
 

@@ -25,8 +25,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.network.fully_connected import Inputs, Network
-from ntk_sweep.numerics.tensors import as_vector, check_finite, overflow
-from ntk_sweep.training.flat_network import FlatNetwork, FlatPasses
+from ntk_sweep.numerics.tensors import as_vector, check_finite
+from ntk_sweep.training.flat_network import FlatNetwork
+from ntk_sweep.training.flow_state import ROUNDING, FlowState
 from ntk_sweep.training.outcomes import THRESHOLD, accuracy
 
 STOP_AT_LOSS = 1e-20
@@ -52,9 +53,6 @@ LEAST_GAIN = 0.5
 
 SAFETY, LEAST_FACTOR, GREATEST_FACTOR = 0.8, 0.1, 10.0
 """Of the next step: on what the error estimate allows, and as a multiple of this step."""
-
-ROUNDING = 2.0**-44
-"""What sums over thousands of terms leave of an output's 53 bits."""
 
 
 @dataclass(frozen=True)
@@ -161,88 +159,30 @@ def _check_arguments(
         raise ValueError(f"time is {time}, but must be a positive number")
 
 
-class _State:
-    """A point of the flow: its passes, kernel, eigenvectors and residual."""
-
-    def __init__(self, flat: FlatNetwork, parameters: Tensor, targets: Tensor) -> None:
-        self.parameters = parameters
-        self.passes: FlatPasses = flat.passes(parameters)
-        self.theta = flat.kernel(self.passes)
-        if not torch.isfinite(self.theta).all():
-            raise overflow("the kernel", "its entries", self.theta.dtype)
-        self.outputs = self.passes.outputs
-        residual = targets - self.outputs
-        # Below 0 is rounding only.
-        values, self._vectors = torch.linalg.eigh(self.theta)
-        self._values = values.clamp_(min=0)
-        self._components = self._vectors.T @ residual
-        self._size = len(targets)
-        self.loss = float(residual.square().mean())
-        self.norm = math.sqrt(self.loss * self._size)
-
-    @property
-    def local_rate(self) -> float:
-        """-d log L/dt."""
-        squares = self._components.square()
-        return float(4 / self._size * (self._values @ squares) / squares.sum())
-
-    def moved(self, flat: FlatNetwork, time: float) -> Tensor:
-        """The parameters after a time in which Θ is taken as constant."""
-        rates = 2 / self._size * self._values
-        reach = torch.where(rates > 0, -torch.expm1(-rates * time) / rates, time)
-        vector = self._vectors @ (self._components * reach) * (2 / self._size)
-        return self.parameters + flat.pulled_back(self.passes, vector)
-
-    def lasting(self, error: Tensor, time: float) -> float:
-        """The norm of what is left of an error of the outputs after some such steps.
-
-        Along fast directions an error dies at once, and would rule the step for nothing (Hairer and
-        Wanner 1996, IV.8, on Shampine's filter).
-        """
-        return float(
-            ((self._vectors.T @ error) / (1 + 2 * time / self._size * self._values)).norm()
-        )
-
-    def time_to_fall(self, fall: float) -> float:
-        """The time in which log L falls by so much if Θ is constant; infinity if it never does."""
-        squares = self._components.square() / self._components.square().sum()
-        exponents = 4 / self._size * self._values
-        goal = math.exp(-fall)
-        low, high = 0.0, 1 / max(self.local_rate, 1e-300)
-        while float(squares @ torch.exp(-exponents * high)) > goal:
-            low, high = high, 2 * high
-            if high * float(exponents[-1]) > 1e30:
-                return math.inf
-        for _ in range(20):
-            middle = (low + high) / 2
-            above = float(squares @ torch.exp(-exponents * middle)) > goal
-            low, high = (middle, high) if above else (low, middle)
-        return high
-
-
 class _Flow:
     """The steps of a flow, with what they leave on the record."""
 
     def __init__(self, flat: FlatNetwork, targets: Tensor, tolerance: float, kinked: bool) -> None:
         self._flat, self._targets, self._tolerance = flat, targets, tolerance
         self._kinked = kinked
-        self.first = _State(flat, flat.start, targets)
+        self.first = FlowState(flat, flat.start, targets)
         self._scale = float(self.first.theta.norm())
         self.records: list[tuple[float, float, float, float]] = []
         self.outputs: list[Tensor] = []
         self.missed = 0
-        self._order = 2
+        self._last = self.first
 
     def run(self, end: float, stop_at_loss: float) -> None:
         """Takes steps until the end."""
         state, time = self.first, 0.0
         self._record(time, state)
-        step = 0.01 * state.time_to_fall(RECORDED_FALL)
+        step = 0.01 * state.time_to_fall(RECORDED_FALL, self._tolerance)
         while state.loss > stop_at_loss and time < end and len(self.records) <= MOST_STEPS:
-            longest = min(state.time_to_fall(RECORDED_FALL), end - time)
-            least = self._kinked * state.time_to_fall(LEAST_FALL * self._tolerance)
+            longest = min(state.time_to_fall(RECORDED_FALL, self._tolerance), end - time)
+            fall = LEAST_FALL * self._tolerance
+            least = state.time_to_fall(fall, self._tolerance) if self._kinked else 0.0
             step = min(max(step, least), longest)
-            if not math.isfinite(step) or time + step == time:
+            if not math.isfinite(longest) or time + step == time:
                 break
             taken, following = self._attempt(state, step, least)
             if taken is not None:
@@ -250,12 +190,14 @@ class _Flow:
                 self._record(time, state)
             step = following
 
-    def _record(self, time: float, state: _State) -> None:
+    def _record(self, time: float, state: FlowState) -> None:
         drift = float((state.theta - self.first.theta).norm()) / self._scale
         self.records.append((time, state.loss, state.local_rate, drift))
         self.outputs.append(state.outputs)
 
-    def _attempt(self, state: _State, step: float, least: float) -> tuple[_State | None, float]:
+    def _attempt(
+        self, state: FlowState, step: float, least: float
+    ) -> tuple[FlowState | None, float]:
         """A step of rising order until it meets the tolerance.
 
         Returns:
@@ -276,15 +218,16 @@ class _Flow:
             allowed = step * min(max(factor, LEAST_FACTOR), GREATEST_FACTOR)
             best = max(best, (allowed / kernels, allowed))
             if error <= 1 or step <= least:
-                self.missed += error > 1
-                return _State(self._flat, row[-1], self._targets), best[1]
+                taken = FlowState(self._flat, row[-1], self._targets)
+                self.missed += max(error, self._unseen(taken, step, count)) > 1
+                return taken, best[1]
             if not error < LEAST_GAIN * before:
                 break  # at a kink of the activation no order helps
             before = error
         return None, min(best[1], step / 2)
 
     def _next_row(
-        self, before: list[Tensor], state: _State, step: float, count: int
+        self, before: list[Tensor], state: FlowState, step: float, count: int
     ) -> list[Tensor]:
         """A row of the table of Aitken and Neville: `count` steps, and what follows of it."""
         row = [self._steps(state, step, count)]
@@ -293,18 +236,33 @@ class _Flow:
             row.append(row[-1] + (row[-1] - older) / (ratio - 1))
         return row
 
-    def _steps(self, state: _State, step: float, count: int) -> Tensor:
+    def _steps(self, state: FlowState, step: float, count: int) -> Tensor:
         for left in range(count - 1, -1, -1):
             parameters = state.moved(self._flat, step / count)
             if left:
-                state = _State(self._flat, parameters, self._targets)
+                state = FlowState(self._flat, parameters, self._targets)
+        self._last = state
         return parameters
 
-    def _error(self, state: _State, better: Tensor, worse: Tensor, step: float) -> float:
+    def _unseen(self, taken: FlowState, step: float, count: int) -> float:
+        """What a kink does that was crossed after the last kernel of a step, as `_error`.
+
+        No order sees it, so that all agree.
+        """
+        if not (self._kinked and self._last.switched(taken)):
+            return 0.0
+        jump = taken.lasting(self._last.jumped(taken, step / count), step)
+        return jump / self._allowed(taken.residual, taken.outputs)
+
+    def _allowed(self, residual: Tensor, outputs: Tensor) -> float:
+        """The error of the outputs that meets the tolerance."""
+        rounding = ROUNDING * float(self._targets.norm() + outputs.norm())
+        return self._tolerance * float(residual.norm()) + rounding
+
+    def _error(self, state: FlowState, better: Tensor, worse: Tensor, step: float) -> float:
         """What the tolerance is held against: 1 meets it."""
         first, second = (self._flat.outputs(one) for one in (better, worse))
-        left = float((self._targets - first).norm())
-        allowed = self._tolerance * left + ROUNDING * float(self._targets.norm() + first.norm())
+        allowed = self._allowed(self._targets - first, first)
         way = float((better - self._flat.start).norm())
         of_outputs = state.lasting(first - second, step) / allowed
         of_parameters = float((better - worse).norm()) / (self._tolerance * way) if way else 0.0

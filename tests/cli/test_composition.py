@@ -1,6 +1,5 @@
 """Protects fast composition, which must equal Hydra's own, and what the sweeper expands."""
 
-import math
 import re
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from omegaconf import OmegaConf, open_dict
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
-from ntk_sweep.analysis.chapters.speed.correlations import LEAST_NETWORKS
+from ntk_sweep.analysis.chapters.speed.associations import LEAST_NETWORKS
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.network.activations.registry import ACTIVATIONS
@@ -166,8 +165,8 @@ def test_the_whole_config_of_a_job_is_that_of_hydras_own_launcher(composer, jobs
         assert configs.compose(job, number) == own
 
 
-def expand(composer, arguments, params=None, points=()):
-    sweeper = GridSweeper(params, points)
+def expand(composer, arguments, params=None, points=(), zips=()):
+    sweeper = GridSweeper(params, points, zip=zips)
     sweeper.hydra_context = type("Context", (), {"config_loader": composer[0]})()
     return sweeper.expand(arguments)
 
@@ -254,7 +253,16 @@ def experiment(composer, name):
         "config", overrides=[f"+experiment={name}"], run_mode=RunMode.MULTIRUN
     )
     sweeper = OmegaConf.to_container(master.hydra.sweeper)
-    return expand(composer, [], params=sweeper["params"], points=sweeper.get("points") or [])
+    return expand(
+        composer,
+        [],
+        params=sweeper["params"],
+        points=sweeper.get("points") or [],
+        zips=sweeper.get("zip") or [],
+    )
+
+
+NETWORK = ("act", "width", "depth")
 
 
 def values(jobs, name):
@@ -266,13 +274,36 @@ def values(jobs, name):
     }
 
 
-def test_the_speed_study_is_what_the_docs_say(composer):
-    jobs = experiment(composer, "speed_study")
-    assert len({tuple(sorted(job)) for job in jobs}) == len(jobs) == 72 * 5 * 2 >= 200
-    assert values(jobs, "act") == set(ACTIVATIONS)
-    assert all(len(values(jobs, name)) > 2 for name in ("width", "depth"))
-    assert values(jobs, "seed") == set("01234")
+STUDY = {
+    "act": {"relu", "elu", "sigmoid", "tanh"},
+    "width": {"50", "75", "100", "150"},
+    "depth": {"2", "3", "4"},
+    "data": {"fashion_mnist", "digits"},
+    "task.centre_outputs": {"True", "False"},
+}
+"""What docs/study.md declares."""
+
+
+def test_the_study_is_the_one_declared(composer):
+    jobs = experiment(composer, "study")
+    assert len({tuple(sorted(job)) for job in jobs}) == len(jobs) == 48 * 24 * 5
+    flows = experiment(composer, "study_flow")
+    assert len({tuple(sorted(job)) for job in flows}) == len(flows) == 48 * 12 * 2
+    for found, seeds in ((jobs, "01234"), (flows, "01")):
+        assert {name: values(found, name) for name in STUDY} == STUDY
+        assert values(found, "seed") == set(seeds)
+        assert values(found, "data.labels") == {"random"}
     assert values(jobs, "task.learning_rate_unit") == {"absolute", "inverse_lambda_max"}
+    text = (CHECKOUT / "docs" / "study.md").read_text()
+    assert f"{len(jobs):,} runs" in text
+    assert f"{len(flows):,}" in text
+
+
+def test_a_small_study_is_enough_for_a_ranking_and_for_the_flow(composer):
+    jobs = experiment(composer, "study_small")
+    networks = {tuple(word for word in job if word.split("=")[0] in NETWORK) for job in jobs}
+    assert len(networks) >= LEAST_NETWORKS
+    assert len(jobs) == 3 * len(networks)
 
 
 def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(composer):
@@ -282,13 +313,6 @@ def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(compos
     assert (widths[0], widths[-1]) == (50, 1000)
     assert values(jobs, "seed") == set("01234")
     assert values(jobs, "task.learning_rate_unit") == {"absolute", "inverse_lambda_max"}
-
-
-def test_a_few_networks_follow_the_flow_with_the_initial_function_and_without(composer):
-    jobs = experiment(composer, "flow")
-    assert values(jobs, "task.centre_outputs") == {"True", "False"}
-    assert values(jobs, "seed") == set("012")
-    assert len(jobs) == 2 * 4 * 3
 
 
 def test_figure_10_is_over_seeds_and_both_orders_of_samples(composer):
@@ -310,10 +334,7 @@ def test_make_sweep_runs_all_of_the_thesis_and_enough_for_a_ranking():
     } < set(names)
     drawn = [words[0] for words in lines if "seed=range(0,2)" in words]
     assert [name for name in names if name not in drawn] == ["thesis_kernels"]
-    (study,) = [words[1:] for words in lines if words[0] == "speed_study"]
-    given = dict(word.split("=") for word in study)
-    networks = math.prod(len(given[name].split(",")) for name in ("act", "width", "depth"))
-    assert networks >= LEAST_NETWORKS
+    assert "study_small" in drawn
 
 
 def test_the_grid_of_the_thesis_has_720_points(composer):

@@ -23,9 +23,8 @@ FUNCTIONS = dual_references.FUNCTIONS | {
 """(σ, σ') in mpmath."""
 
 
-def exact_spectrum(network: Network, x: torch.Tensor) -> list:
-    """Eigenvalues of the kernel, ascending, the whole pipeline from the forward pass on with
-    `DIGITS` digits."""
+def exact_kernel(network: Network, x: torch.Tensor) -> mp.matrix:
+    """The kernel, from the forward pass on with `DIGITS` digits."""
     with mp.workdps(DIGITS):
         function, derivative = FUNCTIONS[network.activation]
         weights = [
@@ -49,7 +48,20 @@ def exact_spectrum(network: Network, x: torch.Tensor) -> list:
             theta = theta + (delta @ delta.T) * (
                 factors[layer] ** 2 * (inputs[layer] @ inputs[layer].T) + 1
             )
-        return sorted(mp.eigsy(mp.matrix(theta.tolist()), eigvals_only=True))
+        return mp.matrix(theta.tolist())
+
+
+def exact_spectrum(network: Network, x: torch.Tensor) -> list:
+    """Eigenvalues of the kernel, ascending, with `DIGITS` digits."""
+    with mp.workdps(DIGITS):
+        return sorted(mp.eigsy(exact_kernel(network, x), eigvals_only=True))
+
+
+def exact_inverse_form(theta: mp.matrix, v: torch.Tensor) -> mp.mpf:
+    """vᵀΘ⁻¹v with `DIGITS` digits."""
+    with mp.workdps(DIGITS):
+        right = mp.matrix(v.tolist())
+        return mp.fdot(right, mp.cholesky_solve(theta, right))
 
 
 def absolute_errors(values: torch.Tensor, exact: list) -> torch.Tensor:

@@ -54,9 +54,12 @@ def several_seeds(study: Study, makes: Sequence[str]) -> Missing | None:
 
 
 def a_run(study: Study, makes: Sequence[str]) -> Missing | None:
-    """A training run with a history."""
+    """A run of stochastic gradient descent with a history."""
     if study.training is None:
         return missing(study, "There is no training run.", makes)
+    if study.flows and not study.runs:
+        sentence = "There is no run of stochastic gradient descent, only of the gradient flow."
+        return missing(study, sentence, makes)
     if study.runs:
         return None
     count, command = len(study.training.rows), study.group.command(*makes)

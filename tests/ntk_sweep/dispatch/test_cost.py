@@ -1,8 +1,9 @@
 """Protects the expected cost of a job: what it grows with, and how it compares with training."""
 
+import numpy as np
 import pytest
 
-from ntk_sweep.dispatch.cost import OVERHEAD_SECONDS, expected_seconds
+from ntk_sweep.dispatch.cost import FLOW_SPECTRA, OVERHEAD_SECONDS, expected_seconds, seconds_of
 from ntk_sweep.settings.schema import TrainingConfig
 
 
@@ -35,3 +36,25 @@ def test_epochs_steps_and_kernels_are_paid_for(plain_jobs):
     assert seconds(batch_size=None) == seconds(batch_size=200) == seconds(batch_size=999)
     extra = seconds(epochs=10, record_kernel_every=3) - seconds(epochs=10)
     assert extra == pytest.approx(3 * (spectrum - OVERHEAD_SECONDS))
+
+
+def test_a_flow_costs_spectra_and_no_epochs(plain_jobs):
+    spectrum = expected_seconds(plain_jobs(50, 4)) - OVERHEAD_SECONDS
+    flow = expected_seconds(plain_jobs(50, 4, TrainingConfig(optimiser="flow")))
+    assert flow == pytest.approx(OVERHEAD_SECONDS + (1 + FLOW_SPECTRA) * spectrum)
+
+
+def test_rows_of_both_optimisers_are_costed_together(plain_jobs):
+    """As the time left is, of columns in which null is NaN."""
+    settings = [TrainingConfig(), TrainingConfig(optimiser="flow")]
+    sizes = {
+        "width": 50,
+        "depth": 4,
+        "n_samples": 200,
+        "n_inputs": plain_jobs(50, 4).dataset.x.shape[1],
+    }
+    every = [one.columns(200) for one in settings]
+    names = ("batch_size", "epochs", "record_kernel_every", "flow_tolerance")
+    columns = {name: np.array([one[name] for one in every], dtype=float) for name in names}
+    expected = [expected_seconds(plain_jobs(50, 4, one)) for one in settings]
+    assert seconds_of(sizes | columns) == pytest.approx(expected)

@@ -278,3 +278,63 @@ def test_relative_results_mean_the_same_in_every_process(tmp_path, monkeypatch):
     assert absolute_results("~/results") == str(tmp_path / "home" / "results")
     assert absolute_results("/a/../b") == "/b"
     assert absolute_results("s3://bucket/prefix") == "s3://bucket/prefix"
+
+
+FLOW_TASK = {"optimiser": "flow"}
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        FLOW_TASK,
+        FLOW_TASK | {"flow_time": 3.0, "flow_tolerance": 1e-3},
+        FLOW_TASK | {"centre_outputs": True, "stop_at_loss": 0.01},
+        {"centre_outputs": True, "stop_at_loss": 0.01},
+        {"learning_rate_unit": "inverse_max_diagonal"},
+    ],
+)
+def test_settings_of_an_optimiser_are_accepted(task):
+    validate(settings(task=TrainingConfig(**task)))
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (
+            {"flow_time": 3.0},
+            "task.flow_time=3.0 is a setting of task.optimiser=flow, but this is "
+            "task.optimiser=sgd",
+        ),
+        ({"flow_tolerance": 1e-3}, "task.flow_tolerance=0.001 is a setting of task.optimiser=flow"),
+        *(
+            (
+                FLOW_TASK | {name: value},
+                f"task.{name}={value} is a setting of task.optimiser=sgd, but this is "
+                "task.optimiser=flow",
+            )
+            for name, value in {
+                "learning_rate": 0.5,
+                "learning_rate_unit": "inverse_lambda_max",
+                "batch_size": 10,
+                "epochs": 7,
+                "shuffle": False,
+                "record_kernel_every": 3,
+            }.items()
+        ),
+        (FLOW_TASK | {"flow_time": 0.0}, "task.flow_time=0.0 must be a positive number"),
+        (FLOW_TASK | {"flow_tolerance": 0.0}, "task.flow_tolerance=0.0 must be a relative error"),
+        ({"stop_at_loss": 0.0}, "task.stop_at_loss=0.0 must be a positive number"),
+        ({"stop_at_loss": -1.0}, "task.stop_at_loss=-1.0 must be a positive number"),
+        ({"optimiser": "adam"}, "task.optimiser=adam is unknown: choose one of sgd, flow"),
+        ({"learning_rate_unit": "x"}, "choose one of absolute, inverse_lambda_max, inverse_max_d"),
+    ],
+)
+def test_settings_that_the_optimiser_does_not_read_are_refused(task, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        validate(settings(task=TrainingConfig(**task)))
+
+
+def test_a_flow_in_single_precision_is_refused():
+    message = "dtype=float32 is too coarse for task.optimiser=flow: set dtype=float64"
+    with pytest.raises(ConfigError, match=message):
+        validate(settings(task=TrainingConfig(**FLOW_TASK), dtype="float32"))

@@ -10,9 +10,15 @@ import pytest
 from rich.console import Console
 
 from ntk_sweep.analysis.cli import main
+from ntk_sweep.data.labelling import COLUMNS
 from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.executors.serial import SerialExecutor
-from ntk_sweep.settings.schema import DataConfig, SweepConfig, TrainingConfig
+from ntk_sweep.settings.schema import (
+    LEADING_EIGENVALUES,
+    DataConfig,
+    SweepConfig,
+    TrainingConfig,
+)
 from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, schema
 from ntk_sweep.store.compaction import merge
 from ntk_sweep.store.reading import finished, load_results
@@ -20,11 +26,14 @@ from ntk_sweep.store.store import Store
 from tests.helpers.places import ROOT
 
 STORES = ROOT / "tests" / "data" / "stores"
-OLD = ["schema-1", "schema-2-first", "schema-2"]
-NUMERICS = {"schema-1": 1, "schema-2-first": 2, "schema-2": 2}
+NUMERICS = {"schema-1": 1, "schema-2-first": 2, "schema-2": 2, "schema-3": 2}
+OLD = [name for name in NUMERICS if (STORES / name).is_dir()]
 NAMES = schema("spectrum").names
 RESULTS = NAMES[NAMES.index("eigenvalues") : NAMES.index("kernel_file")]
 SINCE_2 = {*RESULTS[RESULTS.index("target") :]}
+SINCE_3 = {*NAMES[NAMES.index("kernel_file") + 1 : NAMES.index("status")]} | {*COLUMNS}
+NULL_HERE = {"data_label_seed", *(f"lambda_{count}" for count in LEADING_EIGENVALUES)}
+"""Of rows of schema 3: these have few samples, and true labels."""
 DATA = DataConfig("digits", classes=[0, 9], n_per_class=3)
 
 
@@ -47,7 +56,7 @@ def sweep(configs):
 
 
 def test_every_version_has_its_store():
-    assert {path.name for path in STORES.iterdir() if path.is_dir()} == set(OLD)
+    assert {path.name for path in STORES.iterdir() if path.is_dir()} == set(NUMERICS)
     versions = [
         int(pq.read_schema(path).metadata[VERSION_KEY])
         for name in OLD
@@ -66,6 +75,21 @@ def test_old_rows_are_read_with_nulls_for_what_they_lack(name):
     missing = SINCE_2 if name == "schema-1" else set()
     assert {column for column in RESULTS if frame[column].isna().all()} == missing
     assert {column for column in RESULTS if frame[column].isna().any()} == missing
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_old_rows_lack_the_columns_of_schema_3(name):
+    frame = load_results(STORES / name / "spectrum")
+    missing = NULL_HERE if name == "schema-3" else SINCE_3
+    assert {column for column in SINCE_3 if frame[column].isna().all()} == missing
+    assert {column for column in SINCE_3 if frame[column].isna().any()} == missing
+
+
+def test_old_runs_took_steps_of_the_plain_network():
+    frame = load_results(STORES / "schema-2" / "training")
+    assert set(frame.optimiser) == {"sgd"} and set(frame.centre_outputs) == {False}
+    for name in ("stop_at_loss", "flow_time", "flow_tolerance", "times", "flow_steps_missed"):
+        assert frame[name].isna().all(), name
 
 
 @pytest.mark.parametrize("name", OLD)
@@ -112,19 +136,30 @@ def test_old_points_count_as_finished_where_their_key_matches(old, request):
     assert (frame.numerics_version == 2).sum() == (4 if older else 17)
 
 
-def test_old_runs_of_training_count_as_finished(tmp_path):
-    shutil.copytree(STORES / "schema-2", tmp_path / "results")
+OLD_TASKS = {
+    "schema-2": [TrainingConfig(epochs=4, learning_rate=rate) for rate in (0.001, 0.002)],
+    "schema-3": [TrainingConfig(optimiser="flow", stop_at_loss=0.01, centre_outputs=True)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        (name, task)
+        for name in OLD
+        if name in OLD_TASKS
+        for version, tasks in OLD_TASKS.items()
+        if version <= name
+        for task in tasks
+    ],
+)
+def test_old_runs_of_training_count_as_finished(tmp_path, name, task):
+    shutil.copytree(STORES / name, tmp_path / "results")
     configs = [
         SweepConfig(
-            act=act,
-            width=20,
-            depth=2,
-            task=TrainingConfig(epochs=4, learning_rate=rate),
-            data=DATA,
-            results=str(tmp_path / "results"),
+            act=act, width=20, depth=2, task=task, data=DATA, results=str(tmp_path / "results")
         )
         for act in ("relu", "elu")
-        for rate in (0.001, 0.002)
     ]
     assert not sweep(configs).plan.jobs
 

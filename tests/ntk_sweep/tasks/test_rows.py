@@ -149,6 +149,27 @@ def test_the_method_asked_for_is_the_one_used(method):
     )
 
 
+@pytest.mark.parametrize("method", [*METHODS, EXTREME])
+def test_target_complexity(method):
+    """By every method that knows all eigenvalues; a row without it is whole otherwise."""
+    point = changed(POINT, settings=SpectrumConfig(method=method))
+    row = compute_row(point, DATASET, "cpu", None).row
+    network, x = network_of(POINT)
+    expected = DATASET.y @ np.linalg.solve(empirical_ntk(network, x).numpy(), DATASET.y) / 6
+    value, error = row["target_complexity"], row["target_complexity_error"]
+    if method == EXTREME:
+        assert row["status"] == "ok" and np.isnan(value) and np.isnan(error)
+    else:
+        assert value == pytest.approx(expected, rel=1e-10) and 0 < error < 1e-9 * value
+
+
+def test_a_singular_kernel_leaves_the_complexity_open():
+    dataset = Dataset("npz", np.ones((6, 4)), DATASET.y, (3, 7), "fingerprint")
+    row = compute_row(POINT, dataset, "cpu", None).row
+    assert row["status"] == "ok" and not row["lambda_min_resolved"]
+    assert np.isnan([row["target_complexity"], row["target_complexity_error"]]).all()
+
+
 def test_limits_are_the_same_in_whatever_order_they_are_asked_for():
     rows = {}
     for depths in ((2, 3, 4), (4, 3, 2)):

@@ -9,6 +9,7 @@ import torch
 
 from ntk_sweep import Network, empirical_ntk
 from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.dynamics.predictions import (
     gradient_descent_losses,
     gradient_flow_losses,
@@ -24,6 +25,7 @@ from ntk_sweep.tasks import spectrum as spectrum_task
 from ntk_sweep.tasks import training as training_task
 from ntk_sweep.tasks.rows import compute_row
 from ntk_sweep.training.gradient_descent import GradientDescent
+from ntk_sweep.training.gradient_flow import follow
 from ntk_sweep.training.sgd import sample_orders, train
 from tests.helpers.points import changed
 
@@ -169,12 +171,137 @@ def test_a_row_holds_the_spectrum_that_the_other_task_computes():
         np.testing.assert_array_equal(row[column], spectrum[column], err_msg=column)
 
 
+def test_complexities_are_those_of_the_targets_and_of_the_initial_residual():
+    row = row_of(POINT)
+    network, x, *_ = network_of(POINT)
+    theta = empirical_ntk(network, x).numpy()
+    residual = row["initial_outputs"] - DATASET.y
+    for name, v in (("target", DATASET.y), ("residual", residual)):
+        expected = v @ np.linalg.solve(theta, v) / len(v)
+        assert row[f"{name}_complexity"] == pytest.approx(expected, rel=1e-9)
+        assert 0 < row[f"{name}_complexity_error"] <= 1e-9 * expected
+
+
 def test_learning_rate_in_units_of_the_inverse_of_lambda_max():
     row = row_of(point(learning_rate=0.5, learning_rate_unit="inverse_lambda_max"))
     assert row["step_size"] == 0.5 / row["lambda_max"]
     assert (row["learning_rate"], row["learning_rate_unit"]) == (0.5, "inverse_lambda_max")
     same = row_of(point(learning_rate=row["step_size"]))
     np.testing.assert_array_equal(row["losses"], same["losses"])
+
+
+def flow_point(**changes):
+    settings = {"optimiser": "flow", "stop_at_loss": 1e-2} | changes
+    return changed(POINT, settings=TrainingConfig(**settings), act="tanh")
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_row_of_a_flow_is_what_the_library_computes(centred):
+    wanted = flow_point(flow_time=20.0, flow_tolerance=1e-5, centre_outputs=centred)
+    row = row_of(wanted)
+    assert row["status"] == "ok", row.get("error")
+    network, x, y = network_of(wanted)
+    run = follow(network, x, y, 1e-5, 20.0, 1e-2, centred)
+    lists = ("times", "losses", "local_rates", "kernel_drifts", "accuracies", "outputs")
+    for column in (*lists, "initial_outputs"):
+        np.testing.assert_array_equal(row[column], getattr(run, column), err_msg=column)
+    assert (row["steps"], row["flow_steps_missed"]) == (run.steps, run.missed)
+    assert (row["initial_loss"], row["final_loss"], row["final_accuracy"]) == (
+        run.losses[0],
+        run.losses[-1],
+        run.accuracies[-1],
+    )
+    theta = empirical_ntk(network, x).numpy()
+    residual = run.initial_outputs - DATASET.y
+    flow = gradient_flow_losses(*np.linalg.eigh(theta), residual, run.times)
+    np.testing.assert_allclose(row["flow_losses"], flow, rtol=1e-8)
+    rate = residual @ theta @ residual / (residual @ residual)
+    assert row["residual_rate"] == pytest.approx(rate, rel=1e-10)
+    assert row["local_rates"][0] == pytest.approx(4 / 9 * row["residual_rate"], rel=1e-10)
+    settings = ("optimiser", "flow_time", "flow_tolerance", "stop_at_loss", "centre_outputs")
+    assert [row[name] for name in settings] == ["flow", 20.0, 1e-5, 1e-2, centred]
+    for name in ("learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"):
+        assert row[name] is None, name
+    assert not {"step_size", "steps_per_epoch", "running_losses", "descent_losses"} & set(row)
+    assert 0 < row["training_seconds"] < row["seconds"]
+
+
+def test_a_flow_missing_its_tolerance_says_so(monkeypatch):
+    real = training_task.follow
+    monkeypatch.setattr(
+        training_task, "follow", lambda *given: dataclasses.replace(real(*given), missed=3)
+    )
+    assert row_of(flow_point())["flow_steps_missed"] == 3
+
+
+def test_a_flow_ends_at_1e_20_where_no_loss_is_asked_for():
+    row = row_of(flow_point(stop_at_loss=None))
+    assert row["final_loss"] <= 1e-20 and row["stop_at_loss"] is None
+
+
+def test_a_flow_in_single_precision_fails_with_a_reason():
+    row = compute_row(changed(flow_point(), dtype="float32"), DATASET, "cpu", None).row
+    assert row["status"] == "failed"
+    assert "the network is torch.float32, but a gradient flow needs float64" in row["error"]
+    assert row["optimiser"] == "flow"
+
+
+def test_targets_of_other_values_are_parted_halfway():
+    """Targets of -9 and -7: all outputs before training are those of the second class."""
+    labelling = Labelling(targets=(-9.0, -7.0))
+    dataset = dataclasses.replace(DATASET, y=2 * DATASET.y - 9, labelling=labelling)
+    for wanted in (flow_point(flow_time=1e-3), point()):
+        row = compute_row(wanted, dataset, "cpu", None).row
+        assert min(row["initial_outputs"]) > -8
+        assert row["accuracies"][0] == 4 / 9
+
+
+def test_steps_that_begin_at_the_zero_function():
+    """f - f_0 to y is f to y + f_0 (Chizat, Oyallon, Bach 2019)."""
+    row = row_of(point(centre_outputs=True))
+    network, x, y = network_of(POINT)
+    assert (np.array(row["initial_outputs"]) == 0).all()
+    assert row["initial_loss"] == np.mean(DATASET.y**2)
+    orders = list(sample_orders(9, 6, seed=5))
+    shifted = train(GradientDescent(network, x, y + network(x), 0.02, 1), orders)
+    np.testing.assert_allclose(row["losses"], shifted.losses, rtol=1e-9)
+    theta = empirical_ntk(network, x).numpy()
+    linear = linearised_sgd_losses(theta, -DATASET.y, orders, 0.02, 1)
+    np.testing.assert_allclose(row["linearised_losses"], linear, rtol=1e-9)
+    rate = DATASET.y @ theta @ DATASET.y / (DATASET.y @ DATASET.y)
+    assert row["residual_rate"] == pytest.approx(rate, rel=1e-10)
+    assert row["centre_outputs"] is True and row_of(point())["centre_outputs"] is False
+
+
+def test_steps_end_at_the_loss_asked_for():
+    whole = row_of(point(learning_rate=0.005))
+    goal = whole["losses"][3]
+    assert (np.diff(whole["losses"][:4]) < 0).all()
+    row = row_of(point(learning_rate=0.005, stop_at_loss=goal))
+    np.testing.assert_array_equal(row["losses"], whole["losses"][:4])
+    assert (row["status"], row["steps"], row["epochs"], row["stop_at_loss"]) == ("ok", 27, 6, goal)
+    linear = np.array(whole["linearised_losses"])
+    first = int(np.argmax(linear <= goal)) if (linear <= goal).any() else 6
+    np.testing.assert_array_equal(row["linearised_losses"], linear[: first + 1])
+    assert len(row["flow_losses"]) == len(row["descent_losses"]) == 7
+
+
+def test_learning_rate_in_units_of_the_inverse_of_the_greatest_diagonal_entry():
+    row = row_of(point(learning_rate=0.5, learning_rate_unit="inverse_max_diagonal"))
+    network, x, _ = network_of(POINT)
+    greatest = float(empirical_ntk(network, x).diagonal().max())
+    assert row["max_diagonal"] == pytest.approx(greatest, rel=1e-13)
+    assert row["step_size"] == 0.5 / row["max_diagonal"]
+    assert row["linear_stability"] == pytest.approx(0.5, rel=1e-15)
+    assert row_of(POINT)["linear_stability"] == 0.02 * row["max_diagonal"]
+
+
+def test_leading_eigenvalues_by_their_rank():
+    generator = np.random.default_rng(0)
+    dataset = Dataset("npz", generator.random((12, 4)), np.arange(12) % 2.0, (3, 7), "fingerprint")
+    row = compute_row(changed(POINT, settings=SpectrumConfig()), dataset, "cpu", None).row
+    assert row["lambda_10"] == row["eigenvalues"][2] == sorted(row["eigenvalues"])[-10]
+    assert [row[f"lambda_{count}"] for count in (50, 100, 150)] == [None] * 3
 
 
 def test_kernels_along_the_way():
@@ -276,7 +403,8 @@ def test_rows_fit_the_schema(dtype, tmp_path):
             point(learning_rate=1e9, record_kernel_every=1),
         )
     ]
+    rows.append(compute_row(flow_point(), DATASET, "cpu", None).row)
     PartWriter(store).commit(rows)
     frame = load_results(tmp_path / "training")
-    assert sorted(frame["status"]) == ["diverged", "diverged", "ok", "ok"]
+    assert sorted(frame["status"]) == ["diverged", "diverged", "ok", "ok", "ok"]
     assert set(finished(store)) == {row["key"] for row in rows}

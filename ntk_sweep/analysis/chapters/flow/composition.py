@@ -14,8 +14,8 @@ from ntk_sweep.analysis.rows.columns import TRAINING
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
 
-EXPERIMENT = "+experiment=flow"
-"""What follows a few networks along the flow."""
+EXPERIMENT = "+experiment=study_small"
+"""What follows a few networks along the flow, among others."""
 
 
 def _need(study: Study, makes: Sequence[str]) -> Missing | None:

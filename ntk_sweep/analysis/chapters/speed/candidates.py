@@ -1,8 +1,8 @@
-"""The quantities known before training that may rank networks by the epochs to a given loss."""
+"""What is known of a network before training, and when its loss comes to stay below a level."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,14 @@ import pandas as pd
 
 from ntk_sweep.analysis.rows.over_seeds import history
 from ntk_sweep.analysis.rows.quantities import QUANTITIES, trusted
-from ntk_sweep.analysis.rows.runs import Runs
-from ntk_sweep.analysis.rows.setting import ABSOLUTE
+from ntk_sweep.analysis.statistics.event_times import EventTimes, share_of_start, stays_below
+from ntk_sweep.settings.schema import LEADING_EIGENVALUES
 
-THRESHOLDS = (0.1, 0.05, 0.01)
-"""Losses to reach. Targets are 0 and 1, so a constant output of ½ has a loss of 0.25: at 0.1 a
-network tells the classes apart, at 0.01 its outputs are off by a tenth."""
+SHARES = (0.1, 0.01, 0.001)
+"""Shares of its own loss before training that a run shall stay below; docs/study.md."""
+
+PRIMARY = 0.01
+"""The share that is spoken of."""
 
 
 @dataclass(frozen=True)
@@ -25,119 +27,86 @@ class Candidate:
     Attributes:
         name: As in CSV files.
         title: As in tables and figures.
-        value: From rows and a threshold a number each, NaN where it is not known.
+        value: From rows a number each, NaN where it is not known.
     """
 
     name: str
     title: str
-    value: Callable[[pd.DataFrame, float], np.ndarray]
+    value: Callable[[pd.DataFrame], np.ndarray]
 
 
-def epochs_to_loss(histories: Sequence[object], threshold: float) -> np.ndarray:
-    """When each loss first falls to a threshold, in epochs.
+def stay_times(rows: pd.DataFrame, share: float) -> EventTimes:
+    """The epochs after which each run stays below a share of its own loss before training.
 
-    Between two epochs the logarithm of the loss is taken to be linear.
-
-    Args:
-        histories: Of each run the losses before training and after every epoch; None if unknown.
-        threshold: The loss to reach, above 0.
-
-    Returns:
-        0 where it starts there; infinity where it never gets there; NaN for None.
+    A run that does not is censored at its last epoch; a diverged one never does.
     """
-    known = [history(losses) for losses in histories]
-    length = max((len(losses) for losses in known if losses is not None), default=0)
-    table = np.full((len(known), length + 1), np.inf)
-    for row, losses in zip(table, known, strict=True):
-        if losses is not None:
-            row[: len(losses)] = losses
-    reached = table <= threshold
-    place = reached.argmax(axis=1)
-    lines = np.arange(len(table))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        before, after = np.log(table[lines, np.maximum(place - 1, 0)]), np.log(table[lines, place])
-        between = place - 1 + (before - np.log(threshold)) / (before - after)
-    epochs = np.where((place == 0) | ~np.isfinite(before), place, between)
-    never = np.where([losses is None for losses in known], np.nan, np.inf)
-    return np.where(reached.any(axis=1), epochs, never)
+    losses = [history(one) for one in rows["losses"]]
+    diverged = (rows["status"] == "diverged").to_numpy()
+    return stays_below(losses, share_of_start(losses, share), never=diverged)
 
 
-def measured_epochs(rows: pd.DataFrame, threshold: float) -> np.ndarray:
-    """The epochs that each run needs to a loss.
-
-    Infinite where it does not get there, or diverges at any time.
-    """
-    return np.where(
-        rows["status"] == "diverged", np.inf, epochs_to_loss(list(rows["losses"]), threshold)
-    )
+def predicted_times(rows: pd.DataFrame, share: float) -> EventTimes:
+    """The same as the network linearised at initialisation predicts it, in the same steps."""
+    losses = [history(one) for one in rows["linearised_losses"]]
+    return stays_below(losses, share_of_start(losses, share))
 
 
-def _quantity(name: str) -> Candidate:
-    quantity = QUANTITIES[name]
-    # Known before training, so that a diverged run has it too.
-    return Candidate(
-        name,
-        quantity.title,
-        lambda rows, _: trusted(rows.assign(status="ok"), quantity).to_numpy(float),
-    )
+def eigenvalues(rows: pd.DataFrame) -> np.ndarray:
+    """λ_1 ≥ λ_2 ≥ … of each kernel, (rows, N); NaN where unknown or not above their errors."""
+    size = int(rows["n_samples"].max()) if len(rows) else 0
+    table = np.full((len(rows), size), np.nan)
+    known = zip(rows["eigenvalues"], rows["eigenvalue_errors"], strict=True)
+    for line, (values, errors) in zip(table, known, strict=True):
+        found, bound = history(values), history(errors)
+        if found is not None and bound is not None:
+            line[: len(found)] = np.where(found > bound, found, np.nan)[::-1]
+    return table
 
 
-def _coordinate(name: str, title: str) -> Candidate:
-    return Candidate(name, title, lambda rows, _: rows[name].to_numpy(float))
+def _step(rows: pd.DataFrame) -> np.ndarray:
+    return rows["step_size"].to_numpy(float)
 
 
-def _step_times(name: str) -> Candidate:
-    of = _quantity(name).value
-    title = f"step size × {QUANTITIES[name].title}"
-    return Candidate(
-        f"step_size_{name}",
-        title,
-        lambda rows, loss: rows["step_size"].to_numpy(float) * of(rows, loss),
-    )
+def _column(name: str, title: str, times_step: bool = False) -> Candidate:
+    def value(rows: pd.DataFrame) -> np.ndarray:
+        quantity = QUANTITIES.get(name)
+        # Known before training, so that a diverged run has it too.
+        own = rows[name] if quantity is None else trusted(rows.assign(status="ok"), quantity)
+        return own.to_numpy(float) * (_step(rows) if times_step else 1.0)
+
+    return Candidate(f"eta_{name}" if times_step else name, title, value)
 
 
-def _predicted(name: str, title: str) -> Candidate:
-    return Candidate(
-        f"{name}_epochs",
-        title,
-        lambda rows, loss: epochs_to_loss(list(rows[f"{name}_losses"]), loss),
-    )
+def _eigenvalue(count: int) -> Candidate:
+    def value(rows: pd.DataFrame) -> np.ndarray:
+        table = eigenvalues(rows)
+        missing = np.full(len(rows), np.nan)
+        return _step(rows) * (table[:, count - 1] if count <= table.shape[1] else missing)
+
+    return Candidate(f"eta_lambda_{count}", f"η λ_{count}", value)
 
 
-_SPECTRAL = (
-    "lambda_min",
-    "lambda_max",
-    "condition_number",
-    "trace",
-    "effective_rank",
-    "limit_lambda_min",
-)
-_ALIGNED = (
-    "alignment",
-    "centred_alignment",
-    "class_contrast",
-    *(f"target_share_{count}" for count in (1, 2, 5, 10)),
-)
+LAMBDA_MIN = "eta_lambda_min"
 
 CANDIDATES = (
-    *map(_quantity, (*_SPECTRAL, *_ALIGNED)),
-    _step_times("lambda_min"),
-    _step_times("lambda_max"),
-    _coordinate("initial_loss", "Loss before training"),
-    _predicted("linearised", "Predicted epochs: linearised network"),
-    _predicted("descent", "Predicted epochs: gradient descent"),
-    _predicted("flow", "Predicted epochs: gradient flow"),
-    _coordinate("width", "Width"),
-    _coordinate("depth", "Depth"),
+    _column("lambda_min", "η λ_min", times_step=True),
+    *map(_eigenvalue, LEADING_EIGENVALUES[::-1]),
+    _column("lambda_max", "η λ_max", times_step=True),
+    _column("residual_rate", "η · residual rate", times_step=True),
+    _column("trace", "η tr Θ", times_step=True),
+    _column("linear_stability", "η max Θ_ii"),
+    _column("condition_number", QUANTITIES["condition_number"].title),
+    _column("effective_rank", QUANTITIES["effective_rank"].title),
+    _column("alignment", QUANTITIES["alignment"].title),
+    _column("centred_alignment", QUANTITIES["centred_alignment"].title),
+    _column("residual_complexity", "r₀ᵀΘ⁻¹r₀ / N"),
+    _column("limit_lambda_min", "η λ_min of Θ̄", times_step=True),
+    _column("width", "Width"),
+    _column("depth", "Depth"),
+    _column("initial_loss", "Loss before training"),
 )
 
-BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
+TITLES = {candidate.name: candidate.title for candidate in CANDIDATES}
 
-
-def candidates(runs: Runs) -> list[Candidate]:
-    """The candidates that say something of their own.
-
-    With one step size for all, products with it rank as without it.
-    """
-    one_step = runs.setting.learning_rate_unit == ABSOLUTE
-    return [one for one in CANDIDATES if not (one_step and one.name.startswith("step_size"))]
+COVARIATES = ("width", "depth", "initial_loss", "linear_stability")
+"""What a partial association holds fixed."""

@@ -1,116 +1,128 @@
-"""What ranks networks by training speed, in words.
-
-Correlations and their intervals are read out, that of λ_min first.
-"""
+"""What the associations say, in sentences that are made from the numbers alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from ntk_sweep.analysis.chapters.speed.candidates import BY_NAME
-from ntk_sweep.analysis.chapters.speed.correlations import ACROSS, WITHIN
-from ntk_sweep.analysis.chapters.speed.tables import (
-    best,
-    correlation_text,
-    counts,
-    gain_text,
-    summary_table,
-)
-from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, QUANTITIES
-from ntk_sweep.analysis.rows.runs import Runs
-from ntk_sweep.analysis.writing.tables import Table
-
-REACHED = 0.5
-"""The loss that is spoken of is the smallest that at least this share of the runs reach: below it
-mostly ties are ranked. A choice."""
+from ntk_sweep.analysis.chapters.speed.associations import Association
+from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY
+from ntk_sweep.analysis.chapters.speed.tables import best_of, d_text, share_text, too_few
+from ntk_sweep.analysis.rows.setting import Setting
+from ntk_sweep.analysis.writing.entries import number, signed
 
 
-def answer_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
-    """The summary of all settings, with the conclusion below it."""
-    table = summary_table(every)
-    return replace(table, notes=[*conclusion(every), *table.notes])
+def spoken_of(every: Sequence[Association]) -> list[Association]:
+    """One association of each setting: at `PRIMARY`, or at the next share that says something."""
+    found = []
+    for setting in dict.fromkeys(one.runs.setting for one in every):
+        own = sorted(
+            (one for one in every if one.runs.setting == setting), key=lambda one: one.share
+        )
+        able = [one for one in own if len(one.table) and one.share >= PRIMARY] or own[-1:]
+        found.append(able[0])
+    return found
 
 
-def conclusion(every: Sequence[tuple[Runs, pd.DataFrame]]) -> list[str]:
-    """A paragraph for each setting.
+def conclusion(every: Sequence[Association]) -> list[str]:
+    """A paragraph for each setting, and one for each pair that differs in f₀ alone."""
+    spoken = spoken_of(every)
+    texts = [_paragraph(one) for one in spoken]
+    for one in spoken:
+        other = _counterpart(one, spoken)
+        if other is not None and not one.runs.setting.centre_outputs:
+            texts += _comparison(one, other)
+    return texts
 
-    Args:
-        every: Runs with what `ntk_sweep.analysis.chapters.speed.correlations.correlations` says of
-            them.
-    """
-    return [_paragraph(runs, frame) for runs, frame in every]
 
-
-def _paragraph(runs: Runs, frame: pd.DataFrame) -> str:
-    threshold = spoken_of(runs, frame)
-    own = frame[frame["threshold"] == threshold]
-    reached, _ = counts(runs, threshold)
-    start = (
-        f"At learning rate {runs.setting.rate}, epochs to a loss of {threshold:g}, which {reached} "
-        f"of {len(runs.rows)} runs reach"
-    )
-    if best(own) is None:
-        return f"{start}: too few for a ranking."
-    known = own.set_index(["candidate", "scope"])
-    across, within = (known.loc[(LAMBDA_MIN.name, scope)] for scope in (ACROSS, WITHIN))
+def _paragraph(one: Association) -> str:
+    start = f"{_setting(one.runs.setting)}, epochs to stay below {share_text(one.share)}"
+    least, best = one.of(LAMBDA_MIN), best_of(one)
+    if best is None:
+        return f"{start}: {too_few()}, so nothing can be said."
     sentences = [
-        (
-            f"{start}. λ_min has ρ = {correlation_text(across)} with them over all runs: "
-            f"{reading(across)}."
-        ),
-        f"Within activations its mean ρ is {correlation_text(within)}: {reading(within)}.",
-        _best("Best of all", own, known),
-        _best(
-            "Best of what is one number of a kernel", own[own["candidate"].isin(_SPECTRAL)], known
-        ),
+        f"{start} ({one.reaching} of {one.networks} networks do)."
+        + (f" η λ_min: D = {d_text(least)}, {reading(least)}." if least is not None else "")
     ]
-    return " ".join(sentences)
+    if least is None or best["candidate"] != LAMBDA_MIN:
+        sentences.append(f"Greatest |D|: {best['title']}, {d_text(best)}{_told_apart(one)}.")
+    else:
+        sentences.append(f"No other quantity has a greater |D|{_told_apart(one)}.")
+    sentences.append(_modes(one))
+    sentences.append(_budget(one))
+    return " ".join(filter(None, sentences))
 
 
-def spoken_of(runs: Runs, frame: pd.DataFrame) -> float:
-    """The smallest loss that at least `REACHED` of the runs reach.
+def reading(line: pd.Series, name: str = "d") -> str:
+    """What an association means, as far as its interval allows."""
+    prefix = "" if name == "d" else f"{name}_"
+    low, high = line[f"{prefix}low"], line[f"{prefix}high"]
+    if np.isnan(low) and np.isclose(abs(line[name]), 1):
+        # No resample differs, so that there is no interval: this speaks of these networks alone.
+        return f"the greater, the {'faster' if line[name] < 0 else 'slower'} in every pair of these"
+    if np.isnan(low):
+        return "of which too few cells tell how certain it is"
+    if low <= 0 <= high:
+        return "which could be chance"
+    return "the greater, the faster" if line[name] < 0 else "the greater, the slower"
 
-    Where there is none, the greatest of all.
-    """
-    thresholds = sorted(map(float, frame["threshold"].unique()))
-    often = [
-        threshold
-        for threshold in thresholds
-        if counts(runs, threshold)[0] >= REACHED * len(runs.rows)
-    ]
-    return min(often) if often else thresholds[-1]
+
+def _told_apart(one: Association) -> str:
+    """How many others may be as good."""
+    others = int(one.table["may_be_best"].sum()) - 1
+    if np.isnan(one.table["lead_low"]).all():
+        return ""
+    if others <= 0:
+        return "; every other has less"
+    return f"; {others} other{'' if others == 1 else 's'} cannot be told from it"
 
 
-def reading(line: pd.Series) -> str:
-    """What a correlation with the epochs means, as far as its interval allows."""
-    if np.isnan(line["rho"]):
-        return "too few networks reach the loss to say"
-    if np.isnan(line["low"]) or line["low"] <= 0 <= line["high"]:
-        return "no ranking that could be told from chance"
+def _modes(one: Association) -> str:
+    """Which of the λ_k do best."""
+    known = one.curve.dropna(subset="d")
+    if known.empty:
+        return ""
+    best = known.loc[known["d"].idxmin()]
+    first, last = known.iloc[0], known.iloc[-1]
+    ends = f"from {signed(first['d'])} at k = 1 to {signed(last['d'])} at k = {int(last['k'])}"
     return (
-        "the greater, the fewer epochs"
-        if line["rho"] < 0
-        else "the greater, the more epochs, against what a bound suggests"
+        f"Over k, D of η λ_k goes {ends}; its least is {signed(best['d'])} at k = {int(best['k'])}."
     )
 
 
-def _best(start: str, frame: pd.DataFrame, known: pd.DataFrame) -> str:
-    name = best(frame)
-    if name is None:
-        return f"{start}: none can be said."
-    if name == LAMBDA_MIN.name:
-        return f"{start}: λ_min itself."
-    line = known.loc[(name, ACROSS)]
-    more = "" if np.isnan(line["gain"]) else f", |ρ| less that of λ_min {gain_text(line)}"
-    return f"{start}: {_lower(BY_NAME[name].title)}, ρ = {correlation_text(line)}{more}."
+def _budget(one: Association) -> str:
+    """Whether runs last as long as the mode of λ_min takes."""
+    middle, most = one.within_budget
+    if np.isnan(middle):
+        return ""
+    return (
+        f"A run lasts {number(middle, 2)} e-folds of the mode of λ_min in the median, and "
+        f"{number(most, 2)} at most (4 η λ_min k/N after k steps)."
+    )
 
 
-def _lower(title: str) -> str:
-    return title[0].lower() + title[1:] if title[:1].isascii() else title
+def _counterpart(one: Association, spoken: Sequence[Association]) -> Association | None:
+    """The association of the setting that differs in f₀ alone, at the same share."""
+    for other in spoken:
+        same = vars(other.runs.setting) | {"centre_outputs": False}
+        if other is not one and same == vars(one.runs.setting) and other.share == one.share:
+            return other
+    return None
 
 
-_SPECTRAL = set(QUANTITIES) | {f"step_size_{name}" for name in QUANTITIES}
+def _comparison(drawn: Association, removed: Association) -> list[str]:
+    """What removing f₀ changes."""
+    before, after = drawn.of(LAMBDA_MIN), removed.of(LAMBDA_MIN)
+    if before is None or after is None:
+        return []
+    return [
+        f"{_setting(drawn.runs.setting)}: with f₀ as drawn η λ_min has D = {d_text(before)}, "
+        f"{reading(before)}; with f₀ removed {d_text(after)}, {reading(after)}."
+    ]
+
+
+def _setting(setting: Setting) -> str:
+    removed = ", f₀ removed" if setting.centre_outputs else ""
+    return f"At learning rate {setting.rate}{removed}"

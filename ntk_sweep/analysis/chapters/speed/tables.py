@@ -1,4 +1,4 @@
-"""What ranks the networks by training speed, as tables."""
+"""What tells the speed of training, as tables."""
 
 from __future__ import annotations
 
@@ -7,246 +7,158 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ntk_sweep.analysis.chapters.speed.candidates import BY_NAME, CANDIDATES, measured_epochs
-from ntk_sweep.analysis.chapters.speed.correlations import ACROSS, LEAST_REACHING, WITHIN
-from ntk_sweep.analysis.rows.activations import activation_title, activations
-from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN
-from ntk_sweep.analysis.rows.runs import Runs
+from ntk_sweep.analysis.chapters.speed.associations import LEAST_REACHING, Association
+from ntk_sweep.analysis.chapters.speed.candidates import COVARIATES, LAMBDA_MIN, TITLES
 from ntk_sweep.analysis.statistics.bootstrap import LEVEL
-from ntk_sweep.analysis.statistics.rank_correlation import resamples_of
+from ntk_sweep.analysis.statistics.resampling import RESAMPLES
 from ntk_sweep.analysis.writing.entries import Entry, signed
 from ntk_sweep.analysis.writing.tables import Table, without_gaps
-from ntk_sweep.store.columns import NETWORK
 
 KEPT = 5
-"""Columns of a table that stay also where they are empty: what is ranked, over all runs. Within
-activations there may be too few."""
+"""Columns of a table that stay also where they are empty."""
 
 
-def ranked(frame: pd.DataFrame, scope: str = ACROSS) -> list[str]:
-    """The candidates by falling |ρ| in a scope, undefined ones last.
+def share_text(share: float) -> str:
+    """A share in words: L(0)/100."""
+    return f"L(0)/{1 / share:.6g}"
+
+
+def numbers(every: Sequence[Association]) -> pd.DataFrame:
+    """The associations of several settings and shares in one frame, for CSV."""
+    return _together(every, [one.table for one in every])
+
+
+def curve_numbers(every: Sequence[Association]) -> pd.DataFrame:
+    """The curves over k, likewise, with the ceiling of each."""
+    return _together(every, [one.curve.assign(ceiling=one.ceiling[0]) for one in every])
+
+
+def _together(every: Sequence[Association], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    tables = []
+    for one, frame in zip(every, frames, strict=True):
+        setting = vars(one.runs.setting) | {
+            "share": one.share,
+            "networks": one.networks,
+            "reaching": one.reaching,
+        }
+        own = pd.DataFrame({name: [value] * len(frame) for name, value in setting.items()})
+        tables.append(pd.concat([own, frame.reset_index(drop=True)], axis=1))
+    return pd.concat(tables, ignore_index=True)
+
+
+def summary_table(every: Sequence[Association], sentences: Sequence[str]) -> Table:
+    """The answer in short: a row for each setting and share.
 
     Args:
-        frame: From `ntk_sweep.analysis.chapters.speed.correlations.correlations`, of one threshold.
-        scope: Whose ρ.
+        every: The associations.
+        sentences: The conclusion, which stands below.
     """
-    own = frame[frame["scope"] == scope]
-    strength = own["rho"].abs().fillna(-1.0)
-    return list(
-        own.assign(_strength=-strength).sort_values("_strength", kind="stable")["candidate"]
-    )
-
-
-def best(frame: pd.DataFrame, scope: str = ACROSS) -> str | None:
-    """The candidate with the greatest |ρ| in a scope; None where none is defined."""
-    name = ranked(frame, scope)[0]
-    return (
-        name
-        if np.isfinite(
-            frame[(frame["scope"] == scope) & (frame["candidate"] == name)]["rho"].iloc[0]
-        )
-        else None
-    )
-
-
-def numbers(every: Sequence[tuple[Runs, pd.DataFrame]]) -> pd.DataFrame:
-    """The correlations of several settings in one frame, for CSV."""
-    tables = []
-    for runs, frame in every:
-        setting = {name: [value] * len(frame) for name, value in vars(runs.setting).items()}
-        tables.append(pd.concat([pd.DataFrame(setting, index=frame.index), frame], axis=1))
-    return pd.concat(tables, ignore_index=True)
-
-
-def scatter_numbers(settings: Sequence[Runs], threshold: float) -> pd.DataFrame:
-    """Every run with its epochs to a threshold and all candidates, for CSV.
-
-    The epochs are infinite where it is not reached.
-    """
-    tables = []
-    for runs in settings:
-        rows = runs.rows
-        setting = {name: [value] * len(rows) for name, value in vars(runs.setting).items()}
-        known = {name: rows[name].to_numpy() for name in (*NETWORK, "status")}
-        values = {
-            one.name: one.value(rows, threshold) for one in CANDIDATES if one.name not in known
-        }
-        tables.append(
-            pd.DataFrame(
-                {**setting, **known, "epochs_to_loss": measured_epochs(rows, threshold), **values}
-            )
-        )
-    return pd.concat(tables, ignore_index=True)
-
-
-def ranking_table(runs: Runs, frame: pd.DataFrame, threshold: float) -> Table:
-    """The correlations of a setting and threshold to be read.
-
-    The candidates stand by falling |ρ| over all runs.
-    """
-    frame = frame[frame["threshold"] == threshold]
-    acts = activations(runs.rows["act"])
-    known = frame.set_index(["candidate", "scope"])
     rows: list[list[Entry]] = []
-    for name in ranked(frame):
-        across = known.loc[(name, ACROSS)]
-        gain = "—" if name == LAMBDA_MIN.name else gain_text(across)
-        scopes = [correlation_text(known.loc[(name, scope)]) for scope in (WITHIN, *acts)]
-        tau = "—" if np.isnan(across["tau"]) else signed(across["tau"])
+    for one in every:
+        least, best = one.of(LAMBDA_MIN), best_of(one)
         rows.append(
             [
-                BY_NAME[name].title,
-                correlation_text(across),
-                tau,
-                gain,
-                *scopes,
-                int(across["left_out"]),
+                one.runs.setting.rate,
+                "removed" if one.runs.setting.centre_outputs else "as drawn",
+                share_text(one.share),
+                one.networks,
+                one.reaching,
+                "—" if least is None else d_text(least),
+                "—" if best is None else str(best["title"]),
+                "—" if best is None else d_text(best),
+                "—" if np.isnan(one.ceiling[0]) else signed(one.ceiling[0]),
             ]
         )
-    columns = [
-        "Known before training",
-        "ρ, all runs",
-        "τ-b",
-        "|ρ| less that of λ_min",
-        "ρ, mean within activations",
-    ]
-    columns += [*map(activation_title, acts), "left out"]
-    caption = f"What ranks the networks by epochs to a loss of {threshold:g} ({runs.title})"
-    return without_gaps(
-        Table(caption, columns, rows, [*notes(runs, threshold), *_gaps(frame)]), KEPT
-    )
-
-
-def summary_table(every: Sequence[tuple[Runs, pd.DataFrame]]) -> Table:
-    """The answer in short: for each setting and threshold the best candidate, and λ_min."""
-    rows: list[list[Entry]] = []
-    for runs, frame in every:
-        for threshold, own in frame.groupby("threshold", sort=False):
-            known = own.set_index(["candidate", "scope"])
-            reached, diverged = counts(runs, float(threshold))
-            entries: list[Entry] = [
-                runs.setting.rate,
-                f"{threshold:g}",
-                len(runs.rows),
-                reached,
-                diverged,
-            ]
-            for scope in (ACROSS, WITHIN):
-                name = best(own, scope)
-                entries += (
-                    ["—", "—"]
-                    if name is None
-                    else [BY_NAME[name].title, correlation_text(known.loc[(name, scope)])]
-                )
-                entries.append(correlation_text(known.loc[(LAMBDA_MIN.name, scope)]))
-            rows.append(entries)
-    columns = [
-        "Learning rate",
-        "loss",
-        "runs",
-        "reach it",
-        "diverged",
-        "all runs: best",
-        "its ρ",
-        "ρ of λ_min",
-    ]
-    columns += ["within activations: best", "its mean ρ", "mean ρ of λ_min"]
-    first = every[0][0]
-    sizes = "; ".join(
-        f"at {runs.setting.title}: {len(runs.networks)} networks, "
-        f"{_counted(runs.rows['seed'].nunique(), 'seed')}"
-        for runs, _ in every
-    )
-    text = [
-        f"Runs: {sizes}.",
-        _method([runs for runs, _ in every]),
-        "Best: the greatest |ρ| of all candidates; being the greatest of many it is a little too "
-        "great, and candidates whose intervals overlap are not told apart.",
-    ]
+    columns = ["Learning rate", "f₀", "stays below", "networks", "that do", "D of η λ_min"]
+    columns += ["greatest |D|", "its D", "D of the prediction"]
     caption = (
-        "Which quantity known before training ranks the networks by epochs to a loss "
-        f"({first.group.title})"
+        "Which quantity known before training tells the epochs after which the loss stays below a "
+        f"share of L(0) ({every[0].runs.group.title})"
     )
-    return without_gaps(Table(caption, columns, rows, text), KEPT)
+    settings = "; ".join(dict.fromkeys(one.runs.setting.title for one in every))
+    return without_gaps(
+        Table(caption, columns, rows, [*sentences, f"Settings: {settings}.", method()]), KEPT
+    )
 
 
-def notes(runs: Runs, threshold: float) -> list[str]:
-    """What a reader must know of a ranking.
+def best_of(one: Association) -> pd.Series | None:
+    """The candidate with the greatest |D|; None where none is known."""
+    if one.table.empty or one.table["d"].isna().all():
+        return None
+    return one.table.loc[one.table["d"].abs().idxmax()]
 
-    How many runs it holds, and how those without a time enter.
-    """
-    reached, diverged = counts(runs, threshold)
-    slow = len(runs.rows) - reached - diverged
-    sentences = [
-        f"{len(runs.rows)} runs of {len(runs.networks)} networks: {reached} reach the loss, {slow} "
-        f"do not within {runs.setting.epochs} epochs, {diverged} diverged. The last two kinds "
-        "count as slowest and tie.",
-        _method([runs]),
-        (
-            "A positive ρ: the greater the quantity, the more epochs. |ρ| less that of λ_min: over "
-            "all runs in which both are known."
-        ),
+
+def ranking_table(one: Association) -> Table:
+    """The candidates of a setting by falling |D|."""
+    known = one.table.assign(size=one.table["d"].abs()).dropna(subset="d")
+    rows: list[list[Entry]] = [
+        [
+            str(line["title"]),
+            d_text(line),
+            d_text(line, "within"),
+            "—" if np.isnan(line["p"]) else f"{line['p']:.3f}",
+            d_text(line, "partial"),
+            d_text(line, "lead"),
+            int(line["left_out"]),
+        ]
+        for _, line in known.sort_values("size", ascending=False, kind="stable").iterrows()
     ]
-    if runs.rows["seed"].nunique() == 1:
-        sentences.append(
-            "One seed a network: the scatter between seeds of a network is in these numbers, but "
-            "cannot be told from them."
-        )
-    return sentences
-
-
-def counts(runs: Runs, threshold: float) -> tuple[int, int]:
-    """How many runs reach a loss, and how many diverged."""
-    diverged = int((runs.rows["status"] == "diverged").sum())
-    return int(np.isfinite(measured_epochs(runs.rows, threshold)).sum()), diverged
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def correlation_text(line: pd.Series) -> str:
-    """ρ with its interval: -0.83 [-0.90, -0.74]."""
-    return _interval(line, "rho", "low", "high", "")
-
-
-def gain_text(line: pd.Series) -> str:
-    """|ρ| less that of λ_min, with its interval: +0.60 [+0.39, +0.76]."""
-    return _interval(line, "gain", "gain_low", "gain_high", "+")
-
-
-def _interval(line: pd.Series, middle: str, low: str, high: str, sign: str) -> str:
-    value = float(line[middle])
-    if np.isnan(value):
-        return "—"
-    ends = (
-        ""
-        if np.isnan(line[low])
-        else f" [{signed(line[low], sign=sign)}, {signed(line[high], sign=sign)}]"
+    columns = ["Known before training", "D", "D within activations", "adjusted p", "partial D"]
+    columns += ["|D| behind the best", "left out"]
+    caption = (
+        f"What tells the epochs after which the loss stays below {share_text(one.share)} "
+        f"({one.runs.title})"
     )
-    return signed(value, sign=sign) + ends
-
-
-def _method(every: Sequence[Runs]) -> str:
-    drawn = " or ".join(map(str, sorted({resamples_of(len(runs.rows)) for runs in every})))
-    return (
-        f"ρ: Spearman's rank correlation with the epochs, and the {100 * LEVEL:.0f} % interval of "
-        f"{drawn} bootstrap resamples of networks, each with all its seeds, within each activation."
-    )
-
-
-def _gaps(frame: pd.DataFrame) -> list[str]:
-    """Why entries are missing, as far as some are."""
-    across = frame[frame["scope"] == ACROSS]
-    sentences = []
-    if frame["rho"].isna().any():
-        sentences.append(
-            f"—: the quantity is the same in all of the runs, or fewer than {LEAST_REACHING} "
-            "networks reach the loss."
-        )
-    if (across["left_out"] > 0).any():
-        sentences.append(
-            "Left out: runs in which the quantity is not known, such as a λ_min that does not "
+    notes = [counts_text(one), method(), _partial_note()]
+    if known["left_out"].any():
+        notes.append(
+            "Left out: networks of which the quantity is not known, such as a λ_min that does not "
             "exceed its error bound."
         )
-    return sentences
+    return without_gaps(Table(caption, columns, rows, notes), 2)
+
+
+def counts_text(one: Association) -> str:
+    """How many networks and runs there are, and how many stay below."""
+    seeds = one.runs.rows["seed"].nunique()
+    text = (
+        f"{one.networks} networks, {seeds} seed{'' if seeds == 1 else 's'}: {one.reaching} stay "
+        f"below {share_text(one.share)} in the median over seeds; the others are censored at their "
+        "last epoch."
+    )
+    return text + (f" {one.diverged} runs diverged, and never do." if one.diverged else "")
+
+
+def method() -> str:
+    """What D and its intervals are, in words."""
+    return (
+        "D: Somers' D with the epochs, over pairs of networks whose order is known; -1 is 'the "
+        f"greater, the faster' without exception. Brackets: {100 * LEVEL:.0f} % from {RESAMPLES:,} "
+        "resamples of cells (width, depth) with all their activations, simultaneous over the "
+        "quantities. The prediction simulates the training with the whole kernel: a ceiling, and "
+        "no single number."
+    )
+
+
+def _partial_note() -> str:
+    given = ", ".join(TITLES[name][:1].lower() + TITLES[name][1:] for name in COVARIATES)
+    return (
+        f"Partial D: given {given}. Adjusted p: within activations, cells permuted in all of them "
+        "alike, corrected for the number of quantities."
+    )
+
+
+def d_text(line: pd.Series, name: str = "d") -> str:
+    """A number with its interval: -0.83 [-0.90, -0.74]."""
+    value = float(line[name])
+    if np.isnan(value):
+        return "—"
+    prefix = "" if name == "d" else f"{name}_"
+    low, high = (float(line[f"{prefix}{end}"]) for end in ("low", "high"))
+    ends = "" if np.isnan(low) else f" [{signed(low)}, {signed(high)}]"
+    return signed(value) + ends
+
+
+def too_few() -> str:
+    """Why a setting has no numbers at a share."""
+    return f"fewer than {LEAST_REACHING} networks stay below it"

@@ -177,7 +177,7 @@ def test_without_a_flow_the_command_that_makes_some_is_named(rows, words, tmp_pa
     (study,) = studies(store(tmp_path, rows))
     missing = composition.CHAPTER.content(study).missing
     assert words in missing.sentence
-    assert shlex.split(missing.command)[:3] == ["ntk-sweep", "run", "+experiment=flow"]
+    assert shlex.split(missing.command)[:3] == ["ntk-sweep", "run", "+experiment=study_small"]
     assert missing.command in missing.message
 
 

@@ -175,10 +175,10 @@ def test_every_setting_of_a_chosen_network_gets_files_of_its_own(trained, tmp_pa
             r"  ntk-sweep run \+experiment=thesis_training",
         ),
         (["bounds", "{tmp}/none"], r"ntk-sweep run \+experiment=thesis_training"),
-        (["flow", "{tmp}/none"], r"ntk-sweep run \+experiment=flow"),
-        (["flow", "{results}"], r"no run along the gradient flow(.|\n)*\+experiment=flow"),
+        (["flow", "{tmp}/none"], r"ntk-sweep run \+experiment=study_small"),
+        (["flow", "{results}"], r"no run along the gradient flow(.|\n)*\+experiment=study_small"),
         (["drift", "{tmp}/none"], r"ntk-sweep run \+experiment=drift"),
-        (["speed", "{tmp}/none"], r"ntk-sweep run \+experiment=speed_study"),
+        (["speed", "{tmp}/none"], r"ntk-sweep run \+experiment=study_small"),
         (
             ["training", "{results}"],
             r"11 networks were trained, and a figure shows at most 8: choose some with --network",
@@ -189,8 +189,8 @@ def test_every_setting_of_a_chosen_network_gets_files_of_its_own(trained, tmp_pa
             r"no run recorded its kernel during training(.|\n)*\+experiment=drift",
         ),
         (
-            ["speed", "{results}", "--threshold", "0"],
-            r"--threshold 0 is never reached: give a loss above 0",
+            ["speed", "{results}", "--share", "0"],
+            r"--share 0 is no share of the loss before training: give a number between 0 and 1",
         ),
     ],
 )

@@ -102,7 +102,7 @@ COMMANDS = (
     "thesis_training 'seed=range(0,5)'",
     "thesis_training 'seed=range(0,5)'",
     "drift",
-    "speed_study",
+    "study_small",
 )
 
 
@@ -154,7 +154,7 @@ def test_training_runs_stand_beside_the_spectra_of_their_group(tmp_path, undrawn
     ):
         assert {f"{stem}-{slug}.{kind}" for kind in ("png", "svg", "pdf", "csv")} <= names, stem
     assert (tmp_path / f"tables/training-best-{slug}.tex").is_file()
-    assert "A ranking needs at least 10 networks" in section(text, "speed")
+    assert "This needs at least 10 networks" in section(text, "speed")
     assert (
         "<dt>Data</dt><dd>fashion_mnist" in text and "d" * 8 not in text
     )  # nothing of the run on other data
@@ -175,8 +175,8 @@ def test_a_speed_study_has_its_rankings(tmp_path, undrawn):
     runs = training_rows.sweep(widths=(50, 100, 300), depths=(2, 3), seeds=1, acts=("relu", "elu"))
     text = report(training_rows.store(tmp_path / "r", runs), tmp_path)
     assert "This command adds it" not in section(text, "speed")
-    assert list(tmp_path.glob("figures/speed-loss0.1-*.png"))
-    assert list(tmp_path.glob("figures/speed-scatter-loss0.1-*.csv"))
+    assert list(tmp_path.glob("figures/speed-modes-*.png"))
+    assert list(tmp_path.glob("figures/speed-ranking-*.csv"))
     assert "--network NAME" in section(
         text, "training"
     )  # twelve networks, none of which Table 1 names

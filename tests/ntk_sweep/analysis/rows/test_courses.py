@@ -42,3 +42,17 @@ def test_a_diverged_run_is_infinite_from_where_it_stopped():
     )
     assert most["loss"].tolist() == [1.0, math.inf, math.inf, math.inf]
     assert most["loss_high"].tolist() == [1.0] * 4
+
+
+def test_a_run_that_stopped_early_keeps_its_last_values():
+    early = run(
+        seed=0, losses=[1.0, 0.1], epochs=3, stop_at_loss=0.1, linearised_losses=[1.0, 0.3, 0.1]
+    )
+    late = run(seed=1, losses=[1.0, 0.8, 0.4, 0.2], stop_at_loss=0.1)
+    points = courses(only_runs([early, late]))
+    assert points["loss_low"].tolist() == [1.0, 0.1, 0.1, 0.1]
+    assert points["loss_high"].tolist() == [1.0, 0.8, 0.4, 0.2]
+    assert points["linearised_low"].tolist() == [1.0, 0.3, 0.1, 0.1]
+    assert points["running_loss_low"].tolist()[1:] == [0.1, 0.1, 0.1]
+    assert points["accuracy_low"].tolist()[-1] == early["accuracies"][-1]
+    assert points["diverged"].tolist() == [0, 0, 0, 0]
