@@ -204,7 +204,9 @@ def _kinds(
     for values, own in groups.groupby(kind, sort=False, dropna=False):
         named = dict(zip(kind, values, strict=True))
         names = {
-            name: str(value)[:12] if name == "data_fingerprint" else str(value)
+            name: "—"
+            if pd.isna(value)
+            else str(value)[: 12 if name == "data_fingerprint" else None]
             for name, value in named.items()
         }
         kinds.append((names, own))
