@@ -136,7 +136,7 @@ def hypotheses(every: Sequence[Condition]) -> list[Hypothesis]:
         return max(abs(one.d(name)) for name in BULK)
 
     def folds(one: Condition) -> float:
-        return one.primary.within_budget[1]
+        return one.primary.folds[1]
 
     return [
         Hypothesis(
@@ -162,7 +162,7 @@ def hypotheses(every: Sequence[Condition]) -> list[Hypothesis]:
             "3. no run lasts an e-fold of the mode of λ_min",
             always,
             lambda one: folds(one) < 1,
-            lambda one: one.primary.within_budget[0] >= 1,
+            lambda one: one.primary.folds[0] >= 1,
         ),
         Hypothesis(
             "4. f₀ removed: below 0 also given the covariates, and within activations",
@@ -248,7 +248,7 @@ def conditions_table(every: Sequence[Condition]) -> str:
                 "—" if best is None else f"{best['title']} {signed(best['d'])}",
                 signed(one.primary.ceiling[0]),
                 number(looseness(one), 2),
-                number(one.primary.within_budget[1], 2),
+                number(one.primary.folds[1], 2),
             ]
         )
     columns = ["Images", "task", "η", "f₀", "stay below", "D of η λ_min", "greatest |D|"]
@@ -265,7 +265,7 @@ def answer(every: Sequence[Condition]) -> str:
     bulk = [max(abs(one.d(name)) for name in BULK) for one in removed]
     least = [abs(one.d(LAMBDA_MIN)) for one in removed]
     better = sum(np.array(bulk) >= np.array(least))
-    folds = max(one.primary.within_budget[1] for one in every)
+    folds = max(one.primary.folds[1] for one in every)
     loose = [looseness(one) for one in every]
     level = share_text(PRIMARY)
     return (

@@ -1,7 +1,7 @@
-"""Rank association with a time that may be censored: Somers' D, and its partial form.
+"""Rank association with a time that may be censored: Somers' D.
 
-Both are sums over pairs of rows. Under resampled weights w such a sum is a quadratic form wᵀMw,
-where M, summed over the rows of each unit, is made once: thousands of resamples are one product.
+It is a ratio of sums over pairs of rows. Under resampled weights w such a sum is a quadratic form
+wᵀMw, where M, summed over the rows of each unit, is made once: thousands of resamples are one product.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import numpy as np
 
 from ntk_sweep.analysis.statistics.estimates import LEAST_UNITS, Estimates
 from ntk_sweep.analysis.statistics.event_times import EventTimes
-from ntk_sweep.analysis.statistics.partial_ranks import partial_correlation
 from ntk_sweep.analysis.statistics.rank_correlation import rounded
 from ntk_sweep.analysis.statistics.resampling import Resamples
 
@@ -82,11 +81,6 @@ def somers_d(
     return _estimates(found, resamples)
 
 
-def harrell_c(d: np.ndarray) -> np.ndarray:
-    """Harrell's concordance index of Somers' D: (D + 1)/2."""
-    return (d + 1) / 2
-
-
 def permuted_d(
     candidates: np.ndarray,
     events: EventTimes,
@@ -121,58 +115,6 @@ def permuted_d(
         below = pairs.sum(axis=1, keepdims=True) if known.all() else pairs @ both
         result[start : start + block] = _ratio(drawn @ above, below)
     return result
-
-
-def partial_d(
-    candidates: np.ndarray, covariates: np.ndarray, events: EventTimes, resamples: Resamples
-) -> Estimates:
-    """Kendall's partial correlation of each candidate and the time, over comparable pairs.
-
-    The signs of the pairs' differences are taken as numbers, and those of candidate and time
-    correlated after a linear fit on the covariates' signs. With one covariate and nothing censored
-    it is Kendall's partial τ-b (Kendall 1942, Biometrika 32:277; Daniels 1944, Biometrika 33:129,
-    for correlations of pairs in general). A covariate that never varies says nothing.
-
-    Args:
-        candidates: (rows, candidates).
-        covariates: (rows, covariates). Rows with a NaN in one are left out.
-        events: Of the rows.
-        resamples: Of the rows.
-
-    Returns:
-        NaN where the covariates leave nothing of a candidate.
-    """
-    forms = _Forms(resamples)
-    order, signs = later(events), [greater(column) for column in covariates.T]
-    usable = ~np.isnan(covariates).any(axis=1) & ~np.isnan(events.times)
-    shared: dict[bytes, np.ndarray] = {}
-    found = []
-    for column in candidates.T:
-        known = usable & ~np.isnan(column)
-        pairs = order * (known[:, None] & known[None, :])
-        fixed = [*(sign * np.abs(pairs) for sign in signs), pairs]
-        if known.tobytes() not in shared:
-            shared[known.tobytes()] = _gram(forms, fixed)
-        own = _gram(forms, [*fixed, greater(column) * np.abs(pairs)], shared[known.tobytes()])
-        partial = partial_correlation(own)
-        found.append(partial if known.sum() >= LEAST_UNITS else np.full_like(partial, np.nan))
-    return _estimates(found, resamples)
-
-
-def _gram(forms: _Forms, matrices: list[np.ndarray], start: np.ndarray | None = None) -> np.ndarray:
-    """Sums of products of the matrices, (1 + resamples, matrices, matrices).
-
-    Those of the first matrices are taken from `start`.
-    """
-    done = 0 if start is None else start.shape[1]
-    gram: np.ndarray = np.zeros((forms.count, len(matrices), len(matrices)))
-    if start is not None:
-        gram[:, :done, :done] = start
-    for row in range(done, len(matrices)):
-        for other in range(row + 1):
-            sums = forms.sum(matrices[row] * matrices[other])
-            gram[:, row, other] = gram[:, other, row] = sums
-    return gram
 
 
 def _estimates(found: list[np.ndarray], resamples: Resamples) -> Estimates:

@@ -81,15 +81,6 @@ def bands(estimates: Estimates) -> tuple[np.ndarray, np.ndarray]:
     return _around(estimates, np.full(len(estimates.values), _quantiles(greatest[:, None])[0]))
 
 
-def bootstrap_p(estimates: Estimates) -> np.ndarray:
-    """The adjusted p of each number against zero: bands turned round, stepped down."""
-    error = _errors(estimates) * widening(estimates.units)
-    return step_down(
-        np.abs(_scaled(estimates, estimates.values)) / error,
-        np.abs(_deviations(estimates)),
-    )
-
-
 def permutation_p(values: np.ndarray, null: np.ndarray) -> np.ndarray:
     """The adjusted p of each number against its values under permutations.
 

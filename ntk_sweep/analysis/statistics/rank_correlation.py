@@ -8,12 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-RESAMPLES = 2000
-"""Of the bootstrap: the ends of a 95 % interval then rest on 50 resamples each."""
-
-RNG_SEED = 0
-"""Of the bootstrap: the same rows give the same intervals."""
-
 DIGITS = 9
 """Significant digits by which values are told apart: what agrees in these is a tie. Eigenvalues are
 computed to a relative error of 1e-9; a learning rate in units of 1/λ_max times λ_max would

@@ -20,7 +20,7 @@ from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.over_seeds import ENDS, history
 from ntk_sweep.analysis.rows.runs import Runs, list_cells
 from ntk_sweep.analysis.statistics.bootstrap import LEVEL
-from ntk_sweep.analysis.statistics.rank_correlation import RESAMPLES, RNG_SEED
+from ntk_sweep.analysis.statistics.resampling import RESAMPLES, RNG_SEED
 from ntk_sweep.store.columns import CELL, NETWORK
 
 EXPERIMENT = "+experiment=drift"

@@ -10,7 +10,7 @@ from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.over_seeds import seeds_note
 from ntk_sweep.analysis.rows.runs import Runs, network_title, rows_of
 from ntk_sweep.analysis.statistics.bootstrap import LEVEL
-from ntk_sweep.analysis.statistics.rank_correlation import RESAMPLES
+from ntk_sweep.analysis.statistics.resampling import RESAMPLES
 from ntk_sweep.analysis.writing.entries import DIGITS, Entry, bracket, number, signed
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.store.columns import NETWORK

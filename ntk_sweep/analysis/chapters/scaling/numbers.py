@@ -15,7 +15,7 @@ from ntk_sweep.analysis.rows.activations import by_activation
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, trusted
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.statistics.bootstrap import LEVEL
-from ntk_sweep.analysis.statistics.rank_correlation import RESAMPLES, RNG_SEED
+from ntk_sweep.analysis.statistics.resampling import RESAMPLES, RNG_SEED
 from ntk_sweep.store.columns import CELL
 
 

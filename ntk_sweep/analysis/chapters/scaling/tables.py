@@ -13,7 +13,7 @@ from ntk_sweep.analysis.drawing.axes import spread
 from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.statistics.bootstrap import LEVEL
-from ntk_sweep.analysis.statistics.rank_correlation import RESAMPLES
+from ntk_sweep.analysis.statistics.resampling import RESAMPLES
 from ntk_sweep.analysis.writing.entries import Entry, number, signed
 from ntk_sweep.analysis.writing.tables import Table
 

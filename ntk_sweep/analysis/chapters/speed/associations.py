@@ -19,9 +19,10 @@ from ntk_sweep.analysis.chapters.speed.candidates import (
     stay_times,
 )
 from ntk_sweep.analysis.rows.runs import Runs
-from ntk_sweep.analysis.statistics.concordance import partial_d, permuted_d, somers_d
+from ntk_sweep.analysis.statistics.concordance import permuted_d, somers_d
 from ntk_sweep.analysis.statistics.estimates import bands, intervals, leads, permutation_p
 from ntk_sweep.analysis.statistics.event_times import EventTimes, median_times
+from ntk_sweep.analysis.statistics.partial_ranks import spearman
 from ntk_sweep.analysis.statistics.resampling import permutations, resample_cells
 from ntk_sweep.store.columns import CELL
 
@@ -44,12 +45,13 @@ class Association:
         diverged: How many runs diverged.
         table: A row a candidate: `candidate`, Somers' `d` with its simultaneous `low` and `high`,
             `lead` (|D| of the best less its own) with `lead_low` and `lead_high`, `may_be_best`;
-            within activations `within`, `within_low`, `within_high` and the adjusted `p`; given the
-            covariates `partial`, `partial_low`, `partial_high`; and `left_out`, the networks of
-            which it is not known. Empty where too few networks stay below.
+            within activations `within`, `within_low`, `within_high` and the adjusted `p`;
+            Spearman's ρ given the covariates, `partial`, `partial_low`, `partial_high`; and
+            `left_out`, the networks of which it is not known. Empty where too few stay below.
         curve: A row for each k: D of η λ_k with its own interval, `k`, `d`, `low`, `high`.
         ceiling: D of the predicted time, which simulates the training, with its interval.
-        within_budget: 4 η λ_min k/N after the last step k: the median over runs, and the most.
+        folds: e-folds of the mode of λ_min that a run lasts, 4 η λ_min k/N after its last step k:
+            the median over runs, and the most.
     """
 
     runs: Runs
@@ -60,7 +62,7 @@ class Association:
     table: pd.DataFrame
     curve: pd.DataFrame
     ceiling: tuple[float, float, float]
-    within_budget: tuple[float, float]
+    folds: tuple[float, float]
 
     def of(self, candidate: str) -> pd.Series | None:
         """The row of a candidate; None where nothing is known of it."""
@@ -93,14 +95,13 @@ def associate(runs: Runs, share: float) -> Association:
         "networks": len(cells),
         "reaching": reaching,
         "diverged": int((rows["status"] == "diverged").sum()),
-        "within_budget": _within_budget(rows),
+        "folds": _e_folds(rows),
     }
     if reaching < LEAST_REACHING:
         nothing = (np.nan, np.nan, np.nan)
         return Association(**known, table=pd.DataFrame(), curve=pd.DataFrame(), ceiling=nothing)
     resamples = resample_cells(cells[["width", "depth"]].to_numpy())
-    ends = np.where(predicted.observed, predicted.times, np.inf)
-    ceiling = somers_d(ends[:, None], times, resamples)
+    ceiling = somers_d(predicted.last()[:, None], times, resamples)
     curve = somers_d(spectra, times, resamples)
     low, high = intervals(curve)
     below, above = intervals(ceiling)
@@ -121,7 +122,9 @@ def _table(cells: pd.DataFrame, values: np.ndarray, times: EventTimes) -> pd.Dat
     every = somers_d(values, times, resamples)
     within = somers_d(values, times, resamples, strata=activation)
     names = [one.name for one in CANDIDATES]
-    partial = partial_d(values, values[:, list(map(names.index, COVARIATES))], times, resamples)
+    given = values[:, list(map(names.index, COVARIATES))]
+    # Runs of a setting have one budget, so that the censored are the slowest.
+    partial = spearman(values, times.last(), resamples, given)
     ahead = leads(every)
     columns: dict[str, Any] = {"candidate": names, "title": [one.title for one in CANDIDATES]}
     for name, own in (("", every), ("within_", within), ("partial_", partial)):
@@ -164,8 +167,8 @@ def _medians(values: np.ndarray, network: np.ndarray) -> np.ndarray:
     return frame.to_numpy(float)[:, 0] if values.ndim == 1 else frame.to_numpy(float)
 
 
-def _within_budget(rows: pd.DataFrame) -> tuple[float, float]:
+def _e_folds(rows: pd.DataFrame) -> tuple[float, float]:
     """How many e-folds of the mode of λ_min a run lasts: the median over runs, and the most."""
     known = rows["lambda_min"].where(rows["lambda_min_resolved"].eq(True)).to_numpy(float)
-    folds = 4 * rows["step_size"] * known * rows["steps"] / rows["n_samples"]
-    return float(folds.median()), float(folds.max())
+    lasts = 4 * rows["step_size"] * known * rows["steps"] / rows["n_samples"]
+    return float(lasts.median()), float(lasts.max())

@@ -55,18 +55,18 @@ def _paragraph(one: Association) -> str:
     return " ".join(filter(None, sentences))
 
 
-def reading(line: pd.Series, name: str = "d") -> str:
+def reading(line: pd.Series) -> str:
     """What an association means, as far as its interval allows."""
-    prefix = "" if name == "d" else f"{name}_"
-    low, high = line[f"{prefix}low"], line[f"{prefix}high"]
-    if np.isnan(low) and np.isclose(abs(line[name]), 1):
+    low, high = line["low"], line["high"]
+    if np.isnan(low) and np.isclose(abs(line["d"]), 1):
         # No resample differs, so that there is no interval: this speaks of these networks alone.
-        return f"the greater, the {'faster' if line[name] < 0 else 'slower'} in every pair of these"
+        speed = "faster" if line["d"] < 0 else "slower"
+        return f"the greater, the {speed} in every pair of these"
     if np.isnan(low):
         return "of which too few cells tell how certain it is"
     if low <= 0 <= high:
         return "which could be chance"
-    return "the greater, the faster" if line[name] < 0 else "the greater, the slower"
+    return "the greater, the faster" if line["d"] < 0 else "the greater, the slower"
 
 
 def _told_apart(one: Association) -> str:
@@ -94,7 +94,7 @@ def _modes(one: Association) -> str:
 
 def _budget(one: Association) -> str:
     """Whether runs last as long as the mode of λ_min takes."""
-    middle, most = one.within_budget
+    middle, most = one.folds
     if np.isnan(middle):
         return ""
     return (

@@ -103,7 +103,7 @@ def ranking_table(one: Association) -> Table:
         ]
         for _, line in known.sort_values("size", ascending=False, kind="stable").iterrows()
     ]
-    columns = ["Known before training", "D", "D within activations", "adjusted p", "partial D"]
+    columns = ["Known before training", "D", "D within activations", "adjusted p", "partial ρ"]
     columns += ["|D| behind the best", "left out"]
     caption = (
         f"What tells the epochs after which the loss stays below {share_text(one.share)} "
@@ -143,8 +143,9 @@ def method() -> str:
 def _partial_note() -> str:
     given = ", ".join(TITLES[name][:1].lower() + TITLES[name][1:] for name in COVARIATES)
     return (
-        f"Partial D: given {given}. Adjusted p: within activations, cells permuted in all of them "
-        "alike, corrected for the number of quantities."
+        f"Partial ρ: Spearman's with the epochs, given {given}; who does not stay below is slowest. "
+        "Adjusted p: within activations, cells permuted in all of them alike, corrected for the "
+        "number of quantities."
     )
 
 

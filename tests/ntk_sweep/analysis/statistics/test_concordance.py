@@ -1,14 +1,12 @@
-"""Protects Somers' D and its partial form: against pairs counted one by one, and scipy."""
+"""Protects Somers' D: against pairs counted one by one, and scipy."""
 
 from __future__ import annotations
-
-from itertools import combinations
 
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, somersd
 
-from ntk_sweep.analysis.statistics.concordance import harrell_c, partial_d, permuted_d, somers_d
+from ntk_sweep.analysis.statistics.concordance import permuted_d, somers_d
 from ntk_sweep.analysis.statistics.event_times import EventTimes
 from ntk_sweep.analysis.statistics.resampling import Resamples, permutations, resample_cells
 
@@ -56,9 +54,9 @@ def test_d_is_that_of_pairs_counted_one_by_one(seed, censored):
     resamples = resample_cells(np.arange(ROWS) // 3, resamples=20)
     found = somers_d(x, events, resamples)
     for place in range(3):
-        assert harrell_c(found.values[place]) == pytest.approx(harrell(x[:, place], events))
+        assert (1 + found.values[place]) / 2 == pytest.approx(harrell(x[:, place], events))
         for line, weights in zip(found.draws, resamples.of_rows(), strict=True):
-            assert harrell_c(line[place]) == pytest.approx(harrell(x[:, place], events, weights))
+            assert (1 + line[place]) / 2 == pytest.approx(harrell(x[:, place], events, weights))
 
 
 def test_d_within_strata_across_cells():
@@ -67,7 +65,7 @@ def test_d_within_strata_across_cells():
     resamples = resample_cells(np.arange(ROWS) // 4, resamples=20)
     found = somers_d(x, events, resamples, strata)
     for line, weights in zip(found.draws, resamples.of_rows(), strict=True):
-        assert harrell_c(line[0]) == pytest.approx(harrell(x[:, 0], events, weights, strata))
+        assert (1 + line[0]) / 2 == pytest.approx(harrell(x[:, 0], events, weights, strata))
 
 
 def test_a_stratum_drawn_twice_counts_twice():
@@ -82,7 +80,7 @@ def test_a_stratum_drawn_twice_counts_twice():
         copies = np.repeat(np.arange(6), 4)
         again = EventTimes(events.times[drawn], events.observed[drawn])
         expected = harrell(x[drawn, 0], again, strata=copies)
-        assert harrell_c(line[0]) == pytest.approx(expected)
+        assert (1 + line[0]) / 2 == pytest.approx(expected)
 
 
 def test_without_censoring_it_is_scipys():
@@ -103,16 +101,15 @@ def test_by_hand():
     assert found.values.tolist() == [1.0, -0.5, -1.0]
 
 
-@pytest.mark.parametrize("of", [somers_d, lambda x, e, r: partial_d(x, np.ones((ROWS, 1)), e, r)])
-def test_monotone_maps_and_the_order_of_rows_change_nothing(of):
+def test_monotone_maps_and_the_order_of_rows_change_nothing():
     x, events = sample(2)
     resamples = resample_cells(np.arange(ROWS) // 2, resamples=30)
-    found = of(x, events, resamples)
-    warped = of(np.exp(3 * x), EventTimes(np.log1p(events.times), events.observed), resamples)
+    found = somers_d(x, events, resamples)
+    warped = somers_d(np.exp(3 * x), EventTimes(np.log1p(events.times), events.observed), resamples)
     np.testing.assert_allclose(warped.draws, found.draws)
-    np.testing.assert_allclose(of(-x, events, resamples).draws, -found.draws)
+    np.testing.assert_allclose(somers_d(-x, events, resamples).draws, -found.draws)
     order = np.random.default_rng(1).permutation(ROWS)
-    shuffled = of(
+    shuffled = somers_d(
         x[order],
         EventTimes(events.times[order], events.observed[order]),
         Resamples(resamples.unit[order], resamples.weights, resamples.clusters),
@@ -139,7 +136,6 @@ def test_nothing_to_compare_has_no_d(events):
     x = np.arange(4.0)[:, None]
     resamples = resample_cells(np.arange(4))
     assert np.isnan(somers_d(x, events, resamples).values).all()
-    assert np.isnan(partial_d(x, x**0, events, resamples).values).all()
 
 
 def test_many_rows_are_summed_exactly():
@@ -166,61 +162,3 @@ def test_blocks_of_permutations_change_nothing(monkeypatch):
     whole = permuted_d(x, events, order)
     monkeypatch.setattr("ntk_sweep.analysis.statistics.concordance.PAIRS", 1)
     np.testing.assert_array_equal(permuted_d(x, events, order), whole)
-
-
-def test_partial_with_one_covariate_is_kendalls():
-    x, events = sample(censored=False)
-    given = x[:, :1] + x[:, 1:2]
-    found = partial_d(x, given, events, resample_cells(np.arange(ROWS)))
-
-    # Tied times are no comparable pairs, so the τ are taken over the others.
-    def tau(first, second):
-        pairs = [pair for pair in combinations(range(ROWS), 2) if np.diff(events.times[list(pair)])]
-        a, b = (
-            np.array([np.sign(np.diff(v[list(pair)])[0]) for pair in pairs])
-            for v in (first, second)
-        )
-        return a @ b / np.sqrt((a @ a) * (b @ b))
-
-    for place in range(3):
-        xy, xz, yz = (
-            tau(*two)
-            for two in (
-                (x[:, place], events.times),
-                (x[:, place], given[:, 0]),
-                (events.times, given[:, 0]),
-            )
-        )
-        expected = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
-        assert found.values[place] == pytest.approx(expected)
-
-
-def test_partial_of_resamples_is_a_fit_over_pairs():
-    x, events = sample()
-    given = np.random.default_rng(5).normal(size=(ROWS, 2)) + x[:, :1]
-    resamples = resample_cells(np.arange(ROWS) // 2, resamples=8)
-    found = partial_d(x, given, events, resamples)
-    for line, weights in zip(found.draws, resamples.of_rows(), strict=True):
-        pairs = []
-        for one in range(ROWS):
-            for two in range(ROWS):
-                before, after = events.times[[one, two]]
-                known = events.observed[one] and (
-                    before < after or (before == after and not events.observed[two])
-                )
-                if known and weights[one] * weights[two]:
-                    signs = np.sign([*(given[two] - given[one]), x[two, 0] - x[one, 0], 1.0])
-                    pairs.append(np.sqrt(weights[one] * weights[two]) * signs)
-        table = np.array(pairs)
-        z, rest = table[:, :2], table[:, 2:]
-        left = rest - z @ np.linalg.lstsq(z, rest, rcond=None)[0]
-        expected = left[:, 0] @ left[:, 1] / np.linalg.norm(left, axis=0).prod()
-        assert line[0] == pytest.approx(expected)
-
-
-def test_a_candidate_that_is_a_covariate_leaves_nothing():
-    x, events = sample()
-    found = partial_d(
-        x[:, :1], np.hstack([np.exp(x[:, :1]), x[:, 2:]]), events, resample_cells(np.arange(ROWS))
-    )
-    assert np.isnan(found.values[0])

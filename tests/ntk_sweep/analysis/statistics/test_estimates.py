@@ -10,7 +10,6 @@ from ntk_sweep.analysis.statistics.concordance import permuted_d, somers_d
 from ntk_sweep.analysis.statistics.estimates import (
     Estimates,
     bands,
-    bootstrap_p,
     intervals,
     leads,
     permutation_p,
@@ -52,7 +51,7 @@ def test_few_units_widen():
     assert widening(10**6) == pytest.approx(1, abs=1e-4)
     assert widening(5) == pytest.approx(2.7764 / 1.9600 * np.sqrt(5 / 4), rel=1e-3)
     few = Estimates(np.zeros(1), RNG.normal(size=(500, 1)), 2, correlations=False)
-    assert np.isnan(intervals(few)).all() and np.isnan(bootstrap_p(few)).all()
+    assert np.isnan(intervals(few)).all()
 
 
 def test_correlations_stay_within_their_range_and_hold_the_estimate():
@@ -71,7 +70,7 @@ def test_few_networks_have_no_numbers(rows):
     for found in (somers_d(x, events, resamples), spearman(x, events.last(), resamples)):
         assert np.isnan(found.values).tolist() == [rows < 3, True]
         p = permutation_p(found.values, null)
-        for line in (*intervals(found), *bands(found), bootstrap_p(found), p):
+        for line in (*intervals(found), *bands(found), p):
             assert np.isnan(line[1]) and (rows == 3 or np.isnan(line[0]))
         assert leads(found).best == (0 if rows == 3 else -1)
 
@@ -85,7 +84,6 @@ def test_undefined_numbers_do_not_touch_the_others():
     for of in (intervals, bands):
         for found, expected in zip(of(more), of(one), strict=True):
             np.testing.assert_array_equal(found, [*expected, np.nan, np.nan])
-    np.testing.assert_array_equal(bootstrap_p(more), [*bootstrap_p(one), np.nan, np.nan])
     assert leads(more).best == 1
 
 
