@@ -104,8 +104,8 @@ class Hypothesis:
     Attributes:
         text: In short.
         named: Which conditions it names.
-        holds: Whether it holds in one; None where it cannot be told.
-        contrary: Whether its contrary holds.
+        holds: Whether it holds in one.
+        contrary: Whether its contrary holds; neither does where a number is not known.
     """
 
     text: str
@@ -132,9 +132,6 @@ def hypotheses(every: Sequence[Condition]) -> list[Hypothesis]:
     def other(one: Condition) -> Condition:
         return _like(every, one, data=DATA["digits"])
 
-    def bulk(one: Condition) -> float:
-        return max(abs(one.d(name)) for name in BULK)
-
     def folds(one: Condition) -> float:
         return one.primary.folds[1]
 
@@ -142,7 +139,7 @@ def hypotheses(every: Sequence[Condition]) -> list[Hypothesis]:
         Hypothesis(
             "1a. f₀ as drawn: D of η λ_min is not below 0",
             drawn,
-            lambda one: not one.d(LAMBDA_MIN, "high") < 0,
+            lambda one: one.d(LAMBDA_MIN, "high") >= 0,
             lambda one: one.d(LAMBDA_MIN, "high") < 0,
         ),
         Hypothesis(
@@ -191,6 +188,11 @@ def hypotheses(every: Sequence[Condition]) -> list[Hypothesis]:
             lambda one: one.d(LAMBDA_MIN) * other(one).d(LAMBDA_MIN) <= 0,
         ),
     ]
+
+
+def bulk(one: Condition) -> float:
+    """The greatest |D| of `BULK`; NaN where none is known."""
+    return float(np.abs([one.d(name) for name in BULK]).max())
 
 
 def _like(every: Sequence[Condition], one: Condition, **changes: str) -> Condition:
@@ -262,9 +264,7 @@ def answer(every: Sequence[Condition]) -> str:
     drawn = [one for one in every if not one.removed]
     removed = [one for one in every if one.removed]
     runs = sum(len(one.primary.runs.rows) for one in every)
-    bulk = [max(abs(one.d(name)) for name in BULK) for one in removed]
-    least = [abs(one.d(LAMBDA_MIN)) for one in removed]
-    better = sum(np.array(bulk) >= np.array(least))
+    better = sum(bulk(one) >= abs(one.d(LAMBDA_MIN)) for one in removed)
     folds = max(one.primary.folds[1] for one in every)
     loose = [looseness(one) for one in every]
     level = share_text(PRIMARY)
@@ -318,14 +318,14 @@ def main(results: str) -> None:
     target = DOCS / "figures" / "study-modes.png"
     target.write_bytes(render(figure(every), "png"))
     picture = f"![D of η λ_k against k, f₀ as drawn and removed](../figures/{target.name})"
-    fill(PAGE, "answer", f"{answer(every)}\n\n{picture}\n\n{hypotheses_table(every)}")
-    table = conditions_table(every).strip().split("\n\n")
-    write_csv(TABLES / "study-conditions.csv", table[1].splitlines())
+    table = conditions_table(every).strip()
+    write_csv(TABLES / "study-conditions.csv", table.split("\n\n")[1].splitlines())
     together = pd.concat(
         [numbers(list(one.at.values())).assign(data=one.data, task=one.task) for one in every]
     )
     together.to_csv(TABLES / "study-associations.csv", index=False, float_format="%.4g")
-    fill(PAGE, "conditions", "\n\n".join(table))
+    parts = (answer(every), picture, hypotheses_table(every).strip(), table)
+    fill(PAGE, "answer", "\n\n".join(parts))
 
 
 if __name__ == "__main__":
