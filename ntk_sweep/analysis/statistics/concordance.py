@@ -1,7 +1,8 @@
 """Rank association with a time that may be censored: Somers' D.
 
 It is a ratio of sums over pairs of rows. Under resampled weights w such a sum is a quadratic form
-wᵀMw, where M, summed over the rows of each unit, is made once: thousands of resamples are one product.
+wᵀMw, where M, summed over the rows of each unit, is made once: thousands of resamples are one
+product.
 """
 
 from __future__ import annotations

@@ -21,9 +21,6 @@ LEAST_DEFINED = 0.5
 LEAST_UNITS = 3
 """Networks for an association, and units for an interval; below, NaN."""
 
-_EDGE = 1 - 1e-9
-"""Correlations are cut to this before Fisher's transform, which is infinite at 1."""
-
 
 @dataclass(frozen=True)
 class Estimates:
@@ -159,7 +156,11 @@ def widening(units: int) -> float:
 
 
 def _scaled(estimates: Estimates, values: np.ndarray) -> np.ndarray:
-    return np.arctanh(np.clip(values, -_EDGE, _EDGE)) if estimates.correlations else values
+    if not estimates.correlations:
+        return values
+    # Fisher's transform is infinite at 1: few units cannot tell how near to it a correlation is.
+    edge = 1 - 1 / max(estimates.units, 2) ** 2
+    return np.arctanh(np.clip(values, -edge, edge))
 
 
 def _sd(draws: np.ndarray) -> np.ndarray:
@@ -204,5 +205,7 @@ def _around(estimates: Estimates, reach: np.ndarray) -> tuple[np.ndarray, np.nda
     centre = _scaled(estimates, estimates.values)
     half = reach * _errors(estimates) * widening(estimates.units)
     ends = (centre - half, centre + half)
-    low, high = map(np.tanh, ends) if estimates.correlations else ends
-    return low, high
+    if not estimates.correlations:
+        return ends
+    low, high = map(np.tanh, ends)
+    return np.minimum(low, estimates.values), np.maximum(high, estimates.values)

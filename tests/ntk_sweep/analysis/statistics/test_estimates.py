@@ -190,3 +190,30 @@ def test_simulated_partial_intervals_cover_zero_where_a_covariate_is_the_cause()
         low, high = intervals(spearman(x, y, resamples))
         plain += (low <= 0 <= high).all()
     assert held / rounds > 0.91 and plain / rounds < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cells", [4, 6, 12])
+def test_simulated_intervals_of_strong_associations_cover_and_tell_something(cells):
+    """Resamples of few cells often hold an association of 1, where Fisher's scale is infinite."""
+
+    def drawn(rng, cells):
+        cell = np.tile(np.arange(cells), 4)
+        rate, noise = (rng.normal(size=cells)[cell] + rng.normal(size=4 * cells) for _ in range(2))
+        times, limit = np.exp(-rate), np.quantile(np.exp(-rate), 0.75)
+        events = EventTimes(np.minimum(times, limit), times <= limit)
+        return (rate + 0.2 * noise)[:, None], events, cell
+
+    rng = np.random.default_rng(1)
+    x, events, cell = drawn(rng, 300)
+    true = somers_d(x, events, resample_cells(cell, resamples=1)).values[0]
+    ends = []
+    for turn in range(200):
+        x, events, cell = drawn(rng, cells)
+        found = somers_d(x, events, resample_cells(cell, resamples=400, seed=turn))
+        ends.append(np.concatenate(intervals(found)))
+    low, high = np.array(ends)[~np.isnan(ends).any(axis=1)].T
+    assert true < -0.85
+    assert len(low) > 180, "others are -1 in every resample"
+    assert ((low <= true) & (true <= high)).mean() > 0.9
+    assert (high - low).mean() < 0.8
