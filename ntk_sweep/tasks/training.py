@@ -36,7 +36,7 @@ from ntk_sweep.tasks.spectrum import (
     initial_kernel,
 )
 from ntk_sweep.training.gradient_descent import GradientDescent
-from ntk_sweep.training.gradient_flow import STOP_AT_LOSS, follow
+from ntk_sweep.training.gradient_flow import STOP_AT_LOSS, FlowRun, follow
 from ntk_sweep.training.sgd import TrainingRun, sample_orders, train
 
 
@@ -107,19 +107,12 @@ def _flow_columns(
     vectors = eigenvectors(initial.spectrum, initial.theta).numpy()
     residual = run.initial_outputs - work.dataset.y
     return {
+        **_outcome_columns(run),
         "training_seconds": time.perf_counter() - start,
-        "steps": run.steps,
         "flow_steps_missed": run.missed,
         "times": run.times,
-        "losses": run.losses,
         "local_rates": run.local_rates,
         "kernel_drifts": run.kernel_drifts,
-        "accuracies": run.accuracies,
-        "initial_loss": run.losses[0],
-        "final_loss": run.losses[-1],
-        "final_accuracy": run.accuracies[-1],
-        "initial_outputs": run.initial_outputs,
-        "outputs": run.outputs,
         "flow_losses": gradient_flow_losses(values, vectors, residual, run.times),
     }
 
@@ -157,11 +150,18 @@ def _orders(point: Point, settings: TrainingConfig, clock: TrainingTime) -> Iter
 
 def _run_columns(run: TrainingRun, clock: TrainingTime) -> dict[str, Any]:
     return {
+        **_outcome_columns(run),
         "step_size": clock.step_size,
-        "steps": run.steps,
         "steps_per_epoch": clock.steps_per_epoch,
-        "losses": run.losses,
         "running_losses": run.running_losses,
+    }
+
+
+def _outcome_columns(run: TrainingRun | FlowRun) -> dict[str, Any]:
+    """What a run leaves, whichever way it went."""
+    return {
+        "steps": run.steps,
+        "losses": run.losses,
         "accuracies": run.accuracies,
         "initial_loss": run.losses[0],
         "final_loss": run.losses[-1],

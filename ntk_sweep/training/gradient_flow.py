@@ -106,9 +106,8 @@ def follow(
         threshold: Outputs and targets above it are of the one class, all others of the other.
 
     Returns:
-        The run. It ends short of both goals after `MOST_STEPS` steps, or where no step can be made
-            that meets the tolerance: targets that contradict each other on equal inputs cannot be
-            learnt.
+        The run. It ends short of both goals after `MOST_STEPS` steps, or where nothing is left of
+            the loss that can fall: equal inputs with different targets.
 
     Raises:
         ValueError: A value is out of range or not finite, the network is not of float64, or the

@@ -143,9 +143,9 @@ def method() -> str:
 def _partial_note() -> str:
     given = ", ".join(TITLES[name][:1].lower() + TITLES[name][1:] for name in COVARIATES)
     return (
-        f"Partial ρ: Spearman's with the epochs, given {given}; who does not stay below is slowest. "
-        "Adjusted p: within activations, cells permuted in all of them alike, corrected for the "
-        "number of quantities."
+        f"Partial ρ: Spearman's with the epochs, given {given}; what does not stay below is "
+        "slowest. Adjusted p: within activations, cells permuted in all of them alike, corrected "
+        "for the number of quantities."
     )
 
 
