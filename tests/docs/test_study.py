@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from docs.tools import study
+from docs.tools.study import __main__ as study
+from docs.tools.study import conditions
+from docs.tools.study.conditions import Condition
+from docs.tools.study.hypotheses import Hypothesis, hypotheses
 from ntk_sweep.analysis.chapters.speed.associations import associate
 from ntk_sweep.analysis.chapters.speed.candidates import PRIMARY
-from tests.helpers.analysis_training_rows import only_runs, run, store
+from tests.helpers.analysis_training_rows import flow, only_runs, run, store
 
 RATES = ((1e-3, "absolute"), (50.0, "inverse_lambda_max"))
 
@@ -23,6 +26,8 @@ GROUPS = (
     ("digits", [0, 9], "random"),
 )
 
+
+N_SAMPLES = 200
 
 ORDER = (1, 0, *range(2, 14), 15, 14)
 """Nearly that of the widths, so that an interval is left."""
@@ -46,24 +51,36 @@ def networks(removed, **changes):
     ]
 
 
+def flows(removed, **changes):
+    """Two networks: one keeps the rate of λ_min to the end, one is a hundred times as fast."""
+    times = np.linspace(0, 1, 201)
+    found = []
+    for width, factor in ((10, 1.0), (20, 100.0)):
+        values = {"lambda_min": 1.0, "lambda_max": 1e5, "centre_outputs": removed}
+        rate = 4 * 1.0 / N_SAMPLES
+        end = 46.0 / (factor * rate)
+        losses = np.exp(-factor * rate * end * times)
+        found.append(flow(end * times, losses, "tanh", width, **values, **changes))
+    return found
+
+
 @pytest.fixture
 def rows():
     """Rows of every condition."""
-    return [
-        row
-        for place, (data, classes, labels) in enumerate(GROUPS)
-        for rate, unit in RATES
-        for removed in (False, True)
-        for row in networks(
-            removed,
-            data=data,
-            data_fingerprint=f"{place}" * 64,
-            data_classes=classes,
-            data_labels=labels,
-            learning_rate=rate,
-            learning_rate_unit=unit,
-        )
-    ]
+    every = []
+    for place, (data, classes, labels) in enumerate(GROUPS):
+        images = {
+            "data": data,
+            "data_fingerprint": f"{place}" * 64,
+            "data_classes": classes,
+            "data_labels": labels,
+        }
+        for removed in (False, True):
+            for rate, unit in RATES:
+                how = {"learning_rate": rate, "learning_rate_unit": unit}
+                every += networks(removed, **how, **images)
+            every += flows(removed, **images)
+    return every
 
 
 @pytest.mark.slow
@@ -71,37 +88,51 @@ def test_the_page_is_filled_from_the_rows(tmp_path, monkeypatch, rows):
     page = tmp_path / "reference" / "results.md"
     page.parent.mkdir()
     (tmp_path / "figures").mkdir()
-    page.write_text("<!-- answer -->\n<!-- end -->\n")
-    monkeypatch.setattr(study, "DOCS", tmp_path)
-    monkeypatch.setattr(study, "PAGE", page)
-    monkeypatch.setattr(study, "TABLES", page.parent / "tables")
-    monkeypatch.setattr(study, "SHARES", (PRIMARY,))
-    study.main(store(tmp_path / "r", rows))
+    places = ("answer", "candidates", "flows", "conditions")
+    page.write_text("".join(f"<!-- {name} -->\n<!-- end -->\n" for name in places))
+    monkeypatch.setattr(conditions, "SHARES", (PRIMARY,))
+    study.main(store(tmp_path / "r", rows), tmp_path)
     text = page.read_text()
     assert "Of 384 runs under 24 conditions" in text
     # Two of 120 pairs are the other way round.
     assert "as drawn, η λ_min has a D from 0.97 to 0.97" in text
     assert "removed D goes from -0.97 to -0.97, below 0 in 12 of 12" in text
+    assert "in 12 of 24 flows with ELU, sigmoid, tanh" in text
     # The conditions that each hypothesis names, holds in, and is contradicted in; its verdict.
     for start, line in (
         ("1a.", (12, 12, 0, "confirmed")),
         ("1b.", (12, 12, 0, "confirmed")),
         ("5.", (24, 24, 0, "confirmed")),
         ("6.", (4, 0, 4, "refuted")),
+        ("7.", (12, 0, 12, "refuted")),
         ("8.", (6, 6, 0, "confirmed")),
     ):
-        (found,) = [one for one in text.splitlines() if one.startswith(f"| {start}")]
-        assert [entry.strip() for entry in found.split("|")[-5:-1]] == list(map(str, line))
+        (found,) = lines_of(text, f"| {start}")
+        assert found[-4:] == list(map(str, line))
+    assert len(lines_of(text, "| digits ")) == 12 + 6
+    (single,) = lines_of(text, "| η · residual rate")
+    assert single[1].startswith("-1.00 ")
     assert (page.parent / "tables" / "study-associations.csv").is_file()
     assert (tmp_path / "figures" / "study-modes.png").stat().st_size > 10_000
 
 
+def lines_of(text, start):
+    """The entries of the lines of tables that begin so."""
+    return [
+        [entry.strip() for entry in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith(start)
+    ]
+
+
 def test_what_is_unknown_counts_on_neither_side():
     few = associate(only_runs(networks(False)[:3]), PRIMARY)
-    condition = study.Condition("digits", "easy pair", {PRIMARY: few})
+    condition = Condition("digits", "easy pair", {PRIMARY: few})
     assert math.isnan(condition.d("eta_lambda_min"))
-    first = study.hypotheses([condition])[0]
-    assert first.named(condition)
-    assert not first.holds(condition)
-    assert not first.contrary(condition)
-    assert study.verdict(first, [condition])[1:] == [1, 0, 0, "undecided"]
+    first = hypotheses([condition], [])[0]
+    assert (first.holds, first.contrary) == ([False], [False])
+    assert first.verdict == "undecided"
+
+
+def test_a_hypothesis_without_conditions_is_undecided():
+    assert Hypothesis("none", [], []).verdict == "undecided"

@@ -1,0 +1,1 @@
+"""The answer of the declared study (docs/study.md), made from its rows."""

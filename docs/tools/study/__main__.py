@@ -1,0 +1,67 @@
+"""Fills the answer of docs/reference/results.md from the rows of the declared study.
+
+    python -m docs.tools.study RESULTS
+
+docs/study.md declares the study; `make study` computes RESULTS. Every number and every verdict of
+the answer comes from here.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+from docs.tools.pages import fill
+from docs.tools.study.answer import answer, figure
+from docs.tools.study.conditions import conditions, declared, flows
+from docs.tools.study.hypotheses import hypotheses, hypotheses_table
+from docs.tools.study.tables import (
+    candidate_numbers,
+    candidates_table,
+    conditions_table,
+    flow_table,
+)
+from ntk_sweep.analysis.chapters.speed.tables import numbers
+from ntk_sweep.analysis.drawing.rendering import render
+
+DOCS = Path(__file__).parents[2]
+PAGE = Path("reference") / "results.md"
+FIGURE = Path("figures") / "study-modes.png"
+
+
+def main(results: str, docs: Path = DOCS) -> None:
+    """Fills the page.
+
+    Args:
+        results: The rows.
+        docs: The folder of the pages.
+    """
+    matplotlib.use("agg")
+    page, tables = docs / PAGE, (docs / PAGE).parent / "tables"
+    found = declared(results)
+    every, followed = conditions(found), flows(found)
+    (docs / FIGURE).write_bytes(render(figure(every), "png"))
+    candidates = candidate_numbers(every)
+    head = (
+        answer(every, followed, candidates),
+        f"![D of η λ_k against k, f₀ as drawn and removed](../{FIGURE})",
+        hypotheses_table(hypotheses(every, followed)).strip(),
+    )
+    fill(page, "answer", "\n\n".join(head))
+    fill(page, "candidates", candidates_table(candidates))
+    fill(page, "flows", flow_table(followed))
+    fill(page, "conditions", conditions_table(every))
+    together = pd.concat(
+        [numbers(list(one.at.values())).assign(data=one.data, task=one.task) for one in every]
+    )
+    tables.mkdir(exist_ok=True)
+    together.to_csv(tables / "study-associations.csv", index=False, float_format="%.4g")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    main(sys.argv[1])
