@@ -31,14 +31,8 @@ GROUP = "fashion_mnist-thesis"
 SHARED = "fashion_mnist, classes 0 and 9, N = 200, parametrisation thesis, float64"
 """What all captions say; the page says it at its top."""
 
-COMMANDS = ("table1", "heatmaps", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
-FIGURES = (
-    "heatmap-*.png",
-    "prediction-*.png",
-    "convergence-*.png",
-    "kernel-*.png",
-    "spectrum-*.png",
-)
+COMMANDS = ("table1", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
+FIGURES = ("prediction-*.png", "kernel-*.png", "spectrum-*.png")
 TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
 
 TRAINING_COMMANDS = (

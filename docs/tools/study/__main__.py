@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from docs.tools.pages import fill
+from docs.tools.pages import fill, fill_filed
 from docs.tools.study.answer import answer, figure
 from docs.tools.study.conditions import conditions, declared, flows
 from docs.tools.study.hypotheses import hypotheses, hypotheses_table
@@ -53,7 +53,8 @@ def main(results: str, docs: Path = DOCS) -> None:
     fill(page, "answer", "\n\n".join(head))
     fill(page, "candidates", candidates_table(candidates))
     fill(page, "flows", flow_table(followed))
-    fill(page, "conditions", conditions_table(every))
+    caption, lines = conditions_table(every).strip().split("\n\n")[:2]
+    fill_filed(page, "conditions", caption, lines.splitlines())
     together = pd.concat(
         [numbers(list(one.at.values())).assign(data=one.data, task=one.task) for one in every]
     )

@@ -1,0 +1,1 @@
+"""What becomes of the claims of the thesis, made from rows."""

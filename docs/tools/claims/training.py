@@ -1,0 +1,233 @@
+"""Claims about training: Figures 9 to 11, conclusion and discussion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from docs.tools.claims.claim import Claim, verdict
+from docs.tools.study.conditions import Condition
+from docs.tools.study.tables import candidate_numbers
+from ntk_sweep.analysis.chapters.bounds import bound_values, violations
+from ntk_sweep.analysis.rows.activations import activation_title
+from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, trusted
+from ntk_sweep.analysis.rows.runs import Runs, rows_of
+from ntk_sweep.analysis.rows.setting import Setting
+from ntk_sweep.analysis.rows.study import Study
+from ntk_sweep.analysis.writing.entries import number, signed
+from ntk_sweep.dynamics.bounds import flow_bound
+
+SIGMOID = ("sigmoid", 300, 8)
+"""The network of Figure 10 that is said not to learn."""
+
+CONSTANT, ONE_CLASS = 0.25, 0.5
+"""Loss of the best constant, ½, and of a constant that fits one class alone."""
+
+
+def training(
+    study: Study, declared: Sequence[Study], conditions: Sequence[Condition]
+) -> list[Claim]:
+    """All of them.
+
+    Args:
+        study: The thesis's networks and their runs.
+        declared: The groups of the declared study.
+        conditions: Its conditions.
+    """
+    shuffled, kept = (_thesis_runs(study, shuffle) for shuffle in (True, False))
+    numbers = candidate_numbers(conditions)
+    return [
+        _bounded(declared),
+        _correlates(conditions),
+        _final_losses(study, shuffled),
+        *_no_learning(shuffled, kept),
+        _loose(study, shuffled),
+        _too_simple(conditions),
+        _organised(numbers),
+        *_drift(study),
+    ]
+
+
+def _thesis_runs(study: Study, shuffle: bool) -> Runs:
+    """The runs as the thesis trains."""
+    return _runs_of(study, lambda one: one.learning_rate == 1e-3 and one.shuffle == shuffle)
+
+
+def _runs_of(study: Study, wanted: Callable[[Setting], bool]) -> Runs:
+    """The runs of a setting; those with the fewest recorded kernels where there are several."""
+    found = [one for one in study.runs if wanted(one.setting) and not one.setting.centre_outputs]
+    if not found:
+        raise SystemExit(f"{study.group.title}: the runs of Figures 9 to 11 are not there")
+    return found[0]
+
+
+def _bounded(declared: Sequence[Study]) -> Claim:
+    """Whether flows stay below the bound of λ_min at initialisation."""
+    above, runs, ratios = 0, 0, []
+    for study in declared:
+        for flow in study.flows:
+            least = trusted(flow.rows, LAMBDA_MIN) - flow.rows["lambda_min_error"].astype(float)
+            for place, row in flow.rows[least.notna()].iterrows():
+                times, losses = (np.asarray(row[name], float) for name in ("times", "losses"))
+                bound = flow_bound(losses[0], float(least[place]), int(row["n_samples"]), times)
+                runs += 1
+                exceeds = losses > bound * (1 + 1e-6)
+                above += bool(exceeds.any())
+                if exceeds.any():
+                    ratios.append(losses[exceeds][0] / losses[0])
+    where = f", first at {number(float(np.median(ratios)), 2)} L(0) in the median" if ratios else ""
+    return Claim(
+        "Conclusion",
+        "λ_min at initialisation bounds the speed of training",
+        verdict(above == 0, above > runs / 2),
+        f"of {runs} gradient flows to a loss of 1e-20, {above} exceed L(0) exp(-4λ_min t/N)"
+        f"{where}: λ_min moves in training, and the bound is one of a kernel that does not",
+    )
+
+
+def _correlates(conditions: Sequence[Condition]) -> Claim:
+    drawn = [one for one in conditions if not one.removed]
+    none = sum(one.d(column="high") >= 0 for one in drawn)
+    ranked = sum(one.d(column="high") < 0 for one in drawn)
+    values = [one.d() for one in drawn]
+    return Claim(
+        "Abstract, conclusion",
+        "the bound may not correlate with the speed of training",
+        verdict(none == len(drawn), ranked == len(drawn)),
+        f"f₀ as drawn: D of η λ_min is below 0 by its interval in {ranked} of {len(drawn)} "
+        f"conditions ({signed(min(values))} to {signed(max(values))}); that is f₀, not λ_min: see "
+        "hypothesis 1",
+    )
+
+
+def _final_losses(study: Study, runs: Runs) -> Claim:
+    """Whether the final losses of Figure 9 stand in the order of λ_min."""
+    best = study.best_cells.set_index("act").sort_values("lambda_min", ascending=False)
+    losses = {
+        str(act): rows_of(runs.rows, (str(act), int(line["width"]), int(line["depth"])))[
+            "final_loss"
+        ].astype(float)
+        for act, line in best.iterrows()
+    }
+    pairs = list(zip(list(losses)[:-1], list(losses)[1:], strict=True))
+    ordered = [losses[one].median() <= losses[other].median() for one, other in pairs]
+    apart = [losses[one].max() < losses[other].min() for one, other in pairs]
+    shown = ", ".join(
+        f"{activation_title(act)} {number(own.median(), 2)} "
+        f"[{number(own.min(), 2)}, {number(own.max(), 2)}]"
+        for act, own in losses.items()
+    )
+    return Claim(
+        "Figure 9",
+        "the best networks do not reach their losses in the order of λ_min",
+        verdict(not all(ordered), all(apart)),
+        f"by falling λ_min, loss after {runs.setting.epochs} epochs: {shown}; "
+        f"{sum(ordered)} of {len(pairs)} neighbours are in order by the median, {sum(apart)} in "
+        "all seeds",
+    )
+
+
+def _no_learning(shuffled: Runs, kept: Runs) -> list[Claim]:
+    texts, averages = [], []
+    for name, runs in (("shuffled", shuffled), ("in a kept order", kept)):
+        losses = rows_of(runs.rows, SIGMOID)["losses"]
+        after = np.array([np.asarray(one, float)[1:].mean() for one in losses])
+        averages.append(after)
+        texts.append(f"{number(after.min(), 3)} to {number(after.max(), 3)} {name}")
+    near = [bool((np.abs(one - ONE_CLASS) < 0.01).all()) for one in averages]
+    accuracy = rows_of(shuffled.rows, SIGMOID)["final_accuracy"].astype(float)
+    return [
+        Claim(
+            "Figure 10",
+            "Sigmoid 300 × 8 has a steady average loss of 0.5",
+            verdict(any(near)),
+            f"mean loss over the epochs: {', '.join(texts)}; a constant ½ has {CONSTANT}",
+        ),
+        Claim(
+            "Figure 10",
+            "it does not learn in 100 epochs",
+            verdict(bool((accuracy <= 0.55).all())),
+            f"accuracy after training {number(accuracy.min(), 3)} to {number(accuracy.max(), 3)}",
+        ),
+    ]
+
+
+def _loose(study: Study, runs: Runs) -> Claim:
+    best = study.best_cells.set_index("act").loc["relu"]
+    network = ("relu", int(best["width"]), int(best["depth"]))
+    own = Runs(runs.group, runs.setting, rows_of(runs.rows, network))
+    table = violations(bound_values(own)).set_index("bound")
+    drawn = table.loc["thesis"]
+    flow = table.loc["flow"]
+    return Claim(
+        "Figure 11",
+        "the loss of the best ReLU network stays below the bound",
+        verdict(drawn["exceeding"] == 0, drawn["exceeding"] == drawn["seeds"]),
+        f"above the thesis's curve in {int(drawn['exceeding'])} of {int(drawn['seeds'])} seeds "
+        f"(final loss {number(drawn['ratio'], 2)} of it), above the flow's bound in "
+        f"{int(flow['exceeding'])} ({number(flow['ratio'], 2)} of it)",
+    )
+
+
+def _too_simple(conditions: Sequence[Condition]) -> Claim:
+    """Whether λ_min tells more on harder tasks, with f₀ as drawn as in the thesis."""
+    by_task = {
+        task: [one.d() for one in conditions if one.task == task and not one.removed]
+        for task in dict.fromkeys(one.task for one in conditions)
+    }
+    medians = {task: float(np.median(values)) for task, values in by_task.items()}
+    harder = [value for task, value in medians.items() if task != "easy pair"]
+    return Claim(
+        "Discussion",
+        "the task may be too simple for λ_min to matter",
+        verdict(max(harder) < 0 <= medians["easy pair"], min(harder) >= 0),
+        "f₀ as drawn, median D of η λ_min: "
+        + ", ".join(f"{task} {signed(value)}" for task, value in medians.items())
+        + "; see hypotheses 1 and 6",
+    )
+
+
+def _organised(numbers: pd.DataFrame) -> Claim:
+    """Whether the alignment of the kernel with the classes tells the speed."""
+    texts, best = [], 0
+    for removed, words in ((False, "f₀ as drawn"), (True, "removed")):
+        own = numbers[numbers["removed"] == removed].set_index("candidate")
+        own = own.loc["centred_alignment"]
+        best += int(own["best"])
+        texts.append(f"{words} {signed(own['d'])} [{signed(own['low'])}, {signed(own['high'])}]")
+    every = int(numbers.groupby("removed")["conditions"].max().sum())
+    return Claim(
+        "Discussion",
+        "what an organised kernel means for training is open",
+        verdict(False, False),
+        f"D of the centred alignment, median over conditions: {'; '.join(texts)}; it may be the "
+        f"best candidate in {best} of {every} conditions",
+    )
+
+
+def _drift(study: Study) -> list[Claim]:
+    """How far the kernel moves at the thesis's learning rate; nothing without such runs."""
+    found = [
+        one
+        for one in study.runs
+        if one.setting.learning_rate == 1e-3 and one.rows["kernel_changes"].notna().any()
+    ]
+    if not found:
+        return []
+    ends = [
+        float(np.asarray(one, float)[-1])
+        for runs in found
+        for one in runs.rows.loc[runs.rows["status"] == "ok", "kernel_changes"].dropna()
+    ]
+    return [
+        Claim(
+            "Discussion",
+            "the kernel is taken as constant in training",
+            verdict(max(ends) < 0.1, np.median(ends) > 0.1),
+            f"‖Θ_t - Θ_0‖ / ‖Θ_0‖ at the end of {len(ends)} runs: median "
+            f"{number(float(np.median(ends)), 2)}, {number(min(ends), 2)} to "
+            f"{number(max(ends), 2)}",
+        )
+    ]
