@@ -20,7 +20,7 @@ from ntk_sweep import Network, ntk_spectrum
 from ntk_sweep.analysis.rows.runs import network_title
 from ntk_sweep.analysis.writing.entries import Entry, number
 from ntk_sweep.analysis.writing.tables import Table, markdown
-from ntk_sweep.data.fashion_mnist import load
+from ntk_sweep.data.fashion_mnist import WHITE, load
 
 PAGE = Path(__file__).parents[1] / "reference" / "results.md"
 NETWORKS = (
@@ -61,7 +61,7 @@ def subset(x: np.ndarray, y: np.ndarray, draw: int) -> torch.Tensor:
         rng.choice(np.flatnonzero(y == label), N_PER_CLASS, replace=False) for label in CLASSES
     ]
     images = x[np.concatenate(chosen)].reshape(2 * N_PER_CLASS, -1)
-    return torch.as_tensor(images, dtype=torch.float64)
+    return torch.as_tensor(images / WHITE, dtype=torch.float64)
 
 
 def lambda_min(network: tuple[str, int, int], draws: list[torch.Tensor]) -> np.ndarray:

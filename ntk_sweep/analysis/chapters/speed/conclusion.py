@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -28,12 +29,9 @@ def spoken_of(every: Sequence[Association]) -> list[Association]:
 
 def conclusion(every: Sequence[Association]) -> list[str]:
     """A paragraph for each setting, and one for each pair that differs in f₀ alone."""
-    spoken = spoken_of(every)
-    texts = [_paragraph(one) for one in spoken]
-    for one in spoken:
-        other = _counterpart(one, spoken)
-        if other is not None and not one.runs.setting.centre_outputs:
-            texts += _comparison(one, other)
+    texts = [_paragraph(one) for one in spoken_of(every)]
+    for setting in dict.fromkeys(one.runs.setting for one in every):
+        texts += _comparison(setting, every)
     return texts
 
 
@@ -103,24 +101,23 @@ def _budget(one: Association) -> str:
     )
 
 
-def _counterpart(one: Association, spoken: Sequence[Association]) -> Association | None:
-    """The association of the setting that differs in f₀ alone, at the same share."""
-    for other in spoken:
-        same = vars(other.runs.setting) | {"centre_outputs": False}
-        if other is not one and same == vars(one.runs.setting) and other.share == one.share:
-            return other
-    return None
-
-
-def _comparison(drawn: Association, removed: Association) -> list[str]:
-    """What removing f₀ changes."""
-    before, after = drawn.of(LAMBDA_MIN), removed.of(LAMBDA_MIN)
-    if before is None or after is None:
+def _comparison(setting: Setting, every: Sequence[Association]) -> list[str]:
+    """What removing f₀ changes, at the share nearest to `PRIMARY` that tells of both."""
+    if setting.centre_outputs:
         return []
-    return [
-        f"{_setting(drawn.runs.setting)}: with f₀ as drawn η λ_min has D = {d_text(before)}, "
-        f"{reading(before)}; with f₀ removed {d_text(after)}, {reading(after)}."
-    ]
+    drawn, removed = (
+        {one.share: one.of(LAMBDA_MIN) for one in every if one.runs.setting == own}
+        for own in (setting, replace(setting, centre_outputs=True))
+    )
+    for share in sorted(drawn, key=lambda one: abs(np.log(one / PRIMARY))):
+        before, after = drawn[share], removed.get(share)
+        if before is not None and after is not None:
+            return [
+                f"{_setting(setting)}, epochs to stay below {share_text(share)}: with f₀ as drawn "
+                f"η λ_min has D = {d_text(before)}, {reading(before)}; with f₀ removed "
+                f"{d_text(after)}, {reading(after)}."
+            ]
+    return []
 
 
 def _setting(setting: Setting) -> str:

@@ -177,6 +177,15 @@ def test_removing_the_initial_function_is_compared_in_words():
     assert "with f₀ removed -1.00" in last
 
 
+def test_settings_are_compared_at_a_share_that_tells_of_both():
+    # With f₀ as drawn no run comes to a hundredth of its first loss.
+    rows = [*ladder(epochs=80), *ladder(epochs=80, centre_outputs=True)]
+    for one in rows[: len(rows) // 2]:
+        one["losses"] = [max(loss, 0.05) for loss in one["losses"]]
+    every = [associate(one, share) for one in runs(group(rows)) for share in SHARES]
+    assert "epochs to stay below L(0)/10: with f₀ as drawn" in conclusion.conclusion(every)[-1]
+
+
 def test_the_share_spoken_of_is_one_that_enough_networks_stay_below():
     one = only_runs(ladder())
     every = [associate(one, share) for share in SHARES]
