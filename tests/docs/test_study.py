@@ -64,8 +64,7 @@ def flows(removed, **changes):
     return found
 
 
-@pytest.fixture
-def rows():
+def study_rows():
     """Rows of every condition."""
     every = []
     for place, (data, classes, labels) in enumerate(GROUPS):
@@ -84,14 +83,14 @@ def rows():
 
 
 @pytest.mark.slow
-def test_the_page_is_filled_from_the_rows(tmp_path, monkeypatch, rows):
+def test_the_page_is_filled_from_the_rows(tmp_path, monkeypatch):
     page = tmp_path / "reference" / "results.md"
     page.parent.mkdir()
     (tmp_path / "figures").mkdir()
     places = ("answer", "candidates", "flows", "conditions")
     page.write_text("".join(f"<!-- {name} -->\n<!-- end -->\n" for name in places))
     monkeypatch.setattr(conditions, "SHARES", (PRIMARY,))
-    study.main(store(tmp_path / "r", rows), tmp_path)
+    study.main(store(tmp_path / "r", study_rows()), tmp_path)
     text = page.read_text()
     assert "Of 384 runs under 24 conditions" in text
     # Two of 120 pairs are the other way round.

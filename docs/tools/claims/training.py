@@ -83,7 +83,7 @@ def _bounded(declared: Sequence[Study]) -> Claim:
         "λ_min at initialisation bounds the speed of training",
         verdict(above == 0, above > runs / 2),
         f"of {runs} gradient flows to a loss of 1e-20, {above} exceed L(0) exp(-4λ_min t/N)"
-        f"{where}: λ_min moves in training, and the bound is one of a kernel that does not",
+        f"{where}; the bound is one of a kernel that does not move",
     )
 
 
@@ -97,8 +97,7 @@ def _correlates(conditions: Sequence[Condition]) -> Claim:
         "the bound may not correlate with the speed of training",
         verdict(none == len(drawn), ranked == len(drawn)),
         f"f₀ as drawn: D of η λ_min is below 0 by its interval in {ranked} of {len(drawn)} "
-        f"conditions ({signed(min(values))} to {signed(max(values))}); that is f₀, not λ_min: see "
-        "hypothesis 1",
+        f"conditions ({signed(min(values))} to {signed(max(values))}); see hypothesis 1",
     )
 
 
