@@ -17,13 +17,14 @@ import pandas as pd
 from docs.tools.pages import fill, fill_filed
 from docs.tools.study.answer import answer, figure
 from docs.tools.study.conditions import conditions, declared, flows
-from docs.tools.study.hypotheses import hypotheses, hypotheses_table
+from docs.tools.study.hypotheses import hypotheses_table
 from docs.tools.study.tables import (
     candidate_numbers,
     candidates_table,
     conditions_table,
     flow_table,
 )
+from ntk_sweep.analysis.chapters.speed.candidates import PRIMARY, SECONDARY
 from ntk_sweep.analysis.chapters.speed.tables import numbers
 from ntk_sweep.analysis.drawing.rendering import render
 
@@ -48,15 +49,17 @@ def main(results: str, docs: Path = DOCS) -> None:
     head = (
         answer(every, followed, candidates),
         f"![D of η λ_k against k, f₀ as drawn and removed](../{FIGURE})",
-        hypotheses_table(hypotheses(every, followed)).strip(),
+        hypotheses_table(every, followed).strip(),
     )
     fill(page, "answer", "\n\n".join(head))
-    fill(page, "candidates", candidates_table(candidates))
+    second = candidate_numbers([one.at(SECONDARY) for one in every])
+    both = ((candidates, PRIMARY), (second, SECONDARY))
+    fill(page, "candidates", "\n".join(candidates_table(*one) for one in both))
     fill(page, "flows", flow_table(followed))
     caption, lines = conditions_table(every).strip().split("\n\n")[:2]
     fill_filed(page, "conditions", caption, lines.splitlines())
     together = pd.concat(
-        [numbers(list(one.at.values())).assign(data=one.data, task=one.task) for one in every]
+        [numbers(list(one.shares.values())).assign(data=one.data, task=one.task) for one in every]
     )
     tables.mkdir(exist_ok=True)
     together.to_csv(tables / "study-associations.csv", index=False, float_format="%.4g")

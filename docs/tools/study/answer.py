@@ -11,59 +11,64 @@ from matplotlib.figure import Figure
 from docs.tools.study.conditions import Condition, Flow
 from docs.tools.study.tables import kinds
 from ntk_sweep.analysis.chapters.flow.numbers import all_seeds
-from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY
+from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SECONDARY
 from ntk_sweep.analysis.chapters.speed.figures import curve_panel
 from ntk_sweep.analysis.chapters.speed.tables import share_text
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.writing.entries import number, signed
+
+FIRST = 3
+"""Candidates that the paragraph names."""
 
 
 def answer(every: Sequence[Condition], flows: Sequence[Flow], candidates: pd.DataFrame) -> str:
     """The paragraph, every number of which is counted here."""
     drawn = [one for one in every if not one.removed]
     removed = [one for one in every if one.removed]
-    runs = sum(len(one.primary.runs.rows) for one in every)
-    better = sum(one.bulk >= abs(one.d()) for one in removed)
-    folds = max(one.e_folds for one in every)
+    runs = sum(len(one.found.runs.rows) for one in every)
+    known = [one for one in removed if one.known]
+    better = sum(one.bulk >= abs(one.d()) for one in known)
+    folds = [one.e_folds for one in every]
     loose = [one.looseness for one in every]
-    level = share_text(PRIMARY)
     return (
         f"Of {runs:,} runs under {len(every)} conditions: with the initial function f₀ as drawn, "
-        f"η λ_min has a D from {_range(drawn)} with the epochs to stay below {level}, below 0 by "
-        f"its simultaneous interval in {_below(drawn)} of {len(drawn)} conditions. With f₀ removed "
-        f"D goes from {_range(removed)}, below 0 in {_below(removed)} of {len(removed)}. λ_min is "
-        f"not special: in {better} of {len(removed)} conditions with f₀ removed one of η λ_50, "
-        f"η λ_100, η λ_150 has at least its |D|. No run lasts longer than {number(folds, 2)} "
-        f"e-folds of the mode of λ_min; the residual decays at first {number(min(loose), 2)} to "
-        f"{number(max(loose), 2)} times as fast as that mode (medians over networks), which is why "
-        f"a bound by λ_min is loose. {_single(candidates)}{_flow(flows)}"
+        f"η λ_min has a D {_said(drawn)} with the epochs to stay below {share_text(PRIMARY)}; with "
+        f"f₀ removed {_said(removed)}. At {share_text(SECONDARY)} it is "
+        f"{_said([one.at(SECONDARY) for one in drawn])} as drawn, and "
+        f"{_said([one.at(SECONDARY) for one in removed])} removed. One of η λ_50, η λ_100, η λ_150 "
+        f"has at least the |D| of η λ_min in {better} of {len(known)} conditions with f₀ removed. "
+        f"The residual decays at first {number(min(loose), 2)} to {number(max(loose), 2)} times as "
+        "fast as the mode of λ_min (medians over networks), which is why a bound by λ_min is "
+        f"loose; the longest run of a condition lasts {number(min(folds), 2)} to "
+        f"{number(max(folds), 2)} e-folds of that mode. {_single(candidates)}{_flow(flows)}"
     )
 
 
-def _range(some: Sequence[Condition]) -> str:
-    values = [one.d() for one in some]
-    return f"{signed(np.nanmin(values))} to {signed(np.nanmax(values))}"
-
-
-def _below(some: Sequence[Condition]) -> int:
-    return sum(one.d(LAMBDA_MIN, "high") < 0 for one in some)
+def _said(some: Sequence[Condition]) -> str:
+    """From where to where D goes, and how often it is below 0."""
+    known = [one for one in some if one.known]
+    if not known:
+        return "unknown"
+    values = [one.d() for one in known]
+    below = sum(one.d(LAMBDA_MIN, "high") < 0 for one in known)
+    text = (
+        f"from {signed(np.nanmin(values))} to {signed(np.nanmax(values))} (below 0 by its "
+        f"simultaneous interval in {below} of {len(known)} conditions"
+    )
+    few = len(some) - len(known)
+    return text + (f"; in {few} others too few networks get there)" if few else ")")
 
 
 def _single(candidates: pd.DataFrame) -> str:
-    """The number that tells most, and how λ_min compares."""
+    """The numbers that tell most."""
     texts = []
     for removed, words in ((True, "with f₀ removed"), (False, "with f₀ as drawn")):
         own = candidates[candidates["removed"] == removed]
-        if own.empty:
-            continue
-        best = own.loc[own["size"].idxmax()]
-        texts.append(
-            f"{words} it is {best['title']} (median D {signed(best['d'])}, from "
-            f"{signed(best['low'])} to {signed(best['high'])})"
-        )
-    if not texts:
-        return ""
-    return f"The single number that tells most over the conditions: {'; '.join(texts)}."
+        best = own.sort_values("size", ascending=False, kind="stable").head(FIRST)
+        if len(best):
+            named = ", ".join(f"{line['title']} {signed(line['d'])}" for _, line in best.iterrows())
+            texts.append(f"{words} {named}")
+    return f"What tells most, by median D over conditions: {'; '.join(texts)}."
 
 
 def _flow(flows: Sequence[Flow]) -> str:
@@ -98,7 +103,7 @@ def figure(every: Sequence[Condition]) -> Figure:
         for line, row in zip(panels, rows, strict=True):
             for axes, rate in zip(line, rates, strict=True):
                 own = [o for o in every if (o.data, o.task) == row and o.rate == rate]
-                curve_panel(axes, [one.primary for one in own])
+                curve_panel(axes, [one.found for one in own])
                 axes.set_title(f"{row[0]}, {row[1]}; η = {rate}", fontsize=8)
         handles, labels = panels[0][0].get_legend_handles_labels()
         made.legend(handles, labels, loc="outside lower left", ncols=2, fontsize=8)

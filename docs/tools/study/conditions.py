@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -23,37 +23,48 @@ BULK = ("eta_lambda_50", "eta_lambda_100", "eta_lambda_150")
 
 @dataclass(frozen=True)
 class Condition:
-    """Descent under one condition, with the associations at each share.
+    """Descent under one condition, seen at one endpoint.
 
     Attributes:
         data: Title of the images.
         task: One of `TASKS`.
-        at: Share ↦ association.
+        shares: Share ↦ association.
+        share: Which of them is spoken of.
     """
 
     data: str
     task: str
-    at: dict[float, Association]
+    shares: dict[float, Association]
+    share: float = PRIMARY
+
+    def at(self, share: float) -> Condition:
+        """The same condition at another endpoint."""
+        return replace(self, share=share)
 
     @property
-    def primary(self) -> Association:
-        """At the primary endpoint."""
-        return self.at[PRIMARY]
+    def found(self) -> Association:
+        """The association at the endpoint."""
+        return self.shares[self.share]
+
+    @property
+    def known(self) -> bool:
+        """Whether enough networks come to stay below the share."""
+        return bool(len(self.found.table))
 
     @property
     def removed(self) -> bool:
         """Whether f₀ is removed."""
-        return self.primary.runs.setting.centre_outputs
+        return self.found.runs.setting.centre_outputs
 
     @property
     def rate(self) -> str:
         """The step size in words."""
-        return self.primary.runs.setting.rate
+        return self.found.runs.setting.rate
 
     @property
     def e_folds(self) -> float:
         """Of the mode of λ_min, as many as the longest run lasts."""
-        return self.primary.folds[1]
+        return self.found.folds[1]
 
     @property
     def bulk(self) -> float:
@@ -63,13 +74,13 @@ class Condition:
     @property
     def looseness(self) -> float:
         """The median over runs of the residual rate in units of λ_min."""
-        rows = self.primary.runs.rows
+        rows = self.found.runs.rows
         known = rows[rows["lambda_min_resolved"].eq(True)]
         return float((known["residual_rate"] / known["lambda_min"]).median())
 
     def d(self, candidate: str = LAMBDA_MIN, column: str = "d") -> float:
         """A number of a candidate; NaN where it is not known."""
-        line = self.primary.of(candidate)
+        line = self.found.of(candidate)
         return np.nan if line is None else float(line[column])
 
 

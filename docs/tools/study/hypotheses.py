@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from docs.tools.study.conditions import DATA, Condition, Flow, like
 from ntk_sweep.analysis.chapters.flow.numbers import all_seeds
-from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN
+from ntk_sweep.analysis.chapters.speed.associations import LEAST_REACHING
+from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SECONDARY
+from ntk_sweep.analysis.chapters.speed.tables import share_text
 from ntk_sweep.analysis.writing.tables import Table, markdown
 
 Test = Callable[[Condition], bool]
@@ -52,7 +54,7 @@ def hypotheses(every: Sequence[Condition], flows: Sequence[Flow]) -> list[Hypoth
             "3. no run lasts an e-fold of the mode of λ_min",
             every,
             lambda one: one.e_folds < 1,
-            lambda one: one.primary.folds[0] >= 1,
+            lambda one: one.e_folds >= 1,
         ),
         _over(
             "4. f₀ removed: D of η λ_min is below 0 also given the covariates, and within "
@@ -121,10 +123,25 @@ def _flow(flows: Sequence[Flow]) -> Hypothesis:
     )
 
 
-def hypotheses_table(every: Sequence[Hypothesis]) -> str:
-    """The verdicts."""
+def hypotheses_table(every: Sequence[Condition], flows: Sequence[Flow]) -> str:
+    """The verdicts by the primary endpoint, and the counts at the first secondary one."""
+    first = hypotheses(every, flows)
+    second = hypotheses([one.at(SECONDARY) for one in every], flows)
     lines: list[list[str | int]] = [
-        [one.text, len(one.holds), sum(one.holds), sum(one.contrary), one.verdict] for one in every
+        [
+            one.text,
+            one.verdict,
+            len(one.holds),
+            *(sum(one.holds), sum(one.contrary)),
+            *(sum(other.holds), sum(other.contrary)),
+        ]
+        for one, other in zip(first, second, strict=True)
     ]
-    columns = ["Hypothesis", "conditions", "holds in", "contrary in", "verdict"]
-    return markdown(Table("Hypotheses of the declared study", columns, lines))
+    columns = ["Hypothesis", "verdict", "conditions", "holds in", "contrary in"]
+    columns += [f"at {share_text(SECONDARY)}: holds in", "contrary in"]
+    notes = [
+        f"Verdicts by {share_text(PRIMARY)}. Conditions in which fewer than {LEAST_REACHING} "
+        "networks stay below the share count on neither side."
+    ]
+    caption = "Hypotheses of the declared study"
+    return markdown(Table(caption, columns, lines, notes))

@@ -9,34 +9,36 @@ import pandas as pd
 
 from docs.tools.study.conditions import Condition, Flow
 from ntk_sweep.analysis.chapters.flow.numbers import all_seeds, near
-from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, TITLES
+from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SECONDARY, TITLES
 from ntk_sweep.analysis.chapters.speed.tables import best_of, d_text, share_text
 from ntk_sweep.analysis.writing.entries import Entry, number, signed
 from ntk_sweep.analysis.writing.tables import Table, markdown
 
 
 def conditions_table(every: Sequence[Condition]) -> str:
-    """D of η λ_min and what is best, in every condition."""
+    """D of η λ_min and what is best, in every condition, at two endpoints."""
     lines: list[list[Entry]] = []
     for one in every:
-        best, least = best_of(one.primary), one.primary.of(LAMBDA_MIN)
-        lines.append(
-            [
-                one.data,
-                one.task,
-                one.rate,
-                f0(one),
-                f"{one.primary.reaching} of {one.primary.networks}",
-                "—" if least is None else d_text(least),
-                "—" if best is None else f"{best['title']} {signed(best['d'])}",
-                signed(one.primary.ceiling[0]),
-                number(one.looseness, 2),
-                number(one.e_folds, 2),
-            ]
-        )
-    columns = ["Images", "task", "η", "f₀", "stay below", "D of η λ_min", "greatest |D|"]
-    columns += ["D of the prediction", "residual rate / λ_min", "e-folds of λ_min"]
-    return markdown(Table(f"Epochs to stay below {share_text(PRIMARY)}", columns, lines))
+        line: list[Entry] = [one.data, one.task, one.rate, f0(one)]
+        for share in (PRIMARY, SECONDARY):
+            line += _at(one.at(share))
+        lines.append([*line, number(one.looseness, 2), number(one.e_folds, 2)])
+    columns = ["Images", "task", "η", "f₀"]
+    for share in (PRIMARY, SECONDARY):
+        columns += [f"stay below {share_text(share)}", "D of η λ_min", "greatest |D|"]
+        columns += ["D of the prediction"]
+    columns += ["residual rate / λ_min", "e-folds of λ_min"]
+    return markdown(Table("The conditions of the declared study", columns, lines))
+
+
+def _at(one: Condition) -> list[Entry]:
+    best, least = best_of(one.found), one.found.of(LAMBDA_MIN)
+    return [
+        f"{one.found.reaching} of {one.found.networks}",
+        "—" if least is None else d_text(least),
+        "—" if best is None else f"{best['title']} {signed(best['d'])}",
+        _signed(one.found.ceiling[0]),
+    ]
 
 
 def candidate_numbers(every: Sequence[Condition]) -> pd.DataFrame:
@@ -47,7 +49,7 @@ def candidate_numbers(every: Sequence[Condition]) -> pd.DataFrame:
     """
     lines = []
     for removed in (False, True):
-        own = [one for one in every if one.removed == removed and len(one.primary.table)]
+        own = [one for one in every if one.removed == removed and one.known]
         for name, title in TITLES.items():
             d = [one.d(name) for one in own]
             known = [value for value in d if not np.isnan(value)]
@@ -70,8 +72,8 @@ def candidate_numbers(every: Sequence[Condition]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def candidates_table(numbers: pd.DataFrame) -> str:
-    """The candidates by falling median |D| with f₀ removed."""
+def candidates_table(numbers: pd.DataFrame, share: float) -> str:
+    """The candidates by falling median |D| with f₀ removed, at an endpoint."""
     drawn, removed = (
         numbers[numbers["removed"] == value].set_index("candidate") for value in (False, True)
     )
@@ -86,7 +88,7 @@ def candidates_table(numbers: pd.DataFrame) -> str:
     for which in ("f₀ removed", "f₀ as drawn"):
         columns += [f"{which}: D", "partial ρ", "may be best"]
     caption = (
-        f"Candidates over the conditions, epochs to stay below {share_text(PRIMARY)}: median with "
+        f"Candidates over the conditions, epochs to stay below {share_text(share)}: median with "
         "the least and the greatest"
     )
     return markdown(Table(caption, columns, lines))
@@ -99,7 +101,7 @@ def _candidate(own: pd.DataFrame, name: str) -> list[Entry]:
     ends = f"[{signed(line['low'])}, {signed(line['high'])}]"
     return [
         f"{signed(line['d'])} {ends}",
-        signed(line["partial"]),
+        _signed(line["partial"]),
         f"{int(line['best'])} of {int(line['conditions'])}",
     ]
 
@@ -152,6 +154,10 @@ def of_networks(values: pd.DataFrame, holds: pd.Series | np.ndarray) -> str:
 def f0(one: Condition | Flow) -> str:
     """The initial function in a word."""
     return "removed" if one.removed else "as drawn"
+
+
+def _signed(value: float) -> str:
+    return "—" if np.isnan(value) else signed(value)
 
 
 def _spread(values: pd.Series) -> str:

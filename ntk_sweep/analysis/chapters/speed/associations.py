@@ -26,6 +26,8 @@ from ntk_sweep.analysis.statistics.partial_ranks import spearman
 from ntk_sweep.analysis.statistics.resampling import permutations, resample_cells
 from ntk_sweep.store.columns import CELL
 
+CURVE = ["k", "d", "low", "high"]
+
 LEAST_NETWORKS = 10
 """Of a setting, for an association: intervals from fewer say nothing. A choice."""
 
@@ -99,7 +101,8 @@ def associate(runs: Runs, share: float) -> Association:
     }
     if reaching < LEAST_REACHING:
         nothing = (np.nan, np.nan, np.nan)
-        return Association(**known, table=pd.DataFrame(), curve=pd.DataFrame(), ceiling=nothing)
+        curve = pd.DataFrame(columns=CURVE, dtype=float)
+        return Association(**known, table=pd.DataFrame(), curve=curve, ceiling=nothing)
     resamples = resample_cells(cells[["width", "depth"]].to_numpy())
     ceiling = somers_d(predicted.last()[:, None], times, resamples)
     curve = somers_d(spectra, times, resamples)
@@ -109,7 +112,7 @@ def associate(runs: Runs, share: float) -> Association:
     return Association(
         **known,
         table=_table(cells, values, times),
-        curve=pd.DataFrame({"k": places, "d": curve.values, "low": low, "high": high}),
+        curve=pd.DataFrame(dict(zip(CURVE, (places, curve.values, low, high), strict=True))),
         ceiling=(float(ceiling.values[0]), float(below[0]), float(above[0])),
     )
 
