@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from docs.tools.study.conditions import Condition, Flow
-from docs.tools.study.tables import kinds
+from docs.tools.study.tables import f0, kinds
 from ntk_sweep.analysis.chapters.flow.numbers import all_seeds
 from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SECONDARY
 from ntk_sweep.analysis.chapters.speed.figures import curve_panel
@@ -94,21 +95,37 @@ def _flow(flows: Sequence[Flow]) -> str:
 
 
 def figure(every: Sequence[Condition]) -> Figure:
-    """D of η λ_k against k: tasks in rows, step sizes in columns."""
+    """D of η λ_k against k: tasks in rows, endpoints and step sizes in columns."""
     rates = list(dict.fromkeys(one.rate for one in every))
+    columns = [(share, rate) for share in (PRIMARY, SECONDARY) for rate in rates]
     rows = list(dict.fromkeys((one.data, one.task) for one in every))
     with style():
-        made = Figure(figsize=(7.0, 1.0 + 1.45 * len(rows)), layout="constrained")
-        panels = made.subplots(len(rows), len(rates), squeeze=False, sharex=True, sharey=True)
+        made = Figure(figsize=(10.0, 1.2 + 1.45 * len(rows)), layout="constrained")
+        panels = made.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
         for line, row in zip(panels, rows, strict=True):
-            for axes, rate in zip(line, rates, strict=True):
-                own = [o for o in every if (o.data, o.task) == row and o.rate == rate]
+            for axes, (share, rate) in zip(line, columns, strict=True):
+                own = [
+                    one.at(share) for one in every if (one.data, one.task, one.rate) == (*row, rate)
+                ]
                 curve_panel(axes, [one.found for one in own])
-                axes.set_title(f"{row[0]}, {row[1]}; η = {rate}", fontsize=8)
+                _say_unknown(axes, own)
+            line[0].set_ylabel(f"{row[0]}\n{row[1]}", fontsize=8)
+        for axes, (share, rate) in zip(panels[0], columns, strict=True):
+            axes.set_title(f"to {share_text(share)}, η = {rate}", fontsize=8)
         handles, labels = panels[0][0].get_legend_handles_labels()
-        made.legend(handles, labels, loc="outside lower left", ncols=2, fontsize=8)
-        made.supylabel(
-            rf"Somers' D of $\eta\,\lambda_k$ with the epochs to {share_text(PRIMARY)}", fontsize=9
-        )
+        made.legend(handles, labels, loc="outside upper left", ncols=4, fontsize=8)
+        made.supylabel(r"Somers' D of $\eta\,\lambda_k$ with the epochs", fontsize=9)
         made.supxlabel("k, from the greatest eigenvalue to the smallest", fontsize=9)
         return made
+
+
+def _say_unknown(axes: Axes, some: Sequence[Condition]) -> None:
+    """Where a curve is missing, since too few networks come to stay below the share."""
+    texts = [
+        f"f₀ {f0(one)}: {one.found.reaching} of {one.found.networks} get there"
+        for one in some
+        if not one.known
+    ]
+    axes.text(
+        0.98, 0.95, "\n".join(texts), transform=axes.transAxes, fontsize=7, ha="right", va="top"
+    )
