@@ -1,7 +1,8 @@
 """The kernel of centred passes, in float64 or in double-double, with a bound of its own rounding.
 
-Θ = Σ_l (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + 1), with a and δ of
-`ntk_sweep.kernel.centred_passes` taken as exact.
+Θ = Σ_l (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + β_l²), with a and δ of
+`ntk_sweep.kernel.centred_passes` taken as exact; c and β are those of
+`ntk_sweep.network.linear_layer.LayerScale`.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ input, plus one row of differences for each input:
     δ^l - δ̄^l = c_{l+1} (δ^{l+1} - δ̄^{l+1}) W^{l+1} ∘ σ'(z^l)
                 + c_{l+1} δ̄^{l+1} W^{l+1} ∘ (σ'(z^l) - σ'(z̄^l)),
 
-so that rounding is relative to the differences, at the cost of one plain pass. Errors of the centre
-are shared by all rows and act on eigenvalues as a *relative* perturbation; docs/theory/numerics.md
-has the proof and the error model.
+so that rounding is relative to the differences, at the cost of one plain pass. Here c_l is the
+layer's whole factor, σ_w included. Errors of the centre are shared by all rows and act on
+eigenvalues as a *relative* perturbation; docs/theory/numerics.md has the proof and the error model.
 
 A centre is a matrix of one row. Shapes are written for one network; several side by side have
 leading dimensions.
@@ -43,12 +43,12 @@ from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
 class CentredPasses:
     """What the two passes leave behind, layer by layer (l = 1..D).
 
-    J_l is the row-wise product of δ^l and [c_l a^{l-1}, 1].
+    J_l is the row-wise product of δ^l and [c_l a^{l-1}, β_l].
 
     Attributes:
         inputs: a^{l-1}.
         gradients: δ^l.
-        scales: c_l.
+        scales: c_l and β_l.
         outputs: f(x), (N,).
     """
 
@@ -184,7 +184,7 @@ def _is_centred(network: LayeredNetwork, x: Float[Tensor, "N n_in"]) -> bool:
 
 
 def _outputs(layer: LinearLayer, a: CentredRows) -> Float[Tensor, "*b N"]:
-    return layer.forward(a.total.to(a.rows.dtype))[..., 0] + layer.bias[..., 0]
+    return layer.forward(a.total.to(a.rows.dtype))[..., 0] + layer.shift[..., 0]
 
 
 def _output_gradients(outputs: Float[Tensor, "*b N"], centred: bool) -> CentredRows:
@@ -202,16 +202,22 @@ def _pre_activation(layer: LinearLayer, a: CentredRows) -> PreActivation:
     squares, rows, unit = layer.column_squares, layer.forward(a.rows), unit_of(a.rows.dtype)
     row_errors = product_errors(a.rows, a.row_norms, a.row_errors, row_norms(rows), squares)
     if a.centre is None:
-        z = rows + layer.bias
-        z_errors = torch.hypot(row_errors, unit * row_norms(z))
+        z = rows + layer.shift
+        z_errors = root_sum(row_errors, unit * row_norms(z), unit * _shift_rounding(layer))
         return PreActivation(None, z, z, a.centre_error, z_errors)
     product = layer.forward(a.centre)
-    centre = product + layer.bias
+    centre = product + layer.shift
     centre_error = product_errors(
         a.centre, row_norms(a.centre), a.centre_error, row_norms(product), squares
     )
-    centre_error = centre_error + unit * row_norms(centre)
+    centre_error = centre_error + unit * (row_norms(centre) + _shift_rounding(layer))
     return PreActivation(centre, rows, centre + rows, centre_error, row_errors)
+
+
+def _shift_rounding(layer: LinearLayer) -> Float[Tensor, "*e 1"]:
+    """‖β b‖ where the product is rounded; 0 where β = 1."""
+    shift = layer.shift if layer.shift.ndim > 1 else layer.shift[None]
+    return row_norms(shift) * float(layer.scale.bias != 1)
 
 
 def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _Slope]:

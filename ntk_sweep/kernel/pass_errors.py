@@ -43,8 +43,8 @@ class PassErrors:
 def pass_errors(passes: CentredPasses) -> PassErrors:
     """Collects the errors of all layers into errors of the Jacobian.
 
-    J_l = δ ⊗ [c a, 1] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared
-    part of the error of row i is ε_δ̄ ⊗ [c ā, 1] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, 1] + c
+    J_l = δ ⊗ [c a, β] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared
+    part of the error of row i is ε_δ̄ ⊗ [c ā, β] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, β] + c
     δ ⊗ ε_g + c ε_δ̄ ⊗ g + c d ⊗ ε_ā. Errors of different layers and terms are taken as independent,
     so that squares add.
     """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
@@ -17,12 +20,16 @@ class Architecture:
         width: n, the width of every hidden layer.
         depth: D ≥ 2, the number of weight layers.
         parametrisation: A name in `ntk_sweep.network.parametrisations.PARAMETRISATIONS`.
+        weight_std: σ_w > 0, the scale of the weights.
+        bias_std: σ_b ≥ 0, the scale of the biases; None for a network without biases.
     """
 
     activation: str
     width: int
     depth: int
     parametrisation: str
+    weight_std: float = 1.0
+    bias_std: float | None = 1.0
 
 
 def check_names(activation: str, parametrisation: str) -> None:
@@ -33,3 +40,21 @@ def check_names(activation: str, parametrisation: str) -> None:
     ):
         if name not in known:
             raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")
+
+
+def check_scales(weight_std: float, bias_std: float | None) -> None:
+    """Raises a ValueError if a scale of the weights or biases is out of range."""
+    if not (_is_finite(weight_std) and weight_std > 0):
+        raise ValueError(
+            f"weight_std is {weight_std!r}, but must be a positive number: without weights the "
+            "inputs would not appear"
+        )
+    if bias_std is not None and not (_is_finite(bias_std) and bias_std >= 0):
+        raise ValueError(
+            f"bias_std is {bias_std!r}, but must be 0 or a positive number, or None for a network "
+            "without biases"
+        )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

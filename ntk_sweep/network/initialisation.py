@@ -1,7 +1,7 @@
 """From a seed to weights.
 
 The draws depend on (seed, width, depth) and the layer shapes alone. Networks that differ only in
-activation or parametrisation share them (common random numbers), so that activations are compared
+activation, parametrisation or scale share them (common random numbers), so that these are compared
 on equal draws.
 """
 
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.network.architecture import Architecture, check_names
+from ntk_sweep.network.architecture import Architecture, check_names, check_scales
 from ntk_sweep.network.integers import integer_fault
 from ntk_sweep.network.linear_layer import LayerScale, LinearLayer, layer_scales
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
@@ -56,6 +56,7 @@ class Initialisation:
 
     def __post_init__(self) -> None:
         check_names(self.architecture.activation, self.architecture.parametrisation)
+        check_scales(self.architecture.weight_std, self.architecture.bias_std)
         _check_sizes(*self._sizes)
 
     @property
@@ -65,7 +66,10 @@ class Initialisation:
     @property
     def scales(self) -> tuple[LayerScale, ...]:
         """The scale of each layer."""
-        return layer_scales(self.architecture.parametrisation, layer_sizes(*self._sizes[:3]))
+        own = self.architecture
+        return layer_scales(
+            own.parametrisation, layer_sizes(*self._sizes[:3]), own.weight_std, own.bias_std
+        )
 
     def with_activation(self, activation: str) -> Initialisation:
         """The same weights under another activation."""
@@ -82,10 +86,20 @@ class Initialisation:
 
     def _layer(self, index: int, normals: WeightAndBias) -> LinearLayer:
         """Scales the draws of a layer, in place."""
-        weight, bias = normals
-        std = PARAMETRISATIONS[self.architecture.parametrisation].weight_std(weight.shape[1])
-        if std != 1.0:
-            weight.mul_(std)
+        own, (weight, bias) = self.architecture, normals
+        factors = PARAMETRISATIONS[own.parametrisation].layer(
+            weight.shape[1],
+            len(weight),
+            index == own.depth - 1,
+            own.weight_std,
+            own.bias_std,
+        )
+        for part, deviation in (
+            (weight, factors.weight_deviation),
+            (bias, factors.bias_deviation),
+        ):
+            if deviation != 1.0:
+                part.mul_(deviation)
         weight, bias = (part.to(self.device, self.dtype) for part in (weight, bias))
         return LinearLayer(weight, bias, self.scales[index])
 
