@@ -18,7 +18,7 @@ from torch import Tensor
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_interpolation import gram_expectations
-from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, area_of
 from ntk_sweep.numerics.gaussian_quadrature import line_moments, pair_expectations
 from ntk_sweep.numerics.tensors import as_tensor
 
@@ -46,11 +46,13 @@ class Duals:
         function: E[σ(u)σ(v)].
         derivative: E[σ'(u)σ'(v)].
         distance: E[(σ(u) - σ(v))²].
+        area: √(E[σ(u)²] E[σ(v)²] - E[σ(u)σ(v)]²); None where it was not asked for.
     """
 
     function: Float[Tensor, "*pairs"]
     derivative: Float[Tensor, "*pairs"]
     distance: Float[Tensor, "*pairs"]
+    area: Float[Tensor, "*pairs"] | None = None
 
 
 def dual_activations(
@@ -108,10 +110,10 @@ def dual_error(activation: str, largest_variance: float) -> float:
 
 
 def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
-    """The dual activations of all pairs of N Gaussians of positive variance, symmetric (N, N).
+    """The dual activations of all pairs of N Gaussians, symmetric (N, N).
 
     Errors are below `dual_error` of √(E[σ(u)²] E[σ(v)²]). Identical pairs (distance exactly 0) give
-    identical rows.
+    identical rows. Of zero variance is the pre-activation of a zero input without bias.
 
     Args:
         activation: A name in `ACTIVATIONS`.
@@ -126,7 +128,10 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
     """
     entry = ACTIVATIONS[activation]
     if entry.closed_dual is not None:
-        function, derivative, distance = entry.closed_dual(pairs)
+        function, derivative, distance = (
+            _with_zero_variance(entry, order, value.flatten(), *_scales(pairs)).reshape(value.shape)
+            for order, value in enumerate(entry.closed_dual(pairs))
+        )
     else:
         scales = pairs.var_x[:, 0].sqrt()
         functions = (entry.function, entry.derivative)
@@ -135,7 +140,48 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
         distance = moments[0].square[:, None] + moments[0].square[None, :] - 2 * function
         derivative = torch.where(pairs.distance > 0, derivative, moments[1].square[:, None])
     distance = torch.where(pairs.distance > 0, distance.clamp(min=0), torch.zeros_like(distance))
-    return Duals(function, derivative, distance)
+    if is_homogeneous(entry):
+        area = _homogeneous_area(entry, pairs, function.diagonal())
+    else:
+        area = area_of(function.diagonal(), distance)
+    return Duals(function, derivative, distance, area)
+
+
+def is_homogeneous(entry: Activation) -> bool:
+    """Whether σ(s z) = s σ(z) for s > 0: a piecewise linear σ, whose dual is in closed form."""
+    return entry.closed_dual is not None and entry.kinked and entry.curvature == 0
+
+
+def _homogeneous_area(
+    entry: Activation, pairs: GaussianPairs, squares: Float[Tensor, " N"]
+) -> Float[Tensor, "N N"]:
+    """The area for a homogeneous σ, to relative accuracy also for parallel u and v.
+
+    Then E[σ(u)σ(v)] = √(E[σ(u)²] E[σ(v)²]) (1 - h), where h = E[(σ(u) - σ(v))²] / (2 E[σ(u)²]) for
+    u and v of variance 1 and the same angle, and the area is √(E[σ(u)²] E[σ(v)²]) √(h (2 - h)).
+
+    Args:
+        entry: The activation.
+        pairs: The pairs.
+        squares: E[σ(u)²].
+    """
+    assert entry.closed_dual is not None
+    scale = pairs.scale
+    cosine = pairs.correlation.where(scale > 0, torch.ones_like(scale))
+    sine = (pairs.area / scale).where(scale > 0, torch.zeros_like(scale))
+    apart = torch.where(cosine > 0, sine * sine / (1 + cosine), 1 - cosine)
+    one = torch.ones_like(scale)
+    _, _, distance = entry.closed_dual(GaussianPairs(one, one, cosine, 2 * apart, sine))
+    unit = one[:1, :1]
+    same = entry.closed_dual(GaussianPairs(unit, unit, unit, 0 * unit, 0 * unit))[0]
+    half = (distance / (2 * same)).clamp(min=0)
+    roots = squares.sqrt()
+    return roots[:, None] * roots[None, :] * (half * (2 - half)).clamp(min=0).sqrt()
+
+
+def _scales(pairs: GaussianPairs) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
+    """√E[u²] and √E[v²] of each pair."""
+    return pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
 
 
 def _check_covariances(activation: str, covariances: dict[str, Float[Tensor, "*_"]]) -> None:
@@ -157,7 +203,7 @@ def _check_covariances(activation: str, covariances: dict[str, Float[Tensor, "*_
 def _in_closed_form(entry: Activation, pairs: GaussianPairs) -> list[Float[Tensor, " P"]]:
     """E[σ(u)σ(v)], E[σ'(u)σ'(v)] and E[(σ(u) - σ(v))²] of each pair."""
     assert entry.closed_dual is not None
-    a, b = pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
+    a, b = _scales(pairs)
     return [
         _with_zero_variance(entry, order, value.reshape(-1), a, b)
         for order, value in enumerate(entry.closed_dual(pairs))
@@ -166,7 +212,7 @@ def _in_closed_form(entry: Activation, pairs: GaussianPairs) -> list[Float[Tenso
 
 def _by_quadrature(entry: Activation, pairs: GaussianPairs) -> list[Float[Tensor, " P"]]:
     """The same by quadrature."""
-    a, b = pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
+    a, b = _scales(pairs)
     angles = (pairs.angle.reshape(-1), pairs.coangle.reshape(-1), pairs.correlation.reshape(-1))
     function, derivative = pair_expectations((entry.function, entry.derivative), a, b, *angles)
     squares = line_moments(entry.function, a).square + line_moments(entry.function, b).square

@@ -20,8 +20,8 @@ def jacobian_spectrum(
     """Eigenvalues and error bounds, both (N,), ascending by eigenvalue, float64 on the CPU.
 
     J_l is the row-wise Kronecker product of δ^l and [c_l a^{l-1}, β_l]. With the QR factorisations
-    δ^lᵀ = Q R and [c_l a^{l-1}, β_l]ᵀ = Q' R', J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal columns
-    drop out of the singular values: at most N² columns a layer are left. Layers are taken in one by
+    δ^lᵀ = Q R and [c_l a^{l-1}, β_l]ᵀ = Q' R', J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal
+    columns drop out of the singular values: at most N² columns a layer are left. Layers are taken in one by
     one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for the
     singular values s of the last R''. All of it runs in float64, also for a float32 network.
 

@@ -1,7 +1,5 @@
 """Protects the scales σ_w and σ_b of weights and biases: kernels, draws, homogeneities, spectra."""
 
-import itertools
-
 import pytest
 import torch
 
@@ -73,9 +71,9 @@ def test_scales_change_no_draw(parametrisation):
 def test_homogeneous_networks_have_homogeneous_kernels(activation, parametrisation, bias_std):
     """Without biases f is of degree 1 in x and in each weight: Θ(s x) = s² Θ(x).
 
-    Under `ntk` and `thesis` Θ at σ_w is σ_w^{2D} times that at 1; under `standard` the weights are
-    σ_w as large, and each of the D layers' derivatives has D - 1 of them: σ_w^{2D-2}. Powers of two,
-    so that no rounding differs.
+    Under `ntk` and `thesis` Θ at σ_w is σ_w^{2D} times that at 1. Under `standard` the weights are
+    σ_w as large, and each layer's derivative has D - 1 of them: σ_w^{2D-2}. Powers of two, so that
+    no rounding differs.
     """
     x, depth = images(6, 5), 5
 
