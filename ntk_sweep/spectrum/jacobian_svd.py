@@ -21,9 +21,9 @@ def jacobian_spectrum(
 
     J_l is the row-wise Kronecker product of δ^l and [c_l a^{l-1}, β_l]. With the QR factorisations
     δ^lᵀ = Q R and [c_l a^{l-1}, β_l]ᵀ = Q' R', J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal
-    columns drop out of the singular values: at most N² columns a layer are left. Layers are taken in one by
-    one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for the
-    singular values s of the last R''. All of it runs in float64, also for a float32 network.
+    columns drop out of the singular values: at most N² columns a layer are left. Layers are taken
+    in one by one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for
+    the singular values s of the last R''. All of it runs in float64, also for a float32 network.
 
     A singular value errs by p ε ‖J‖_F, each QR and the SVD being backward stable (Higham 2002,
     theorem 19.4, with independent roundings: p = √n + √N each for the compressions and N for the
