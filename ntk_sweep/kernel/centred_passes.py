@@ -66,15 +66,32 @@ class CentredPasses:
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """What networks that differ in their activation share.
+    """What networks that differ in their activation share; those of other scales, all but z.
 
     Attributes:
         inputs: The inputs of the network.
+        rows: The same as centre + rows.
+        products: The products of both with Wᵀ.
         z: z^1.
     """
 
     inputs: ExactInputs
+    rows: CentredRows
+    products: Products
     z: PreActivation
+
+
+@dataclass(frozen=True)
+class Products:
+    """The products of centred rows with Wᵀ, without the layer's factor.
+
+    Attributes:
+        centre: That of the centre, (1, n); None for zero.
+        rows: Those of the rows, (N, n).
+    """
+
+    centre: Float[Tensor, "*b 1 n"] | None
+    rows: Float[Tensor, "*b N n"]
 
 
 @dataclass(frozen=True)
@@ -158,16 +175,35 @@ def centred_passes(
     return CentredPasses(tuple(inputs), tuple(gradients[::-1]), network.scales, outputs)
 
 
-def first_layer(network: LayeredNetwork, inputs: ExactInputs) -> FirstLayer:
-    """The first layer's linear part."""
+def first_layer(
+    network: LayeredNetwork, inputs: ExactInputs, like: FirstLayer | None = None
+) -> FirstLayer:
+    """The first layer's linear part.
+
+    Args:
+        network: The network.
+        inputs: Its inputs.
+        like: The same of a network of the same draws and inputs that differs in scale, where it is
+            known: products of the inputs are taken from it.
+    """
     x = inputs.rows
+    if like is not None and (like.products.centre is not None) == _is_centred(network, x):
+        z = _pre_activation(network.layer(0), like.rows, like.products)
+        return FirstLayer(inputs, like.rows, like.products, z)
     rows: CentredRows = inputs
     if _is_centred(network, x):
         mean = x.mean(dim=-2, keepdim=True)
         differences = x - mean
         norms = row_norms(differences)
         rows = CentredRows(mean, differences, norms, norms[..., :1] * 0, unit_of(x.dtype) * norms)
-    return FirstLayer(inputs, _pre_activation(network.layer(0), rows))
+    layer = network.layer(0)
+    products = _products(layer, rows)
+    return FirstLayer(inputs, rows, products, _pre_activation(layer, rows, products))
+
+
+def _products(layer: LinearLayer, a: CentredRows) -> Products:
+    centre = None if a.centre is None else layer.product(a.centre)
+    return Products(centre, layer.product(a.rows))
 
 
 def _check_precision(dtype: torch.dtype) -> None:
@@ -197,15 +233,21 @@ def _output_gradients(outputs: Float[Tensor, "*b N"], centred: bool) -> CentredR
     return CentredRows(None, ones, one, none[..., :1], none)
 
 
-def _pre_activation(layer: LinearLayer, a: CentredRows) -> PreActivation:
-    """From a^{l-1} to z^l."""
-    squares, rows, unit = layer.column_squares, layer.forward(a.rows), unit_of(a.rows.dtype)
+def _pre_activation(
+    layer: LinearLayer, a: CentredRows, products: Products | None = None
+) -> PreActivation:
+    """From a^{l-1} to z^l; products that are given are kept."""
+    factor, unit, squares = layer.scale.factor, unit_of(a.rows.dtype), layer.column_squares
+    rows = layer.forward(a.rows) if products is None else factor * products.rows
     row_errors = product_errors(a.rows, a.row_norms, a.row_errors, row_norms(rows), squares)
     if a.centre is None:
         z = rows + layer.shift
         z_errors = root_sum(row_errors, unit * row_norms(z), unit * _shift_rounding(layer))
         return PreActivation(None, z, z, a.centre_error, z_errors)
-    product = layer.forward(a.centre)
+    if products is None or products.centre is None:
+        product = layer.forward(a.centre)
+    else:
+        product = factor * products.centre
     centre = product + layer.shift
     centre_error = product_errors(
         a.centre, row_norms(a.centre), a.centre_error, row_norms(product), squares

@@ -38,6 +38,11 @@ against mpmath and against closed forms, with a factor of 2 to 10 to spare.
 what was found."""
 
 
+_APART = 1e-290
+"""The least distance of pairs that are not identical: rounding must not make them so, since they
+have no error then."""
+
+
 @dataclass(frozen=True)
 class Duals:
     """Dual activations, elementwise.
@@ -139,7 +144,9 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
         function, derivative = gram_expectations(functions, moments, pairs)
         distance = moments[0].square[:, None] + moments[0].square[None, :] - 2 * function
         derivative = torch.where(pairs.distance > 0, derivative, moments[1].square[:, None])
-    distance = torch.where(pairs.distance > 0, distance.clamp(min=0), torch.zeros_like(distance))
+    distance = torch.where(
+        pairs.distance > 0, distance.clamp(min=_APART), torch.zeros_like(distance)
+    )
     if is_homogeneous(entry):
         area = _homogeneous_area(entry, pairs, function.diagonal())
     else:
@@ -149,7 +156,7 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
 
 def is_homogeneous(entry: Activation) -> bool:
     """Whether σ(s z) = s σ(z) for s > 0: a piecewise linear σ, whose dual is in closed form."""
-    return entry.closed_dual is not None and entry.kinked and entry.curvature == 0
+    return entry.closed_dual is not None and entry.kinked and bool(entry.curvature == 0)
 
 
 def _homogeneous_area(

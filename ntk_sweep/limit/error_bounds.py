@@ -68,7 +68,8 @@ class ErrorPropagation:
         unit = (n_in**0.5 + _ROUNDINGS) * _EPS
         self._cov = unit * pairs.scale
         self._distance = 1e2 * unit * pairs.distance / factors.covariance
-        self._area, self._own_area = area_error, area
+        self._area = area_error
+        self._own_area: Tensor | None = area
         self._angle = self._angle_error(pairs, factors)
         self._distance = factors.covariance * self._distance
         self._tangent = unit * torch.sqrt(tangent.diagonal()[:, None] * tangent.diagonal()[None, :])

@@ -16,7 +16,7 @@ from torch import Tensor
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.error_bounds import ErrorPropagation
 from ntk_sweep.limit.gram_factors import GramFactors, gram_factors
-from ntk_sweep.network.architecture import Architecture, check_names, check_scales
+from ntk_sweep.network.architecture import Architecture, check_names
 from ntk_sweep.network.fully_connected import Inputs
 from ntk_sweep.network.integers import integer_fault
 from ntk_sweep.numerics.double_double import (
@@ -277,14 +277,14 @@ def _input_area(
     rows = x / power
     entries, error = gram(rows), float(gram_error(rows))
     whole = DoubleDouble(symmetric(entries.hi, size), symmetric(entries.lo, size))
-    squares = DoubleDouble(whole.hi.diagonal(), whole.lo.diagonal())
-    outer = multiply(squares[:, None], squares[None, :])
+    squares, small = whole.hi.diagonal(), whole.lo.diagonal()
+    outer = multiply(DoubleDouble(squares[:, None], small[:, None]), DoubleDouble(squares, small))
     inner = multiply(whole, whole)
     spread = add(outer, DoubleDouble(-inner.hi, -inner.lo))
     apart = distance > 0
     zeros = torch.zeros_like(distance)
     area = spread.hi.clamp(min=0).sqrt().where(apart, zeros)
-    lengths = squares.hi[:, None] + squares.hi[None, :] + 2 * whole.hi.abs()
+    lengths = squares[:, None] + squares[None, :] + 2 * whole.hi.abs()
     uncertain = 2 * lengths * error + 4 * UNIT * (outer.hi + inner.hi)
     uncertain = uncertain + torch.finfo(torch.float64).eps * spread.hi.abs()
     bound = torch.minimum(uncertain / area.clamp(min=1e-300), uncertain.sqrt())
@@ -299,7 +299,6 @@ def _gram(
 
 def _check_architecture(architecture: Architecture, depths: Sequence[int]) -> None:
     check_names(architecture.activation, architecture.parametrisation)
-    check_scales(architecture.weight_std, architecture.bias_std)
     if not depths:
         raise ValueError("no depth is given: name at least one")
     for size, value, least in (("width", architecture.width, 1), ("depth", depths[0], 2)):

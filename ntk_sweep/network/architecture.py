@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -22,6 +22,9 @@ class Architecture:
         parametrisation: A name in `ntk_sweep.network.parametrisations.PARAMETRISATIONS`.
         weight_std: σ_w > 0, the scale of the weights.
         bias_std: σ_b ≥ 0, the scale of the biases; None for a network without biases.
+
+    Raises:
+        ValueError: A scale is out of range.
     """
 
     activation: str
@@ -30,6 +33,20 @@ class Architecture:
     parametrisation: str
     weight_std: float = 1.0
     bias_std: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        check_scales(self.weight_std, self.bias_std)
+        # 2 and 2.0 are one network, which has one key
+        object.__setattr__(self, "weight_std", float(self.weight_std))
+        if self.bias_std is not None:
+            object.__setattr__(self, "bias_std", float(self.bias_std))
+
+    @property
+    def draw(self) -> Architecture:
+        """What networks have in common if one draw of the weights serves all of them."""
+        if PARAMETRISATIONS[self.parametrisation].scales_draws:
+            return replace(self, activation="")
+        return replace(self, activation="", weight_std=1.0, bias_std=1.0)
 
 
 def check_names(activation: str, parametrisation: str) -> None:
@@ -54,6 +71,24 @@ def check_scales(weight_std: float, bias_std: float | None) -> None:
             f"bias_std is {bias_std!r}, but must be 0 or a positive number, or None for a network "
             "without biases"
         )
+
+
+def scale_words(weight_std: float, bias_std: float | None) -> list[str]:
+    """The scales as settings, those that are 1 left out.
+
+    Example:
+        >>> scale_words(1.5, None), scale_words(1.0, 0.0), scale_words(1.0, 1.0)
+        (['weight_std=1.5', 'bias_std=null'], ['bias_std=0'], [])
+    """
+    words = [] if weight_std == 1 else [f"weight_std={_digits(weight_std)}"]
+    if bias_std != 1:
+        words.append(f"bias_std={'null' if bias_std is None else _digits(bias_std)}")
+    return words
+
+
+def _digits(value: float) -> str:
+    """A number as it is read back: 2 and not 2.0."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _is_finite(value: Any) -> bool:

@@ -89,7 +89,7 @@ class Network:
     ) -> None:
         check_names(activation, parametrisation)
         check_scales(weight_std, bias_std)
-        weights, biases = _as_layers(weights, biases, bias_std is None)
+        weights, biases = _as_layers(weights, biases, optional=bias_std is None)
         _check_layers(weights, biases)
         sizes = [(w.shape[1], w.shape[0]) for w in weights]
         scales = layer_scales(parametrisation, sizes, weight_std, bias_std)
@@ -164,12 +164,22 @@ class Network:
         """The activation itself."""
         return ACTIVATIONS[self.activation]
 
-    def with_activation(self, activation: str) -> Network:
-        """The network with the same weights, in the same memory, and another activation."""
-        check_names(activation, self.parametrisation)
-        other = copy(self)
-        other.activation = activation
-        return other
+    def with_architecture(self, architecture: Architecture) -> Network:
+        """The network of the same draws, in the same memory, and other activation or scales.
+
+        Args:
+            architecture: An architecture of the network's parametrisation, whose `draw` is that of
+                the network's own.
+        """
+        scales = architecture.weight_std, architecture.bias_std
+        if scales == (self.weight_std, self.bias_std):
+            other = copy(self)
+            other.activation = architecture.activation
+            return other
+        weights, biases = [w.weight for w in self._layers], [b.bias for b in self._layers]
+        return Network(
+            weights, biases, architecture.activation, architecture.parametrisation, *scales
+        )
 
     def with_parameters(
         self, weights: Sequence[Shaped[Any, "_ _"]], biases: Sequence[Shaped[Any, " _"]] | None
@@ -271,10 +281,10 @@ def _not_overflowed(place: str, values: Float[Tensor, "N _"]) -> Float[Tensor, "
 
 
 def _as_layers(
-    weights: Sequence[Any], biases: Sequence[Any] | None, without_biases: bool
+    weights: Sequence[Any], biases: Sequence[Any] | None, optional: bool
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    if without_biases:
-        named = {f"W of layer {number}": weight for number, weight in enumerate(weights, start=1)}
+    named = {f"W of layer {number}": weight for number, weight in enumerate(weights, start=1)}
+    if optional and not biases:
         tensors = as_tensors(named)
         return tensors, [weight.new_zeros(weight.shape[:1]) for weight in tensors]
     if biases is None:
@@ -282,7 +292,6 @@ def _as_layers(
             "biases is None, but the network has some: give them, or bias_std=None for a network "
             "without biases"
         )
-    named = {f"W of layer {number}": weight for number, weight in enumerate(weights, start=1)}
     named |= {f"b of layer {number}": bias for number, bias in enumerate(biases, start=1)}
     tensors = as_tensors(named)
     return tensors[: len(weights)], tensors[len(weights) :]

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.network.architecture import Architecture, check_names, check_scales
+from ntk_sweep.network.architecture import Architecture, check_names
 from ntk_sweep.network.integers import integer_fault
 from ntk_sweep.network.linear_layer import LayerScale, LinearLayer, layer_scales
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
@@ -56,7 +56,6 @@ class Initialisation:
 
     def __post_init__(self) -> None:
         check_names(self.architecture.activation, self.architecture.parametrisation)
-        check_scales(self.architecture.weight_std, self.architecture.bias_std)
         _check_sizes(*self._sizes)
 
     @property
@@ -71,9 +70,10 @@ class Initialisation:
             own.parametrisation, layer_sizes(*self._sizes[:3]), own.weight_std, own.bias_std
         )
 
-    def with_activation(self, activation: str) -> Initialisation:
-        """The same weights under another activation."""
-        return replace(self, architecture=replace(self.architecture, activation=activation))
+    def with_architecture(self, architecture: Architecture) -> Initialisation:
+        """The same weights under another activation or other scales."""
+        assert architecture.draw == self.architecture.draw
+        return replace(self, architecture=architecture)
 
     def layers(self) -> Iterator[LinearLayer]:
         """All layers in order."""

@@ -155,7 +155,11 @@ class LinearLayer:
 
     def forward(self, rows: Float[Tensor, "*r n_below"]) -> Float[Tensor, "*q n_l"]:
         """The product c · rows · Wᵀ, without the bias."""
-        return self._product(rows, self.weight.mT).mul_(self.scale.factor)
+        return self.product(rows).mul_(self.scale.factor)
+
+    def product(self, rows: Float[Tensor, "*r n_below"]) -> Float[Tensor, "*q n_l"]:
+        """The product rows · Wᵀ, which networks that differ in scale share."""
+        return self._product(rows, self.weight.mT)
 
     def backward(self, rows: Float[Tensor, "*r n_l"]) -> Float[Tensor, "*q n_below"]:
         """The product c · rows · W."""

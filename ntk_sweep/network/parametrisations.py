@@ -70,10 +70,11 @@ class Parametrisation:
             LayerFactors(weight=1.0, bias=1.0, weight_deviation=1.5, bias_deviation=0.5)
         """
         factor, deviation = self.factor(fan_in, fan_out, is_last), self.deviation(fan_in)
-        present, of_bias = float(bias_std is not None), float(bias_std or 0)
+        of_bias = float(bias_std or 0)
         if self.scales_draws:
+            present = float(bias_std is not None)
             return LayerFactors(factor, present, weight_std * deviation, of_bias)
-        return LayerFactors(weight_std * factor, of_bias, deviation, present)
+        return LayerFactors(weight_std * factor, of_bias, deviation, 1.0)
 
 
 PARAMETRISATIONS: dict[str, Parametrisation] = {

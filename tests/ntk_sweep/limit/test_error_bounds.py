@@ -208,3 +208,16 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
     ):
         change = (getattr(moved, name) - getattr(duals, name)).abs()
         assert (change <= bound + 1e-13).all(), name
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_inputs_that_rounding_makes_equal_keep_their_errors(activation):
+    """Squared distances of 1e-14 and less are rounding where they are differences."""
+    x = inputs(6)
+    x[1], x[2] = x[0] + 1e-8 * x[1], (1 + 1e-9) * x[0]
+    limit = limit_ntks(x, activation, 100, (5,), "ntk", 0.7, 2.0)[5]
+    assert torch.equal(limit.kernel, limit.kernel.T)
+    moved = limit_ntks(x[[1, 0, 2, 3, 4, 5]], activation, 100, (5,), "ntk", 0.7, 2.0)[5]
+    difference = moved.kernel[[1, 0, 2, 3, 4, 5]][:, [1, 0, 2, 3, 4, 5]] - limit.kernel
+    size = float(torch.linalg.matrix_norm(limit.kernel, 2))
+    assert float(torch.linalg.matrix_norm(difference, 2)) <= min(2 * limit.error_norm, 1e-12 * size)
