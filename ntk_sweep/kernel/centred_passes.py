@@ -29,6 +29,7 @@ from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.rounding import (
     ELEMENTWISE,
     TAIL,
+    least_of,
     product_errors,
     root_sum,
     row_norms,
@@ -280,7 +281,7 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by about σ'' e d
         mixed = activation.curvature * shared / root * row_norms(z.rows)
     norms = row_norms(rows)
-    own = elementwise * norms
+    own = elementwise * norms + least_of(z.total.dtype) * root
     errors = root_sum(row_norms(slope) / root * z.row_errors, own, mixed)
     slope_errors = root_sum(
         activation.curvature * z.row_errors, own, elementwise * row_norms(slope_rows), mixed
@@ -323,7 +324,8 @@ def _backward(
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
         errors = torch.hypot(errors, shared_error / root * row_norms(slope.rows))
     norms = row_norms(rows)
-    errors = root_sum(errors, row_norms(pulled) / root * slope.row_errors, 4 * unit * norms)
+    own = 4 * unit * norms + least_of(delta.rows.dtype) * root
+    errors = root_sum(errors, row_norms(pulled) / root * slope.row_errors, own)
     # asking costs less than the norm, but on a GPU it would wait for everything before
     if slope.uncertain is not None and (slope.uncertain.is_cuda or bool(slope.uncertain.any())):
         errors = torch.hypot(errors, activation.jump * row_norms(pulled * slope.uncertain))

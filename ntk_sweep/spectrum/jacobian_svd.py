@@ -13,6 +13,10 @@ from torch import Tensor
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.tensors import overflow
 
+UNDERFLOW = 1e-155
+"""What it costs a singular value: entries below about 1e-300 are lost, in sums of many, and squares
+of smaller values underflow."""
+
 
 def jacobian_spectrum(
     network: Network, x: Inputs
@@ -50,6 +54,7 @@ def jacobian_spectrum(
     singular = torch.cat((singular.new_zeros(size - len(singular)), singular))
     solver = torch.finfo(torch.float64).eps * (units + 2 * size)
     error = (solver + 2 * torch.finfo(torch.float64).eps * roots) * norm
+    error = error + UNDERFLOW
     return singular**2, 2 * singular * error + error**2
 
 
