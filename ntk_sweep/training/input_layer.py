@@ -213,7 +213,7 @@ def input_layer(layer: LinearLayer, x: Float[Tensor, "N n_in"], batch_size: int)
     `DenseInputLayer`.
 
     Example:
-        >>> from ntk_sweep.network.linear_layer import LinearLayer
+        >>> from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
         >>> x = torch.eye(2)
         >>> start = LinearLayer(torch.ones(3, 2), torch.zeros(3), LayerScale(1.0))
         >>> layer = input_layer(start, x, batch_size=1)

@@ -23,9 +23,9 @@ FUNCTIONS = dual_references.FUNCTIONS | {
 """(σ, σ') in mpmath."""
 
 
-def exact_kernel(network: Network, x: torch.Tensor) -> mp.matrix:
-    """The kernel, from the forward pass on with `DIGITS` digits."""
-    with mp.workdps(DIGITS):
+def exact_kernel(network: Network, x: torch.Tensor, digits: int = DIGITS) -> mp.matrix:
+    """The kernel, from the forward pass on with so many digits."""
+    with mp.workdps(digits):
         function, derivative = FUNCTIONS[network.activation]
         weights = [
             np.vectorize(mp.mpf, otypes=[object])(w.double().cpu().numpy()) for w in network.weights

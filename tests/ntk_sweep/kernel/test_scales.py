@@ -1,15 +1,18 @@
 """Protects the scales σ_w and σ_b of weights and biases: kernels, draws, homogeneities, spectra."""
 
+import mpmath as mp
 import pytest
 import torch
 
 from ntk_sweep.kernel.centred_kernel import centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.empirical import empirical_ntk
+from ntk_sweep.limit.kernel import limit_ntk
 from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.spectrum.extreme_eigenvalues import extreme_eigenvalues
 from ntk_sweep.spectrum.spectrum import METHODS, ntk_spectrum
 from tests.helpers import oracles
-from tests.helpers.exact import absolute_errors, exact_spectrum
+from tests.helpers.exact import absolute_errors, exact_kernel, exact_spectrum
 
 SCALES = [(2.0**0.5, 0.0), (1.5, 0.3), (0.7, 2.0), (3.0, 1.0), (1.0, None), (0.1, None)]
 
@@ -140,5 +143,74 @@ def test_spectra_lie_within_their_bounds(activation, parametrisation, scales, sh
         errors = absolute_errors(spectrum.eigenvalues, exact)
         assert (spectrum.eigenvalues >= 0).all()
         assert (errors <= spectrum.errors).all(), (method, errors / spectrum.errors, spectrum)
-        if method == "auto" and dtype == torch.float64:
-            assert spectrum.meets_target or exact[0] < 1e-25 * exact[-1], spectrum
+        if method == "auto" and dtype == torch.float64 and exact[0] > 1e-25 * exact[-1]:
+            assert (errors <= 1e-12 * spectrum.eigenvalues).all()
+            # in deep chaos the model of errors grows faster than they do
+            assert spectrum.meets_target or (activation, depth) == ("elu", 10)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "elu"])
+@pytest.mark.parametrize("bias_std", [0.0, 1.0, None])
+def test_large_weights_are_fine_or_overflow_with_a_message(activation, bias_std):
+    x = images(6, 8)
+
+    def spectrum(weight_std, dtype=torch.float64):
+        network = Network.initialise(
+            8, 10, 20, activation, "ntk", 1, dtype, weight_std=weight_std, bias_std=bias_std
+        )
+        return ntk_spectrum(network, x.to(dtype))
+
+    for dtype in (torch.float64, torch.float32):
+        assert torch.isfinite(spectrum(3.0, dtype).errors).all()
+    for weight_std, dtype in ((1e40, torch.float64), (1e20, torch.float32)):
+        if activation in ("tanh", "sigmoid"):  # all units are saturated
+            assert torch.isfinite(spectrum(weight_std, dtype).errors).all()
+            continue
+        with pytest.raises(ValueError, match="scale the inputs or weight_std down") as caught:
+            spectrum(weight_std, dtype)
+        assert str(caught.value).endswith("use float64") == (dtype == torch.float32)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("weight_std", [0.1, 1e-6, 1e-20])
+@pytest.mark.parametrize("bias_std", [0.0, None, 1e-8])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+def test_bounds_hold_where_small_weights_underflow(activation, weight_std, bias_std, dtype):
+    network = Network.initialise(
+        6, 7, 20, activation, "ntk", 1, dtype, weight_std=weight_std, bias_std=bias_std
+    )
+    x = images(5, 6, dtype)
+    with mp.workdps(400):
+        theta = exact_kernel(network, x, 400)
+        exact = sorted(mp.eigsy(theta, eigvals_only=True))
+        for method in METHODS:
+            spectrum = ntk_spectrum(network, x, method)
+            for value, error, true in zip(
+                spectrum.eigenvalues.tolist(), spectrum.errors.tolist(), exact, strict=True
+            ):
+                assert abs(mp.mpf(value) - true) <= error, (method, value, error)
+        ends = extreme_eigenvalues(network, x)
+        assert abs(mp.mpf(ends.lambda_min) - exact[0]) <= ends.lambda_min_error
+        assert abs(mp.mpf(ends.lambda_max) - exact[-1]) <= ends.lambda_max_error
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight_std": 0.0}, "weight_std is 0.0, but must be a positive number"),
+        ({"weight_std": float("nan")}, "weight_std is nan"),
+        ({"bias_std": -1.0}, "bias_std is -1.0, but must be 0 or a positive number, or None"),
+        ({"bias_std": float("inf")}, "bias_std is inf"),
+    ],
+)
+def test_scales_out_of_range_are_refused(changes, message):
+    network = Network.initialise(5, 9, 3, "elu", "ntk", 3)
+    for make in (
+        lambda: Network.initialise(5, 9, 3, "elu", "ntk", 3, **changes),
+        lambda: Network(network.weights, network.biases, "elu", "ntk", **changes),
+        lambda: limit_ntk(images(3, 5), "elu", 9, 3, "ntk", **changes),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
+    with pytest.raises(ValueError, match="give them, or bias_std=None"):
+        Network(network.weights, None, "elu", "ntk")
