@@ -131,12 +131,11 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
         tensor([[0.5000, 0.3333],
                 [0.3333, 0.5000]], dtype=torch.float64)
     """
-    entry = ACTIVATIONS[activation]
-    if entry.closed_dual is not None:
-        function, derivative, distance = (
-            _with_zero_variance(entry, order, value.flatten(), *_scales(pairs)).reshape(value.shape)
-            for order, value in enumerate(entry.closed_dual(pairs))
-        )
+    entry, area = ACTIVATIONS[activation], None
+    if is_homogeneous(entry):
+        function, derivative, distance, area = _homogeneous_duals(entry, pairs)
+    elif entry.closed_dual is not None:
+        function, derivative, distance = entry.closed_dual(pairs)
     else:
         scales = pairs.var_x[:, 0].sqrt()
         functions = (entry.function, entry.derivative)
@@ -144,12 +143,16 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
         function, derivative = gram_expectations(functions, moments, pairs)
         distance = moments[0].square[:, None] + moments[0].square[None, :] - 2 * function
         derivative = torch.where(pairs.distance > 0, derivative, moments[1].square[:, None])
+    if entry.closed_dual is not None:
+        a, b = _scales(pairs)
+        function, derivative, distance = (
+            _with_zero_variance(entry, order, value.flatten(), a, b).reshape(value.shape)
+            for order, value in enumerate((function, derivative, distance))
+        )
     distance = torch.where(
         pairs.distance > 0, distance.clamp(min=_APART), torch.zeros_like(distance)
     )
-    if is_homogeneous(entry):
-        area = _homogeneous_area(entry, pairs, function.diagonal())
-    else:
+    if area is None:
         area = area_of(function.diagonal(), distance)
     return Duals(function, derivative, distance, area)
 
@@ -159,31 +162,33 @@ def is_homogeneous(entry: Activation) -> bool:
     return entry.closed_dual is not None and entry.kinked and bool(entry.curvature == 0)
 
 
-def _homogeneous_area(
-    entry: Activation, pairs: GaussianPairs, squares: Float[Tensor, " N"]
-) -> Float[Tensor, "N N"]:
-    """The area for a homogeneous σ, to relative accuracy also for parallel u and v.
+def _homogeneous_duals(entry: Activation, pairs: GaussianPairs) -> tuple[Float[Tensor, "N N"], ...]:
+    """The three duals and the area of a homogeneous σ, from those of pairs of variance 1.
 
-    Then E[σ(u)σ(v)] = √(E[σ(u)²] E[σ(v)²]) (1 - h), where h = E[(σ(u) - σ(v))²] / (2 E[σ(u)²]) for
-    u and v of variance 1 and the same angle, and the area is √(E[σ(u)²] E[σ(v)²]) √(h (2 - h)).
+    Let u and v have the deviations a and b and the angle θ, and û and v̂ the deviation 1 and the
+    same angle. With c = E[σ(û)²] and h = E[(σ(û) - σ(v̂))²] / 2c,
 
-    Args:
-        entry: The activation.
-        pairs: The pairs.
-        squares: E[σ(u)²].
+        E[σ(u)σ(v)] = a b E[σ(û)σ(v̂)] = a b c (1 - h),
+        E[(σ(u) - σ(v))²] = c (E[(u - v)²] - a b E[(û - v̂)²]) + 2 a b c h,
+
+    and the area is a b c √(h (2 - h)), to relative accuracy also for parallel u and v.
     """
     assert entry.closed_dual is not None
     scale = pairs.scale
-    cosine = pairs.correlation.where(scale > 0, torch.ones_like(scale))
-    sine = (pairs.area / scale).where(scale > 0, torch.zeros_like(scale))
-    apart = torch.where(cosine > 0, sine * sine / (1 + cosine), 1 - cosine)
-    one = torch.ones_like(scale)
-    _, _, distance = entry.closed_dual(GaussianPairs(one, one, cosine, 2 * apart, sine))
-    unit = one[:1, :1]
-    same = entry.closed_dual(GaussianPairs(unit, unit, unit, 0 * unit, 0 * unit))[0]
-    half = (distance / (2 * same)).clamp(min=0)
-    roots = squares.sqrt()
-    return roots[:, None] * roots[None, :] * (half * (2 - half)).clamp(min=0).sqrt()
+    one, zero = torch.ones_like(scale), torch.zeros_like(scale)
+    cosine = pairs.correlation.where(scale > 0, one)
+    sine = (pairs.area / scale).where(scale > 0, zero)
+    apart = 2 * torch.where(cosine > 0, sine * sine / (1 + cosine), 1 - cosine)
+    function, derivative, distance = entry.closed_dual(GaussianPairs(one, one, cosine, apart, sine))
+    unit, none = one[:1, :1], zero[:1, :1]
+    square = entry.closed_dual(GaussianPairs(unit, unit, unit, none, none))[0]
+    half = (distance / (2 * square)).clamp(min=0)
+    return (
+        scale * function,
+        derivative,
+        square * (pairs.distance - scale * apart) + scale * distance,
+        scale * square * (half * (2 - half)).clamp(min=0).sqrt(),
+    )
 
 
 def _scales(pairs: GaussianPairs) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
