@@ -62,7 +62,7 @@ class GridSweeper(Sweeper):
         self.winners = list(winners)
         self.zips: Any = OmegaConf.to_container(zip) if OmegaConf.is_config(zip) else zip
         self.launcher: Launcher | None = None
-        self._best: dict[tuple[str, ...], list[list[str]]] = {}
+        self._best: dict[tuple[object, ...], list[list[str]]] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -132,7 +132,8 @@ class GridSweeper(Sweeper):
         """The best networks on the data, and under the other settings, of a job."""
         from ntk_sweep.commands.best_networks import best_networks
 
-        asked = (repr(config.data), config.results, config.parametrisation, config.dtype)
+        scaling = (config.parametrisation, config.weight_std, config.bias_std)
+        asked = (repr(config.data), config.results, *scaling, config.dtype)
         if asked not in self._best:
             self._best[asked] = [_lines(point) for point in best_networks(config, self.winners)]
         return self._best[asked]

@@ -149,6 +149,10 @@ def _add(commands: argparse._SubParsersAction, command: Command, chapter: Chapte
         help="only this data set: its name, or the beginning of its fingerprint",
     )
     parser.add_argument("--parametrisation", metavar="NAME", help="only this parametrisation")
+    parser.add_argument("--weight-std", metavar="NUMBER", help="only this scale of the weights")
+    parser.add_argument(
+        "--bias-std", metavar="NUMBER", help="only this scale of the biases; null for none"
+    )
     parser.add_argument("--dtype", metavar="NAME", help="only this precision")
     command.add_arguments(parser)
     parser.set_defaults(chapter=chapter)
@@ -247,7 +251,8 @@ def _studies(chapter: Chapter, options: argparse.Namespace) -> list[Study]:
 
 
 def _choice(options: argparse.Namespace) -> GroupChoice:
-    return GroupChoice(options.data, options.parametrisation, options.dtype)
+    scales = options.weight_std, options.bias_std
+    return GroupChoice(options.data, options.parametrisation, options.dtype, *scales)
 
 
 def _require_shown(content: Content) -> None:

@@ -9,11 +9,12 @@ import pandas as pd
 
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError
+from ntk_sweep.network.architecture import scale_words
 from ntk_sweep.settings.overrides import override
 from ntk_sweep.settings.point import NUMERICS_VERSION
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.store.best_cells import best_cells, cell_means
-from ntk_sweep.store.columns import GROUP, NETWORK
+from ntk_sweep.store.columns import GROUP, NETWORK, agreeing
 from ntk_sweep.store.reading import latest_good
 from ntk_sweep.store.store import Store
 
@@ -34,8 +35,8 @@ def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[
     """For each activation the width and depth with the greatest mean λ_min, as in Table 1.
 
     Args:
-        config: Says where the spectra lie (`results`), and of which data, parametrisation and dtype
-            they are.
+        config: Says where the spectra lie (`results`), and of which data, parametrisation, scales
+            and dtype they are.
         activations: The activations asked for.
 
     Returns:
@@ -50,6 +51,7 @@ def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[
     best = best_cells(cell_means(_comparable_rows(store, config))).set_index("act")
     if missing := [act for act in activations if act not in best.index]:
         asked = [f"data={config.data.name}", f"parametrisation={config.parametrisation}"]
+        asked += scale_words(config.weight_std, config.bias_std)
         asked.append(f"dtype={config.dtype}")
         asked += config.data.labelling.overrides
         if config.data.root:
@@ -67,17 +69,20 @@ def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[
 
 
 def _comparable_rows(store: Store, config: SweepConfig) -> pd.DataFrame:
-    """The finished spectra of the data, parametrisation and dtype of `config`, one a network.
+    """The finished spectra of the data, scaling and dtype of `config`, one a network.
 
     Of a network that was computed in several ways the latest row counts, as in the analysis.
     """
     data = load_dataset(*config.data.arguments, download=not config.dry_run)
     rows = latest_good(store.read(COLUMNS)).to_pandas()
-    rows = rows[
-        (rows["data_fingerprint"] == data.fingerprint)
-        & (rows["parametrisation"] == config.parametrisation)
-        & (rows["dtype"] == config.dtype)
-        & (rows["status"] == "ok")
-        & (rows["numerics_version"] == NUMERICS_VERSION)
-    ]
+    alike = {
+        "data_fingerprint": data.fingerprint,
+        "parametrisation": config.parametrisation,
+        "weight_std": config.weight_std,
+        "bias_std": config.bias_std,
+        "dtype": config.dtype,
+        "status": "ok",
+        "numerics_version": NUMERICS_VERSION,
+    }
+    rows = rows[agreeing(rows, alike)]
     return rows.sort_values(["finished_at", "key"]).drop_duplicates(NETWORK, keep="last")

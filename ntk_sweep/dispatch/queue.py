@@ -31,7 +31,7 @@ class ChunkQueue:
     """Jobs that wait for a worker, the most expensive first, in chunks of about equal time.
 
     Chunks become smaller towards the end. Jobs on the same draws (equal seed, width and depth)
-    stand together.
+    stand together, and among them those of equal scales.
 
     Args:
         jobs: What is to be computed.
@@ -88,4 +88,6 @@ class ChunkQueue:
 def _order(job: Job) -> tuple[object, ...]:
     point = job.point
     network = point.architecture
-    return (job.batch, -network.width, -network.depth, point.seed, network.activation)
+    scales = (network.weight_std, -1.0 if network.bias_std is None else network.bias_std)
+    draw = (-network.width, -network.depth, point.seed, network.parametrisation)
+    return (job.batch, *draw, *scales, network.activation)

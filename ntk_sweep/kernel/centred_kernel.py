@@ -1,7 +1,8 @@
 """The kernel of centred passes, in float64 or in double-double, with a bound of its own rounding.
 
-Θ = Σ_l (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + 1), with a and δ of
-`ntk_sweep.kernel.centred_passes` taken as exact.
+Θ = Σ_l (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + β_l²), with a and δ of
+`ntk_sweep.kernel.centred_passes` taken as exact; c and β are those of
+`ntk_sweep.network.linear_layer.LayerScale`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ntk_sweep.kernel.centred_passes import CentredPasses
 from ntk_sweep.kernel.centred_rows import CentredRows
 from ntk_sweep.kernel.overflow import kernel_overflow
 from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
-from ntk_sweep.kernel.rounding import unit_of
+from ntk_sweep.kernel.rounding import least_of, unit_of
 from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
 from ntk_sweep.numerics.double_double import UNIT, DoubleDouble, symmetric, symmetric_product
 from ntk_sweep.numerics.tensors import all_finite
@@ -105,9 +106,16 @@ def float64_kernel(
             theta = layer if theta is None else theta + layer
             traces.append(layer.diagonal(dim1=-2, dim2=-1).sum(-1))
         units = a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8
-        error = error + unit * units * traces[-1]
+        error = error + unit * units * traces[-1] + underflow_error(a, delta, scale)
     assert theta is not None
     return theta, torch.stack(traces, dim=-1), error
+
+
+def underflow_error(a: CentredRows, delta: CentredRows, scale: LayerScale) -> Float[Tensor, "*b"]:
+    """Bound of what underflow costs Θ_l in the Frobenius norm, in float64 or double-double."""
+    size, terms = a.rows.shape[-2], a.rows.shape[-1] + delta.rows.shape[-1]
+    entries = scale.gram(a.largest_square()) + scale.square * delta.largest_square() + 1
+    return least_of(torch.float64) * size * terms * entries
 
 
 def _add_in_tiles(
@@ -159,4 +167,5 @@ def double_double_error(passes: CentredPasses, orders: int = 2) -> Float[Tensor,
         error = error + delta.double_double_gram_error(orders) * inputs
         error = error + scale.square * a.double_double_gram_error(orders) * gradients
         error = error + additions * UNIT * size * inputs * gradients
+        error = error + underflow_error(a, delta, scale)
     return error

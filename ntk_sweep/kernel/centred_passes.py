@@ -9,9 +9,9 @@ input, plus one row of differences for each input:
     δ^l - δ̄^l = c_{l+1} (δ^{l+1} - δ̄^{l+1}) W^{l+1} ∘ σ'(z^l)
                 + c_{l+1} δ̄^{l+1} W^{l+1} ∘ (σ'(z^l) - σ'(z̄^l)),
 
-so that rounding is relative to the differences, at the cost of one plain pass. Errors of the centre
-are shared by all rows and act on eigenvalues as a *relative* perturbation; docs/theory/numerics.md
-has the proof and the error model.
+so that rounding is relative to the differences, at the cost of one plain pass. Here c_l is the
+layer's whole factor, σ_w included. Errors of the centre are shared by all rows and act on
+eigenvalues as a *relative* perturbation; docs/theory/numerics.md has the proof and the error model.
 
 A centre is a matrix of one row. Shapes are written for one network; several side by side have
 leading dimensions.
@@ -29,6 +29,7 @@ from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.rounding import (
     ELEMENTWISE,
     TAIL,
+    least_of,
     product_errors,
     root_sum,
     row_norms,
@@ -43,12 +44,12 @@ from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
 class CentredPasses:
     """What the two passes leave behind, layer by layer (l = 1..D).
 
-    J_l is the row-wise product of δ^l and [c_l a^{l-1}, 1].
+    J_l is the row-wise product of δ^l and [c_l a^{l-1}, β_l].
 
     Attributes:
         inputs: a^{l-1}.
         gradients: δ^l.
-        scales: c_l.
+        scales: c_l and β_l.
         outputs: f(x), (N,).
     """
 
@@ -66,15 +67,32 @@ class CentredPasses:
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """What networks that differ in their activation share.
+    """What networks that differ in their activation share; those of other scales, all but z.
 
     Attributes:
         inputs: The inputs of the network.
+        rows: The same as centre + rows.
+        products: The products of both with Wᵀ.
         z: z^1.
     """
 
     inputs: ExactInputs
+    rows: CentredRows
+    products: Products
     z: PreActivation
+
+
+@dataclass(frozen=True)
+class Products:
+    """The products of centred rows with Wᵀ, without the layer's factor.
+
+    Attributes:
+        centre: That of the centre, (1, n); None for zero.
+        rows: Those of the rows, (N, n).
+    """
+
+    centre: Float[Tensor, "*b 1 n"] | None
+    rows: Float[Tensor, "*b N n"]
 
 
 @dataclass(frozen=True)
@@ -158,16 +176,35 @@ def centred_passes(
     return CentredPasses(tuple(inputs), tuple(gradients[::-1]), network.scales, outputs)
 
 
-def first_layer(network: LayeredNetwork, inputs: ExactInputs) -> FirstLayer:
-    """The first layer's linear part."""
+def first_layer(
+    network: LayeredNetwork, inputs: ExactInputs, like: FirstLayer | None = None
+) -> FirstLayer:
+    """The first layer's linear part.
+
+    Args:
+        network: The network.
+        inputs: Its inputs.
+        like: The same of a network of the same draws and inputs that differs in scale, where it is
+            known: products of the inputs are taken from it.
+    """
     x = inputs.rows
+    if like is not None and (like.products.centre is not None) == _is_centred(network, x):
+        z = _pre_activation(network.layer(0), like.rows, like.products)
+        return FirstLayer(inputs, like.rows, like.products, z)
     rows: CentredRows = inputs
     if _is_centred(network, x):
         mean = x.mean(dim=-2, keepdim=True)
         differences = x - mean
         norms = row_norms(differences)
         rows = CentredRows(mean, differences, norms, norms[..., :1] * 0, unit_of(x.dtype) * norms)
-    return FirstLayer(inputs, _pre_activation(network.layer(0), rows))
+    layer = network.layer(0)
+    products = _products(layer, rows)
+    return FirstLayer(inputs, rows, products, _pre_activation(layer, rows, products))
+
+
+def _products(layer: LinearLayer, a: CentredRows) -> Products:
+    centre = None if a.centre is None else layer.product(a.centre)
+    return Products(centre, layer.product(a.rows))
 
 
 def _check_precision(dtype: torch.dtype) -> None:
@@ -184,7 +221,7 @@ def _is_centred(network: LayeredNetwork, x: Float[Tensor, "N n_in"]) -> bool:
 
 
 def _outputs(layer: LinearLayer, a: CentredRows) -> Float[Tensor, "*b N"]:
-    return layer.forward(a.total.to(a.rows.dtype))[..., 0] + layer.bias[..., 0]
+    return layer.forward(a.total.to(a.rows.dtype))[..., 0] + layer.shift[..., 0]
 
 
 def _output_gradients(outputs: Float[Tensor, "*b N"], centred: bool) -> CentredRows:
@@ -197,21 +234,33 @@ def _output_gradients(outputs: Float[Tensor, "*b N"], centred: bool) -> CentredR
     return CentredRows(None, ones, one, none[..., :1], none)
 
 
-def _pre_activation(layer: LinearLayer, a: CentredRows) -> PreActivation:
-    """From a^{l-1} to z^l."""
-    squares, rows, unit = layer.column_squares, layer.forward(a.rows), unit_of(a.rows.dtype)
+def _pre_activation(
+    layer: LinearLayer, a: CentredRows, products: Products | None = None
+) -> PreActivation:
+    """From a^{l-1} to z^l; products that are given are kept."""
+    factor, unit, squares = layer.scale.factor, unit_of(a.rows.dtype), layer.column_squares
+    rows = layer.forward(a.rows) if products is None else factor * products.rows
     row_errors = product_errors(a.rows, a.row_norms, a.row_errors, row_norms(rows), squares)
     if a.centre is None:
-        z = rows + layer.bias
-        z_errors = torch.hypot(row_errors, unit * row_norms(z))
+        z = rows + layer.shift
+        z_errors = root_sum(row_errors, unit * row_norms(z), unit * _shift_rounding(layer))
         return PreActivation(None, z, z, a.centre_error, z_errors)
-    product = layer.forward(a.centre)
-    centre = product + layer.bias
+    if products is None or products.centre is None:
+        product = layer.forward(a.centre)
+    else:
+        product = factor * products.centre
+    centre = product + layer.shift
     centre_error = product_errors(
         a.centre, row_norms(a.centre), a.centre_error, row_norms(product), squares
     )
-    centre_error = centre_error + unit * row_norms(centre)
+    centre_error = centre_error + unit * (row_norms(centre) + _shift_rounding(layer))
     return PreActivation(centre, rows, centre + rows, centre_error, row_errors)
+
+
+def _shift_rounding(layer: LinearLayer) -> Float[Tensor, "*e 1"]:
+    """‖β b‖ where the product is rounded; 0 where β = 1."""
+    shift = layer.shift if layer.shift.ndim > 1 else layer.shift[None]
+    return row_norms(shift) * float(layer.scale.bias != 1)
 
 
 def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _Slope]:
@@ -232,7 +281,7 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by about σ'' e d
         mixed = activation.curvature * shared / root * row_norms(z.rows)
     norms = row_norms(rows)
-    own = elementwise * norms
+    own = elementwise * norms + least_of(z.total.dtype) * root
     errors = root_sum(row_norms(slope) / root * z.row_errors, own, mixed)
     slope_errors = root_sum(
         activation.curvature * z.row_errors, own, elementwise * row_norms(slope_rows), mixed
@@ -275,7 +324,8 @@ def _backward(
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
         errors = torch.hypot(errors, shared_error / root * row_norms(slope.rows))
     norms = row_norms(rows)
-    errors = root_sum(errors, row_norms(pulled) / root * slope.row_errors, 4 * unit * norms)
+    own = 4 * unit * norms + least_of(delta.rows.dtype) * root
+    errors = root_sum(errors, row_norms(pulled) / root * slope.row_errors, own)
     # asking costs less than the norm, but on a GPU it would wait for everything before
     if slope.uncertain is not None and (slope.uncertain.is_cuda or bool(slope.uncertain.any())):
         errors = torch.hypot(errors, activation.jump * row_norms(pulled * slope.uncertain))

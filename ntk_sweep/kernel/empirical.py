@@ -16,10 +16,11 @@ def empirical_ntk(network: Network, x: Inputs) -> Float[Tensor, "N N"]:
     For a fully connected network the sum over the parameters of layer l factorises (Khatri-Rao
     structure of the Jacobian):
 
-        Θ = Σ_l (δ^l δ^{lT}) ∘ (c_l² a^{l-1} a^{l-1T} + 1),
+        Θ = Σ_l (δ^l δ^{lT}) ∘ (σ_w² c_l² a^{l-1} a^{l-1T} + σ_b²),
 
-    where the 1 is the bias. Cost: three products of size N × n × n (forward, backward) or N × N × n
-    (Gram matrices) a layer. Source: Jacot, Gabriel, Hongler 2018, section 4.
+    where σ_b² is the bias (under `standard` both scales count as 1 here). Cost: three products of
+    size N × n × n (forward, backward) or N × N × n (Gram matrices) a layer. Source:
+    Jacot, Gabriel, Hongler 2018, section 4.
 
     Args:
         network: The network, at its present weights.

@@ -19,6 +19,10 @@ covers what the error model leaves out. Tuned: the estimates exceed the actual e
 all tests."""
 
 
+SQUARED_AWAY = 1e-160
+"""Errors below it have squares that underflow."""
+
+
 @dataclass(frozen=True)
 class PassErrors:
     """The Jacobian of the passes is J + 1 eᵀ + F, with J the exact one.
@@ -43,8 +47,8 @@ class PassErrors:
 def pass_errors(passes: CentredPasses) -> PassErrors:
     """Collects the errors of all layers into errors of the Jacobian.
 
-    J_l = δ ⊗ [c a, 1] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared
-    part of the error of row i is ε_δ̄ ⊗ [c ā, 1] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, 1] + c
+    J_l = δ ⊗ [c a, β] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared
+    part of the error of row i is ε_δ̄ ⊗ [c ā, β] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, β] + c
     δ ⊗ ε_g + c ε_δ̄ ⊗ g + c d ⊗ ε_ā. Errors of different layers and terms are taken as independent,
     so that squares add.
     """
@@ -66,7 +70,7 @@ def pass_errors(passes: CentredPasses) -> PassErrors:
             + delta.centre_error**2 * scale.gram(_centre_square(a))
             + square * _centre_square(delta) * a.centre_error**2
         )
-    return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows.sqrt())
+    return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows.sqrt() + SQUARED_AWAY)
 
 
 def _centre_square(rows: CentredRows) -> Float[Tensor, "*e 1"]:

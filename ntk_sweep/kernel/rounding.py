@@ -24,6 +24,11 @@ def unit_of(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).eps / 2
 
 
+def least_of(dtype: torch.dtype) -> float:
+    """The smallest normal number: what underflow costs a result at most, some of them in a row."""
+    return torch.finfo(dtype).tiny
+
+
 def row_norms(rows: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b m"]:
     """Euclidean norm of each row, float64."""
     return torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64)
@@ -63,6 +68,7 @@ def product_errors(
     terms, unit = rows.shape[-1], unit_of(rows.dtype)
     spread = (rows.double().square() @ squares)[..., 0]
     rounding = unit * (terms * (results**2 / 3 + spread / 6) + 2 * results**2).sqrt()
+    rounding = rounding + least_of(rows.dtype) * terms**1.5  # terms that underflow
     mean = squares.mean(dim=(-2, -1), keepdim=True)[..., 0]
     gain = (results / norms).nan_to_num(0.0, 0.0, 0.0).maximum(mean.sqrt())
     return torch.hypot(rounding, gain * errors)

@@ -18,7 +18,7 @@ from torch import Tensor
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_interpolation import gram_expectations
-from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, area_of
 from ntk_sweep.numerics.gaussian_quadrature import line_moments, pair_expectations
 from ntk_sweep.numerics.tensors import as_tensor
 
@@ -38,6 +38,11 @@ against mpmath and against closed forms, with a factor of 2 to 10 to spare.
 what was found."""
 
 
+_APART = 1e-290
+"""The least distance of pairs that are not identical: rounding must not make them so, since they
+have no error then."""
+
+
 @dataclass(frozen=True)
 class Duals:
     """Dual activations, elementwise.
@@ -46,11 +51,13 @@ class Duals:
         function: E[σ(u)σ(v)].
         derivative: E[σ'(u)σ'(v)].
         distance: E[(σ(u) - σ(v))²].
+        area: √(E[σ(u)²] E[σ(v)²] - E[σ(u)σ(v)]²); None where it was not asked for.
     """
 
     function: Float[Tensor, "*pairs"]
     derivative: Float[Tensor, "*pairs"]
     distance: Float[Tensor, "*pairs"]
+    area: Float[Tensor, "*pairs"] | None = None
 
 
 def dual_activations(
@@ -108,10 +115,10 @@ def dual_error(activation: str, largest_variance: float) -> float:
 
 
 def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
-    """The dual activations of all pairs of N Gaussians of positive variance, symmetric (N, N).
+    """The dual activations of all pairs of N Gaussians, symmetric (N, N).
 
     Errors are below `dual_error` of √(E[σ(u)²] E[σ(v)²]). Identical pairs (distance exactly 0) give
-    identical rows.
+    identical rows. Of zero variance is the pre-activation of a zero input without bias.
 
     Args:
         activation: A name in `ACTIVATIONS`.
@@ -124,8 +131,10 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
         tensor([[0.5000, 0.3333],
                 [0.3333, 0.5000]], dtype=torch.float64)
     """
-    entry = ACTIVATIONS[activation]
-    if entry.closed_dual is not None:
+    entry, area = ACTIVATIONS[activation], None
+    if is_homogeneous(entry):
+        function, derivative, distance, area = _homogeneous_duals(entry, pairs)
+    elif entry.closed_dual is not None:
         function, derivative, distance = entry.closed_dual(pairs)
     else:
         scales = pairs.var_x[:, 0].sqrt()
@@ -134,8 +143,57 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
         function, derivative = gram_expectations(functions, moments, pairs)
         distance = moments[0].square[:, None] + moments[0].square[None, :] - 2 * function
         derivative = torch.where(pairs.distance > 0, derivative, moments[1].square[:, None])
-    distance = torch.where(pairs.distance > 0, distance.clamp(min=0), torch.zeros_like(distance))
-    return Duals(function, derivative, distance)
+    if entry.closed_dual is not None:
+        a, b = _scales(pairs)
+        function, derivative, distance = (
+            _with_zero_variance(entry, order, value.flatten(), a, b).reshape(value.shape)
+            for order, value in enumerate((function, derivative, distance))
+        )
+    distance = torch.where(
+        pairs.distance > 0, distance.clamp(min=_APART), torch.zeros_like(distance)
+    )
+    if area is None:
+        area = area_of(function.diagonal(), distance)
+    return Duals(function, derivative, distance, area)
+
+
+def is_homogeneous(entry: Activation) -> bool:
+    """Whether σ(s z) = s σ(z) for s > 0: a piecewise linear σ, whose dual is in closed form."""
+    return entry.closed_dual is not None and entry.kinked and bool(entry.curvature == 0)
+
+
+def _homogeneous_duals(entry: Activation, pairs: GaussianPairs) -> tuple[Float[Tensor, "N N"], ...]:
+    """The three duals and the area of a homogeneous σ, from those of pairs of variance 1.
+
+    Let u and v have the deviations a and b and the angle θ, and û and v̂ the deviation 1 and the
+    same angle. With c = E[σ(û)²] and h = E[(σ(û) - σ(v̂))²] / 2c,
+
+        E[σ(u)σ(v)] = a b E[σ(û)σ(v̂)] = a b c (1 - h),
+        E[(σ(u) - σ(v))²] = c (E[(u - v)²] - a b E[(û - v̂)²]) + 2 a b c h,
+
+    and the area is a b c √(h (2 - h)), to relative accuracy also for parallel u and v.
+    """
+    assert entry.closed_dual is not None
+    scale = pairs.scale
+    one, zero = torch.ones_like(scale), torch.zeros_like(scale)
+    cosine = pairs.correlation.where(scale > 0, one)
+    sine = (pairs.area / scale).where(scale > 0, zero)
+    apart = 2 * torch.where(cosine > 0, sine * sine / (1 + cosine), 1 - cosine)
+    function, derivative, distance = entry.closed_dual(GaussianPairs(one, one, cosine, apart, sine))
+    unit, none = one[:1, :1], zero[:1, :1]
+    square = entry.closed_dual(GaussianPairs(unit, unit, unit, none, none))[0]
+    half = (distance / (2 * square)).clamp(min=0)
+    return (
+        scale * function,
+        derivative,
+        square * (pairs.distance - scale * apart) + scale * distance,
+        scale * square * (half * (2 - half)).clamp(min=0).sqrt(),
+    )
+
+
+def _scales(pairs: GaussianPairs) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
+    """√E[u²] and √E[v²] of each pair."""
+    return pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
 
 
 def _check_covariances(activation: str, covariances: dict[str, Float[Tensor, "*_"]]) -> None:
@@ -157,7 +215,7 @@ def _check_covariances(activation: str, covariances: dict[str, Float[Tensor, "*_
 def _in_closed_form(entry: Activation, pairs: GaussianPairs) -> list[Float[Tensor, " P"]]:
     """E[σ(u)σ(v)], E[σ'(u)σ'(v)] and E[(σ(u) - σ(v))²] of each pair."""
     assert entry.closed_dual is not None
-    a, b = pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
+    a, b = _scales(pairs)
     return [
         _with_zero_variance(entry, order, value.reshape(-1), a, b)
         for order, value in enumerate(entry.closed_dual(pairs))
@@ -166,7 +224,7 @@ def _in_closed_form(entry: Activation, pairs: GaussianPairs) -> list[Float[Tenso
 
 def _by_quadrature(entry: Activation, pairs: GaussianPairs) -> list[Float[Tensor, " P"]]:
     """The same by quadrature."""
-    a, b = pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
+    a, b = _scales(pairs)
     angles = (pairs.angle.reshape(-1), pairs.coangle.reshape(-1), pairs.correlation.reshape(-1))
     function, derivative = pair_expectations((entry.function, entry.derivative), a, b, *angles)
     squares = line_moments(entry.function, a).square + line_moments(entry.function, b).square

@@ -15,14 +15,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.limit.dual_activations import Duals, dual_error
+from ntk_sweep.limit.dual_activations import Duals, dual_error, is_homogeneous
 from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
-from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, power_of_two
 from ntk_sweep.numerics.gaussian_quadrature import Function, line_moments, line_rule
 
 _EPS = torch.finfo(torch.float64).eps
+
+_TINY = 1e-290
+"""Added to the bound of each entry: what underflow costs."""
 
 _ROUNDINGS = 8
 """Rounding errors granted to each entry-wise formula: none has more operations in sequence."""
@@ -41,10 +44,20 @@ class ErrorPropagation:
         pairs: K^1, the covariances of the first pre-activations.
         tangent: T^1.
         n_in: The features of an input, over which Gram matrix and distances are summed.
+        area: √(‖x_i‖² ‖x_j‖² - ⟨x_i, x_j⟩²).
+        area_error: A bound of its error.
+        factors: Those of layer 1.
     """
 
     def __init__(
-        self, activation: str, pairs: GaussianPairs, tangent: Float[Tensor, "N N"], n_in: int
+        self,
+        activation: str,
+        pairs: GaussianPairs,
+        tangent: Float[Tensor, "N N"],
+        n_in: int,
+        area: Float[Tensor, "N N"],
+        area_error: Float[Tensor, "N N"],
+        factors: GramFactors,
     ) -> None:
         self._name, self._activation = activation, ACTIVATIONS[activation]
         tiny = torch.tensor([-1e-300, 1e-300], dtype=torch.float64)
@@ -53,9 +66,12 @@ class ErrorPropagation:
         # Rounding of sums over the features taken as independent (Higham and Mary 2019), as in the
         # spectrum of the empirical kernel.
         unit = (n_in**0.5 + _ROUNDINGS) * _EPS
-        self._cov = unit * _scale(pairs)
-        self._distance = 1e2 * unit * pairs.distance
-        self._angle = self._angle_error(pairs)
+        self._cov = unit * pairs.scale
+        self._distance = 1e2 * unit * pairs.distance / factors.covariance
+        self._area = area_error
+        self._own_area: Tensor | None = area
+        self._angle = self._angle_error(pairs, factors)
+        self._distance = factors.covariance * self._distance
         self._tangent = unit * torch.sqrt(tangent.diagonal()[:, None] * tangent.diagonal()[None, :])
         self._function = self._derivative = torch.zeros_like(tangent)
 
@@ -65,6 +81,7 @@ class ErrorPropagation:
         self._function = self._function_error(pairs, duals, unit)
         self._derivative = self._derivative_error(pairs, duals, unit)
         self._distance = self._distance_error(pairs, duals)
+        self._area, self._own_area = self._area_error(pairs, duals), duals.area
 
     def pass_layer(
         self,
@@ -84,9 +101,9 @@ class ErrorPropagation:
             pairs: K^l.
         """
         self._tangent = self._tangent_error(factors, duals, tangent, next_tangent)
-        self._cov = factors.covariance * self._function + _ROUNDINGS * _EPS * _scale(pairs)
+        self._cov = factors.covariance * self._function + _ROUNDINGS * _EPS * pairs.scale
+        self._angle = self._angle_error(pairs, factors)
         self._distance = factors.covariance * self._distance
-        self._angle = self._angle_error(pairs)
 
     def kernel_norm(
         self,
@@ -96,7 +113,8 @@ class ErrorPropagation:
         kernel: Float[Tensor, "N N"],
     ) -> float:
         """A bound of ‖δΘ̄‖₂: the largest row sum of the entry-wise bounds."""
-        return float(self._tangent_error(factors, duals, tangent, kernel).sum(1).max())
+        entries = self._tangent_error(factors, duals, tangent, kernel) + _TINY
+        return float(entries.sum(1).max())
 
     def _function_error(
         self, pairs: GaussianPairs, duals: Duals, unit: float
@@ -122,7 +140,10 @@ class ErrorPropagation:
         moments = line_moments(lambda z: z * second(z), scales).square
         size = duals.derivative.diagonal()
         peak = second(line_rule(float(scales.max()))[0]).abs().max() if self._jump else 0.0
-        density = 1 / (2 * math.pi * pairs.var_x[:, 0]).sqrt()
+        variance = pairs.var_x[:, 0]
+        density = torch.where(
+            variance > 0, 1 / (2 * math.pi * variance).sqrt(), torch.zeros_like(variance)
+        )
         curvature = _outer(line_moments(second, scales).square) + self._jump * peak * (
             density[:, None] + density[None, :]
         )
@@ -135,12 +156,12 @@ class ErrorPropagation:
 
     def _distance_error(self, pairs: GaussianPairs, duals: Duals) -> Float[Tensor, "N N"]:
         """Of E[(σ(u) - σ(v))²]: relative for closed forms of kinked activations, else absolute."""
-        if self._activation.closed_dual is not None and self._jump:
+        if is_homogeneous(self._activation):
             relative, slope = self._variance_error(pairs), duals.derivative.diagonal()
             share = self._jump**2 / math.pi
             bend = (
                 (pairs.angle * pairs.angle.sin() * self._angle + pairs.angle**3 * relative.max())
-                * _scale(pairs)
+                * pairs.scale
                 * share
             )
             return 2 * slope.max() * self._distance + bend + _ROUNDINGS * _EPS * duals.distance
@@ -149,8 +170,9 @@ class ErrorPropagation:
         return torch.where(pairs.distance > 0, apart, torch.zeros_like(apart))
 
     def _variance_error(self, pairs: GaussianPairs) -> Float[Tensor, " N"]:
-        """The relative errors of the variances."""
-        return self._cov.diagonal() / pairs.var_x[:, 0]
+        """The relative errors of the variances; none of a variance that is zero."""
+        variance, error = pairs.var_x[:, 0], self._cov.diagonal()
+        return torch.where(variance > 0, error / variance, torch.zeros_like(error))
 
     def _variance_terms(
         self,
@@ -185,24 +207,53 @@ class ErrorPropagation:
             + _ROUNDINGS * _EPS * result.abs()
         )
 
-    def _angle_error(self, pairs: GaussianPairs) -> Float[Tensor, "N N"]:
-        """Of θ, from det = spread + (bias) distance; zero for identical pairs, whose θ is exact."""
-        relative = self._variance_error(pairs)
-        mean = (pairs.var_x + pairs.var_y) / 2
-        tilt = (
-            (pairs.var_x - pairs.var_y).abs() / 2 * (relative[:, None] + relative[None, :]) * mean
+    def _area_error(self, pairs: GaussianPairs, duals: Duals) -> Float[Tensor, "N N"]:
+        """Of √(S_ii S_jj - S_ij²), relative for homogeneous activations.
+
+        Of these an error of θ moves the angle of σ(u) and σ(v) by no more than itself, whereas the
+        lengths count relatively.
+        """
+        assert duals.area is not None
+        squares, own = duals.function.diagonal(), self._function.diagonal()
+        if is_homogeneous(self._activation):
+            relative = self._variance_error(pairs) / 2
+            lengths = relative[:, None] + relative[None, :] + _ROUNDINGS * _EPS
+            return _outer(squares) * self._angle + lengths * duals.area
+        power = power_of_two(squares)
+        rows, columns = squares[:, None] / power, squares[None, :] / power
+        mean, apart = (rows + columns) / 2, duals.distance / power
+        moved = (own[:, None] + own[None, :]) / 2 / power
+        spread = (
+            mean * self._distance / power
+            + (apart + (rows - columns).abs()) * moved
+            + _ROUNDINGS * _EPS * (mean * apart + (rows - columns) ** 2)
         )
-        det = (
-            2 * mean * self._distance
-            + tilt
-            + 2 * pairs.distance * self._cov
-            + _ROUNDINGS * _EPS * mean * pairs.distance
+        root = torch.minimum(spread / (duals.area / power).clamp(min=1e-300), spread.sqrt())
+        return power * root.where(duals.distance > 0, torch.zeros_like(root))
+
+    def _angle_error(self, pairs: GaussianPairs, factors: GramFactors) -> Float[Tensor, "N N"]:
+        """Of θ, from the area; zero for identical pairs, whose θ is exact.
+
+        With A the area of the layer's inputs that of the pre-activations is a = √((c A)² + c b Δ),
+        c the gain and b the variance of the bias.
+        """
+        gain, bias, own = factors.covariance, factors.bias, self._own_area
+        assert own is not None
+        least = pairs.area.clamp(min=1e-300)
+        area = (
+            gain * self._area * (gain * (2 * own + self._area) / least).clamp(max=1)
+            + _root_error(gain * bias * self._distance, least)
+            + _ROUNDINGS * _EPS * pairs.area
         )
-        root = torch.minimum(det / pairs.det.sqrt().clamp(min=1e-300), det.sqrt())
-        error = (root * pairs.cov.abs() + pairs.det.sqrt() * self._cov) / (
-            pairs.var_x * pairs.var_y
-        )
-        return torch.where(pairs.distance > 0, error, torch.zeros_like(error))
+        scale = pairs.scale.clamp(min=1e-300)
+        error = area / scale * pairs.correlation.abs() + pairs.area / scale * (self._cov / scale)
+        known = (pairs.distance == 0) | (pairs.scale == 0)  # no angle is defined at zero variance
+        return error.where(~known, torch.zeros_like(error))
+
+
+def _root_error(error: Float[Tensor, "N N"], root: Float[Tensor, "N N"]) -> Float[Tensor, "N N"]:
+    """A bound of |√(a² + e) - a| for |e| up to `error`, a > 0 being `root`."""
+    return torch.minimum(error / root, error.sqrt())
 
 
 def _second_derivative(activation: Activation) -> Function:
@@ -219,11 +270,7 @@ def _second_derivative(activation: Activation) -> Function:
     return second
 
 
-def _scale(pairs: GaussianPairs) -> Float[Tensor, "N N"]:
-    """√(E[u²] E[v²])."""
-    return (pairs.var_x * pairs.var_y).sqrt()
-
-
 def _outer(values: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
     """The geometric means √(v_i v_j)."""
-    return (values[:, None] * values[None, :]).sqrt()
+    roots = values.sqrt()
+    return roots[:, None] * roots[None, :]

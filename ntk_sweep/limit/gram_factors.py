@@ -9,20 +9,23 @@ from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 
 
 class GramFactors(NamedTuple):
-    """A layer's factors of the Gram matrix of its inputs, and the variance of its bias.
+    """How the Gram matrix of a layer's inputs, and its bias, enter the two kernels.
 
-    c_l and the weight variance v_l are those of the parametrisation, n_{l-1} is the fan-in. The
-    Gram matrix of a hidden layer is a mean over units, E[σ(u)σ(v)], so that n_{l-1} multiplies it.
+    The factors c_l and β_l and the variances v_l and w_l of the draws are those of the
+    parametrisation, the scales σ_w and σ_b included, and n_{l-1} is the fan-in. The Gram matrix of
+    a hidden layer is a mean over units, E[σ(u)σ(v)], so that n_{l-1} multiplies it.
 
     Attributes:
         covariance: c_l² v_l n_{l-1}, in the covariance of the pre-activations.
         tangent: c_l² n_{l-1}, in the term of the layer's own weights.
-        bias: The variance of the bias, and its term in the tangent kernel.
+        bias: β_l² w_l, the variance of the bias in the pre-activations.
+        bias_tangent: β_l², the term of the layer's own bias.
     """
 
     covariance: float
     tangent: float
     bias: float
+    bias_tangent: float
 
 
 def gram_factors(architecture: Architecture, layer: int, n_in: int) -> GramFactors:
@@ -38,10 +41,17 @@ def gram_factors(architecture: Architecture, layer: int, n_in: int) -> GramFacto
 
     Example:
         >>> gram_factors(Architecture("relu", width=50, depth=3, parametrisation="thesis"), 3, 784)
-        GramFactors(covariance=50.0, tangent=50.0, bias=1.0)
+        GramFactors(covariance=50.0, tangent=50.0, bias=1.0, bias_tangent=1.0)
     """
     first, last = layer == 1, layer == architecture.depth
     fan_in, fan_out = n_in if first else architecture.width, 1 if last else architecture.width
-    scaling = PARAMETRISATIONS[architecture.parametrisation]
-    tangent = scaling.factor(fan_in, fan_out, last) ** 2 * (1 if first else fan_in)
-    return GramFactors(tangent * scaling.weight_std(fan_in) ** 2, tangent, bias=1.0)
+    own = PARAMETRISATIONS[architecture.parametrisation].layer(
+        fan_in, fan_out, last, architecture.weight_std, architecture.bias_std
+    )
+    tangent = own.weight**2 * (1 if first else fan_in)
+    return GramFactors(
+        covariance=tangent * own.weight_deviation**2,
+        tangent=tangent,
+        bias=(own.bias * own.bias_deviation) ** 2,
+        bias_tangent=own.bias**2,
+    )

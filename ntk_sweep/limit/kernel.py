@@ -19,7 +19,16 @@ from ntk_sweep.limit.gram_factors import GramFactors, gram_factors
 from ntk_sweep.network.architecture import Architecture, check_names
 from ntk_sweep.network.fully_connected import Inputs
 from ntk_sweep.network.integers import integer_fault
-from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.double_double import (
+    UNIT,
+    DoubleDouble,
+    add,
+    gram,
+    gram_error,
+    multiply,
+    symmetric,
+)
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, power_of_two
 from ntk_sweep.numerics.tensors import all_finite, as_tensor, check_finite, overflow
 from ntk_sweep.spectrum.spectrum import Spectrum
 
@@ -46,7 +55,13 @@ class LimitKernel:
 
 
 def limit_ntk(
-    x: Inputs, activation: str, width: int, depth: int, parametrisation: str
+    x: Inputs,
+    activation: str,
+    width: int,
+    depth: int,
+    parametrisation: str,
+    weight_std: float = 1.0,
+    bias_std: float | None = 1.0,
 ) -> Float[Tensor, "N N"]:
     """Θ̄_n, the leading order for large width n of the mean empirical NTK at initialisation.
 
@@ -60,10 +75,12 @@ def limit_ntk(
             each width has its own prediction.
         depth: D ≥ 2, the number of weight layers.
         parametrisation: A name in `PARAMETRISATIONS`.
+        weight_std: σ_w > 0.
+        bias_std: σ_b ≥ 0; None for a network without biases.
 
     Raises:
-        ValueError: A name is unknown, a size out of range, `x` empty, not finite or not float64, or
-            the kernel overflows.
+        ValueError: A name is unknown, a size or a scale out of range, `x` empty, not finite or not
+            float64, or the kernel overflows.
 
     Example:
         >>> x = torch.eye(2, dtype=torch.float64)
@@ -71,11 +88,18 @@ def limit_ntk(
         tensor([[2.5000, 1.9102],
                 [1.9102, 2.5000]], dtype=torch.float64)
     """
-    return limit_ntks(x, activation, width, (depth,), parametrisation)[depth].kernel
+    architecture = Architecture(activation, width, depth, parametrisation, weight_std, bias_std)
+    return limits_of(x, architecture, (depth,))[depth].kernel
 
 
 def limit_spectrum(
-    x: Inputs, activation: str, width: int, depth: int, parametrisation: str
+    x: Inputs,
+    activation: str,
+    width: int,
+    depth: int,
+    parametrisation: str,
+    weight_std: float = 1.0,
+    bias_std: float | None = 1.0,
 ) -> Spectrum:
     """The spectrum of Θ̄_n; see `limit_kernel_spectrum`.
 
@@ -86,7 +110,8 @@ def limit_spectrum(
         >>> limit_spectrum(x, "relu", width=100, depth=2, parametrisation="ntk").eigenvalues
         tensor([0.5898, 4.4102], dtype=torch.float64)
     """
-    return limit_kernel_spectrum(limit_ntks(x, activation, width, (depth,), parametrisation)[depth])
+    architecture = Architecture(activation, width, depth, parametrisation, weight_std, bias_std)
+    return limit_kernel_spectrum(limits_of(x, architecture, (depth,))[depth])
 
 
 def limit_kernel_spectrum(limit: LimitKernel) -> Spectrum:
@@ -115,18 +140,20 @@ def limit_ntks(
     width: int,
     depths: Iterable[int],
     parametrisation: str,
+    weight_std: float = 1.0,
+    bias_std: float | None = 1.0,
 ) -> dict[int, LimitKernel]:
     """Θ̄_n for several depths at once, hardly slower than for the deepest alone.
 
-    With the factors c_l, weight variances v_l and fan-ins n_{l-1} of the parametrisation (S^0 = x
-    xᵀ/n_0),
+    With the factors c_l and β_l, the variances v_l and w_l of weights and biases and the fan-ins
+    n_{l-1} of the parametrisation (S^0 = x xᵀ/n_0),
 
-        K^l = c_l² v_l n_{l-1} S^{l-1} + 1                      covariance of the pre-activations
+        K^l = c_l² v_l n_{l-1} S^{l-1} + β_l² w_l               covariance of the pre-activations
         S^l = E[σ(u)σ(v)], Ṡ^l = E[σ'(u)σ'(v)], (u, v) ~ N(0, K^l)           dual activations
-        T^l = (c_l² n_{l-1} S^{l-1} + 1) + c_l² v_l n_{l-1} Ṡ^{l-1} ∘ T^{l-1},    T^0 = 0,
+        T^l = (c_l² n_{l-1} S^{l-1} + β_l²) + c_l² v_l n_{l-1} Ṡ^{l-1} ∘ T^{l-1},    T^0 = 0,
 
     and Θ̄ = T^D (Jacot et al. 2018, theorem 1). The first bracket of T^l belongs to layer l's own
-    weights and biases.
+    weights and biases. σ_w and σ_b are part of c_l and β_l, or of the variances under `standard`.
 
     Returns:
         Depth ↦ kernel with error bound.
@@ -140,10 +167,18 @@ def limit_ntks(
         >>> {depth: float(limit.kernel[0, 0].round(decimals=4)) for depth, limit in kernels.items()}
         {2: 2.5, 4: 3.5}
     """
+    architecture = Architecture(activation, width, 0, parametrisation, weight_std, bias_std)
+    return limits_of(x, architecture, depths)
+
+
+def limits_of(
+    x: Inputs, architecture: Architecture, depths: Iterable[int]
+) -> dict[int, LimitKernel]:
+    """As `limit_ntks`; the depth of the architecture does not count."""
     depths = sorted(set(depths))
-    _check_architecture(activation, width, depths, parametrisation)
+    _check_architecture(architecture, depths)
     x = _checked_inputs(x)
-    return _recursion(x, Architecture(activation, width, depths[-1], parametrisation), depths)
+    return _recursion(x, replace(architecture, depth=depths[-1]), depths)
 
 
 def _recursion(
@@ -153,11 +188,12 @@ def _recursion(
     n_in = x.shape[1]
     second_moment, distance = _input_moments(x)
     _check_overflow("the squares of the inputs", second_moment, distance)
+    area, area_error = _input_area(x, second_moment, distance)
     first = gram_factors(deepest, 1, n_in)
-    pairs = GaussianPairs.from_layer(second_moment, distance, first.covariance, first.bias)
+    pairs = GaussianPairs.from_layer(second_moment, distance, first.covariance, first.bias, area)
     _check_pairs(1, pairs)
-    tangent = first.tangent * _gram(second_moment, distance) + first.bias
-    errors = ErrorPropagation(deepest.activation, pairs, tangent, n_in)
+    tangent = first.tangent * _gram(second_moment, distance) + first.bias_tangent
+    errors = ErrorPropagation(deepest.activation, pairs, tangent, n_in, area, area_error, first)
     kernels = {}
     for layer in range(2, deepest.depth + 1):
         duals = gram_duals(deepest.activation, pairs)
@@ -174,7 +210,11 @@ def _recursion(
             hidden = gram_factors(deepest, layer, n_in)
             next_tangent = _next_tangent(hidden, duals, tangent)
             pairs = GaussianPairs.from_layer(
-                duals.function.diagonal(), duals.distance, hidden.covariance, hidden.bias
+                duals.function.diagonal(),
+                duals.distance,
+                hidden.covariance,
+                hidden.bias,
+                duals.area,
             )
             _check_pairs(layer, pairs)
             errors.pass_layer(hidden, duals, tangent, next_tangent, pairs)
@@ -189,7 +229,7 @@ def _check_pairs(layer: int, pairs: GaussianPairs) -> None:
     """
     place = f"the variances of the pre-activations of layer {layer}, or their products"
     products = 16 * (pairs.var_x * pairs.var_y)
-    _check_overflow(place, products, pairs.distance, pairs.cov, pairs.det)
+    _check_overflow(place, products, pairs.distance, pairs.cov, pairs.area)
 
 
 def _check_overflow(place: str, *values: Float[Tensor, ...] | float) -> None:
@@ -202,7 +242,7 @@ def _next_tangent(
     factors: GramFactors, duals: Duals, tangent: Float[Tensor, "N N"]
 ) -> Float[Tensor, "N N"]:
     """T^l from T^{l-1} and the dual activations of layer l - 1."""
-    own = factors.tangent * duals.function + factors.bias
+    own = factors.tangent * duals.function + factors.bias_tangent
     return own + factors.covariance * duals.derivative * tangent
 
 
@@ -225,19 +265,43 @@ def _input_moments(
     return norms, upper + upper.T
 
 
+def _input_area(
+    x: Float[Tensor, "N n_in"], second_moment: Float[Tensor, " N"], distance: Float[Tensor, "N N"]
+) -> tuple[Float[Tensor, "N N"], Float[Tensor, "N N"]]:
+    """√(‖x_i‖² ‖x_j‖² - ⟨x_i, x_j⟩²), and a bound of its error.
+
+    The Gram matrix is in double-double: nothing but a bias keeps parallel inputs apart from nearly
+    parallel ones.
+    """
+    size, power = len(x), power_of_two(second_moment.sqrt())
+    rows = x / power
+    entries, error = gram(rows), float(gram_error(rows))
+    whole = DoubleDouble(symmetric(entries.hi, size), symmetric(entries.lo, size))
+    squares, small = whole.hi.diagonal(), whole.lo.diagonal()
+    outer = multiply(DoubleDouble(squares[:, None], small[:, None]), DoubleDouble(squares, small))
+    inner = multiply(whole, whole)
+    spread = add(outer, DoubleDouble(-inner.hi, -inner.lo))
+    apart = distance > 0
+    zeros = torch.zeros_like(distance)
+    area = spread.hi.clamp(min=0).sqrt().where(apart, zeros)
+    lengths = squares[:, None] + squares[None, :] + 2 * whole.hi.abs()
+    uncertain = 2 * lengths * error + 4 * UNIT * (outer.hi + inner.hi)
+    uncertain = uncertain + torch.finfo(torch.float64).eps * spread.hi.abs()
+    bound = torch.minimum(uncertain / area.clamp(min=1e-300), uncertain.sqrt())
+    return area * power**2, bound.where(apart, zeros) * power**2
+
+
 def _gram(
     second_moment: Float[Tensor, " N"], distance: Float[Tensor, "N N"]
 ) -> Float[Tensor, "N N"]:
     return (second_moment[:, None] + second_moment[None, :] - distance) / 2
 
 
-def _check_architecture(
-    activation: str, width: int, depths: Sequence[int], parametrisation: str
-) -> None:
-    check_names(activation, parametrisation)
+def _check_architecture(architecture: Architecture, depths: Sequence[int]) -> None:
+    check_names(architecture.activation, architecture.parametrisation)
     if not depths:
         raise ValueError("no depth is given: name at least one")
-    for size, value, least in (("width", width, 1), ("depth", depths[0], 2)):
+    for size, value, least in (("width", architecture.width, 1), ("depth", depths[0], 2)):
         if fault := integer_fault(value, least):
             raise ValueError(f"{size} is {value!r}, but {fault}")
 

@@ -37,7 +37,8 @@ class LayerMoments(NamedTuple):
 def layer_moments(activation: str, layers: int) -> list[LayerMoments]:
     """The moments of layers 1 to `layers`, in the limit of equal inputs of no length.
 
-    Weight and bias variance are 1, as in every parametrisation: q_1 = 1 and q_{l+1} = E[σ(u)²] + 1.
+    Weight and bias variance are 1, as in every parametrisation at scales of 1: q_1 = 1 and q_{l+1}
+    = E[σ(u)²] + 1.
 
     Args:
         activation: A name in `ACTIVATIONS`.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
-from ntk_sweep.network.architecture import Architecture, check_names
+from ntk_sweep.network.architecture import Architecture, check_names, check_scales
 from ntk_sweep.network.initialisation import Initialisation
 from ntk_sweep.network.layered import check_inputs
 from ntk_sweep.network.linear_layer import LayerScale, LinearLayer, layer_scales
@@ -45,41 +45,57 @@ class Passes:
 class Network:
     """A fully connected network with one output.
 
-    x^l = σ(c_l W^l x^{l-1} + b^l) for l = 1..D-1, and f(x) = c_D W^D x^{D-1} + b^D. The factors c_l
-    stand in `ntk_sweep.network.parametrisations`.
+    x^l = σ(σ_w c_l W^l x^{l-1} + σ_b b^l) for l = 1..D-1, and f(x) = σ_w c_D W^D x^{D-1} + σ_b b^D.
+    The factors c_l stand in `ntk_sweep.network.parametrisations`. Under `standard`, σ_w and σ_b
+    belong to the draws at initialisation (`Network.initialise`), not to f.
+
+    Hidden widths may differ from layer to layer.
 
     Args:
         weights: W^l, (n_l, n_{l-1}), for l = 1..D: tensors of one floating dtype and on one device,
             NumPy arrays or lists. What is no tensor takes the dtype and device of the tensors; of
             arrays alone it is float64, or float32 where all are.
-        biases: b^l, (n_l,), likewise.
+        biases: b^l, (n_l,), likewise; None where there are none. With `bias_std=None` they do not
+            count, so that a draw serves with and without them.
         activation: A name in `ntk_sweep.network.activations.registry.ACTIVATIONS`.
         parametrisation: A name in `ntk_sweep.network.parametrisations.PARAMETRISATIONS`.
+        weight_std: σ_w > 0.
+        bias_std: σ_b ≥ 0; None for a network without biases, neither values nor parameters.
+
+    Attributes:
+        activation: As given, and so the others.
 
     Raises:
-        ValueError: A name is unknown, a part holds no real numbers, shapes do not chain, or dtypes
-            or devices differ.
+        ValueError: A name is unknown, a scale out of range, a part holds no real numbers,
+            shapes do not chain, or dtypes or devices differ.
 
     Example:
         >>> weights = [torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[3.0, 1.0]])]
         >>> network = Network(weights, [torch.zeros(2), torch.ones(1)], "relu", "standard")
         >>> network(torch.tensor([[1.0, 1.0], [0.0, -2.0]]))
         tensor([10.,  3.])
+        >>> Network(weights, None, "relu", "ntk", weight_std=2.0, bias_std=None).biases
+        ()
     """
 
     def __init__(
         self,
         weights: Sequence[Shaped[Any, "_ _"] | Sequence],
-        biases: Sequence[Shaped[Any, " _"] | Sequence],
+        biases: Sequence[Shaped[Any, " _"] | Sequence] | None,
         activation: str,
         parametrisation: str,
+        weight_std: float = 1.0,
+        bias_std: float | None = 1.0,
     ) -> None:
         check_names(activation, parametrisation)
-        weights, biases = _as_layers(weights, biases)
+        check_scales(weight_std, bias_std)
+        weights, biases = _as_layers(weights, biases, optional=bias_std is None)
         _check_layers(weights, biases)
-        scales = layer_scales(parametrisation, [(w.shape[1], w.shape[0]) for w in weights])
-        layers = tuple(map(LinearLayer, weights, biases, scales))
-        self._layers, self.activation, self.parametrisation = layers, activation, parametrisation
+        sizes = [(w.shape[1], w.shape[0]) for w in weights]
+        scales = layer_scales(parametrisation, sizes, weight_std, bias_std)
+        self._layers = tuple(map(LinearLayer, weights, biases, scales))
+        self.activation, self.parametrisation = activation, parametrisation
+        self.weight_std, self.bias_std = weight_std, bias_std
 
     @classmethod
     def initialise(
@@ -92,11 +108,13 @@ class Network:
         seed: int,
         dtype: torch.dtype = torch.float64,
         device: torch.device | str = "cpu",
+        weight_std: float = 1.0,
+        bias_std: float | None = 1.0,
     ) -> Network:
         """Draws a network; `ntk_sweep.network.initialisation` says how draws follow from the seed.
 
         The draws depend on (seed, width, depth) and the layer shapes alone: networks that differ
-        only in activation or parametrisation share them.
+        only in activation, parametrisation or scale share them.
 
         Args:
             n_inputs: n_0, the number of input features.
@@ -107,9 +125,11 @@ class Network:
             seed: Any non-negative integer.
             dtype: Draws are made in float64 and then rounded to it.
             device: Where the tensors are put; the draws are always made on the CPU.
+            weight_std: σ_w > 0: a factor of all weights, under `standard` of their draws.
+            bias_std: σ_b ≥ 0: likewise of all biases; None for a network without biases.
 
         Raises:
-            ValueError: A size is out of range, or a name unknown.
+            ValueError: A size or a scale is out of range, or a name unknown.
 
         Example:
             >>> network = Network.initialise(784, 50, 3, "relu", "thesis", seed=0)
@@ -118,15 +138,16 @@ class Network:
             >>> network(torch.zeros(2, 784, dtype=torch.float64)).shape
             torch.Size([2])
         """
-        architecture = Architecture(activation, width, depth, parametrisation)
+        architecture = Architecture(activation, width, depth, parametrisation, weight_std, bias_std)
         return cls.from_initialisation(Initialisation(architecture, n_inputs, seed, dtype, device))
 
     @classmethod
     def from_initialisation(cls, initialisation: Initialisation) -> Network:
         """Draws all weights of a network and holds them."""
-        layers, architecture = tuple(initialisation.layers()), initialisation.architecture
+        layers, own = tuple(initialisation.layers()), initialisation.architecture
         weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
-        return cls(weights, biases, architecture.activation, architecture.parametrisation)
+        scales = own.weight_std, own.bias_std
+        return cls(weights, biases, own.activation, own.parametrisation, *scales)
 
     @property
     def weights(self) -> tuple[Float[Tensor, "_ _"], ...]:
@@ -135,20 +156,37 @@ class Network:
 
     @property
     def biases(self) -> tuple[Float[Tensor, " _"], ...]:
-        """b^l for l = 1..D."""
-        return tuple(layer.bias for layer in self._layers)
+        """b^l for l = 1..D; none of a network without biases."""
+        return () if self.bias_std is None else tuple(layer.bias for layer in self._layers)
 
     @property
     def nonlinearity(self) -> Activation:
         """The activation itself."""
         return ACTIVATIONS[self.activation]
 
-    def with_activation(self, activation: str) -> Network:
-        """The network with the same weights, in the same memory, and another activation."""
-        check_names(activation, self.parametrisation)
-        other = copy(self)
-        other.activation = activation
-        return other
+    def with_architecture(self, architecture: Architecture) -> Network:
+        """The network of the same draws, in the same memory, and other activation or scales.
+
+        Args:
+            architecture: An architecture of the network's parametrisation, whose `draw` is that of
+                the network's own.
+        """
+        scales = architecture.weight_std, architecture.bias_std
+        if scales == (self.weight_std, self.bias_std):
+            other = copy(self)
+            other.activation = architecture.activation
+            return other
+        weights, biases = [w.weight for w in self._layers], [b.bias for b in self._layers]
+        return Network(
+            weights, biases, architecture.activation, architecture.parametrisation, *scales
+        )
+
+    def with_parameters(
+        self, weights: Sequence[Shaped[Any, "_ _"]], biases: Sequence[Shaped[Any, " _"]] | None
+    ) -> Network:
+        """The network at other weights and biases."""
+        scales = self.weight_std, self.bias_std
+        return Network(weights, biases, self.activation, self.parametrisation, *scales)
 
     def layer(self, index: int) -> LinearLayer:
         """The linear map of layer `index` + 1."""
@@ -166,13 +204,13 @@ class Network:
 
     @property
     def factors(self) -> tuple[float, ...]:
-        """c_l for l = 1..D."""
+        """The factors of the weights, σ_w c_l or c_l alone, for l = 1..D."""
         return tuple(scale.factor for scale in self.scales)
 
     def passes(self, x: Inputs) -> Passes:
         """One forward and one backward pass, keeping what the kernel needs.
 
-        δ^D = 1, and δ^l = (c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (Jacot et al. 2018, appendix A;
+        δ^D = 1, and δ^l = (σ_w c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (Jacot et al. 2018, appendix A;
         ordinary back-propagation of f).
 
         Args:
@@ -232,8 +270,8 @@ class Network:
 
 
 def _affine(layer: LinearLayer, rows: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
-    """Z = c a Wᵀ + b, rounded once."""
-    return torch.addmm(layer.bias, rows, layer.weight.T, alpha=layer.scale.factor)
+    """Z = c a Wᵀ + β b, rounded once."""
+    return torch.addmm(layer.shift, rows, layer.weight.T, alpha=layer.scale.factor)
 
 
 def _not_overflowed(place: str, values: Float[Tensor, "N _"]) -> Float[Tensor, "N _"]:
@@ -243,9 +281,17 @@ def _not_overflowed(place: str, values: Float[Tensor, "N _"]) -> Float[Tensor, "
 
 
 def _as_layers(
-    weights: Sequence[Any], biases: Sequence[Any]
+    weights: Sequence[Any], biases: Sequence[Any] | None, optional: bool
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     named = {f"W of layer {number}": weight for number, weight in enumerate(weights, start=1)}
+    if optional and not biases:
+        tensors = as_tensors(named)
+        return tensors, [weight.new_zeros(weight.shape[:1]) for weight in tensors]
+    if biases is None:
+        raise ValueError(
+            "biases is None, but the network has some: give them, or bias_std=None for a network "
+            "without biases"
+        )
     named |= {f"b of layer {number}": bias for number, bias in enumerate(biases, start=1)}
     tensors = as_tensors(named)
     return tensors[: len(weights)], tensors[len(weights) :]

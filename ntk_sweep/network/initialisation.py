@@ -1,7 +1,7 @@
 """From a seed to weights.
 
 The draws depend on (seed, width, depth) and the layer shapes alone. Networks that differ only in
-activation or parametrisation share them (common random numbers), so that activations are compared
+activation, parametrisation or scale share them (common random numbers), so that these are compared
 on equal draws.
 """
 
@@ -65,11 +65,15 @@ class Initialisation:
     @property
     def scales(self) -> tuple[LayerScale, ...]:
         """The scale of each layer."""
-        return layer_scales(self.architecture.parametrisation, layer_sizes(*self._sizes[:3]))
+        own = self.architecture
+        return layer_scales(
+            own.parametrisation, layer_sizes(*self._sizes[:3]), own.weight_std, own.bias_std
+        )
 
-    def with_activation(self, activation: str) -> Initialisation:
-        """The same weights under another activation."""
-        return replace(self, architecture=replace(self.architecture, activation=activation))
+    def with_architecture(self, architecture: Architecture) -> Initialisation:
+        """The same weights under another activation or other scales."""
+        assert architecture.draw == self.architecture.draw
+        return replace(self, architecture=architecture)
 
     def layers(self) -> Iterator[LinearLayer]:
         """All layers in order."""
@@ -82,10 +86,20 @@ class Initialisation:
 
     def _layer(self, index: int, normals: WeightAndBias) -> LinearLayer:
         """Scales the draws of a layer, in place."""
-        weight, bias = normals
-        std = PARAMETRISATIONS[self.architecture.parametrisation].weight_std(weight.shape[1])
-        if std != 1.0:
-            weight.mul_(std)
+        own, (weight, bias) = self.architecture, normals
+        factors = PARAMETRISATIONS[own.parametrisation].layer(
+            weight.shape[1],
+            len(weight),
+            index == own.depth - 1,
+            own.weight_std,
+            own.bias_std,
+        )
+        for part, deviation in (
+            (weight, factors.weight_deviation),
+            (bias, factors.bias_deviation),
+        ):
+            if deviation != 1.0:
+                part.mul_(deviation)
         weight, bias = (part.to(self.device, self.dtype) for part in (weight, bias))
         return LinearLayer(weight, bias, self.scales[index])
 

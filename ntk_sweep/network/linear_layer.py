@@ -1,7 +1,8 @@
-"""The linear map of a layer, z = c W a + b, and how its inputs enter the kernel.
+"""The linear map of a layer, z = c W a + β b, and how its inputs enter the kernel.
 
-The derivative of z_k with respect to the layer's parameters is [c a, 1]. So the Gram matrix of the
-layer's inputs enters Θ as c² a aᵀ + 1: `LayerScale` says so, once, for every kernel.
+The derivative of z_k with respect to the layer's parameters is [c a, β]. So the Gram matrix of the
+layer's inputs enters Θ as c² a aᵀ + β²: `LayerScale` says so, once, for every kernel. The scales
+σ_w and σ_b are in c and β, as `ntk_sweep.network.parametrisations` has it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ class LayerScale:
     """The factors with which the weights and the bias of a layer enter its pre-activations.
 
     Attributes:
-        factor: c, that of the weights; that of the bias is 1.
+        factor: c, that of the weights, σ_w c_l or c_l alone.
+        bias: β, that of the bias, σ_b or 1; 0 for a layer without one, which then neither adds a
+            value nor is trained.
     """
 
     factor: float
+    bias: float = 1.0
 
     @property
     def square(self) -> float:
@@ -40,7 +44,7 @@ class LayerScale:
     def gram(
         self, gram: Float[Tensor, "*shape"], out: Float[Tensor, "*shape"] | None = None
     ) -> Float[Tensor, "*shape"]:
-        """c² · gram + 1: the layer's inputs in Θ.
+        """c² · gram + β²: the layer's inputs in Θ.
 
         Args:
             gram: Entries of the Gram matrix of the inputs, or bounds of them.
@@ -51,18 +55,19 @@ class LayerScale:
             tensor([[2., 3.],
                     [3., 5.]])
         """
-        return torch.mul(gram, self.square, out=out).add_(1)
+        return torch.mul(gram, self.square, out=out).add_(self.bias * self.bias)
 
     def derivatives(self, inputs: Float[Tensor, "N n"]) -> Float[Tensor, "N n_and_1"]:
-        """[c a, 1], whose Gram matrix is `gram` of that of the inputs."""
-        return torch.cat((self.factor * inputs, inputs.new_ones(len(inputs), 1)), dim=1)
+        """[c a, β], whose Gram matrix is `gram` of that of the inputs."""
+        bias = inputs.new_full((len(inputs), 1), self.bias)
+        return torch.cat((self.factor * inputs, bias), dim=1)
 
 
 class LayerGrams(NamedTuple):
     """The two Gram matrices of a layer: Θ_l is the product of `gradients` and `scale.gram(inputs)`.
 
     Attributes:
-        scale: c.
+        scale: c and β.
         gradients: δ^l δ^lᵀ.
         inputs: a^{l-1} a^{l-1}ᵀ.
     """
@@ -75,34 +80,52 @@ class LayerGrams(NamedTuple):
 def summed_layers(layers: Iterable[LayerGrams]) -> DoubleDouble:
     """Σ_l (δ^l δ^lᵀ) ∘ `scale.gram(inputs)` in double-double, entry by entry.
 
-    Layers of one scale are added up first:
+    Terms of one factor are added up first:
 
-        Σ_c c² Σ_l (δ^l δ^lᵀ) ∘ (a^{l-1} a^{l-1}ᵀ) + Σ_l δ^l δ^lᵀ,
+        Σ_c c² Σ_l (δ^l δ^lᵀ) ∘ (a^{l-1} a^{l-1}ᵀ) + Σ_β β² Σ_l δ^l δ^lᵀ,
 
-    where c runs over the different factors and l over their layers.
+    where c and β run over the different factors and l over their layers.
     """
-    total: DoubleDouble | None = None
-    products: dict[LayerScale, DoubleDouble] = {}
+    of_biases: dict[float, DoubleDouble] = {}
+    of_weights: dict[float, DoubleDouble] = {}
     for scale, gradients, inputs in layers:
-        product = multiply(gradients, inputs)
-        total = gradients if total is None else add(total, gradients)
-        products[scale] = add(products[scale], product) if scale in products else product
+        if scale.bias:
+            _add_to(of_biases, scale.bias, gradients)
+        _add_to(of_weights, scale.factor, multiply(gradients, inputs))
+    total: DoubleDouble | None = None
+    for factor, part in (*of_biases.items(), *of_weights.items()):
+        term = part
+        if factor != 1:
+            number = part.hi.new_tensor(factor)
+            term = multiply(part, two_prod(number, number))
+        total = term if total is None else add(total, term)
     assert total is not None
-    for scale, product in products.items():
-        factor = total.hi.new_tensor(scale.factor)
-        total = add(total, multiply(product, two_prod(factor, factor)))
     return total
 
 
-def layer_scales(parametrisation: str, sizes: Sequence[tuple[int, int]]) -> tuple[LayerScale, ...]:
+def _add_to(sums: dict[float, DoubleDouble], factor: float, term: DoubleDouble) -> None:
+    sums[factor] = add(sums[factor], term) if factor in sums else term
+
+
+def layer_scales(
+    parametrisation: str,
+    sizes: Sequence[tuple[int, int]],
+    weight_std: float = 1.0,
+    bias_std: float | None = 1.0,
+) -> tuple[LayerScale, ...]:
     """The scale of each layer.
 
     Args:
         parametrisation: A name in `PARAMETRISATIONS`.
         sizes: Fan-in and fan-out of each layer.
+        weight_std: σ_w.
+        bias_std: σ_b; None for a network without biases.
     """
-    factor, last = PARAMETRISATIONS[parametrisation].factor, len(sizes) - 1
-    return tuple(LayerScale(factor(*size, layer == last)) for layer, size in enumerate(sizes))
+    layer, last = PARAMETRISATIONS[parametrisation].layer, len(sizes) - 1
+    factors = [
+        layer(*size, index == last, weight_std, bias_std) for index, size in enumerate(sizes)
+    ]
+    return tuple(LayerScale(one.weight, one.bias) for one in factors)
 
 
 class LinearLayer:
@@ -114,7 +137,7 @@ class LinearLayer:
     Args:
         weight: W, (n_l, n_{l-1}), or (networks, n_l, n_{l-1}).
         bias: b, (n_l,), or (networks, 1, 1, n_l).
-        scale: c.
+        scale: c and β.
     """
 
     def __init__(
@@ -125,9 +148,18 @@ class LinearLayer:
     ) -> None:
         self.weight, self.bias, self.scale = weight, bias, scale
 
+    @property
+    def shift(self) -> Float[Tensor, "*t n_l"]:
+        """The vector β b, which pre-activations contain."""
+        return self.bias if self.scale.bias == 1 else self.bias * self.scale.bias
+
     def forward(self, rows: Float[Tensor, "*r n_below"]) -> Float[Tensor, "*q n_l"]:
         """The product c · rows · Wᵀ, without the bias."""
-        return self._product(rows, self.weight.mT).mul_(self.scale.factor)
+        return self.product(rows).mul_(self.scale.factor)
+
+    def product(self, rows: Float[Tensor, "*r n_below"]) -> Float[Tensor, "*q n_l"]:
+        """The product rows · Wᵀ, which networks that differ in scale share."""
+        return self._product(rows, self.weight.mT)
 
     def backward(self, rows: Float[Tensor, "*r n_l"]) -> Float[Tensor, "*q n_below"]:
         """The product c · rows · W."""

@@ -24,7 +24,8 @@ class NetworkStack:
     The stack holds a copy of the weights of all draws.
 
     Args:
-        draws: Networks that differ in their weights alone; their own activation does not count.
+        draws: Networks that differ in their weights and biases alone; their own activation does
+            not count.
         activations: Names in `ntk_sweep.network.activations.registry.ACTIVATIONS`, all with a
             difference formula or all without one.
 
@@ -34,13 +35,12 @@ class NetworkStack:
 
     def __init__(self, draws: Sequence[Network], activations: Sequence[str]) -> None:
         shapes = {
-            (*(w.shape for w in draw.weights), draw.parametrisation, draw.weights[0].dtype)
-            for draw in draws
+            (*(w.shape for w in draw.weights), draw.scales, draw.weights[0].dtype) for draw in draws
         }
         if len(shapes) != 1 or not activations:
             raise ValueError(
                 f"{len(draws)} draws of {len(shapes)} kinds and {len(activations)} activations: a "
-                "stack holds draws of one shape, parametrisation and dtype, and at least one "
+                "stack holds draws of one shape, scale and dtype, and at least one "
                 "activation"
             )
         entries = [ACTIVATIONS[name] for name in activations]

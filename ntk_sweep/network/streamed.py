@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.initialisation import Initialisation
 from ntk_sweep.network.layered import check_inputs
 from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
@@ -48,9 +49,9 @@ class StreamedNetwork:
         """The scale of each layer, l = 1..D."""
         return self._initialisation.scales
 
-    def with_activation(self, activation: str) -> StreamedNetwork:
-        """The network with the same weights and another activation."""
-        return StreamedNetwork(self._initialisation.with_activation(activation))
+    def with_architecture(self, architecture: Architecture) -> StreamedNetwork:
+        """The network with the same draws, and another activation or other scales."""
+        return StreamedNetwork(self._initialisation.with_architecture(architecture))
 
     def layer(self, index: int) -> LinearLayer:
         """The linear map of layer `index` + 1, drawn anew unless it was the last one asked for."""

@@ -48,8 +48,7 @@ def gram_expectations(
     Args:
         functions: The functions f.
         moments: Their moments at the scales √E[u_i²].
-        pairs: All pairs of N Gaussians of positive variance, as `GaussianPairs.from_layer` makes
-            them.
+        pairs: All pairs of N Gaussians, as `GaussianPairs.from_layer` makes them.
     """
     scales = pairs.var_x[:, 0].sqrt()
     count = len(scales)
@@ -93,7 +92,8 @@ def _interpolated(
 
     None if pair by pair is cheaper, or no grid is fine enough.
     """
-    if len(angle) == 0 or float(scales.max()) > _WIDEST_RATIO * float(scales.min()):
+    least = float(scales.min())
+    if len(angle) == 0 or least == 0 or float(scales.max()) > _WIDEST_RATIO * least:
         return None
     largest = float(scales.max())
     scale_axis = _Axis(scales.log())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,22 +17,21 @@ class GaussianPairs:
     """Centred Gaussian pairs (u, v), elementwise over broadcast float64 tensors.
 
     The angle of a nearly identical pair cannot be had from rounded covariances: an error ε of the
-    correlation is an error ε/θ of the angle θ. So the determinant and the distance are carried as
-    well.
+    correlation is an error ε/θ of the angle θ. So area and distance are carried as well.
 
     Attributes:
         var_x: E[u²].
         var_y: E[v²].
         cov: E[uv].
         distance: E[(u - v)²] = var_x + var_y - 2 cov.
-        det: var_x var_y - cov², not negative.
+        area: √(var_x var_y - cov²), of the parallelogram of two vectors with this Gram matrix.
     """
 
     var_x: Float[Tensor, "*pairs"]
     var_y: Float[Tensor, "*pairs"]
     cov: Float[Tensor, "*pairs"]
     distance: Float[Tensor, "*pairs"]
-    det: Float[Tensor, "*pairs"]
+    area: Float[Tensor, "*pairs"]
 
     @classmethod
     def from_covariances(
@@ -48,7 +48,7 @@ class GaussianPairs:
         variances, square = two_prod(var_x, var_y), two_prod(cov, cov)
         det = ((variances.hi - square.hi) + (variances.lo - square.lo)).clamp(min=0)
         distance = ((var_x - cov) + (var_y - cov)).clamp(min=0)
-        return cls(var_x, var_y, cov, distance, det)
+        return cls(var_x, var_y, cov, distance, det.sqrt())
 
     @classmethod
     def from_layer(
@@ -57,39 +57,75 @@ class GaussianPairs:
         distance: Float[Tensor, "N N"],
         gain: float,
         bias: float = 1.0,
+        area: Float[Tensor, "N N"] | None = None,
     ) -> GaussianPairs:
         """Pre-activations of a layer, k = gain·s + bias.
 
-        Here s_ij are the second moments (Gram matrix) of its inputs. With m = (s_ii + s_jj)/2, Δ =
-        s_ii + s_jj - 2 s_ij and q = (s_ii - s_jj)/2 the determinant is gain² (mΔ - Δ²/4 - q²) +
-        gain·bias·Δ: for bias > 0 the last term keeps its relative accuracy however small Δ is.
+        Here s_ij are the second moments (Gram matrix) of its inputs, Δ = s_ii + s_jj - 2 s_ij, and
+        A = √(s_ii s_jj - s_ij²). The determinant of k is (gain A)² + gain·bias·Δ: for bias > 0 the
+        last term keeps its relative accuracy however small Δ is.
 
         Args:
             second_moment: s_ii.
             distance: Δ_ij, symmetric with zero diagonal.
             gain: Factor of the Gram matrix.
             bias: Variance of the bias.
+            area: A_ij; None takes `area_of`.
         """
+        if area is None:
+            area = area_of(second_moment, distance)
         rows, columns = second_moment[:, None], second_moment[None, :]
-        mean, half_difference = (rows + columns) / 2, (rows - columns) / 2
-        spread = mean * distance - distance * distance / 4 - half_difference * half_difference
-        det = (gain * gain * spread.clamp(min=0) + gain * bias * distance).clamp(min=0)
-        cov = gain * (mean - distance / 2) + bias
+        cov = gain * ((rows + columns) / 2 - distance / 2) + bias
         var_x, var_y = torch.broadcast_tensors(gain * rows + bias, gain * columns + bias)
-        return cls(var_x, var_y, cov, gain * distance, det)
+        whole = torch.hypot(gain * area, (gain * bias * distance).sqrt())
+        return cls(var_x, var_y, cov, gain * distance, whole)
+
+    @property
+    def scale(self) -> Float[Tensor, "*pairs"]:
+        """√(var_x var_y), which neither overflows nor underflows."""
+        return self.var_x.sqrt() * self.var_y.sqrt()
 
     @property
     def angle(self) -> Float[Tensor, "*pairs"]:
         """θ in [0, π] with cos θ the correlation; 0 where a variance is zero."""
-        return torch.atan2(self.det.sqrt(), self.cov)
+        return torch.atan2(self.area, self.cov)
 
     @property
     def coangle(self) -> Float[Tensor, "*pairs"]:
         """π - θ, to relative accuracy also where it is small."""
-        return torch.atan2(self.det.sqrt(), -self.cov)
+        return torch.atan2(self.area, -self.cov)
 
     @property
     def correlation(self) -> Float[Tensor, "*pairs"]:
         """The correlation cov / √(var_x var_y) in [-1, 1]; 0 where a variance is zero."""
-        scale = self.var_x.sqrt() * self.var_y.sqrt()
+        scale = self.scale
         return (self.cov / scale).clamp(-1, 1).where(scale > 0, torch.zeros_like(scale))
+
+
+def area_of(
+    second_moment: Float[Tensor, " N"], distance: Float[Tensor, "N N"]
+) -> Float[Tensor, "N N"]:
+    """√(s_ii s_jj - s_ij²) from s_ii and Δ_ij = s_ii + s_jj - 2 s_ij.
+
+    With m = (s_ii + s_jj)/2 and q = (s_ii - s_jj)/2 its square is mΔ - Δ²/4 - q², which keeps its
+    relative accuracy for small Δ unless the two vectors are nearly parallel and of different
+    length.
+    """
+    power = power_of_two(second_moment)
+    rows, columns = second_moment[:, None] / power, second_moment[None, :] / power
+    mean, half_difference, distance = (rows + columns) / 2, (rows - columns) / 2, distance / power
+    spread = mean * distance - distance * distance / 4 - half_difference * half_difference
+    # rounding is no area where one of the vectors has no length
+    spread = spread.where(rows * columns > 0, torch.zeros_like(spread))
+    return spread.clamp(min=0).sqrt() * power
+
+
+def power_of_two(values: Float[Tensor, " ..."]) -> float:
+    """A power of two near the greatest of some non-negative values; 1 where all are zero.
+
+    Divided by it, products of the values neither overflow nor underflow, and nothing is rounded.
+    """
+    largest = float(values.max())
+    return (
+        math.ldexp(1.0, math.frexp(largest)[1] - 1) if math.isfinite(largest) and largest else 1.0
+    )

@@ -41,7 +41,7 @@ def as_tensor(
     array = np.require(real_array(name, values), np.float64, ["C", "W"])
     tensor = torch.from_numpy(array).to(device, dtype)
     if not all_finite(tensor) and np.isfinite(array).all():
-        raise overflow(name, "its conversion", dtype)
+        raise overflow(name, "its conversion", dtype, remedy="scale the inputs down")
     return tensor
 
 
@@ -90,20 +90,24 @@ def check_finite(name: str, values: Float[Tensor, ...]) -> None:
         raise ValueError(f"{name} holds values that are not finite (NaN or infinity)")
 
 
-def overflow(quantity: str, place: str, dtype: torch.dtype) -> ValueError:
+def overflow(
+    quantity: str,
+    place: str,
+    dtype: torch.dtype,
+    remedy: str = "scale the inputs or weight_std down",
+) -> ValueError:
     """The error of a number that is too large for its dtype: what is lost, where, the way out.
 
     Args:
         quantity: What is not finite for it, in the singular.
         place: The first numbers that are too large.
         dtype: Theirs.
+        remedy: The way out.
 
     Example:
-        >>> print(overflow("the kernel", "the inputs", torch.float64))
-        the kernel is not finite: it overflows float64 in the inputs; scale the inputs down
+        >>> print(overflow("Θ", "layer 1", torch.float64))
+        Θ is not finite: it overflows float64 in layer 1; scale the inputs or weight_std down
     """
     name = str(dtype).removeprefix("torch.")
     wider = "" if dtype == torch.float64 else ", or use float64"
-    return ValueError(
-        f"{quantity} is not finite: it overflows {name} in {place}; scale the inputs down{wider}"
-    )
+    return ValueError(f"{quantity} is not finite: it overflows {name} in {place}; {remedy}{wider}")

@@ -74,6 +74,11 @@ def positive(value: float) -> str | None:
     return None if math.isfinite(value) and value > 0 else "must be a positive number"
 
 
+def not_negative(value: float) -> str | None:
+    """A finite number from zero on."""
+    return None if math.isfinite(value) and value >= 0 else "must be 0 or a positive number"
+
+
 def relative_error(value: float) -> str | None:
     """A number between zero and one."""
     return None if 0 < value < 1 else "must be a relative error between 0 and 1, such as 1e-9"

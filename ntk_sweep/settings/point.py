@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.network.architecture import Architecture, scale_words
 from ntk_sweep.settings.schema import SETTING_OF, SweepConfig, TaskConfig
 
 NUMERICS_VERSION = 2
@@ -93,9 +93,11 @@ class Point:
 
     def __str__(self) -> str:
         network = self.architecture
+        scales = scale_words(network.weight_std, network.bias_std)
+        kind = ", ".join([network.parametrisation, *scales, self.dtype])
         return (
             f"act={network.activation} width={network.width} depth={network.depth} "
-            f"seed={self.seed} ({network.parametrisation}, {self.dtype})"
+            f"seed={self.seed} ({kind})"
         )
 
 

@@ -20,6 +20,7 @@ from ntk_sweep.settings.checks import (
     IntegerFrom,
     OneOf,
     Optional,
+    not_negative,
     positive,
     proportion,
     relative_error,
@@ -326,6 +327,15 @@ class SweepConfig:
     seed: int = field(default=0, metadata=about("of the weights, 0 or more", IntegerFrom(0)))
     parametrisation: str = field(
         default="thesis", metadata=about("scaling of the layers", OneOf(PARAMETRISATIONS))
+    )
+    weight_std: float = field(
+        default=1.0, metadata=about("scale of the weights, above 0", positive)
+    )
+    bias_std: float | None = field(
+        default=1.0,
+        metadata=about(
+            "scale of the biases, 0 or more; null for no biases", Optional(not_negative)
+        ),
     )
     dtype: str = field(default="float64", metadata=about("of the network", OneOf(DTYPES)))
     task: TaskConfig = field(

@@ -27,6 +27,9 @@ SMALLEST = 20
 """Inputs up to which Lanczos vectors would span the whole space, and all eigenvectors are computed
 instead."""
 
+UNDERFLOW = 1e-290
+"""What it costs a factorisation, for each input."""
+
 ATTEMPTS = 20
 """Of a shift or a margin, each larger than the last, before it is given up; one is enough where
 Lanczos found the right vectors."""
@@ -101,6 +104,7 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel) -> ExtremeEigenvalues:
         raise error
     theta, size = kernel.theta, len(kernel.theta)
     rounding = 4 * size**0.5 * torch.finfo(torch.float64).eps / 2 * theta.trace().item()
+    rounding += size * UNDERFLOW
     shift, lower = _factor(theta, rounding)
     leading, last = _vectors(theta, lower)
     greatest, own_greatest = _certified(theta, leading[:, -1], rounding, sign=-1)

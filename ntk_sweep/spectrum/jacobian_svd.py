@@ -13,17 +13,21 @@ from torch import Tensor
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.tensors import overflow
 
+UNDERFLOW = 1e-155
+"""What it costs a singular value: entries below about 1e-300 are lost, in sums of many, and squares
+of smaller values underflow."""
+
 
 def jacobian_spectrum(
     network: Network, x: Inputs
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """Eigenvalues and error bounds, both (N,), ascending by eigenvalue, float64 on the CPU.
 
-    J_l is the row-wise Kronecker product of δ^l and [c_l a^{l-1}, 1]. With the QR factorisations
-    δ^lᵀ = Q R and [c_l a^{l-1}, 1]ᵀ = Q' R', J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal columns
-    drop out of the singular values: at most N² columns a layer are left. Layers are taken in one by
-    one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for the
-    singular values s of the last R''. All of it runs in float64, also for a float32 network.
+    J_l is the row-wise Kronecker product of δ^l and [c_l a^{l-1}, β_l]. With the QR factorisations
+    δ^lᵀ = Q R and [c_l a^{l-1}, β_l]ᵀ = Q' R', J_l = (Rᵀ ⊙ R'ᵀ)(Q ⊗ Q')ᵀ, and the orthonormal
+    columns drop out of the singular values: at most N² columns a layer are left. Layers are taken
+    in one by one, [J_1 … J_l]ᵀ = Q'' R'', so that no more than one N² × N block is held; λ = s² for
+    the singular values s of the last R''. All of it runs in float64, also for a float32 network.
 
     A singular value errs by p ε ‖J‖_F, each QR and the SVD being backward stable (Higham 2002,
     theorem 19.4, with independent roundings: p = √n + √N each for the compressions and N for the
@@ -50,6 +54,7 @@ def jacobian_spectrum(
     singular = torch.cat((singular.new_zeros(size - len(singular)), singular))
     solver = torch.finfo(torch.float64).eps * (units + 2 * size)
     error = (solver + 2 * torch.finfo(torch.float64).eps * roots) * norm
+    error = error + UNDERFLOW
     return singular**2, 2 * singular * error + error**2
 
 
@@ -62,7 +67,7 @@ def _compressed_jacobian(
         R, the largest √n + √n of a layer's two factors, and the sum of these over the layers.
     """
     weights, biases = [w.double() for w in network.weights], [b.double() for b in network.biases]
-    passes = Network(weights, biases, network.activation, network.parametrisation).passes(x)
+    passes = network.with_parameters(weights, biases).passes(x)
     triangle = x.new_zeros(0, len(x))
     units, roots = 0.0, 0.0
     layers = zip(passes.inputs, passes.gradients, network.scales, strict=True)

@@ -43,6 +43,11 @@ TARGET = 1e-9
 within reach of the bounds of all but a few networks (`python -m benchmarks.numerics.accuracy`)."""
 
 
+VANISHING = 1e-250
+"""The trace below which the low halves of double-double underflow: LAPACK's eigenvalues are taken,
+whatever the method."""
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """All eigenvalues of a kernel.
@@ -145,10 +150,12 @@ def kernel_spectrum(
     if (error := squares_overflow(kernel.theta, kernel.layer_traces)) is not None:
         raise error
     vectors, least = None, None
-    if method in ("auto", "eigh"):
+    vanishing = float(kernel.theta.trace()) < VANISHING
+    if method in ("auto", "eigh") or vanishing:
         solution = _eigh(kernel)
         spectrum, improvable = _with_pass_errors(kernel, solution, "eigh", target)
-        if method == "eigh" or not improvable or len(kernel.theta) > REFINED_SAMPLES:
+        last = method == "eigh" or vanishing or len(kernel.theta) > REFINED_SAMPLES
+        if last or not improvable:
             return spectrum
         vectors, least = solution.vectors, float(solution.eigenvalues[0] - solution.errors[0])
     for name, orders in ORDERS.items():

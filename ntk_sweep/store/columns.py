@@ -6,13 +6,19 @@ and its value where it is computed.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from functools import reduce
+from operator import and_
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ntk_sweep._version import __version__
 from ntk_sweep.settings.schema import LEADING_EIGENVALUES
 from ntk_sweep.settings.tasks import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 3
 """Raised when columns are added: `part_file` tells parts of other versions by it.
@@ -25,8 +31,9 @@ VERSION_KEY = b"ntk_sweep.schema_version"
 WRITER_KEY = b"ntk_sweep.version"
 """The version of ntk-sweep that wrote a part."""
 
-GROUP = ["data", "data_fingerprint", "parametrisation", "dtype"]
-"""Rows that differ in one of these are never compared."""
+GROUP = ["data", "data_fingerprint", "parametrisation", "weight_std", "bias_std", "dtype"]
+"""Rows that differ in one of these are never compared. That of `bias_std` is null without biases:
+group by them with ``dropna=False``."""
 
 CELL = ["act", "width", "depth"]
 """The rows of a cell agree in these and differ in the seed."""
@@ -51,6 +58,8 @@ _COORDINATES = [
     ("depth", pa.int64(), False),
     ("seed", pa.int64(), False),
     ("parametrisation", pa.string(), False),
+    ("weight_std", pa.float64(), True),
+    ("bias_std", pa.float64(), True),
     ("dtype", pa.string(), False),
     ("numerics_version", pa.int64(), False),
     ("data", pa.string(), False),
@@ -155,8 +164,17 @@ _PROVENANCE = [
 ]
 
 
-BEFORE = {"optimiser": "sgd", "centre_outputs": False}
+BEFORE = {"weight_std": 1.0, "bias_std": 1.0, "optimiser": "sgd", "centre_outputs": False}
 """What rows of earlier versions, which lack these columns, were computed with."""
+
+
+def agreeing(rows: pd.DataFrame, values: Mapping[str, Any]) -> pd.Series:
+    """Which rows have these values; None stands for a null."""
+    alike = [
+        rows[name].isna() if value is None else rows[name] == value
+        for name, value in values.items()
+    ]
+    return reduce(and_, alike)
 
 
 def result_columns(task: str) -> list[str]:

@@ -48,8 +48,8 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
         path: The task's folder or URI, ``<results>/<task>``.
 
     Returns:
-        The columns of `ntk_sweep.store.columns`, ordered by data, parametrisation, activation,
-        width, depth and seed; empty before the first commit of a sweep.
+        The columns of `ntk_sweep.store.columns`, ordered by data, parametrisation, scales,
+        activation, width, depth and seed; empty before the first commit of a sweep.
 
     Raises:
         FileNotFoundError: There is no such folder, or it is not a task's folder.
@@ -70,7 +70,7 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
         )
     frame = latest_good(store.read()).to_pandas()
     point = [*GROUP, *NETWORK]
-    newest = frame.groupby(point)["numerics_version"].transform("max")
+    newest = frame.groupby(point, dropna=False)["numerics_version"].transform("max")
     return frame[frame["numerics_version"] == newest].sort_values(
         [*point, "key"], ignore_index=True
     )

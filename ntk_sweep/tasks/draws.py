@@ -1,8 +1,8 @@
-"""The network drawn last: the next point most often wants its weights with another activation."""
+"""The network drawn last: the next point most often wants its weights, and alters the rest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -16,11 +16,6 @@ from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.settings.point import Point
 
 
-def without_activation(architecture: Architecture) -> Architecture:
-    """What two architectures have in common if one draw of the weights serves both."""
-    return replace(architecture, activation="")
-
-
 @dataclass(frozen=True)
 class _Inputs:
     dataset: Dataset
@@ -32,8 +27,21 @@ class _Inputs:
 @dataclass(frozen=True)
 class _Draw:
     key: tuple[Architecture, int, bool]
+    architecture: Architecture
     network: Network | StreamedNetwork
     first: FirstLayer
+
+    def serves(self, architecture: Architecture) -> bool:
+        """Whether its scales are those of an architecture of the same draw."""
+        own = self.architecture
+        return (own.weight_std, own.bias_std) == (architecture.weight_std, architecture.bias_std)
+
+    def rescaled(self, architecture: Architecture) -> _Draw:
+        """The same draw at other scales."""
+        network = self.network.with_architecture(architecture)
+        first = first_layer(network, self.first.inputs, like=self.first)
+        again = network.with_architecture(architecture)
+        return _Draw(self.key, architecture, again, first)
 
 
 class LastDraw:
@@ -65,16 +73,18 @@ class LastDraw:
             inputs: From `inputs`.
             held: Whether the weights are held, rather than drawn layer by layer.
         """
-        key = (without_activation(point.architecture), point.seed, held)
+        wanted = point.architecture
+        key = (wanted.draw, point.seed, held)
         if self._draw is None or self._draw.key != key or self._draw.first.inputs is not inputs:
             self._draw = None  # before the next one takes its room
             network = _initialise(point, inputs, held)
             first = first_layer(network, inputs)
             # another of the same draw, since one that is streamed holds the layer drawn last
-            again = network.with_activation(point.architecture.activation)
-            self._draw = _Draw(key, again, first)
-        network = self._draw.network.with_activation(point.architecture.activation)
-        return network, self._draw.first
+            again = network.with_architecture(wanted)
+            self._draw = _Draw(key, wanted, again, first)
+        elif not self._draw.serves(wanted):
+            self._draw = self._draw.rescaled(wanted)
+        return self._draw.network.with_architecture(wanted), self._draw.first
 
 
 def _initialise(point: Point, inputs: ExactInputs, held: bool) -> Network | StreamedNetwork:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntks
+from ntk_sweep.limit.kernel import limit_kernel_spectrum, limits_of
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
 from ntk_sweep.tasks.memory import LIMIT_CACHE_BYTES
@@ -36,14 +36,7 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
     Raises:
         ValueError: The inputs are not finite, or the kernel overflows.
     """
-    network = request.architecture
-    kernels = limit_ntks(
-        torch.from_numpy(dataset.x),
-        network.activation,
-        network.width,
-        request.depths,
-        network.parametrisation,
-    )
+    kernels = limits_of(torch.from_numpy(dataset.x), request.architecture, request.depths)
     limits = {}
     for depth, limit in kernels.items():
         spectrum = limit_kernel_spectrum(limit)

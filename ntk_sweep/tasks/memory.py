@@ -28,8 +28,9 @@ LAYER_ARRAYS = 4
 """Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with,
 before these, two of slopes."""
 
-LAYER_TEMPORARIES = 8
-"""Further ones while a layer is computed. Measured on sigmoid networks, with some room."""
+LAYER_TEMPORARIES = 9
+"""Further ones while a layer is computed, and the products of the first layer, which networks of
+other scales share. Measured on sigmoid networks, with some room."""
 
 TILE_ARRAYS = 4
 """Arrays of a tile's height and N columns while the kernel is summed up."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from ntk_sweep.settings.schema import SpectrumConfig
 from ntk_sweep.spectrum.inverse_form import inverse_form
 from ntk_sweep.spectrum.spectrum import ORDERS, kernel_spectrum
 from ntk_sweep.tasks.computation import Caches, Computation, Computed
-from ntk_sweep.tasks.draws import initialisation_of, without_activation
+from ntk_sweep.tasks.draws import initialisation_of
 from ntk_sweep.tasks.memory import point_memory
 from ntk_sweep.tasks.spectrum import spectrum_columns
 
@@ -191,7 +191,7 @@ def _stacks(points: Sequence[Point], dataset: Dataset, room: int) -> Iterator[li
 def _kind(point: Point) -> tuple:
     """What points of one stack have in common."""
     differences = ACTIVATIONS[point.architecture.activation].differences is not None
-    network = without_activation(point.architecture)
+    network = replace(point.architecture, activation="")
     return (network, point.dtype, repr(point.settings), differences)
 
 

@@ -7,7 +7,7 @@ batches traffic is all that a step of a wide layer costs.
 
 So the factors a and g of several steps stay pending. Products with W are corrected by them,
 
-    c a' W_nowᵀ + b_now = c a' Wᵀ + b - (c² a' aᵀ + 1) g,     c g' W_now = c g' W - c² (g' gᵀ) a,
+    c a' W_nowᵀ + β b_now = c a' Wᵀ + β b - (c² a' aᵀ + β²) g,   c g' W_now = c g' W - c² (g' gᵀ) a,
 
 and they are added to W in one matrix product, in blocks. This is the same step in exact arithmetic,
 and rounds differently. A narrow layer stays in the cache, and its steps cost the calls that they
@@ -29,6 +29,8 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from ntk_sweep.network.linear_layer import LinearLayer
 
 PENDING_ROWS = 16
 """How many rows of factors may be pending before they are added to W.
@@ -70,7 +72,7 @@ class _StepViews:
         gradients_transposed: gᵀ.
         stacked: W̃ above the pending ã, transposed, (n_below + 1, n_l + P).
         products: ã times `stacked`, (B, n_l + P).
-        z: c a W_nowᵀ + b_now, (B, n_l), the first part of `products`.
+        z: c a W_nowᵀ + β b_now, (B, n_l), the first part of `products`.
         input_gradients: c g W_now, (B, n_below).
         pending: The factors of earlier steps; None if W̃ contains all of them.
         pending_after: The number of pending rows after the step.
@@ -89,25 +91,26 @@ class _StepViews:
 
 
 class DenseLayer:
-    """z = c a Wᵀ + b, with W and b in training, as z = ã W̃ᵀ with W̃ = c [W, b] and ã = [a, 1/c].
+    """z = c a Wᵀ + β b, with W and b in training, as z = ã W̃ᵀ with W̃ = c [W, b], ã = [a, β/c].
 
-    The step W̃ ← W̃ - c² gᵀã updates weights and bias in one call.
+    The step W̃ ← W̃ - c² gᵀã updates weights and bias in one call: W by -c gᵀa and b by -β Σ g.
+    Without a bias β is 0, and b stays what it is.
 
     A step is a call of `forward`; then the gradients of the loss with respect to z, times the step
     size, are written into `gradients`; then come calls of `backward`, if it is wanted, and
     `update`. The next step overwrites what they return.
 
     Args:
-        weight: W, (n_l, n_below); it is copied.
-        bias: b, (n_l,); it is copied.
-        factor: c.
+        layer: W, b, c and β at the start; it is copied.
         batch_size: The largest number of rows that `forward` is given.
 
     Attributes:
         gradients: Where g is to be put, (B, n_l).
 
     Example:
-        >>> layer = DenseLayer(torch.ones(1, 2), torch.zeros(1), factor=1.0, batch_size=1)
+        >>> from ntk_sweep.network.linear_layer import LayerScale
+        >>> start = LinearLayer(torch.ones(1, 2), torch.zeros(1), LayerScale(1.0))
+        >>> layer = DenseLayer(start, batch_size=1)
         >>> layer.forward(torch.tensor([[1.0, 2.0]]))
         tensor([[3.]])
         >>> _ = layer.gradients.fill_(0.5)
@@ -118,13 +121,8 @@ class DenseLayer:
 
     gradients: Float[Tensor, "B n_l"]
 
-    def __init__(
-        self,
-        weight: Float[Tensor, "n_l n_below"],
-        bias: Float[Tensor, " n_l"],
-        factor: float,
-        batch_size: int,
-    ) -> None:
+    def __init__(self, layer: LinearLayer, batch_size: int) -> None:
+        weight, bias, factor = layer.weight.detach(), layer.bias.detach(), layer.scale.factor
         n_out, n_in = weight.shape
         self._factor, self._update_scale = factor, -(factor**2)
         # Nothing is gained by a delay if no second batch finds room.
@@ -134,7 +132,8 @@ class DenseLayer:
         self._stacked = _aligned(n_out + capacity, n_in + 1, weight)
         self._extended_weight, self._extended_inputs = self._stacked.split([n_out, capacity])
         torch.mul(torch.cat([weight, bias[:, None]], 1), factor, out=self._extended_weight)
-        self._extended_inputs.fill_(1 / factor)
+        self._bias_input = layer.scale.bias / factor
+        self._extended_inputs.fill_(self._bias_input)
         self._weight = self._extended_weight[:, :-1]
         self._gradients = weight.new_empty(capacity, n_out)
         self._products = weight.new_empty(
@@ -192,7 +191,7 @@ class DenseLayer:
     def evaluate(self, inputs: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
         """The pre-activations z for any number of rows; not in the middle of a step."""
         weight, bias = self._flushed()
-        return torch.addmm(bias / self._factor, inputs, weight.T)
+        return torch.addmm(bias * self._bias_input, inputs, weight.T)
 
     def parameters(self) -> tuple[Float[Tensor, "n_l n_below"], Float[Tensor, " n_l"]]:
         """Copies of W and b."""

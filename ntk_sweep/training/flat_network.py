@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.linear_layer import LinearLayer
 
 
 @dataclass(frozen=True)
@@ -47,63 +48,67 @@ class FlatNetwork:
     """
 
     def __init__(self, network: Network, x: Float[Tensor, "N n_in"]) -> None:
-        self._activation, self._factors = network.nonlinearity, network.factors
-        weights = [weight.detach() for weight in network.weights]
+        self._activation, self._scales = network.nonlinearity, network.scales
+        layers = [network.layer(index) for index in range(network.depth)]
+        weights = [layer.weight.detach() for layer in layers]
         self._x = x
         if len(x) < x.shape[1]:
             span, lower = torch.linalg.qr(x.T)
             self._x, weights[0] = lower.T.contiguous(), weights[0] @ span
-        parameters = [*weights, *(bias.detach() for bias in network.biases)]
+        parameters = [*weights, *(layer.bias.detach() for layer in layers)]
         self._shapes = [one.shape for one in parameters]
         self._ends = [0, *torch.tensor([math.prod(s) for s in self._shapes]).cumsum(0).tolist()]
         self.start = torch.cat([one.flatten() for one in parameters])
 
     def passes(self, parameters: Float[Tensor, " P"]) -> FlatPasses:
         """The forward and the backward pass."""
-        weights, biases = self._split(parameters)
+        layers = self._layers(parameters)
         inputs, slopes = [self._x], []
-        for weight, bias, factor in zip(weights[:-1], biases, self._factors, strict=False):
-            z = torch.addmm(bias, inputs[-1], weight.T, alpha=factor)
-            value, slope = self._activation.value_and_derivative(z)
+        for layer in layers[:-1]:
+            value, slope = self._activation.value_and_derivative(_affine(layer, inputs[-1]))
             inputs.append(value)
             slopes.append(slope)
-        outputs = torch.addmm(biases[-1], inputs[-1], weights[-1].T, alpha=self._factors[-1])
+        outputs = _affine(layers[-1], inputs[-1])
         gradients = [torch.ones_like(outputs)]
-        for weight, factor, slope in zip(
-            weights[:0:-1], self._factors[:0:-1], slopes[::-1], strict=True
-        ):
-            gradients.append((gradients[-1] @ weight).mul_(factor).mul_(slope))
+        for layer, slope in zip(layers[:0:-1], slopes[::-1], strict=True):
+            gradients.append(layer.backward(gradients[-1]).mul_(slope))
         return FlatPasses(inputs, gradients[::-1], outputs[:, 0])
 
     def outputs(self, parameters: Float[Tensor, " P"]) -> Float[Tensor, " N"]:
         """f(x)."""
-        weights, biases = self._split(parameters)
+        *hidden, last = self._layers(parameters)
         rows = self._x
-        for weight, bias, factor in zip(weights[:-1], biases, self._factors, strict=False):
-            rows = self._activation.function(torch.addmm(bias, rows, weight.T, alpha=factor))
-        return torch.addmm(biases[-1], rows, weights[-1].T, alpha=self._factors[-1])[:, 0]
+        for layer in hidden:
+            rows = self._activation.function(_affine(layer, rows))
+        return _affine(last, rows)[:, 0]
 
     def kernel(self, passes: FlatPasses) -> Float[Tensor, "N N"]:
-        """Θ = Σ_l (δ^l δ^{lT}) ∘ (c_l² a^{l-1} a^{l-1T} + 1)."""
+        """Θ = Σ_l (δ^l δ^{lT}) ∘ (c_l² a^{l-1} a^{l-1T} + β_l²)."""
         theta = torch.zeros(len(self._x), len(self._x), dtype=self._x.dtype, device=self._x.device)
-        for inputs, gradients, factor in zip(
-            passes.inputs, passes.gradients, self._factors, strict=True
+        for inputs, gradients, scale in zip(
+            passes.inputs, passes.gradients, self._scales, strict=True
         ):
-            gram = (inputs @ inputs.T).mul_(factor**2).add_(1)
-            theta += gram.mul_(gradients @ gradients.T)
+            gram = inputs @ inputs.T
+            theta += scale.gram(gram, out=gram).mul_(gradients @ gradients.T)
         return theta
 
     def pulled_back(self, passes: FlatPasses, vector: Float[Tensor, " N"]) -> Float[Tensor, " P"]:
         """Jᵀu: the gradient of uᵀf."""
         weighted = [gradients * vector[:, None] for gradients in passes.gradients]
-        layers = zip(weighted, passes.inputs, self._factors, strict=True)
-        weights = [(own.T @ inputs).mul_(factor) for own, inputs, factor in layers]
-        return torch.cat([part.flatten() for part in (*weights, *(w.sum(0) for w in weighted))])
+        layers = list(zip(weighted, passes.inputs, self._scales, strict=True))
+        weights = [(own.T @ inputs).mul_(scale.factor) for own, inputs, scale in layers]
+        biases = [own.sum(0).mul_(scale.bias) for own, _, scale in layers]
+        return torch.cat([part.flatten() for part in (*weights, *biases)])
 
-    def _split(self, parameters: Float[Tensor, " P"]) -> tuple[list[Tensor], list[Tensor]]:
+    def _layers(self, parameters: Float[Tensor, " P"]) -> list[LinearLayer]:
         parts = [
             parameters[start:end].view(shape)
             for (start, end), shape in zip(pairwise(self._ends), self._shapes, strict=True)
         ]
         depth = len(parts) // 2
-        return parts[:depth], parts[depth:]
+        return list(map(LinearLayer, parts[:depth], parts[depth:], self._scales))
+
+
+def _affine(layer: LinearLayer, rows: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
+    """Z = c a Wᵀ + β b."""
+    return torch.addmm(layer.shift, rows, layer.weight.T, alpha=layer.scale.factor)

@@ -82,14 +82,9 @@ class GradientDescent:
         self._batches = [
             (targets, residuals, 2 * step_size / len(targets)) for targets, residuals in batches
         ]
-        weights, biases = (
-            [p.detach() for p in parameters] for parameters in (network.weights, network.biases)
-        )
-        factors = network.factors
-        self._input: InputLayer = input_layer(weights[0], biases[0], factors[0], x, batch_size)
-        upper = zip(weights[1:], biases[1:], factors[1:], strict=True)
+        self._input: InputLayer = input_layer(network.layer(0), x, batch_size)
         self._upper = [
-            DenseLayer(weight, bias, factor, batch_size) for weight, bias, factor in upper
+            DenseLayer(network.layer(index), batch_size) for index in range(1, network.depth)
         ]
         # The layers of the backward pass, from the last one down, each with the one below it.
         self._backward_layers = list(
@@ -156,8 +151,7 @@ class GradientDescent:
         if not self._stepped:
             return self._initial
         layers = [self._input.parameters(), *(layer.parameters() for layer in self._upper)]
-        weights, biases = zip(*layers, strict=True)
-        return Network(weights, biases, self._initial.activation, self._initial.parametrisation)
+        return self._initial.with_parameters(*zip(*layers, strict=True))
 
     def _begin_epoch(self, order: Int64[Tensor, " N"]) -> None:
         self._input.begin_epoch(order)

@@ -1,7 +1,7 @@
 """The first layer in training: its inputs never change, so its weights need not be touched.
 
-The pre-activations of all samples, Z = c X Wᵀ + b, follow from those at the start and the Gram
-matrix c² X Xᵀ + 1, as in `ntk_sweep.training.dense_layer`. With many samples of few features the
+The pre-activations of all samples, Z = c X Wᵀ + β b, follow from those at the start and the Gram
+matrix c² X Xᵀ + β², as in `ntk_sweep.training.dense_layer`. With many samples of few features the
 weights are cheaper after all.
 
 Both forms of the layer know all the inputs. Within an epoch samples are named by their position in
@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ntk_sweep.network.linear_layer import LayerScale
+from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.training.dense_layer import PENDING_ROWS, DenseLayer
 
 GRAM_SAMPLES_PER_FEATURE = 3
@@ -77,31 +77,28 @@ class _BatchViews:
 class GramInputLayer:
     """The first layer as the pre-activations of all samples.
 
-    With Δ (N, n_l) the sum of the gradients of each sample so far, Z = Z_0 - (c² X Xᵀ + 1) Δ, W =
-    W_0 - c ΔᵀX and b = b_0 - Σ Δ.
+    With Δ (N, n_l) the sum of the gradients of each sample so far, Z = Z_0 - (c² X Xᵀ + β²) Δ, W =
+    W_0 - c ΔᵀX and b = b_0 - β Σ Δ.
 
     Args:
-        weight: W_0, (n_l, n_in).
-        bias: b_0, (n_l,).
-        factor: c.
+        layer: W_0, b_0, c and β.
         x: The inputs, (N, n_in).
         batch_size: The number of samples of a step; the last of an epoch may have fewer.
-        gram: c² X Xᵀ + 1, (N, N), finite.
+        gram: c² X Xᵀ + β², (N, N), finite.
     """
 
     gradients: Float[Tensor, "B n_l"]
 
     def __init__(
         self,
-        weight: Float[Tensor, "n_l n_in"],
-        bias: Float[Tensor, " n_l"],
-        factor: float,
+        layer: LinearLayer,
         x: Float[Tensor, "N n_in"],
         batch_size: int,
         gram: Float[Tensor, "N N"],
     ) -> None:
-        self._weight, self._bias, self._factor, self._x, self._gram = weight, bias, factor, x, gram
-        self._z = torch.addmm(bias, x, weight.T, alpha=factor)
+        self._layer, self._x, self._gram = layer, x, gram
+        weight, shift = layer.weight.detach(), layer.shift.detach()
+        self._z = torch.addmm(shift, x, weight.T, alpha=layer.scale.factor)
         self._summed_gradients = torch.zeros_like(self._z)
         self._gram_in_order = torch.empty_like(self._gram)
         self._z_in_order, self._gradients = torch.empty_like(self._z), torch.empty_like(self._z)
@@ -136,8 +133,16 @@ class GramInputLayer:
 
     def parameters(self) -> tuple[Float[Tensor, "n_l n_in"], Float[Tensor, " n_l"]]:
         """Copies of W and b; likewise."""
-        weight = torch.addmm(self._weight, self._summed_gradients.T, self._x, alpha=-self._factor)
-        return weight, self._bias - self._summed_gradients.sum(0)
+        weight, bias, scale = (
+            self._layer.weight.detach(),
+            self._layer.bias.detach(),
+            self._layer.scale,
+        )
+        gradients = self._summed_gradients
+        return (
+            torch.addmm(weight, gradients.T, self._x, alpha=-scale.factor),
+            torch.sub(bias, gradients.sum(0), alpha=scale.bias),
+        )
 
     def _batches_of_an_epoch(self, batch_size: int) -> Iterator[_BatchViews]:
         z, gram, gradients = self._z_in_order, self._gram_in_order, self._gradients
@@ -157,24 +162,15 @@ class DenseInputLayer:
     """The first layer by its weights.
 
     Args:
-        weight: W, (n_l, n_in); it is copied.
-        bias: b, (n_l,); it is copied.
-        factor: c.
+        layer: W, b, c and β at the start; it is copied.
         x: The inputs, (N, n_in).
         batch_size: The number of samples of a step; the last of an epoch may have fewer.
     """
 
     gradients: Float[Tensor, "B n_l"]
 
-    def __init__(
-        self,
-        weight: Float[Tensor, "n_l n_in"],
-        bias: Float[Tensor, " n_l"],
-        factor: float,
-        x: Float[Tensor, "N n_in"],
-        batch_size: int,
-    ) -> None:
-        self._layer = DenseLayer(weight, bias, factor, batch_size)
+    def __init__(self, layer: LinearLayer, x: Float[Tensor, "N n_in"], batch_size: int) -> None:
+        self._layer = DenseLayer(layer, batch_size)
         self._x, self._x_in_order = x, torch.empty_like(x)
         self._batches = self._x_in_order.split(batch_size)
 
@@ -210,32 +206,24 @@ class DenseInputLayer:
 InputLayer = GramInputLayer | DenseInputLayer
 
 
-def input_layer(
-    weight: Float[Tensor, "n_l n_in"],
-    bias: Float[Tensor, " n_l"],
-    factor: float,
-    x: Float[Tensor, "N n_in"],
-    batch_size: int,
-) -> InputLayer:
+def input_layer(layer: LinearLayer, x: Float[Tensor, "N n_in"], batch_size: int) -> InputLayer:
     """The first layer in the cheaper of its two forms.
 
     Where squares of the inputs overflow it goes by its weights. The arguments are those of
     `DenseInputLayer`.
 
     Example:
+        >>> from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
         >>> x = torch.eye(2)
-        >>> layer = input_layer(torch.ones(3, 2), torch.zeros(3), 1.0, x, batch_size=1)
+        >>> start = LinearLayer(torch.ones(3, 2), torch.zeros(3), LayerScale(1.0))
+        >>> layer = input_layer(start, x, batch_size=1)
         >>> type(layer).__name__, layer.pre_activations().tolist()
         ('GramInputLayer', [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
     """
     if len(x) <= GRAM_SAMPLES_PER_FEATURE * x.shape[1]:
-        gram = _tangent_gram(x, factor)
+        # how the gradients of the samples move their z
+        gram = x @ x.T
+        gram = layer.scale.gram(gram, out=gram)
         if gram.isfinite().all():
-            return GramInputLayer(weight, bias, factor, x, batch_size, gram)
-    return DenseInputLayer(weight, bias, factor, x, batch_size)
-
-
-def _tangent_gram(x: Float[Tensor, "N n_in"], factor: float) -> Float[Tensor, "N N"]:
-    """c² X Xᵀ + 1: how the gradients of the samples move their z; the 1 belongs to the bias."""
-    gram = x @ x.T
-    return LayerScale(factor).gram(gram, out=gram)
+            return GramInputLayer(layer, x, batch_size, gram)
+    return DenseInputLayer(layer, x, batch_size)

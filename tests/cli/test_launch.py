@@ -96,6 +96,10 @@ REFUSED = [
     (["width=0"], "width=0 must be an integer of at least 1"),
     (["width=2.5"], "width=2.5: '2.5' is not an integer"),
     (["width=abc"], "width=abc: 'abc' is not an integer"),
+    (["weight_std=0"], "weight_std=0.0 must be a positive number"),
+    (["weight_std=null"], "weight_std"),
+    (["bias_std=-1"], "bias_std=-1.0 must be 0 or a positive number"),
+    (["bias_std=nan"], "bias_std=nan must be 0 or a positive number"),
     (["depth=1"], "with fewer than two weight layers the activation would not appear"),
     (["seed=-1"], "seed=-1 must be an integer of at least 0"),
     (["widht=5"], "unknown setting 'widht'. Did you mean width?"),
@@ -241,6 +245,22 @@ def test_sweeps_over_data_and_tasks_settings_are_kept_apart(run, tmp_path):
     frame = load_results(tmp_path / "results" / "spectrum")
     assert frame.set_index("data").n_samples.to_dict() == {"digits": 200, "npz": 7}
     assert frame.data_fingerprint.nunique() == 2
+
+
+def test_scales_are_swept_and_kept_apart(run, tmp_path):
+    sweep = [*SERIAL, "act=relu", "width=10", "weight_std=1,1.5", "bias_std=1,0,null"]
+    status, out, err = run(*sweep)
+    assert (status, err) == (0, "") and "6 points computed" in out
+    table = out[out.index("greatest lambda_min") :].splitlines()
+    assert table[1].split()[:3] == ["weight_std", "bias_std", "act"]
+    assert len(table[2:8]) == 6 and {line.split()[1] for line in table[2:8]} == {"1.0", "0.0", "—"}
+    frame = load_results(tmp_path / "results" / "spectrum")
+    assert sorted(frame.weight_std) == [1.0] * 3 + [1.5] * 3
+    assert frame.bias_std.isna().sum() == 2 and frame.lambda_min.nunique() == 4, "0 is none here"
+    status, out, _ = run(*sweep)
+    assert "6 were there" in out
+    run(*SERIAL[1:], "act=relu", "width=10", "weight_std=1")  # the same network as without it
+    assert len(load_results(tmp_path / "results" / "spectrum")) == 6
 
 
 def test_what_may_not_be_compared_stands_on_lines_of_its_own(run):

@@ -36,6 +36,8 @@ def row(
         "depth": depth,
         "seed": seed,
         "parametrisation": "thesis",
+        "weight_std": 1.0,
+        "bias_std": 1.0,
         "dtype": "float64",
         "numerics_version": 2,
         "data": "fashion_mnist",

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ntk_sweep.network.fully_connected import Network
-from tests.helpers import dual_references
+from tests.helpers import dual_references, oracles
 
 DIGITS = 70
 """Enough for eigenvalues down to 1e-40 of the largest, squared errors included."""
@@ -23,9 +23,9 @@ FUNCTIONS = dual_references.FUNCTIONS | {
 """(σ, σ') in mpmath."""
 
 
-def exact_kernel(network: Network, x: torch.Tensor) -> mp.matrix:
-    """The kernel, from the forward pass on with `DIGITS` digits."""
-    with mp.workdps(DIGITS):
+def exact_kernel(network: Network, x: torch.Tensor, digits: int = DIGITS) -> mp.matrix:
+    """The kernel, from the forward pass on with so many digits."""
+    with mp.workdps(digits):
         function, derivative = FUNCTIONS[network.activation]
         weights = [
             np.vectorize(mp.mpf, otypes=[object])(w.double().cpu().numpy()) for w in network.weights
@@ -33,22 +33,36 @@ def exact_kernel(network: Network, x: torch.Tensor) -> mp.matrix:
         biases = [
             np.vectorize(mp.mpf, otypes=[object])(b.double().cpu().numpy()) for b in network.biases
         ]
-        factors = [mp.mpf(c) for c in network.factors]
+        biases = biases or [np.full(len(w), mp.mpf(0)) for w in weights]
+        factors, beta = exact_factors(network)
         a = np.vectorize(mp.mpf, otypes=[object])(x.double().cpu().numpy())
         inputs, slopes = [a], []
         for w, b, c in zip(weights[:-1], biases[:-1], factors[:-1], strict=True):
-            z = c * (a @ w.T) + b
+            z = c * (a @ w.T) + beta * b
             a = np.vectorize(function, otypes=[object])(z)
             inputs.append(a)
             slopes.append(np.vectorize(derivative, otypes=[object])(z))
         delta = np.full((len(x), 1), mp.mpf(1), dtype=object)
-        theta = (delta @ delta.T) * (factors[-1] ** 2 * (inputs[-1] @ inputs[-1].T) + 1)
+        theta = (delta @ delta.T) * (factors[-1] ** 2 * (inputs[-1] @ inputs[-1].T) + beta**2)
         for layer in range(network.depth - 2, -1, -1):
             delta = factors[layer + 1] * (delta @ weights[layer + 1]) * slopes[layer]
             theta = theta + (delta @ delta.T) * (
-                factors[layer] ** 2 * (inputs[layer] @ inputs[layer].T) + 1
+                factors[layer] ** 2 * (inputs[layer] @ inputs[layer].T) + beta**2
             )
         return mp.matrix(theta.tolist())
+
+
+def exact_factors(network: Network) -> tuple[list, mp.mpf]:
+    """The factor of each layer's weights, and that of all biases, from the definition."""
+    beta = mp.mpf(0 if network.bias_std is None else network.bias_std)
+    if network.parametrisation == "standard":  # the scales are in the weights already
+        return [mp.mpf(1)] * network.depth, mp.mpf(network.bias_std is not None)
+    factors = []
+    for layer, weight in enumerate(network.weights, start=1):
+        fan_out, fan_in = weight.shape
+        n = oracles.scale(network.parametrisation, layer, network.depth, fan_in, fan_out)
+        factors.append(mp.mpf(network.weight_std) / mp.sqrt(n))
+    return factors, beta
 
 
 def exact_spectrum(network: Network, x: torch.Tensor) -> list:

@@ -29,11 +29,16 @@ def scale(parametrisation, layer, depth, fan_in, fan_out):
     return 1
 
 
-def forward(weights, biases, activation, parametrisation, x):
+def forward(weights, biases, activation, parametrisation, x, weight_std=1.0, bias_std=1.0):
     """f(x) of each row of x, layer by layer as it is defined."""
     depth = len(weights)
+    if parametrisation == "standard":  # the scales belong to the draws
+        weight_std, bias_std = 1.0, None if bias_std is None else 1.0
+    if bias_std is None:
+        biases, bias_std = [0.0] * depth, 0.0
     for layer, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
-        x = x @ w.T / scale(parametrisation, layer, depth, w.shape[1], w.shape[0]) ** 0.5 + b
+        n = scale(parametrisation, layer, depth, w.shape[1], w.shape[0])
+        x = weight_std * x @ w.T / n**0.5 + bias_std * b
         if layer < depth:
             x = ACTIVATIONS[activation](x)
     return x[:, 0]
@@ -42,8 +47,10 @@ def forward(weights, biases, activation, parametrisation, x):
 def jacobian(network, x):
     """∂f(x_i)/∂θ_k for every parameter, by automatic differentiation, (N, P)."""
 
+    scales = network.weight_std, network.bias_std
+
     def outputs(weights, biases):
-        return forward(weights, biases, network.activation, network.parametrisation, x)
+        return forward(weights, biases, network.activation, network.parametrisation, x, *scales)
 
     blocks = torch.func.jacrev(outputs, argnums=(0, 1))(
         tuple(network.weights), tuple(network.biases)

@@ -25,6 +25,8 @@ def make_row(key, status="ok", minutes=0.0, **values):
         "depth": 3,
         "seed": 0,
         "parametrisation": "thesis",
+        "weight_std": 1.0,
+        "bias_std": 1.0,
         "dtype": "float64",
         "numerics_version": 2,
         "data": "digits",

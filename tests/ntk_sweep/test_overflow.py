@@ -17,7 +17,7 @@ X = np.random.default_rng(0).random((6, 5))
 
 REASON = (
     r"(x|the [\w' ]+) is not finite: it overflows float(32|64) in (its|the) [\w, -]+; scale the "
-    r"inputs down(, or use float64)?$"
+    r"inputs( or weight_std)? down(, or use float64)?$"
 )
 
 FUNCTIONS = {

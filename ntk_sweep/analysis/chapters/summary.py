@@ -88,7 +88,7 @@ def summarise(group: Group, training: Group | None = None) -> Summary:
         ("Seeds", _values(rows["seed"])),
         ("Data", data),
         ("Inputs", inputs),
-        ("Parametrisation", group.parametrisation),
+        ("Parametrisation", group.scaling),
         ("Precision", group.dtype),
         ("Eigenvalue method", _methods(ok)),
         ("Error bounds", _targets(ok)),

@@ -1,12 +1,12 @@
 """Groups of rows that may be averaged, read from a store.
 
-A group holds the rows of one data set, parametrisation and dtype, one row a network.
+A group holds the rows of one data set, parametrisation, scale and dtype, one row a network.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +18,9 @@ from ntk_sweep.analysis.rows.activations import by_activation
 from ntk_sweep.analysis.rows.columns import RUN, SPECTRUM
 from ntk_sweep.data.labelling import COLUMNS as LABELLING
 from ntk_sweep.data.labelling import Labelling
+from ntk_sweep.network.architecture import scale_words
 from ntk_sweep.settings.overrides import override
-from ntk_sweep.store.columns import GROUP
+from ntk_sweep.store.columns import GROUP, agreeing
 from ntk_sweep.store.filesystems import join_location, split_location
 from ntk_sweep.store.reading import load_results
 
@@ -32,7 +33,7 @@ Enough that no two data sets of one store begin alike.
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that may be compared: of one data set, one parametrisation and one dtype.
+    """Rows that may be compared: of one data set, one parametrisation, scale and dtype.
 
     Attributes:
         data: The data set's name.
@@ -42,6 +43,8 @@ class Group:
         n_samples: How many inputs, N.
         n_inputs: The size of an input, n_0.
         parametrisation: How the weights are scaled.
+        weight_std: The scale of the weights, σ_w.
+        bias_std: The scale of the biases, σ_b; None without biases.
         dtype: In which the kernel was computed.
         label: What files and anchors are named after, unlike every other group of the store.
         results: The results folder or URI that the rows came from.
@@ -55,6 +58,8 @@ class Group:
     n_samples: int
     n_inputs: int
     parametrisation: str
+    weight_std: float
+    bias_std: float | None
     dtype: str
     label: str
     results: str
@@ -71,8 +76,18 @@ class Group:
         which = f" ({shown})" if shown in self.label else ""
         return (
             f"{self.data}{which}{classes}{labelled}, N = {self.n_samples}, parametrisation "
-            f"{self.parametrisation}, {self.dtype}"
+            f"{self.scaling}, {self.dtype}"
         )
+
+    @property
+    def scales(self) -> list[str]:
+        """The scales of weights and biases as settings, those that are 1 left out."""
+        return scale_words(self.weight_std, self.bias_std)
+
+    @property
+    def scaling(self) -> str:
+        """The parametrisation, and the scales where they are not 1."""
+        return ", ".join([self.parametrisation, *self.scales])
 
     @property
     def ok(self) -> pd.DataFrame:
@@ -81,10 +96,14 @@ class Group:
 
     def of(self, rows: pd.DataFrame) -> Group:
         """The group with its own of some rows, one row a network."""
-        own = (rows["data_fingerprint"] == self.fingerprint) & (
-            rows["parametrisation"] == self.parametrisation
-        )
-        return replace(self, rows=one_row_a_network(rows[own & (rows["dtype"] == self.dtype)]))
+        alike = {
+            "data_fingerprint": self.fingerprint,
+            "parametrisation": self.parametrisation,
+            "weight_std": self.weight_std,
+            "bias_std": self.bias_std,
+            "dtype": self.dtype,
+        }
+        return replace(self, rows=one_row_a_network(rows[agreeing(rows, alike)]))
 
     def command(self, *words: str) -> str:
         """A command line of `ntk-sweep run` that adds rows to this very group."""
@@ -100,6 +119,7 @@ class Group:
         settings += self.labelling.overrides
         if self.parametrisation != "thesis":
             settings.append(f"parametrisation={self.parametrisation}")
+        settings += self.scales
         if self.dtype != "float64":
             settings.append(f"dtype={self.dtype}")
         if self.results != "results":
@@ -154,6 +174,8 @@ def groups(
     data: str | None = None,
     parametrisation: str | None = None,
     dtype: str | None = None,
+    weight_std: str | None = None,
+    bias_std: str | None = None,
 ) -> list[Group]:
     """The groups of a store with their rows, in a fixed order, or those chosen.
 
@@ -163,11 +185,13 @@ def groups(
         data: A data set's name, or the beginning of its fingerprint; None takes all.
         parametrisation: None takes all.
         dtype: None takes all.
+        weight_std: As on the command line; None takes all.
+        bias_std: Likewise; "null" for networks without biases.
 
     Raises:
         AnalysisError: Nothing is left; the message lists what there is.
     """
-    choice = GroupChoice(data, parametrisation, dtype)
+    choice = GroupChoice(data, parametrisation, dtype, weight_std, bias_std)
     return [one.of(frame) for one in identify(frame, results, choice)]
 
 
@@ -179,11 +203,15 @@ class GroupChoice:
         data: A data set's name, or the beginning of its fingerprint.
         parametrisation: As in the rows.
         dtype: Likewise.
+        weight_std: As on the command line.
+        bias_std: Likewise; "null" for networks without biases.
     """
 
     data: str | None = None
     parametrisation: str | None = None
     dtype: str | None = None
+    weight_std: str | None = None
+    bias_std: str | None = None
 
     def takes(self, group: Group) -> bool:
         """Whether a group is wanted."""
@@ -194,10 +222,23 @@ class GroupChoice:
             known
             and self.parametrisation in (None, group.parametrisation)
             and self.dtype in (None, group.dtype)
+            and _is_scale(self.weight_std, group.weight_std)
+            and _is_scale(self.bias_std, group.bias_std)
         )
 
     def __str__(self) -> str:
-        return " ".join(f"--{name} {value}" for name, value in vars(self).items() if value)
+        options = {name.replace("_", "-"): value for name, value in vars(self).items() if value}
+        return " ".join(f"--{name} {value}" for name, value in options.items())
+
+
+def _is_scale(wanted: str | None, scale: float | None) -> bool:
+    """Whether a scale is the one that a command line asks for."""
+    if wanted is None:
+        return True
+    try:
+        return scale is not None and float(wanted) == scale
+    except ValueError:
+        return wanted.lower() in ("null", "none") and scale is None
 
 
 EVERY_GROUP = GroupChoice()
@@ -223,9 +264,9 @@ def identify(frame: pd.DataFrame, results: str, choice: GroupChoice = EVERY_GROU
     chosen = [one for one in _identities(frame, results.rstrip("/") or "/") if choice.takes(one)]
     if not chosen:
         there = "\n".join(
-            f"  --data {name} (fingerprint {fingerprint[:SHOWN_DIGITS]}) --parametrisation "
-            f"{scaling} --dtype {precision}"
-            for name, fingerprint, scaling, precision in _labels(frame)
+            f"  --data {one.data} (fingerprint {one.fingerprint[:SHOWN_DIGITS]}) --parametrisation "
+            f"{' '.join([one.parametrisation, *_options(one.scales)])} --dtype {one.dtype}"
+            for one in _identities(frame, results)
         )
         raise AnalysisError(f"{results} has no rows for {choice}; there are rows for\n{there}")
     return chosen
@@ -253,8 +294,9 @@ def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
 def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
     """Every group of a frame, in a fixed order."""
     labels, origins = _labels(frame), _origins(frame)
-    for values, rows in frame.groupby(GROUP, sort=True):
-        name, fingerprint, scaling, precision = map(str, values)
+    for values, rows in frame.groupby(GROUP, sort=True, dropna=False):
+        key = _key(values)
+        name, fingerprint, scaling, weight_std, bias_std, precision = key
         first = origins[fingerprint]
         yield Group(
             data=name,
@@ -264,8 +306,10 @@ def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
             n_samples=int(first["n_samples"]),
             n_inputs=int(first["n_inputs"]),
             parametrisation=scaling,
+            weight_std=weight_std,
+            bias_std=bias_std,
             dtype=precision,
-            label=labels[name, fingerprint, scaling, precision],
+            label=labels[key],
             results=results,
             rows=rows.iloc[:0],
         )
@@ -296,20 +340,43 @@ def _classes(value: object) -> tuple[int, ...] | None:
     )
 
 
-def _labels(frame: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
-    """Names of the groups; a fingerprint appears where a data set's name stands for several."""
-    keys = list(
-        frame[GROUP].drop_duplicates().sort_values(GROUP).itertuples(index=False, name=None)
+_Key = tuple[str, str, str, float, float | None, str]
+"""The values of `GROUP`, None for NaN."""
+
+
+def _key(values: Sequence[Any]) -> _Key:
+    name, fingerprint, scaling, weight_std, bias_std, precision = values
+    return (
+        str(name),
+        str(fingerprint),
+        str(scaling),
+        float(weight_std),
+        None if pd.isna(bias_std) else float(bias_std),
+        str(precision),
     )
+
+
+def _options(settings: Sequence[str]) -> list[str]:
+    """Settings as options of a command of the analysis."""
+    named = (setting.split("=") for setting in settings)
+    return [f"--{name.replace('_', '-')} {value}" for name, value in named]
+
+
+def _labels(frame: pd.DataFrame) -> dict[_Key, str]:
+    """Names of the groups; a fingerprint appears where a data set's name stands for several."""
+    known = frame[GROUP].drop_duplicates().sort_values(GROUP)
+    keys = [_key(values) for values in known.itertuples(index=False, name=None)]
     slugs = {one: Labelling.of_row(row).slug for one, row in _origins(frame).items()}
     prints: dict[tuple[str, str], set[str]] = {}
-    for name, fingerprint, _, _ in keys:
+    for name, fingerprint, *_ in keys:
         prints.setdefault((name, slugs[fingerprint]), set()).add(fingerprint)
     labels = {}
-    for name, fingerprint, scaling, precision in keys:
+    for key in keys:
+        name, fingerprint, scaling, weight_std, bias_std, precision = key
         slug = slugs[fingerprint]
         shown = [slug] if slug else []
         shown += [fingerprint[:SHOWN_DIGITS]] if len(prints[name, slug]) > 1 else []
-        unusual = [precision] if precision != "float64" else []
-        labels[name, fingerprint, scaling, precision] = "-".join([name, *shown, scaling, *unusual])
+        unusual = [word.replace("=", "") for word in scale_words(weight_std, bias_std)]
+        unusual += [precision] if precision != "float64" else []
+        labels[key] = "-".join([name, *shown, scaling, *unusual])
     return labels

@@ -65,7 +65,7 @@ def applies(group: Group) -> bool:
 
     Only then may the numbers stand side by side.
     """
-    usual = group.labelling == USUAL
+    usual = group.labelling == USUAL and not group.scales
     return usual and (group.data, group.classes, group.n_samples, group.parametrisation) == (
         "fashion_mnist",
         (0, 9),

@@ -58,7 +58,7 @@ def _piecewise_linear_dual(slope: float) -> Callable[[GaussianPairs], ClosedDual
     weight = (1 - slope) ** 2
 
     def dual(pairs: GaussianPairs) -> ClosedDual:
-        scale = (pairs.var_x * pairs.var_y).sqrt()
+        scale = pairs.scale
         function = slope * pairs.cov + scale * _sin_minus_cos(pairs.coangle) * (
             weight / (2 * math.pi)
         )

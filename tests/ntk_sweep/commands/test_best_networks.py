@@ -101,6 +101,8 @@ def test_an_unresolved_seed_disqualifies(tmp_path):
     [
         {"data_fingerprint": "0" * 64},
         {"parametrisation": "ntk"},
+        {"weight_std": 1.5},
+        {"bias_std": None},
         {"dtype": "float32"},
         {"numerics_version": 1},
         {"lambda_min": 1e-12},

@@ -25,11 +25,18 @@ X = torch.from_numpy(np.random.default_rng(3).random((6, 5)))
 MANY = torch.from_numpy(np.random.default_rng(3).random((30, 5)))
 
 
-def draws(seeds, parametrisation="thesis", dtype=torch.float64):
+def draws(seeds, parametrisation="thesis", dtype=torch.float64, weight_std=1.0, bias_std=1.0):
+    scales = {"weight_std": weight_std, "bias_std": bias_std}
     return [
-        Network.initialise(5, 9, 4, "relu", parametrisation, seed, dtype=dtype)
+        Network.initialise(5, 9, 4, "relu", parametrisation, seed, dtype=dtype, **scales)
         for seed in range(seeds)
     ]
+
+
+def under(network, activation):
+    """The network with the same weights and scales, and another activation."""
+    scales = network.weight_std, network.bias_std
+    return Network(network.weights, network.biases, activation, network.parametrisation, *scales)
 
 
 @pytest.mark.parametrize(
@@ -38,11 +45,19 @@ def draws(seeds, parametrisation="thesis", dtype=torch.float64):
     ids=str,
 )
 @pytest.mark.parametrize(
-    ("parametrisation", "seeds"), [("thesis", 1), *((name, 3) for name in PARAMETRISATIONS)]
+    ("parametrisation", "seeds", "scales"),
+    [
+        ("thesis", 1, (1.0, 1.0)),
+        *((name, 3, (1.0, 1.0)) for name in PARAMETRISATIONS),
+        *((name, 2, (1.5, 0.3)) for name in PARAMETRISATIONS),
+        ("ntk", 2, (0.7, None)),
+    ],
 )
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_networks_side_by_side_are_the_networks_alone(activations, parametrisation, seeds, dtype):
-    networks, x = draws(seeds, parametrisation, dtype), X.to(dtype)
+def test_networks_side_by_side_are_the_networks_alone(
+    activations, parametrisation, seeds, scales, dtype
+):
+    networks, x = draws(seeds, parametrisation, dtype, *scales), X.to(dtype)
     together = centred_passes(NetworkStack(networks, activations), x)
     theta, traces, error = float64_kernel(together)
     refined, errors = double_double_kernel(together, 1), pass_errors(together)
@@ -50,7 +65,7 @@ def test_networks_side_by_side_are_the_networks_alone(activations, parametrisati
     for seed, network in enumerate(networks):
         for index, activation in enumerate(activations):
             at = (seed, index)
-            alone = centred_passes(network.with_activation(activation), x)
+            alone = centred_passes(under(network, activation), x)
             torch.testing.assert_close(
                 together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
             )
@@ -76,7 +91,7 @@ def test_plain_passes_may_be_stacked_too(monkeypatch):
     )
     networks = draws(2)
     together = centred_passes(NetworkStack(networks, ["sigmoid"]), X)
-    alone = centred_passes(networks[1].with_activation("sigmoid"), X)
+    alone = centred_passes(under(networks[1], "sigmoid"), X)
     torch.testing.assert_close(
         float64_kernel(together)[0][1, 0], float64_kernel(alone)[0], rtol=1e-14, atol=0
     )
@@ -107,7 +122,7 @@ def test_networks_on_the_same_inputs_share_their_gram_matrices(monkeypatch):
     network, inputs = draws(1)[0], ExactInputs(X)
     first = first_layer(network, inputs)
     for activation in ("relu", "elu"):
-        other = network.with_activation(activation)
+        other = under(network, activation)
         shared, alone = centred_passes(other, X, first), centred_passes(other, X)
         assert shared.inputs[0] is inputs
         assert torch.equal(float64_kernel(shared)[0], float64_kernel(alone)[0])

@@ -8,20 +8,21 @@ import torch
 
 from ntk_sweep.limit import error_bounds
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
+from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.limit.kernel import limit_ntk, limit_ntks
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, area_of
+from tests.helpers import oracles
 from tests.helpers.limit_inputs import inputs
 
 
-def exact_limit(x, activation, width, depth, parametrisation):
+def exact_limit(x, activation, width, depth, parametrisation, weight_std=1.0, bias_std=1.0):
     """The plain recursion with closed-form duals in mpmath, straight from the definition and
     without any rearrangement."""
-    factor, std = (
-        PARAMETRISATIONS[parametrisation].factor,
-        PARAMETRISATIONS[parametrisation].weight_std,
-    )
+    trained = parametrisation == "standard"  # the scales are in the draws alone
+    scale, biases = mp.mpf(weight_std) ** 2, mp.mpf(bias_std or 0) ** 2
+    bias_term = mp.mpf(bias_std is not None) if trained else biases
     count, n_in = x.shape
     rows = [[mp.mpf(value) for value in row] for row in x.tolist()]
     gram = mp.matrix(count, count)
@@ -31,15 +32,14 @@ def exact_limit(x, activation, width, depth, parametrisation):
     tangent, slopes = mp.zeros(count), mp.zeros(count)
     for layer in range(1, depth + 1):
         fan_in, last = (n_in if layer == 1 else width), layer == depth
-        own = mp.mpf(factor(fan_in, 1 if last else width, last)) ** 2 * (
-            1 if layer == 1 else fan_in
-        )
-        gain = own * mp.mpf(std(fan_in)) ** 2
-        own_term = gram * own + mp.ones(count)
+        n = oracles.scale(parametrisation, layer, depth, fan_in, 1 if last else width)
+        own = (1 if trained else scale) * mp.mpf(1 if layer == 1 else fan_in) / n
+        gain = scale * own / fan_in if trained else own
+        own_term = gram * own + bias_term * mp.ones(count)
         tangent = own_term + gain * _entrywise(lambda slope, below: slope * below, slopes, tangent)
         if last:
             return tangent
-        covariance = gram * gain + mp.ones(count)
+        covariance = gram * gain + biases * mp.ones(count)
         variances = [covariance[i, i] for i in range(count)]
         rows_of = mp.matrix([[k] * count for k in variances])
         duals = [partial(_closed, activation, order) for order in (0, 1)]
@@ -59,7 +59,11 @@ def _closed(activation, order, k, l, c):  # noqa: E741
         root = mp.sqrt((1 + 2 * k) * (1 + 2 * l))
         return (2 / mp.pi * mp.asin(2 * c / root), 4 / mp.pi / mp.sqrt(root**2 - 4 * c * c))[order]
     slope = mp.mpf(0.01) if activation == "lrelu" else mp.mpf(0)
-    cosine = min(mp.mpf(1), c / mp.sqrt(k * l))
+    if k * l == 0:  # one of the two is the constant 0, where the activations have their own σ'(0)
+        at_zero = {"relu": 0, "lrelu": 1}[activation]
+        mean = [at_zero if variance == 0 else (1 + slope) / 2 for variance in (k, l)]
+        return (mp.mpf(0), mean[0] * mean[1])[order]
+    cosine = max(min(mp.mpf(1), c / mp.sqrt(k * l)), mp.mpf(-1))
     theta = mp.acos(cosine)
     bend = (1 - slope) ** 2 / (2 * mp.pi)
     overlap = mp.sin(theta) + (mp.pi - theta) * cosine
@@ -88,6 +92,42 @@ def test_error_bound_against_mpmath(activation, parametrisation, gap):
     assert computed.error_norm <= 1e-10 * size  # informative, also for nearly identical inputs
 
 
+SCALES = [(2.0**0.5, 0.0), (1.5, 0.3), (0.7, 2.0), (3.0, None), (0.1, 0.0), (1e-3, 0.0)]
+
+
+def rows_of_many_kinds():
+    """Nearly equal, opposite, parallel and no length at all."""
+    x = inputs(8)
+    x[1] = x[0] + 1e-6 * x[1]
+    x[2], x[3], x[4], x[5] = 2 * x[0], -x[0], 1.1 * x[0], 0 * x[0]
+    x[6] = 3 * (x[0] + 1e-9 * x[6])
+    return x
+
+
+@pytest.mark.parametrize("scales", SCALES, ids=str)
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+@pytest.mark.parametrize("activation", ["relu", "lrelu", "erf"])
+def test_scales_against_mpmath(activation, parametrisation, scales):
+    """Without a bias nothing keeps parallel inputs apart, and none has a length of its own."""
+    x, depth, width = rows_of_many_kinds(), 6, 300
+    computed = limit_ntks(x, activation, width, (depth,), parametrisation, *scales)[depth]
+    with mp.workdps(80):
+        exact = exact_limit(x, activation, width, depth, parametrisation, *scales)
+        count = len(x)
+        difference, size = (
+            torch.tensor(
+                [[float(f(i, j)) for j in range(count)] for i in range(count)], dtype=torch.float64
+            )
+            for f in (
+                lambda i, j: mp.mpf(float(computed.kernel[i, j])) - exact[i, j],
+                lambda i, j: mp.sqrt(exact[i, i] * exact[j, j]),
+            )
+        )
+    assert (difference.abs() <= 1e-12 * size).all(), (difference.abs() / size).max()
+    assert float(torch.linalg.matrix_norm(difference, 2)) <= computed.error_norm
+    assert computed.error_norm <= 1e-10 * float(torch.linalg.matrix_norm(computed.kernel, 2))
+
+
 @pytest.mark.parametrize(
     "activation", [name for name, entry in ACTIVATIONS.items() if entry.closed_dual is None]
 )
@@ -113,11 +153,8 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
             for value, sign in zip((duals.function, duals.derivative), signs, strict=True)
         )
         size = function.diagonal()
-        return Duals(
-            function,
-            derivative,
-            (size[:, None] + size[None, :] - 2 * function).clamp(min=0).fill_diagonal_(0),
-        )
+        distance = (size[:, None] + size[None, :] - 2 * function).clamp(min=0).fill_diagonal_(0)
+        return Duals(function, derivative, distance, area_of(size, distance))
 
     monkeypatch.setattr("ntk_sweep.limit.kernel.gram_duals", perturbed)
     result = limit_ntks(x, activation, 100, (depth,), "thesis")[depth]
@@ -140,7 +177,20 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
     distance = torch.tensor([[0, 0.04, 1.5], [0.04, 0, 1.2], [1.5, 1.2, 0]], dtype=torch.float64)
     pairs = GaussianPairs.from_layer(second_moment, distance, 1.0)
     duals = gram_duals(activation, pairs)
-    errors = error_bounds.ErrorPropagation(activation, pairs, torch.ones_like(distance), n_in)
+    area = area_of(second_moment, distance)
+    # what errors of distances and moments make of it
+    lengths = second_moment[:, None] + second_moment[None, :]
+    spread = 1e2 * unit * distance * lengths + unit * (distance + lengths) * (lengths + 2)
+    area_error = torch.minimum(spread / area.clamp(min=1e-300), spread.sqrt()).fill_diagonal_(0)
+    errors = error_bounds.ErrorPropagation(
+        activation,
+        pairs,
+        torch.ones_like(distance),
+        n_in,
+        area,
+        area_error,
+        GramFactors(1.0, 1.0, 1.0, 1.0),
+    )
     errors.pass_activation(pairs, duals)
     variance, far = 0.98 * unit * (second_moment + 1), distance > 0.1
     if perturbed == "near distance":
@@ -158,3 +208,16 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
     ):
         change = (getattr(moved, name) - getattr(duals, name)).abs()
         assert (change <= bound + 1e-13).all(), name
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_inputs_that_rounding_makes_equal_keep_their_errors(activation):
+    """Squared distances of 1e-14 and less are rounding where they are differences."""
+    x = inputs(6)
+    x[1], x[2] = x[0] + 1e-8 * x[1], (1 + 1e-9) * x[0]
+    limit = limit_ntks(x, activation, 100, (5,), "ntk", 0.7, 2.0)[5]
+    assert torch.equal(limit.kernel, limit.kernel.T)
+    moved = limit_ntks(x[[1, 0, 2, 3, 4, 5]], activation, 100, (5,), "ntk", 0.7, 2.0)[5]
+    difference = moved.kernel[[1, 0, 2, 3, 4, 5]][:, [1, 0, 2, 3, 4, 5]] - limit.kernel
+    size = float(torch.linalg.matrix_norm(limit.kernel, 2))
+    assert float(torch.linalg.matrix_norm(difference, 2)) <= min(2 * limit.error_norm, 1e-12 * size)

@@ -25,7 +25,8 @@ def streamed(depth, activation="relu", parametrisation="thesis", dtype=torch.flo
 @pytest.mark.parametrize("depth", [2, 5])
 def test_a_streamed_network_is_the_one_that_is_held(parametrisation, dtype, depth):
     held = Network.initialise(5, 9, depth, "relu", parametrisation, 3, dtype=dtype)
-    drawn = streamed(depth, "elu", parametrisation, dtype).with_activation("relu")
+    wanted = Architecture("relu", 9, depth, parametrisation)
+    drawn = streamed(depth, "elu", parametrisation, dtype).with_architecture(wanted)
     assert (drawn.scales, drawn.depth) == (held.scales, held.depth)
     ours, theirs = centred_passes(drawn, X.to(dtype)), centred_passes(held, X.to(dtype))
     assert torch.equal(ours.outputs, theirs.outputs)

@@ -85,16 +85,31 @@ def later(record, **added):
 
 
 def test_a_field_added_to_the_architecture_leaves_keys_at_its_default_alone():
-    default = later(POINT.architecture, weight_std=(1.0, 1.0), bias_std=(1.0, 1.0))
+    default = later(POINT.architecture, gain=(1.0, 1.0), shift=(1.0, 1.0))
     assert replace(POINT, architecture=default).key == POINT.key
     others = [
-        later(POINT.architecture, weight_std=(1.0, 1.5), bias_std=(1.0, 1.0)),
-        later(POINT.architecture, weight_std=(1.0, 1.0), bias_std=(1.0, 1.5)),
-        later(POINT.architecture, weight_std=(1.0, 1.5), bias_std=(1.0, 1.5)),
+        later(POINT.architecture, gain=(1.0, 1.5), shift=(1.0, 1.0)),
+        later(POINT.architecture, gain=(1.0, 1.0), shift=(1.0, 1.5)),
+        later(POINT.architecture, gain=(1.0, 1.5), shift=(1.0, 1.5)),
     ]
     keys = {replace(POINT, architecture=other).key for other in others}
     assert len(keys | {POINT.key}) == 4
-    assert replace(POINT, architecture=others[0]).coordinates["weight_std"] == 1.5
+    assert replace(POINT, architecture=others[0]).coordinates["gain"] == 1.5
+
+
+def test_scales_are_in_a_key_where_they_are_not_1():
+    scales = [(1.5, 1.0), (1.0, 1.5), (1.5, 1.5), (1.0, 0.0), (1.0, None), (1.0, 2.0)]
+    points = [
+        replace(
+            POINT,
+            architecture=replace(POINT.architecture, weight_std=weight_std, bias_std=bias_std),
+        )
+        for weight_std, bias_std in scales
+    ]
+    assert len({POINT.key, *(point.key for point in points)}) == len(scales) + 1
+    same = replace(POINT.architecture, weight_std=1.0, bias_std=1.0)
+    assert replace(POINT, architecture=same).key == POINT.key
+    assert "bias_std=null" in str(points[4]) and "std" not in str(POINT)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -120,6 +135,9 @@ def test_a_setting_cannot_hide_a_coordinate_of_its_name():
         {"depth": 4},
         {"seed": 1},
         {"parametrisation": "ntk"},
+        {"weight_std": 1.5},
+        {"bias_std": 0.0},
+        {"bias_std": None},
         {"dtype": "float32"},
         {"settings": SpectrumConfig(method="jacobian")},
         {"settings": SpectrumConfig(target=1e-6)},

@@ -157,7 +157,7 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
     passes = 4 * 2 * layer + 3 * bytes_a_number * 100 * 10
     square = 8 * 100**2
     expected = {
-        "passes": weights + passes + 8 * layer,
+        "passes": weights + passes + 9 * layer,
         "kernel": weights + passes + square + 4 * square,
         "eigenvalues": weights + factors * passes + squares * square,
         "limit": 40 * square,

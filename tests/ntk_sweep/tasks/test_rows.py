@@ -44,6 +44,8 @@ def network_of(point):
         point.architecture.parametrisation,
         point.seed,
         dtype=dtype,
+        weight_std=point.architecture.weight_std,
+        bias_std=point.architecture.bias_std,
     )
     return network, torch.from_numpy(DATASET.x).to(dtype)
 
@@ -53,7 +55,21 @@ def network_of(point):
 @pytest.mark.parametrize("depth", [2, 4])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_row_is_what_the_library_computes(act, parametrisation, depth, dtype):
+    assert_as_computed(act, parametrisation, depth, dtype)
+
+
+@pytest.mark.parametrize("act", ["relu", "elu", "sigmoid"])
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+@pytest.mark.parametrize("scales", [(1.5, 0.3), (2**0.5, 0.0), (0.7, None)], ids=str)
+def test_a_row_at_other_scales_is_what_the_library_computes(act, parametrisation, scales):
+    row = assert_as_computed(act, parametrisation, 4, "float64", *scales)
+    assert (row["weight_std"], row["bias_std"]) == scales
+
+
+def assert_as_computed(act, parametrisation, depth, dtype, weight_std=1.0, bias_std=1.0):
+    scales = weight_std, bias_std
     point = changed(POINT, act=act, parametrisation=parametrisation, depth=depth, dtype=dtype)
+    point = changed(point, weight_std=weight_std, bias_std=bias_std)
     result = compute_row(point, DATASET, "cpu", "commit")
     row = result.row
     assert row["status"] == "ok", row.get("error")
@@ -85,17 +101,20 @@ def test_a_row_is_what_the_library_computes(act, parametrisation, depth, dtype):
         result.kernel, theta, rtol=tolerance, atol=tolerance * np.abs(theta).max()
     )
     assert row["trace"] == pytest.approx(np.trace(theta), rel=tolerance)
-    limit = limit_spectrum(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation)
+    limit = limit_spectrum(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation, *scales)
     assert (row["limit_lambda_min"], row["limit_lambda_min_error"]) == (
         limit.eigenvalues[0],
         limit.errors[0],
     )
-    prediction = limit_ntk(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation).numpy()
+    prediction = limit_ntk(
+        torch.from_numpy(DATASET.x), act, 9, depth, parametrisation, *scales
+    ).numpy()
     assert row["limit_distance"] == pytest.approx(
         np.linalg.norm(theta - prediction) / np.linalg.norm(prediction), rel=10 * tolerance
     )
     assert len(row["layer_trace_shares"]) == depth
     assert sum(row["layer_trace_shares"]) == pytest.approx(1)
+    return row
 
 
 def test_diagnostics_by_their_definitions():

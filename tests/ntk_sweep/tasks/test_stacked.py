@@ -114,7 +114,7 @@ def test_stacks_fit_into_the_room(monkeypatch):
 
 
 def test_points_of_other_settings_or_dtype_are_stacked_apart():
-    """And a stack has one shape, one parametrisation and one way to take differences."""
+    """And a stack has one shape, one parametrisation and scale, and one way to take differences."""
     changes = [
         {"settings": SpectrumConfig(method="eigh")},
         {"settings": SpectrumConfig(target=1e-6)},
@@ -122,10 +122,12 @@ def test_points_of_other_settings_or_dtype_are_stacked_apart():
         {"depth": 3},
         {"width": 10},
         {"parametrisation": "ntk"},
+        {"weight_std": 1.5},
+        {"bias_std": None},
     ]
     wanted = [changed(POINT, seed=seed, **change) for seed in (0, 1) for change in ({}, *changes)]
     stacks = list(stack_task._stacks(wanted, DATASET, 2**30))
-    assert sorted(len(stack) for stack in stacks) == [2] * 7
+    assert sorted(len(stack) for stack in stacks) == [2] * 9
     for stack in stacks:
         first, second = (point for row in stack for point in row)
         assert changed(first, seed=1) == changed(second, seed=1)

@@ -362,7 +362,7 @@ def test_a_loss_that_overflows_before_training_fails_with_a_reason(monkeypatch):
     assert row["status"] == "failed"
     assert (
         "ValueError: the loss is not finite: it overflows float32 in the squares of the residuals "
-        "before training; scale the inputs down, or use float64"
+        "before training; scale the inputs or weight_std down, or use float64"
     ) in row["error"]
 
 

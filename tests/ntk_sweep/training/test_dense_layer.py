@@ -2,13 +2,18 @@
 
 import torch
 
+from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
 from ntk_sweep.training.dense_layer import PENDING_ROWS, DenseLayer
+
+
+def ones(width):
+    return LinearLayer(torch.ones(width, width), torch.ones(width), LayerScale(1.0))
 
 
 def test_wide_layers_delay_their_updates_and_narrow_ones_do_not():
     pending = []
     for width, batch_size in ((100, 1), (230, 1), (230, PENDING_ROWS // 2), (230, PENDING_ROWS)):
-        layer = DenseLayer(torch.ones(width, width), torch.ones(width), 1.0, batch_size)
+        layer = DenseLayer(ones(width), batch_size)
         a = torch.ones(1, width)
         before = layer.forward(a).clone()
         layer.gradients.fill_(1.0)
@@ -19,7 +24,7 @@ def test_wide_layers_delay_their_updates_and_narrow_ones_do_not():
 
 
 def test_pending_rows_are_used_up_before_they_are_added():
-    layer = DenseLayer(torch.ones(230, 230), torch.ones(230), 1.0, PENDING_ROWS // 2)
+    layer = DenseLayer(ones(230), PENDING_ROWS // 2)
     pending = []
     for _ in range(3):
         layer.forward(torch.ones(PENDING_ROWS // 2, 230))

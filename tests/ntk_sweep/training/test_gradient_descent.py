@@ -14,6 +14,7 @@ from ntk_sweep.training.dense_layer import PENDING_ROWS
 from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.input_layer import GRAM_SAMPLES_PER_FEATURE
 from ntk_sweep.training.sgd import sample_orders, train
+from tests.helpers import oracles
 from tests.helpers.training_samples import samples
 
 STEP_SIZES = {"thesis": 2e-4, "ntk": 0.05, "standard": 1e-3}
@@ -25,7 +26,12 @@ def by_autodiff(network, x, y, step_size, batch_size, orders):
     parameters."""
     weights = [w.clone().requires_grad_() for w in network.weights]
     biases = [b.clone().requires_grad_() for b in network.biases]
-    trained = Network(weights, biases, network.activation, network.parametrisation)
+    names = network.activation, network.parametrisation
+    scales = network.weight_std, network.bias_std
+
+    def trained(rows):
+        return oracles.forward(weights, biases, *names, rows, *scales)
+
     optimiser = torch.optim.SGD(weights + biases, lr=step_size)
     criterion = torch.nn.MSELoss()
     losses, running = [criterion(trained(x), y).item()], []
@@ -80,6 +86,24 @@ def test_every_parametrisation_is_trained_the_same(parametrisation):
     x, y = samples(30, 12)
     network = Network.initialise(12, 20, 3, "elu", parametrisation, seed=2)
     assert_same_trajectory(network, x, y, STEP_SIZES[parametrisation], batch_size=4, epochs=40)
+
+
+@pytest.mark.parametrize("scales", [(1.5, 0.3), (0.7, 2.0), (2**0.5, 0.0), (3.0, None)], ids=str)
+@pytest.mark.parametrize(
+    ("parametrisation", "n_inputs"), [("thesis", 12), ("ntk", 4), ("standard", 12)]
+)
+def test_every_scale_is_trained_the_same(parametrisation, n_inputs, scales):
+    """The first layer by its Gram matrix and, of few features, by its weights."""
+    x, y = samples(30, n_inputs)
+    network = Network.initialise(
+        n_inputs, 20, 3, "elu", parametrisation, 2, weight_std=scales[0], bias_std=scales[1]
+    )
+    step_size = STEP_SIZES[parametrisation] / max(1, scales[0]) ** 4
+    assert_same_trajectory(network, x, y, step_size, batch_size=4, epochs=40)
+    if parametrisation == "standard" and scales[1] == 0:
+        descent = GradientDescent(network, x, y, step_size, 4)
+        descent.epoch(np.arange(30))
+        assert all((b != 0).any() for b in descent.network().biases), "those at zero are trained"
 
 
 @pytest.mark.parametrize("act", ACTIVATIONS)

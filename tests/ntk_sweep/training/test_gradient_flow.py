@@ -19,6 +19,7 @@ from ntk_sweep.training.flat_network import FlatNetwork
 from ntk_sweep.training.flow_state import FlowState
 from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.gradient_flow import STOP_AT_LOSS, follow
+from tests.helpers import oracles
 
 SMOOTH = [name for name, entry in ACTIVATIONS.items() if not entry.kinked and name != "elu"]
 X = torch.rand(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -39,12 +40,10 @@ def outputs_at(network, x, flat):
     parts = parts_of(network)
     sizes = [part.numel() for part in parts]
     parts = [new.view(old.shape) for new, old in zip(flat.split(sizes), parts, strict=True)]
-    depth, rows = len(parts) // 2, x
-    for layer, factor in enumerate(network.factors):
-        rows = factor * rows @ parts[layer].T + parts[depth + layer]
-        if layer < depth - 1:
-            rows = ACTIVATIONS[network.activation].function(rows)
-    return rows[:, 0]
+    depth, rows = network.depth, x
+    names = network.activation, network.parametrisation
+    scales = network.weight_std, network.bias_std
+    return oracles.forward(parts[:depth], parts[depth:], *names, rows, *scales)
 
 
 def solved(network, x, y, times, rtol=1e-11):
@@ -81,6 +80,17 @@ def test_smooth_flows_are_those_of_a_stiff_solver(activation, parametrisation):
         loss = np.mean((expected - Y.numpy()) ** 2)
         assert run.losses[-1] == pytest.approx(loss, rel=1e-7, abs=1e-8)
         assert run.missed == 0
+
+
+@pytest.mark.parametrize("scales", [(1.5, 0.3), (2**0.5, 0.0), (0.7, None)], ids=str)
+@pytest.mark.parametrize("parametrisation", ["ntk", "standard"])
+def test_flows_at_other_scales_are_those_of_a_stiff_solver(parametrisation, scales):
+    network = Network.initialise(
+        3, 3, 3, "tanh", parametrisation, 1, weight_std=scales[0], bias_std=scales[1]
+    )
+    (expected,) = solved(network, X, Y, TIMES[:1])
+    run = follow(network, X, Y, tolerance=1e-9, time=TIMES[0])
+    np.testing.assert_allclose(run.outputs, expected, rtol=0, atol=1e-8)
 
 
 def test_a_flow_with_a_jump_of_curvature_is_that_of_a_stiff_solver():

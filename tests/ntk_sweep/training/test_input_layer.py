@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
 from ntk_sweep.training.input_layer import (
     GRAM_SAMPLES_PER_FEATURE,
     DenseInputLayer,
@@ -23,7 +24,7 @@ from ntk_sweep.training.input_layer import (
 def test_the_first_layer_takes_the_cheaper_form_that_is_finite(count, size, form):
     x = torch.full((count, 2), size, dtype=torch.float64)
     weight, bias = torch.ones(3, 2, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    layer = input_layer(weight, bias, 0.5, x, batch_size=1)
+    layer = input_layer(LinearLayer(weight, bias, LayerScale(0.5)), x, batch_size=1)
     assert isinstance(layer, form)
     expected = torch.full((count, 3), size + 1, dtype=torch.float64)
     torch.testing.assert_close(layer.pre_activations(), expected)

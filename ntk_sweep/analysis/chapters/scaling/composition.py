@@ -16,6 +16,7 @@ from ntk_sweep.analysis.chapters.scaling.laws import inputs_of
 from ntk_sweep.analysis.chapters.scaling.numbers import DEPTH, WIDTH, points, slopes
 from ntk_sweep.analysis.chapters.scaling.tables import case_text, depth_table, width_table
 from ntk_sweep.analysis.rows.activations import activations
+from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable, Section
 
@@ -38,9 +39,7 @@ def _compose(study: Study, images: str | None = None) -> Content:
     table = points(study)
     known = table[table["mean"].notna()]
     inputs = inputs_of(group, images or study.images)
-    fits = {
-        axis.name: slopes(table, axis, inputs, group.parametrisation) for axis in (WIDTH, DEPTH)
-    }
+    fits = {axis.name: slopes(table, axis, inputs, law_of(group)) for axis in (WIDTH, DEPTH)}
     sentence = widths_missing(known, fits[WIDTH.name])
     absent = missing(study, sentence, CHAPTER.makes) if sentence else None
     if all(own.empty for own in fits.values()):
@@ -57,7 +56,7 @@ def _compose(study: Study, images: str | None = None) -> Content:
             case = []
     figures = []
     for act in activations(drawn):
-        draw = partial(scaling_figure, table, fits, act, inputs, group.parametrisation, group.title)
+        draw = partial(scaling_figure, table, fits, act, inputs, law_of(group), group.title)
         own = table[table["act"] == act].drop(columns="logs")
         figures.append(NamedFigure(f"{CHAPTER.name}-{act}", alt_text(table, fits, act), draw, own))
     lead = (
@@ -65,6 +64,11 @@ def _compose(study: Study, images: str | None = None) -> Content:
         "infinite-width kernel and the laws of docs/theory/scaling.md."
     )
     return Content(lead, [Section(tables, figures)], absent)
+
+
+def law_of(group: Group) -> str:
+    """The name under which laws know a group; those of `ntk` hold at any scale."""
+    return group.parametrisation if group.parametrisation == "ntk" else group.scaling
 
 
 def widths_missing(known: pd.DataFrame, fits: pd.DataFrame) -> str:

@@ -86,6 +86,8 @@ def case_text(group: Group, inputs: Inputs, acts: list[str]) -> str:
             "Under ntk the infinite-width kernel does not depend on the width, so that every slope "
             "of it is 0."
         )
+    if group.scales:
+        return f"No law is known for the parametrisation {group.scaling}."
     if group.parametrisation == "standard":
         return (
             "Under standard λ_min of the infinite-width kernel grows like the width once the terms "

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ntk_sweep.analysis.errors import AnalysisError
+from ntk_sweep.analysis.rows import thesis
 from ntk_sweep.analysis.rows.group import groups
 from tests.helpers.analysis_rows import failed, frame, group, row
 
@@ -50,6 +51,40 @@ def test_data_sets_parametrisations_and_dtypes_are_kept_apart():
         r"  --data digits \(fingerprint aaaaaaaaaaaa\)",
     ):
         groups(frame(rows), "results", data="mnist")
+
+
+def test_scales_are_kept_apart_and_named_where_they_are_not_1():
+    scales = [(1.0, 1.0), (1.5, 1.0), (1.5, 0.0), (1.5, None), (1.0, None)]
+    rows = [
+        row(weight_std=weight_std, bias_std=bias_std, lambda_min=1.0 + place, seed=seed)
+        for place, (weight_std, bias_std) in enumerate(scales)
+        for seed in range(2)
+    ]
+    found = {one.label: one for one in groups(frame(rows), "results")}
+    assert list(found) == [
+        "fashion_mnist-thesis",
+        "fashion_mnist-thesis-bias_stdnull",
+        "fashion_mnist-thesis-weight_std1.5-bias_std0",
+        "fashion_mnist-thesis-weight_std1.5",
+        "fashion_mnist-thesis-weight_std1.5-bias_stdnull",
+    ]
+    for place, (weight_std, bias_std) in enumerate(scales):
+        (own,) = groups(
+            frame(rows),
+            "results",
+            weight_std=str(weight_std),
+            bias_std="null" if bias_std is None else str(bias_std),
+        )
+        assert own.rows["lambda_min"].tolist() == [1.0 + place] * 2
+    none = found["fashion_mnist-thesis-weight_std1.5-bias_stdnull"]
+    assert "parametrisation thesis, weight_std=1.5, bias_std=null, float64" in none.title
+    assert none.command("act=elu") == "ntk-sweep run act=elu weight_std=1.5 bias_std=null"
+    assert not thesis.applies(none) and thesis.applies(found["fashion_mnist-thesis"])
+    with pytest.raises(
+        AnalysisError,
+        match=r"(?s)no rows for --bias-std 7; .*--weight-std 1.5 --bias-std null --dtype",
+    ):
+        groups(frame(rows), "results", bias_std="7")
 
 
 def test_commands_name_the_group_they_belong_to():
