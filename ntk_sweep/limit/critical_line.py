@@ -15,6 +15,7 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
+from ntk_sweep.limit.fixed_points import VarianceMap
 from ntk_sweep.limit.scales import check_activation, check_number
 from ntk_sweep.limit.variance_moments import variance_moments
 
@@ -23,6 +24,9 @@ _LEAST, _GREATEST, _PER_DECADE = 1e-12, 1e12, 32
 
 _ROUNDING = 4e-15
 """Bias variances below this share of q count as zero: they are differences of numbers near q."""
+
+_ABOVE = 1e-4
+"""How far above a fixed point of slope 1 the sign of V(q) - q is taken."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class CriticalPoint:
         bias_std: σ_b.
         variance: q, a fixed point of the variance map. None if every variance is one.
         variance_slope: V'(q), V the variance map.
+        stable: Whether variances a little above q converge to it, or stay. Not on the part of the
+            line of GELU and SiLU that has small σ_b: networks there are ordered or their variances
+            grow, depending on the norm of the inputs.
     """
 
     activation: str
@@ -42,15 +49,7 @@ class CriticalPoint:
     bias_std: float
     variance: float | None
     variance_slope: float
-
-    @property
-    def reached(self) -> bool:
-        """Whether variances near q converge to it, or stay: V'(q) ≤ 1.
-
-        Not on the part of the line of GELU and SiLU that has small σ_b: there inputs are ordered or
-        their variances grow, depending on their norm.
-        """
-        return self.variance_slope <= 1 + _ROUNDING
+    stable: bool
 
 
 def critical_point_at_variance(activation: str, variance: float) -> CriticalPoint:
@@ -66,7 +65,7 @@ def critical_point_at_variance(activation: str, variance: float) -> CriticalPoin
 
     Raises:
         ValueError: The name is unknown, q negative or not finite, or σ_b² would be negative: the
-            sigmoid has no critical point with q < 46.
+            sigmoid has no critical point with q < 45.6.
 
     Example:
         >>> point = critical_point_at_variance("tanh", 0.57)
@@ -83,7 +82,7 @@ def critical_point_at_variance(activation: str, variance: float) -> CriticalPoin
             f"{weight:.6g}, whose weights alone give a greater variance (σ_b² = {bias:.6g}); choose"
             " a greater q"
         )
-    return CriticalPoint(activation, math.sqrt(weight), math.sqrt(max(bias, 0.0)), variance, slope)
+    return _checked_point(activation, weight, max(bias, 0.0), variance, slope)
 
 
 def critical_point(activation: str, bias_std: float | None = 0.0) -> CriticalPoint:
@@ -131,7 +130,7 @@ def critical_point(activation: str, bias_std: float | None = 0.0) -> CriticalPoi
     )
     variance = math.exp(log_variance)
     weight, _, slope = _line(activation, torch.tensor([variance], dtype=torch.float64))
-    return CriticalPoint(activation, math.sqrt(float(weight)), bias_std, variance, float(slope))
+    return _checked_point(activation, float(weight), bias_std**2, variance, float(slope))
 
 
 def _line(
@@ -152,7 +151,17 @@ def _of_a_scale_free(
 ) -> CriticalPoint:
     if bias_std > 0:
         raise ValueError(
-            f"bias_std is {bias_std}, but {activation} is critical with bias_std = 0 only, at σ_w² ="
-            f" {weight:.6g}: with biases its variances grow without bound there"
+            f"bias_std is {bias_std}, but {activation} is critical with bias_std = 0 only, at "
+            f"weight_std² = {weight:.6g}: with biases its variances grow without bound there"
         )
-    return CriticalPoint(activation, math.sqrt(weight), 0.0, None, slope)
+    return CriticalPoint(activation, math.sqrt(weight), 0.0, None, slope, stable=True)
+
+
+def _checked_point(
+    activation: str, weight: float, bias: float, variance: float, slope: float
+) -> CriticalPoint:
+    """The point, and whether it is stable: by the slope, or, if that is 1, by V(q) - q above q."""
+    stable = slope < 1
+    if abs(slope - 1) <= _ROUNDING:
+        stable = VarianceMap(activation, weight, bias).excess(variance + _ABOVE) <= _ROUNDING
+    return CriticalPoint(activation, math.sqrt(weight), math.sqrt(bias), variance, slope, stable)

@@ -69,7 +69,7 @@ growth=tensor([0.5000, 0.5000], dtype=torch.float64))
 
 
 def slope_at_infinity(activation: str) -> float:
-    """lim E[σ(u)²]/q = lim E[σ'(u)²] for q → ∞, of a σ that is linear far from zero.
+    """The limit of E[σ(u)²]/q and of E[σ'(u)²] for q → ∞, of a σ that is linear far from zero.
 
     Example:
         >>> slope_at_infinity("gelu"), slope_at_infinity("tanh")
