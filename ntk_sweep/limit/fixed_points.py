@@ -90,8 +90,8 @@ class VarianceMap:
             return VarianceFixedPoint(start)
         path = variances > start if here > 0 else (variances < start)[::-1]
         ordered = slice(None) if here > 0 else slice(None, None, -1)
-        places = np.concatenate([[start], variances[ordered][path]])
-        values = math.copysign(1, here) * np.concatenate([[here], excess[ordered][path]])
+        places = [start, *variances[ordered][path].tolist()]
+        values = [abs(here), *(math.copysign(1, here) * excess[ordered][path]).tolist()]
         bracket = self._bracket(places, values)
         if bracket is not None:
             return VarianceFixedPoint(self._root(*bracket))
@@ -100,7 +100,7 @@ class VarianceMap:
         lowest = self.weight * float(_square_at_zero(self.activation)) + self.bias
         return VarianceFixedPoint(lowest)
 
-    def _bracket(self, places: np.ndarray, values: np.ndarray) -> tuple[float, float] | None:
+    def _bracket(self, places: list[float], values: list[float]) -> tuple[float, float] | None:
         """The first two places between which the excess changes its sign; it is positive first."""
         last_positive = 0
         for k in range(1, len(values)):
@@ -108,7 +108,7 @@ class VarianceMap:
                 return places[last_positive], places[k]
             if values[k] > _RESOLVED:
                 last_positive = k
-            if 0 < k < len(values) - 1 and _is_nearly_tangent(values[k - 1 : k + 2]):
+            if k < len(values) - 1 and _is_nearly_tangent(*values[k - 1 : k + 2]):
                 dip = self._dip(places[k - 1], places[k + 1])
                 if dip is not None:
                     return places[k - 1], dip
@@ -175,7 +175,6 @@ def _square_at_zero(activation: str) -> torch.Tensor:
     return variance_moments(activation, torch.zeros(1, dtype=torch.float64)).square
 
 
-def _is_nearly_tangent(three: np.ndarray) -> bool:
+def _is_nearly_tangent(before: float, here: float, after: float) -> bool:
     """Whether the middle one of three values is a minimum just above zero."""
-    before, here, after = three
     return _RESOLVED < here < _NEARLY_TANGENT and here < min(before, after) - _RESOLVED / 10
