@@ -76,7 +76,7 @@ class VarianceMap:
         """The limit of V(V(… V(start))).
 
         V increases, so that the limit is the first fixed point above a start with V(q) > q, and the
-        first below one with V(q) < q (Poole et al. 2016, section 2.1, draw it).
+        first below one with V(q) < q.
 
         Args:
             start: q_1 > 0, the variance of the first layer.

@@ -79,7 +79,7 @@ class MeanField:
     def variance_depth(self) -> float:
         """ξ_q = -1 / log V'(q*): |q_l - q*| falls like exp(-l / ξ_q). Infinite where it does not.
 
-        Schoenholz et al. 2017, section 3.
+        The source is Schoenholz et al. 2017.
         """
         return _depth(self.variance_slope)
 
@@ -87,7 +87,7 @@ class MeanField:
     def correlation_depth(self) -> float:
         """ξ_c = -1 / log C'(c*): |c_l - c*| falls like exp(-l / ξ_c). Infinite where it does not.
 
-        Schoenholz et al. 2017, section 3.
+        The source is Schoenholz et al. 2017.
         """
         return _depth(self.correlation_slope)
 
@@ -179,7 +179,7 @@ def variance_map(
 ) -> Float[Tensor, " N"]:
     """V(q) = σ_w² E[σ(√q z)²] + σ_b², the variance of the next layer.
 
-    Poole et al. 2016, eq. (3).
+    The length map of Poole et al. 2016.
 
     Args:
         activation: A name in `ACTIVATIONS`.
@@ -211,7 +211,7 @@ def correlation_map(
 ) -> Float[Tensor, " N"]:
     """C(c) = (σ_w² E[σ(u)σ(v)] + σ_b²) / V(q), (u, v) of variance q and correlation c.
 
-    Poole et al. 2016, eq. (5), for two inputs of one variance; there q is the fixed point q*.
+    The correlation map of Poole et al. 2016, for two inputs of one variance; there q is q*.
 
     Args:
         activation: A name in `ACTIVATIONS`.

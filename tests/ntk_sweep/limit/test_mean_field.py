@@ -1,4 +1,4 @@
-"""Protects fixed points, slopes and depths: closed forms, mpmath, plain iteration, limit kernels."""
+"""Protects fixed points, slopes and depths: closed forms, mpmath, iteration, limit kernels."""
 
 from __future__ import annotations
 
