@@ -51,10 +51,9 @@ def variance_moments(activation: str, variances: Float[Tensor, " N"]) -> Varianc
         variances: q ≥ 0.
 
     Example:
-        >>> variance_moments("relu", torch.tensor([0.0, 2.0], dtype=torch.float64))
-        VarianceMoments(square=tensor([0., 1.], dtype=torch.float64), \
-slope=tensor([0.5000, 0.5000], dtype=torch.float64), \
-growth=tensor([0.5000, 0.5000], dtype=torch.float64))
+        >>> found = variance_moments("relu", torch.tensor([0.0, 2.0], dtype=torch.float64))
+        >>> found.square, found.slope
+        (tensor([0., 1.], dtype=torch.float64), tensor([0.5000, 0.5000], dtype=torch.float64))
     """
     entry = ACTIVATIONS[activation]
     scales = variances.sqrt()
