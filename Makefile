@@ -60,7 +60,7 @@ sweep: $(READY)
 	done; \
 	$(MAKE_REPORT) && exit $$status
 
-# make study	computes the declared study (docs/study.md), in an hour and a half; goes on where it was stopped
+# make study	computes the declared study (docs/study.md), in two hours on two cores; goes on where it was stopped
 # STUDY_RESULTS=folder	where it stores rows
 STUDY_RESULTS ?= results-study
 study: $(READY)

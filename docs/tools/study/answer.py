@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from docs.tools.study.conditions import Condition, Flow
-from docs.tools.study.tables import f0, kinds
+from docs.tools.study.tables import f0
 from ntk_sweep.analysis.chapters.flow.numbers import all_seeds
 from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SECONDARY
 from ntk_sweep.analysis.chapters.speed.figures import curve_panel
@@ -73,24 +73,21 @@ def _single(candidates: pd.DataFrame) -> str:
 
 
 def _flow(flows: Sequence[Flow]) -> str:
-    """Whether the flow ends at the rate of λ_min."""
+    """Whether the flow ends at the rate of λ_min, by images and initial function."""
     texts = []
-    together: dict[str, list[pd.Series]] = {}
-    losses: dict[str, list[pd.Series]] = {}
-    for one in flows:
-        for kind, values in kinds(one):
-            together.setdefault(kind, []).append(all_seeds(values, values["onset"] > 0))
-            losses.setdefault(kind, []).append(values.loc[values["onset"] > 0, "onset"])
-    for kind, found in together.items():
-        holds = pd.concat(found)
-        begun = pd.concat(losses[kind])
-        where = f", below {number(begun.median(), 2)} L(0) in the median" if len(begun) else ""
-        texts.append(f"{int(holds.sum())} of {len(holds)} flows with {kind}{where}")
+    for data, removed in dict.fromkeys((one.data, one.removed) for one in flows):
+        own = [one for one in flows if (one.data, one.removed) == (data, removed)]
+        holds = pd.concat([all_seeds(one.values, one.values["onset"] > 0) for one in own])
+        drift = pd.concat([one.values["kernel_drift"] for one in own]).median()
+        texts.append(
+            f"{int(holds.sum())} of {len(holds)} ({data}, f₀ {f0(own[0])}; there the kernel moves "
+            f"by {number(drift, 2)} in the median)"
+        )
     if not texts:
         return ""
     return (
-        " Followed to a loss of 1e-20, the gradient flow comes to the rate of λ_min, 4λ_min/N "
-        f"within a factor of 2, in {', and in '.join(texts)}."
+        " The gradient flow, followed to a loss of 1e-20, comes to the rate of λ_min, 4λ_min/N "
+        f"within a factor of 2, for both seeds in {', '.join(texts)} networks, each task counted."
     )
 
 

@@ -166,7 +166,8 @@ def _passages(times: object, losses: object) -> tuple[np.ndarray, np.ndarray]:
     t, values = t[good], values[good]
     rest = np.maximum.accumulate(values[::-1])[::-1]
     last = np.append(rest[1:] < rest[:-1], True)
-    return -np.log10(rest[last] / first), t[last]
+    # A ratio could underflow where neither logarithm does.
+    return np.log10(first) - np.log10(rest[last]), t[last]
 
 
 def _secants(decades: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
