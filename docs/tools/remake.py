@@ -32,7 +32,7 @@ SHARED = "fashion_mnist, classes 0 and 9, N = 200, parametrisation thesis, float
 """What all captions say; the page says it at its top."""
 
 COMMANDS = ("table1", "prediction", "convergence", "diagnostics", "kernel", "spectrum")
-FIGURES = ("prediction-*.png", "kernel-*.png", "spectrum-*.png")
+FIGURES = ("prediction-[!s]*.png", "kernel-*.png", "spectrum-*.png")
 TABLES = ("table1", "networks", "prediction", "convergence", "diagnostics")
 
 TRAINING_COMMANDS = (

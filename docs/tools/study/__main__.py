@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from docs.tools.pages import fill, fill_filed
+from docs.tools.pages import fill, fill_filed, write_csv
 from docs.tools.study.answer import answer, figure
 from docs.tools.study.conditions import conditions, declared, flows
 from docs.tools.study.hypotheses import hypotheses_table
@@ -53,8 +53,10 @@ def main(results: str, docs: Path = DOCS) -> None:
     )
     fill(page, "answer", "\n\n".join(head))
     second = candidate_numbers([one.at(SECONDARY) for one in every])
-    both = ((candidates, PRIMARY), (second, SECONDARY))
-    fill(page, "candidates", "\n".join(candidates_table(*one) for one in both))
+    caption, lines = candidates_table(second, SECONDARY).strip().split("\n\n")[:2]
+    write_csv(tables / "candidates.csv", lines.splitlines())
+    link = f"[{caption}](tables/candidates.csv)"
+    fill(page, "candidates", candidates_table(candidates, PRIMARY) + "\n" + link)
     fill(page, "flows", flow_table(followed))
     caption, lines = conditions_table(every).strip().split("\n\n")[:2]
     fill_filed(page, "conditions", caption, lines.splitlines())
