@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from ntk_sweep.analysis.notebook import chapter
     from ntk_sweep.cli.notebook import sweep
     from ntk_sweep.kernel.empirical import empirical_ntk
+    from ntk_sweep.limit.critical_line import critical_point
     from ntk_sweep.limit.kernel import limit_ntk, limit_spectrum
+    from ntk_sweep.limit.mean_field import mean_field
     from ntk_sweep.network.fully_connected import Network
     from ntk_sweep.spectrum.spectrum import Spectrum, ntk_spectrum
     from ntk_sweep.store.reading import load_results
@@ -23,10 +25,12 @@ __all__ = [
     "Network",
     "Spectrum",
     "chapter",
+    "critical_point",
     "empirical_ntk",
     "limit_ntk",
     "limit_spectrum",
     "load_results",
+    "mean_field",
     "ntk_spectrum",
     "sweep",
 ]
@@ -35,10 +39,12 @@ _HOME = {
     "Network": "ntk_sweep.network.fully_connected",
     "Spectrum": "ntk_sweep.spectrum.spectrum",
     "chapter": "ntk_sweep.analysis.notebook",
+    "critical_point": "ntk_sweep.limit.critical_line",
     "empirical_ntk": "ntk_sweep.kernel.empirical",
     "limit_ntk": "ntk_sweep.limit.kernel",
     "limit_spectrum": "ntk_sweep.limit.kernel",
     "load_results": "ntk_sweep.store.reading",
+    "mean_field": "ntk_sweep.limit.mean_field",
     "ntk_spectrum": "ntk_sweep.spectrum.spectrum",
     "sweep": "ntk_sweep.cli.notebook",
 }

@@ -17,6 +17,8 @@ PUBLIC = {
     "ntk_sweep.cli.notebook",
     "ntk_sweep.kernel.diagnostics",
     "ntk_sweep.kernel.empirical",
+    "ntk_sweep.limit.critical_line",
+    "ntk_sweep.limit.mean_field",
     "ntk_sweep.network.fully_connected",
     "ntk_sweep.spectrum.extreme_eigenvalues",
     "ntk_sweep.spectrum.jacobian_svd",
