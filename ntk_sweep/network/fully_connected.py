@@ -26,6 +26,9 @@ from ntk_sweep.numerics.tensors import all_finite, as_tensor, as_tensors, check_
 Inputs = Shaped[Any, "N n_in"] | Sequence
 """N inputs as users pass them: a tensor, a NumPy array, or lists of numbers."""
 
+OtherInputs = Shaped[Any, "M n_in"] | Sequence
+"""M other inputs for the same network, likewise."""
+
 
 @dataclass(frozen=True)
 class Passes:
@@ -223,26 +226,37 @@ class Network:
 
     def __call__(self, x: Inputs) -> Float[Tensor, " N"]:
         """f(x) for each row of `x`; takes and raises what `passes` does."""
-        rows = self.as_inputs(x)
+        return self._pre_activations(self.depth - 1, self.last_hidden(self.as_inputs(x)))[:, 0]
+
+    def last_hidden(self, rows: Float[Tensor, "N n_in"]) -> Float[Tensor, "N _"]:
+        """The inputs of the last layer, a^{D-1} (N, n_{D-1}), for inputs from `as_inputs`.
+
+        Raises:
+            ValueError: A value overflows.
+        """
         for index in range(self.depth - 1):
             rows = self.nonlinearity.function(self._pre_activations(index, rows))
-        return self._pre_activations(self.depth - 1, rows)[:, 0]
+        return rows
 
-    def as_inputs(self, x: Inputs) -> Float[Tensor, "N n_in"]:
+    def as_inputs(self, x: Inputs, name: str = "x") -> Float[Tensor, "N n_in"]:
         """`x` as a tensor that fits this network, whose parameters must be finite too.
 
         NumPy arrays and lists take the network's dtype and device; a tensor must have them.
+
+        Args:
+            x: N ≥ 1 inputs.
+            name: What the caller calls them, for the message.
 
         Raises:
             ValueError: `x` holds no real numbers, is empty, does not fit, or is not finite, or a
                 parameter is not.
         """
         weight = self._layers[0].weight
-        x = as_tensor("x", x, weight.dtype, weight.device)
-        self.check_inputs(x)
+        x = as_tensor(name, x, weight.dtype, weight.device)
+        check_inputs(x, weight.shape[1], weight.dtype, weight.device, name)
         if len(x) == 0:
-            raise ValueError("x is empty, but the network takes at least one input")
-        check_finite("x", x)
+            raise ValueError(f"{name} is empty, but the network takes at least one input")
+        check_finite(name, x)
         for number, layer in enumerate(self._layers, start=1):
             check_finite(f"W of layer {number}", layer.weight)
             check_finite(f"b of layer {number}", layer.bias)
