@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from ntk_sweep.limit.kernel import limit_kernels, limit_nngp, limit_ntk, limit_spectrum
     from ntk_sweep.limit.mean_field import mean_field
     from ntk_sweep.network.fully_connected import Network
+    from ntk_sweep.spectrum.kernel_regression import KernelRegression
     from ntk_sweep.spectrum.spectrum import Spectrum, ntk_spectrum
     from ntk_sweep.store.reading import load_results
 
 __all__ = [
+    "KernelRegression",
     "Network",
     "Spectrum",
     "chapter",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "KernelRegression": "ntk_sweep.spectrum.kernel_regression",
     "Network": "ntk_sweep.network.fully_connected",
     "Spectrum": "ntk_sweep.spectrum.spectrum",
     "chapter": "ntk_sweep.analysis.notebook",
