@@ -62,7 +62,7 @@ class KernelRegression:
         f_t(x*) = f_0(x*) + Θ(x*, X) Θ⁻¹ (I - exp(-2Θt/N)) (y - f_0(X)).
 
     For t → ∞ this is kernel regression. With the NNGP kernel and f_0 = 0 it is the posterior mean
-    of a Gaussian process (Jacot et al. 2018, section 5; Lee et al. 2019, eqs. 10 and 11; Lee et al.
+    of a Gaussian process (Jacot et al. 2018, section 5; Lee et al. 2019, section 2.2; Lee et al.
     2018, section 2.4).
 
     `from_kernels` and `from_network` make one. Errors of the arguments `targets` and `outputs` do
@@ -214,7 +214,7 @@ class KernelRegression:
     ) -> Predictions:
         """y_i - f(x_i) for the f of kernel regression on all training inputs but the i-th.
 
-        They are [Θ⁻¹r]_i / [Θ⁻¹]_ii with r = y - f_0(X) (Rasmussen and Williams 2006, eq. 5.12).
+        They are [Θ⁻¹r]_i / [Θ⁻¹]_ii with r = y - f_0(X) (Rasmussen and Williams 2006, sec. 5.4.2).
 
         Args:
             targets: y.
