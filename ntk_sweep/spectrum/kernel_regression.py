@@ -71,12 +71,12 @@ class KernelRegression:
     Example:
         >>> kernel = [[2.0, 1.0], [1.0, 2.0]]
         >>> regression = KernelRegression.from_kernels(kernel, cross=[[1.0, 1.0]])
-        >>> regression.predictions([1.0, 2.0]).values
-        tensor([1.], dtype=torch.float64)
-        >>> regression.predictions([1.0, 2.0], time=0.1).values
-        tensor([0.2592], dtype=torch.float64)
-        >>> regression.leave_one_out([1.0, 2.0]).values
-        tensor([0.0000, 1.5000], dtype=torch.float64)
+        >>> regression.predictions([3.0, 3.0]).values.round(decimals=9)
+        tensor([2.], dtype=torch.float64)
+        >>> regression.predictions([3.0, 3.0], time=0.1).values
+        tensor([0.5184], dtype=torch.float64)
+        >>> regression.leave_one_out([3.0, 3.0]).values.round(decimals=9)
+        tensor([1.5000, 1.5000], dtype=torch.float64)
     """
 
     def __init__(
