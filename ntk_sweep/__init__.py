@@ -13,20 +13,26 @@ from ntk_sweep._version import __version__ as __version__
 if TYPE_CHECKING:
     from ntk_sweep.analysis.notebook import chapter
     from ntk_sweep.cli.notebook import sweep
+    from ntk_sweep.kernel.conjugate import conjugate_kernel
     from ntk_sweep.kernel.empirical import empirical_ntk
     from ntk_sweep.limit.critical_line import critical_point
-    from ntk_sweep.limit.kernel import limit_ntk, limit_spectrum
+    from ntk_sweep.limit.kernel import limit_kernels, limit_nngp, limit_ntk, limit_spectrum
     from ntk_sweep.limit.mean_field import mean_field
     from ntk_sweep.network.fully_connected import Network
+    from ntk_sweep.spectrum.kernel_regression import KernelRegression
     from ntk_sweep.spectrum.spectrum import Spectrum, ntk_spectrum
     from ntk_sweep.store.reading import load_results
 
 __all__ = [
+    "KernelRegression",
     "Network",
     "Spectrum",
     "chapter",
+    "conjugate_kernel",
     "critical_point",
     "empirical_ntk",
+    "limit_kernels",
+    "limit_nngp",
     "limit_ntk",
     "limit_spectrum",
     "load_results",
@@ -36,11 +42,15 @@ __all__ = [
 ]
 
 _HOME = {
+    "KernelRegression": "ntk_sweep.spectrum.kernel_regression",
     "Network": "ntk_sweep.network.fully_connected",
     "Spectrum": "ntk_sweep.spectrum.spectrum",
     "chapter": "ntk_sweep.analysis.notebook",
+    "conjugate_kernel": "ntk_sweep.kernel.conjugate",
     "critical_point": "ntk_sweep.limit.critical_line",
     "empirical_ntk": "ntk_sweep.kernel.empirical",
+    "limit_kernels": "ntk_sweep.limit.kernel",
+    "limit_nngp": "ntk_sweep.limit.kernel",
     "limit_ntk": "ntk_sweep.limit.kernel",
     "limit_spectrum": "ntk_sweep.limit.kernel",
     "load_results": "ntk_sweep.store.reading",

@@ -105,16 +105,27 @@ class ErrorPropagation:
         self._angle = self._angle_error(pairs, factors)
         self._distance = factors.covariance * self._distance
 
-    def kernel_norm(
+    def of_tangent(
         self,
         factors: GramFactors,
         duals: Duals,
         tangent: Float[Tensor, "N N"],
         kernel: Float[Tensor, "N N"],
-    ) -> float:
-        """A bound of ‖δΘ̄‖₂: the largest row sum of the entry-wise bounds."""
-        entries = self._tangent_error(factors, duals, tangent, kernel) + _TINY
-        return float(entries.sum(1).max())
+    ) -> Float[Tensor, "N N"]:
+        """Bounds of the errors of Θ̄'s entries, from the arguments of `pass_layer`."""
+        return self._tangent_error(factors, duals, tangent, kernel) + _TINY
+
+    def of_covariance(
+        self, factors: GramFactors, covariance: Float[Tensor, "N N"]
+    ) -> Float[Tensor, "N N"]:
+        """Bounds of the errors of the entries of K^l, the covariance of the outputs.
+
+        Args:
+            factors: Those of layer l.
+            covariance: K^l.
+        """
+        rounding = _ROUNDINGS * _EPS * _outer(covariance.diagonal())
+        return factors.covariance * self._function + rounding + _TINY
 
     def _function_error(
         self, pairs: GaussianPairs, duals: Duals, unit: float

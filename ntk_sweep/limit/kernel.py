@@ -1,57 +1,24 @@
-"""The infinite-width neural tangent kernel and its spectrum, predicted for each width.
+"""The infinite-width kernels and their spectra, predicted for each width.
 
-`docs/theory/limit.md` derives the recursion. Dimension letters in the annotations: N inputs, n_in
-features of an input.
+`docs/theory/limit.md` derives the recursion. Dimension letters in the annotations: N and M inputs,
+n_in features of an input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.limit.dual_activations import Duals, gram_duals
-from ntk_sweep.limit.error_bounds import ErrorPropagation
-from ntk_sweep.limit.gram_factors import GramFactors, gram_factors
+from ntk_sweep.limit.recursion import LimitKernel, LimitKernels, check_overflow, kernels_by_depth
 from ntk_sweep.network.architecture import Architecture, check_names
-from ntk_sweep.network.fully_connected import Inputs
+from ntk_sweep.network.fully_connected import Inputs, OtherInputs
 from ntk_sweep.network.integers import integer_fault
-from ntk_sweep.numerics.double_double import (
-    UNIT,
-    DoubleDouble,
-    add,
-    gram,
-    gram_error,
-    multiply,
-    symmetric,
-)
-from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, power_of_two
-from ntk_sweep.numerics.tensors import all_finite, as_tensor, check_finite, overflow
+from ntk_sweep.numerics.tensors import as_tensor, check_finite
 from ntk_sweep.spectrum.spectrum import Spectrum
-
-_NEAR = 1e-2
-"""Squared distances below this share of the squared norms are summed from differences.
-
-Beyond it the Gram matrix loses two digits at most."""
-
-_PAIRS_AT_ONCE = 4096
-"""Differences x_i - x_j held in memory together: 26 MB at 784 features."""
-
-
-@dataclass(frozen=True)
-class LimitKernel:
-    """The infinite-width NTK of one architecture.
-
-    Attributes:
-        kernel: Θ̄, symmetric, float64.
-        error_norm: A bound, to first order in the rounding unit, of ‖computed - exact‖₂.
-    """
-
-    kernel: Float[Tensor, "N N"]
-    error_norm: float
 
 
 def limit_ntk(
@@ -62,7 +29,8 @@ def limit_ntk(
     parametrisation: str,
     weight_std: float = 1.0,
     bias_std: float | None = 1.0,
-) -> Float[Tensor, "N N"]:
+    x2: OtherInputs | None = None,
+) -> Float[Tensor, "N M"]:
     """Θ̄_n, the leading order for large width n of the mean empirical NTK at initialisation.
 
     The source is Jacot et al. 2018, theorem 1; `limit_ntks` gives the recursion.
@@ -77,19 +45,76 @@ def limit_ntk(
         parametrisation: A name in `PARAMETRISATIONS`.
         weight_std: σ_w > 0.
         bias_std: σ_b ≥ 0; None for a network without biases.
+        x2: M ≥ 1 other inputs, likewise, for the kernel between the two sets; None for x itself.
 
     Raises:
-        ValueError: A name is unknown, a size or a scale out of range, `x` empty, not finite or not
-            float64, or the kernel overflows.
+        ValueError: A name is unknown, a size or a scale out of range, `x` or `x2` empty, not finite
+            or not float64, their numbers of features differ, or the kernel overflows.
 
     Example:
         >>> x = torch.eye(2, dtype=torch.float64)
         >>> limit_ntk(x, "relu", width=100, depth=2, parametrisation="ntk")
         tensor([[2.5000, 1.9102],
                 [1.9102, 2.5000]], dtype=torch.float64)
+        >>> limit_ntk(x, "relu", width=100, depth=2, parametrisation="ntk", x2=[[0.0, 1.0]])
+        tensor([[1.9102],
+                [2.5000]], dtype=torch.float64)
     """
     architecture = Architecture(activation, width, depth, parametrisation, weight_std, bias_std)
-    return limits_of(x, architecture, (depth,))[depth].kernel
+    return _single(x, architecture, x2).ntk.kernel
+
+
+def limit_nngp(
+    x: Inputs,
+    activation: str,
+    width: int,
+    depth: int,
+    parametrisation: str,
+    weight_std: float = 1.0,
+    bias_std: float | None = 1.0,
+    x2: OtherInputs | None = None,
+) -> Float[Tensor, "N M"]:
+    """K_n, the covariance of the outputs of wide networks at initialisation (NNGP kernel).
+
+    Over draws of all weights and biases, outputs of networks of growing widths tend to a Gaussian
+    process with this covariance (Lee et al. 2018, section 2.3; Matthews et al. 2018).
+    It is K^D in the recursion of `limit_ntks`, and what `conjugate_kernel` of a network tends to.
+    Under `thesis`, whose last layer is not scaled, it grows like n.
+
+    It takes the arguments of `limit_ntk` and raises its errors.
+
+    Example:
+        >>> x = torch.eye(2, dtype=torch.float64)
+        >>> limit_nngp(x, "relu", width=100, depth=2, parametrisation="ntk")
+        tensor([[1.7500, 1.5441],
+                [1.5441, 1.7500]], dtype=torch.float64)
+    """
+    architecture = Architecture(activation, width, depth, parametrisation, weight_std, bias_std)
+    return _with_nngp(depth, _single(x, architecture, x2)).nngp.kernel
+
+
+def limit_kernels(
+    x: Inputs,
+    activation: str,
+    width: int,
+    depth: int,
+    parametrisation: str,
+    weight_std: float = 1.0,
+    bias_std: float | None = 1.0,
+    x2: OtherInputs | None = None,
+) -> LimitKernels:
+    """Both limit kernels from one recursion, each with a bound of its error.
+
+    It takes the arguments of `limit_ntk` and raises its errors.
+
+    Example:
+        >>> x = torch.eye(2, dtype=torch.float64)
+        >>> kernels = limit_kernels(x, "relu", width=100, depth=2, parametrisation="ntk")
+        >>> kernels.nngp.kernel[0, 0] < kernels.ntk.kernel[0, 0], kernels.ntk.error_norm < 1e-12
+        (tensor(True), True)
+    """
+    architecture = Architecture(activation, width, depth, parametrisation, weight_std, bias_std)
+    return _with_nngp(depth, _single(x, architecture, x2))
 
 
 def limit_spectrum(
@@ -111,16 +136,19 @@ def limit_spectrum(
         tensor([0.5898, 4.4102], dtype=torch.float64)
     """
     architecture = Architecture(activation, width, depth, parametrisation, weight_std, bias_std)
-    return limit_kernel_spectrum(limits_of(x, architecture, (depth,))[depth])
+    return limit_kernel_spectrum(_single(x, architecture, None).ntk)
 
 
 def limit_kernel_spectrum(limit: LimitKernel) -> Spectrum:
-    """Eigenvalues of Θ̄ with one absolute bound, ‖δΘ̄‖₂ + N ε λ_max, for all of them.
+    """Eigenvalues of Θ̄, or of K, with one absolute bound, ‖δΘ̄‖₂ + N ε λ_max, for all of them.
 
     The first part is the kernel's own error and the second the solver's (LAPACK Users' Guide,
     section 4.7.1). Weyl's inequality turns both into errors of every eigenvalue. A computed
     negative eigenvalue is replaced by the nearer value 0. Those below the bound are unresolved
     (`Spectrum.resolved`).
+
+    Raises:
+        ValueError: The kernel is one between two sets of inputs.
 
     Example:
         >>> x = torch.tensor([[1.0], [1.0], [2.0]], dtype=torch.float64)
@@ -128,7 +156,13 @@ def limit_kernel_spectrum(limit: LimitKernel) -> Spectrum:
         >>> limit_kernel_spectrum(kernels[3]).resolved
         tensor([False,  True,  True])
     """
-    eigenvalues = torch.linalg.eigvalsh(limit.kernel)
+    kernel = limit.kernel
+    if len(kernel) != kernel.shape[1] or (kernel - kernel.T).abs().max() > 2 * limit.error_norm:
+        raise ValueError(
+            f"the kernel, {tuple(kernel.shape)}, is not symmetric, but only a kernel of one "
+            "set of inputs has eigenvalues: leave x2 out"
+        )
+    eigenvalues = torch.linalg.eigvalsh(kernel)
     solver = torch.finfo(torch.float64).eps * len(eigenvalues) * float(eigenvalues[-1].abs())
     errors = torch.full_like(eigenvalues, limit.error_norm + solver)
     return Spectrum(eigenvalues.clamp(min=0), errors, method="limit")
@@ -168,133 +202,39 @@ def limit_ntks(
         {2: 2.5, 4: 3.5}
     """
     architecture = Architecture(activation, width, 0, parametrisation, weight_std, bias_std)
-    return limits_of(x, architecture, depths)
+    return {depth: kernels.ntk for depth, kernels in limits_of(x, architecture, depths)}
 
 
 def limits_of(
-    x: Inputs, architecture: Architecture, depths: Iterable[int]
-) -> dict[int, LimitKernel]:
-    """As `limit_ntks`; the depth of the architecture does not count."""
+    x: Inputs, architecture: Architecture, depths: Iterable[int], x2: OtherInputs | None = None
+) -> Iterator[tuple[int, LimitKernels]]:
+    """Both kernels of each depth, in ascending order; the depth of the architecture does not count.
+
+    Overflow of K is not looked for, as in `kernels_by_depth`.
+    """
     depths = sorted(set(depths))
     _check_architecture(architecture, depths)
-    x = _checked_inputs(x)
-    return _recursion(x, replace(architecture, depth=depths[-1]), depths)
+    x = _checked_inputs("x", x)
+    others = None if x2 is None else _checked_inputs("x2", x2)
+    if others is not None and others.shape[1] != x.shape[1]:
+        raise ValueError(
+            f"x2 has shape {tuple(others.shape)}, but x has {x.shape[1]} features: both sets must "
+            "have the same"
+        )
+    return kernels_by_depth(x, others, replace(architecture, depth=depths[-1]), depths)
 
 
-def _recursion(
-    x: Float[Tensor, "N n_in"], deepest: Architecture, depths: Sequence[int]
-) -> dict[int, LimitKernel]:
-    """The kernels of the deepest architecture cut off at each of the depths."""
-    n_in = x.shape[1]
-    second_moment, distance = _input_moments(x)
-    _check_overflow("the squares of the inputs", second_moment, distance)
-    area, area_error = _input_area(x, second_moment, distance)
-    first = gram_factors(deepest, 1, n_in)
-    pairs = GaussianPairs.from_layer(second_moment, distance, first.covariance, first.bias, area)
-    _check_pairs(1, pairs)
-    tangent = first.tangent * _gram(second_moment, distance) + first.bias_tangent
-    errors = ErrorPropagation(deepest.activation, pairs, tangent, n_in, area, area_error, first)
-    kernels = {}
-    for layer in range(2, deepest.depth + 1):
-        duals = gram_duals(deepest.activation, pairs)
-        errors.pass_activation(pairs, duals)
-        if layer in depths:
-            last = gram_factors(replace(deepest, depth=layer), layer, n_in)
-            kernel = _next_tangent(last, duals, tangent)
-            error_norm = errors.kernel_norm(last, duals, tangent, kernel)
-            _check_overflow(
-                f"the entries of depth {layer}, or their error bounds", kernel, error_norm
-            )
-            kernels[layer] = LimitKernel(kernel, error_norm)
-        if layer < deepest.depth:
-            hidden = gram_factors(deepest, layer, n_in)
-            next_tangent = _next_tangent(hidden, duals, tangent)
-            pairs = GaussianPairs.from_layer(
-                duals.function.diagonal(),
-                duals.distance,
-                hidden.covariance,
-                hidden.bias,
-                duals.area,
-            )
-            _check_pairs(layer, pairs)
-            errors.pass_layer(hidden, duals, tangent, next_tangent, pairs)
-            tangent = next_tangent
+def _single(x: Inputs, architecture: Architecture, x2: OtherInputs | None) -> LimitKernels:
+    """The kernels of the architecture itself."""
+    ((_, kernels),) = limits_of(x, architecture, (architecture.depth,), x2)
     return kernels
 
 
-def _check_pairs(layer: int, pairs: GaussianPairs) -> None:
-    """Raises a ValueError if a variance overflows, or the product of two, which angles need.
-
-    Formulas take up to four times such a product; a wrong angle would not show.
-    """
-    place = f"the variances of the pre-activations of layer {layer}, or their products"
-    products = 16 * (pairs.var_x * pairs.var_y)
-    _check_overflow(place, products, pairs.distance, pairs.cov, pairs.area)
-
-
-def _check_overflow(place: str, *values: Float[Tensor, ...] | float) -> None:
-    for value in values:
-        if not all_finite(torch.as_tensor(value, dtype=torch.float64)):
-            raise overflow("the limit kernel", place, torch.float64)
-
-
-def _next_tangent(
-    factors: GramFactors, duals: Duals, tangent: Float[Tensor, "N N"]
-) -> Float[Tensor, "N N"]:
-    """T^l from T^{l-1} and the dual activations of layer l - 1."""
-    own = factors.tangent * duals.function + factors.bias_tangent
-    return own + factors.covariance * duals.derivative * tangent
-
-
-def _input_moments(
-    x: Float[Tensor, "N n_in"],
-) -> tuple[Float[Tensor, " N"], Float[Tensor, "N N"]]:
-    """‖x_i‖² and ‖x_i - x_j‖².
-
-    Small distances are summed from differences, so that they keep their relative accuracy.
-    """
-    norms = (x * x).sum(1)
-    distance = (norms[:, None] + norms[None, :] - 2 * (x @ x.T)).clamp(min=0)
-    rows, columns = torch.triu_indices(len(x), len(x), 1)
-    near = distance[rows, columns] < _NEAR * (norms[rows] + norms[columns])
-    for i, j in zip(
-        rows[near].split(_PAIRS_AT_ONCE), columns[near].split(_PAIRS_AT_ONCE), strict=True
-    ):
-        distance[i, j] = (x[i] - x[j]).square().sum(1)
-    upper = torch.triu(distance, 1)
-    return norms, upper + upper.T
-
-
-def _input_area(
-    x: Float[Tensor, "N n_in"], second_moment: Float[Tensor, " N"], distance: Float[Tensor, "N N"]
-) -> tuple[Float[Tensor, "N N"], Float[Tensor, "N N"]]:
-    """√(‖x_i‖² ‖x_j‖² - ⟨x_i, x_j⟩²), and a bound of its error.
-
-    The Gram matrix is in double-double: nothing but a bias keeps parallel inputs apart from nearly
-    parallel ones.
-    """
-    size, power = len(x), power_of_two(second_moment.sqrt())
-    rows = x / power
-    entries, error = gram(rows), float(gram_error(rows))
-    whole = DoubleDouble(symmetric(entries.hi, size), symmetric(entries.lo, size))
-    squares, small = whole.hi.diagonal(), whole.lo.diagonal()
-    outer = multiply(DoubleDouble(squares[:, None], small[:, None]), DoubleDouble(squares, small))
-    inner = multiply(whole, whole)
-    spread = add(outer, DoubleDouble(-inner.hi, -inner.lo))
-    apart = distance > 0
-    zeros = torch.zeros_like(distance)
-    area = spread.hi.clamp(min=0).sqrt().where(apart, zeros)
-    lengths = squares[:, None] + squares[None, :] + 2 * whole.hi.abs()
-    uncertain = 2 * lengths * error + 4 * UNIT * (outer.hi + inner.hi)
-    uncertain = uncertain + torch.finfo(torch.float64).eps * spread.hi.abs()
-    bound = torch.minimum(uncertain / area.clamp(min=1e-300), uncertain.sqrt())
-    return area * power**2, bound.where(apart, zeros) * power**2
-
-
-def _gram(
-    second_moment: Float[Tensor, " N"], distance: Float[Tensor, "N N"]
-) -> Float[Tensor, "N N"]:
-    return (second_moment[:, None] + second_moment[None, :] - distance) / 2
+def _with_nngp(depth: int, kernels: LimitKernels) -> LimitKernels:
+    """The kernels, if K did not overflow."""
+    nngp, place = kernels.nngp, f"the entries of depth {depth}, or their error bounds"
+    check_overflow("the covariance of the outputs", place, nngp.kernel, nngp.error_norm)
+    return kernels
 
 
 def _check_architecture(architecture: Architecture, depths: Sequence[int]) -> None:
@@ -306,14 +246,16 @@ def _check_architecture(architecture: Architecture, depths: Sequence[int]) -> No
             raise ValueError(f"{size} is {value!r}, but {fault}")
 
 
-def _checked_inputs(x: Inputs) -> Float[Tensor, "N n_in"]:
-    x = as_tensor("x", x, torch.float64)
+def _checked_inputs(name: str, x: Inputs) -> Float[Tensor, "N n_in"]:
+    x = as_tensor(name, x, torch.float64)
     if x.ndim != 2 or len(x) == 0 or x.shape[1] == 0:
         raise ValueError(
-            f"x has shape {tuple(x.shape)}, but must be (N, n_in) with at least one input and one "
-            "feature"
+            f"{name} has shape {tuple(x.shape)}, but must be (N, n_in) with at least one input and "
+            "one feature"
         )
     if x.dtype != torch.float64:
-        raise ValueError(f"x is {x.dtype}, but the limit kernel is computed in float64: convert it")
-    check_finite("x", x)
+        raise ValueError(
+            f"{name} is {x.dtype}, but the limit kernel is computed in float64: convert it"
+        )
+    check_finite(name, x)
     return x

@@ -6,7 +6,7 @@ l.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +21,15 @@ from ntk_sweep.network.architecture import Architecture, check_names, check_scal
 from ntk_sweep.network.initialisation import Initialisation
 from ntk_sweep.network.layered import check_inputs
 from ntk_sweep.network.linear_layer import LayerScale, LinearLayer, layer_scales
-from ntk_sweep.numerics.tensors import all_finite, as_tensor, as_tensors, check_finite, overflow
+from ntk_sweep.network.parameters import as_layers, check_layers
+from ntk_sweep.network.torch_modules import parts_of_module, parts_of_state
+from ntk_sweep.numerics.tensors import all_finite, as_tensor, check_finite, overflow
 
 Inputs = Shaped[Any, "N n_in"] | Sequence
 """N inputs as users pass them: a tensor, a NumPy array, or lists of numbers."""
+
+OtherInputs = Shaped[Any, "M n_in"] | Sequence
+"""M other inputs for the same network, likewise."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,8 @@ class Network:
     ) -> None:
         check_names(activation, parametrisation)
         check_scales(weight_std, bias_std)
-        weights, biases = _as_layers(weights, biases, optional=bias_std is None)
-        _check_layers(weights, biases)
+        weights, biases = as_layers(weights, biases, optional=bias_std is None)
+        check_layers(weights, biases)
         sizes = [(w.shape[1], w.shape[0]) for w in weights]
         scales = layer_scales(parametrisation, sizes, weight_std, bias_std)
         self._layers = tuple(map(LinearLayer, weights, biases, scales))
@@ -148,6 +153,65 @@ class Network:
         weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
         scales = own.weight_std, own.bias_std
         return cls(weights, biases, own.activation, own.parametrisation, *scales)
+
+    @classmethod
+    def from_module(cls, module: torch.nn.Module, dtype: torch.dtype | None = None) -> Network:
+        """The network that a `torch.nn.Sequential` of Linear layers and one activation is.
+
+        Its weights and biases are copied as they are; all factors are 1, as under `standard`. A
+        Flatten may stand first: the network takes inputs of one row each, (N, n_in).
+
+        Args:
+            module: The Sequential. Activations are ReLU, ELU, LeakyReLU, Sigmoid, Tanh, GELU and
+                SiLU with torch's default options. Layers have biases all or none.
+            dtype: Of the network; None for the module's. In torch.float64 kernels are far more
+                accurate, and nothing is lost of a module in single precision.
+
+        Raises:
+            ValueError: The module is not a fully connected network with one output, or its
+                parameters are not those of its layers (shared, pruned, some frozen).
+
+        Example:
+            >>> from torch import nn
+            >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+            >>> network, x = Network.from_module(module), torch.rand(4, 2)
+            >>> bool(torch.isclose(network(x), module(x)[:, 0]).all())
+            True
+        """
+        return cls._from_parts(*parts_of_module(module, dtype))
+
+    @classmethod
+    def from_state_dict(
+        cls, state: Mapping[str, Any], activation: str, dtype: torch.dtype | None = None
+    ) -> Network:
+        """As `from_module`, from the state dict of such a Sequential, for which torch saves files.
+
+        A state dict holds neither activations nor anything else without parameters. So that the
+        activation stands between the layers, and nothing behind the last one, is taken on trust.
+
+        Args:
+            state: Names as 0.weight, 0.bias, 2.weight, and tensors or NumPy arrays.
+            activation: A name in `ACTIVATIONS`.
+            dtype: As in `from_module`.
+
+        Raises:
+            ValueError: It is not the state of a fully connected network with one output, or the
+                activation is unknown.
+
+        Example:
+            >>> from torch import nn
+            >>> module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+            >>> Network.from_state_dict(module.state_dict(), "relu").depth
+            2
+        """
+        return cls._from_parts(*parts_of_state(state, activation, dtype))
+
+    @classmethod
+    def _from_parts(
+        cls, weights: Sequence[Any], biases: Sequence[Any] | None, activation: str
+    ) -> Network:
+        bias_std = None if biases is None else 1.0
+        return cls(weights, biases, activation, "standard", bias_std=bias_std)
 
     @property
     def weights(self) -> tuple[Float[Tensor, "_ _"], ...]:
@@ -233,26 +297,37 @@ class Network:
 
     def __call__(self, x: Inputs) -> Float[Tensor, " N"]:
         """f(x) for each row of `x`; takes and raises what `passes` does."""
-        rows = self.as_inputs(x)
+        return self._pre_activations(self.depth - 1, self.last_hidden(self.as_inputs(x)))[:, 0]
+
+    def last_hidden(self, rows: Float[Tensor, "N n_in"]) -> Float[Tensor, "N _"]:
+        """The inputs of the last layer, a^{D-1} (N, n_{D-1}), for inputs from `as_inputs`.
+
+        Raises:
+            ValueError: A value overflows.
+        """
         for index in range(self.depth - 1):
             rows = self.nonlinearity.function(self._pre_activations(index, rows))
-        return self._pre_activations(self.depth - 1, rows)[:, 0]
+        return rows
 
-    def as_inputs(self, x: Inputs) -> Float[Tensor, "N n_in"]:
+    def as_inputs(self, x: Inputs, name: str = "x") -> Float[Tensor, "N n_in"]:
         """`x` as a tensor that fits this network, whose parameters must be finite too.
 
         NumPy arrays and lists take the network's dtype and device; a tensor must have them.
+
+        Args:
+            x: N ≥ 1 inputs.
+            name: What the caller calls them, for the message.
 
         Raises:
             ValueError: `x` holds no real numbers, is empty, does not fit, or is not finite, or a
                 parameter is not.
         """
         weight = self._layers[0].weight
-        x = as_tensor("x", x, weight.dtype, weight.device)
-        self.check_inputs(x)
+        x = as_tensor(name, x, weight.dtype, weight.device)
+        check_inputs(x, weight.shape[1], weight.dtype, weight.device, name)
         if len(x) == 0:
-            raise ValueError("x is empty, but the network takes at least one input")
-        check_finite("x", x)
+            raise ValueError(f"{name} is empty, but the network takes at least one input")
+        check_finite(name, x)
         for number, layer in enumerate(self._layers, start=1):
             check_finite(f"W of layer {number}", layer.weight)
             check_finite(f"b of layer {number}", layer.bias)
@@ -278,55 +353,3 @@ def _not_overflowed(place: str, values: Float[Tensor, "N _"]) -> Float[Tensor, "
     if not all_finite(values):
         raise overflow("the network", place, values.dtype)
     return values
-
-
-def _as_layers(
-    weights: Sequence[Any], biases: Sequence[Any] | None, optional: bool
-) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    named = {f"W of layer {number}": weight for number, weight in enumerate(weights, start=1)}
-    if optional and not biases:
-        tensors = as_tensors(named)
-        return tensors, [weight.new_zeros(weight.shape[:1]) for weight in tensors]
-    if biases is None:
-        raise ValueError(
-            "biases is None, but the network has some: give them, or bias_std=None for a network "
-            "without biases"
-        )
-    named |= {f"b of layer {number}": bias for number, bias in enumerate(biases, start=1)}
-    tensors = as_tensors(named)
-    return tensors[: len(weights)], tensors[len(weights) :]
-
-
-def _check_layers(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
-    if len(weights) < 2 or len(weights) != len(biases):
-        raise ValueError(
-            f"{len(weights)} weight matrices and {len(biases)} biases: a network has one of each a "
-            "layer, and at least two layers (with one, the activation would not appear)"
-        )
-    fan_in = weights[0].shape[-1] if weights[0].ndim else 0
-    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True), start=1):
-        if weight.ndim != 2 or weight.shape[1] != fan_in or bias.shape != weight.shape[:1]:
-            raise ValueError(
-                f"layer {layer}: W is {tuple(weight.shape)} and b is {tuple(bias.shape)}, but W "
-                f"must be (n_l, {fan_in}) and b (n_l,)"
-            )
-        if weight.numel() == 0:
-            raise ValueError(f"layer {layer}: W is {tuple(weight.shape)}, but must not be empty")
-        fan_in = weight.shape[0]
-        for tensor in (weight, bias):
-            _check_kind(layer, tensor, weights[0])
-    if fan_in != 1:
-        raise ValueError(f"the last layer has {fan_in} outputs, but must have one")
-
-
-def _check_kind(layer: int, tensor: Tensor, first: Tensor) -> None:
-    if (
-        not tensor.dtype.is_floating_point
-        or tensor.dtype != first.dtype
-        or tensor.device != first.device
-    ):
-        raise ValueError(
-            f"layer {layer} holds {tensor.dtype} on {tensor.device}, but the first weight matrix "
-            f"is {first.dtype} on {first.device}: all must be of one floating dtype and on one "
-            "device"
-        )

@@ -39,22 +39,27 @@ class LayeredNetwork(Protocol):
 
 
 def check_inputs(
-    x: Float[Tensor, "N n_in"], n_inputs: int, dtype: torch.dtype, device: torch.device
+    x: Float[Tensor, "N n_in"],
+    n_inputs: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    name: str = "x",
 ) -> None:
     """Raises a ValueError if `x` does not fit a network of `n_inputs` features.
 
-    A device without an index, such as "cuda", is any of its type.
+    A device without an index, such as "cuda", is any of its type. The message calls the inputs by
+    `name`.
     """
     if x.ndim != 2 or x.shape[1] != n_inputs:
-        single = ": one input is x[None, :]" if x.shape == (n_inputs,) else ""
+        single = f": one input is {name}[None, :]" if x.shape == (n_inputs,) else ""
         raise ValueError(
-            f"x has shape {tuple(x.shape)}, but the network takes (N, {n_inputs}){single}"
+            f"{name} has shape {tuple(x.shape)}, but the network takes (N, {n_inputs}){single}"
         )
     elsewhere = x.device.type != device.type or (
         None not in (x.device.index, device.index) and x.device.index != device.index
     )
     if x.dtype != dtype or elsewhere:
         raise ValueError(
-            f"x is {x.dtype} on {x.device}, but the network is {dtype} on {device}: convert one "
-            "of them"
+            f"{name} is {x.dtype} on {x.device}, but the network is {dtype} on {device}: convert "
+            "one of them"
         )

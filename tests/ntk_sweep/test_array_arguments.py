@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from ntk_sweep import Network, empirical_ntk, limit_ntk, limit_spectrum, ntk_spectrum
+from ntk_sweep import (
+    KernelRegression,
+    Network,
+    conjugate_kernel,
+    empirical_ntk,
+    limit_nngp,
+    limit_ntk,
+    limit_spectrum,
+    ntk_spectrum,
+)
 from ntk_sweep.dynamics.bounds import du_bound, flow_bound
 from ntk_sweep.dynamics.predictions import (
     gradient_descent_losses,
@@ -52,11 +61,14 @@ OF_INPUTS = {
     "network in single precision": SINGLE,
     "passes": lambda x: NETWORK.passes(x).outputs,
     "empirical_ntk": lambda x: empirical_ntk(NETWORK, x),
+    "conjugate_kernel": lambda x: conjugate_kernel(NETWORK, x),
+    "regression": lambda x: KernelRegression.from_network(NETWORK, x).leave_one_out(Y).values,
     "ntk_spectrum": lambda x: ntk_spectrum(NETWORK, x).eigenvalues,
     "jacobian": lambda x: ntk_spectrum(NETWORK, x, method="jacobian").eigenvalues,
     "extreme_eigenvalues": lambda x: extreme_eigenvalues(NETWORK, x).lambda_min,
     "training": lambda x: trained(x, Y),
     "limit_ntk": lambda x: limit_ntk(x, **ARCHITECTURE),
+    "limit_nngp": lambda x: limit_nngp(x, **ARCHITECTURE),
     "limit_spectrum": lambda x: limit_spectrum(x, **ARCHITECTURE).errors,
 }
 
@@ -80,6 +92,12 @@ OF_OTHERS = {
     ),
     "flow bound": (lambda times: flow_bound(1.0, 1.0, 4, times), [np.array([0.0, 1.0])]),
     "bound of Du": (lambda steps: du_bound(1.0, 1.0, 4, 0.1, steps), [np.array([0, 1])]),
+    "kernel between two sets": (lambda x2: empirical_ntk(NETWORK, X, x2), [X]),
+    "limit between two sets": (lambda x2: limit_ntk(X, **ARCHITECTURE, x2=x2), [X]),
+    "regression": (
+        lambda *parts: KernelRegression.from_kernels(*parts[:2]).predictions(*parts[2:]).values,
+        [THETA, THETA[:2], Y, Y, Y[:2]],
+    ),
     "duals": (
         lambda *parts: dual_activations("relu", *parts).function,
         [np.ones(2), np.ones(2), np.array([0.5, 0.1])],

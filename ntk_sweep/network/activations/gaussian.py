@@ -57,7 +57,7 @@ def _erf_dual(pairs: GaussianPairs) -> ClosedDual:
     Williams 1997, eq. (11), with asin written as atan so that nothing cancels for nearly identical
     inputs of large variance.
     """
-    root = (1 + 2 * pairs.var_x + 2 * pairs.var_y + 4 * pairs.area**2).sqrt()
+    root = (1 + 2 * (pairs.var_x + pairs.var_y) + 4 * pairs.area**2).sqrt()
     function = (2 / math.pi) * (2 * pairs.cov).atan2(root)
     diagonals = [
         (2 / math.pi) * (2 * k).atan2((1 + 4 * k).sqrt()) for k in (pairs.var_x, pairs.var_y)

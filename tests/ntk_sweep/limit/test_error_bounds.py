@@ -18,7 +18,14 @@ from tests.helpers.limit_inputs import inputs
 
 
 def exact_limit(x, activation, width, depth, parametrisation, weight_std=1.0, bias_std=1.0):
-    """The plain recursion with closed-form duals in mpmath, straight from the definition and
+    """Θ̄ alone."""
+    return exact_limits(x, activation, width, depth, parametrisation, weight_std, bias_std)[0]
+
+
+def exact_limits(x, activation, width, depth, parametrisation, weight_std=1.0, bias_std=1.0):
+    """Θ̄ and the covariance of the outputs.
+
+    The plain recursion with closed-form duals in mpmath, straight from the definition and
     without any rearrangement."""
     trained = parametrisation == "standard"  # the scales are in the draws alone
     scale, biases = mp.mpf(weight_std) ** 2, mp.mpf(bias_std or 0) ** 2
@@ -37,9 +44,9 @@ def exact_limit(x, activation, width, depth, parametrisation, weight_std=1.0, bi
         gain = scale * own / fan_in if trained else own
         own_term = gram * own + bias_term * mp.ones(count)
         tangent = own_term + gain * _entrywise(lambda slope, below: slope * below, slopes, tangent)
-        if last:
-            return tangent
         covariance = gram * gain + biases * mp.ones(count)
+        if last:
+            return tangent, covariance
         variances = [covariance[i, i] for i in range(count)]
         rows_of = mp.matrix([[k] * count for k in variances])
         duals = [partial(_closed, activation, order) for order in (0, 1)]
@@ -156,7 +163,7 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
         distance = (size[:, None] + size[None, :] - 2 * function).clamp(min=0).fill_diagonal_(0)
         return Duals(function, derivative, distance, area_of(size, distance))
 
-    monkeypatch.setattr("ntk_sweep.limit.kernel.gram_duals", perturbed)
+    monkeypatch.setattr("ntk_sweep.limit.recursion.gram_duals", perturbed)
     result = limit_ntks(x, activation, 100, (depth,), "thesis")[depth]
     error = float(torch.linalg.matrix_norm(result.kernel - exact, 2))
     assert error <= result.error_norm
