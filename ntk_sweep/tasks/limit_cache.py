@@ -36,12 +36,12 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
     Raises:
         ValueError: The inputs are not finite, or the kernel overflows.
     """
-    kernels = limits_of(torch.from_numpy(dataset.x), request.architecture, request.depths)
     limits = {}
-    for depth, limit in kernels.items():
-        spectrum = limit_kernel_spectrum(limit)
+    x = torch.from_numpy(dataset.x)
+    for depth, kernels in limits_of(x, request.architecture, request.depths):
+        spectrum = limit_kernel_spectrum(kernels.ntk)
         limits[depth] = Limit(
-            limit.kernel.numpy(), float(spectrum.eigenvalues[0]), float(spectrum.errors[0])
+            kernels.ntk.kernel.numpy(), float(spectrum.eigenvalues[0]), float(spectrum.errors[0])
         )
     return limits
 
