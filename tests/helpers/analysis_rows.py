@@ -88,6 +88,8 @@ def row(
             "depth",
             "seed",
             "parametrisation",
+            "weight_std",
+            "bias_std",
             "dtype",
             "data_fingerprint",
         )

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ntk_sweep.analysis.rows.group import Group, groups
 from ntk_sweep.analysis.rows.runs import Runs, runs
-from ntk_sweep.store.columns import schema
+from ntk_sweep.store.columns import GROUP, schema
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 from tests.helpers.analysis_rows import row
@@ -133,7 +133,7 @@ def failed_run(
     kept = {
         name: value
         for name, value in good.items()
-        if name in SETTING or not schema("training").field(name).nullable
+        if name in (*GROUP, *SETTING) or not schema("training").field(name).nullable
     }
     nothing = dict.fromkeys(schema("training").names)
     return nothing | kept | {"status": "failed", "error": "Traceback\nRuntimeError: no"}

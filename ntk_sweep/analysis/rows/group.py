@@ -235,10 +235,12 @@ def _is_scale(wanted: str | None, scale: float | None) -> bool:
     """Whether a scale is the one that a command line asks for."""
     if wanted is None:
         return True
+    if scale is None:
+        return wanted.lower() in ("null", "none")
     try:
-        return scale is not None and float(wanted) == scale
+        return float(wanted) == scale
     except ValueError:
-        return wanted.lower() in ("null", "none") and scale is None
+        return False
 
 
 EVERY_GROUP = GroupChoice()

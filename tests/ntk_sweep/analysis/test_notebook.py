@@ -64,7 +64,7 @@ def test_several_groups_are_told_apart_by_name(tmp_path):
     ("name", "options", "message"),
     [
         ("heat", {}, "there is no chapter 'heat': choose one of .*heatmaps"),
-        ("heatmaps", {"act": "relu"}, r"has no option 'act': it takes data, .*quantity"),
+        ("heatmaps", {"act": "relu"}, r"has no option 'act': it takes bias_std, data, .*quantity"),
         ("heatmaps", {"output": "x"}, "has no option 'output'"),
         ("heatmaps", {"quantity": "mu"}, "heatmaps: argument --quantity: invalid choice: 'mu'"),
         ("spectrum", {"width": "wide"}, "argument --width: invalid int value: 'wide'"),
