@@ -16,8 +16,9 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from ntk_sweep.limit.fixed_points import VarianceMap
-from ntk_sweep.limit.scales import check_activation, check_number
+from ntk_sweep.limit.scales import check_number
 from ntk_sweep.limit.variance_moments import variance_moments
+from ntk_sweep.network.architecture import check_activation, check_scales
 
 _LEAST, _GREATEST, _PER_DECADE = 1e-12, 1e12, 32
 """Variances among which a critical point of given σ_b is sought, and grid points."""
@@ -101,8 +102,8 @@ def critical_point(activation: str, bias_std: float | None = 0.0) -> CriticalPoi
         [2.0, 1.0, 0.785398]
     """
     check_activation(activation)
+    check_scales(1.0, bias_std)
     bias_std = bias_std or 0.0
-    check_number("bias_std", bias_std, least=0.0)
     grid = torch.logspace(
         math.log10(_LEAST),
         math.log10(_GREATEST),

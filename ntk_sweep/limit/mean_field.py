@@ -16,12 +16,13 @@ from torch import Tensor
 
 from ntk_sweep.limit.dual_activations import Covariances, dual_activations
 from ntk_sweep.limit.fixed_points import GREATEST, LEAST, VarianceMap, correlation_fixed_point
-from ntk_sweep.limit.scales import check_activation, check_number, squared_scales
+from ntk_sweep.limit.scales import check_number, squared_scales
 from ntk_sweep.limit.variance_moments import (
     kinked_at_zero,
     slope_at_infinity,
     variance_moments,
 )
+from ntk_sweep.network.architecture import check_activation
 from ntk_sweep.numerics.tensors import as_tensor
 
 Phase = Literal["ordered", "critical", "chaotic"]

@@ -1,22 +1,10 @@
-"""Checks of the scales of weights and biases, σ_w and σ_b, and of the activation they go with."""
+"""The squares of the scales σ_w and σ_b, and checks of what mean-field theory takes beside them."""
 
 from __future__ import annotations
 
 import math
 
-from ntk_sweep.network.activations.registry import ACTIVATIONS
-
-
-def check_activation(activation: str) -> None:
-    """Raises a ValueError if there is no such activation.
-
-    Example:
-        >>> check_activation("relu")
-    """
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}"
-        )
+from ntk_sweep.network.architecture import check_scales
 
 
 def squared_scales(weight_std: float, bias_std: float | None) -> tuple[float, float]:
@@ -29,13 +17,8 @@ def squared_scales(weight_std: float, bias_std: float | None) -> tuple[float, fl
         >>> squared_scales(2.0, None)
         (4.0, 0.0)
     """
-    check_number("weight_std", weight_std, least=0.0)
-    if weight_std == 0:
-        raise ValueError("weight_std is 0, but must be positive: all weights would be 0")
-    if bias_std is None:
-        return weight_std**2, 0.0
-    check_number("bias_std", bias_std, least=0.0)
-    return weight_std**2, bias_std**2
+    check_scales(weight_std, bias_std)
+    return weight_std**2, (bias_std or 0.0) ** 2
 
 
 def check_number(name: str, value: float, least: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -51,12 +52,18 @@ class Architecture:
 
 def check_names(activation: str, parametrisation: str) -> None:
     """Raises a ValueError if one of the names is unknown."""
-    for kind, name, known in (
-        ("activation", activation, ACTIVATIONS),
-        ("parametrisation", parametrisation, PARAMETRISATIONS),
-    ):
-        if name not in known:
-            raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")
+    check_activation(activation)
+    _check_known("parametrisation", parametrisation, PARAMETRISATIONS)
+
+
+def check_activation(activation: str) -> None:
+    """Raises a ValueError if there is no such activation."""
+    _check_known("activation", activation, ACTIVATIONS)
+
+
+def _check_known(kind: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(known)}")
 
 
 def check_scales(weight_std: float, bias_std: float | None) -> None:

@@ -115,7 +115,10 @@ def test_the_sigmoid_needs_large_weights():
     ("call", "message"),
     [
         (lambda: critical_point("swish"), "unknown activation 'swish'"),
-        (lambda: critical_point("tanh", -0.1), "bias_std is -0.1, but must be at least 0"),
+        (
+            lambda: critical_point("tanh", -0.1),
+            "bias_std is -0.1, but must be 0 or a po",
+        ),
         (lambda: critical_point("tanh", 1e7), "critical points of tanh are sought for q from"),
         (lambda: critical_point_at_variance("tanh", -1.0), "variance is -1.0, but must be at le"),
         (lambda: critical_point_at_variance("tanh", math.inf), "variance is inf, but must be a"),
