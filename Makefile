@@ -116,7 +116,7 @@ browser: $(READY)
 # make docs	fills docs/reference/results.md and remakes its figures and the README's, from RESULTS and RESULTS_EIGH
 docs: $(READY)
 	$(BIN)/python -m docs.tools.remake $(RESULTS) $(RESULTS_EIGH)
-	$(BIN)/python -m docs.tools.images $(DATA_ROOT)
+	$(BIN)/python -m docs.tools.images $(RESULTS) $(DATA_ROOT)
 	$(BIN)/python -m docs.tools.study $(STUDY_RESULTS)
 	$(BIN)/python -m docs.tools.claims $(RESULTS) $(RESULTS_EIGH) $(STUDY_RESULTS)
 

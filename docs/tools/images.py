@@ -1,9 +1,9 @@
 """How much λ_min varies with the images, and how much with the weights: a table of the results.
 
-    python -m docs.tools.images [FOLDER]
+    python -m docs.tools.images RESULTS [FOLDER]
 
-FOLDER holds FashionMNIST/raw; without it images are looked for where a sweep would. Networks are
-those of Table 1 as docs/reference/results.md shows it. Every network is drawn with `SEEDS` seeds on
+RESULTS holds the spectra of Table 1, whose networks are drawn. FOLDER holds FashionMNIST/raw;
+without it images are looked for where a sweep would. Every network is drawn with `SEEDS` seeds on
 each of `DRAWS` draws of 100 images a class, without replacement, from all that there are.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from docs.tools.claims.__main__ import of_thesis
 from docs.tools.pages import fill
 from ntk_sweep import Network, ntk_spectrum
 from ntk_sweep.analysis.rows.runs import network_title
@@ -23,23 +24,19 @@ from ntk_sweep.analysis.writing.tables import Table, markdown
 from ntk_sweep.data.fashion_mnist import WHITE, load
 
 PAGE = Path(__file__).parents[1] / "reference" / "results.md"
-NETWORKS = (
-    ("relu", 1000, 3),
-    ("elu", 1000, 3),
-    ("lrelu", 950, 3),
-    ("sigmoid", 250, 2),
-)
 CLASSES, N_PER_CLASS = (0, 9), 100
 SEEDS, DRAWS = 8, 8
 RESAMPLES, LEVEL = 2000, 0.95
 
 
-def main(folder: str | None) -> None:
+def main(results: str, folder: str | None = None) -> None:
     """Fills the table."""
+    best = of_thesis(results).best_cells
+    networks = [(one.act, int(one.width), int(one.depth)) for one in best.itertuples()]
     x, y = load(folder)
     draws = [subset(x, y, draw) for draw in range(DRAWS)]
     counts = [int((y == label).sum()) for label in CLASSES]
-    lines = [line(network, lambda_min(network, draws)) for network in NETWORKS]
+    lines = [line(network, lambda_min(network, draws)) for network in networks]
     columns = ["Network", "mean λ_min", "95 % interval, seeds", "seeds and images"]
     columns += ["sd over seeds", "sd over images"]
     caption = (
@@ -99,4 +96,6 @@ def interval(values: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    if len(sys.argv) not in (2, 3):
+        raise SystemExit(__doc__)
+    main(*sys.argv[1:])

@@ -9,7 +9,7 @@ from docs.tools.claims import __main__ as claims
 from docs.tools.claims.claim import CONFIRMED, REFUTED, UNDECIDED, verdict
 from docs.tools.claims.spectra import spectra
 from docs.tools.study import conditions
-from ntk_sweep.analysis.chapters.speed.candidates import PRIMARY, SECONDARY
+from ntk_sweep.analysis.chapters.speed.candidates import PRIMARY
 from tests.docs.test_study import study_rows
 from tests.helpers import analysis_rows
 from tests.helpers.analysis_training_rows import run, store
@@ -108,7 +108,7 @@ def test_a_verdict_is_undecided_between():
 def test_the_table_is_filled(tmp_path, thesis, monkeypatch):
     page = tmp_path / "results.md"
     page.write_text("<!-- claims -->\n<!-- end -->\n")
-    monkeypatch.setattr(conditions, "SHARES", (SECONDARY, PRIMARY))
+    monkeypatch.setattr(conditions, "SHARES", (conditions.SECONDARY, PRIMARY))
     study = store(tmp_path / "study", study_rows())
     claims.main(thesis, thesis, study, page)
     text = page.read_text()

@@ -12,7 +12,7 @@ from docs.tools.study import conditions
 from docs.tools.study.conditions import Condition
 from docs.tools.study.hypotheses import Hypothesis, hypotheses
 from ntk_sweep.analysis.chapters.speed.associations import associate
-from ntk_sweep.analysis.chapters.speed.candidates import PRIMARY, SECONDARY
+from ntk_sweep.analysis.chapters.speed.candidates import PRIMARY
 from tests.helpers.analysis_training_rows import flow, only_runs, run, store
 
 RATES = ((1e-3, "absolute"), (50.0, "inverse_lambda_max"))
@@ -89,7 +89,7 @@ def test_the_page_is_filled_from_the_rows(tmp_path, monkeypatch):
     (tmp_path / "figures").mkdir()
     places = ("answer", "candidates", "flows", "conditions")
     page.write_text("".join(f"<!-- {name} -->\n<!-- end -->\n" for name in places))
-    monkeypatch.setattr(conditions, "SHARES", (SECONDARY, PRIMARY))
+    monkeypatch.setattr(conditions, "SHARES", (conditions.SECONDARY, PRIMARY))
     study.main(store(tmp_path / "r", study_rows()), tmp_path)
     text = page.read_text()
     assert "Of 384 runs under 24 conditions" in text

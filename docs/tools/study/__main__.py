@@ -16,7 +16,7 @@ import pandas as pd
 
 from docs.tools.pages import fill, fill_filed, write_csv
 from docs.tools.study.answer import answer, figure
-from docs.tools.study.conditions import conditions, declared, flows
+from docs.tools.study.conditions import SECONDARY, conditions, declared, flows
 from docs.tools.study.hypotheses import hypotheses_table
 from docs.tools.study.tables import (
     candidate_numbers,
@@ -24,7 +24,7 @@ from docs.tools.study.tables import (
     conditions_table,
     flow_table,
 )
-from ntk_sweep.analysis.chapters.speed.candidates import PRIMARY, SECONDARY
+from ntk_sweep.analysis.chapters.speed.candidates import PRIMARY
 from ntk_sweep.analysis.chapters.speed.tables import numbers
 from ntk_sweep.analysis.drawing.rendering import render
 

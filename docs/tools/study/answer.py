@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from docs.tools.study.conditions import Condition, Flow
+from docs.tools.study.conditions import SECONDARY, Condition, Flow
 from docs.tools.study.tables import f0
 from ntk_sweep.analysis.chapters.flow.numbers import all_seeds
-from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SECONDARY
+from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY
 from ntk_sweep.analysis.chapters.speed.figures import curve_panel
 from ntk_sweep.analysis.chapters.speed.tables import share_text
 from ntk_sweep.analysis.drawing.rendering import style

@@ -18,6 +18,9 @@ DATA = {"fashion_mnist": "Fashion-MNIST", "digits": "digits"}
 EASY = {"fashion_mnist": (0, 9), "digits": (0, 9)}
 """Classes of the easy pairs, whose images also get the random labels."""
 
+SECONDARY = 0.1
+"""The share of L(0) that most networks come to stay below, whatever the task."""
+
 BULK = ("eta_lambda_50", "eta_lambda_100", "eta_lambda_150")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from docs.tools.study.conditions import DATA, Condition, Flow, like
+from docs.tools.study.conditions import DATA, SECONDARY, Condition, Flow, like
 from ntk_sweep.analysis.chapters.flow.numbers import all_seeds
 from ntk_sweep.analysis.chapters.speed.associations import LEAST_REACHING
-from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SECONDARY
+from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY
 from ntk_sweep.analysis.chapters.speed.tables import share_text
 from ntk_sweep.analysis.writing.tables import Table, markdown
 

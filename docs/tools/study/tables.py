@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from docs.tools.study.conditions import Condition, Flow
+from docs.tools.study.conditions import SECONDARY, Condition, Flow
 from ntk_sweep.analysis.chapters.flow.numbers import all_seeds, near
-from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SECONDARY, TITLES
+from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, TITLES
 from ntk_sweep.analysis.chapters.speed.tables import best_of, d_text, share_text
 from ntk_sweep.analysis.writing.entries import Entry, number, signed
 from ntk_sweep.analysis.writing.tables import Table, markdown

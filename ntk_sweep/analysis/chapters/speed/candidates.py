@@ -19,9 +19,6 @@ SHARES = (0.1, 0.01, 0.001)
 PRIMARY = 0.01
 """The share that is spoken of."""
 
-SECONDARY = 0.1
-"""The share that most networks come to stay below, whatever the task."""
-
 
 @dataclass(frozen=True)
 class Candidate:
