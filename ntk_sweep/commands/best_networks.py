@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ntk_sweep.data.dataset import load_dataset
+from ntk_sweep.data.normalisation import NONE
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.network.architecture import scale_words
 from ntk_sweep.settings.overrides import override
@@ -54,6 +55,8 @@ def best_networks(config: SweepConfig, activations: Sequence[str]) -> list[dict[
         asked += scale_words(config.weight_std, config.bias_std)
         asked.append(f"dtype={config.dtype}")
         asked += config.data.labelling.overrides
+        if config.data.normalise != NONE:
+            asked.append(f"data.normalise={config.data.normalise}")
         if config.data.root:
             asked.append(override("data.root", config.data.root))
         grid = ["ntk-sweep", "run", "+experiment=thesis_grid", "seed=range(0,5)"]
@@ -73,7 +76,7 @@ def _comparable_rows(store: Store, config: SweepConfig) -> pd.DataFrame:
 
     Of a network that was computed in several ways the latest row counts, as in the analysis.
     """
-    data = load_dataset(*config.data.arguments, download=not config.dry_run)
+    data = load_dataset(**config.data.arguments, download=not config.dry_run)
     rows = latest_good(store.read(COLUMNS)).to_pandas()
     alike = {
         "data_fingerprint": data.fingerprint,

@@ -28,6 +28,7 @@ class Source:
         downloads: Whether `load` would download the files.
         scale: What values are divided by.
         place: The setting of `data` that says where its files lie; None if it has none.
+        test_place: The setting of `data` that says where files of test inputs lie, likewise.
         example: What this setting must be, where the source cannot do without.
         free_targets: Whether labels may be taken as the targets, without two classes.
     """
@@ -37,6 +38,7 @@ class Source:
     find: Reader
     scale: float = 1.0
     place: str | None = None
+    test_place: str | None = None
     example: str | None = None
     free_targets: bool = False
     downloads: Callable[[str | None], bool] = lambda place: False
@@ -59,6 +61,7 @@ SOURCES: dict[str, Source] = {
             load=npz.load,
             find=npz.find,
             place="path",
+            test_place="test_path",
             example="FILE.npz, a file with the arrays x and y",
             free_targets=True,
         ),

@@ -41,9 +41,10 @@ class Job:
         return (self.results, self.point.task)
 
     @property
-    def batch(self) -> tuple[str, str, str, str]:
+    def batch(self) -> tuple[str, str, str, str, str]:
         """Jobs of the same batch may share a chunk."""
-        return (self.results, self.point.task, self.device, self.point.data_fingerprint)
+        data = (self.point.data_fingerprint, self.point.test_fingerprint or "")
+        return (self.results, self.point.task, self.device, *data)
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ def make_plan(
         dataset = datasets.get(repr(config.data))
         if dataset is None:
             dataset = datasets[repr(config.data)] = load_dataset(
-                *config.data.arguments, download=not config.dry_run
+                **config.data.arguments, download=not config.dry_run
             )
-        point = Point.of(config, dataset.fingerprint)
+        point = Point.of(config, *dataset.fingerprints)
         points.append(point)
         entry = None if config.force else done[config.results, point.task].get(point.key)
         if entry is not None and entry.serves(point.save_kernel):

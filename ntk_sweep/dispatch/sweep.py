@@ -160,7 +160,10 @@ def largest_job(jobs: Sequence[Job]) -> tuple[Job, MemoryPlan]:
         ): job
         for job in jobs
     }
-    plans = [(job, point_memory(job.point, *job.dataset.x.shape)) for job in different.values()]
+    plans = [
+        (job, point_memory(job.point, *job.dataset.x.shape, n_test=job.dataset.n_test))
+        for job in different.values()
+    ]
     return max(plans, key=lambda pair: pair[1].peak)
 
 

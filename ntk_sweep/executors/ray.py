@@ -37,7 +37,7 @@ class RayExecutor:
         self._compute = compute
         self._cluster = RayCluster(compute)
         self._ray = self._cluster.ray
-        self._datasets: dict[str, Any] = {}
+        self._datasets: dict[tuple[str, str | None], Any] = {}
         self._running: dict[Any, int] = {}
         self._specs: dict[int, ChunkSpec] = {}
         self._sessions: set[str] = set()
@@ -121,9 +121,9 @@ class RayExecutor:
 
     def submit(self, number: int, spec: ChunkSpec, dataset: Dataset) -> None:
         """Hands over a chunk; a data set is sent with its first chunk only."""
-        if dataset.fingerprint not in self._datasets:
-            self._datasets[dataset.fingerprint] = self._ray.put(dataset)
-        sent, is_joined = self._datasets[dataset.fingerprint], bool(self._cluster.address)
+        if dataset.fingerprints not in self._datasets:
+            self._datasets[dataset.fingerprints] = self._ray.put(dataset)
+        sent, is_joined = self._datasets[dataset.fingerprints], bool(self._cluster.address)
         limits = [self._limits.reference(wanted, dataset, sent) for wanted in spec.limits]
         reference = self._run_chunk.remote(spec, sent, is_joined, *limits)
         self._running[reference] = number

@@ -44,6 +44,7 @@ class Point:
         seed: Of the weights.
         dtype: Of the network.
         data_fingerprint: Of the data set.
+        test_fingerprint: Of its test inputs, where the task reads them.
     """
 
     settings: TaskConfig
@@ -51,12 +52,20 @@ class Point:
     seed: int
     dtype: str
     data_fingerprint: str
+    test_fingerprint: str | None = None
 
     @classmethod
-    def of(cls, config: SweepConfig, data_fingerprint: str) -> Point:
-        """The point that `config` describes, on the data with this fingerprint."""
+    def of(
+        cls, config: SweepConfig, data_fingerprint: str, test_fingerprint: str | None = None
+    ) -> Point:
+        """The point that `config` describes, on the data with these fingerprints."""
         return cls(
-            copy.copy(config.task), config.architecture, config.seed, config.dtype, data_fingerprint
+            copy.copy(config.task),
+            config.architecture,
+            config.seed,
+            config.dtype,
+            data_fingerprint,
+            test_fingerprint if config.task.reads_test_inputs else None,
         )
 
     @property
@@ -84,6 +93,8 @@ class Point:
         """
         own = {"seed": self.seed, "dtype": self.dtype, "data_fingerprint": self.data_fingerprint}
         own |= {"task": self.task, "numerics_version": NUMERICS_VERSION}
+        if self.test_fingerprint is not None:
+            own["test_fingerprint"] = self.test_fingerprint
         settings = _hashed(self.settings, leave_out=("name", *BY_PRODUCTS))
         network = _hashed(self.architecture)
         architecture = {SETTING_OF.get(name, name): value for name, value in network.items()}

@@ -7,9 +7,10 @@ Nothing here imports torch or ray: every mistake in the settings is found before
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from ntk_sweep.data.labelling import DEFAULT_TARGETS, LABELS, TRUE, Labelling
+from ntk_sweep.data.normalisation import NONE, NORMALISATIONS
 from ntk_sweep.data.sources import SOURCES
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
@@ -91,6 +92,23 @@ class DataConfig:
         default_factory=lambda: list(DEFAULT_TARGETS),
         metadata=about("the values of the two classes, such as [-1,1]", two_targets),
     )
+    normalise: str = field(
+        default=NONE,
+        metadata=about(
+            "inputs as they are, over their norms, or less mean over deviation of all values",
+            OneOf(NORMALISATIONS),
+        ),
+    )
+    n_test_per_class: int = field(
+        default=0,
+        metadata=about(
+            "test inputs of each class for training, those after the n_per_class ones",
+            IntegerFrom(0),
+        ),
+    )
+    test_path: str | None = field(
+        default=None, metadata=about("file as of data.path that holds the test inputs")
+    )
 
     def __post_init__(self) -> None:
         # Hydra reads the word true as a truth value, which a text holds as "True".
@@ -108,13 +126,29 @@ class DataConfig:
     @property
     def place(self) -> str | None:
         """Where the files of the source lie, if that was set."""
-        owned = SOURCES[self.name].place
-        return getattr(self, owned) if owned else None
+        return self._of(SOURCES[self.name].place)
 
     @property
-    def arguments(self) -> tuple[str, list[int] | None, int | None, str | None, Labelling]:
+    def holds_out(self) -> bool:
+        """Whether there are test inputs."""
+        return self.n_test_per_class > 0 or self.test_path is not None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
         """What `ntk_sweep.data.dataset.load_dataset` takes."""
-        return self.name, self.classes, self.n_per_class, self.place, self.labelling
+        return {
+            "name": self.name,
+            "classes": self.classes,
+            "n_per_class": self.n_per_class,
+            "place": self.place,
+            "labelling": self.labelling,
+            "normalise": self.normalise,
+            "n_test_per_class": self.n_test_per_class,
+            "test_place": self._of(SOURCES[self.name].test_place),
+        }
+
+    def _of(self, setting: str | None) -> str | None:
+        return getattr(self, setting) if setting else None
 
 
 @dataclass
@@ -122,6 +156,9 @@ class TaskConfig:
     """What is computed for a point; each task has settings of its own."""
 
     name: str
+
+    reads_test_inputs: ClassVar[bool] = False
+    """Whether rows depend on test inputs."""
 
     @property
     def kernel_method(self) -> str:
@@ -169,6 +206,8 @@ class TrainingConfig(TaskConfig):
 
     The kernel at initialisation makes the predictions. The defaults are the thesis's.
     """
+
+    reads_test_inputs: ClassVar[bool] = True
 
     name: str = "training"
     optimiser: str = field(

@@ -119,17 +119,28 @@ def validate_data_files(configs: Sequence[SweepConfig]) -> None:
     """Checks over a whole sweep that the files named are read by one of its data sets.
 
     Raises:
-        ConfigError: They are read by none, so that the data computed on would not be those meant.
+        ConfigError: They are read by none, so that the data computed on would not be those meant;
+            or there are test inputs that no task reads.
     """
     names = {config.data.name for config in configs}
-    for place in dict.fromkeys(source.place for source in SOURCES.values() if source.place):
-        owners = [source.name for source in SOURCES.values() if source.place == place]
+    places = [place for source in SOURCES.values() for place in (source.place, source.test_place)]
+    for place in dict.fromkeys(filter(None, places)):
+        owners = [one.name for one in SOURCES.values() if place in (one.place, one.test_place)]
         values = {getattr(config.data, place) for config in configs} - {None}
         if values and not names.intersection(owners):
             raise ConfigError(
                 f"data.{place}={values.pop()} belongs to data={' or data='.join(owners)}, but data "
                 f"is {', '.join(sorted(names))}"
             )
+    held_out = any(config.data.holds_out for config in configs)
+    if held_out and not any(config.task.reads_test_inputs for config in configs):
+        tasks = {name: TASKS[name].settings for name in TASKS}
+        readers = [f"task={name}" for name, own in tasks.items() if own.reads_test_inputs]
+        given = ", ".join(sorted({config.task.name for config in configs}))
+        raise ConfigError(
+            f"data.n_test_per_class and data.test_path are read by {' and '.join(readers)} only, "
+            f"but task is {given}: leave them out, or train"
+        )
 
 
 def check_of(item: Field) -> Check | None:
@@ -166,6 +177,16 @@ def _validate_data(data: DataConfig) -> None:
         )
     if data.n_per_class is not None and data.classes is None:
         raise ConfigError("data.n_per_class needs data.classes: which two labels should be taken?")
+    if data.n_test_per_class and data.classes is None:
+        raise ConfigError(
+            "data.n_test_per_class needs data.classes: without them data.test_path gives the test "
+            "inputs"
+        )
+    if data.n_test_per_class and data.n_per_class is None and data.test_path is None:
+        raise ConfigError(
+            "data.n_test_per_class takes the inputs after those trained on, but data.n_per_class="
+            "null takes all: say how many are trained on"
+        )
     if fault := data.labelling.fault(data.classes is not None):
         raise ConfigError(fault)
     if source.example and not data.place:

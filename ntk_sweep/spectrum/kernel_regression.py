@@ -7,8 +7,9 @@ training inputs, M test inputs, n_in features of an input.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from ntk_sweep.network.fully_connected import Inputs, Network, OtherInputs
 from ntk_sweep.numerics.double_double import DoubleDouble, from_float64
 from ntk_sweep.numerics.tensors import as_tensor, as_vector, check_finite
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
+from ntk_sweep.spectrum.inverse_form import InverseForm
 from ntk_sweep.spectrum.jacobian_errors import JacobianErrors
 from ntk_sweep.spectrum.kernel_solver import (
     SLACK,
@@ -174,6 +176,16 @@ class KernelRegression:
         passes = JacobianErrors.of(kernel.pass_errors, theta.hi.diagonal(), count, error)
         return cls(kernel_solver(own, error), cross, passes.rounding, passes)
 
+    @classmethod
+    def from_inverse_form(cls, form: InverseForm) -> KernelRegression:
+        """On training inputs only, with what is known of the kernel already."""
+        solver = KernelSolver(
+            form.theta, form.theta_error, form.eigenvalues.clamp(min=0), form.vectors, form.lower
+        )
+        own, count = form.theta.hi, len(form.vectors)
+        passes = JacobianErrors.of(form.pass_errors, own.diagonal(), count, form.theta_error)
+        return cls(solver, from_float64(own[:0]), own.new_empty(0), passes)
+
     def predictions(
         self,
         targets: Vector,
@@ -193,19 +205,30 @@ class KernelRegression:
         Raises:
             ValueError: Shapes do not fit, a value is not finite, or the time is negative.
         """
-        if not time >= 0:
-            raise ValueError(f"time is {time!r}, but must be at least 0: training starts there")
+        (prediction,) = self.course([time], targets, outputs, test_outputs)
+        return prediction
+
+    def course(
+        self,
+        times: Iterable[float],
+        targets: Vector,
+        outputs: Vector | None = None,
+        test_outputs: TestVector | None = None,
+    ) -> Iterator[Predictions]:
+        """As `predictions`, for several times one after the other."""
         if len(self._cross.hi) == 0:
             raise ValueError("there are no test inputs: give them when the regression is made")
         right = self._difference(targets, outputs)
         start = self._vector("test_outputs", test_outputs, len(self._cross.hi))
-        values, errors = self._at_infinity(right)
-        if math.isfinite(time):
-            values, errors = self._at(time, right, values, errors)
-        values = start + values
-        errors = errors + UNIT_OF_FLOAT64 * values.abs()
-        known = torch.isfinite(values) & torch.isfinite(errors)
-        return Predictions(values.where(known, math.nan), errors.where(known, math.inf))
+        last = self._at_infinity(right)
+        for time in times:
+            if not time >= 0:
+                raise ValueError(f"time is {time!r}, but must be at least 0: training starts there")
+            values, errors = self._at(time, right, *last) if math.isfinite(time) else last
+            values = start + values
+            errors = errors + UNIT_OF_FLOAT64 * values.abs()
+            known = torch.isfinite(values) & torch.isfinite(errors)
+            yield Predictions(values.where(known, math.nan), errors.where(known, math.inf))
 
     def leave_one_out(
         self,
@@ -244,7 +267,7 @@ class KernelRegression:
         self, right: Float[Tensor, " N"]
     ) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
         """Kernel regression: with s = r - Θα and β = Θ⁻¹k it is kᵀα + βᵀs."""
-        solved, weights = self._solver.solve(right[:, None]), self._weights()
+        solved, weights = self._solver.solve(right[:, None]), self._weights
         count = len(self._cross.hi)
         if solved is None or weights is None:
             infinite = torch.full((count,), math.inf, dtype=torch.float64)
@@ -264,6 +287,7 @@ class KernelRegression:
             )
         return values, SLACK * errors
 
+    @cached_property
     def _weights(self) -> Solutions | None:
         """β = Θ⁻¹k of each test input, the errors of k being part of the residual."""
         solved = self._solver.solve(self._cross.hi.T.contiguous())
@@ -306,7 +330,7 @@ class KernelRegression:
             + gain * cross_errors * of_right
         )
         values = cross @ alpha
-        weights = self._weights()
+        weights = self._weights
         if weights is None:
             return values, errors
         at_end = last_errors + SLACK * weights.exact_lengths * math.exp(-lower * span) * length

@@ -71,6 +71,9 @@ _COORDINATES = [
     ("data_targets", pa.list_(pa.float64()), True),
     ("n_samples", pa.int64(), False),
     ("n_inputs", pa.int64(), False),
+    ("data_normalise", pa.string(), True),
+    ("test_fingerprint", pa.string(), True),
+    ("n_test_samples", pa.int64(), True),
 ]
 
 _RESULTS = {
@@ -146,6 +149,22 @@ _RESULTS = {
         ("times", pa.list_(pa.float64()), True),
         ("local_rates", pa.list_(pa.float64()), True),
         ("kernel_drifts", pa.list_(pa.float64()), True),
+        ("leave_one_out_loss", pa.float64(), True),
+        ("leave_one_out_loss_error", pa.float64(), True),
+        ("test_losses", pa.list_(pa.float64()), True),
+        ("test_accuracies", pa.list_(pa.float64()), True),
+        ("final_test_loss", pa.float64(), True),
+        ("final_test_accuracy", pa.float64(), True),
+        ("initial_test_outputs", pa.list_(pa.float64()), True),
+        ("test_outputs", pa.list_(pa.float64()), True),
+        ("flow_test_losses", pa.list_(pa.float64()), True),
+        ("flow_test_loss_errors", pa.list_(pa.float64()), True),
+        ("flow_test_accuracies", pa.list_(pa.float64()), True),
+        *(
+            (f"{kernel}_test_{quantity}", pa.float64(), True)
+            for kernel in ("ntk", "limit", "nngp")
+            for quantity in ("loss", "loss_error", "accuracy")
+        ),
     ],
 }
 """Groups of result columns. A task names its groups in `ntk_sweep.settings.tasks`."""

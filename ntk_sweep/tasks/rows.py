@@ -116,6 +116,7 @@ def compute_row(
 ) -> Result:
     """Computes one point; takes the arguments of `compute_rows`."""
     assert point.data_fingerprint == dataset.fingerprint
+    assert point.test_fingerprint in (None, dataset.fingerprints[1])
     start = time.perf_counter()
 
     def compute() -> Computed:
@@ -179,8 +180,11 @@ def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
         "data_fingerprint": dataset.fingerprint,
         "data_classes": dataset.classes,
         **dataset.labelling.columns(dataset.classes is not None),
+        "data_normalise": dataset.normalise,
         "n_samples": n_samples,
         "n_inputs": n_inputs,
+        "test_fingerprint": point.test_fingerprint,
+        "n_test_samples": dataset.n_test if point.test_fingerprint else None,
     }
 
 

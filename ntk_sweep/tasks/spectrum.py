@@ -97,7 +97,7 @@ def _kernel(
 ) -> tuple[Network | StreamedNetwork, Tensor, CentredKernel]:
     """The network of a point, the inputs in its dtype and on its device, and its kernel."""
     point, dataset, draw = work.point, work.dataset, work.caches.draw
-    plan = point_memory(point, *dataset.x.shape)
+    plan = point_memory(point, *dataset.x.shape, n_test=dataset.n_test)
     if plan.peak > CHECKED_FROM and plan.peak > (free := available_memory()):
         raise MemoryError(not_enough(plan, free))
     inputs = draw.inputs(dataset, getattr(torch, point.dtype), work.device)

@@ -29,6 +29,11 @@ from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import TrainingConfig
 from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
+from ntk_sweep.tasks.generalisation import (
+    course_columns,
+    held_out_course,
+    prediction_columns,
+)
 from ntk_sweep.tasks.spectrum import (
     InitialKernel,
     complexity_columns,
@@ -37,6 +42,7 @@ from ntk_sweep.tasks.spectrum import (
 )
 from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.gradient_flow import STOP_AT_LOSS, FlowRun, follow
+from ntk_sweep.training.held_out_course import HeldOutCourse
 from ntk_sweep.training.sgd import TrainingRun, sample_orders, train
 
 
@@ -67,15 +73,20 @@ def _sgd_columns(
     y = work.dataset.y
     clock = TrainingTime(len(y), settings.used_batch_size(len(y)), _step_size(settings, initial))
     history = _KernelHistory(initial, y, settings.kernel_method)
+    course = held_out_course(work, initial.x, settings.centre_outputs)
     start = time.perf_counter()
-    run = _train(work, settings, initial, clock, history)
+    run = _train(work, settings, initial, clock, history, course)
     seconds = time.perf_counter() - start - history.seconds
     columns = _run_columns(run, clock) | {"training_seconds": seconds}
+    if course is not None:
+        columns |= course_columns(course)
     columns["linear_stability"] = clock.step_size * initial.columns["max_diagonal"]
     if not math.isfinite(run.losses[0]):
         return columns
     residual = columns["initial_outputs"] - y
     columns |= _predictions(work.point, settings, initial, residual, clock)
+    times = clock.flow_time(clock.steps(np.arange(settings.epochs + 1)))
+    columns |= prediction_columns(work, initial, columns["initial_outputs"], course, times)
     if settings.record_kernel_every:
         columns |= history.columns
     if run.diverged:
@@ -92,6 +103,7 @@ def _flow_columns(
     """The columns of a run along the gradient flow, and the flow that Θ predicts."""
     assert isinstance(initial.network, Network)
     y = torch.from_numpy(work.dataset.y).to(initial.x)
+    course = held_out_course(work, initial.x, settings.centre_outputs)
     start = time.perf_counter()
     run = follow(
         initial.network,
@@ -102,13 +114,17 @@ def _flow_columns(
         settings.stop_at_loss or STOP_AT_LOSS,
         settings.centre_outputs,
         work.dataset.labelling.midpoint,
+        course,
     )
+    seconds = time.perf_counter() - start
     values = initial.spectrum.eigenvalues.numpy()
     vectors = eigenvectors(initial.spectrum, initial.theta).numpy()
     residual = run.initial_outputs - work.dataset.y
     return {
         **_outcome_columns(run),
-        "training_seconds": time.perf_counter() - start,
+        **(course_columns(course) if course else {}),
+        **prediction_columns(work, initial, run.initial_outputs, course, run.times),
+        "training_seconds": seconds,
         "flow_steps_missed": run.missed,
         "times": run.times,
         "local_rates": run.local_rates,
@@ -123,6 +139,7 @@ def _train(
     initial: InitialKernel,
     clock: TrainingTime,
     history: _KernelHistory,
+    course: HeldOutCourse | None,
 ) -> TrainingRun:
     assert isinstance(initial.network, Network)
     y = torch.from_numpy(work.dataset.y).to(initial.x)
@@ -140,6 +157,7 @@ def _train(
         observe_every=settings.record_kernel_every or 1,
         stop_at_loss=settings.stop_at_loss or 0.0,
         threshold=work.dataset.labelling.midpoint,
+        test=course,
     )
 
 

@@ -1,6 +1,6 @@
 """A network with all its parameters in one vector: outputs, kernel, and Jᵀu.
 
-Dimension letters in the annotations: N samples, P parameters.
+Dimension letters in the annotations: N samples, M other inputs, P parameters.
 """
 
 from __future__ import annotations
@@ -15,6 +15,19 @@ from torch import Tensor
 
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.linear_layer import LinearLayer
+
+
+@dataclass(frozen=True)
+class OtherRows:
+    """Inputs on which a flat network does not depend, as its first layer takes them.
+
+    Attributes:
+        rows: The part in the span of the network's own inputs, (M, n).
+        start: What the rest adds to the first pre-activations, (M, n_1), or 0.
+    """
+
+    rows: Float[Tensor, "M n"]
+    start: Float[Tensor, "M n_1"] | float
 
 
 @dataclass(frozen=True)
@@ -51,10 +64,10 @@ class FlatNetwork:
         self._activation, self._scales = network.nonlinearity, network.scales
         layers = [network.layer(index) for index in range(network.depth)]
         weights = [layer.weight.detach() for layer in layers]
-        self._x = x
+        self._x, self._span, self._first = x, None, layers[0]
         if len(x) < x.shape[1]:
-            span, lower = torch.linalg.qr(x.T)
-            self._x, weights[0] = lower.T.contiguous(), weights[0] @ span
+            self._span, lower = torch.linalg.qr(x.T)
+            self._x, weights[0] = lower.T.contiguous(), weights[0] @ self._span
         parameters = [*weights, *(layer.bias.detach() for layer in layers)]
         self._shapes = [one.shape for one in parameters]
         self._ends = [0, *torch.tensor([math.prod(s) for s in self._shapes]).cumsum(0).tolist()]
@@ -76,11 +89,22 @@ class FlatNetwork:
 
     def outputs(self, parameters: Float[Tensor, " P"]) -> Float[Tensor, " N"]:
         """f(x)."""
-        *hidden, last = self._layers(parameters)
-        rows = self._x
-        for layer in hidden:
-            rows = self._activation.function(_affine(layer, rows))
-        return _affine(last, rows)[:, 0]
+        return self.outputs_at(OtherRows(self._x, 0.0), parameters)
+
+    def others(self, x: Float[Tensor, "M n_in"]) -> OtherRows:
+        """Other inputs, for `outputs_at`: weights do not move outside the span of the own ones."""
+        if self._span is None:
+            return OtherRows(x, 0.0)
+        rows = x @ self._span
+        return OtherRows(rows, self._first.forward(x - rows @ self._span.T))
+
+    def outputs_at(self, others: OtherRows, parameters: Float[Tensor, " P"]) -> Float[Tensor, " M"]:
+        """The outputs at other inputs."""
+        first, *upper = self._layers(parameters)
+        z = _affine(first, others.rows) + others.start
+        for layer in upper:
+            z = _affine(layer, self._activation.function(z))
+        return z[:, 0]
 
     def kernel(self, passes: FlatPasses) -> Float[Tensor, "N N"]:
         """Θ = Σ_l (δ^l δ^{lT}) ∘ (c_l² a^{l-1} a^{l-1T} + β_l²)."""

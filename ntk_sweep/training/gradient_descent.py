@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Inputs, Network
+from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.numerics.tensors import as_vector, check_finite
 from ntk_sweep.training.cuda_graph import CudaGraph, capturable
 from ntk_sweep.training.dense_layer import DenseLayer
@@ -140,8 +141,16 @@ class GradientDescent:
         return self._evaluate() - self._start
 
     @torch.inference_mode()
+    def outputs_at(self, x: Float[Tensor, "M n_in"]) -> Float[Tensor, " M"]:
+        """The outputs at other inputs, as tensors like the samples; not in mid-epoch."""
+        first = LinearLayer(*self._input.parameters(), self._initial.layer(0).scale)
+        return self._outputs_above(first.forward(x) + first.shift)
+
+    @torch.inference_mode()
     def _evaluate(self) -> Float[Tensor, " N"]:
-        z = self._input.pre_activations()
+        return self._outputs_above(self._input.pre_activations())
+
+    def _outputs_above(self, z: Float[Tensor, "N n_1"]) -> Float[Tensor, " N"]:
         for layer in self._upper:
             z = layer.evaluate(self._activation.function(z))
         return z[:, 0]

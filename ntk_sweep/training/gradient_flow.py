@@ -28,6 +28,7 @@ from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.tensors import as_vector, check_finite
 from ntk_sweep.training.flat_network import FlatNetwork
 from ntk_sweep.training.flow_state import ROUNDING, FlowState
+from ntk_sweep.training.held_out_course import HeldOutCourse
 from ntk_sweep.training.outcomes import THRESHOLD, accuracy
 
 STOP_AT_LOSS = 1e-20
@@ -91,6 +92,7 @@ def follow(
     stop_at_loss: float = STOP_AT_LOSS,
     centred: bool = False,
     threshold: float = THRESHOLD,
+    test: HeldOutCourse | None = None,
 ) -> FlowRun:
     """Follows the gradient flow until a loss or a time is reached.
 
@@ -104,6 +106,7 @@ def follow(
         stop_at_loss: The loss at which it ends.
         centred: Whether f - f_0 is trained, with f_0 = f at the start, in place of f.
         threshold: Outputs and targets above it are of the one class, all others of the other.
+        test: What is recorded of test inputs, at each of the times.
 
     Returns:
         The run. It ends short of both goals after `MOST_STEPS` steps, or where nothing is left of
@@ -126,7 +129,7 @@ def follow(
     with torch.inference_mode():
         flat = FlatNetwork(network, rows)
         start = flat.outputs(flat.start) if centred else torch.zeros_like(y)
-        flow = _Flow(flat, y + start, tolerance, network.nonlinearity.kinked)
+        flow = _Flow(flat, y + start, tolerance, network.nonlinearity.kinked, test)
         flow.run(math.inf if time is None else time, stop_at_loss)
         trained = [outputs - start for outputs in flow.outputs]
         accuracies = [accuracy(outputs, y, threshold) for outputs in trained]
@@ -161,8 +164,16 @@ def _check_arguments(
 class _Flow:
     """The steps of a flow, with what they leave on the record."""
 
-    def __init__(self, flat: FlatNetwork, targets: Tensor, tolerance: float, kinked: bool) -> None:
+    def __init__(
+        self,
+        flat: FlatNetwork,
+        targets: Tensor,
+        tolerance: float,
+        kinked: bool,
+        test: HeldOutCourse | None,
+    ) -> None:
         self._flat, self._targets, self._tolerance = flat, targets, tolerance
+        self._test, self._others = test, None if test is None else flat.others(test.x)
         self._kinked = kinked
         self.first = FlowState(flat, flat.start, targets)
         self._scale = float(self.first.theta.norm())
@@ -193,6 +204,8 @@ class _Flow:
         drift = float((state.theta - self.first.theta).norm()) / self._scale
         self.records.append((time, state.loss, state.local_rate, drift))
         self.outputs.append(state.outputs)
+        if self._test is not None and self._others is not None:
+            self._test.record(self._flat.outputs_at(self._others, state.parameters))
 
     def _attempt(
         self, state: FlowState, step: float, least: float

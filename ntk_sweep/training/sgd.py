@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64, Integer
 
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.training.gradient_descent import GradientDescent
+from ntk_sweep.training.held_out_course import HeldOutCourse
 from ntk_sweep.training.outcomes import THRESHOLD, accuracy, loss
 
 
@@ -74,6 +75,7 @@ def train(
     observe_every: int = 1,
     stop_at_loss: float = 0.0,
     threshold: float = THRESHOLD,
+    test: HeldOutCourse | None = None,
 ) -> TrainingRun:
     """Trains a network by stochastic gradient descent, until the loss overflows if it does.
 
@@ -86,6 +88,7 @@ def train(
         observe_every: See `observe`.
         stop_at_loss: The loss at which training ends early: after the first epoch with at most it.
         threshold: Outputs and targets above it are of the one class, all others of the other.
+        test: What is recorded of test inputs, before training and after every epoch.
 
     Raises:
         ValueError: `observe_every` is out of range, or an order is no permutation.
@@ -103,6 +106,8 @@ def train(
         raise ValueError(f"observe_every is {observe_every}, but must be at least 1")
     if observe:
         observe(0, descent.network())
+    if test:
+        test.record(descent.outputs_at(test.x))
     y, outputs = descent.targets, descent.outputs()
     initial_outputs = outputs.cpu().numpy()
     losses, running_losses = [loss(outputs, y)], []
@@ -114,6 +119,8 @@ def train(
         outputs = descent.outputs()
         losses.append(loss(outputs, y))
         accuracies.append(accuracy(outputs, y, threshold))
+        if test:
+            test.record(descent.outputs_at(test.x))
         epochs = len(running_losses)
         if observe and epochs % observe_every == 0 and math.isfinite(losses[-1]):
             observe(epochs, descent.network())

@@ -6,7 +6,7 @@ A group holds the rows of one data set, parametrisation, scale and dtype, one ro
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,8 @@ from ntk_sweep.analysis.rows.activations import by_activation
 from ntk_sweep.analysis.rows.columns import RUN, SPECTRUM
 from ntk_sweep.data.labelling import COLUMNS as LABELLING
 from ntk_sweep.data.labelling import Labelling
+from ntk_sweep.data.normalisation import COLUMN as NORMALISE
+from ntk_sweep.data.normalisation import NONE, normalisation_of, normalisation_words
 from ntk_sweep.network.architecture import scale_words
 from ntk_sweep.settings.overrides import override
 from ntk_sweep.store.columns import GROUP, agreeing
@@ -40,6 +42,7 @@ class Group:
         fingerprint: The hash of its x and y.
         classes: The two labels kept, or None where all inputs were taken.
         labelling: How labels became targets.
+        normalise: What was done with the inputs.
         n_samples: How many inputs, N.
         n_inputs: The size of an input, n_0.
         parametrisation: How the weights are scaled.
@@ -55,6 +58,7 @@ class Group:
     fingerprint: str
     classes: tuple[int, ...] | None
     labelling: Labelling
+    normalise: str
     n_samples: int
     n_inputs: int
     parametrisation: str
@@ -69,7 +73,8 @@ class Group:
     def title(self) -> str:
         """The group in words, for headings."""
         classes = f", classes {' and '.join(map(str, self.classes))}" if self.classes else ""
-        labelled = f", {self.labelling.title}" if self.labelling.title else ""
+        prepared = [normalisation_words(self.normalise), self.labelling.title]
+        labelled = "".join(f", {words}" for words in prepared if words)
         # Where one name stands for several data sets, the file names tell them apart by their
         # fingerprints, and so does the title.
         shown = self.fingerprint[:SHOWN_DIGITS]
@@ -117,6 +122,8 @@ class Group:
         if self.classes and self.n_samples != 200 and self.n_samples % 2 == 0:
             settings.append(f"data.n_per_class={self.n_samples // 2}")
         settings += self.labelling.overrides
+        if self.normalise != NONE:
+            settings.append(f"data.normalise={self.normalise}")
         if self.parametrisation != "thesis":
             settings.append(f"parametrisation={self.parametrisation}")
         settings += self.scales
@@ -274,7 +281,7 @@ def identify(frame: pd.DataFrame, results: str, choice: GroupChoice = EVERY_GROU
     return chosen
 
 
-IDENTITY = [*GROUP, "data_classes", *LABELLING, "n_samples", "n_inputs"]
+IDENTITY = [*GROUP, "data_classes", *LABELLING, NORMALISE, "n_samples", "n_inputs"]
 """The columns that tell what a group is."""
 
 
@@ -305,6 +312,7 @@ def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
             fingerprint=fingerprint,
             classes=_classes(first["data_classes"]),
             labelling=Labelling.of_row(first),
+            normalise=normalisation_of(first[NORMALISE]),
             n_samples=int(first["n_samples"]),
             n_inputs=int(first["n_inputs"]),
             parametrisation=scaling,
@@ -364,11 +372,17 @@ def _options(settings: Sequence[str]) -> list[str]:
     return [f"--{name.replace('_', '-')} {value}" for name, value in named]
 
 
+def _slug(row: Mapping[str, Any]) -> str:
+    """How the data of a row were prepared, for names of files."""
+    kind = normalisation_of(row[NORMALISE])
+    return "-".join(filter(None, ["" if kind == NONE else kind, Labelling.of_row(row).slug]))
+
+
 def _labels(frame: pd.DataFrame) -> dict[_Key, str]:
     """Names of the groups; a fingerprint appears where a data set's name stands for several."""
     known = frame[GROUP].drop_duplicates().sort_values(GROUP)
     keys = [_key(values) for values in known.itertuples(index=False, name=None)]
-    slugs = {one: Labelling.of_row(row).slug for one, row in _origins(frame).items()}
+    slugs = {one: _slug(row) for one, row in _origins(frame).items()}
     prints: dict[tuple[str, str], set[str]] = {}
     for name, fingerprint, *_ in keys:
         prints.setdefault((name, slugs[fingerprint]), set()).add(fingerprint)

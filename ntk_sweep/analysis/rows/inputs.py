@@ -27,6 +27,7 @@ def find(group: Group, source: str | None = None) -> Dataset:
             group.n_samples,
             source,
             group.labelling,
+            group.normalise,
         )
     except DataError as error:
         raise AnalysisError(str(error)) from error

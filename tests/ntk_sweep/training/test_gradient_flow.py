@@ -317,6 +317,8 @@ def test_more_features_than_samples_are_turned_into_their_span():
         np.testing.assert_allclose(one[-1], other[-1], rtol=0, atol=1e-6, err_msg=name)
     theta = empirical_ntk(drawn, wide)
     flat = FlatNetwork(drawn, wide)
+    beyond = torch.rand(3, 9, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    torch.testing.assert_close(flat.outputs_at(flat.others(beyond), flat.start), drawn(beyond))
     torch.testing.assert_close(flat.kernel(flat.passes(flat.start)), theta)
 
 
