@@ -122,7 +122,7 @@ def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
     return factors + 8 * n_samples**2 * SOLVER_ARRAYS[method]
 
 
-def point_memory(point: Point, n_samples: int, n_inputs: int, n_test: int = 0) -> MemoryPlan:
+def point_memory(point: Point, n_samples: int, n_inputs: int, *, n_test: int = 0) -> MemoryPlan:
     """The memory of a point on inputs of this shape, and as many test inputs."""
     # predictions take the kernel of all inputs together
     together = n_samples + (n_test if point.test_fingerprint else 0)

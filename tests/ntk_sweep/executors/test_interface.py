@@ -56,7 +56,7 @@ def chunk(npz, results):
     folder, session = results
     x = np.random.default_rng(1).random((6, 4))
     data = DataConfig("npz", path=npz(x=x, y=np.arange(6)))
-    dataset = load_dataset(*data.arguments)
+    dataset = load_dataset(**data.arguments)
 
     def make(*widths, **changes):
         number = next(NUMBERS)
