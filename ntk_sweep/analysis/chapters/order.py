@@ -20,6 +20,7 @@ from ntk_sweep.analysis.chapters import (
 from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.chapters.drift import composition as drift
 from ntk_sweep.analysis.chapters.flow import composition as flow
+from ntk_sweep.analysis.chapters.generalisation import composition as generalisation
 from ntk_sweep.analysis.chapters.scaling import composition as scaling
 from ntk_sweep.analysis.chapters.speed import composition as speed
 
@@ -38,6 +39,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     diagnostics.CHAPTER,
     training.CHAPTER,
     bounds.CHAPTER,
+    generalisation.CHAPTER,
     flow.CHAPTER,
     drift.CHAPTER,
     speed.CHAPTER,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,23 +30,35 @@ def courses(runs: Runs) -> pd.DataFrame:
     tables = []
     for network in runs.networks:
         own = runs.of([network]).rows
-        length = runs.setting.epochs + 1
-        diverged = (own["status"] == "diverged").to_numpy()
-        ends = np.array([_finite_length(losses) for losses in own["losses"]])
-        table: dict[str, object] = dict(zip(CELL, network, strict=True))
-        table |= {"epoch": np.arange(length), "seeds": len(own)}
-        table["diverged"] = ((ends[:, None] <= np.arange(length)) & diverged[:, None]).sum(axis=0)
-        for name, column in (MEASURED | PREDICTED).items():
-            late = np.nan if name == "accuracy" else np.inf
-            values = np.stack(
-                [
-                    _padded(value, length, name == "running_loss", late, bad)
-                    for value, bad in zip(own[column], diverged, strict=True)
-                ]
-            )
-            table |= dict(zip((f"{name}{end}" for end in ENDS), _statistics(values), strict=True))
-        tables.append(pd.DataFrame(table))
-    return pd.concat(tables, ignore_index=True)
+        points = over_epochs(own, runs.setting.epochs, MEASURED | PREDICTED)
+        tables.append(points.assign(**dict(zip(CELL, network, strict=True))))
+    table = pd.concat(tables, ignore_index=True)
+    return table[[*CELL, *(name for name in table if name not in CELL)]]
+
+
+def over_epochs(rows: pd.DataFrame, epochs: int, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Histories over the runs of one network, as `courses` gives them.
+
+    Args:
+        rows: The runs.
+        epochs: How many.
+        columns: By the name in the result the column of the rows, which holds lists.
+    """
+    length = epochs + 1
+    diverged = (rows["status"] == "diverged").to_numpy()
+    ends = np.array([_finite_length(losses) for losses in rows["losses"]])
+    table: dict[str, object] = {"epoch": np.arange(length), "seeds": len(rows)}
+    table["diverged"] = ((ends[:, None] <= np.arange(length)) & diverged[:, None]).sum(axis=0)
+    for name, column in columns.items():
+        late = np.nan if name == "accuracy" else np.inf
+        values = np.stack(
+            [
+                _padded(value, length, name == "running_loss", late, bad)
+                for value, bad in zip(rows[column], diverged, strict=True)
+            ]
+        )
+        table |= dict(zip((f"{name}{end}" for end in ENDS), statistics(values), strict=True))
+    return pd.DataFrame(table)
 
 
 def _finite_length(losses: Sequence[float]) -> int:
@@ -75,8 +87,8 @@ def _padded(
     return padded
 
 
-def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median, least and greatest finite value over seeds, the first axis.
+def statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Median, least and greatest finite value over seeds, the first axis; those of `ENDS`.
 
     NaN where there is none.
     """

@@ -290,13 +290,13 @@ def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
 
     No seed counts twice in a mean: two keys can stand for one network where it was computed by two
     versions of the numerics. Of training runs one row stays for each way in which a network was
-    trained.
+    trained, before others one that knows test inputs.
     """
-    ranked = rows.assign(_good=rows["status"] != "failed").sort_values(
-        ["_good", "finished_at", "key"], kind="stable"
-    )
+    ranked = rows.assign(
+        _good=rows["status"] != "failed", _tested=rows["n_test_samples"].notna()
+    ).sort_values(["_good", "_tested", "finished_at", "key"], kind="stable")
     apart = [name for name in RUN if name in ranked]
-    latest = ranked.drop_duplicates(apart, keep="last").drop(columns="_good")
+    latest = ranked.drop_duplicates(apart, keep="last").drop(columns=["_good", "_tested"])
     return by_activation(latest, apart[1:])
 
 
