@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,30 @@ def flow(
     unread = ("step_size", "learning_rate", "batch_size", "epochs", "shuffle")
     made = run(act, width, depth, seed, list(losses), **(values | changes))
     return made | dict.fromkeys((*unread, "learning_rate_unit"))
+
+
+def probed(
+    measured: Sequence[float] = (1.0, 0.5, 0.2),
+    predicted: Sequence[float] = (1.0, 0.4, 0.1),
+    of: Callable[..., dict[str, Any]] = run,
+    **changes: Any,
+) -> dict[str, Any]:
+    """A run with these losses on its test inputs; Θ̄ resolves no regression."""
+    values = {
+        "n_test_samples": 10,
+        "test_fingerprint": "a" * 64,
+        "test_losses": list(measured),
+        "test_accuracies": [0.5, 0.75, 0.9],
+        "final_test_loss": measured[-1],
+        "final_test_accuracy": 0.9,
+        "flow_test_losses": list(predicted),
+        "leave_one_out_loss": 0.05,
+        "ntk_test_loss": 0.1,
+        "ntk_test_accuracy": 0.95,
+        "limit_test_loss": math.nan,
+        "nngp_test_loss": 0.4,
+    }
+    return of(**(values | changes))
 
 
 def failed_run(

@@ -70,6 +70,7 @@ def nasty(tmp_path_factory) -> str:
     ]
     runs.append(training_rows.run(width=800, losses=[1.0, 0.3, 0.2], **names))
     runs.append(training_rows.flow([0, 1, 2, 3], [1.0, 0.1, 0.01, 0.001], NASTY, **names))
+    runs.append(training_rows.probed(act=NASTY, width=800, test_fingerprint=NASTY, **names))
     return training_rows.store(folder, runs)
 
 

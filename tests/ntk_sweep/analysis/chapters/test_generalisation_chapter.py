@@ -11,27 +11,8 @@ from ntk_sweep.analysis.chapters.generalisation import composition, figures, num
 from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.rows.study import studies
 from ntk_sweep.analysis.writing.tables import html, latex, markdown
-from tests.helpers.analysis_training_rows import flow, group, run, store, table_row
+from tests.helpers.analysis_training_rows import flow, group, probed, run, store, table_row
 from tests.helpers.pixels import colours
-
-
-def probed(measured=(1.0, 0.5, 0.2), predicted=(1.0, 0.4, 0.1), of=run, **changes):
-    """A run with these losses at its test inputs."""
-    values = {
-        "n_test_samples": 10,
-        "test_fingerprint": "a" * 64,
-        "test_losses": list(measured),
-        "test_accuracies": [0.5, 0.75, 0.9],
-        "final_test_loss": measured[-1],
-        "final_test_accuracy": 0.9,
-        "flow_test_losses": list(predicted),
-        "leave_one_out_loss": 0.05,
-        "ntk_test_loss": 0.1,
-        "ntk_test_accuracy": 0.95,
-        "limit_test_loss": math.nan,
-        "nngp_test_loss": 0.4,
-    }
-    return of(**(values | changes))
 
 
 def only(rows):

@@ -46,7 +46,7 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
         "cccccccccc",
     ):
         assert expected in text, expected
-    assert text.count("This command adds it") == 1 + 5  # the images, and the five parts of training
+    assert text.count("This command adds it") == 1 + 6  # the images, and the five parts of training
     assert f"ntk-sweep report {results} --images FOLDER" in text
 
 
