@@ -23,16 +23,12 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-from tests.helpers.remembered_settings import remember  # noqa: E402
-
 hypothesis.settings.register_profile(
     "deterministic", deadline=None, derandomize=True, max_examples=30, database=None
 )
 hypothesis.settings.load_profile("deterministic")
 
 torch.set_num_threads(1)
-
-remember()
 
 MOST_PROCESSES = 8
 """More would need more memory than a laptop has; each takes about a gigabyte."""
