@@ -64,8 +64,8 @@ def solved(network, x, y, times, rtol=1e-11):
 
 QUICK = {("sigmoid", "ntk"), ("gelu", "thesis")}
 ONCE = {("tanh", "standard"), ("erf", "thesis"), ("silu", "ntk"), ("sigmoid", "standard")}
-"""With the quick ones every activation once and every parametrisation twice: a parametrisation is
-a factor of each layer, whatever σ is."""
+"""With the quick ones every activation at least once and every parametrisation twice: that is a
+factor of each layer, whatever σ is."""
 
 CASES = [
     pytest.param(
