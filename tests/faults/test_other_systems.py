@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from ntk_sweep.store.reading import load_results
+from tests.helpers.command_line import launch
 from tests.helpers.other_systems import MISSING
 from tests.helpers.places import ROOT
-from tests.helpers.processes import TIME_LIMIT, environment, run
+from tests.helpers.processes import TIME_LIMIT, environment
 
 POINTS = ("data=digits", "act=relu", "width=20", "data.n_per_class=4")
 ALL = ",".join(MISSING)
@@ -65,12 +66,13 @@ def sweep_without(missing, results, *arguments):
 
 
 @pytest.mark.parametrize(
-    "missing", [ALL, *(pytest.param(name, marks=pytest.mark.slow) for name in MISSING)]
+    "missing", [ALL, *(pytest.param(name, marks=pytest.mark.long) for name in MISSING)]
 )
 def test_a_serial_sweep_does_without(missing, tmp_path):
     ended = sweep_without(missing, tmp_path / "R", "hydra/launcher=serial")
     assert ended.returncode == 0, ended.stderr
-    run(tmp_path / "here", *POINTS, "hydra/launcher=serial")
+    results = f"results={tmp_path / 'here'}"
+    assert launch("-m", *POINTS, "hydra/launcher=serial", results) == 0
     (there,), (here,) = (
         load_results(tmp_path / name / "spectrum").lambda_min for name in ("R", "here")
     )

@@ -38,14 +38,18 @@ HOSTILE = {
 }
 
 PART = (
-    "an_interrupted_sweep_says or two_drivers or killed_writer or test_object_store or one_network "
-    "or help_names or cfg_job or test_a_serial_sweep or python_examples or test_session or figures"
+    "tests/cli/test_launch.py::test_cfg_job_shows_the_settings",
+    "tests/cli/test_launch.py::test_help_names_every_setting_and_choice",
+    "tests/cli/test_launch.py::test_one_network_prints_its_figures_and_stores_its_row",
+    "tests/cli/test_status.py::test_help_names_every_command_and_exit_status",
+    "tests/docs/test_docs.py::test_python_examples_run[README.md-0]",
+    "tests/docs/test_habits.py::test_make_help_names_every_target_and_variable",
+    "tests/faults/test_faults.py::test_what_a_killed_writer_leaves_harms_nobody[fsync-1-1]",
+    "tests/ntk_sweep/analysis/test_notebook.py",
+    "tests/ntk_sweep/executors/test_ray.py::test_an_interrupted_sweep_says_how_to_go_on",
+    "tests/ntk_sweep/store/test_session.py",
 )
-"""Tests of everything that starts processes, prints, draws or writes."""
-
-
-KINDS = "not partition and not slow and not slurm and not long and not browser"
-"""A browser leaves files of its own in the temporary folder."""
+"""One test or more of each kind that starts processes, prints, draws or writes."""
 
 
 def make_hostile():
@@ -76,11 +80,9 @@ def test_processes_that_tests_start_mind_their_signals():
 def test_a_hostile_environment_changes_nothing(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    # Jupyter, not we, starts the kernel of a notebook, and needs a home.
-    jupyter = ("--ignore", "tests/docs/test_notebook.py")
-    options = ("-q", "-x", "-p", "no:cacheprovider", "-m", KINDS, *jupyter)
+    options = ("-q", "-x", "-p", "no:cacheprovider")
     tests = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, "-k", PART],
+        [sys.executable, "-m", "pytest", *options, *PART],
         env=os.environ | HOSTILE | {"TMPDIR": str(elsewhere)},
         cwd=ROOT,
         stdout=subprocess.PIPE,

@@ -50,10 +50,16 @@ def network_of(point):
     return network, torch.from_numpy(DATASET.x).to(dtype)
 
 
-@pytest.mark.parametrize("act", ACTIVATIONS)
-@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
-@pytest.mark.parametrize("depth", [2, 4])
-@pytest.mark.parametrize("dtype", DTYPES)
+CHOICES = [
+    (act, parametrisation, (2, 4)[(a + p + d) % 2], dtype)
+    for a, act in enumerate(ACTIVATIONS)
+    for p, parametrisation in enumerate(PARAMETRISATIONS)
+    for d, dtype in enumerate(DTYPES)
+]
+"""Half of the combinations with two depths: every three choices still meet."""
+
+
+@pytest.mark.parametrize(("act", "parametrisation", "depth", "dtype"), CHOICES)
 def test_a_row_is_what_the_library_computes(act, parametrisation, depth, dtype):
     assert_as_computed(act, parametrisation, depth, dtype)
 

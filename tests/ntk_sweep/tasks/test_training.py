@@ -403,7 +403,7 @@ def test_rows_fit_the_schema(dtype, tmp_path):
             point(learning_rate=1e9, record_kernel_every=1),
         )
     ]
-    rows.append(compute_row(flow_point(), DATASET, "cpu", None).row)
+    rows.append(compute_row(flow_point(flow_time=1e-3), DATASET, "cpu", None).row)
     PartWriter(store).commit(rows)
     frame = load_results(tmp_path / "training")
     assert sorted(frame["status"]) == ["diverged", "diverged", "ok", "ok", "ok"]

@@ -62,9 +62,15 @@ def solved(network, x, y, times, rtol=1e-11):
     return [outputs_at(network, x, torch.from_numpy(one.copy())).numpy() for one in path.y.T]
 
 
+QUICK = {("sigmoid", "ntk"), ("gelu", "thesis")}
+ONCE = {("tanh", "standard"), ("erf", "thesis"), ("silu", "ntk"), ("sigmoid", "standard")}
+"""With the quick ones every activation at least once and every parametrisation twice: that is a
+factor of each layer, whatever σ is."""
+
 CASES = [
     pytest.param(
-        *case, marks=() if case in (("sigmoid", "ntk"), ("gelu", "thesis")) else pytest.mark.slow
+        *case,
+        marks=() if case in QUICK else pytest.mark.slow if case in ONCE else pytest.mark.long,
     )
     for case in itertools.product(SMOOTH, PARAMETRISATIONS)
 ]
