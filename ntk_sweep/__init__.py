@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ntk_sweep.network.fully_connected import Network
     from ntk_sweep.spectrum.kernel_regression import KernelRegression
     from ntk_sweep.spectrum.spectrum import Spectrum, ntk_spectrum
-    from ntk_sweep.store.reading import load_results
+    from ntk_sweep.store.reading import load_array, load_results
 
 __all__ = [
     "KernelRegression",
@@ -35,6 +35,7 @@ __all__ = [
     "limit_nngp",
     "limit_ntk",
     "limit_spectrum",
+    "load_array",
     "load_results",
     "mean_field",
     "ntk_spectrum",
@@ -53,6 +54,7 @@ _HOME = {
     "limit_nngp": "ntk_sweep.limit.kernel",
     "limit_ntk": "ntk_sweep.limit.kernel",
     "limit_spectrum": "ntk_sweep.limit.kernel",
+    "load_array": "ntk_sweep.store.reading",
     "load_results": "ntk_sweep.store.reading",
     "mean_field": "ntk_sweep.limit.mean_field",
     "ntk_spectrum": "ntk_sweep.spectrum.spectrum",

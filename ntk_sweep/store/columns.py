@@ -104,6 +104,8 @@ _RESULTS = {
         ("max_diagonal", pa.float64(), True),
         ("target_complexity", pa.float64(), True),
         ("target_complexity_error", pa.float64(), True),
+        ("layer_kernels_file", pa.string(), True),
+        ("eigenvectors_file", pa.string(), True),
     ],
     "training": [
         ("learning_rate", pa.float64(), True),

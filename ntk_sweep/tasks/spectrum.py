@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +31,7 @@ from ntk_sweep.spectrum.methods import EXTREME
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.memory import available_memory, not_enough, point_memory
+from ntk_sweep.tasks.saved import LAYER_KERNELS, eigenvectors, saved_arrays
 
 CHECKED_FROM = 2**30
 """Bytes below which a point does not ask how much memory is free."""
@@ -46,6 +48,7 @@ class InitialKernel:
         spectrum: Its eigenvalues.
         inverse: v ↦ vᵀΘ⁻¹v.
         columns: The columns of the task `spectrum`.
+        arrays: What the point wants in files, by column.
     """
 
     network: Network | StreamedNetwork
@@ -54,10 +57,11 @@ class InitialKernel:
     spectrum: Spectrum
     inverse: InverseForm
     columns: dict[str, Any]
+    arrays: dict[str, np.ndarray]
 
 
 def compute_spectrum(work: Computation) -> Computed:
-    """The columns of the task, and Θ where the point asks for it.
+    """The columns of the task, and what the point wants in files.
 
     Raises:
         ValueError: The kernel is not finite.
@@ -67,11 +71,10 @@ def compute_spectrum(work: Computation) -> Computed:
     assert isinstance(settings, SpectrumConfig)
     if settings.method == EXTREME:
         _, _, kernel = _kernel(work, EXTREME)
-        theta, columns = kernel.theta, _extreme_columns(work, kernel, settings.target)
-    else:
-        initial = initial_kernel(work, settings.method, settings.target)
-        theta, columns = initial.theta, initial.columns
-    return columns, theta.numpy() if work.point.save_kernel else None
+        columns = _extreme_columns(work, kernel, settings.target)
+        return columns, saved_arrays(work.point, kernel)
+    initial = initial_kernel(work, settings.method, settings.target)
+    return initial.columns, initial.arrays
 
 
 def initial_kernel(work: Computation, method: str, target: float) -> InitialKernel:
@@ -89,7 +92,8 @@ def initial_kernel(work: Computation, method: str, target: float) -> InitialKern
         spectrum = kernel_spectrum(kernel, method, target)
     inverse = inverse_form(kernel, spectrum)
     columns = spectrum_columns(work, kernel, spectrum, inverse)
-    return InitialKernel(network, x, kernel.theta, spectrum, inverse, columns)
+    arrays = saved_arrays(work.point, kernel, spectrum)
+    return InitialKernel(network, x, kernel.theta, spectrum, inverse, columns, arrays)
 
 
 def _kernel(
@@ -106,7 +110,8 @@ def _kernel(
         method in ("auto", "jacobian") and len(dataset.x) <= REFINED_SAMPLES
     )
     passes = centred_passes(network, inputs.rows, first)
-    return network, inputs.rows, centred_kernel(passes, refinable)
+    kept = refinable or LAYER_KERNELS in point.files
+    return network, inputs.rows, centred_kernel(passes, kept)
 
 
 def spectrum_columns(
@@ -197,8 +202,3 @@ def _diagnostic_columns(vectors: Tensor, theta: Tensor, y: Tensor) -> dict[str, 
         "centred_alignment": centred_alignment(theta, y),
         "class_contrast": class_contrast(theta, y),
     } | {f"target_share_{count}": share for count, share in shares.items()}
-
-
-def eigenvectors(spectrum: Spectrum, theta: Tensor) -> Tensor:
-    """Eigenvectors of Θ in the columns, (N, N), in the order of the eigenvalues."""
-    return torch.linalg.eigh(theta)[1] if spectrum.eigenvectors is None else spectrum.eigenvectors

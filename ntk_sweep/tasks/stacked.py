@@ -30,6 +30,7 @@ from ntk_sweep.spectrum.spectrum import ORDERS, kernel_spectrum
 from ntk_sweep.tasks.computation import Caches, Computation, Computed
 from ntk_sweep.tasks.draws import initialisation_of
 from ntk_sweep.tasks.memory import point_memory
+from ntk_sweep.tasks.saved import saved_arrays
 from ntk_sweep.tasks.spectrum import spectrum_columns
 
 MEMORY_SHARE = 0.3
@@ -138,7 +139,7 @@ def _finish(work: Computation, kernel: CentredKernel) -> Computed | None:
             raise ValueError("the kernel is not finite")
         spectrum = kernel_spectrum(kernel, settings.method, settings.target)
         columns = spectrum_columns(work, kernel, spectrum, inverse_form(kernel, spectrum))
-        return columns, kernel.theta.numpy() if work.point.save_kernel else None
+        return columns, saved_arrays(work.point, kernel, spectrum)
     return None
 
 

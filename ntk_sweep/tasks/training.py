@@ -29,12 +29,8 @@ from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import TrainingConfig
 from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
-from ntk_sweep.tasks.spectrum import (
-    InitialKernel,
-    complexity_columns,
-    eigenvectors,
-    initial_kernel,
-)
+from ntk_sweep.tasks.saved import eigenvectors
+from ntk_sweep.tasks.spectrum import InitialKernel, complexity_columns, initial_kernel
 from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.gradient_flow import STOP_AT_LOSS, FlowRun, follow
 from ntk_sweep.training.sgd import TrainingRun, sample_orders, train
@@ -57,7 +53,7 @@ def compute_training(work: Computation) -> Computed:
     residual = torch.from_numpy(columns["initial_outputs"] - work.dataset.y)
     columns["residual_rate"] = rayleigh_quotient(initial.theta, residual)
     columns |= complexity_columns("residual", initial.inverse, residual)
-    return initial.columns | columns, None
+    return initial.columns | columns, initial.arrays
 
 
 def _sgd_columns(

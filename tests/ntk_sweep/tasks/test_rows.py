@@ -12,7 +12,7 @@ from ntk_sweep.limit.kernel import limit_ntk
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.settings.point import NUMERICS_VERSION, Point
+from ntk_sweep.settings.point import BY_PRODUCTS, NUMERICS_VERSION, Point
 from ntk_sweep.settings.schema import DTYPES, SpectrumConfig
 from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.spectrum.methods import EXTREME, METHODS
@@ -98,7 +98,7 @@ def assert_as_computed(act, parametrisation, depth, dtype, weight_std=1.0, bias_
     theta = empirical_ntk(network, x).double().numpy()
     tolerance = 100 * torch.finfo(x.dtype).eps
     np.testing.assert_allclose(
-        result.kernel, theta, rtol=tolerance, atol=tolerance * np.abs(theta).max()
+        result.arrays["kernel_file"], theta, rtol=tolerance, atol=tolerance * np.abs(theta).max()
     )
     assert row["trace"] == pytest.approx(np.trace(theta), rel=tolerance)
     limit = limit_spectrum(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation, *scales)
@@ -151,7 +151,7 @@ def test_coordinates_and_provenance():
         **{"git_commit": "commit", "device": "cpu"},
     }
     assert {name: row[name] for name in expected} == expected
-    assert set(schema("spectrum").names) - set(row) == {"error", "kernel_file"}
+    assert set(schema("spectrum").names) - set(row) == {"error", *BY_PRODUCTS.values()}
     assert set(row) <= set(schema("spectrum").names)
 
 
