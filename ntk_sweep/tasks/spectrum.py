@@ -25,7 +25,9 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
 from ntk_sweep.settings.schema import LEADING_EIGENVALUES, SpectrumConfig
+from ntk_sweep.spectrum.conjugate_extremes import ConjugateFactor, conjugate_extremes
 from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
+from ntk_sweep.spectrum.extremes import Extremes, extreme_columns
 from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
 from ntk_sweep.spectrum.methods import EXTREME
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
@@ -70,8 +72,8 @@ def compute_spectrum(work: Computation) -> Computed:
     settings = work.point.settings
     assert isinstance(settings, SpectrumConfig)
     if settings.method == EXTREME:
-        _, _, kernel = _kernel(work, EXTREME)
-        columns = _extreme_columns(work, kernel, settings.target)
+        _, _, kernel, conjugate = _kernel(work, EXTREME)
+        columns = _extreme_columns(work, kernel, conjugate, settings.target)
         return columns, saved_arrays(work.point, kernel)
     initial = initial_kernel(work, settings.method, settings.target)
     return initial.columns, initial.arrays
@@ -84,22 +86,25 @@ def initial_kernel(work: Computation, method: str, target: float) -> InitialKern
         ValueError: The kernel is not finite.
         MemoryError: There is not enough memory.
     """
-    network, x, kernel = _kernel(work, method)
+    network, x, kernel, conjugate = _kernel(work, method)
     if method == "jacobian":
         assert isinstance(network, Network)
         spectrum = ntk_spectrum(network, x, method, target)
     else:
         spectrum = kernel_spectrum(kernel, method, target)
     inverse = inverse_form(kernel, spectrum)
-    columns = spectrum_columns(work, kernel, spectrum, inverse)
+    columns = spectrum_columns(work, kernel, conjugate, spectrum, inverse)
     arrays = saved_arrays(work.point, kernel, spectrum)
     return InitialKernel(network, x, kernel.theta, spectrum, inverse, columns, arrays)
 
 
 def _kernel(
     work: Computation, method: str
-) -> tuple[Network | StreamedNetwork, Tensor, CentredKernel]:
-    """The network of a point, the inputs in its dtype and on its device, and its kernel."""
+) -> tuple[Network | StreamedNetwork, Tensor, CentredKernel, Extremes | None]:
+    """The network of a point, the inputs in its dtype and on its device, and its kernel.
+
+    And the extreme eigenvalues of its conjugate kernel.
+    """
     point, dataset, draw = work.point, work.dataset, work.caches.draw
     plan = point_memory(point, *dataset.x.shape)
     if plan.peak > CHECKED_FROM and plan.peak > (free := available_memory()):
@@ -111,13 +116,19 @@ def _kernel(
     )
     passes = centred_passes(network, inputs.rows, first)
     kept = refinable or LAYER_KERNELS in point.files
-    return network, inputs.rows, centred_kernel(passes, kept)
+    kernel = centred_kernel(passes, kept)
+    conjugate = conjugate_extremes(ConjugateFactor.of(passes, point.architecture))
+    return network, inputs.rows, kernel, conjugate
 
 
 def spectrum_columns(
-    work: Computation, kernel: CentredKernel, spectrum: Spectrum, inverse: InverseForm
+    work: Computation,
+    kernel: CentredKernel,
+    conjugate: Extremes | None,
+    spectrum: Spectrum,
+    inverse: InverseForm,
 ) -> dict[str, Any]:
-    """The columns of the task, from a point's kernel and its spectrum."""
+    """The columns of the task, from a point's kernels and their eigenvalues."""
     vectors = eigenvectors(spectrum, kernel.theta)
     columns = _eigenvalue_columns(spectrum)
     columns["effective_rank"] = effective_rank(spectrum.eigenvalues)
@@ -127,7 +138,7 @@ def spectrum_columns(
         for count in LEADING_EIGENVALUES
     }
     complexity = complexity_columns("target", inverse, torch.from_numpy(work.dataset.y))
-    return columns | complexity | _kernel_columns(work, kernel, vectors)
+    return columns | complexity | _kernel_columns(work, kernel, conjugate, vectors)
 
 
 def complexity_columns(name: str, inverse: InverseForm, v: Tensor) -> dict[str, float]:
@@ -136,7 +147,9 @@ def complexity_columns(name: str, inverse: InverseForm, v: Tensor) -> dict[str, 
     return {f"{name}_complexity": value / len(v), f"{name}_complexity_error": error / len(v)}
 
 
-def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) -> dict[str, Any]:
+def _extreme_columns(
+    work: Computation, kernel: CentredKernel, conjugate: Extremes | None, target: float
+) -> dict[str, Any]:
     """The columns that do without the whole spectrum."""
     extremes = kernel_extreme_eigenvalues(kernel)
     ratio = extremes.lambda_max / extremes.lambda_min if extremes.resolved else None
@@ -154,15 +167,18 @@ def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) ->
         "target_complexity": math.nan,
         "target_complexity_error": math.nan,
     }
-    return columns | _kernel_columns(work, kernel, extremes.leading)
+    return columns | _kernel_columns(work, kernel, conjugate, extremes.leading)
 
 
-def _kernel_columns(work: Computation, kernel: CentredKernel, vectors: Tensor) -> dict[str, Any]:
+def _kernel_columns(
+    work: Computation, kernel: CentredKernel, conjugate: Extremes | None, vectors: Tensor
+) -> dict[str, Any]:
     columns = {
         "trace": float(kernel.theta.trace()),
         "max_diagonal": float(kernel.theta.diagonal().max()),
         "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy(),
     }
+    columns |= extreme_columns("conjugate", conjugate)
     if len(work.dataset.x) <= LIMIT_SAMPLES:
         columns |= _limit_columns(work, kernel.theta)
     return columns | _diagnostic_columns(vectors, kernel.theta, torch.from_numpy(work.dataset.y))
@@ -192,7 +208,7 @@ def _limit_columns(work: Computation, theta: Tensor) -> dict[str, Any]:
         "limit_lambda_min": limit.lambda_min,
         "limit_lambda_min_error": limit.lambda_min_error,
         "limit_distance": relative_distance(theta, torch.tensor(limit.kernel)),
-    }
+    } | extreme_columns("nngp", limit.nngp)
 
 
 def _diagnostic_columns(vectors: Tensor, theta: Tensor, y: Tensor) -> dict[str, Any]:

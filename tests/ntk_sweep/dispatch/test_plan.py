@@ -30,7 +30,10 @@ def test_a_result_without_the_kernel_that_is_wanted_is_not_enough(base):
 
 
 def test_files_that_are_there_stay_when_others_are_asked_for(base):
-    for settings in ({"save_kernel": True}, {"save_layer_kernels": True, "save_eigenvectors": True}):
+    for settings in (
+        {"save_kernel": True},
+        {"save_layer_kernels": True, "save_eigenvectors": True},
+    ):
         wanted = [dataclasses.replace(base, task=SpectrumConfig(**settings))]
         assert len(make_plan(wanted, open_stores(wanted)).jobs) == 1
         run_sweep(wanted, SerialExecutor, QUIET)

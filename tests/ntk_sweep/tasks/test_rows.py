@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from ntk_sweep import Network, empirical_ntk, limit_spectrum, ntk_spectrum
+from ntk_sweep import (
+    Network,
+    conjugate_kernel,
+    empirical_ntk,
+    limit_kernels,
+    limit_spectrum,
+    ntk_spectrum,
+)
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.limit.kernel import limit_ntk
+from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntk
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
@@ -112,6 +119,14 @@ def assert_as_computed(act, parametrisation, depth, dtype, weight_std=1.0, bias_
     assert row["limit_distance"] == pytest.approx(
         np.linalg.norm(theta - prediction) / np.linalg.norm(prediction), rel=10 * tolerance
     )
+    kernels = limit_kernels(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation, *scales)
+    nngp = limit_kernel_spectrum(kernels.nngp)
+    conjugate = torch.linalg.eigvalsh(conjugate_kernel(network, x).double())
+    for index, end in ((0, "lambda_min"), (-1, "lambda_max")):
+        assert row[f"nngp_{end}"] == nngp.eigenvalues[index]
+        assert row[f"nngp_{end}_error"] == nngp.errors[index]
+        error = row[f"conjugate_{end}_error"] + tolerance * float(conjugate[-1])
+        assert row[f"conjugate_{end}"] == pytest.approx(float(conjugate[index]), abs=error)
     assert len(row["layer_trace_shares"]) == depth
     assert sum(row["layer_trace_shares"]) == pytest.approx(1)
     return row

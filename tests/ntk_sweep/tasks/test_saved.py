@@ -20,7 +20,10 @@ FILES = ("kernel_file", "layer_kernels_file", "eigenvectors_file")
 
 def point_of(act, parametrisation, bias_std=1.0, method="auto"):
     settings = SpectrumConfig(
-        method=method, save_kernel=True, save_layer_kernels=True, save_eigenvectors=method != "extreme"
+        method=method,
+        save_kernel=True,
+        save_layer_kernels=True,
+        save_eigenvectors=method != "extreme",
     )
     network = Architecture(act, 9, 4, parametrisation, 1.3, bias_std)
     return Point(settings, network, 5, "float64", "saved")
