@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ntk_sweep.cli.notebook import sweep
     from ntk_sweep.kernel.conjugate import conjugate_kernel
     from ntk_sweep.kernel.empirical import empirical_ntk
+    from ntk_sweep.kernel.empirical_kernels import empirical_kernels
     from ntk_sweep.limit.critical_line import critical_point
     from ntk_sweep.limit.kernel import limit_kernels, limit_nngp, limit_ntk, limit_spectrum
     from ntk_sweep.limit.mean_field import mean_field
@@ -30,6 +31,7 @@ __all__ = [
     "chapter",
     "conjugate_kernel",
     "critical_point",
+    "empirical_kernels",
     "empirical_ntk",
     "limit_kernels",
     "limit_nngp",
@@ -49,6 +51,7 @@ _HOME = {
     "chapter": "ntk_sweep.analysis.notebook",
     "conjugate_kernel": "ntk_sweep.kernel.conjugate",
     "critical_point": "ntk_sweep.limit.critical_line",
+    "empirical_kernels": "ntk_sweep.kernel.empirical_kernels",
     "empirical_ntk": "ntk_sweep.kernel.empirical",
     "limit_kernels": "ntk_sweep.limit.kernel",
     "limit_nngp": "ntk_sweep.limit.kernel",

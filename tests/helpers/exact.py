@@ -53,7 +53,13 @@ def exact_kernel(network: Network, x: torch.Tensor, digits: int = DIGITS) -> mp.
 
 
 def exact_conjugate_spectrum(network: Network, x: torch.Tensor) -> list:
-    """Eigenvalues of the conjugate kernel, ascending, from the definition of the layers on."""
+    """Eigenvalues of the conjugate kernel, ascending, with `DIGITS` digits."""
+    with mp.workdps(DIGITS):
+        return sorted(mp.eigsy(exact_conjugate_kernel(network, x), eigvals_only=True))
+
+
+def exact_conjugate_kernel(network: Network, x: torch.Tensor) -> mp.matrix:
+    """The conjugate kernel, from the definition of the layers on."""
     with mp.workdps(DIGITS):
         function, _ = FUNCTIONS[network.activation]
         numbers = np.vectorize(mp.mpf, otypes=[object])
@@ -67,7 +73,7 @@ def exact_conjugate_spectrum(network: Network, x: torch.Tensor) -> list:
         if network.parametrisation != "thesis":
             weight /= a.shape[1]
         bias = mp.mpf(0 if network.bias_std is None else network.bias_std) ** 2
-        return sorted(mp.eigsy(mp.matrix((weight * (a @ a.T) + bias).tolist()), eigvals_only=True))
+        return mp.matrix((weight * (a @ a.T) + bias).tolist())
 
 
 def exact_factors(network: Network) -> tuple[list, mp.mpf]:

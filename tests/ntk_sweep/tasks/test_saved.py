@@ -1,4 +1,4 @@
-"""Protects what is stored beside a row: layers' kernels against autograd, eigenvectors against Θ."""
+"""Protects what is stored beside a row: kernels of layers by autograd, eigenvectors by Θ."""
 
 import numpy as np
 import pytest
