@@ -59,11 +59,11 @@ class EmpiricalKernels:
 def empirical_kernels(
     network: Network, x: Inputs, x2: OtherInputs | None = None
 ) -> EmpiricalKernels:
-    """The kernels of `empirical_ntk` and `conjugate_kernel`, each with bounds of its entries' errors.
+    """The kernels of `empirical_ntk` and `conjugate_kernel`, with bounds of their entries' errors.
 
-    They are computed from passes around the mean of all inputs, which round relative to differences
-    between inputs, and so may differ from those of the two functions by their rounding. With J + 1eᵀ
-    + F the Jacobian of the passes (`ntk_sweep.kernel.pass_errors`) and η_i = ‖e‖ + ‖F_i‖,
+    They come from passes around the mean of all inputs, which round relative to differences between
+    inputs; those of the two functions differ from them by rounding. With J + 1eᵀ + F the Jacobian
+    of the passes (`ntk_sweep.kernel.pass_errors`) and η_i = ‖e‖ + ‖F_i‖,
 
         |δΘ_ij| ≤ ‖J_i‖ η_j + η_i ‖J_j‖ + η_i η_j + ρ_ij,
 
@@ -143,4 +143,8 @@ def _outer(
     values: Float[Tensor, " K"], split: int | None, others: Float[Tensor, " K"] | None = None
 ) -> Float[Tensor, "N M"]:
     others = values if others is None else others
-    return values[:split, None] * others[None, split:] if split else torch.outer(values, others)
+    return (
+        values[:split, None] * others[None, split:]
+        if split is not None
+        else torch.outer(values, others)
+    )
