@@ -77,7 +77,7 @@ class Point:
 
     def with_files(self, columns: Collection[str]) -> Point:
         """The same point, of which these files are wanted too."""
-        wanted = {name: True for name, column in BY_PRODUCTS.items() if column in columns}
+        wanted: dict[str, Any] = {name: True for name, column in BY_PRODUCTS.items() if column in columns}
         return replace(self, settings=replace(self.settings, **wanted))
 
     @property
