@@ -77,7 +77,8 @@ class Point:
 
     def with_files(self, columns: Collection[str]) -> Point:
         """The same point, of which these files are wanted too."""
-        wanted: dict[str, Any] = {name: True for name, column in BY_PRODUCTS.items() if column in columns}
+        names = [name for name, column in BY_PRODUCTS.items() if column in columns]
+        wanted: dict[str, Any] = dict.fromkeys(names, True)
         return replace(self, settings=replace(self.settings, **wanted))
 
     @property
