@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from ntk_sweep.cli.notebook import sweep
     from ntk_sweep.kernel.conjugate import conjugate_kernel
     from ntk_sweep.kernel.empirical import empirical_ntk
+    from ntk_sweep.kernel.empirical_kernels import empirical_kernels
     from ntk_sweep.limit.critical_line import critical_point
     from ntk_sweep.limit.kernel import limit_kernels, limit_nngp, limit_ntk, limit_spectrum
     from ntk_sweep.limit.mean_field import mean_field
     from ntk_sweep.network.fully_connected import Network
     from ntk_sweep.spectrum.kernel_regression import KernelRegression
     from ntk_sweep.spectrum.spectrum import Spectrum, ntk_spectrum
-    from ntk_sweep.store.reading import load_results
+    from ntk_sweep.store.reading import load_array, load_results
 
 __all__ = [
     "KernelRegression",
@@ -30,11 +31,13 @@ __all__ = [
     "chapter",
     "conjugate_kernel",
     "critical_point",
+    "empirical_kernels",
     "empirical_ntk",
     "limit_kernels",
     "limit_nngp",
     "limit_ntk",
     "limit_spectrum",
+    "load_array",
     "load_results",
     "mean_field",
     "ntk_spectrum",
@@ -48,11 +51,13 @@ _HOME = {
     "chapter": "ntk_sweep.analysis.notebook",
     "conjugate_kernel": "ntk_sweep.kernel.conjugate",
     "critical_point": "ntk_sweep.limit.critical_line",
+    "empirical_kernels": "ntk_sweep.kernel.empirical_kernels",
     "empirical_ntk": "ntk_sweep.kernel.empirical",
     "limit_kernels": "ntk_sweep.limit.kernel",
     "limit_nngp": "ntk_sweep.limit.kernel",
     "limit_ntk": "ntk_sweep.limit.kernel",
     "limit_spectrum": "ntk_sweep.limit.kernel",
+    "load_array": "ntk_sweep.store.reading",
     "load_results": "ntk_sweep.store.reading",
     "mean_field": "ntk_sweep.limit.mean_field",
     "ntk_spectrum": "ntk_sweep.spectrum.spectrum",

@@ -198,7 +198,7 @@ class Driver:
         reason = lost.reason if late is None else overtime(self._compute.time_limit or 0)
         for job in chunk.jobs:
             entry = done.get(job.point.key)
-            if entry is not None and entry.serves(job.point.save_kernel) and not job.force:
+            if entry is not None and entry.serves(job.point.files) and not job.force:
                 progress.advance(1, 0, expected_seconds(job))
                 self._end(job, row_of(store, job.point.key) if self._observer else None)
                 continue

@@ -101,11 +101,20 @@ def make_plan(
         point = Point.of(config, *dataset.fingerprints)
         points.append(point)
         entry = None if config.force else done[config.results, point.task].get(point.key)
-        if entry is not None and entry.serves(point.save_kernel):
-            skipped.add((config.results, point.key))
+        place = (config.results, point.key)
+        if entry is not None and entry.serves(point.files):
+            skipped.add(place)
         else:
-            jobs[config.results, point.key] = Job(
-                point, config.results, config.device, config.force, dataset, index
+            # the new row takes the place of one whose files may be wanted
+            there = entry.files if entry is not None else frozenset()
+            asked = jobs[place].point.files if place in jobs else frozenset()
+            jobs[place] = Job(
+                point.with_files(there | asked),
+                config.results,
+                config.device,
+                config.force,
+                dataset,
+                index,
             )
         tick()
     return Plan(points, list(jobs.values()), len(skipped - set(jobs)), stores)

@@ -78,8 +78,8 @@ class Worker:
                 spec.points, dataset, spec.device, spec.git_commit, allowance, self._caches
             ):
                 key = result.row["key"]
-                if result.kernel is not None:
-                    result.row["kernel_file"] = store.save_kernel(key, result.kernel)
+                for column, array in result.arrays.items():
+                    result.row[column] = store.save_kernel(key, array, column)
                 rows.append(result.row)
                 outcomes.append(_outcome(result.row, spec.send_rows))
                 seconds += result.row["seconds"]

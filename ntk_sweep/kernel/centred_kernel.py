@@ -111,6 +111,19 @@ def float64_kernel(
     return theta, torch.stack(traces, dim=-1), error
 
 
+def layer_kernels(passes: CentredPasses) -> Float[Tensor, "D N N"]:
+    """Θ_l = (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + β_l²) of each layer, on the CPU.
+
+    They are float64 and exactly symmetric, and their sum is Θ of `float64_kernel` to rounding.
+    """
+    size = passes.outputs.shape[-1]
+    theta = torch.empty(len(passes.scales), size, size, dtype=torch.float64)
+    layers = zip(passes.inputs, passes.gradients, passes.scales, strict=True)
+    for own, (a, delta, scale) in zip(theta, layers, strict=True):
+        own.copy_(delta.gram() * scale.gram(a.gram()))
+    return theta
+
+
 def underflow_error(a: CentredRows, delta: CentredRows, scale: LayerScale) -> Float[Tensor, "*b"]:
     """Bound of what underflow costs Θ_l in the Frobenius norm, in float64 or double-double."""
     size, terms = a.rows.shape[-2], a.rows.shape[-1] + delta.rows.shape[-1]

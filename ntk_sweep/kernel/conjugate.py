@@ -5,7 +5,10 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from ntk_sweep.kernel.centred_passes import CentredPasses
+from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Inputs, Network, OtherInputs
+from ntk_sweep.network.linear_layer import LayerScale
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.numerics.double_double import symmetric_product
 from ntk_sweep.numerics.tensors import all_finite, overflow
@@ -47,11 +50,29 @@ def conjugate_kernel(
         gram = symmetric_product(rows)
     else:
         gram = rows @ network.last_hidden(network.as_inputs(x2, "x2")).T
-    own = PARAMETRISATIONS[network.parametrisation].layer(
-        rows.shape[1], 1, True, network.weight_std, network.bias_std
-    )
-    weight, bias = own.weight * own.weight_deviation, own.bias * own.bias_deviation
-    kernel = gram.mul_(weight * weight).add_(bias * bias)
+    scale = _scale(network, rows.shape[1])
+    kernel = scale.gram(gram, out=gram)
     if not all_finite(kernel):
         raise overflow("the conjugate kernel", "the products of the last layer", kernel.dtype)
     return kernel
+
+
+def conjugate_passes(passes: CentredPasses, architecture: Architecture) -> CentredPasses:
+    """Passes whose kernel is K: those of the last layer, which alone is drawn anew.
+
+    What serves the NTK, such as the errors of its passes, so serves K too.
+
+    Args:
+        passes: From `ntk_sweep.kernel.centred_passes.centred_passes`.
+        architecture: Of the network.
+    """
+    scale = _scale(architecture, passes.inputs[-1].rows.shape[-1])
+    return CentredPasses(passes.inputs[-1:], passes.gradients[-1:], (scale,), passes.outputs)
+
+
+def _scale(network: Network | Architecture, fan_in: int) -> LayerScale:
+    """The deviations √v_D and √w_D of what weights and bias of the last layer add to f."""
+    own = PARAMETRISATIONS[network.parametrisation].layer(
+        fan_in, 1, True, network.weight_std, network.bias_std
+    )
+    return LayerScale(own.weight * own.weight_deviation, own.bias * own.bias_deviation)

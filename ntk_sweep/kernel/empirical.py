@@ -31,7 +31,8 @@ def empirical_ntk(
 
     Returns:
         Θ, (N, M), in the network's dtype; for one set of inputs exactly symmetric. Its entries err
-        by a few roundings, its small eigenvalues by about N ε λ_max: `ntk_spectrum` is for these.
+        by a few roundings, of which `empirical_kernels` gives bounds, its small eigenvalues by
+        about N ε λ_max: `ntk_spectrum` is for these.
 
     Raises:
         ValueError: `x` or `x2` does not fit the network or is not finite, or the kernel overflows.

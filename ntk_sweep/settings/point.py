@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,8 +17,13 @@ NUMERICS_VERSION = 2
 """Part of every key. Raise it when a change of the code changes the numbers in a row beyond their
 stated errors."""
 
-BY_PRODUCTS = ("save_kernel",)
-"""Settings that ask for more than a row and change no number in it: not part of the key."""
+BY_PRODUCTS = {
+    "save_kernel": "kernel_file",
+    "save_layer_kernels": "layer_kernels_file",
+    "save_eigenvectors": "eigenvectors_file",
+}
+"""Settings that ask for a file beside the row, and the column that names it. They change no number
+in the row: not part of the key."""
 
 ALWAYS_HASHED = (
     *("activation", "width", "depth", "parametrisation"),
@@ -74,9 +79,16 @@ class Point:
         return self.settings.name
 
     @property
-    def save_kernel(self) -> bool:
-        """Whether the kernel matrix is wanted beside the row."""
-        return getattr(self.settings, "save_kernel", False)
+    def files(self) -> frozenset[str]:
+        """The columns of the files that are wanted beside the row."""
+        wanted = (name for name in BY_PRODUCTS if getattr(self.settings, name, False))
+        return frozenset(BY_PRODUCTS[name] for name in wanted)
+
+    def with_files(self, columns: Collection[str]) -> Point:
+        """The same point, of which these files are wanted too."""
+        names = [name for name, column in BY_PRODUCTS.items() if column in columns]
+        wanted: dict[str, Any] = dict.fromkeys(names, True)
+        return replace(self, settings=replace(self.settings, **wanted))
 
     @property
     def coordinates(self) -> dict[str, Any]:

@@ -193,11 +193,27 @@ class SpectrumConfig(TaskConfig):
     save_kernel: bool = field(
         default=False, metadata=about("true stores the kernel matrix beside the row")
     )
+    save_layer_kernels: bool = field(
+        default=False, metadata=about("true stores the part of each layer in the kernel")
+    )
+    save_eigenvectors: bool = field(
+        default=False, metadata=about("true stores the eigenvectors of the kernel")
+    )
 
     @property
     def kernel_method(self) -> str:
         """As set."""
         return self.method
+
+    @property
+    def fault(self) -> str | None:
+        """Eigenvectors of a method that does not compute them."""
+        if self.save_eigenvectors and self.method == EXTREME:
+            return (
+                f"task.save_eigenvectors=true needs all eigenvectors, but task.method={EXTREME} "
+                "computes the two extreme eigenvalues alone: take task.method=auto or eigh"
+            )
+        return None
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A kernel matrix: one NumPy file, beside the folder of the task's rows.
+"""A kernel matrix, or another array of a point: one NumPy file, beside the folder of its rows.
 
 In that folder readers of Parquet that list every file would stumble over it.
 """
@@ -18,13 +18,23 @@ KERNELS = "_kernels"
 """Holds a folder of kernels a task. Rows of earlier versions name one in the task's folder."""
 
 
-def kernel_name(task: str, key: str) -> str:
-    """The name of the kernel of a point, relative to the results.
+SUFFIXES = {
+    "kernel_file": "",
+    "layer_kernels_file": "-layers",
+    "eigenvectors_file": "-eigenvectors",
+}
+"""How the file of a column is told from the others of its point."""
+
+
+def kernel_name(task: str, key: str, column: str = "kernel_file") -> str:
+    """The name of the kernel of a point, or of what another column names, relative to the results.
 
     >>> kernel_name("spectrum", "0a1b")
     '_kernels/spectrum/0a1b.npy'
+    >>> kernel_name("spectrum", "0a1b", "layer_kernels_file")
+    '_kernels/spectrum/0a1b-layers.npy'
     """
-    return posixpath.join(KERNELS, task, f"{key}.npy")
+    return posixpath.join(KERNELS, task, f"{key}{SUFFIXES[column]}.npy")
 
 
 def serialise_kernel(kernel: np.ndarray) -> bytes:
@@ -35,7 +45,7 @@ def serialise_kernel(kernel: np.ndarray) -> bytes:
 
 
 def read_kernel(filesystem: fs.FileSystem, root: str, task: str, name: str) -> np.ndarray:
-    """The kernel matrix that a row names.
+    """The kernel matrix, or other array, that a row names.
 
     Args:
         filesystem: Of the results.

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ntk_sweep.settings.point import BY_PRODUCTS
 from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.store.columns import GROUP, NETWORK
 from ntk_sweep.store.filesystems import split_location, without_credentials
@@ -22,14 +23,19 @@ from ntk_sweep.store.store import Store
 
 @dataclass(frozen=True)
 class Entry:
-    """What the store knows of a finished point."""
+    """What the store knows of a finished point.
+
+    Attributes:
+        status: Of its row.
+        files: The columns in which the row names a file.
+    """
 
     status: str
-    kernel_file: str | None
+    files: frozenset[str]
 
-    def serves(self, with_kernel: bool) -> bool:
-        """Whether nothing is left to compute; `with_kernel` asks for the kernel matrix too."""
-        return bool(self.kernel_file) or not with_kernel
+    def serves(self, wanted: frozenset[str]) -> bool:
+        """Whether nothing is left to compute of a point with these files beside its row."""
+        return wanted <= self.files
 
 
 def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -56,15 +62,9 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
         StoreError: A part is truncated, foreign or of a newer version, and the message names it; or
             an object store cannot be read.
     """
-    results, task = split_location(os.fspath(path))
-    shown = without_credentials(os.fspath(path))
-    if task not in TASKS:
-        raise FileNotFoundError(
-            f"{shown} is not the folder of a task: give <results>/<task>, with a task of "
-            f"{', '.join(TASKS)}"
-        )
-    store = Store(results, task)
+    store = _store(path)
     if not store.exists():
+        shown = without_credentials(os.fspath(path))
         raise FileNotFoundError(
             f"there is no folder {shown}: run a sweep first, for example `ntk-sweep run act=relu`"
         )
@@ -76,15 +76,57 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     )
 
 
+def load_array(path: str | os.PathLike[str], name: str) -> np.ndarray:
+    """An array that was saved beside a row: Θ, the kernels of its layers, or eigenvectors.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as results:
+    ...     name = Store(results, "spectrum").save_kernel("0a1b", np.eye(2))
+    ...     load_array(f"{results}/spectrum", name)
+    array([[1., 0.],
+           [0., 1.]])
+
+    Args:
+        path: The task's folder or URI, as in `load_results`.
+        name: What the row holds in `kernel_file`, `layer_kernels_file` or `eigenvectors_file`.
+
+    Raises:
+        FileNotFoundError: The path is not that of a task's folder.
+        ValueError: The row names no file: the array was not saved.
+        StoreError: The file is missing, unreadable or outside the folder of kernels.
+    """
+    if not isinstance(name, str):
+        raise ValueError(
+            f"the name of the file is {name!r}: this row has none, since its array was not saved; "
+            f"compute the point with {', '.join(f'task.{name}=true' for name in BY_PRODUCTS)}"
+        )
+    return _store(path).load_kernel(name)
+
+
 def finished(store: Store) -> dict[str, Entry]:
     """The points with a result, by key: they need not be computed again.
 
     Raises:
         StoreError: A part is truncated, foreign or of a newer version; the message names it.
     """
-    table = latest_good(store.read(["key", "status", "kernel_file", "finished_at"]))
+    columns = BY_PRODUCTS.values()
+    table = latest_good(store.read(["key", "status", *columns, "finished_at"]))
     good = table.filter(pc.field("status") != "failed")
-    return {row["key"]: Entry(row["status"], row["kernel_file"]) for row in good.to_pylist()}
+    return {
+        row["key"]: Entry(row["status"], frozenset(name for name in columns if row[name]))
+        for row in good.to_pylist()
+    }
+
+
+def _store(path: str | os.PathLike[str]) -> Store:
+    """The store of a task's folder or URI."""
+    results, task = split_location(os.fspath(path))
+    if task not in TASKS:
+        raise FileNotFoundError(
+            f"{without_credentials(os.fspath(path))} is not the folder of a task: give "
+            f"<results>/<task>, with a task of {', '.join(TASKS)}"
+        )
+    return Store(results, task)
 
 
 def row_of(store: Store, key: str) -> dict[str, Any]:

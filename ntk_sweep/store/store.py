@@ -237,21 +237,23 @@ class Store:
         empty = schema(self.task).empty_table()
         return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
 
-    def save_kernel(self, key: str, kernel: np.ndarray) -> str:
-        """Stores a kernel matrix, and returns its name relative to the results.
+    def save_kernel(self, key: str, kernel: np.ndarray, column: str = "kernel_file") -> str:
+        """Stores a kernel matrix, or what another column names; returns its name.
+
+        The name is relative to the results.
 
         Raises:
             StoreError: It cannot be written.
             ValueError: It is an array of objects.
         """
-        name = kernel_name(self.task, key)
+        name = kernel_name(self.task, key, column)
         content = serialise_kernel(kernel)
         with self._writing_errors():
             write_file(self.filesystem, posixpath.join(self._root, name), content)
         return name
 
     def load_kernel(self, kernel_file: str) -> np.ndarray:
-        """The kernel matrix that a row names in `kernel_file`; raises as `read_kernel` does."""
+        """The array that a row names in `kernel_file` or the like; raises as `read_kernel` does."""
         return read_kernel(self.filesystem, self._root, self.task, kernel_file)
 
     def read_part(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:

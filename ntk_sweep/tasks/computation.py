@@ -44,5 +44,5 @@ class Computation:
     caches: Caches
 
 
-Computed = tuple[dict[str, Any], np.ndarray | None]
-"""The columns of a task, and Θ where the point asks for it."""
+Computed = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""The columns of a task, and what the point wants in files, by the column that names the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,10 @@ import torch
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.limit.kernel import limit_kernel_spectrum, limits_of
+from ntk_sweep.limit.recursion import LimitKernel
 from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.numerics.tensors import all_finite
+from ntk_sweep.spectrum.extremes import Extremes
 from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
 from ntk_sweep.tasks.memory import LIMIT_CACHE_BYTES
 
@@ -23,11 +27,13 @@ class Limit:
         kernel: Θ̄, (N, N).
         lambda_min: Its smallest eigenvalue.
         lambda_min_error: A bound of its absolute error.
+        nngp: Of the covariance of the outputs; None where that overflows.
     """
 
     kernel: np.ndarray
     lambda_min: float
     lambda_min_error: float
+    nngp: Extremes | None
 
 
 def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
@@ -41,9 +47,18 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
     for depth, kernels in limits_of(x, request.architecture, request.depths):
         spectrum = limit_kernel_spectrum(kernels.ntk)
         limits[depth] = Limit(
-            kernels.ntk.kernel.numpy(), float(spectrum.eigenvalues[0]), float(spectrum.errors[0])
+            kernels.ntk.kernel.numpy(),
+            float(spectrum.eigenvalues[0]),
+            float(spectrum.errors[0]),
+            _extremes(kernels.nngp),
         )
     return limits
+
+
+def _extremes(limit: LimitKernel) -> Extremes | None:
+    if not (math.isfinite(limit.error_norm) and all_finite(limit.kernel)):
+        return None
+    return Extremes.of(limit_kernel_spectrum(limit))
 
 
 _Key = tuple[str, Architecture]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,12 @@ LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
 room."""
 
+FILE_COPIES = 3
+"""Of an array that is saved: itself, its bytes, and their room to grow."""
+
+LAYER_SQUARES = 5
+"""Arrays (N, N) beside: Θ and eigenvectors, and the products of a layer."""
+
 BASE = 430 * 2**20
 """Bytes of a worker with its libraries."""
 
@@ -78,6 +85,7 @@ def memory_plan(
     method: str,
     bytes_a_number: int = 8,
     hold: bool = False,
+    files: Collection[str] = (),
 ) -> MemoryPlan:
     """The memory of a point.
 
@@ -87,6 +95,7 @@ def memory_plan(
         method: One of those of `ntk_sweep.spectrum.methods`.
         bytes_a_number: Of the network's dtype; kernels are float64 throughout.
         hold: Whether the weights have to be held.
+        files: The columns of the files that are wanted beside the row.
     """
     (n_samples, n_inputs), width, depth = shape, architecture.width, architecture.depth
     largest = bytes_a_number * width * max(n_inputs, width if depth > 2 else 1)
@@ -103,6 +112,11 @@ def memory_plan(
     }
     if n_samples <= LIMIT_SAMPLES:
         stages["limit"] = square * LIMIT_ARRAYS
+    if files:
+        layered = "layer_kernels_file" in files
+        squares = len(files) + (depth - 1 if layered else 0)
+        stages["files"] = (network if held else 0) + (kept if layered else 0)
+        stages["files"] += square * (FILE_COPIES * squares + LAYER_SQUARES)
     base = BASE + (LIMIT_CACHE_BYTES if n_samples <= LIMIT_SAMPLES else 0)
     # free blocks that fit no array are kept beside those in use
     return MemoryPlan(
@@ -132,6 +146,7 @@ def point_memory(point: Point, n_samples: int, n_inputs: int, *, n_test: int = 0
         point.settings.kernel_method,
         bytes_a_number=4 if point.dtype == "float32" else 8,
         hold=TASKS[point.task].changes_weights,
+        files=point.files,
     )
 
 

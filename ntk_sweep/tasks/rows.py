@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,11 +30,11 @@ class Result:
 
     Attributes:
         row: One value a column of `ntk_sweep.store.columns`.
-        kernel: Θ, (N, N), where the point asks for it.
+        arrays: What the point wants beside the row, by the column that names the file.
     """
 
     row: dict[str, Any]
-    kernel: np.ndarray | None = None
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def compute_rows(
@@ -93,14 +93,14 @@ def stacked_rows(
             if results is None:
                 yield compute_row(point, dataset, device, git_commit, caches, allowance)
             else:
-                columns, kernel = results
+                columns, arrays = results
                 columns |= {
                     "status": "ok",
                     "device": _device_name(used),
                     "seconds": time.perf_counter() - start,
                 }
                 row = _coordinates(point, dataset) | columns | _provenance(git_commit)
-                yield Result(row, kernel)
+                yield Result(row, arrays)
             start = time.perf_counter()
     for point in left.values():
         yield compute_row(point, dataset, device, git_commit, caches, allowance)
@@ -121,20 +121,20 @@ def compute_row(
 
     def compute() -> Computed:
         used = torch_device(device)
-        columns, kernel = task(Computation(point, dataset, used, caches or Caches()))
+        columns, arrays = task(Computation(point, dataset, used, caches or Caches()))
         if used.type == "cuda":
             torch.cuda.synchronize(used)
-        return {"status": "ok"} | columns | {"device": _device_name(used)}, kernel
+        return {"status": "ok"} | columns | {"device": _device_name(used)}, arrays
 
     try:
         # Loads modules, which does not count as the point's time, and of which none may be left
         # half loaded.
         task = resolve(TASKS[point.task].compute)
-        results, kernel = allowance.within(compute, point.key)
+        results, arrays = allowance.within(compute, point.key)
     except (Exception, Overtime):  # noqa: BLE001 - whatever a point raises becomes its row
-        results, kernel = {"status": "failed", "error": traceback.format_exc()}, None
+        results, arrays = {"status": "failed", "error": traceback.format_exc()}, {}
     results["seconds"] = time.perf_counter() - start
-    return Result(_coordinates(point, dataset) | results | _provenance(git_commit), kernel)
+    return Result(_coordinates(point, dataset) | results | _provenance(git_commit), arrays)
 
 
 def failed_row(

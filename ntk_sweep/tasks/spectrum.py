@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,12 +25,15 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
 from ntk_sweep.settings.schema import LEADING_EIGENVALUES, SpectrumConfig
+from ntk_sweep.spectrum.conjugate_extremes import ConjugateFactor, conjugate_extremes
 from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
+from ntk_sweep.spectrum.extremes import Extremes, extreme_columns
 from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
 from ntk_sweep.spectrum.methods import EXTREME
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.memory import available_memory, not_enough, point_memory
+from ntk_sweep.tasks.saved import LAYER_KERNELS, eigenvectors, saved_arrays
 
 CHECKED_FROM = 2**30
 """Bytes below which a point does not ask how much memory is free."""
@@ -46,6 +50,7 @@ class InitialKernel:
         spectrum: Its eigenvalues.
         inverse: v ↦ vᵀΘ⁻¹v.
         columns: The columns of the task `spectrum`.
+        arrays: What the point wants in files, by column.
     """
 
     network: Network | StreamedNetwork
@@ -54,10 +59,11 @@ class InitialKernel:
     spectrum: Spectrum
     inverse: InverseForm
     columns: dict[str, Any]
+    arrays: dict[str, np.ndarray]
 
 
 def compute_spectrum(work: Computation) -> Computed:
-    """The columns of the task, and Θ where the point asks for it.
+    """The columns of the task, and what the point wants in files.
 
     Raises:
         ValueError: The kernel is not finite.
@@ -66,12 +72,11 @@ def compute_spectrum(work: Computation) -> Computed:
     settings = work.point.settings
     assert isinstance(settings, SpectrumConfig)
     if settings.method == EXTREME:
-        _, _, kernel = _kernel(work, EXTREME)
-        theta, columns = kernel.theta, _extreme_columns(work, kernel, settings.target)
-    else:
-        initial = initial_kernel(work, settings.method, settings.target)
-        theta, columns = initial.theta, initial.columns
-    return columns, theta.numpy() if work.point.save_kernel else None
+        _, _, kernel, conjugate = _kernel(work, EXTREME)
+        columns = _extreme_columns(work, kernel, conjugate, settings.target)
+        return columns, saved_arrays(work.point, kernel)
+    initial = initial_kernel(work, settings.method, settings.target)
+    return initial.columns, initial.arrays
 
 
 def initial_kernel(work: Computation, method: str, target: float) -> InitialKernel:
@@ -81,21 +86,25 @@ def initial_kernel(work: Computation, method: str, target: float) -> InitialKern
         ValueError: The kernel is not finite.
         MemoryError: There is not enough memory.
     """
-    network, x, kernel = _kernel(work, method)
+    network, x, kernel, conjugate = _kernel(work, method)
     if method == "jacobian":
         assert isinstance(network, Network)
         spectrum = ntk_spectrum(network, x, method, target)
     else:
         spectrum = kernel_spectrum(kernel, method, target)
     inverse = inverse_form(kernel, spectrum)
-    columns = spectrum_columns(work, kernel, spectrum, inverse)
-    return InitialKernel(network, x, kernel.theta, spectrum, inverse, columns)
+    columns = spectrum_columns(work, kernel, conjugate, spectrum, inverse)
+    arrays = saved_arrays(work.point, kernel, spectrum)
+    return InitialKernel(network, x, kernel.theta, spectrum, inverse, columns, arrays)
 
 
 def _kernel(
     work: Computation, method: str
-) -> tuple[Network | StreamedNetwork, Tensor, CentredKernel]:
-    """The network of a point, the inputs in its dtype and on its device, and its kernel."""
+) -> tuple[Network | StreamedNetwork, Tensor, CentredKernel, Extremes | None]:
+    """The network of a point, the inputs in its dtype and on its device, and its kernel.
+
+    And the extreme eigenvalues of its conjugate kernel.
+    """
     point, dataset, draw = work.point, work.dataset, work.caches.draw
     plan = point_memory(point, *dataset.x.shape, n_test=dataset.n_test)
     if plan.peak > CHECKED_FROM and plan.peak > (free := available_memory()):
@@ -106,13 +115,20 @@ def _kernel(
         method in ("auto", "jacobian") and len(dataset.x) <= REFINED_SAMPLES
     )
     passes = centred_passes(network, inputs.rows, first)
-    return network, inputs.rows, centred_kernel(passes, refinable)
+    kept = refinable or LAYER_KERNELS in point.files
+    kernel = centred_kernel(passes, kept)
+    conjugate = conjugate_extremes(ConjugateFactor.of(passes, point.architecture))
+    return network, inputs.rows, kernel, conjugate
 
 
 def spectrum_columns(
-    work: Computation, kernel: CentredKernel, spectrum: Spectrum, inverse: InverseForm
+    work: Computation,
+    kernel: CentredKernel,
+    conjugate: Extremes | None,
+    spectrum: Spectrum,
+    inverse: InverseForm,
 ) -> dict[str, Any]:
-    """The columns of the task, from a point's kernel and its spectrum."""
+    """The columns of the task, from a point's kernels and their eigenvalues."""
     vectors = eigenvectors(spectrum, kernel.theta)
     columns = _eigenvalue_columns(spectrum)
     columns["effective_rank"] = effective_rank(spectrum.eigenvalues)
@@ -122,7 +138,7 @@ def spectrum_columns(
         for count in LEADING_EIGENVALUES
     }
     complexity = complexity_columns("target", inverse, torch.from_numpy(work.dataset.y))
-    return columns | complexity | _kernel_columns(work, kernel, vectors)
+    return columns | complexity | _kernel_columns(work, kernel, conjugate, vectors)
 
 
 def complexity_columns(name: str, inverse: InverseForm, v: Tensor) -> dict[str, float]:
@@ -131,7 +147,9 @@ def complexity_columns(name: str, inverse: InverseForm, v: Tensor) -> dict[str, 
     return {f"{name}_complexity": value / len(v), f"{name}_complexity_error": error / len(v)}
 
 
-def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) -> dict[str, Any]:
+def _extreme_columns(
+    work: Computation, kernel: CentredKernel, conjugate: Extremes | None, target: float
+) -> dict[str, Any]:
     """The columns that do without the whole spectrum."""
     extremes = kernel_extreme_eigenvalues(kernel)
     ratio = extremes.lambda_max / extremes.lambda_min if extremes.resolved else None
@@ -149,15 +167,18 @@ def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) ->
         "target_complexity": math.nan,
         "target_complexity_error": math.nan,
     }
-    return columns | _kernel_columns(work, kernel, extremes.leading)
+    return columns | _kernel_columns(work, kernel, conjugate, extremes.leading)
 
 
-def _kernel_columns(work: Computation, kernel: CentredKernel, vectors: Tensor) -> dict[str, Any]:
+def _kernel_columns(
+    work: Computation, kernel: CentredKernel, conjugate: Extremes | None, vectors: Tensor
+) -> dict[str, Any]:
     columns = {
         "trace": float(kernel.theta.trace()),
         "max_diagonal": float(kernel.theta.diagonal().max()),
         "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy(),
     }
+    columns |= extreme_columns("conjugate", conjugate)
     if len(work.dataset.x) <= LIMIT_SAMPLES:
         columns |= _limit_columns(work, kernel.theta)
     return columns | _diagnostic_columns(vectors, kernel.theta, torch.from_numpy(work.dataset.y))
@@ -187,7 +208,7 @@ def _limit_columns(work: Computation, theta: Tensor) -> dict[str, Any]:
         "limit_lambda_min": limit.lambda_min,
         "limit_lambda_min_error": limit.lambda_min_error,
         "limit_distance": relative_distance(theta, torch.tensor(limit.kernel)),
-    }
+    } | extreme_columns("nngp", limit.nngp)
 
 
 def _diagnostic_columns(vectors: Tensor, theta: Tensor, y: Tensor) -> dict[str, Any]:
@@ -197,8 +218,3 @@ def _diagnostic_columns(vectors: Tensor, theta: Tensor, y: Tensor) -> dict[str, 
         "centred_alignment": centred_alignment(theta, y),
         "class_contrast": class_contrast(theta, y),
     } | {f"target_share_{count}": share for count, share in shares.items()}
-
-
-def eigenvectors(spectrum: Spectrum, theta: Tensor) -> Tensor:
-    """Eigenvectors of Θ in the columns, (N, N), in the order of the eigenvalues."""
-    return torch.linalg.eigh(theta)[1] if spectrum.eigenvectors is None else spectrum.eigenvectors

@@ -20,16 +20,19 @@ from ntk_sweep.kernel.centred_rows import ExactInputs
 from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.linear_layer import LayerScale
 from ntk_sweep.network.stacked import NetworkStack
 from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import SpectrumConfig
+from ntk_sweep.spectrum.conjugate_extremes import ConjugateFactor, conjugate_extremes
 from ntk_sweep.spectrum.inverse_form import inverse_form
 from ntk_sweep.spectrum.spectrum import ORDERS, kernel_spectrum
 from ntk_sweep.tasks.computation import Caches, Computation, Computed
 from ntk_sweep.tasks.draws import initialisation_of
 from ntk_sweep.tasks.memory import point_memory
+from ntk_sweep.tasks.saved import saved_arrays
 from ntk_sweep.tasks.spectrum import spectrum_columns
 
 MEMORY_SHARE = 0.3
@@ -55,19 +58,22 @@ class _Launched:
         points: By draw and activation.
         results: What the device computes, in memory of the CPU; to be read after `ready`.
         passes: The passes, for networks that need more.
+        conjugate: The scale of the last layer in the conjugate kernel.
         ready: Waits for `results`; None where they are there already.
     """
 
     points: list[list[Point]]
     results: list[Tensor]
     passes: CentredPasses
+    conjugate: LayerScale
     ready: Any
 
-    def kernels(self) -> Iterator[tuple[Point, CentredKernel]]:
-        """The kernel of each point, not checked for overflow."""
+    def kernels(self) -> Iterator[tuple[Point, CentredKernel, ConjugateFactor]]:
+        """The kernel of each point, not checked for overflow, and the factor of its conjugate."""
         if self.ready is not None:
             self.ready.synchronize()
-        theta, traces, error, hi, lo, shared, rows = self.results
+        theta, traces, error, hi, lo, shared, rows, *last = self.results
+        conjugate, shared_errors, row_errors = last
         for draw, points in enumerate(self.points):
             for act, point in enumerate(points):
                 index = (draw, act)
@@ -80,6 +86,11 @@ class _Launched:
                         pass_errors=PassErrors(shared[index], rows[index]),
                         passes=self.passes[index],
                         known={ORDERS_AT_ONCE: DoubleDouble(hi[index], lo[index])},
+                    ),
+                    ConjugateFactor(
+                        conjugate[index],
+                        self.conjugate,
+                        PassErrors(shared_errors[index], row_errors[index]),
                     ),
                 )
 
@@ -110,8 +121,8 @@ def compute_stacked(
     """
 
     def finish(launched: _Launched) -> Iterator[tuple[Point, Computed | None]]:
-        for point, kernel in launched.kernels():
-            yield point, _finish(Computation(point, dataset, device, caches), kernel)
+        for point, kernel, factor in launched.kernels():
+            yield point, _finish(Computation(point, dataset, device, caches), kernel, factor)
 
     waiting: _Launched | None = None
     for stack in _stacks(points, dataset, _room(device, share)):
@@ -129,16 +140,17 @@ def compute_stacked(
         yield from finish(waiting)
 
 
-def _finish(work: Computation, kernel: CentredKernel) -> Computed | None:
-    """The columns of a point, from its kernel."""
+def _finish(work: Computation, kernel: CentredKernel, factor: ConjugateFactor) -> Computed | None:
+    """The columns of a point, from its kernel and the factor of its conjugate kernel."""
     settings = work.point.settings
     assert isinstance(settings, SpectrumConfig)
     with suppress(Exception):  # as above
         if not torch.isfinite(kernel.theta).all():
             raise ValueError("the kernel is not finite")
         spectrum = kernel_spectrum(kernel, settings.method, settings.target)
-        columns = spectrum_columns(work, kernel, spectrum, inverse_form(kernel, spectrum))
-        return columns, kernel.theta.numpy() if work.point.save_kernel else None
+        inverse, conjugate = inverse_form(kernel, spectrum), conjugate_extremes(factor)
+        columns = spectrum_columns(work, kernel, conjugate, spectrum, inverse)
+        return columns, saved_arrays(work.point, kernel, spectrum)
     return None
 
 
@@ -154,13 +166,15 @@ def _launch(points: list[list[Point]], dataset: Dataset, device: torch.device) -
     errors = pass_errors(passes)
     # what does not depend on the draw or the activation is still wanted for each
     shape = passes.outputs.shape[:2]
+    last = ConjugateFactor.of(passes, points[0][0].architecture)
     results = [theta, traces, error, refined.hi, refined.lo, errors.shared, errors.rows]
+    results += [last.rows, last.pass_errors.shared, last.pass_errors.rows]
     results = [_to_cpu(result.expand(*shape, *result.shape[2:])) for result in results]
     ready = None
     if device.type == "cuda":
         ready = torch.cuda.Event()
         ready.record()
-    return _Launched(points, results, passes, ready)
+    return _Launched(points, results, passes, last.scale, ready)
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:

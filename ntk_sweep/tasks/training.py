@@ -34,12 +34,8 @@ from ntk_sweep.tasks.generalisation import (
     held_out_course,
     prediction_columns,
 )
-from ntk_sweep.tasks.spectrum import (
-    InitialKernel,
-    complexity_columns,
-    eigenvectors,
-    initial_kernel,
-)
+from ntk_sweep.tasks.saved import eigenvectors
+from ntk_sweep.tasks.spectrum import InitialKernel, complexity_columns, initial_kernel
 from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.gradient_flow import STOP_AT_LOSS, FlowRun, follow
 from ntk_sweep.training.held_out_course import HeldOutCourse
@@ -63,7 +59,7 @@ def compute_training(work: Computation) -> Computed:
     residual = torch.from_numpy(columns["initial_outputs"] - work.dataset.y)
     columns["residual_rate"] = rayleigh_quotient(initial.theta, residual)
     columns |= complexity_columns("residual", initial.inverse, residual)
-    return initial.columns | columns, None
+    return initial.columns | columns, initial.arrays
 
 
 def _sgd_columns(

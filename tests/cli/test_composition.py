@@ -66,6 +66,7 @@ VALUES = {
     "data.n_per_class": ["5", "null", "${depth}"],
     "data.path": ["x.npz", "null", "'${act}.npz'"],
     "task.save_kernel": ["true", "false"],
+    "task.save_eigenvectors": ["true"],
     "compute": ["local", "cluster", "{num_cpus:2}"],
     "compute.num_gpus": ["0", "0.25", "x"],
     "compute.num_workers": ["null", "3"],

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from ntk_sweep.store.store import Store
 from tests.helpers.analysis_rows import failed, row, store
 from tests.helpers.places import ROOT
 
@@ -31,11 +32,24 @@ def answers(tmp_path_factory):
     rows.append(row("elu", 80, 3, 0, 1e-12))
     old = {**rows[0], "finished_at": datetime(2020, 1, 1, tzinfo=UTC), "lambda_min": 1e6}
     results = store(tmp_path_factory.mktemp("results"), [old])
+    eigenvalues, vectors = np.asarray(rows[0]["eigenvalues"]), np.eye(len(rows[0]["eigenvalues"]))
+    files = {
+        "layer_kernels_file": np.stack([0.25 * np.diag(eigenvalues), 0.75 * np.diag(eigenvalues)]),
+        "eigenvectors_file": vectors,
+    }
+    for column, array in files.items():
+        name = Store(str(results), "spectrum").save_kernel(rows[0]["key"], array, column)
+        rows[0][column] = name
     store(results, rows)
     names: dict = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(block.replace('results = "results"', f'results = "{results}"'), names)
     return names
+
+
+def test_saved_matrices(answers):
+    assert np.array_equal(answers["layers"].sum(axis=0), answers["rebuilt"])
+    assert answers["point"].act == "relu"
 
 
 def test_there_are_ten_questions_and_two_for_sql():

@@ -52,6 +52,30 @@ def exact_kernel(network: Network, x: torch.Tensor, digits: int = DIGITS) -> mp.
         return mp.matrix(theta.tolist())
 
 
+def exact_conjugate_spectrum(network: Network, x: torch.Tensor) -> list:
+    """Eigenvalues of the conjugate kernel, ascending, with `DIGITS` digits."""
+    with mp.workdps(DIGITS):
+        return sorted(mp.eigsy(exact_conjugate_kernel(network, x), eigvals_only=True))
+
+
+def exact_conjugate_kernel(network: Network, x: torch.Tensor) -> mp.matrix:
+    """The conjugate kernel, from the definition of the layers on."""
+    with mp.workdps(DIGITS):
+        function, _ = FUNCTIONS[network.activation]
+        numbers = np.vectorize(mp.mpf, otypes=[object])
+        factors, beta = exact_factors(network)
+        a = numbers(x.double().numpy())
+        biases = network.biases or [torch.zeros(len(w)) for w in network.weights]
+        for w, b, c in list(zip(network.weights, biases, factors, strict=True))[:-1]:
+            z = c * (a @ numbers(w.double().numpy()).T) + beta * numbers(b.double().numpy())
+            a = np.vectorize(function, otypes=[object])(z)
+        weight = mp.mpf(network.weight_std) ** 2
+        if network.parametrisation != "thesis":
+            weight /= a.shape[1]
+        bias = mp.mpf(0 if network.bias_std is None else network.bias_std) ** 2
+        return mp.matrix((weight * (a @ a.T) + bias).tolist())
+
+
 def exact_factors(network: Network) -> tuple[list, mp.mpf]:
     """The factor of each layer's weights, and that of all biases, from the definition."""
     beta = mp.mpf(0 if network.bias_std is None else network.bias_std)

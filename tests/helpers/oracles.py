@@ -58,6 +58,15 @@ def jacobian(network, x):
     return torch.cat([block.reshape(len(x), -1) for kind in blocks for block in kind], dim=1)
 
 
+def layer_kernels(network, x):
+    """Θ_l = J_l J_lᵀ over the parameters of each layer, (D, N, N)."""
+    sizes = [parameter.numel() for parameter in (*network.weights, *network.biases)]
+    blocks = jacobian(network, x).split(sizes, dim=1)
+    kernels = torch.stack([block @ block.T for block in blocks])
+    own, biases = kernels[: network.depth], kernels[network.depth :]
+    return own + biases if len(biases) else own
+
+
 def empirical_ntk(network, x):
     """Θ = J Jᵀ."""
     J = jacobian(network, x)

@@ -334,6 +334,13 @@ def test_settings_that_the_optimiser_does_not_read_are_refused(task, message):
         validate(settings(task=TrainingConfig(**task)))
 
 
+def test_eigenvectors_of_a_method_without_them_are_refused():
+    valid = settings(width=7, task__method="extreme", task__save_layer_kernels=True)
+    assert valid.task.save_layer_kernels
+    with pytest.raises(ConfigError, match=r"save_eigenvectors=true needs all.*method=auto or eigh"):
+        validate(settings(width=7, task__method="extreme", task__save_eigenvectors=True))
+
+
 def test_a_flow_in_single_precision_is_refused():
     message = "dtype=float32 is too coarse for task.optimiser=flow: set dtype=float64"
     with pytest.raises(ConfigError, match=message):

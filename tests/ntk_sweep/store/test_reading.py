@@ -169,10 +169,10 @@ def test_finished_tells_status_and_kernel_of_the_latest_result(any_store):
         make_row("d", "diverged", 0),
     )
     done = finished(any_store)
-    assert {key: (entry.status, entry.kernel_file) for key, entry in done.items()} == {
-        "a": ("ok", "_kernels/a.npy"),
-        "b": ("ok", "_kernels/b.npy"),
-        "d": ("diverged", None),
+    assert {key: (entry.status, set(entry.files)) for key, entry in done.items()} == {
+        "a": ("ok", {"kernel_file"}),
+        "b": ("ok", {"kernel_file"}),
+        "d": ("diverged", set()),
     }
 
 
@@ -182,10 +182,12 @@ def test_rows_of_older_numerics_give_way_to_newer_ones(store):
     assert keys_of(load_results(store.folder)) == ["new", "other"]
 
 
-def test_a_point_is_done_with_its_kernel_where_that_is_asked_for():
-    assert Entry("ok", None).serves(with_kernel=False)
-    assert not Entry("ok", None).serves(with_kernel=True)
-    assert Entry("ok", "_kernels/a.npy").serves(with_kernel=True)
+def test_a_point_is_done_with_the_files_that_are_asked_for():
+    nothing, kernel = frozenset(), frozenset({"kernel_file"})
+    assert Entry("ok", nothing).serves(nothing) and Entry("ok", kernel).serves(nothing)
+    assert Entry("ok", kernel).serves(kernel)
+    assert not Entry("ok", nothing).serves(kernel)
+    assert not Entry("ok", kernel).serves(kernel | {"eigenvectors_file"})
 
 
 def test_parts_that_vanish_again_and_again_are_named(store, monkeypatch):

@@ -166,6 +166,16 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
     found = point_memory(point, 100, 10).stages
     # blocks as large as those in use are kept free
     assert {name: (size - base) / 2 for name, size in found.items()} == expected
+    for settings, squares, layered in (
+        ({"save_kernel": True}, 1, False),
+        ({"save_kernel": True, "save_layer_kernels": True, "save_eigenvectors": True}, 5, True),
+    ):
+        saving = changed(point, settings=SpectrumConfig(method=method, **settings))
+        files = weights + layered * passes + (3 * squares + 5) * square
+        found = point_memory(saving, 100, 10).stages
+        assert {name: (size - base) / 2 for name, size in found.items()} == expected | {
+            "files": files
+        }
 
 
 @pytest.mark.slow

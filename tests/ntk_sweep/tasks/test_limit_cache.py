@@ -13,7 +13,7 @@ from ntk_sweep.dispatch.queue import Chunk
 from ntk_sweep.executors.ray import _compute_limits
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.executors.worker import prepare_process
-from ntk_sweep.limit.kernel import limit_ntk, limit_spectrum
+from ntk_sweep.limit.kernel import limit_nngp, limit_ntk, limit_spectrum
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, LIMITS_KEPT_BELOW
 from ntk_sweep.settings.point import Point
@@ -52,6 +52,17 @@ def test_limits_are_those_of_the_library():
             spectrum.eigenvalues[0],
             spectrum.errors[0],
         )
+        nngp = np.linalg.eigvalsh(limit_nngp(x, "elu", 9, depth, "ntk"))
+        assert abs(limit.nngp.lambda_min - nngp[0]) <= limit.nngp.lambda_min_error
+        assert abs(limit.nngp.lambda_max - nngp[-1]) <= limit.nngp.lambda_max_error
+
+
+def test_a_covariance_that_overflows_leaves_the_ntk():
+    """Under `standard` σ_w counts in the covariance alone."""
+    dataset = dataclasses.replace(DATASET, x=X / 1e145)
+    network = Architecture("relu", 10, 2, "standard", 1e150, None)
+    found = compute_limits(LimitRequest(network, (2,)), dataset)[2]
+    assert found.nngp is None and np.isfinite(found.kernel).all()
 
 
 def test_a_chunk_names_each_architecture_once_with_all_depths_of_the_sweep():

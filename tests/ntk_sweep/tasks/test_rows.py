@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from ntk_sweep import Network, empirical_ntk, limit_spectrum, ntk_spectrum
+from ntk_sweep import (
+    Network,
+    conjugate_kernel,
+    empirical_ntk,
+    limit_kernels,
+    limit_spectrum,
+    ntk_spectrum,
+)
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.limit.kernel import limit_ntk
+from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntk
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.settings.point import NUMERICS_VERSION, Point
+from ntk_sweep.settings.point import BY_PRODUCTS, NUMERICS_VERSION, Point
 from ntk_sweep.settings.schema import DTYPES, SpectrumConfig
 from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.spectrum.methods import EXTREME, METHODS
@@ -104,7 +111,7 @@ def assert_as_computed(act, parametrisation, depth, dtype, weight_std=1.0, bias_
     theta = empirical_ntk(network, x).double().numpy()
     tolerance = 100 * torch.finfo(x.dtype).eps
     np.testing.assert_allclose(
-        result.kernel, theta, rtol=tolerance, atol=tolerance * np.abs(theta).max()
+        result.arrays["kernel_file"], theta, rtol=tolerance, atol=tolerance * np.abs(theta).max()
     )
     assert row["trace"] == pytest.approx(np.trace(theta), rel=tolerance)
     limit = limit_spectrum(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation, *scales)
@@ -118,6 +125,14 @@ def assert_as_computed(act, parametrisation, depth, dtype, weight_std=1.0, bias_
     assert row["limit_distance"] == pytest.approx(
         np.linalg.norm(theta - prediction) / np.linalg.norm(prediction), rel=10 * tolerance
     )
+    kernels = limit_kernels(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation, *scales)
+    nngp = limit_kernel_spectrum(kernels.nngp)
+    conjugate = torch.linalg.eigvalsh(conjugate_kernel(network, x).double())
+    for index, end in ((0, "lambda_min"), (-1, "lambda_max")):
+        assert row[f"nngp_{end}"] == nngp.eigenvalues[index]
+        assert row[f"nngp_{end}_error"] == nngp.errors[index]
+        error = row[f"conjugate_{end}_error"] + tolerance * float(conjugate[-1])
+        assert row[f"conjugate_{end}"] == pytest.approx(float(conjugate[index]), abs=error)
     assert len(row["layer_trace_shares"]) == depth
     assert sum(row["layer_trace_shares"]) == pytest.approx(1)
     return row
@@ -157,7 +172,7 @@ def test_coordinates_and_provenance():
         **{"git_commit": "commit", "device": "cpu"},
     }
     assert {name: row[name] for name in expected} == expected
-    assert set(schema("spectrum").names) - set(row) == {"error", "kernel_file"}
+    assert set(schema("spectrum").names) - set(row) == {"error", *BY_PRODUCTS.values()}
     assert set(row) <= set(schema("spectrum").names)
 
 

@@ -67,6 +67,7 @@ def test_rows(dtype, method):
             "method",
             "meets_target",
             "limit_lambda_min",
+            "nngp_lambda_max",
             "device",
             "git_commit",
         )
@@ -74,7 +75,15 @@ def test_rows(dtype, method):
         np.testing.assert_allclose(
             row["eigenvalues"], alone["eigenvalues"], rtol=1e-3 if dtype == "float32" else 1e-7
         )
-        np.testing.assert_allclose(results[point.key].kernel.diagonal().sum(), row["trace"])
+        for end in ("lambda_min", "lambda_max"):
+            error = row[f"conjugate_{end}_error"] + alone[f"conjugate_{end}_error"]
+            assert row[f"conjugate_{end}"] == pytest.approx(
+                alone[f"conjugate_{end}"], abs=error, rel=0
+            )
+            assert row[f"conjugate_{end}_error"] == pytest.approx(
+                alone[f"conjugate_{end}_error"], rel=0.5
+            )
+        np.testing.assert_allclose(results[point.key].arrays["kernel_file"].trace(), row["trace"])
         if dtype == "float64" and method != "eigh" and point.seed == 1:
             network = Network.initialise(
                 5, 9, point.architecture.depth, point.architecture.activation, "thesis", point.seed
