@@ -1,0 +1,22 @@
+"""What the numbers say of a statement."""
+
+from __future__ import annotations
+
+import math
+
+AGREES, DIFFERS, UNDECIDED = "agrees", "differs", "undecided"
+
+
+def verdict(agrees: bool) -> str:
+    """The word for it."""
+    return AGREES if agrees else DIFFERS
+
+
+def between(stated: float, interval: tuple[float, float]) -> str:
+    """Whether a stated value lies in an interval."""
+    return verdict(interval[0] <= stated <= interval[1])
+
+
+def below(value: float) -> str:
+    """The power of ten above an error, in which rounding does not show."""
+    return f"< 1e{max(-13, math.floor(math.log10(value)) + 1) if value else -13}"
