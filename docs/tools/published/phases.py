@@ -167,8 +167,8 @@ def ordered_table() -> str:
         error = worst("erf", scales, depths[-1])
         weight, bias = rows[-1][0].split(", ")
         verdicts.append(
-            f"σ_w² = {weight}, σ_b² = {bias}: {verdict(bool(settled))}; largest relative difference "
-            f"of an entry or of λ_min from mpmath at D = {depths[-1]} {below(error)}."
+            f"σ_w² = {weight}, σ_b² = {bias}: {verdict(bool(settled))}; largest relative "
+            f"difference of an entry or of λ_min from mpmath at D = {depths[-1]} {below(error)}."
         )
     columns = ["σ_w², σ_b²", "D", "Θ̄_aa", "λ_max/(m p*)", "λ_min", "λ_min/(D χ₁^D)"]
     columns.append("step of λ_min/χ₁^D")

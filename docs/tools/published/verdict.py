@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 
-AGREES, DIFFERS, UNDECIDED = "agrees", "differs", "undecided"
+AGREES, DIFFERS = "agrees", "differs"
 
 
 def verdict(agrees: bool) -> str:
     """The word for it."""
     return AGREES if agrees else DIFFERS
-
-
-def between(stated: float, interval: tuple[float, float]) -> str:
-    """Whether a stated value lies in an interval."""
-    return verdict(interval[0] <= stated <= interval[1])
 
 
 def below(value: float) -> str:
