@@ -120,7 +120,7 @@ def mean(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(QUANTILE * values.std(ddof=1) / math.sqrt(len(values)))
 
 
-CASES = ((20, 3, 20_000), (20, 6, 20_000), (50, 11, 10_000))
+CASES = ((20, 3, 8_000), (20, 6, 20_000), (50, 11, 5_000))
 """Width, depth, seeds."""
 
 
@@ -149,7 +149,7 @@ def second_moment_table() -> str:
 
 
 PRODUCT_CASES = ((3, 3), (5, 3), (5, 4))
-PRODUCT_SEEDS = 15_000
+PRODUCT_SEEDS = 6_000
 
 
 def products_table() -> str:
@@ -189,7 +189,7 @@ def infinite_table() -> str:
     return markdown(Table(caption, columns, rows))
 
 
-DEPTHS, PHASE_WIDTH, PHASE_SEEDS = (5, 10, 20, 40), 20, 500
+DEPTHS, PHASE_WIDTH, PHASE_SEEDS = (5, 10, 20, 40), 20, 300
 
 
 def phases_table() -> str:
@@ -210,11 +210,11 @@ def phases_table() -> str:
 
 TRACE_CASES = (
     *(("relu", WITHOUT_BIASES, *case) for case in CASES),
-    ("relu", ORDERED, 20, 6, 5_000),
-    ("relu", ORDERED, 5, 3, 10_000),
-    ("lrelu", (1.5, 0.5), 5, 3, 10_000),
-    ("sigmoid", (3.0, 1.0), 3, 3, 20_000),
-    ("tanh", (3.0, 0.0), 3, 4, 20_000),
+    ("relu", ORDERED, 20, 6, 3_000),
+    ("relu", ORDERED, 5, 3, 5_000),
+    ("lrelu", (1.5, 0.5), 5, 3, 5_000),
+    ("sigmoid", (3.0, 1.0), 3, 3, 10_000),
+    ("tanh", (3.0, 0.0), 3, 4, 8_000),
 )
 
 

@@ -24,13 +24,13 @@ from ntk_sweep.analysis.writing.tables import Table, markdown
 WEIGHT = 2.0
 """σ_w²."""
 
-HEIGHT, GRID = 1e-6, 2000
+HEIGHT, GRID = 1e-6, 1000
 """Im z, in units of the range, and points at which a density is taken."""
 
 _FIRST = 1e-3
 """The first of them, beyond a mass at 0 and below all else."""
 
-SIZES, SEEDS = (200, 400, 800), 4
+SIZES, SEEDS = (200, 400, 800), 3
 """N, and draws of inputs and weights."""
 
 BINS = 60

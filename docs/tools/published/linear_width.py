@@ -29,10 +29,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_FROM, _STEPS, _NEWTON = 100.0, 120, 6
+_FROM, _STEPS, _NEWTON = 100.0, 80, 5
 """Im z is lowered from here in so many steps, each with so many iterations of Newton."""
 
-_DAMPED = 4000
+_DAMPED = 1500
 """Iterations for c."""
 
 
