@@ -211,8 +211,8 @@ def phases_table() -> str:
 TRACE_CASES = (
     *(("relu", WITHOUT_BIASES, *case) for case in CASES),
     ("relu", ORDERED, 20, 6, 3_000),
-    ("relu", ORDERED, 5, 3, 5_000),
-    ("lrelu", (1.5, 0.5), 5, 3, 5_000),
+    ("relu", ORDERED, 5, 3, 20_000),
+    ("lrelu", (1.5, 0.5), 5, 3, 20_000),
     ("sigmoid", (3.0, 1.0), 3, 3, 10_000),
     ("tanh", (3.0, 0.0), 3, 4, 8_000),
 )
