@@ -26,7 +26,7 @@ REPORT ?= report
 
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs benchmark clean
+.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs published benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
@@ -119,6 +119,10 @@ docs: $(READY)
 	$(BIN)/python -m docs.tools.images $(RESULTS) $(DATA_ROOT)
 	$(BIN)/python -m docs.tools.study $(STUDY_RESULTS)
 	$(BIN)/python -m docs.tools.claims $(RESULTS) $(RESULTS_EIGH) $(STUDY_RESULTS)
+
+# make published	fills docs/published.md: what papers state, computed again, in ten minutes
+published: $(READY)
+	$(BIN)/python -m docs.tools.published
 
 # make benchmark	fills docs/reference/performance.md, in an hour; installs other tools into .peers, 5 GB
 benchmark: $(READY)
