@@ -13,6 +13,7 @@ from ntk_sweep.analysis.drawing.heatmap import SHOWN
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.coordinates import ACROSS, AXES, text, values
 from ntk_sweep.analysis.rows.study import Study
+from ntk_sweep.store.columns import CELL
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,17 @@ def chosen(cells: pd.DataFrame, axes: MapAxes, study: Study) -> pd.DataFrame:
         cells = cells[cells[name] == wanted]
         if cells.empty:
             there = ", ".join(map(str, known))
+            others = [f"{one}={_listed(study, one)}" for one in CELL if one != name]
+            command = study.group.command("-m", *others, f"{name}={wanted}")
             raise AnalysisError(
-                f"{study.group.title}: no network has --{name} {wanted}; there are {there}. Make "
-                f"one with\n  {study.group.command(f'{name}={wanted}')}"
+                f"{study.group.title}: no network has {name} {wanted}; there are {there}. Make "
+                f"such with\n  {command}"
             )
     return cells
+
+
+def _listed(study: Study, name: str) -> str:
+    return ",".join(map(str, sorted(study.group.rows[name].unique())))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

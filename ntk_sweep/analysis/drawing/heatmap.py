@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,9 @@ WORDS = {
 
 DIGITS = 4
 """Of a scale beside a tick."""
+
+MOST_LETTERS = 80
+"""Of a line of a title: more are wider than a narrow map."""
 
 SHOWN = ("width", "depth")
 """The coordinates of the thesis's heat maps."""
@@ -165,9 +169,8 @@ def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -
         draw(axes, shown, scale)
         if scale:
             colour_bar(figure, [axes], scale, bar_label(shown))
-        axes.set_title(
-            activation_title(shown.act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5
-        )
+        title = [activation_title(shown.act), *wrap(subtitle, MOST_LETTERS)]
+        axes.set_title("\n".join(title), fontsize=9.5)
         add_legend(figure, [shown])
         return figure
 

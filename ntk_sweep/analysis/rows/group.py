@@ -52,8 +52,8 @@ class Group:
             else empty.
         results: The results folder or URI that the rows came from.
         rows: One row a network; the columns of `ntk_sweep.store.columns`.
-        across: The coordinates of `ntk_sweep.analysis.rows.coordinates.ACROSS` in which rows differ,
-            of groups that were put together; those above are then of the first.
+        across: The coordinates of `ntk_sweep.analysis.rows.coordinates.ACROSS` in which rows
+            differ, of groups that were put together; those above are then of the first.
     """
 
     data: str
@@ -382,8 +382,8 @@ def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
     """Every group of a frame, in a fixed order."""
     origins = _origins(frame)
     shown = _shown_digits(frame, origins)
-    for values, rows in frame.groupby(GROUP, sort=True, dropna=False):
-        key = _key(values)
+    for identity, rows in frame.groupby(GROUP, sort=True, dropna=False):
+        key = _key(identity)
         name, fingerprint, scaling, weight_std, bias_std, precision = key
         first = origins[fingerprint]
         yield Group(
@@ -453,7 +453,7 @@ def _options(settings: Sequence[str]) -> list[str]:
 def _shown_digits(frame: pd.DataFrame, origins: dict[str, dict[str, Any]]) -> dict[_Key, str]:
     """The digits of the fingerprint in each group's name."""
     known = frame[GROUP].drop_duplicates().sort_values(GROUP)
-    keys = [_key(values) for values in known.itertuples(index=False, name=None)]
+    keys = [_key(identity) for identity in known.itertuples(index=False, name=None)]
     slugs = {one: Labelling.of_row(row).slug for one, row in origins.items()}
     prints: dict[tuple[str, str], set[str]] = {}
     for name, fingerprint, *_ in keys:

@@ -148,10 +148,15 @@ def put_together(found: Sequence[Study], across: Sequence[str]) -> list[Study]:
     """
     if not across:
         return [*found]
-    families: dict[tuple[object, ...], list[Study]] = {}
+    return [joined(family, across) for family in families(found, across)]
+
+
+def families(found: Sequence[Study], across: Sequence[str]) -> list[list[Study]]:
+    """The studies that differ in some coordinates only, in the order of their first."""
+    kin: dict[tuple[object, ...], list[Study]] = {}
     for study in found:
-        families.setdefault(_kin(study.group, across), []).append(study)
-    return [_joined(family, across) for family in families.values()]
+        kin.setdefault(_kin(study.group, across), []).append(study)
+    return [*kin.values()]
 
 
 def _kin(group: Group, across: Sequence[str]) -> tuple[object, ...]:
@@ -162,7 +167,8 @@ def _kin(group: Group, across: Sequence[str]) -> tuple[object, ...]:
     return tuple(getattr(group, item.name) for item in fields(group) if item.name not in apart)
 
 
-def _joined(family: Sequence[Study], across: Sequence[str]) -> Study:
+def joined(family: Sequence[Study], across: Sequence[str]) -> Study:
+    """The studies of a family as one; as in `put_together`."""
     first = family[0]
     trained = [study.training for study in family if study.training is not None]
     return Study(
