@@ -27,7 +27,7 @@ FINE = 32
 """Points between two of the file's, where a fixed point is looked for."""
 
 START = 1.0
-"""‖x‖² / n_0 of the inputs, as in `ntk_sweep.limit.mean_field`; it matters to GELU and SiLU only."""
+"""‖x‖² / n_0 of the inputs, as in `ntk_sweep.limit.mean_field`; seen by GELU and SiLU alone."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from ntk_sweep.analysis.rows.runs import Runs
 from ntk_sweep.analysis.writing.entries import Entry, number
 from ntk_sweep.analysis.writing.tables import Table, without_gaps
 
+SCALE_FREE = ("relu", "lrelu")
+"""Activations whose critical line is a point without biases."""
+
 PHASES = ("ordered", "critical", "chaotic", "unknown")
 
 
@@ -55,6 +58,13 @@ def phase_table(
         "or above. Factor: by which one layer more multiplies λ_min, between the two greatest "
         "depths; in the limit of great width and depth it is χ₁ for smooth activations.",
     ]
+    edge = table[(table["phase"] == "critical") & (table["bias_std"] > 0)]
+    grows = [activation_title(act) for act in activations(edge["act"]) if act in SCALE_FREE]
+    if grows:
+        notes.append(
+            f"With biases the variance of {' and '.join(grows)} grows without bound where χ₁ is 1: "
+            "those scales are in no phase of theory, and stand with the critical ones."
+        )
     if runs is not None:
         notes.append(f"Drift: ‖Θ_t - Θ_0‖ / ‖Θ_0‖ after training ({runs.setting.title}).")
     made = Table(f"Order and chaos ({group.title})", columns, rows, notes)
