@@ -69,8 +69,7 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
     output.require_writable()
     packer = Packer()
     composed = [
-        (place, chapter, shown.group, chapter.content(shown))
-        for place, chapter, shown in _shown(studies)
+        (place, chapter, one.group, chapter.content(one)) for place, chapter, one in shown(studies)
     ]
     written = publish([(group.label, content) for *_, group, content in composed], output)
     parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]
@@ -87,7 +86,7 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
     return output.write("index", ".html", page(groups, packer, date))
 
 
-def _shown(studies: Sequence[Study]) -> Iterator[tuple[int, Chapter, Study]]:
+def shown(studies: Sequence[Study]) -> Iterator[tuple[int, Chapter, Study]]:
     """What every chapter shows, and of which study it stands in the part.
 
     Studies that a chapter shows as one stand in the part of the first.
@@ -152,7 +151,7 @@ def _page_group(
     """What the page shows of a study; `share` is its part of what a page may hold."""
     group = study.group
     chapters, facts, failures = [], [], []
-    for chapter, shown, content, sections in parts:
+    for chapter, rows, content, sections in parts:
         if chapter is SUMMARY:
             table, *failed = sections[0].tables
             facts = _links(table.paths, output)
@@ -160,7 +159,7 @@ def _page_group(
         elif not chapter.section:
             inside = [part for part in parts if part[0].section == chapter.name]
             every = [*sections, *(one for part in inside for one in part[3])]
-            chapters.append(_page_chapter(chapter, content, every, shown, output))
+            chapters.append(_page_chapter(chapter, content, every, rows, output))
     data = explorer(study, packer, share)
     return PageGroup(
         group=group,

@@ -36,7 +36,8 @@ LEAD = (
     "λ_min measured and of the infinite-width kernel in the same colours, λ_max, condition number "
     "and, where networks were trained, the change of the kernel, over the variances of weights and "
     "biases. The line is the critical line of mean-field theory: left of it is order, where inputs "
-    "become alike with depth, right of it chaos, where they are torn apart."
+    "become alike with depth, right of it chaos, where they are torn apart. Cells are of one size; "
+    "the line runs between their centres."
 )
 
 UNSTABLE = (

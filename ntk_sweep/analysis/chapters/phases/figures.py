@@ -32,6 +32,9 @@ from ntk_sweep.analysis.rows.activations import activation_title, activations
 MOST_DEPTHS = 4
 """Columns of a figure that fits on a page."""
 
+MOST_LETTERS = 100
+"""Of a line above the figure, at its width."""
+
 LINE = "critical line $\\chi_1=1$"
 
 _OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="black"), patheffects.Normal()]
@@ -94,7 +97,10 @@ def plane_figure(
             for axes, one in zip(line, grids, strict=True):
                 heatmap.draw(axes, one, scale)
                 _squares(axes, one)
-                _critical(axes, one)
+                if one.missing.all():
+                    axes.text(0.5, 0.5, "no run", transform=axes.transAxes, ha="center", fontsize=8)
+                else:
+                    _critical(axes, one)
             if scale:
                 heatmap.colour_bar(figure, list(line), scale, quantity.symbol)
         for axes, depth in zip(panels[0], depths, strict=True):
@@ -103,7 +109,7 @@ def plane_figure(
             axes.label_outer()
         if known(act):
             figure.legend(handles=[_handle()], loc="outside lower left", fontsize=8)
-        heading(figure, f"{activation_title(act)}\n{fill(subtitle, heatmap.MOST_LETTERS)}")
+        heading(figure, f"{activation_title(act)}\n{fill(subtitle, MOST_LETTERS)}")
         return figure
 
 
@@ -145,7 +151,7 @@ def layer_figure(table: pd.DataFrame, subtitle: str = "") -> Figure:
             axes.set_axis_off()
         figure.supxlabel(r"$\chi_1$, mean-field theory", fontsize=9)
         figure.supylabel(r"factor of $\lambda_{\min}$, a layer", fontsize=9)
-        heading(figure, fill(subtitle, heatmap.MOST_LETTERS))
+        heading(figure, fill(subtitle, MOST_LETTERS))
         return figure
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from ntk_sweep import critical_point, mean_field
+from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.chapters.phases import mean_field as theory
 from ntk_sweep.analysis.chapters.phases.composition import CHAPTER
 from ntk_sweep.analysis.chapters.phases.figures import plane_figure, plane_grids
 from ntk_sweep.analysis.chapters.phases.numbers import SCALES, measured, trained
-from ntk_sweep.analysis.cli import main
+from ntk_sweep.analysis.page import report
 from ntk_sweep.analysis.rows.study import put_together, studies
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from tests.helpers import analysis_training_rows as training_rows
@@ -113,20 +114,27 @@ def test_the_critical_point_stands_on_its_cell(results):
     depths, maps = plane_grids(measured(study, trained(study)), "relu", 100)
     assert depths == [3, 5] and list(maps)[-1] == "drift"
     panels = [axes for axes in plane_figure(depths, maps, "relu").axes if axes.lines]
-    assert len(panels) == len(depths) * len(maps)
+    assert len(panels) == len(depths) * len(maps) - 1, "nothing was trained at depth 5"
     assert panels[0].lines[0].get_xydata().tolist() == [[2, 0]]
     labels = [label.get_text() for label in panels[-1].get_xticklabels()]
     assert labels == ["0.49", "1", "2", "4"]
 
 
-def test_the_page_shows_a_plane_once_and_asks_for_one_where_there_is_none(tmp_path, undrawn):
-    few = [one for one in plane() if one["weight_std"] > 1 and one["bias_std"] < 1]
-    few = [one for one in few if one["depth"] == 3 and one["seed"] == 0]
-    assert len(few) == 4
-    assert main(["report", store(tmp_path / "p", few), "-o", str(tmp_path / "page")]) == 0
-    text = (tmp_path / "page/index.html").read_text()
-    assert text.count("<h3>Order and chaos</h3>") == 1
-    assert '<section id="phases-fashion_mnist-ntk">' in text
+def test_the_page_shows_a_plane_once_in_the_part_of_its_first_scales(results, tmp_path):
+    store(tmp_path, [*plane(), row(weight_std=2.0)])
+    every = studies(str(tmp_path))
+    assert len(every) == len(WEIGHTS) * len(BIASES) + 1
+    parts = [part for part in report.shown(every) if part[1] is CHAPTER]
+    assert [(every[place].group.label, study.group.label) for place, _, study in parts] == [
+        ("fashion_mnist-ntk-weight_std0.7-bias_std0", "fashion_mnist-ntk"),
+        ("fashion_mnist-thesis-weight_std2", "fashion_mnist-thesis"),
+    ]
+    # all others show each group for itself
+    assert len(list(report.shown(every))) == len(every) * (len(order.CHAPTERS) - 1) + len(parts)
+    assert [bool(CHAPTER.content(study).missing) for *_, study in parts] == [False, True]
+
+
+def test_where_there_is_no_plane_the_command_makes_one(tmp_path):
     (study,) = studies(store(tmp_path / "r", [row(parametrisation="ntk", bias_std=0.0)]))
     content = CHAPTER.content(study)
     assert content.missing.command == (
