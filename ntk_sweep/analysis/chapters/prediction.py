@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -181,7 +182,8 @@ def _compose(study: Study, axes: MapAxes = THESIS) -> Content:
                 continue
             parts = [place.of(one) for one in compared]
             stack = blocks(parts, act, axes.both)
-            draw = partial(stacked, stack, f"{title(act)}\n{group.title}{place.words}", colours)
+            words = fill(group.title + place.words, heatmap.MOST_LETTERS)
+            draw = partial(stacked, stack, f"{title(act)}\n{words}", colours)
             name = f"{CHAPTER.name}{axes.slug}-{act}{place.slug}"
             table = numbers(parts, act, axes.both)
             figures.append(NamedFigure(name, alt_text(stack), draw, table))

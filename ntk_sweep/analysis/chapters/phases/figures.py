@@ -108,7 +108,7 @@ def plane_figure(
         for axes in panels.ravel():
             axes.label_outer()
         if known(act):
-            figure.legend(handles=[_handle()], loc="outside lower left", fontsize=8)
+            figure.legend(handles=[_handle(act)], loc="outside lower left", fontsize=8)
         heading(figure, f"{activation_title(act)}\n{fill(subtitle, MOST_LETTERS)}")
         return figure
 
@@ -209,7 +209,10 @@ def _position(scales: np.ndarray, known_values: Sequence[float]) -> np.ndarray:
     return np.interp(scales, numbers, places, left=np.nan, right=np.nan)
 
 
-def _handle() -> Line2D:
-    line = Line2D([], [], color="white", linewidth=1.6, label=LINE)
+def _handle(act: str) -> Line2D:
+    point = len(critical_line(act)[0]) == 1
+    label = "critical point" if point else LINE
+    look: dict[str, Any] = {"marker": "o", "linestyle": "none"} if point else {}
+    line = Line2D([], [], color="white", linewidth=1.6, markersize=4, label=label, **look)
     line.set_path_effects(_OUTLINE)
     return line
