@@ -19,6 +19,8 @@ SEEDS ?= 1
 RESULTS ?= results
 # RESULTS_EIGH=folder	the sigmoid networks by plain float64, for docs
 RESULTS_EIGH ?= results-eigh
+# RESULTS_PHASES=folder	the networks in order, on the edge and in chaos, for docs
+RESULTS_PHASES ?= results-phases
 # REPORT=folder	where sweep and report put the report
 REPORT ?= report
 # SOAK_SECONDS=60	length of soak
@@ -118,6 +120,7 @@ docs: $(READY)
 	$(BIN)/python -m docs.tools.remake $(RESULTS) $(RESULTS_EIGH)
 	$(BIN)/python -m docs.tools.images $(RESULTS) $(DATA_ROOT)
 	$(BIN)/python -m docs.tools.study $(STUDY_RESULTS)
+	$(BIN)/python -m docs.tools.phases $(RESULTS_PHASES)
 	$(BIN)/python -m docs.tools.claims $(RESULTS) $(RESULTS_EIGH) $(STUDY_RESULTS)
 
 # make published	fills docs/published.md: what papers state, computed again, in ten minutes

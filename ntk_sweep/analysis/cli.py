@@ -15,7 +15,7 @@ from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.page.report import FIGURES, TABLES, report
 from ntk_sweep.analysis.rows.columns import SPECTRUM
 from ntk_sweep.analysis.rows.group import GroupChoice
-from ntk_sweep.analysis.rows.study import Study, studies
+from ntk_sweep.analysis.rows.study import Study, put_together, studies
 from ntk_sweep.analysis.writing.content import Content
 from ntk_sweep.analysis.writing.files import OutputFolder
 from ntk_sweep.analysis.writing.publishing import publish
@@ -209,13 +209,13 @@ def contents(
         The label and the content of each group that has the rows, and what the others lack.
 
     Raises:
-        AnalysisError: No group has the rows.
+        AnalysisError: No group has the rows, or groups cannot be put together.
         StoreError: A part of the store is unreadable.
     """
     assert chapter.command is not None
     chosen = chapter.command.options(options)
     found, errors = [], []
-    for study in _studies(chapter, options):
+    for study in put_together(_studies(chapter, options), chapter.across(**chosen)):
         try:
             content = chapter.content(study, **chosen)
             _require_shown(content)

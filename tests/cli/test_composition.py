@@ -16,6 +16,7 @@ from omegaconf import OmegaConf, open_dict
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
+from ntk_sweep import critical_point
 from ntk_sweep.analysis.chapters.speed.associations import LEAST_NETWORKS
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.errors import ConfigError
@@ -314,6 +315,37 @@ def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(compos
     assert (widths[0], widths[-1]) == (50, 1000)
     assert values(jobs, "seed") == set("01234")
     assert values(jobs, "task.learning_rate_unit") == {"absolute", "inverse_lambda_max"}
+
+
+def test_the_plane_of_scales_straddles_the_critical_lines(composer):
+    jobs = experiment(composer, "phase_diagram")
+    assert len({tuple(job) for job in jobs}) == len(jobs) == 3 * 2 * 3 * 6 * 4
+    assert values(jobs, "act") == {"tanh", "erf", "relu"}
+    assert values(jobs, "width") == {"200", "1000"}
+    weights = sorted(map(float, values(jobs, "weight_std")))
+    biases = sorted(map(float, values(jobs, "bias_std")))
+    for act in ("tanh", "erf"):
+        for bias in biases:
+            assert weights[0] < critical_point(act, bias).weight_std < weights[-1], (act, bias)
+    assert critical_point("relu").weight_std in weights[1:-1] and biases[0] == 0
+    training = experiment(composer, "phase_diagram_training")
+    for name in ("act", "weight_std", "bias_std"):
+        assert values(training, name) == values(jobs, name)
+
+
+def test_order_edge_and_chaos_lie_around_the_critical_point(composer):
+    jobs = [dict(word.split("=") for word in job) for job in experiment(composer, "edge_of_chaos")]
+    assert {job["seed"] for job in jobs} == set("01234")
+    scales = {(job["act"], float(job["weight_std"]), float(job["bias_std"])) for job in jobs}
+    assert len(scales) == 6 * 4
+    for act in ("relu", "elu", "lrelu", "sigmoid", "tanh", "erf"):
+        assert (act, 1.0, 1.0) in scales, "the thesis's"
+        own = sorted((w, b) for a, w, b in scales if a == act and (w, b) != (1.0, 1.0))
+        (bias,) = {b for _, b in own}
+        edge = critical_point(act, bias).weight_std
+        ratios = [w**2 / edge**2 for w, _ in own]
+        assert ratios == pytest.approx([0.5, 1.0, 1.5], rel=1e-3)
+        assert ratios[1] == pytest.approx(1, abs=1e-15)
 
 
 def test_figure_10_is_over_seeds_and_both_orders_of_samples(composer):

@@ -78,7 +78,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_picture_is_shown_and_remade():
-    from docs.tools import remake
+    from docs.tools import phases, remake
 
     shown = {
         Path(name).name
@@ -93,7 +93,8 @@ def test_every_picture_is_shown_and_remade():
         if words
     ]
     made = [*remake.FIGURES, *of_training, "report.png", "sigmoid-methods.png", "growth.png"]
-    made += ["study-modes.png", "linear-width.png"]
+    made += ["study-modes.png", "linear-width.png", f"{phases.NAME}.png"]
+    made += [f"{name}.png" for name in phases.PLANES]
     assert [name for name in shown if not any(fnmatch(name, pattern) for pattern in made)] == []
 
 

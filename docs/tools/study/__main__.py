@@ -57,7 +57,8 @@ def main(results: str, docs: Path = DOCS) -> None:
     write_csv(tables / "candidates.csv", lines.splitlines())
     link = f"[{caption}](tables/candidates.csv)"
     fill(page, "candidates", candidates_table(candidates, PRIMARY) + "\n" + link)
-    fill(page, "flows", flow_table(followed))
+    caption, lines = flow_table(followed).strip().split("\n\n")[:2]
+    fill_filed(page, "flows", caption, lines.splitlines())
     caption, lines = conditions_table(every).strip().split("\n\n")[:2]
     fill_filed(page, "conditions", caption, lines.splitlines())
     together = pd.concat(

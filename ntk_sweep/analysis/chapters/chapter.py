@@ -17,6 +17,10 @@ def _no_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds no arguments."""
 
 
+def _across_nothing(**options: Any) -> Sequence[str]:
+    return ()
+
+
 def _no_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {}
 
@@ -56,6 +60,8 @@ class Chapter:
         makes: The words of ``ntk-sweep run`` that make its rows; none where rows of any task do.
         tasks: Whose rows it reads; without a row of the first there is nothing to show.
         section: The chapter whose section of the page holds it; empty for one of its own.
+        across: From the keyword arguments of `compose` the coordinates in which the studies that it
+            shows as one may differ (`ntk_sweep.analysis.rows.study.put_together`).
     """
 
     name: str
@@ -66,6 +72,7 @@ class Chapter:
     makes: Sequence[str] = (GRID,)
     tasks: Sequence[str] = (SPECTRUM,)
     section: str = ""
+    across: Callable[..., Sequence[str]] = _across_nothing
 
     def content(self, study: Study, **options: Any) -> Content:
         """Its content of a study, or what is missing for it.

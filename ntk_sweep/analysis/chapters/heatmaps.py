@@ -1,4 +1,4 @@
-"""Heat maps over width and depth, one an activation; of λ_min Figures 5 to 8 of the thesis."""
+"""Heat maps, one an activation; of λ_min over width and depth Figures 5 to 8 of the thesis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 from functools import partial
 from typing import Any
 
+from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
+from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.rows.activations import activation_title, activations
@@ -23,22 +25,25 @@ LEAD = (
 )
 
 
-def _compose(study: Study, quantity: Quantity = LAMBDA_MIN) -> Content:
-    """All but the figures of λ_min have the quantity in their names."""
-    cells = study.cells(quantity)
-    name = "heatmap" if quantity is LAMBDA_MIN else f"heatmap-{quantity.name}"
+def _compose(study: Study, quantity: Quantity = LAMBDA_MIN, axes: MapAxes = THESIS) -> Content:
+    """All but the figures of λ_min over width and depth have what they show in their names."""
+    cells = chosen(study.cells(quantity), axes, study)
+    name = ("heatmap" if quantity is LAMBDA_MIN else f"heatmap-{quantity.name}") + axes.slug
     figures = []
     for act in activations(cells["act"]):
-        grid = heatmap.grid(cells, act, quantity)
-        draw = partial(heatmap.heatmap, grid, study.group.title)
-        numbers = heatmap.numbers(cells, act, quantity)
-        figures.append(NamedFigure(f"{name}-{act}", heatmap.alt_text(grid), draw, numbers))
+        for place, own in places(cells, axes):
+            if (own["act"] == act).any():
+                grid = heatmap.grid(own, act, quantity, axes.both)
+                draw = partial(heatmap.heatmap, grid, study.group.title + place.words)
+                numbers = heatmap.numbers(own, act, quantity, axes.both)
+                alt = heatmap.alt_text(grid)
+                figures.append(NamedFigure(f"{name}-{act}{place.slug}", alt, draw, numbers))
     return Content(LEAD + _unresolved(study), [Section(figures=figures)], explorer=True)
 
 
 def _unresolved(study: Study) -> str:
     """How many cells are unresolved, and in how many of these λ_min came out as 0 or below."""
-    cells, negative = study.cells(), not_positive(study.group.rows)
+    cells, negative = study.cells(), not_positive(study.group.rows, study.group.coordinates)
     texts = [
         f"{activation_title(act)} {(own['unresolved'] > 0).sum()} of {(own['seeds'] > 0).sum()}, "
         f"in {negative.get(act, 0)} of them with a seed whose λ_min was computed as 0 or below"
@@ -61,10 +66,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=LAMBDA_MIN.name,
         help=f"what to show: {', '.join(QUANTITIES)} (default: {LAMBDA_MIN.name})",
     )
+    map_axes.add_arguments(parser)
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"quantity": QUANTITIES[arguments.quantity]}
+    return {"quantity": QUANTITIES[arguments.quantity], **map_axes.options(arguments)}
 
 
 CHAPTER = Chapter(
@@ -77,14 +83,17 @@ CHAPTER = Chapter(
         "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds "
         "in logarithmic colour. Unresolved cells are hatched, missing ones empty. Another quantity "
         "goes to heatmap-QUANTITY-ACT-GROUP; `ratio` is λ_min over limit_lambda_min, what infinite "
-        "width predicts, in colours centred at 1.",
+        "width predicts, in colours centred at 1. Other coordinates (--x, --y) are named in the "
+        "files, too.",
         (
             "heatmaps results",
             "heatmaps results --quantity ratio",
+            "heatmaps results --x weight_std --y bias_std --width 200",
             "heatmaps results --data digits -o figures",
         ),
         _add_arguments,
         _options,
     ),
     need=a_result,
+    across=map_axes.across,
 )

@@ -21,6 +21,7 @@ from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.chapters.drift import composition as drift
 from ntk_sweep.analysis.chapters.flow import composition as flow
 from ntk_sweep.analysis.chapters.generalisation import composition as generalisation
+from ntk_sweep.analysis.chapters.phases import composition as phases
 from ntk_sweep.analysis.chapters.scaling import composition as scaling
 from ntk_sweep.analysis.chapters.speed import composition as speed
 
@@ -34,6 +35,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     spread.CHAPTER,
     convergence.CHAPTER,
     scaling.CHAPTER,
+    phases.CHAPTER,
     kernels.CHAPTER,
     spectra.CHAPTER,
     diagnostics.CHAPTER,

@@ -4,37 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
 
+from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
+from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale
-from ntk_sweep.analysis.drawing.stacked_heatmaps import Panel, alt_text, stacked, unresolved_count
+from ntk_sweep.analysis.drawing.heatmap import DIGITS, SHOWN
+from ntk_sweep.analysis.drawing.stacked_heatmaps import Panel, alt_text, stacked
 from ntk_sweep.analysis.rows.activations import activation_title, activations
+from ntk_sweep.analysis.rows.coordinates import AXES, text
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable, Section
 from ntk_sweep.analysis.writing.entries import Entry, bounded
 from ntk_sweep.analysis.writing.tables import Table
-from ntk_sweep.store.columns import CELL
 
 COMPARED = (LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO)
 """What a prediction is judged by."""
 
 
-def blocks(compared: Sequence[pd.DataFrame], act: str) -> list[list[Panel]]:
+def blocks(
+    compared: Sequence[pd.DataFrame], act: str, axes: tuple[str, str] = SHOWN
+) -> list[list[Panel]]:
     """λ_min measured and predicted from infinite width, and their ratio, as blocks for `stacked`.
 
     Args:
         compared: The cells of each of `COMPARED`.
         act: The activation.
+        axes: The coordinates that the maps lie over.
     """
     measured, predicted, ratio = (
-        heatmap.grid(table, act, quantity)
+        heatmap.grid(table, act, quantity, axes)
         for table, quantity in zip(compared, COMPARED, strict=True)
     )
     above = [
@@ -58,7 +65,9 @@ def scales(compared: Sequence[pd.DataFrame]) -> list[ColourScale | None]:
     ]
 
 
-def numbers(compared: Sequence[pd.DataFrame], act: str) -> pd.DataFrame:
+def numbers(
+    compared: Sequence[pd.DataFrame], act: str, axes: tuple[str, str] = SHOWN
+) -> pd.DataFrame:
     """The numbers behind `blocks`, one row a cell.
 
     `measured` is the geometric mean of λ_min over seeds, `predicted` the λ_min of Θ̄, `ratio` the
@@ -68,13 +77,14 @@ def numbers(compared: Sequence[pd.DataFrame], act: str) -> pd.DataFrame:
     for name, quantity, one in zip(
         ("measured", "predicted", "ratio"), COMPARED, compared, strict=True
     ):
-        table = heatmap.numbers(one, act, quantity)
-        chosen = {
+        table = heatmap.numbers(one, act, quantity, axes)
+        shown = {
             "geometric_mean": name,
             "geometric_error": f"{name}_error",
             "state": f"{name}_state",
         }
-        parts.append(table.set_index([*CELL, "seeds"])[list(chosen)].rename(columns=chosen))
+        places = [name for name in table if name in AXES]
+        parts.append(table.set_index(["act", *places, "seeds"])[list(shown)].rename(columns=shown))
     return pd.concat(parts, axis=1).reset_index()
 
 
@@ -84,7 +94,7 @@ def title(act: str) -> str:
 
 
 def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The least and the greatest ratio of each activation, error bound, width and depth of each.
+    """The least and the greatest ratio of each activation, error bound and coordinates of each.
 
     `unresolved_cells` counts, among the `cells` with a result, those where the measured or the
     predicted value is unresolved.
@@ -93,6 +103,7 @@ def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
         compared: The cells of each of `COMPARED`.
     """
     table = compared[COMPARED.index(RATIO)]
+    axes = [name for name in AXES if name in table]
     lines = []
     for act in activations(table["act"]):
         own = table[(table["act"] == act) & (table["seeds"] > 0)]
@@ -111,14 +122,13 @@ def ratios(compared: Sequence[pd.DataFrame]) -> pd.DataFrame:
             line |= {
                 name: cell["geometric_mean"],
                 f"{name}_error": cell["geometric_error"],
-                f"{name}_width": cell["width"],
-                f"{name}_depth": cell["depth"],
+                **{f"{name}_{axis}": cell[axis] for axis in axes},
             }
         lines.append(line)
     columns = [
         f"{name}{suffix}"
         for name in ("least", "greatest")
-        for suffix in ("", "_error", "_width", "_depth")
+        for suffix in ("", "_error", *(f"_{axis}" for axis in axes))
     ]
     return pd.DataFrame(lines, columns=["act", "cells", "unresolved_cells", *columns])
 
@@ -128,22 +138,29 @@ def ratio_table(group: Group, compared: Sequence[pd.DataFrame]) -> Table:
     rows: list[list[Entry]] = []
     limit = compared[COMPARED.index(LIMIT_LAMBDA_MIN)]
     for line in ratios(compared).to_dict("records"):
-        predicted = heatmap.grid(limit, line["act"], LIMIT_LAMBDA_MIN)
+        predicted = limit[limit["act"] == line["act"]]
         entries: list[Entry] = [activation_title(line["act"])]
         for name in ("least", "greatest"):
             if np.isnan(line[name]):
                 entries += ["—", "—"]
             else:
-                cell = f"{line[f'{name}_width']:.0f} × {line[f'{name}_depth']:.0f}"
-                entries += [bounded(line[name], None, line[f"{name}_error"], digits=2), cell]
-        rows.append([*entries, unresolved_count(predicted)])
+                shown = bounded(line[name], None, line[f"{name}_error"], digits=2)
+                entries += [shown, _cell(line, name, group)]
+        unresolved = int((predicted["unresolved"] > 0).sum())
+        rows.append([*entries, f"{unresolved} of {int((predicted['seeds'] > 0).sum())}"])
     columns = ["Activation", "least ratio", "at", "greatest ratio", "at", "unresolved predictions"]
     caption = f"λ_min measured over predicted from infinite width ({group.title})"
     note = (
-        "Geometric means over the seeds of a (width, depth) cell, of the cells where both are "
-        "resolved."
+        f"Geometric means over the seeds of a ({', '.join(group.coordinates[1:])}) cell, of the "
+        "cells where both are resolved."
     )
     return Table(caption, columns, rows, [note])
+
+
+def _cell(line: dict, name: str, group: Group) -> str:
+    """A cell in words: "800 × 3"."""
+    others = "".join(f", {axis} {text(line[f'{name}_{axis}'], DIGITS)}" for axis in group.across)
+    return f"{line[f'{name}_width']:.0f} × {line[f'{name}_depth']:.0f}{others}"
 
 
 LEAD = (
@@ -154,19 +171,25 @@ LEAD = (
 )
 
 
-def _compose(study: Study) -> Content:
+def _compose(study: Study, axes: MapAxes = THESIS) -> Content:
     group = study.group
-    compared = [study.cells(quantity) for quantity in COMPARED]
+    compared = [chosen(study.cells(quantity), axes, study) for quantity in COMPARED]
     colours = scales(compared)
     figures = []
     for act in activations(group.ok["act"]):
-        stack = blocks(compared, act)
-        draw = partial(stacked, stack, f"{title(act)}\n{group.title}", colours)
-        figures.append(
-            NamedFigure(f"{CHAPTER.name}-{act}", alt_text(stack), draw, numbers(compared, act))
-        )
-    table = NamedTable(CHAPTER.name, ratio_table(group, compared), ratios(compared))
-    return Content(LEAD, [Section([table], figures)])
+        for place, own in places(compared[0], axes):
+            if not (own["act"] == act).any():
+                continue
+            parts = [place.of(one) for one in compared]
+            stack = blocks(parts, act, axes.both)
+            words = fill(group.title + place.words, heatmap.MOST_LETTERS)
+            draw = partial(stacked, stack, f"{title(act)}\n{words}", colours)
+            name = f"{CHAPTER.name}{axes.slug}-{act}{place.slug}"
+            table = numbers(parts, act, axes.both)
+            figures.append(NamedFigure(name, alt_text(stack), draw, table))
+    name = f"{CHAPTER.name}{axes.slug}"
+    tables = [NamedTable(name, ratio_table(group, compared), ratios(compared))]
+    return Content(LEAD, [Section(tables, figures)])
 
 
 CHAPTER = Chapter(
@@ -181,6 +204,9 @@ CHAPTER = Chapter(
         ".tex; and for each activation prediction-ACT-GROUP.png, .svg, .pdf and .csv: three heat "
         "maps one above the other, the first two in the same colours.",
         ("prediction results", "prediction results --data digits -o figures"),
+        map_axes.add_arguments,
+        map_axes.options,
     ),
     need=a_result,
+    across=map_axes.across,
 )

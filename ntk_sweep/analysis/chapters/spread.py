@@ -8,11 +8,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
+from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import SEEDS, several_seeds
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale
-from ntk_sweep.analysis.drawing.heatmap import Grid
+from ntk_sweep.analysis.drawing.heatmap import SHOWN, Grid
 from ntk_sweep.analysis.rows.activations import activations
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN
 from ntk_sweep.analysis.rows.study import Study
@@ -44,9 +46,9 @@ def spread_cells(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def spread_grid(cells: pd.DataFrame, act: str) -> Grid:
+def spread_grid(cells: pd.DataFrame, act: str, axes: tuple[str, str] = SHOWN) -> Grid:
     """The heat map of an activation."""
-    return heatmap.grid(spread_cells(cells), act, SPREAD)
+    return heatmap.grid(spread_cells(cells), act, SPREAD, axes)
 
 
 def scale(cells: pd.DataFrame) -> ColourScale | None:
@@ -54,12 +56,14 @@ def scale(cells: pd.DataFrame) -> ColourScale | None:
     return colour_scale(SPREAD, spread_cells(cells)["mean"].to_numpy(float))
 
 
-def numbers(cells: pd.DataFrame, act: str) -> pd.DataFrame:
+def numbers(cells: pd.DataFrame, act: str, axes: tuple[str, str] = SHOWN) -> pd.DataFrame:
     """The numbers behind the heat map, one row a cell.
 
     The columns `seeds`, `mean`, `sd` and their ratio `spread`; NaN for a single seed.
     """
-    table = heatmap.numbers(cells, act)[["act", "width", "depth", "state", "seeds", "mean", "sd"]]
+    table = heatmap.numbers(cells, act, axes=axes)
+    first = table.columns.get_loc("seeds") + 1
+    table = table[[*table.columns[:first], "mean", "sd"]]
     return table.assign(spread=table["sd"] / table["mean"])
 
 
@@ -68,14 +72,18 @@ def typical(cells: pd.DataFrame) -> float:
     return float(np.nanmedian((cells["sd"] / cells["mean"])[cells["seeds"] > 1]))
 
 
-def _compose(study: Study) -> Content:
-    cells, colours = study.cells(), scale(study.cells())
+def _compose(study: Study, axes: MapAxes = THESIS) -> Content:
+    cells = chosen(study.cells(), axes, study)
+    colours = scale(cells)
     figures = []
     for act in activations(cells["act"]):
-        grid = spread_grid(cells, act)
-        draw = partial(heatmap.heatmap, grid, study.group.title, colours)
-        alt = heatmap.alt_text(grid)
-        figures.append(NamedFigure(f"{CHAPTER.name}-{act}", alt, draw, numbers(cells, act)))
+        for place, own in places(cells, axes):
+            if (own["act"] == act).any():
+                grid = spread_grid(own, act, axes.both)
+                draw = partial(heatmap.heatmap, grid, study.group.title + place.words, colours)
+                name = f"{CHAPTER.name}{axes.slug}-{act}{place.slug}"
+                table = numbers(own, act, axes.both)
+                figures.append(NamedFigure(name, heatmap.alt_text(grid), draw, table))
     lead = (
         "The standard deviation of λ_min over the seeds of a cell, over their mean: how far a "
         "single draw may lie from it. Its median over all cells is "
@@ -94,7 +102,10 @@ CHAPTER = Chapter(
         "Writes spread-ACT-GROUP.png, .svg, .pdf and .csv: the standard deviation of λ_min over "
         "seeds, over their mean. Needs several seeds.",
         ("spread results", "spread results --data digits -o figures"),
+        map_axes.add_arguments,
+        map_axes.options,
     ),
     need=several_seeds,
     makes=SEEDS,
+    across=map_axes.across,
 )

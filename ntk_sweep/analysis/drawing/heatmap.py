@@ -1,9 +1,10 @@
-"""Heat maps over width and depth, one an activation."""
+"""Heat maps over two coordinates, width and depth unless others are named, one an activation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale, 
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.cells import seeds_text
+from ntk_sweep.analysis.rows.coordinates import AXES, places, span, text, values
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, Quantity
 
 MOST_TICKS = 20
@@ -29,25 +31,47 @@ MOST_OUTLINED = 2000
 which keeps them small."""
 
 
+TICKS = {"weight_std": r"$\sigma_w$", "bias_std": r"$\sigma_b$", "n_samples": "$N$"}
+"""Coordinates as on an axis, where the setting's name is not that."""
+
+WORDS = {
+    "weight_std": "the scale of weights",
+    "bias_std": "the scale of biases",
+    "n_samples": "the number of inputs",
+}
+"""Likewise in a sentence."""
+
+DIGITS = 4
+"""Of a scale beside a tick."""
+
+MOST_LETTERS = 80
+"""Of a line of a title: more are wider than a narrow map."""
+
+SHOWN = ("width", "depth")
+"""The coordinates of the thesis's heat maps."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """A heat map in numbers.
 
     Attributes:
         act: The activation.
-        widths: The widths that occur, ascending.
-        depths: The depths that occur, ascending.
-        value: Mean of the quantity over seeds, (depths, widths); NaN where there is none to show.
-        unresolved: Where at least one seed is unresolved, (depths, widths).
-        best: Place (depth index, width index) of the greatest arithmetic mean, which Table 1 names
+        axes: The coordinates along the horizontal and the vertical axis.
+        columns: The values of the first that occur, ascending.
+        rows: Those of the second.
+        value: Mean of the quantity over seeds, (rows, columns); NaN where there is none to show.
+        unresolved: Where at least one seed is unresolved, (rows, columns).
+        best: Place (row index, column index) of the greatest arithmetic mean, which Table 1 names
             for λ_min; None if nothing is resolved, or where the greatest means nothing.
         seeds: How many seeds the cells hold, in words.
         quantity: What is shown.
     """
 
     act: str
-    widths: np.ndarray
-    depths: np.ndarray
+    axes: tuple[str, str]
+    columns: list[float | int]
+    rows: list[float | int]
     value: np.ndarray
     unresolved: np.ndarray
     best: tuple[int, int] | None
@@ -69,43 +93,57 @@ class Grid:
         return np.isnan(self.value) & ~self.unresolved
 
 
-def grid(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> Grid:
-    """The cells of an activation on the product of all widths and depths of the group.
+def grid(
+    cells: pd.DataFrame,
+    act: str,
+    quantity: Quantity = LAMBDA_MIN,
+    axes: tuple[str, str] = SHOWN,
+) -> Grid:
+    """The cells of an activation on the product of all values of the two coordinates.
 
-    So its heat maps line up.
+    So the heat maps of a group line up.
 
     Args:
-        cells: The frame of `ntk_sweep.analysis.rows.cells.cells` for the quantity.
+        cells: The frame of `ntk_sweep.analysis.rows.cells.cells` for the quantity; those of an
+            activation differ in the two coordinates only.
         act: The activation.
         quantity: λ_min unless given.
+        axes: The coordinates along the horizontal and the vertical axis.
     """
-    widths, depths = np.sort(cells["width"].unique()), np.sort(cells["depth"].unique())
+    x, y = axes
+    columns, rows = values(cells[x]), values(cells[y])
     own = cells[cells["act"] == act]
-    shape = (len(depths), len(widths))
+    assert not own.duplicated([x, y]).any(), "what a map does not show, it does not average"
+    shape = (len(rows), len(columns))
     value, unresolved = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-    row, column = np.searchsorted(depths, own["depth"]), np.searchsorted(widths, own["width"])
+    row, column = places(own[y], rows), places(own[x], columns)
     value[row, column] = own["geometric_mean" if quantity.mean == "geometric" else "mean"]
     unresolved[row, column] = own["unresolved"] > 0
     best = None
     if quantity.greatest and own["resolved"].any():
         place = int(np.nanargmax(own["mean"].to_numpy(float)))
         best = (int(row[place]), int(column[place]))
-    return Grid(act, widths, depths, value, unresolved, best, seeds_text(own), quantity)
+    return Grid(act, axes, columns, rows, value, unresolved, best, seeds_text(own), quantity)
 
 
-def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
+def numbers(
+    cells: pd.DataFrame,
+    act: str,
+    quantity: Quantity = LAMBDA_MIN,
+    axes: tuple[str, str] = SHOWN,
+) -> pd.DataFrame:
     """The numbers behind a heat map, one row a cell, for CSV.
 
     The column `state` is "resolved", "unresolved" ("undefined" for quantities without an error
     bound), "failed" (all its points did) or "missing" (never computed).
     """
-    shape = grid(cells, act, quantity)
-    product = pd.MultiIndex.from_product(
-        [shape.widths, shape.depths], names=["width", "depth"]
-    ).to_frame(index=False)
-    table = product.merge(
-        cells[cells["act"] == act].drop(columns="act"), on=["width", "depth"], how="left"
-    )
+    shape = grid(cells, act, quantity, axes)
+    product = pd.MultiIndex.from_product([shape.columns, shape.rows], names=axes)
+    own = cells[cells["act"] == act]
+    fixed = [name for name in cells if name in AXES and name not in axes]
+    table = product.to_frame(index=False).merge(own.drop(columns="act"), on=[*axes], how="left")
+    for name in fixed:  # missing cells, too, are at the value of all others
+        table[name] = values(cells[name])[0]
     counts = ["seeds", "unresolved", "failed"]
     table[counts] = table[counts].fillna(0).astype(int)
     conditions = [table["unresolved"] > 0, table["seeds"] > 0, table["failed"] > 0]
@@ -113,7 +151,7 @@ def numbers(cells: pd.DataFrame, act: str, quantity: Quantity = LAMBDA_MIN) -> p
     table = table.drop(columns="resolved").assign(act=act, state=state)
     geometric = ["geometric_mean", "geometric_low", "geometric_high", "geometric_error"]
     statistics = [*geometric, "mean", "sd", "low", "high", "error", "least", "greatest"]
-    return table[["act", "width", "depth", "state", *counts, *statistics]]
+    return table[["act", *axes, *fixed, "state", *counts, *statistics]]
 
 
 def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -> Figure:
@@ -131,9 +169,8 @@ def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -
         draw(axes, shown, scale)
         if scale:
             colour_bar(figure, [axes], scale, bar_label(shown))
-        axes.set_title(
-            activation_title(shown.act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5
-        )
+        title = [activation_title(shown.act), *wrap(subtitle, MOST_LETTERS)]
+        axes.set_title("\n".join(title), fontsize=9.5)
         add_legend(figure, [shown])
         return figure
 
@@ -169,10 +206,10 @@ def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
         )
     _hatch(axes, shown.unresolved)
     if shown.best:
-        depth, column = shown.best
+        row, column = shown.best
         axes.add_patch(
             Rectangle(
-                (column - 0.5, depth - 0.5),
+                (column - 0.5, row - 0.5),
                 1,
                 1,
                 fill=False,
@@ -181,7 +218,8 @@ def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
                 zorder=4,
             )
         )
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), xlabel="width", ylabel="depth")
+    x, y = (TICKS.get(name, name) for name in shown.axes)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), xlabel=x, ylabel=y)
     _ticks(axes, shown)
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color("#888888")
@@ -207,24 +245,25 @@ def bar_label(shown: Grid) -> str:
 
 def alt_text(shown: Grid) -> str:
     """The heat map in words, for those who cannot see it."""
-    values = shown.value[np.isfinite(shown.value)]
-    text = (
+    finite = shown.value[np.isfinite(shown.value)]
+    x, y = (WORDS.get(name, name) for name in shown.axes)
+    said = (
         f"Heat map of the {shown.quantity.words} of {activation_title(shown.act)} networks over "
-        f"width ({_range(shown.widths)}) and depth ({_range(shown.depths)}). "
+        f"{x} ({span(shown.columns)}) and {y} ({span(shown.rows)}). "
     )
-    if len(values):
-        text += f"Values run from {values.min():.3g} to {values.max():.3g}"
+    if len(finite):
+        said += f"Values run from {finite.min():.3g} to {finite.max():.3g}"
     if shown.best:
-        depth, width = shown.best
-        text += (
-            f"; the {shown.greatest} is at width {shown.widths[width]} and depth "
-            f"{shown.depths[depth]}"
+        row, column = shown.best
+        said += (
+            f"; the {shown.greatest} is at {x} {text(shown.columns[column], DIGITS)} and {y} "
+            f"{text(shown.rows[row], DIGITS)}"
         )
     counts = (
         f"{shown.unresolved.sum()} of {shown.value.size} cells are {shown.quantity.state} and "
         f"{shown.missing.sum()} hold no result."
     )
-    return text + (". " if len(values) else "") + counts
+    return said + (". " if len(finite) else "") + counts
 
 
 def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
@@ -241,12 +280,12 @@ def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
 
 def _ticks(axes: Axes, shown: Grid) -> None:
     for axis, labels, most in (
-        (axes.xaxis, shown.widths, MOST_TICKS),
-        (axes.yaxis, shown.depths, MOST_TICKS),
+        (axes.xaxis, shown.columns, MOST_TICKS),
+        (axes.yaxis, shown.rows, MOST_TICKS),
     ):
-        places = spread(range(len(labels)), most)
-        axis.set_ticks(places, [str(labels[place]) for place in places])
-    if len(shown.widths) > 8:
+        chosen = spread(range(len(labels)), most)
+        axis.set_ticks(chosen, [text(labels[place], DIGITS) for place in chosen])
+    if len(shown.columns) > 8:
         axes.tick_params(axis="x", rotation=90)
 
 
@@ -283,7 +322,3 @@ def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
             handlelength=1.4,
             columnspacing=1.2,
         )
-
-
-def _range(values: np.ndarray) -> str:
-    return str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"

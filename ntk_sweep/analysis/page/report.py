@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -32,7 +32,7 @@ from ntk_sweep.analysis.page.model import (
 from ntk_sweep.analysis.page.packing import Packer, compressed
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.quantities import QUANTITIES
-from ntk_sweep.analysis.rows.study import Study
+from ntk_sweep.analysis.rows.study import Study, families, joined
 from ntk_sweep.analysis.rows.thesis import CITATION
 from ntk_sweep.analysis.writing.content import Content
 from ntk_sweep.analysis.writing.files import OutputFolder, file_stem
@@ -69,21 +69,37 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
     output.require_writable()
     packer = Packer()
     composed = [
-        (study, chapter, chapter.content(study)) for study in studies for chapter in order.CHAPTERS
+        (place, chapter, one.group, chapter.content(one)) for place, chapter, one in shown(studies)
     ]
-    written = publish([(study.group.label, content) for study, _, content in composed], output)
+    written = publish([(group.label, content) for *_, group, content in composed], output)
     parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]
     groups = [
         _page_group(
             study,
-            [part[1:] for part in parts if part[0] is study],
+            [part[1:] for part in parts if part[0] == place],
             packer,
             output,
             1 / len(studies),
         )
-        for study in studies
+        for place, study in enumerate(studies)
     ]
     return output.write("index", ".html", page(groups, packer, date))
+
+
+def shown(studies: Sequence[Study]) -> Iterator[tuple[int, Chapter, Study]]:
+    """What every chapter shows, and of which study it stands in the part.
+
+    Studies that a chapter shows as one stand in the part of the first.
+    """
+    for place, study in enumerate(studies):
+        for chapter in order.CHAPTERS:
+            across = chapter.across()
+            if not across:
+                yield place, chapter, study
+                continue
+            family = next(one for one in families(studies, across) if study in one)
+            if family[0] is study:
+                yield place, chapter, joined(family, across)
 
 
 def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
@@ -125,8 +141,8 @@ def _library() -> tuple[str, str]:
     return compressed(text.encode()), named[0] if named else "plotly.js"
 
 
-Part = tuple[Chapter, Content, list[WrittenSection]]
-"""A chapter, what it shows of a study, and the files of that."""
+Part = tuple[Chapter, Group, Content, list[WrittenSection]]
+"""A chapter, the rows it shows, what it shows of them, and the files of that."""
 
 
 def _page_group(
@@ -135,15 +151,15 @@ def _page_group(
     """What the page shows of a study; `share` is its part of what a page may hold."""
     group = study.group
     chapters, facts, failures = [], [], []
-    for chapter, content, sections in parts:
+    for chapter, rows, content, sections in parts:
         if chapter is SUMMARY:
             table, *failed = sections[0].tables
             facts = _links(table.paths, output)
             failures = [link for one in failed for link in _links(one.paths, output)]
         elif not chapter.section:
             inside = [part for part in parts if part[0].section == chapter.name]
-            every = [*sections, *(one for part in inside for one in part[2])]
-            chapters.append(_page_chapter(chapter, content, every, group, output))
+            every = [*sections, *(one for part in inside for one in part[3])]
+            chapters.append(_page_chapter(chapter, content, every, rows, output))
     data = explorer(study, packer, share)
     return PageGroup(
         group=group,

@@ -1,25 +1,34 @@
-"""Statistics over seeds: one row a cell, that is, an (activation, width, depth)."""
+"""Statistics over seeds: one row a cell, that is, an (activation, width, depth).
+
+Where groups of rows were put together, a cell has the coordinates that they differ in, too.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from ntk_sweep.analysis.rows.activations import by_activation
+from ntk_sweep.analysis.rows.coordinates import ACROSS, numbered, restored
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, Quantity, trusted
 from ntk_sweep.analysis.statistics.bootstrap import intervals
 from ntk_sweep.store.columns import CELL
 
 
-def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
+def cells(
+    rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN, coordinates: Sequence[str] = CELL
+) -> pd.DataFrame:
     """A quantity of each cell over its seeds.
 
     Args:
         rows: One row a network, of one group.
         quantity: λ_min unless given.
+        coordinates: What tells cells apart; the rows agree in all of `ACROSS` that is not here.
 
     Returns:
-        By activation, width and depth: `seeds` (with a result), `unresolved` and `failed` (how many
+        By these coordinates: `seeds` (with a result), `unresolved` and `failed` (how many
         of them), `resolved` (all seeds with a result are, and there is one), and, for resolved
         cells only and NaN otherwise:
 
@@ -32,10 +41,13 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
           bounds (NaN where rows hold none), and `geometric_error`, that of `geometric_mean`;
         - `least` and `greatest` value of a seed.
     """
+    by = [*coordinates]
+    for name in set(ACROSS) - set(by):
+        assert rows[name].nunique(dropna=False) <= 1, f"rows of several {name} are never averaged"
     ok = rows["status"] == "ok"
     value = trusted(rows, quantity)
     error = quantity.error(rows) if quantity.error else pd.Series(np.nan, rows.index)
-    table = rows[CELL].assign(
+    table = numbered(rows[by], by).assign(
         ok=ok,
         unresolved=ok & value.isna(),
         failed=~ok,
@@ -44,7 +56,7 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         error=error.where(value.notna()),
         shrinkage=_log_shrinkage(error / value),
     )
-    grouped = table.groupby(CELL, sort=False)
+    grouped = table.groupby(by, sort=False)
     result = grouped.agg(
         seeds=("ok", "sum"), unresolved=("unresolved", "sum"), failed=("failed", "sum")
     ).astype(int)
@@ -65,23 +77,23 @@ def cells(rows: pd.DataFrame, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
     statistics["geometric_error"] = (
         -np.expm1(statistics["geometric_error"]) * statistics["geometric_mean"]
     )
-    statistics = statistics.join(intervals(table, CELL, "value"))
-    logarithmic = np.exp(intervals(table, CELL, "log")).rename(
+    statistics = statistics.join(intervals(table, by, "value"))
+    logarithmic = np.exp(intervals(table, by, "log")).rename(
         columns={"low": "geometric_low", "high": "geometric_high"}
     )
     statistics = statistics.join(logarithmic.where(statistics["least"] > 0)).where(
         result["resolved"]
     )
-    return by_activation(result.join(statistics).reset_index(), ["width", "depth"])
+    return restored(by_activation(result.join(statistics).reset_index(), by[1:]))
 
 
-def not_positive(rows: pd.DataFrame) -> pd.Series:
+def not_positive(rows: pd.DataFrame, coordinates: Sequence[str] = CELL) -> pd.Series:
     """How many cells of each activation hold a seed whose λ_min was computed as 0 or below.
 
     Stored as 0: these are the cells that a map on a logarithmic axis leaves out by itself.
     """
     own = rows[(rows["status"] == "ok") & (rows["lambda_min"].astype(float) <= 0)]
-    return own[CELL].drop_duplicates().groupby("act").size()
+    return own[[*coordinates]].drop_duplicates().groupby("act").size()
 
 
 def _log_shrinkage(relative: pd.Series) -> pd.Series:

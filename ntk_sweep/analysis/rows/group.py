@@ -5,8 +5,9 @@ A group holds the rows of one data set, parametrisation, scale and dtype, one ro
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +17,14 @@ import pandas as pd
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.activations import by_activation
 from ntk_sweep.analysis.rows.columns import RUN, SPECTRUM
+from ntk_sweep.analysis.rows.coordinates import span, text, values
 from ntk_sweep.data.labelling import COLUMNS as LABELLING
 from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.data.normalisation import COLUMN as NORMALISE
 from ntk_sweep.data.normalisation import NONE, normalisation_of, normalisation_words
 from ntk_sweep.network.architecture import scale_words
 from ntk_sweep.settings.overrides import override
-from ntk_sweep.store.columns import GROUP, agreeing
+from ntk_sweep.store.columns import CELL, GROUP, agreeing
 from ntk_sweep.store.filesystems import join_location, split_location
 from ntk_sweep.store.reading import load_results
 
@@ -49,9 +51,12 @@ class Group:
         weight_std: The scale of the weights, σ_w.
         bias_std: The scale of the biases, σ_b; None without biases.
         dtype: In which the kernel was computed.
-        label: What files and anchors are named after, unlike every other group of the store.
+        shown: The digits of the fingerprint in names, where a data set's name stands for several;
+            else empty.
         results: The results folder or URI that the rows came from.
         rows: One row a network; the columns of `ntk_sweep.store.columns`.
+        across: The coordinates of `ntk_sweep.analysis.rows.coordinates.ACROSS` in which rows
+            differ, of groups that were put together; those above are then of the first.
     """
 
     data: str
@@ -65,9 +70,22 @@ class Group:
     weight_std: float
     bias_std: float | None
     dtype: str
-    label: str
+    shown: str
     results: str
     rows: pd.DataFrame
+    across: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What files and anchors are named after, unlike every other group of the store.
+
+        Groups that were put together are named like the first, without what differs.
+        """
+        slug = self.labelling.slug
+        data = [part for part in (self.data, slug, self.shown) if part]
+        unusual = [word.replace("=", "") for word in self._fixed_scales]
+        unusual += [self.dtype] if self.dtype != "float64" else []
+        return "-".join([*data, self.parametrisation, *unusual])
 
     @property
     def title(self) -> str:
@@ -77,22 +95,48 @@ class Group:
         labelled = "".join(f", {words}" for words in prepared if words)
         # Where one name stands for several data sets, the file names tell them apart by their
         # fingerprints, and so does the title.
-        shown = self.fingerprint[:SHOWN_DIGITS]
-        which = f" ({shown})" if shown in self.label else ""
+        one = self.shown and "n_samples" not in self.across
+        which = f" ({self.shown})" if one else ""
+        size = span(self.values("n_samples"))
         return (
-            f"{self.data}{which}{classes}{labelled}, N = {self.n_samples}, parametrisation "
-            f"{self.scaling}, {self.dtype}"
+            f"{self.data}{which}{classes}{labelled}, N = {size}, parametrisation {self.scaling}, "
+            f"{self.dtype}"
         )
+
+    def values(self, name: str) -> list[float | int]:
+        """The values of a coordinate of `ACROSS` in the group, ascending."""
+        if name in self.across and len(self.rows):
+            return values(self.rows[name])
+        own = getattr(self, name)
+        return [math.nan if own is None else own]
+
+    @property
+    def coordinates(self) -> list[str]:
+        """What tells the cells of the group apart."""
+        return [*CELL, *self.across]
 
     @property
     def scales(self) -> list[str]:
         """The scales of weights and biases as settings, those that are 1 left out."""
-        return scale_words(self.weight_std, self.bias_std)
+        listed = [
+            f"{name}={','.join(text(value) for value in self.values(name))}"
+            for name in self.across
+            if name != "n_samples"
+        ]
+        return [*self._fixed_scales, *listed]
+
+    @property
+    def _fixed_scales(self) -> list[str]:
+        """Those of `scales` that all rows have."""
+        weight = 1.0 if "weight_std" in self.across else self.weight_std
+        bias = 1.0 if "bias_std" in self.across else self.bias_std
+        return scale_words(weight, bias)
 
     @property
     def scaling(self) -> str:
         """The parametrisation, and the scales where they are not 1."""
-        return ", ".join([self.parametrisation, *self.scales])
+        spans = [f"{name} {span(self.values(name))}" for name in self.across if name != "n_samples"]
+        return ", ".join([self.parametrisation, *self._fixed_scales, *spans])
 
     @property
     def ok(self) -> pd.DataFrame:
@@ -110,23 +154,34 @@ class Group:
         }
         return replace(self, rows=one_row_a_network(rows[agreeing(rows, alike)]))
 
-    def command(self, *words: str) -> str:
-        """A command line of `ntk-sweep run` that adds rows to this very group."""
+    def command(self, *words: str, sweeps: Collection[str] = ()) -> str:
+        """A command line of `ntk-sweep run` that adds rows to this very group.
+
+        Of groups that were put together: to each of them, or to those whose coordinates the words
+        name.
+
+        Args:
+            words: What to compute.
+            sweeps: The coordinates of `ACROSS` that an experiment among the words sets.
+        """
         settings = [*words]
+        named = {word.partition("=")[0] for word in words} | set(sweeps)
         if self.data != "fashion_mnist":
             settings.append(f"data={self.data}")
         if self.data == "npz":
             settings.append("data.path=FILE.npz")
         if self.classes and self.classes != (0, 9):
             settings.append(f"data.classes=[{','.join(map(str, self.classes))}]")
-        if self.classes and self.n_samples != 200 and self.n_samples % 2 == 0:
-            settings.append(f"data.n_per_class={self.n_samples // 2}")
+        sizes = self.values("n_samples")
+        if self.classes and sizes != [200] and not any(size % 2 for size in sizes):
+            halves = ",".join(str(int(size) // 2) for size in sizes)
+            settings.append(f"data.n_per_class={halves}")
         settings += self.labelling.overrides
         if self.normalise != NONE:
             settings.append(f"data.normalise={self.normalise}")
         if self.parametrisation != "thesis":
             settings.append(f"parametrisation={self.parametrisation}")
-        settings += self.scales
+        settings += [word for word in self.scales if word.partition("=")[0] not in named]
         if self.dtype != "float64":
             settings.append(f"dtype={self.dtype}")
         if self.results != "results":
@@ -285,6 +340,36 @@ IDENTITY = [*GROUP, "data_classes", *LABELLING, NORMALISE, "n_samples", "n_input
 """The columns that tell what a group is."""
 
 
+def together(groups: Sequence[Group], across: Sequence[str]) -> Group:
+    """Groups that differ in some coordinates only, as one.
+
+    Args:
+        groups: At least one.
+        across: The coordinates of `ACROSS`.
+
+    Raises:
+        AnalysisError: Two of them agree in all of these: their rows would be averaged.
+    """
+    first = groups[0]
+    seen: dict[tuple[Any, ...], Group] = {}
+    for one in groups:
+        at = tuple(getattr(one, name) for name in across)
+        if at in seen:
+            raise AnalysisError(
+                f"two data sets called {one.data} have N = {one.n_samples} (fingerprints "
+                f"{seen[at].fingerprint[:SHOWN_DIGITS]} and {one.fingerprint[:SHOWN_DIGITS]}), and "
+                "a map over n_samples has one cell for them: keep them in results folders of their "
+                "own"
+            )
+        seen[at] = one
+    rows = [one.rows for one in groups if len(one.rows)]
+    merged = first.rows
+    if rows:
+        every = pd.concat(rows)
+        merged = by_activation(every, [name for name in (*RUN[1:], *across) if name in every])
+    return replace(first, rows=merged, across=tuple(across))
+
+
 def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
     """The latest good row of each (activation, width, depth, seed).
 
@@ -302,9 +387,10 @@ def one_row_a_network(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
     """Every group of a frame, in a fixed order."""
-    labels, origins = _labels(frame), _origins(frame)
-    for values, rows in frame.groupby(GROUP, sort=True, dropna=False):
-        key = _key(values)
+    origins = _origins(frame)
+    shown = _shown_digits(frame, origins)
+    for identity, rows in frame.groupby(GROUP, sort=True, dropna=False):
+        key = _key(identity)
         name, fingerprint, scaling, weight_std, bias_std, precision = key
         first = origins[fingerprint]
         yield Group(
@@ -319,7 +405,7 @@ def _identities(frame: pd.DataFrame, results: str) -> Iterator[Group]:
             weight_std=weight_std,
             bias_std=bias_std,
             dtype=precision,
-            label=labels[key],
+            shown=shown[key],
             results=results,
             rows=rows.iloc[:0],
         )
@@ -378,21 +464,14 @@ def _slug(row: Mapping[str, Any]) -> str:
     return "-".join(filter(None, ["" if kind == NONE else kind, Labelling.of_row(row).slug]))
 
 
-def _labels(frame: pd.DataFrame) -> dict[_Key, str]:
-    """Names of the groups; a fingerprint appears where a data set's name stands for several."""
+def _shown_digits(frame: pd.DataFrame, origins: dict[str, dict[str, Any]]) -> dict[_Key, str]:
+    """The digits of the fingerprint in each group's name."""
     known = frame[GROUP].drop_duplicates().sort_values(GROUP)
-    keys = [_key(values) for values in known.itertuples(index=False, name=None)]
-    slugs = {one: _slug(row) for one, row in _origins(frame).items()}
+    keys = [_key(identity) for identity in known.itertuples(index=False, name=None)]
+    slugs = {one: _slug(row) for one, row in origins.items()}
     prints: dict[tuple[str, str], set[str]] = {}
     for name, fingerprint, *_ in keys:
         prints.setdefault((name, slugs[fingerprint]), set()).add(fingerprint)
-    labels = {}
-    for key in keys:
-        name, fingerprint, scaling, weight_std, bias_std, precision = key
-        slug = slugs[fingerprint]
-        shown = [slug] if slug else []
-        shown += [fingerprint[:SHOWN_DIGITS]] if len(prints[name, slug]) > 1 else []
-        unusual = [word.replace("=", "") for word in scale_words(weight_std, bias_std)]
-        unusual += [precision] if precision != "float64" else []
-        labels[key] = "-".join([name, *shown, scaling, *unusual])
-    return labels
+    return {
+        key: key[1][:SHOWN_DIGITS] if len(prints[key[0], slugs[key[1]]]) > 1 else "" for key in keys
+    }

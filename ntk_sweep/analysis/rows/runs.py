@@ -92,7 +92,7 @@ def runs(group: Group) -> list[Runs]:
         setting = Setting.of(dict(zip(TRAINING_SETTING, values, strict=True)))
         finest = own.sort_values(
             "record_kernel_every", na_position="last", kind="stable"
-        ).drop_duplicates(NETWORK)
+        ).drop_duplicates([*NETWORK, *group.across])
         found.append(Runs(group, setting, by_activation(finest, ["width", "depth", "seed"])))
     return found
 

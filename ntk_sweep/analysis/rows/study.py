@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import cached_property
 
 import pandas as pd
@@ -11,7 +12,15 @@ from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.best_cells import best_cells, probabilities
 from ntk_sweep.analysis.rows.cells import cells
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
-from ntk_sweep.analysis.rows.group import EVERY_GROUP, IDENTITY, Group, GroupChoice, identify, load
+from ntk_sweep.analysis.rows.group import (
+    EVERY_GROUP,
+    IDENTITY,
+    Group,
+    GroupChoice,
+    identify,
+    load,
+    together,
+)
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, Quantity
 from ntk_sweep.analysis.rows.runs import Runs, runs
 from ntk_sweep.store.columns import schema
@@ -54,7 +63,7 @@ class Study:
     def cells(self, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         """A quantity of every cell (`ntk_sweep.analysis.rows.cells.cells`)."""
         if quantity.name not in self._cells:
-            self._cells[quantity.name] = cells(self.group.rows, quantity)
+            self._cells[quantity.name] = cells(self.group.rows, quantity, self.group.coordinates)
         return self._cells[quantity.name]
 
     @cached_property
@@ -114,16 +123,60 @@ def studies(
         load(results, tasks[0], makes)  # says what is missing
     if all(frame.empty for frame in frames.values()):
         load(results)
-    together = pd.concat([frame[IDENTITY] for frame in frames.values() if len(frame)])
+    every = pd.concat([frame[IDENTITY] for frame in frames.values() if len(frame)])
     spectra = _read(frames, SPECTRUM, tasks)
     training = _read(frames, TRAINING, tasks)
     store = Store(results, SPECTRUM)
     found = []
-    for group in identify(together.reset_index(drop=True), results, choice):
+    for group in identify(every.reset_index(drop=True), results, choice):
         trained = group.of(training)
         known = trained if len(trained.rows) else None
         found.append(Study(group.of(spectra), store, known, images))
     return found
+
+
+def put_together(found: Sequence[Study], across: Sequence[str]) -> list[Study]:
+    """Studies that differ in some coordinates only become one, in the order of their first.
+
+    Args:
+        found: From `studies`.
+        across: The coordinates of `ntk_sweep.analysis.rows.coordinates.ACROSS`; none leaves the
+            studies as they are.
+
+    Raises:
+        AnalysisError: Two data sets of one name would share a cell.
+    """
+    if not across:
+        return [*found]
+    return [joined(family, across) for family in families(found, across)]
+
+
+def families(found: Sequence[Study], across: Sequence[str]) -> list[list[Study]]:
+    """The studies that differ in some coordinates only, in the order of their first."""
+    kin: dict[tuple[object, ...], list[Study]] = {}
+    for study in found:
+        kin.setdefault(_kin(study.group, across), []).append(study)
+    return [*kin.values()]
+
+
+def _kin(group: Group, across: Sequence[str]) -> tuple[object, ...]:
+    """What groups agree in that differ in `across` only."""
+    apart = {*across, "rows", "across", "shown"} | (
+        {"fingerprint"} if "n_samples" in across else set()
+    )
+    return tuple(getattr(group, item.name) for item in fields(group) if item.name not in apart)
+
+
+def joined(family: Sequence[Study], across: Sequence[str]) -> Study:
+    """The studies of a family as one; as in `put_together`."""
+    first = family[0]
+    trained = [study.training for study in family if study.training is not None]
+    return Study(
+        together([study.group for study in family], across),
+        first.store,
+        together(trained, across) if trained else None,
+        first.images,
+    )
 
 
 def _rows(results: str, task: str, whole: bool) -> pd.DataFrame:

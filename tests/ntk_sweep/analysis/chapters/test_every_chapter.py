@@ -59,6 +59,9 @@ def nasty(tmp_path_factory) -> str:
         for seed in (0, 1)
     ]
     rows.append(row("relu", 800, 3, 0, 9.0, **names))  # the best, of which there is a run
+    for scales in ((1.0, 0.0), (2.0, 0.0), (2.0, 1.0)):  # with the others a plane
+        scaled = dict(zip(("weight_std", "bias_std"), scales, strict=True))
+        rows.append(row(NASTY, 30, 2, **names, **scaled))
     for one in rows[:2]:
         one["kernel_file"] = Store(str(folder), "spectrum").save_kernel(one["key"], np.eye(4))
     store(folder, [*rows, failed(NASTY, 90, **names)])

@@ -15,8 +15,8 @@ from tests.helpers.pixels import colours, pixels
 def test_a_grid_tells_resolved_unresolved_and_missing_cells_apart():
     table = cells(frame(grid()))
     relu, sigmoid = heatmaps.grid(table, "relu"), heatmaps.grid(table, "sigmoid")
-    assert relu.widths.tolist() == [30, 75, 400]
-    assert relu.depths.tolist() == [2, 3]
+    assert relu.columns == [30, 75, 400]
+    assert relu.rows == [2, 3]
     assert relu.missing.tolist() == [[False, True, False], [False, False, False]]
     assert sigmoid.unresolved.tolist() == [[False, False, False], [True, False, False]]
     assert relu.value[1, 2] == pytest.approx(400 / 3 * 2**0.5)  # the geometric mean of v and 2 v
@@ -82,7 +82,7 @@ def test_ticks_are_thinned_and_name_actual_widths():
     assert len(labels) == 20
     assert (labels[0], labels[-1]) == (7, 483)
     assert all(
-        shown.widths[round(tick)] == label
+        shown.columns[round(tick)] == label
         for tick, label in zip(axes.get_xticks(), labels, strict=True)
     )
 
