@@ -47,12 +47,19 @@ class ExtendedKernel(NamedTuple):
     """Θ̄ at one depth.
 
     Attributes:
-        kernel: Its upper triangle, (P,).
+        common: A number near all entries, in double-double.
+        differences: What the entries of the upper triangle exceed it by, (P,).
         error_norm: A bound, to first order, of ‖computed - exact‖₂.
     """
 
-    kernel: DoubleDouble
+    common: DoubleDouble
+    differences: DoubleDouble
     error_norm: float
+
+    @property
+    def kernel(self) -> DoubleDouble:
+        """The upper triangle, (P,)."""
+        return add(self.differences, self.common)
 
 
 class _Split(NamedTuple):
@@ -111,7 +118,7 @@ def extended_kernels(
         if layer + 1 in depths:
             last = exact_gram_factors(replace(deepest, depth=layer + 1), layer + 1, x.shape[1])
             kernel = _next_tangent(last, function, product)
-            yield layer + 1, ExtendedKernel(kernel.whole(), size * kernel.error)
+            yield layer + 1, ExtendedKernel(kernel.common, kernel.differences, size * kernel.error)
         if layer + 1 < deepest.depth:
             hidden = exact_gram_factors(deepest, layer + 1, x.shape[1])
             tangent = _next_tangent(hidden, function, product)
