@@ -117,10 +117,11 @@ def _deflated_vectors(common: float, differences: Float[Tensor, "N N"]) -> Float
     angles[0] = 0
     vectors = vectors - torch.outer(s, angles)
     vectors[:, 0] = s + y / great
-    identity = torch.eye(size, dtype=torch.float64)
-    for _ in range(3):
+    deviation = float(y.norm() / great) ** 2
+    while deviation > _EPS:
         # Newton and Schulz: the deviation from orthonormal columns is squared
-        vectors = vectors @ (1.5 * identity - 0.5 * (vectors.T @ vectors))
+        vectors = torch.addmm(vectors, vectors, vectors.T @ vectors, beta=1.5, alpha=-0.5)
+        deviation = deviation**2
     return vectors
 
 
