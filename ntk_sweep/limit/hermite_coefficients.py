@@ -32,22 +32,20 @@ from ntk_sweep.numerics.double_double_functions import (
     square_root,
 )
 
-_END = 18.0
-"""Where Gaussian integrals are cut: exp(-t²/2) is 4e-71 there, and exp(-t²/4), which cuts the
-coefficients of high order, 7e-36."""
-
-_DECAY = 100.0
-"""Decay e^-100 asked of the trapezoidal rule: with singularities at ±i d and the step s it errs by
-about exp(-2π d/s) (Trefethen and Weideman 2014, section 5)."""
+_RULES = ((80, 14.0, 70.0), (100, 18.0, 100.0))
+"""Rules for so many bits: where Gaussian integrals are cut, and the decay asked of the trapezoidal
+rule. Coefficients of high order are cut by exp(-t²/4), and count by their squares. With
+singularities at ±i d and the step s the rule errs by about exp(-2π d/s) (Trefethen and Weideman
+2014, section 5)."""
 
 _LARGEST_STEP = 0.25
 
 ORDERS = (96, 192, 384, 768)
 """Numbers of orders that are tried, one after the other."""
 
-GRANTED = 2.0**-97
-"""The error granted to products c_k(a) c_k(b), relative to the largest E[σ²]: quadrature and
-rounding. Measured, not proven: the largest found against mpmath is 2^-105."""
+GRANTED_BITS = 97
+"""With 100 bits, products c_k(a) c_k(b) are granted an error of 2^-97 of the largest E[σ²] for
+quadrature and rounding. Measured, not proven: the largest found against mpmath is 2^-105."""
 
 
 def hermite_coefficients(
@@ -64,18 +62,19 @@ def hermite_coefficients(
         bits: At most 100.
     """
     assert activation.extended is not None
+    end, decay = next((end, decay) for most, end, decay in _RULES if bits <= most)
     step = min(
         _LARGEST_STEP,
-        2 * math.pi * activation.analytic_width / (float(deviations.hi.max()) * _DECAY),
+        2 * math.pi * activation.analytic_width / (float(deviations.hi.max()) * decay),
     )
     # three significant bits, so that nodes are exact, and few rules serve all layers
     power = 2.0 ** (math.floor(math.log2(step)) - 2)
     step = math.floor(step / power) * power
-    nodes = _nodes(step)
+    nodes = _nodes(step, end)
     columns = DoubleDouble(deviations.hi[:, None], deviations.lo[:, None])
     parts = activation.extended(multiply(columns, from_float64(nodes)))
     for count in ORDERS:
-        weights = _weights(step, count)
+        weights = _weights(step, end, count)
         halves = [_product(part, weights[parity]) for parity, part in enumerate(parts)]
         coefficients = DoubleDouble(
             *(torch.stack(both, -1).flatten(1) for both in zip(*halves, strict=True))
@@ -94,15 +93,15 @@ def _product(part: DoubleDouble, weights: DoubleDouble) -> DoubleDouble:
     return add(product, from_float64(part.hi @ weights.lo))
 
 
-def _nodes(step: float) -> Float[Tensor, " R"]:
+def _nodes(step: float, end: float) -> Float[Tensor, " R"]:
     """Odd multiples of half the step, which stand for their mirror images too."""
-    return (torch.arange(math.ceil(_END / step), dtype=torch.float64) + 0.5) * step
+    return (torch.arange(math.ceil(end / step), dtype=torch.float64) + 0.5) * step
 
 
 @lru_cache(maxsize=32)
-def _weights(step: float, count: int) -> tuple[DoubleDouble, DoubleDouble]:
+def _weights(step: float, end: float, count: int) -> tuple[DoubleDouble, DoubleDouble]:
     """2 s φ(t) h_k(t) at the nodes, (R, count / 2) for even and for odd orders k < count."""
-    t = from_float64(_nodes(step))
+    t = from_float64(_nodes(step, end))
     square = two_prod(t.hi, t.hi)
     density = divide(decaying_exponential(scaled(square, 0.5)), square_root(scaled(_PI, 2.0)))
     first = multiply(density, constant(2 * step))

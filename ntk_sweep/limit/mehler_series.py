@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ntk_sweep.limit.hermite_coefficients import GRANTED
+from ntk_sweep.limit.hermite_coefficients import GRANTED_BITS
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
@@ -84,7 +84,7 @@ def mehler_duals(
     # beyond the last coefficient the terms decay as they did before, by more than 1/K each
     left = float((squares * (1 + order))[:, dropped].sum(1).max()) if dropped.any() else 0.0
     left += float(len(order) * weighted[-4:].max())
-    rounding = even.rounding + odd.rounding + left + GRANTED * max(size, growth)
+    rounding = even.rounding + odd.rounding + left + 2.0 ** -min(bits + 6, GRANTED_BITS) * max(size, growth)
     least = float(deviations.hi.min()) ** 2
     return ExtendedDuals(
         total, multiply(add(odd.value, twice), scale), rounding, rounding / least

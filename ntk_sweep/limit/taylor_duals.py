@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.limit.hermite_coefficients import GRANTED
+from ntk_sweep.limit.hermite_coefficients import GRANTED_BITS
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
@@ -152,7 +152,7 @@ def taylor_differences(
             total = add(multiply(total, differences), slab)
         value = add(linear, total)
     rounding = 2.0**-48 * _bound(table.hi, spread, exact) if exact <= degree else 0.0
-    return Differences(value, 2 * left + rounding + GRANTED * 4 * result)
+    return Differences(value, 2 * left + rounding + 2.0 ** (2 - GRANTED_BITS) * result)
 
 
 def _skipped(c: int, degree: int) -> int:

@@ -9,6 +9,7 @@ Dimension letter in the annotations: N rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,7 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     add_plain,
+    from_float64,
     gram,
     gram_error,
     matmul,
@@ -32,7 +34,7 @@ from ntk_sweep.numerics.double_double import (
 
 _EPS = torch.finfo(torch.float64).eps
 
-_ENOUGH = 5e-7
+_ENOUGH = 1e-7
 """Relative error of the inverse at which no further rotation is made."""
 
 _ROTATIONS = 4
@@ -75,10 +77,11 @@ def smallest_eigenvalue(
         >>> round(least.value * 2**41, 9), least.error < 1e-9 * least.value
         (1.0, True)
     """
-    vectors = _deflated_vectors(float(common.hi), differences.hi)
+    deflated = _deflated(common, differences)
+    vectors = _start(deflated)
     best: SmallestEigenvalue | None = None
-    for _ in range(_ROTATIONS):
-        congruence = _congruence(common, differences, vectors)
+    for orders in (1, *(3 for _ in range(_ROTATIONS))):
+        congruence = _congruence(deflated, vectors, orders)
         found = _from_inverse(congruence)
         if best is None or found.error < best.error:
             best = found
@@ -92,27 +95,62 @@ def smallest_eigenvalue(
     return best
 
 
-def _deflated_vectors(common: float, differences: Float[Tensor, "N N"]) -> Float[Tensor, "N N"]:
-    """Approximate eigenvectors of τ 1 1ᵀ + t for t small beside τ, by descending eigenvalues.
+class _Deflated(NamedTuple):
+    """Θ = τ m mᵀ + M, in which M has lost the linear part of t too.
 
-    Those of the small eigenvalues are exact to the rounding of t, not of τ: with s = 1/√N and y = t
-    s less its part along s, they are eigenvectors of the rest, t - … - y yᵀ/(τN + sᵀts), on the
-    complement of s, turned by the small angle to the great eigenvector s + y/(τN + sᵀts).
+    Attributes:
+        common: τ.
+        slope: m - 1, exact in float64, (N,).
+        rest: M.
+        error: A bound of the rounding of M in the Frobenius norm.
     """
-    size = len(differences)
-    s = torch.full((size,), size**-0.5, dtype=torch.float64)
-    y = differences @ s
-    along = torch.dot(s, y)
-    y = y - along * s
-    great = common * size + along
-    if not float(y.norm()) < 0.1 * float(great):
-        return torch.linalg.eigh(differences + common).eigenvectors.flip(1)
-    means = differences.mean(0)
-    rest = differences - means[:, None] - means + means.mean() - torch.outer(y, y) / great
+
+    common: DoubleDouble
+    slope: Float[Tensor, " N"]
+    rest: DoubleDouble
+    error: float
+
+
+def _deflated(common: DoubleDouble, differences: DoubleDouble) -> _Deflated:
+    """M = t - τ(q 1ᵀ + 1 qᵀ + q qᵀ) for m = 1 + q; with q = t 1/(τN) less half its mean M 1 is small.
+
+    Any q will do: what it is bad for is speed. It is zero where t is not small beside τ.
+    """
+    size, tau = len(differences.hi), float(common.hi)
+    means = differences.hi.mean(0)
+    zero = torch.zeros_like(means)
+    slope = (means - means.mean() / 2) / tau if tau else zero
+    if not float(slope.abs().max()) < 0.1:
+        return _Deflated(common, zero, differences, 0.0)
+    part = multiply(from_float64(slope), common)
+    column = DoubleDouble(part.hi[:, None], part.lo[:, None])
+    outer = add(multiply(column, from_float64(slope)), add(column, part))
+    rest = add(differences, DoubleDouble(-outer.hi, -outer.lo))
+    size_of = float(differences.hi.abs().max()) + 3 * float(part.hi.abs().max())
+    return _Deflated(common, slope, rest, 8 * UNIT * size * size_of)
+
+
+def _start(deflated: _Deflated) -> Float[Tensor, "N N"]:
+    """Approximate eigenvectors, by descending eigenvalues.
+
+    Those of the small eigenvalues are exact to the rounding of M, not of τ: with s = m/‖m‖, g = τ
+    ‖m‖² + sᵀMs and y = M s less its part along s, they are eigenvectors of M - y yᵀ/g on the
+    complement of s, turned by the small angle to the great eigenvector s + y/g.
+    """
+    m = 1 + deflated.slope
+    rest, tau = deflated.rest.hi, float(deflated.common.hi)
+    s = m / m.norm()
+    image = rest @ s
+    along = torch.dot(s, image)
+    y = image - along * s
+    great = tau * float(m.norm()) ** 2 + float(along)
+    if not float(y.norm()) < 0.1 * great:
+        return torch.linalg.eigh(rest + tau * torch.outer(m, m)).eigenvectors.flip(1)
+    inner = rest - torch.outer(s, y + along * s) - torch.outer(y, s) - torch.outer(y, y) / great
     # s, of eigenvalue zero here, becomes the first
-    shifted = rest + torch.outer(s, s) * (2 * torch.linalg.matrix_norm(rest))
-    vectors = torch.linalg.eigh(shifted).eigenvectors.flip(1)
-    vectors[:, 0] = s
+    vectors = torch.linalg.eigh(
+        inner + torch.outer(s, s) * (2 * torch.linalg.matrix_norm(inner))
+    ).eigenvectors.flip(1)
     angles = y @ vectors / great
     angles[0] = 0
     vectors = vectors - torch.outer(s, angles)
@@ -132,62 +170,77 @@ class _Congruence:
     Attributes:
         vectors: V.
         matrix: B.
-        errors: Bounds of the errors of the entries of each column on and above the diagonal.
+        errors: Bounds of the errors of the entries of each column on and above the diagonal, but for
+            what the errors of `mean` add.
+        mean: Moduli of τ^½ Vᵀm.
+        mean_error: Bounds of their errors.
         orthogonality: A bound of ‖VᵀV - I‖.
     """
 
     vectors: Float[Tensor, "N N"]
     matrix: Float[Tensor, "N N"]
     errors: Float[Tensor, " N"]
+    mean: Float[Tensor, " N"]
+    mean_error: Float[Tensor, " N"]
     orthogonality: float
 
 
 def _congruence(
-    common: DoubleDouble, differences: DoubleDouble, vectors: Float[Tensor, "N N"]
+    deflated: _Deflated, vectors: Float[Tensor, "N N"], orders: int
 ) -> _Congruence:
-    """B from the residual R = ΘV - VΛ, which alone needs more than float64.
+    """B = VᵀMV + τ (Vᵀm)(Vᵀm)ᵀ, the first term from the residual R = MV - VΛ.
 
-    B = (VᵀV)Λ + VᵀR; of the two forms of an entry off the diagonal the one with the smaller Λ is
+    VᵀMV = (VᵀV)Λ + VᵀR for any Λ; with Λ near its diagonal R is small, and it alone needs more than
+    float64. Of the two forms of an entry off the diagonal the one with the smaller eigenvalue is
     taken, as in `ntk_sweep.numerics.graded_eigenvalues`.
     """
-    size = len(vectors)
-    values = (vectors * (differences.hi @ vectors)).sum(0)
-    values = (values + float(common.hi) * vectors.sum(0) ** 2).clamp(min=0)
-    order = values.argsort(descending=True)
+    size, tau, rest = len(vectors), float(deflated.common.hi), deflated.rest
+    m = 1 + deflated.slope
+    values = (vectors * (rest.hi @ vectors)).sum(0)
+    order = (values + tau * (m @ vectors) ** 2).argsort(descending=True)
     v, values = vectors[:, order].contiguous(), values[order]
-    product, error = matmul(differences, v, 3)
-    sums, sums_error = _column_sums(v)
-    mean = multiply(sums, common)
+    product, error = matmul(rest, v, orders)
     shift = two_prod(v, values)
-    difference = add(add(product, DoubleDouble(-shift.hi, -shift.lo)), mean)
+    difference = add(product, DoubleDouble(-shift.hi, -shift.lo))
     residual = difference.hi + difference.lo
     columns = v.T.contiguous()
     entries = gram(columns, orders=1)
     overlap = symmetric(entries.hi, size)
     overlap.diagonal().sub_(1)
     overlap += symmetric(entries.lo, size)
+    sums, sums_error = _column_sums(v)
+    along = deflated.slope @ v
+    sums, sums_error = (
+        sums + along,
+        sums_error + 2 * size * _EPS * float(deflated.slope.norm()),
+    )
     upper = (overlap * values + v.T @ residual).triu(1)
     matrix = upper + upper.T
     # W is left out on the diagonal, which normalises the columns of V
     matrix.diagonal().copy_(values + (v * residual).sum(0))
+    matrix += tau * torch.outer(sums, sums)
     # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
     lengths = torch.linalg.vector_norm(residual, dim=0)
-    modulus = torch.linalg.vector_norm(product.hi, dim=0) + values
-    modulus = modulus + size**0.5 * mean.hi.abs()
+    modulus = torch.linalg.vector_norm(product.hi, dim=0) + values.abs()
+    # τ^½ Vᵀm and its error
+    root = abs(tau) ** 0.5
+    mean, mean_error = root * sums.abs(), root * (sums_error + 2 * _EPS * (sums.abs() + along.abs()))
     errors = (
         1.01 * float(error)
-        + size**0.5 * abs(float(common.hi)) * sums_error
+        + 1.01 * deflated.error
         + 8 * UNIT * modulus
         + (size / 2 + 2) * _EPS * 1.01 * lengths
+        + 4 * _EPS * overlap.abs().amax(0) * values.abs()
+        + mean**2 * overlap.diagonal().abs()
     )
     orthogonality = 2 * (
         float(torch.linalg.matrix_norm(overlap)) + float(gram_error(columns, orders=1)) + _EPS
     )
-    return _Congruence(v, matrix, errors, orthogonality)
+    return _Congruence(v, matrix, errors, mean, mean_error, orthogonality)
 
 
-def _column_sums(v: Float[Tensor, "N N"]) -> tuple[DoubleDouble, float]:
-    """The sums of the columns, and a bound of the error of each, beside UNIT of itself.
+def _column_sums(v: Float[Tensor, "N N"]) -> tuple[Float[Tensor, " N"], float]:
+    """The sums of the columns, and a bound of the error of each beside rounding of itself.
 
     Three slices of each column add up exactly; what is left is below 2^(-3 bits) of its entries.
     """
@@ -196,7 +249,7 @@ def _column_sums(v: Float[Tensor, "N N"]) -> tuple[DoubleDouble, float]:
     columns = v.T.contiguous()
     *parts, rest = (part.sum(1) for part in slices(columns, 4, bits))
     total = add_plain(add_plain(two_sum(parts[0], parts[1]), parts[2]), rest)
-    return total, size * _EPS * 2.0 ** (1 - 3 * bits) * size
+    return total.hi, size * _EPS * 2.0 ** (1 - 3 * bits) * size
 
 
 def _scaled(congruence: _Congruence) -> tuple[Float[Tensor, "N N"], Float[Tensor, " N"]]:
@@ -227,7 +280,12 @@ def _from_inverse(congruence: _Congruence) -> SmallestEigenvalue:
     # of the entries of one column of B, relative to D: i ≤ j has D_i ≥ D_j
     shares = congruence.errors / root**2
     places = torch.arange(1, size + 1, dtype=torch.float64)
-    moved = float((2 * (places * shares**2).sum()).sqrt()) + 4 * _EPS * height
+    mean, mean_error = congruence.mean / root, congruence.mean_error / root
+    moved = (
+        float((2 * (places * shares**2).sum()).sqrt())
+        + float((2 * mean.norm() + mean_error.norm()) * mean_error.norm())
+        + 4 * _EPS * height
+    )
     scaled = inverse / torch.outer(root, root)
     largest = float(torch.linalg.eigvalsh((scaled + scaled.T) / 2)[-1])
     share = (
