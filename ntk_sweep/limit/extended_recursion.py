@@ -38,6 +38,7 @@ from ntk_sweep.numerics.double_double import (
     upper_places,
 )
 from ntk_sweep.numerics.double_double_functions import constant, negative, square_root
+from ntk_sweep.numerics.gaussian_quadrature import line_moments
 
 _NEAR = 0.05
 """Differences below this share of the variance are tried with Taylor's series first."""
@@ -209,8 +210,6 @@ def _tables(
 
 def _mean_square(activation: Activation, deviation: float) -> float:
     """E[σ(u)²] in float64."""
-    from ntk_sweep.numerics.gaussian_quadrature import line_moments
-
     scales = torch.tensor([deviation], dtype=torch.float64)
     return float(line_moments(activation.function, scales).square)
 
@@ -237,7 +236,7 @@ def _sensitivities(
 
 
 def _scaled_sum(matrix: _Split, factor: DoubleDouble, bias: DoubleDouble) -> _Split:
-    """factor · matrix + bias."""
+    """The matrix times a factor, plus a bias."""
     common = add(multiply(matrix.common, factor), bias)
     differences = multiply(matrix.differences, factor)
     size = float(factor.hi)
@@ -251,9 +250,10 @@ def _product(derivative: _Split, tangent: _Split) -> _Split:
         multiply(derivative.differences, tangent.whole()),
         multiply(tangent.differences, derivative.common),
     )
-    rounding = 8 * UNIT * (
-        derivative.spread * tangent.largest
-        + tangent.spread * abs(float(derivative.common.hi))
+    rounding = (
+        8
+        * UNIT
+        * (derivative.spread * tangent.largest + tangent.spread * abs(float(derivative.common.hi)))
     )
     error = derivative.largest * tangent.error + tangent.largest * derivative.error
     return _Split(multiply(derivative.common, tangent.common), differences, error + rounding)

@@ -32,13 +32,16 @@ from ntk_sweep.numerics.double_double_functions import (
     square_root,
 )
 
-_RULES = ((80, 14.0, 70.0), (100, 18.0, 100.0))
+_RULES = ((80, 14.5, 90.0), (100, 18.0, 110.0))
 """Rules for so many bits: where Gaussian integrals are cut, and the decay asked of the trapezoidal
 rule. Coefficients of high order are cut by exp(-t²/4), and count by their squares. With
 singularities at ±i d and the step s the rule errs by about exp(-2π d/s) (Trefethen and Weideman
 2014, section 5)."""
 
 _LARGEST_STEP = 0.25
+
+_MOST_NODES = 1000
+"""More mean a variance for which too many orders are needed in any case."""
 
 ORDERS = (96, 192, 384, 768)
 """Numbers of orders that are tried, one after the other."""
@@ -67,6 +70,8 @@ def hermite_coefficients(
         _LARGEST_STEP,
         2 * math.pi * activation.analytic_width / (float(deviations.hi.max()) * decay),
     )
+    if end > _MOST_NODES * step:
+        return None
     # three significant bits, so that nodes are exact, and few rules serve all layers
     power = 2.0 ** (math.floor(math.log2(step)) - 2)
     step = math.floor(step / power) * power

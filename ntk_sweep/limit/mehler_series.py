@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ntk_sweep.limit.hermite_coefficients import GRANTED_BITS
@@ -84,11 +83,14 @@ def mehler_duals(
     # beyond the last coefficient the terms decay as they did before, by more than 1/K each
     left = float((squares * (1 + order))[:, dropped].sum(1).max()) if dropped.any() else 0.0
     left += float(len(order) * weighted[-4:].max())
-    rounding = even.rounding + odd.rounding + left + 2.0 ** -min(bits + 6, GRANTED_BITS) * max(size, growth)
-    least = float(deviations.hi.min()) ** 2
-    return ExtendedDuals(
-        total, multiply(add(odd.value, twice), scale), rounding, rounding / least
+    rounding = (
+        even.rounding
+        + odd.rounding
+        + left
+        + 2.0 ** -min(bits + 6, GRANTED_BITS) * max(size, growth)
     )
+    least = float(deviations.hi.min()) ** 2
+    return ExtendedDuals(total, multiply(add(odd.value, twice), scale), rounding, rounding / least)
 
 
 class _Sum(NamedTuple):

@@ -30,8 +30,8 @@ def smallest_limit_eigenvalues(
 ) -> dict[int, SmallestEigenvalue]:
     """λ_min of Θ̄ at these depths; those that are out of reach are left out.
 
-    The errors hold for the exact Θ̄, to first order. Of identical inputs there is no other λ_min than
-    zero, and none is returned.
+    The errors hold for the exact Θ̄, to first order. With identical inputs λ_min
+    is zero, and none is returned.
 
     Args:
         x: N inputs, finite.
@@ -41,10 +41,10 @@ def smallest_limit_eigenvalues(
 
     Example:
         >>> x = torch.tensor([[0.0], [0.1]], dtype=torch.float64)
-        >>> network = Architecture("sigmoid", width=50, depth=30, parametrisation="ntk")
-        >>> least = smallest_limit_eigenvalues(x, network, [30], target=1e-6)[30]
+        >>> network = Architecture("sigmoid", width=50, depth=12, parametrisation="ntk")
+        >>> least = smallest_limit_eigenvalues(x, network, [12], target=1e-6)[12]
         >>> f"{least.value:.6e}", least.error < 1e-6 * least.value
-        ('', True)
+        ('5.194419e-17', True)
     """
     found: dict[int, SmallestEigenvalue] = {}
     if len(torch.unique(x, dim=0)) < len(x):
@@ -55,9 +55,7 @@ def smallest_limit_eigenvalues(
             break
         deepest = replace(architecture, depth=max(left))
         for depth, kernel in extended_kernels(x, deepest, sorted(left), bits):
-            differences = DoubleDouble(
-                *(symmetric(part, size) for part in kernel.differences)
-            )
+            differences = DoubleDouble(*(symmetric(part, size) for part in kernel.differences))
             least = smallest_eigenvalue(kernel.common, differences, kernel.error_norm)
             error = least.error + kernel.error_norm
             if depth not in found or error < found[depth].error:

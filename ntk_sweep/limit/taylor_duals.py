@@ -33,7 +33,7 @@ from ntk_sweep.numerics.double_double import (
     upper,
     upper_places,
 )
-from ntk_sweep.numerics.double_double_functions import constant, divide, scaled
+from ntk_sweep.numerics.double_double_functions import constant, divide, scaled, square_root
 
 MOST = 12
 """Degree of the longest series that is tried; Mehler's series is faster then."""
@@ -68,8 +68,6 @@ def moment_tables(variances: Float[Tensor, " L"], coefficients: DoubleDouble) ->
     count = coefficients.hi.shape[1]
     orders = from_float64(torch.arange(1, count + 1, dtype=torch.float64))
     variance = DoubleDouble(variances[:, None], torch.zeros_like(variances)[:, None])
-    from ntk_sweep.numerics.double_double_functions import square_root
-
     factors = square_root(divide(orders, variance))
     rows = [coefficients]
     for _ in range(MOMENTS - 1):
@@ -119,7 +117,7 @@ def taylor_differences(
     if degree is None:
         return None
     left = _bound(table.hi, spread, degree + 1)
-    rows, columns, places = upper_places(size, differences.hi.device)
+    rows, columns, _ = upper_places(size, differences.hi.device)
     diagonal = rows == columns
     own = differences[diagonal]
     # terms of degree `exact` and more are so small that float64 is enough
@@ -129,13 +127,9 @@ def taylor_differences(
         if m > degree or _bound(table.hi, spread, m) * 2.0**-50 <= 2.0**-bits * result
     )
     square = symmetric(differences.hi, size)
-    powers = torch.stack(
-        [(own.hi / 2) ** a / math.factorial(a) for a in range(degree + 1)], 1
-    )
+    powers = torch.stack([(own.hi / 2) ** a / math.factorial(a) for a in range(degree + 1)], 1)
     bend = multiply(own, scaled(table[2, 0], 0.5))
-    linear = add(
-        add(bend.at(rows), bend.at(columns)), multiply(differences, table[1, 1])
-    )
+    linear = add(add(bend.at(rows), bend.at(columns)), multiply(differences, table[1, 1]))
     if exact == 2:
         rest = torch.zeros_like(square)
         for c in range(degree, -1, -1):

@@ -43,7 +43,7 @@ def scaled(x: DoubleDouble, power: float) -> DoubleDouble:
     return DoubleDouble(x.hi * power, x.lo * power)
 
 
-def constant(value: Fraction | Decimal | float) -> DoubleDouble:
+def constant(value: Fraction | Decimal | float | int) -> DoubleDouble:
     """A number as a double-double of no dimension, rounded to nearest.
 
     Example:

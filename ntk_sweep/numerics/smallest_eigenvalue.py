@@ -112,9 +112,10 @@ class _Deflated(NamedTuple):
 
 
 def _deflated(common: DoubleDouble, differences: DoubleDouble) -> _Deflated:
-    """M = t - τ(q 1ᵀ + 1 qᵀ + q qᵀ) for m = 1 + q; with q = t 1/(τN) less half its mean M 1 is small.
+    """M = t - τ(q 1ᵀ + 1 qᵀ + q qᵀ) for m = 1 + q.
 
-    Any q will do: what it is bad for is speed. It is zero where t is not small beside τ.
+    With q = t 1/(τN) less half its mean M 1 is small. Any q will do: what a poor
+    one costs is speed. It is zero where t is not small beside τ.
     """
     size, tau = len(differences.hi), float(common.hi)
     means = differences.hi.mean(0)
@@ -170,8 +171,8 @@ class _Congruence:
     Attributes:
         vectors: V.
         matrix: B.
-        errors: Bounds of the errors of the entries of each column on and above the diagonal, but for
-            what the errors of `mean` add.
+        errors: Bounds of the errors of the entries of each column on and above the diagonal,
+            but for what the errors of `mean` add.
         mean: Moduli of τ^½ Vᵀm.
         mean_error: Bounds of their errors.
         orthogonality: A bound of ‖VᵀV - I‖.
@@ -185,9 +186,7 @@ class _Congruence:
     orthogonality: float
 
 
-def _congruence(
-    deflated: _Deflated, vectors: Float[Tensor, "N N"], orders: int
-) -> _Congruence:
+def _congruence(deflated: _Deflated, vectors: Float[Tensor, "N N"], orders: int) -> _Congruence:
     """B = VᵀMV + τ (Vᵀm)(Vᵀm)ᵀ, the first term from the residual R = MV - VΛ.
 
     VᵀMV = (VᵀV)Λ + VᵀR for any Λ; with Λ near its diagonal R is small, and it alone needs more than
@@ -224,7 +223,10 @@ def _congruence(
     modulus = torch.linalg.vector_norm(product.hi, dim=0) + values.abs()
     # τ^½ Vᵀm and its error
     root = abs(tau) ** 0.5
-    mean, mean_error = root * sums.abs(), root * (sums_error + 2 * _EPS * (sums.abs() + along.abs()))
+    mean, mean_error = (
+        root * sums.abs(),
+        root * (sums_error + 2 * _EPS * (sums.abs() + along.abs())),
+    )
     errors = (
         1.01 * float(error)
         + 1.01 * deflated.error

@@ -11,8 +11,7 @@ LIMIT_SAMPLES = 3000
 """Number of inputs up to which the infinite-width kernel is computed."""
 
 EXTENDED_SAMPLES = 1000
-"""Number of inputs up to which λ_min of the infinite-width kernel is computed beyond float64: 4 s an
-architecture there, 0.2 s at 200."""
+"""Number of inputs up to which λ_min of the infinite-width kernel is computed beyond float64."""
 
 LIMITS_KEPT_BELOW = 500
 """Number of inputs up to which the limit kernels of all depths of a sweep are computed and kept

@@ -17,8 +17,8 @@ from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
 from ntk_sweep.tasks.memory import LIMIT_CACHE_BYTES
 
 TARGET = 1e-6
-"""The relative error of λ_min beyond which it is computed once more, with more digits. A choice: far
-below the deviation between draws, a tenth of it and more."""
+"""The relative error of λ_min beyond which it is computed once more, with more digits. A choice:
+draws deviate by a tenth and more."""
 
 
 @dataclass(frozen=True)

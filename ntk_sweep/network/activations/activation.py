@@ -42,8 +42,8 @@ class Activation:
         closed_dual: The dual activations in closed form, for Gaussian pairs of positive variance.
             None if none is known: the infinite-width kernel then uses quadrature
             (`ntk_sweep.numerics.gaussian_quadrature`).
-        extended: z ↦ the even and the odd part of σ at z ≥ 0, in double-double, to an absolute error
-            of some units of 2⁻¹⁰⁴ (1 + |z|), of a σ that is analytic near the real line. None if
+        extended: z ↦ the even and the odd part of σ at z ≥ 0 in double-double, to an error of
+            some units of 2⁻¹⁰⁴ (1 + |z|), of a σ that is analytic near the real line. None if
             there is no such formula: eigenvalues of infinite-width kernels below rounding in
             float64 are then unresolved.
         analytic_width: Up to which |Im z| that σ is analytic; where it is entire, 3.

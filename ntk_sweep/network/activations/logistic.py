@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def _half_tanh(z: DoubleDouble) -> DoubleDouble:
     """s(z) - 1/2 = tanh(z/2)/2 = (1 - exp(-z)) / (2 + 2 exp(-z)) for z ≥ 0."""
-    from ntk_sweep.numerics import double_double, double_double_functions as functions
+    from ntk_sweep.numerics import double_double
+    from ntk_sweep.numerics import double_double_functions as functions
 
     one = functions.constant(1)
     exponential = functions.decaying_exponential(z)
