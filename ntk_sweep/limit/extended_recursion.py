@@ -37,7 +37,7 @@ from ntk_sweep.numerics.double_double import (
     multiply,
     upper_places,
 )
-from ntk_sweep.numerics.double_double_functions import constant, negative, square_root
+from ntk_sweep.numerics.double_double_functions import constant, negative, selected, square_root
 from ntk_sweep.numerics.gaussian_quadrature import line_moments
 
 _NEAR = 0.05
@@ -138,7 +138,7 @@ def _duals(
     """E[σ(u)σ(v)] and E[σ'(u)σ'(v)]; None where they are out of reach."""
     rows, columns, _ = upper_places(size, covariance.differences.hi.device)
     whole = covariance.whole()
-    variances = whole[rows == columns]
+    variances = selected(whole, rows == columns)
     least, largest = float(variances.hi.min()), float(variances.hi.max())
     if least <= 0 or not math.isfinite(largest):
         return None
@@ -146,9 +146,9 @@ def _duals(
         if layer not in tables:
             tables.update(_tables(activation, whole, layer, deepest, bits))
         if layer in tables:
-            found = _near_duals(tables[layer], covariance, size, bits)
-            if found is not None:
-                return found
+            near = _near_duals(tables[layer], covariance, size, bits)
+            if near is not None:
+                return near
     # so many more bits as the differences are smaller than the values
     more = math.ceil(-math.log2(max(covariance.spread / largest, 2.0**-30)))
     wanted = min(bits + 12 + more, 100)
@@ -159,12 +159,12 @@ def _duals(
     duals = mehler_duals(coefficients, deviations, whole, wanted)
     squares = coefficients.hi
     slopes = _sensitivities(squares, deviations.hi)
-    found = []
+    splits = []
     for value, own, slope in zip(duals[:2], duals[2:], slopes, strict=True):
         centre = constant(float(value.hi.mean()))
         differences = add(value, negative(centre))
-        found.append(_Split(centre, differences, own + slope * covariance.error))
-    return found[0], found[1]
+        splits.append(_Split(centre, differences, own + slope * covariance.error))
+    return splits[0], splits[1]
 
 
 def _near_duals(
@@ -183,7 +183,7 @@ def _near_duals(
             return None
         # the sensitivities vary by as much as the variance does
         error = values.error + 1.5 * slope * covariance.error
-        found.append(_Split(moments.table[order, order], values.value, error))
+        found.append(_Split(selected(moments.table, (order, order)), values.value, error))
     return found[0], found[1]
 
 

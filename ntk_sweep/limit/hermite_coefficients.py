@@ -29,6 +29,7 @@ from ntk_sweep.numerics.double_double_functions import (
     divide,
     negative,
     scaled,
+    selected,
     square_root,
 )
 
@@ -89,7 +90,7 @@ def hermite_coefficients(
         shares = ((squares * order**2).max(0).values / squares.sum(1).max()).tolist()
         last = max((k for k, share in enumerate(shares) if share > 2.0**-bits), default=0)
         if last < count - 8:
-            return coefficients[:, : last + 3]
+            return selected(coefficients, (slice(None), slice(last + 3)))
     return None
 
 
@@ -115,8 +116,8 @@ def _weights(step: float, end: float, count: int) -> tuple[DoubleDouble, DoubleD
     inverse = divide(constant(1), roots)
     for k in range(1, count - 1):
         # √(k+1) h_{k+1} = t h_k - √k h_{k-1}
-        upper = add(multiply(t, rows[k]), negative(multiply(roots[k - 1], rows[k - 1])))
-        rows.append(multiply(upper, inverse[k]))
+        upper = add(multiply(t, rows[k]), negative(multiply(selected(roots, k - 1), rows[k - 1])))
+        rows.append(multiply(upper, selected(inverse, k)))
     both = [
         DoubleDouble(*(torch.stack(part, 1) for part in zip(*rows[parity::2], strict=True)))
         for parity in (0, 1)

@@ -27,7 +27,7 @@ from ntk_sweep.numerics.double_double import (
     upper,
     upper_places,
 )
-from ntk_sweep.numerics.double_double_functions import constant, divide, scaled
+from ntk_sweep.numerics.double_double_functions import constant, divide, scaled, selected
 
 _HALF_ULP = 2.0**-53
 
@@ -139,6 +139,6 @@ def _horner(
         derivative = add(multiply(derivative, x), total)
         total = multiply(total, x)
         if kept[k]:
-            column_k = coefficients[:, k]
+            column_k = selected(coefficients, (slice(None), k))
             total = add(total, multiply(column_k.at(rows), column_k.at(columns)))
     return _Sum(total, derivative, 16 * _HALF_ULP * left)

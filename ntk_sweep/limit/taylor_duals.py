@@ -33,7 +33,13 @@ from ntk_sweep.numerics.double_double import (
     upper,
     upper_places,
 )
-from ntk_sweep.numerics.double_double_functions import constant, divide, scaled, square_root
+from ntk_sweep.numerics.double_double_functions import (
+    constant,
+    divide,
+    scaled,
+    selected,
+    square_root,
+)
 
 MOST = 12
 """Degree of the longest series that is tried; Mehler's series is faster then."""
@@ -78,7 +84,7 @@ def moment_tables(variances: Float[Tensor, " L"], coefficients: DoubleDouble) ->
     product, _ = matmul(stacked, stacked.hi.mT.contiguous(), 3)
     table = add(product, from_float64(stacked.hi @ stacked.lo.mT))
     return [
-        Moments(float(variances[index]), table[index], coefficients.hi[index])
+        Moments(float(variances[index]), selected(table, index), coefficients.hi[index])
         for index in range(len(variances))
     ]
 
@@ -110,7 +116,7 @@ def taylor_differences(
         size: N.
         bits: The error is about 2^-bits of the largest value.
     """
-    table = moments.table[order:, order:]
+    table = selected(moments.table, (slice(order, None), slice(order, None)))
     spread = float(differences.hi.abs().max())
     result = spread * float(table.hi[1, 1].abs() + table.hi[2, 0].abs())
     degree = _degree(table.hi, spread, 2.0**-bits * result)
@@ -119,7 +125,7 @@ def taylor_differences(
     left = _bound(table.hi, spread, degree + 1)
     rows, columns, _ = upper_places(size, differences.hi.device)
     diagonal = rows == columns
-    own = differences[diagonal]
+    own = selected(differences, diagonal)
     # terms of degree `exact` and more are so small that float64 is enough
     exact = next(
         m
@@ -128,8 +134,10 @@ def taylor_differences(
     )
     square = symmetric(differences.hi, size)
     powers = torch.stack([(own.hi / 2) ** a / math.factorial(a) for a in range(degree + 1)], 1)
-    bend = multiply(own, scaled(table[2, 0], 0.5))
-    linear = add(add(bend.at(rows), bend.at(columns)), multiply(differences, table[1, 1]))
+    bend = multiply(own, scaled(selected(table, (2, 0)), 0.5))
+    linear = add(
+        add(bend.at(rows), bend.at(columns)), multiply(differences, selected(table, (1, 1)))
+    )
     if exact == 2:
         rest = torch.zeros_like(square)
         for c in range(degree, -1, -1):
@@ -190,9 +198,9 @@ def _fine_slab(
 ) -> DoubleDouble:
     """The same in double-double, (P,)."""
     count = degree - c + 1
-    own = powers[:, :count]
+    own = selected(powers, (slice(None), slice(count)))
     index = 2 * torch.arange(count) + c
-    whole = table[index[:, None], index]
+    whole = selected(table, (index[:, None], index))
     sums = torch.arange(count)[:, None] + torch.arange(count)
     mask = ((sums < count) & (sums >= skipped)).double()
     whole = DoubleDouble(whole.hi * mask, whole.lo * mask)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -31,6 +32,11 @@ _DIGITS = 40
 _TERMS, _DOUBLE_TERMS = 12, 6
 """Terms of the exponential series, and how many of them need more than float64: its argument is at
 most log(2)/64, so that the terms left out are below 1e-35 and those in float64 below 1e-17."""
+
+
+def selected(x: DoubleDouble, index: Any) -> DoubleDouble:
+    """The elements at an index of any kind; `x[index]`, for type checkers."""
+    return DoubleDouble(x.hi[index], x.lo[index])
 
 
 def negative(x: DoubleDouble) -> DoubleDouble:
@@ -95,7 +101,7 @@ def decaying_exponential(x: DoubleDouble) -> DoubleDouble:
         total = add(multiply(total, rest), constant(Fraction(1, math.factorial(k))))
     index = count.remainder(_STEPS).long()
     power = torch.exp2((count - index) / _STEPS)
-    value = multiply(total, table[index])
+    value = multiply(total, selected(table, index))
     return DoubleDouble(value.hi * power, value.lo * power)
 
 
