@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.numerics.double_double import DoubleDouble
+from ntk_sweep.numerics.double_double_functions import constant
 
 
 class GramFactors(NamedTuple):
@@ -55,3 +58,43 @@ def gram_factors(architecture: Architecture, layer: int, n_in: int) -> GramFacto
         bias=(own.bias * own.bias_deviation) ** 2,
         bias_tangent=own.bias**2,
     )
+
+
+class ExactFactors(NamedTuple):
+    """`GramFactors` in double-double."""
+
+    covariance: DoubleDouble
+    tangent: DoubleDouble
+    bias: DoubleDouble
+    bias_tangent: DoubleDouble
+
+
+def exact_gram_factors(architecture: Architecture, layer: int, n_in: int) -> ExactFactors:
+    """The factors of one layer beyond float64, σ_w and σ_b being the exact float64 numbers.
+
+    Without σ_w, a parametrisation's factors and deviations are square roots of 1/n or of 1.
+
+    Example:
+        >>> float(exact_gram_factors(Architecture("erf", 50, 3, "thesis"), 1, 64).covariance.lo)
+        -4.163336342344337e-19
+    """
+    first, last = layer == 1, layer == architecture.depth
+    fan_in, fan_out = n_in if first else architecture.width, 1 if last else architecture.width
+    entry = PARAMETRISATIONS[architecture.parametrisation]
+    plain = entry.layer(fan_in, fan_out, last)
+    weight_std, bias_std = Fraction(architecture.weight_std), architecture.bias_std
+    of_bias = Fraction(bias_std or 0) ** 2
+    tangent = _square(plain.weight) * (1 if first else fan_in)
+    covariance = tangent * _square(plain.weight_deviation) * weight_std**2
+    if entry.scales_draws:
+        bias_tangent = Fraction(bias_std is not None)
+    else:
+        tangent, bias_tangent = tangent * weight_std**2, of_bias
+    return ExactFactors(*map(constant, (covariance, tangent, of_bias, bias_tangent)))
+
+
+def _square(factor: float) -> Fraction:
+    """The square of 1/√n or of another factor."""
+    inverse = round(factor**-2)
+    near = inverse > 0 and abs(factor**-2 - inverse) < 1e-9 * inverse
+    return Fraction(1, inverse) if near else Fraction(factor) ** 2

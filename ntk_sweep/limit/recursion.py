@@ -21,6 +21,7 @@ from ntk_sweep.limit.input_moments import gram_of, input_area, input_moments
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.tensors import all_finite, overflow
+from ntk_sweep.numerics.thresholds import LIMIT_TILE_ROWS
 
 LEAST_COLUMNS = 256
 """Inputs x' that are taken together with x at least: at N = M fewer would repeat more than half of
@@ -74,6 +75,9 @@ def kernels_by_depth(
     Raises:
         ValueError: A number on the way to Θ̄ overflows.
     """
+    if x2 is None and len(x) > 2 * LIMIT_TILE_ROWS:
+        yield from _tiled(x, deepest, depths)
+        return
     if x2 is None:
         for depth, blocks in _recursion(x, deepest, depths):
             # the bounds are symmetric, too, so that row sums bound both norms
@@ -92,6 +96,35 @@ def kernels_by_depth(
             for each in (ntk, nngp)
         ]
         yield depth, _checked(depth, [ntk.kernel, nngp.kernel], norms)
+
+
+def _tiled(
+    x: Float[Tensor, "N n_in"], deepest: Architecture, depths: Sequence[int]
+) -> Iterator[tuple[int, LimitKernels]]:
+    """The kernels of one set of inputs, from those of each two of its parts.
+
+    Two parts at a time need a tenth of the memory that all together would.
+    """
+    size, parts = len(x), torch.arange(len(x)).split(LIMIT_TILE_ROWS)
+    kernels = {depth: [x.new_empty(size, size) for _ in range(2)] for depth in depths}
+    sums = {depth: [x.new_zeros(size) for _ in range(2)] for depth in depths}
+    for first, rows in enumerate(parts):
+        for columns in parts[first:]:
+            same = columns is rows
+            both = x[rows] if same else torch.cat([x[rows], x[columns]])
+            for depth, blocks in _recursion(both, deepest, depths):
+                for kernel, total, whole in zip(kernels[depth], sums[depth], blocks, strict=True):
+                    block = whole if same else whole.between(len(rows))
+                    kernel[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = block.kernel
+                    total[rows] += block.errors.sum(1)
+                    if not same:
+                        kernel[columns[0] : columns[-1] + 1, rows[0] : rows[-1] + 1] = (
+                            block.kernel.T
+                        )
+                        total[columns] += block.errors.sum(0)
+    for depth in depths:
+        norms = [float(total.max()) for total in sums[depth]]
+        yield depth, _checked(depth, kernels.pop(depth), norms)
 
 
 class _Block(NamedTuple):

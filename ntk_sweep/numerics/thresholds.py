@@ -10,6 +10,13 @@ more memory than common machines have, and hours."""
 LIMIT_SAMPLES = 3000
 """Number of inputs up to which the infinite-width kernel is computed."""
 
+LIMIT_TILE_ROWS = 1500
+"""Inputs of which two parts go through the recursion of the infinite-width kernel together; up to
+twice as many, all of them."""
+
+EXTENDED_SAMPLES = 1000
+"""Number of inputs up to which λ_min of the infinite-width kernel is computed beyond float64."""
+
 LIMITS_KEPT_BELOW = 500
 """Number of inputs up to which the limit kernels of all depths of a sweep are computed and kept
 together: at most 2 MB each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,11 +12,17 @@ import torch
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.limit.kernel import limit_kernel_spectrum, limits_of
 from ntk_sweep.limit.recursion import LimitKernel
+from ntk_sweep.limit.smallest_eigenvalues import smallest_limit_eigenvalues
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.tensors import all_finite
+from ntk_sweep.numerics.thresholds import EXTENDED_SAMPLES
 from ntk_sweep.spectrum.extremes import Extremes
 from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
 from ntk_sweep.tasks.memory import LIMIT_CACHE_BYTES
+
+TARGET = 1e-6
+"""The relative error of λ_min beyond which it is computed once more, with more digits. A choice:
+draws deviate by a tenth and more."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
     Raises:
         ValueError: The inputs are not finite, or the kernel overflows.
     """
-    limits = {}
+    limits: dict[int, Limit] = {}
     x = torch.from_numpy(dataset.x)
     for depth, kernels in limits_of(x, request.architecture, request.depths):
         spectrum = limit_kernel_spectrum(kernels.ntk)
@@ -52,6 +58,18 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
             float(spectrum.errors[0]),
             _extremes(kernels.nngp),
         )
+    uncertain = [
+        depth
+        for depth, limit in limits.items()
+        if limit.lambda_min_error > TARGET * limit.lambda_min
+    ]
+    if uncertain and len(x) <= EXTENDED_SAMPLES:
+        sharper = smallest_limit_eigenvalues(x, request.architecture, uncertain, TARGET)
+        for depth, least in sharper.items():
+            if least.error < limits[depth].lambda_min_error:
+                limits[depth] = replace(
+                    limits[depth], lambda_min=least.value, lambda_min_error=least.error
+                )
     return limits
 
 

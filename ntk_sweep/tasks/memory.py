@@ -9,7 +9,12 @@ from pathlib import Path
 import psutil
 
 from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES, TILE_ROWS
+from ntk_sweep.numerics.thresholds import (
+    LIMIT_SAMPLES,
+    LIMIT_TILE_ROWS,
+    REFINED_SAMPLES,
+    TILE_ROWS,
+)
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.spectrum.methods import EXTREME
@@ -43,7 +48,11 @@ products in double-double their slices. Measured, with some room."""
 
 LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
-room."""
+room. Of many inputs it works on a part."""
+
+LIMIT_WHOLE_ARRAYS = 6
+"""Arrays (N, N) beside them where it goes in tiles, or while its eigenvalues are computed: both
+kernels, Θ, a copy for the eigen-solver and its work."""
 
 FILE_COPIES = 3
 """Of an array that is saved: itself, its bytes, and their room to grow."""
@@ -111,7 +120,10 @@ def memory_plan(
         "eigenvalues": (network if held else 0) + _solver_bytes(method, n_samples, kept),
     }
     if n_samples <= LIMIT_SAMPLES:
-        stages["limit"] = square * LIMIT_ARRAYS
+        together = min(n_samples, 2 * LIMIT_TILE_ROWS)
+        stages["limit"] = 8 * together**2 * LIMIT_ARRAYS
+        if together < n_samples:
+            stages["limit"] += square * LIMIT_WHOLE_ARRAYS
     if files:
         layered = "layer_kernels_file" in files
         squares = len(files) + (depth - 1 if layered else 0)

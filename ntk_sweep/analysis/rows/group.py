@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,7 +81,7 @@ class Group:
 
         Groups that were put together are named like the first, without what differs.
         """
-        slug = self.labelling.slug
+        slug = _slug(self.normalise, self.labelling)
         data = [part for part in (self.data, slug, self.shown) if part]
         unusual = [word.replace("=", "") for word in self._fixed_scales]
         unusual += [self.dtype] if self.dtype != "float64" else []
@@ -458,17 +458,19 @@ def _options(settings: Sequence[str]) -> list[str]:
     return [f"--{name.replace('_', '-')} {value}" for name, value in named]
 
 
-def _slug(row: Mapping[str, Any]) -> str:
-    """How the data of a row were prepared, for names of files."""
-    kind = normalisation_of(row[NORMALISE])
-    return "-".join(filter(None, ["" if kind == NONE else kind, Labelling.of_row(row).slug]))
+def _slug(normalise: str, labelling: Labelling) -> str:
+    """How data were prepared, for names of files."""
+    return "-".join(filter(None, ["" if normalise == NONE else normalise, labelling.slug]))
 
 
 def _shown_digits(frame: pd.DataFrame, origins: dict[str, dict[str, Any]]) -> dict[_Key, str]:
     """The digits of the fingerprint in each group's name."""
     known = frame[GROUP].drop_duplicates().sort_values(GROUP)
     keys = [_key(identity) for identity in known.itertuples(index=False, name=None)]
-    slugs = {one: _slug(row) for one, row in origins.items()}
+    slugs = {
+        one: _slug(normalisation_of(row[NORMALISE]), Labelling.of_row(row))
+        for one, row in origins.items()
+    }
     prints: dict[tuple[str, str], set[str]] = {}
     for name, fingerprint, *_ in keys:
         prints.setdefault((name, slugs[fingerprint]), set()).add(fingerprint)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ntk_sweep.numerics.double_double import DoubleDouble
     from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 
 Differences = tuple["Tensor", "Tensor"]
@@ -41,6 +42,11 @@ class Activation:
         closed_dual: The dual activations in closed form, for Gaussian pairs of positive variance.
             None if none is known: the infinite-width kernel then uses quadrature
             (`ntk_sweep.numerics.gaussian_quadrature`).
+        extended: z ↦ the even and the odd part of σ at z ≥ 0 in double-double, to an error of
+            some units of 2⁻¹⁰⁴ (1 + |z|), of a σ that is analytic near the real line. None if
+            there is no such formula: eigenvalues of infinite-width kernels below rounding in
+            float64 are then unresolved.
+        analytic_width: Up to which |Im z| that σ is analytic; where it is entire, 3.
         together: z ↦ (σ(z), σ'(z)) in fewer operations than `function` and `derivative` take; None
             if there is no such formula. The error of σ' may be a few ε where that of `derivative`
             is a few ε σ'(z): enough for training, too much for a kernel of saturated units.
@@ -54,6 +60,8 @@ class Activation:
     curvature_jump: float = 0.0
     differences: Callable[[Tensor, Tensor], Differences] | None = None
     closed_dual: Callable[[GaussianPairs], ClosedDual] | None = None
+    extended: Callable[[DoubleDouble], tuple[DoubleDouble, DoubleDouble]] | None = None
+    analytic_width: float = 0.0
     together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
     def value_and_derivative(self, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ntk_sweep.network.activations.activation import Activation, Differences
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ntk_sweep.numerics.double_double import DoubleDouble
+
+
+def _half_tanh(z: DoubleDouble) -> DoubleDouble:
+    """s(z) - 1/2 = tanh(z/2)/2 = (1 - exp(-z)) / (2 + 2 exp(-z)) for z ≥ 0."""
+    from ntk_sweep.numerics import double_double
+    from ntk_sweep.numerics import double_double_functions as functions
+
+    one = functions.constant(1)
+    exponential = functions.decaying_exponential(z)
+    quotient = functions.divide(
+        double_double.add(one, functions.negative(exponential)),
+        double_double.add(one, exponential),
+    )
+    return functions.scaled(quotient, 0.5)
+
+
+def _sigmoid_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
+    from ntk_sweep.numerics.double_double import from_float64
+
+    return from_float64(z.hi * 0 + 0.5), _half_tanh(z)
+
+
+def _tanh_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
+    from ntk_sweep.numerics.double_double import from_float64
+    from ntk_sweep.numerics.double_double_functions import scaled
+
+    return from_float64(z.hi * 0), scaled(_half_tanh(scaled(z, 2.0)), 2.0)
+
+
+def _silu_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
+    from ntk_sweep.numerics.double_double import multiply
+    from ntk_sweep.numerics.double_double_functions import scaled
+
+    return multiply(z, _half_tanh(z)), scaled(z, 0.5)
 
 
 def _sigmoid_derivative(z: Tensor) -> Tensor:
@@ -56,6 +93,8 @@ SIGMOID = Activation(
     derivative=_sigmoid_derivative,
     curvature=0.1,
     differences=_sigmoid_differences,
+    extended=_sigmoid_extended,
+    analytic_width=math.pi,
     together=lambda z: ((value := z.sigmoid()), value.addcmul(value, value, value=-1)),
 )
 """σ(z) = s(z); σ'(z) = s(z) s(-z), which keeps its relative accuracy where s(z) is nearly 1.
@@ -69,6 +108,8 @@ TANH = Activation(
     derivative=_tanh_derivative,
     curvature=0.77,
     differences=_tanh_differences,
+    extended=_tanh_extended,
+    analytic_width=math.pi / 2,
     together=lambda z: ((value := z.tanh()), 1 - value * value),
 )
 """σ(z) = tanh z; σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z), without cancellation where tanh z ≈ 1.
@@ -82,6 +123,8 @@ SILU = Activation(
     derivative=_silu_derivative,
     curvature=0.5,
     differences=_silu_differences,
+    extended=_silu_extended,
+    analytic_width=math.pi,
     together=_silu_together,
 )
 """σ(z) = z s(z); σ'(z) = s(z) (1 + z s(-z)) (Elfwing, Uchibe, Doya 2018, eqs. 6 and 7).

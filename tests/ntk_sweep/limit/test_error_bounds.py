@@ -9,7 +9,7 @@ import torch
 from ntk_sweep.limit import error_bounds
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.gram_factors import GramFactors
-from ntk_sweep.limit.kernel import limit_ntk, limit_ntks
+from ntk_sweep.limit.kernel import limit_kernels, limit_ntk, limit_ntks
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, area_of
@@ -228,3 +228,25 @@ def test_inputs_that_rounding_makes_equal_keep_their_errors(activation):
     difference = moved.kernel[[1, 0, 2, 3, 4, 5]][:, [1, 0, 2, 3, 4, 5]] - limit.kernel
     size = float(torch.linalg.matrix_norm(limit.kernel, 2))
     assert float(torch.linalg.matrix_norm(difference, 2)) <= min(2 * limit.error_norm, 1e-12 * size)
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_near_duplicates_that_rounding_makes_equal(between):
+    """The distance of SiLU's outputs rounds to zero: the entry must not become the row's diagonal.
+
+    Their true correlation is 1 - 1e-16; what the diagonals give is off by 1e-11.
+    """
+    x = torch.randn(3, 8, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    x[2] = x[0] + 1e-8 * x[1]
+    others = x if between else None
+    for kernels in (
+        limit_kernels(x, "silu", 50, depth, "standard", x2=others) for depth in range(2, 6)
+    ):
+        for kernel, error in (
+            (kernels.ntk.kernel, kernels.ntk.error_norm),
+            (kernels.nngp.kernel, kernels.nngp.error_norm),
+        ):
+            size = (kernel[0, 0] * kernel[2, 2]).sqrt()
+            for entry in (kernel[0, 2], kernel[2, 0]):
+                assert abs(float(entry / size) - 1) <= 1e-14
+            assert float(torch.linalg.eigvalsh(kernel)[0]) >= -error

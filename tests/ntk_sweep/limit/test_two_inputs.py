@@ -152,3 +152,19 @@ def test_a_covariance_that_overflows_alone_is_no_fault_of_the_kernel():
     assert torch.isfinite(limit_ntks(*arguments[:3], (2,), *arguments[4:])[2].kernel).all()
     with pytest.raises(ValueError, match="the covariance of the outputs is not finite"):
         limit_nngp(*arguments)
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_many_inputs_go_in_tiles(monkeypatch, activation):
+    x = torch.randn(23, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    x[20] = x[2] + 1e-9 * x[1]  # nearly equal, and in different tiles
+    network = Architecture(activation, 50, 5, "thesis")
+    whole = dict(limits_of(x, network, (3, 5)))
+    monkeypatch.setattr("ntk_sweep.limit.recursion.LIMIT_TILE_ROWS", 5)
+    for depth, tiled in limits_of(x, network, (3, 5)):
+        for kind in ("ntk", "nngp"):
+            one, other = getattr(tiled, kind), getattr(whole[depth], kind)
+            difference = torch.linalg.matrix_norm(one.kernel - other.kernel, 2)
+            assert float(difference) <= min(one.error_norm, other.error_norm)
+            assert one.error_norm == pytest.approx(other.error_norm, rel=0.1)
+            assert torch.equal(one.kernel, one.kernel.T)

@@ -1,0 +1,271 @@
+"""The infinite-width NTK beyond float64, as differences from a mean entry.
+
+Where float64 entries do not determine the smallest eigenvalue of Θ̄, which is so in deep networks
+of saturating activations, the recursion of `ntk_sweep.limit.recursion` is carried out once more:
+each matrix as a common number and differences from it, in double-double, with errors small beside
+the differences. `docs/theory/limit.md` derives it.
+
+Dimension letters in the annotations: N inputs, n_in features, P pairs in the order of
+`ntk_sweep.numerics.double_double.upper_places`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntk_sweep.limit.gram_factors import ExactFactors, exact_gram_factors
+from ntk_sweep.limit.hermite_coefficients import hermite_coefficients
+from ntk_sweep.limit.mehler_series import mehler_duals
+from ntk_sweep.limit.taylor_duals import Moments, moment_tables, taylor_differences
+from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.numerics.double_double import (
+    UNIT,
+    DoubleDouble,
+    add,
+    from_float64,
+    gram,
+    gram_error,
+    multiply,
+    upper_places,
+)
+from ntk_sweep.numerics.double_double_functions import constant, negative, selected, square_root
+from ntk_sweep.numerics.gaussian_quadrature import line_moments
+
+_NEAR = 0.05
+"""Differences below this share of the variance are tried with Taylor's series first."""
+
+
+class ExtendedKernel(NamedTuple):
+    """Θ̄ at one depth.
+
+    Attributes:
+        common: A number near all entries, in double-double.
+        differences: What the entries of the upper triangle exceed it by, (P,).
+        error_norm: A bound, to first order, of ‖computed - exact‖₂.
+    """
+
+    common: DoubleDouble
+    differences: DoubleDouble
+    error_norm: float
+
+    @property
+    def kernel(self) -> DoubleDouble:
+        """The upper triangle, (P,)."""
+        return add(self.differences, self.common)
+
+
+class _Split(NamedTuple):
+    """A symmetric matrix: a common number, differences from it, and a bound of their errors."""
+
+    common: DoubleDouble
+    differences: DoubleDouble
+    error: float
+
+    @property
+    def largest(self) -> float:
+        """A bound of the modulus of every entry."""
+        return abs(float(self.common.hi)) + self.spread
+
+    @property
+    def spread(self) -> float:
+        """The largest difference."""
+        return float(self.differences.hi.abs().max())
+
+    def whole(self) -> DoubleDouble:
+        """All entries."""
+        return add(self.differences, self.common)
+
+
+def extended_kernels(
+    x: Float[Tensor, "N n_in"], deepest: Architecture, depths: Sequence[int], bits: int
+) -> Iterator[tuple[int, ExtendedKernel]]:
+    """Θ̄ of the deepest architecture cut off at each of the depths, in ascending order.
+
+    It ends before a depth whose dual activations are out of reach: of an activation without an
+    `extended` formula, of variances so large that the series need too many terms, or zero.
+
+    Args:
+        x: N inputs, finite.
+        deepest: The architecture at the largest depth.
+        depths: Ascending.
+        bits: Errors are about 2^-bits of the differences between entries, at most 90.
+    """
+    activation, size = ACTIVATIONS[deepest.activation], len(x)
+    if activation.extended is None:
+        return
+    first = exact_gram_factors(deepest, 1, x.shape[1])
+    inner = gram(x)
+    error = float(gram_error(x)) + 8 * UNIT * float(inner.hi.abs().max())
+    centre = constant(float(inner.hi.mean()))
+    inputs = _Split(centre, add(inner, negative(centre)), error)
+    covariance = _scaled_sum(inputs, first.covariance, first.bias)
+    tangent = _scaled_sum(inputs, first.tangent, first.bias_tangent)
+    tables: dict[int, Moments] = {}
+    for layer in range(1, deepest.depth):
+        duals = _duals(activation, covariance, layer, deepest, tables, size, bits)
+        if duals is None:
+            return
+        function, derivative = duals
+        product = _product(derivative, tangent)
+        if layer + 1 in depths:
+            last = exact_gram_factors(replace(deepest, depth=layer + 1), layer + 1, x.shape[1])
+            kernel = _next_tangent(last, function, product)
+            yield layer + 1, ExtendedKernel(kernel.common, kernel.differences, size * kernel.error)
+        if layer + 1 < deepest.depth:
+            hidden = exact_gram_factors(deepest, layer + 1, x.shape[1])
+            tangent = _next_tangent(hidden, function, product)
+            covariance = _scaled_sum(function, hidden.covariance, hidden.bias)
+
+
+def _duals(
+    activation: Activation,
+    covariance: _Split,
+    layer: int,
+    deepest: Architecture,
+    tables: dict[int, Moments],
+    size: int,
+    bits: int,
+) -> tuple[_Split, _Split] | None:
+    """E[σ(u)σ(v)] and E[σ'(u)σ'(v)]; None where they are out of reach."""
+    rows, columns, _ = upper_places(size, covariance.differences.hi.device)
+    whole = covariance.whole()
+    variances = selected(whole, rows == columns)
+    least, largest = float(variances.hi.min()), float(variances.hi.max())
+    if least <= 0 or not math.isfinite(largest):
+        return None
+    if covariance.spread < _NEAR * least:
+        if layer not in tables:
+            tables.update(_tables(activation, whole, layer, deepest, bits))
+        if layer in tables:
+            near = _near_duals(tables[layer], covariance, size, bits)
+            if near is not None:
+                return near
+    # so many more bits as the differences are smaller than the values
+    more = math.ceil(-math.log2(max(covariance.spread / largest, 2.0**-30)))
+    wanted = min(bits + 12 + more, 100)
+    deviations = square_root(variances)
+    coefficients = hermite_coefficients(activation, deviations, wanted)
+    if coefficients is None:
+        return None
+    duals = mehler_duals(coefficients, deviations, whole, wanted)
+    squares = coefficients.hi
+    slopes = _sensitivities(squares, deviations.hi)
+    splits = []
+    for value, own, slope in zip(duals[:2], duals[2:], slopes, strict=True):
+        centre = constant(float(value.hi.mean()))
+        differences = add(value, negative(centre))
+        splits.append(_Split(centre, differences, own + slope * covariance.error))
+    return splits[0], splits[1]
+
+
+def _near_duals(
+    moments: Moments, covariance: _Split, size: int, bits: int
+) -> tuple[_Split, _Split] | None:
+    """By Taylor's series around κ."""
+    shift = add(covariance.common, constant(-moments.variance))
+    differences = add(covariance.differences, shift)
+    slopes = _sensitivities(
+        moments.coefficients[None], torch.tensor([moments.variance], dtype=torch.float64).sqrt()
+    )
+    found = []
+    for order, slope in enumerate(slopes):
+        values = taylor_differences(moments, order, differences, size, bits)
+        if values is None:
+            return None
+        # the sensitivities vary by as much as the variance does
+        error = values.error + 1.5 * slope * covariance.error
+        found.append(_Split(selected(moments.table, (order, order)), values.value, error))
+    return found[0], found[1]
+
+
+def _tables(
+    activation: Activation, whole: DoubleDouble, layer: int, deepest: Architecture, bits: int
+) -> dict[int, Moments]:
+    """Moments for this layer and those after it, at the variances of identical mean inputs.
+
+    These need not be exact: any number near the covariances will do.
+    """
+    variances = [float(whole.hi.mean())]
+    for later in range(layer + 1, deepest.depth):
+        hidden = exact_gram_factors(deepest, later, 1)
+        deviation = from_float64(torch.tensor([variances[-1] ** 0.5], dtype=torch.float64))
+        square = _mean_square(activation, float(deviation.hi))
+        variances.append(float(hidden.covariance.hi) * square + float(hidden.bias.hi))
+    places = torch.tensor(variances, dtype=torch.float64)
+    # the moments of high order need the coefficients of high order
+    coefficients = hermite_coefficients(activation, square_root(from_float64(places)), 100)
+    if coefficients is None:
+        return {}
+    return dict(enumerate(moment_tables(places, coefficients), start=layer))
+
+
+def _mean_square(activation: Activation, deviation: float) -> float:
+    """E[σ(u)²] in float64."""
+    scales = torch.tensor([deviation], dtype=torch.float64)
+    return float(line_moments(activation.function, scales).square)
+
+
+def _sensitivities(
+    coefficients: Float[Tensor, "N K"], deviations: Float[Tensor, " N"]
+) -> tuple[float, float]:
+    """How much an error of all covariances moves E[σσ] and E[σ'σ'] at most.
+
+    For f with Hermite coefficients f_k it is E[f'(u)f'(v)] + |E[f''(u)f(v)]|, by Price's theorem,
+    where E[f''(u)f(v)] a² = Σ_k √((k+1)(k+2)) f_{k+2} f_k ρ^k.
+    """
+    order = torch.arange(coefficients.shape[1], dtype=torch.float64)
+    found = []
+    moduli = coefficients.abs()
+    for _ in range(2):
+        first = (moduli.square() @ order).max()
+        k = order[: moduli.shape[1] - 2]
+        second = ((moduli[:, 2:] * moduli[:, :-2]) @ ((k + 1) * (k + 2)).sqrt()).max()
+        found.append(float((first + second) / deviations.min() ** 2))
+        moduli = moduli[:, 1:] * order[1 : moduli.shape[1]].sqrt() / deviations[:, None]
+        order = order[: moduli.shape[1]]
+    return found[0], found[1]
+
+
+def _scaled_sum(matrix: _Split, factor: DoubleDouble, bias: DoubleDouble) -> _Split:
+    """The matrix times a factor, plus a bias."""
+    common = add(multiply(matrix.common, factor), bias)
+    differences = multiply(matrix.differences, factor)
+    size = float(factor.hi)
+    rounding = 4 * UNIT * (size * matrix.spread)
+    return _Split(common, differences, size * matrix.error + rounding)
+
+
+def _product(derivative: _Split, tangent: _Split) -> _Split:
+    """The entry-wise product."""
+    differences = add(
+        multiply(derivative.differences, tangent.whole()),
+        multiply(tangent.differences, derivative.common),
+    )
+    rounding = (
+        8
+        * UNIT
+        * (derivative.spread * tangent.largest + tangent.spread * abs(float(derivative.common.hi)))
+    )
+    error = derivative.largest * tangent.error + tangent.largest * derivative.error
+    return _Split(multiply(derivative.common, tangent.common), differences, error + rounding)
+
+
+def _next_tangent(factors: ExactFactors, function: _Split, product: _Split) -> _Split:
+    """T^l from the dual activations of layer l - 1 and their product with T^{l-1}."""
+    own = _scaled_sum(function, factors.tangent, factors.bias_tangent)
+    other = _scaled_sum(product, factors.covariance, constant(0))
+    rounding = 4 * UNIT * (own.spread + other.spread)
+    return _Split(
+        add(own.common, other.common),
+        add(own.differences, other.differences),
+        own.error + other.error + rounding,
+    )
