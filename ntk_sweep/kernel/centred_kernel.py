@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -16,7 +17,7 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_passes import CentredPasses
 from ntk_sweep.kernel.centred_rows import CentredRows
 from ntk_sweep.kernel.overflow import kernel_overflow
-from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
+from ntk_sweep.kernel.pass_errors import PassErrors, common_covariance, pass_errors
 from ntk_sweep.kernel.rounding import least_of, unit_of
 from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
 from ntk_sweep.numerics.double_double import UNIT, DoubleDouble, symmetric, symmetric_product
@@ -74,18 +75,35 @@ def centred_kernel(passes: CentredPasses, refinable: bool = True) -> CentredKern
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
     """
-    theta, traces, error = float64_kernel(passes)
-    errors = pass_errors(passes)
+    theta, traces, error, common = float64_kernel(passes)
+    errors = pass_errors(passes, common)
     if not all(map(all_finite, (passes.outputs, theta, error, errors.shared, errors.rows))):
         raise kernel_overflow(passes, theta, traces)
     kept = passes if refinable else None
     return CentredKernel(theta.cpu(), traces.cpu(), float(error), errors.cpu(), kept)
 
 
+class Float64Kernel(NamedTuple):
+    """Θ in float64, of one network or of several side by side.
+
+    Attributes:
+        theta: Θ.
+        layer_traces: tr Θ_l.
+        error: Estimate of ‖Θ - Θ(passes)‖_F.
+        common: The sum of `ntk_sweep.kernel.pass_errors.common_covariance` over the layers; None
+            for so many inputs that Θ is computed in tiles.
+    """
+
+    theta: Float[Tensor, "*b N N"]
+    layer_traces: Float[Tensor, "*b D"]
+    error: Float[Tensor, "*b"]
+    common: Float[Tensor, "*b N N"] | None
+
+
 def float64_kernel(
     passes: CentredPasses,
-) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b D"], Float[Tensor, "*b"]]:
-    """Θ in float64, tr Θ_l for each layer, and an estimate of ‖Θ - Θ(passes)‖_F.
+) -> Float64Kernel:
+    """Θ in float64, and what is known of its errors.
 
     An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1:
     independent roundings, u = ε/2), and eight u cover centre + row and the elementwise operations;
@@ -93,7 +111,7 @@ def float64_kernel(
     """
     outputs = passes.outputs
     tiled = outputs.ndim == 1 and len(outputs) > TILE_ROWS
-    theta, traces = None, []
+    theta, traces, common = None, [], None
     error, unit = outputs.new_zeros((), dtype=torch.float64), unit_of(torch.float64)
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         if tiled:
@@ -102,13 +120,16 @@ def float64_kernel(
                 theta = torch.zeros(shape, dtype=torch.float64, device=outputs.device)
             traces.append(_add_in_tiles(theta, a, delta, scale))
         else:
-            layer = delta.gram() * scale.gram(a.gram())
+            gradients, squares = delta.gram(), scale.gram(a.gram())
+            layer = gradients * squares
             theta = layer if theta is None else theta + layer
+            own = common_covariance(a, delta, scale.factor, squares, gradients)
+            common = own if common is None else common + own
             traces.append(layer.diagonal(dim1=-2, dim2=-1).sum(-1))
         units = a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8
         error = error + unit * units * traces[-1] + underflow_error(a, delta, scale)
     assert theta is not None
-    return theta, torch.stack(traces, dim=-1), error
+    return Float64Kernel(theta, torch.stack(traces, dim=-1), error, common)
 
 
 def underflow_error(a: CentredRows, delta: CentredRows, scale: LayerScale) -> Float[Tensor, "*b"]:
@@ -161,7 +182,9 @@ def double_double_error(passes: CentredPasses, orders: int = 2) -> Float[Tensor,
     a row's norm.
     """
     error = passes.inputs[0].row_norms.new_zeros(())
-    size, additions = passes.outputs.shape[-1], 8 + 2 * len(passes.scales)
+    # in units of UNIT: two products of half a unit, and a quarter for each sum, of which there is one
+    # a layer and a few more
+    size, additions = passes.outputs.shape[-1], 2 + len(passes.scales) / 4
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         inputs, gradients = scale.gram(a.largest_square()), delta.largest_square()
         error = error + delta.double_double_gram_error(orders) * inputs

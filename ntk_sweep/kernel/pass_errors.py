@@ -30,30 +30,68 @@ class PassErrors:
     Attributes:
         shared: Bound of ‖e‖, the error that all rows have in common, (1,), float64.
         rows: Bound of the norm of each row of F, (N,), float64.
+        covariance: C, (N, N), float64, with ‖Eᵀv‖² ≤ vᵀCv for E = 1eᵀ + F and a v that does not
+            depend on the roundings; None if it is not known.
     """
 
     shared: Float[Tensor, "*e 1"]
     rows: Float[Tensor, "*b N"]
+    covariance: Float[Tensor, "*b N N"] | None = None
 
     def __getitem__(self, index: tuple[int, ...]) -> PassErrors:
         """Those of one of several networks."""
-        return PassErrors(self.shared[index], self.rows[index])
+        covariance = None if self.covariance is None else self.covariance[index]
+        return PassErrors(self.shared[index], self.rows[index], covariance)
 
     def cpu(self) -> PassErrors:
         """The same on the CPU."""
-        return PassErrors(self.shared.cpu(), self.rows.cpu())
+        covariance = None if self.covariance is None else self.covariance.cpu()
+        return PassErrors(self.shared.cpu(), self.rows.cpu(), covariance)
 
 
-def pass_errors(passes: CentredPasses) -> PassErrors:
+def common_covariance(
+    a: CentredRows,
+    delta: CentredRows,
+    factor: float,
+    inputs: Float[Tensor, "*b N N"],
+    gradients: Float[Tensor, "*b N N"],
+) -> Float[Tensor, "*b N N"]:
+    """What a layer's centres add to C, without the safety factor: ‖ε_δ̄‖² K + c² ‖ε_ā‖² Δ.
+
+    An error ε of δ̄ adds ε ⊗ [c a_i, β] to each row i of J_l, and Σ_i v_i of these is of length ‖ε‖
+    ‖Σ_i v_i [c a_i, β]‖; likewise an error of ā.
+
+    Args:
+        a: a^{l-1}.
+        delta: δ^l.
+        factor: c.
+        inputs: K = c² a aᵀ + β².
+        gradients: Δ = δδᵀ.
+    """
+    return (delta.centre_error**2)[..., None] * inputs + (factor * a.centre_error)[
+        ..., None
+    ] ** 2 * gradients
+
+
+def pass_errors(
+    passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = None
+) -> PassErrors:
     """Collects the errors of all layers into errors of the Jacobian.
 
     J_l = δ ⊗ [c a, β] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared
     part of the error of row i is ε_δ̄ ⊗ [c ā, β] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, β] + c
     δ ⊗ ε_g + c ε_δ̄ ⊗ g + c d ⊗ ε_ā. Errors of different layers and terms are taken as independent,
     so that squares add.
+
+    Rows round independently, unless their inputs are the same.
+
+    Args:
+        passes: The passes.
+        common: The sum of `common_covariance` over the layers, if it is known.
     """
     shared = passes.gradients[-1].centre_error * 0
     rows = torch.zeros_like(passes.gradients[-1].row_errors)
+    mixed = torch.zeros_like(rows)
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         square = scale.square
         rows = (
@@ -62,15 +100,25 @@ def pass_errors(passes: CentredPasses) -> PassErrors:
             + square * row_norms(delta.total) ** 2 * a.row_errors**2
         )
         if a.centre is not None:
-            rows = rows + square * delta.row_norms**2 * a.centre_error**2
+            mixed = mixed + square * delta.row_norms**2 * a.centre_error**2
         if delta.centre is not None:
-            rows = rows + delta.centre_error**2 * scale.factor * scale.factor * a.row_norms**2
+            mixed = mixed + delta.centre_error**2 * scale.factor * scale.factor * a.row_norms**2
         shared = (
             shared
             + delta.centre_error**2 * scale.gram(_centre_square(a))
             + square * _centre_square(delta) * a.centre_error**2
         )
-    return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows.sqrt() + SQUARED_AWAY)
+    covariance = None
+    if common is not None:
+        own = rows.sqrt()
+        same = passes.inputs[0].same_rows
+        if same is None:
+            covariance = common + torch.diag_embed(rows)
+        else:
+            covariance = common + same * (own[..., None] * own[..., None, :])
+        covariance = SAFETY**2 * covariance
+    rows = (rows + mixed).sqrt()
+    return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows + SQUARED_AWAY, covariance)
 
 
 def _centre_square(rows: CentredRows) -> Float[Tensor, "*e 1"]:

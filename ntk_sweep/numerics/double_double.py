@@ -32,8 +32,9 @@ _HALF_ULP = 2.0**-MANTISSA
 """The unit of rounding u of float64."""
 
 UNIT = 2.0**-102
-"""Bound of the error of `add` relative to |x| + |y|, and of `multiply` relative to |xy|: 4u² and
-8u² (after Joldes, Muller, Popescu 2017, sections 3 and 5), rounded up to 16u²."""
+"""16u². The error of `add` is at most a quarter of it relative to |x| + |y|, that of `add_plain`
+relative to the result, and that of `multiply` half of it relative to |xy| (after Joldes, Muller,
+Popescu 2017, sections 3 to 5)."""
 
 THREADED_ROWS = 1000
 """Rows from which on NumPy multiplies on several threads. It has threads of its own, which wait for
@@ -194,7 +195,7 @@ def matmul(
     Returns:
         The product, and a bound of its error's Frobenius norm: a float64 sum of n products errs by
         at most n · 2⁻⁵³ times the sum of their moduli (Higham 2002, section 3.1), and ‖ |X| |Y| ‖_F
-        ≤ ‖X‖_F ‖Y‖_F; each addition in double-double adds UNIT.
+        ≤ ‖X‖_F ‖Y‖_F; each addition in double-double adds UNIT/4 of its result.
     """
     terms = b.shape[-2]
     bits = slice_bits(orders * terms)
@@ -204,18 +205,19 @@ def matmul(
     for part in right[:-1]:
         rests.append(rests[-1] - part)
     total = from_float64(left[0] @ right[0])
+    sums = 0.0
     for order in range(2, orders + 1):
         exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
         total = add_plain(total, exact)
+        sums = sums + _frobenius(total.hi)
     moduli = sum(
         _frobenius(part) * _frobenius(rest) for part, rest in zip(left, rests[::-1], strict=True)
     )
     tail = torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2)
+    total = add_plain(total, tail)
     # lo of A and the last rests are rounded once more each
-    error = ((orders + 1) * terms + 4) * _HALF_ULP * moduli + 2 * (orders + 1) * UNIT * _frobenius(
-        a.hi
-    ) * _frobenius(b)
-    return add_plain(total, tail), error
+    error = ((orders + 1) * terms + 4) * _HALF_ULP * moduli
+    return total, error + UNIT / 4 * 1.01 * (sums + _frobenius(total.hi))
 
 
 def gram(
@@ -268,8 +270,8 @@ def gram_error(
     S_2 + R at most √k M_i 2^(-bits - 1), and slice s at most √k M_i 2^(-(s-1)·bits). Of the
     products with the centre those of slices with s + t > count, counted from 1, are summed in
     float64: two with s + t = count + 1 are of a first slice, count - 2 are not, and all others are
-    smaller by 2^-bits. Additions in double-double err by UNIT relative to what they add up to, at
-    most 24 of them in a row.
+    smaller by 2^-bits. Additions in double-double err by UNIT/4 relative to what they add up to, at
+    most 8 of them in a row.
     """
     size, terms = rows.shape[-2:]
     bits = slice_bits(terms)
@@ -293,7 +295,7 @@ def gram_error(
         )
         error = error + unit * size * (2 * terms**0.5 * centre_length * largest + others * largest)
         length = length + size**0.5 * centre_length
-    return error + 24 * UNIT * length**2
+    return error + 8 * UNIT / 4 * 1.01 * length**2
 
 
 def symmetric_product(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m m"]:

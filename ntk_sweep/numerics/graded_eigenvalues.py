@@ -17,10 +17,9 @@ from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
     add,
-    gram,
-    gram_error,
+    from_float64,
     matmul,
-    symmetric,
+    symmetric_product,
     two_prod,
 )
 
@@ -143,7 +142,7 @@ class _Congruence:
         diagonal: Of B, raised to at least `floor`.
         off: B off its diagonal.
         floor: Bound of the absolute error of B, in the Frobenius norm.
-        orthogonality: Bound of ‖VᵀV - I‖_F.
+        orthogonality: Bound of what orthonormal columns change, relatively.
         raised: How far the diagonal was raised.
         angles: Those of step 2, zero where they are not small.
         left: The largest ratio of an entry without an angle to what may stay; below 1 there is
@@ -163,34 +162,35 @@ class _Congruence:
 def _congruence(
     theta: DoubleDouble, vectors: Float[Tensor, "N N"], values: Float[Tensor, " N"], orders: int
 ) -> _Congruence:
-    """B = VᵀΘV from the residual R = ΘV - VΛ, which alone needs more than float64.
+    """B = SᵀVᵀΘVS from the residual R = ΘV - VΛ, which alone needs more than float64.
 
-    B = (VᵀV)Λ + VᵀR for any Λ. With Λ near the eigenvalues R is as small as rounding, and float64
-    is enough for VᵀR. Of the two forms of an entry off the diagonal, B_ij = W_ij Λ_j + v_iᵀr_j =
-    W_ij Λ_i + v_jᵀr_i with W = VᵀV - I, the one with the smaller Λ is taken, so that an error of W
-    stays below √(Λ_i Λ_j) times itself. On the diagonal W is left out, which normalises the columns
-    of V.
+    VᵀΘV = (I + W)Λ + VᵀR for any Λ, with W = VᵀV - I. With Λ near the eigenvalues R is as small as
+    rounding, so that VᵀR needs one order beyond float64. S = I - P, with P_ii = W_ii/2 and, of an
+    entry and its mirror image, W_ij in the column of the larger Λ, makes the columns of VS
+    orthonormal to ‖W‖². It leaves B_ij = v_iᵀr_j with j the smaller of the two, and B_ii = Λ_i +
+    v_iᵀr_i / (1 + W_ii), up to second-order terms, relatively: with h = ‖D⁻¹(B - Λ)D⁻¹‖, D = Λ^½,
+    they are within 2h‖P‖ + (1 + h)‖P‖², since the smaller Λ stands before its row of P.
     """
     size = len(vectors)
     order = values.argsort(descending=True)
     v, values = vectors[:, order], values[order].clamp(min=0)
     product, error = matmul(theta, v, orders)
     residual = _minus(product, two_prod(v, values))
-    overlap, overlap_error = _overlap(v)
-    upper = (overlap * values + v.T @ residual).triu(1)
+    inner, inner_error = matmul(from_float64(v.T.contiguous()), residual, 1)
+    upper = inner.hi.triu(1)
     off = upper + upper.T
-    # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
-    rounding = size * EPS / 2 * 1.01
-    sizes = torch.linalg.vector_norm(residual, dim=0)
     floor = (
-        1.01 * error.item()
-        + rounding * size**0.5 * sizes.norm().item()
-        + 4 * UNIT * torch.linalg.matrix_norm(theta.hi).item()
+        # of the product with Θ, of its difference from VΛ, of that number in float64, of VᵀR
+        1.01 * (error.item() + UNIT * torch.linalg.matrix_norm(theta.hi).item())
+        + 1.01 * EPS * torch.linalg.matrix_norm(residual).item()
+        + inner_error.item()
     )
-    # twice, since it stands for W_ij Λ_j off the diagonal too
-    orthogonality = torch.linalg.matrix_norm(overlap).item() + 2 * overlap_error
-    plain = values + (v * residual).sum(0)
+    overlap = symmetric_product(v.T.contiguous())
+    overlap.diagonal().sub_(1)
+    plain = values + inner.hi.diagonal() / (1 + overlap.diagonal())
     diagonal = plain.clamp(min=floor)
+    # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
+    triangle = torch.linalg.matrix_norm(overlap).item() + 0.51 * EPS * size**2
     gaps = diagonal[None, :] - diagonal[:, None]
     angles = off / gaps
     taken = angles.abs() < SMALL_ANGLE  # false for 0/0
@@ -199,26 +199,16 @@ def _congruence(
     accepted = (NEGLIGIBLE * torch.outer(root, root)).maximum(
         floor * (tiny[:, None] | tiny).double()
     )
+    # what is left of second order; beside a null space it is an absolute error
+    null = tiny[:, None] | tiny
+    skewed = torch.linalg.matrix_norm((off / torch.outer(root, root)).masked_fill(null, 0)).item()
+    orthogonality = 2 * skewed * triangle + (1 + skewed) * triangle**2
+    floor += 2 * triangle * torch.linalg.matrix_norm(off * null).item()
     left = (off.abs() / accepted).masked_fill(taken, 0).fill_diagonal_(0).max().item()
     angles = angles.masked_fill(~taken, 0).fill_diagonal_(0)
     return _Congruence(
         v, diagonal, off, floor, orthogonality, (diagonal - plain).max().item(), angles, left
     )
-
-
-def _overlap(v: Float[Tensor, "N N"]) -> tuple[Float[Tensor, "N N"], float]:
-    """W = VᵀV - I, and a bound of its error's Frobenius norm.
-
-    It is taken one order beyond float64, in which it would be all rounding.
-    """
-    columns = v.T.contiguous()
-    entries = gram(columns, orders=1)
-    overlap = symmetric(entries.hi, len(v))
-    overlap.diagonal().sub_(1)
-    overlap += symmetric(entries.lo, len(v))
-    return overlap, gram_error(columns, orders=1).item() + EPS * torch.linalg.matrix_norm(
-        overlap
-    ).item()
 
 
 def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N N"]:

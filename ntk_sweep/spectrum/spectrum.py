@@ -13,7 +13,7 @@ from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
 from ntk_sweep.network.fully_connected import Inputs, Network
-from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
+from ntk_sweep.numerics.graded_eigenvalues import SMALL_ANGLE, graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
@@ -195,7 +195,8 @@ def _with_pass_errors(
     It may not where this one meets it, or where the errors of the passes alone miss it.
     """
     values, own = solution.eigenvalues, solution.errors
-    passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors)
+    angle = SMALL_ANGLE if method in ORDERS else 1.0
+    passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors, angle)
     if not all_finite(own + passes):
         raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
     spectrum = Spectrum(values, own + passes, method, target, solution.vectors)
