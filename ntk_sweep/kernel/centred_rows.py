@@ -6,10 +6,11 @@ leading dimensions.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.rounding import row_norms
@@ -92,21 +93,19 @@ class ExactInputs(CentredRows):
         norms = row_norms(x)
         super().__init__(None, x, norms, norms[..., :1] * 0, norms * 0)
         self._gram: Tensor | None = None
-        self._same_rows: tuple[Tensor | None] | None = None
+        self._multiplicities: Tensor | None = None
         self._double_double_grams: dict[int, DoubleDouble] = {}
 
     @property
-    def same_rows(self) -> Bool[Tensor, "N N"] | None:
-        """Which inputs are equal; None if no two are."""
-        if self._same_rows is None:
-            places: dict[bytes, int] = {}
+    def multiplicities(self) -> Float[Tensor, " N"]:
+        """How many inputs are equal to each, itself included."""
+        if self._multiplicities is None:
             # -0 becomes 0
-            rows = (self.rows + 0.0).cpu().numpy()
-            first = [places.setdefault(row.tobytes(), place) for place, row in enumerate(rows)]
-            groups = torch.tensor(first, device=self.rows.device)
-            same = groups[:, None] == groups if len(places) < len(rows) else None
-            self._same_rows = (same,)
-        return self._same_rows[0]
+            names = [row.tobytes() for row in (self.rows + 0.0).cpu().numpy()]
+            counts = Counter(names)
+            equal = [counts[name] for name in names]
+            self._multiplicities = self.row_norms.new_tensor(equal)
+        return self._multiplicities
 
     def gram(self) -> Float[Tensor, "N N"]:
         """The Gram matrix of the inputs in float64; not to be changed in place."""

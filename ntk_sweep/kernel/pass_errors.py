@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses
-from ntk_sweep.kernel.centred_rows import CentredRows
+from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.rounding import row_norms
 
 SAFETY = 4
@@ -83,7 +83,8 @@ def pass_errors(
     δ ⊗ ε_g + c ε_δ̄ ⊗ g + c d ⊗ ε_ā. Errors of different layers and terms are taken as independent,
     so that squares add.
 
-    Rows round independently, unless their inputs are the same.
+    Rows round independently, unless their inputs are equal: then (Σ_i |v_i| f_i)² over k of them is
+    at most k Σ_i v_i² f_i².
 
     Args:
         passes: The passes.
@@ -110,13 +111,9 @@ def pass_errors(
         )
     covariance = None
     if common is not None:
-        own = rows.sqrt()
-        same = passes.inputs[0].same_rows
-        if same is None:
-            covariance = common + torch.diag_embed(rows)
-        else:
-            covariance = common + same * (own[..., None] * own[..., None, :])
-        covariance = SAFETY**2 * covariance
+        inputs = passes.inputs[0]
+        assert isinstance(inputs, ExactInputs)
+        covariance = SAFETY**2 * (common + torch.diag_embed(inputs.multiplicities * rows))
     rows = (rows + mixed).sqrt()
     return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows + SQUARED_AWAY, covariance)
 

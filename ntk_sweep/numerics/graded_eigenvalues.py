@@ -107,8 +107,8 @@ def graded_spectrum(
     values, residual = _second_order(congruence)
     relative, absolute = _bounds(congruence, residual)
     order = values.argsort()
-    eigenvalues, vectors = values[order].clamp(min=0), congruence.vectors[:, order]
-    return GradedSpectrum(eigenvalues, relative, absolute, vectors)
+    turned = congruence.vectors + congruence.vectors @ congruence.angles
+    return GradedSpectrum(values[order].clamp(min=0), relative, absolute, turned[:, order])
 
 
 def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[float, float]:

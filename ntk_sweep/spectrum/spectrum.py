@@ -13,7 +13,7 @@ from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
 from ntk_sweep.network.fully_connected import Inputs, Network
-from ntk_sweep.numerics.graded_eigenvalues import SMALL_ANGLE, graded_spectrum
+from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
@@ -37,6 +37,10 @@ class Orders(NamedTuple):
 ORDERS = {"compensated": Orders(1, 2), "double-double": Orders(2, 3)}
 """The second reaches 1e-28 λ_max; the first costs half as much and is enough for condition numbers
 up to about 1e9."""
+
+REFINED_ANGLE = 1e-13
+"""What an eigenvector of a refined method may have of another one: the rounding of a product of
+float64 matrices, and the square of `ntk_sweep.numerics.graded_eigenvalues.SMALL_ANGLE`."""
 
 TARGET = 1e-9
 """Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and
@@ -195,7 +199,7 @@ def _with_pass_errors(
     It may not where this one meets it, or where the errors of the passes alone miss it.
     """
     values, own = solution.eigenvalues, solution.errors
-    angle = SMALL_ANGLE if method in ORDERS else 1.0
+    angle = REFINED_ANGLE if method in ORDERS else 1.0
     passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors, angle)
     if not all_finite(own + passes):
         raise overflow("the spectrum", "the squares of its error bounds", torch.float64)

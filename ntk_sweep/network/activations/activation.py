@@ -32,6 +32,8 @@ class Activation:
         function: z ↦ σ(z), analytic for z < 0 and for z > 0.
         derivative: z ↦ σ'(z), with a chosen value where σ has a kink.
         curvature: The largest |σ''| away from a kink.
+        bend: (z, σ'(z)) ↦ a bound of |σ''| within 1/32 of z up to a small factor, small for
+            saturated units; None for `curvature` everywhere.
         jump: How far σ' jumps at z = 0.
         curvature_jump: How far σ'' jumps there, of a σ without a kink: it decides how λ_min follows
             the width (docs/theory/scaling.md).
@@ -55,6 +57,7 @@ class Activation:
     differences: Callable[[Tensor, Tensor], Differences] | None = None
     closed_dual: Callable[[GaussianPairs], ClosedDual] | None = None
     together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    bend: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def value_and_derivative(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """σ(z) and σ'(z) as cheaply as can be."""

@@ -91,12 +91,19 @@ def _gelu_differences(z: Tensor, d: Tensor) -> Differences:
     return d * _normal_cdf(shifted) + z * step, step + slope
 
 
+def _gelu_bend(z: Tensor, _slope: Tensor) -> Tensor:
+    # σ'' = (2 - z²) φ(z)
+    square = z * z
+    return (2 + square) * (-0.5 * square).exp() * (1 / math.sqrt(2 * math.pi))
+
+
 ERF = Activation(
     title="Erf",
     function=lambda z: z.erf(),
     derivative=_erf_derivative,
     curvature=0.97,
     differences=_erf_differences,
+    bend=lambda z, slope: (2 * z.abs() + 0.1) * slope,
     closed_dual=_erf_dual,
 )
 """σ(z) = erf z; σ'(z) = 2/√π exp(-z²); |σ''| ≤ √(8/(πe))."""
@@ -107,6 +114,7 @@ GELU = Activation(
     derivative=_gelu_derivative,
     curvature=0.8,
     differences=_gelu_differences,
+    bend=_gelu_bend,
     together=_gelu_together,
 )
 """σ(z) = z Φ(z); σ'(z) = Φ(z) + z φ(z) (Hendrycks and Gimpel 2016, section 2).

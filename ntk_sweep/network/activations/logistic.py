@@ -50,12 +50,19 @@ def _silu_together(z: Tensor) -> tuple[Tensor, Tensor]:
     return value, sigmoid.addcmul(value, 1 - sigmoid)
 
 
+def _silu_bend(z: Tensor, _slope: Tensor) -> Tensor:
+    # σ'' = s(z) s(-z) (2 + z (s(-z) - s(z))), and s(z) s(-z) ≤ exp(-|z|)
+    size = z.abs()
+    return (2 + size) * (-size).exp()
+
+
 SIGMOID = Activation(
     title="Sigmoid",
     function=lambda z: z.sigmoid(),
     derivative=_sigmoid_derivative,
     curvature=0.1,
     differences=_sigmoid_differences,
+    bend=lambda _, slope: slope,
     together=lambda z: ((value := z.sigmoid()), value.addcmul(value, value, value=-1)),
 )
 """σ(z) = s(z); σ'(z) = s(z) s(-z), which keeps its relative accuracy where s(z) is nearly 1.
@@ -69,6 +76,7 @@ TANH = Activation(
     derivative=_tanh_derivative,
     curvature=0.77,
     differences=_tanh_differences,
+    bend=lambda _, slope: 2 * slope,
     together=lambda z: ((value := z.tanh()), 1 - value * value),
 )
 """σ(z) = tanh z; σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z), without cancellation where tanh z ≈ 1.
@@ -82,6 +90,7 @@ SILU = Activation(
     derivative=_silu_derivative,
     curvature=0.5,
     differences=_silu_differences,
+    bend=_silu_bend,
     together=_silu_together,
 )
 """σ(z) = z s(z); σ'(z) = s(z) (1 + z s(-z)) (Elfwing, Uchibe, Doya 2018, eqs. 6 and 7).
