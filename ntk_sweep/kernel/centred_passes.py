@@ -145,7 +145,11 @@ class _Slope:
 
 
 def centred_passes(
-    network: LayeredNetwork, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None
+    network: LayeredNetwork,
+    x: Float[Tensor, "N n_in"],
+    first: FirstLayer | None = None,
+    *,
+    plain: bool = False,
 ) -> CentredPasses:
     """One forward and one backward pass around the mean of `x`.
 
@@ -157,6 +161,7 @@ def centred_passes(
         x: N inputs, of the network's dtype and on its device.
         first: `first_layer` of a network with the same weights, where it is known; it does not
             depend on the activation.
+        plain: Whether the centre is zero in any case.
 
     Raises:
         ValueError: `x` does not fit the network, or float32 products are set to be less precise
@@ -165,8 +170,9 @@ def centred_passes(
     """
     network.check_inputs(x)
     _check_precision(x.dtype)
-    if first is None or (first.z.centre is None) == _is_centred(network, x):
-        first = first_layer(network, ExactInputs(x))
+    centred = _is_centred(network, x) and not plain
+    if first is None or (first.z.centre is None) == centred:
+        first = _first_layer(network, ExactInputs(x), centred)
     z, slopes = first.z, []
     inputs: list[CentredRows] = [first.inputs]
     for index in range(1, network.depth):
@@ -200,8 +206,13 @@ def first_layer(
     if like is not None and (like.products.centre is not None) == _is_centred(network, x):
         z = _pre_activation(network.layer(0), like.rows, like.products)
         return FirstLayer(inputs, like.rows, like.products, z)
+    return _first_layer(network, inputs, _is_centred(network, x))
+
+
+def _first_layer(network: LayeredNetwork, inputs: ExactInputs, centred: bool) -> FirstLayer:
+    x = inputs.rows
     rows: CentredRows = inputs
-    if _is_centred(network, x):
+    if centred:
         mean = x.mean(dim=-2, keepdim=True)
         differences = x - mean
         norms = row_norms(differences)

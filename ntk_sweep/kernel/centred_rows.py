@@ -14,7 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.rounding import row_norms
-from ntk_sweep.numerics.double_double import DoubleDouble, gram, gram_error, symmetric_product
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+    GramError,
+    gram,
+    gram_errors,
+    symmetric_product,
+)
 
 
 @dataclass(eq=False)
@@ -63,9 +69,9 @@ class CentredRows:
         """The same in double-double, its upper triangle; see `double_double.gram`."""
         return gram(self.rows.double(), self._double_centre, orders)
 
-    def double_double_gram_error(self, orders: int) -> Float[Tensor, "*r"]:
-        """Bound of the error of `double_double_gram` in the Frobenius norm."""
-        return gram_error(self.rows.double(), self._double_centre, orders)
+    def double_double_gram_errors(self, orders: int) -> GramError:
+        """The error of `double_double_gram`."""
+        return gram_errors(self.rows.double(), self._double_centre, orders)
 
     def largest_square(self) -> Float[Tensor, "*r"]:
         """An upper bound of the greatest ‖centre + row‖²."""

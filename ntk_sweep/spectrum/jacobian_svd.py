@@ -1,7 +1,7 @@
 """Eigenvalues of the empirical NTK as squared singular values of the compressed Jacobian.
 
-An independent check of `ntk_sweep.spectrum.spectrum`: it shares with it neither the passes nor the
-kernel nor the solver.
+An independent check of `ntk_sweep.spectrum.spectrum`: its values share with it neither the passes
+nor the kernel nor the solver. Its bounds share the model of rounding.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntk_sweep.kernel.centred_passes import centred_passes
+from ntk_sweep.kernel.pass_errors import pass_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.tensors import overflow
 
@@ -31,7 +33,8 @@ def jacobian_spectrum(
 
     A singular value errs by p ε ‖J‖_F, each QR and the SVD being backward stable (Higham 2002,
     theorem 19.4, with independent roundings: p = √n + √N each for the compressions and N for the
-    rest), and by 2 ε √n ‖J‖_F for each product in the passes.
+    rest), and by ‖F‖_F for the errors F of plain passes, from the model of rounding in
+    `ntk_sweep.kernel`.
 
     Args:
         network: The network, at its present weights.
@@ -47,29 +50,28 @@ def jacobian_spectrum(
         True
     """
     x = network.as_inputs(x)
-    triangle, units, roots = _compressed_jacobian(network, x.double())
+    weights, biases = [w.double() for w in network.weights], [b.double() for b in network.biases]
+    network, x = network.with_parameters(weights, biases), x.double()
+    triangle, units = _compressed_jacobian(network, x)
+    passes = pass_errors(centred_passes(network, x, plain=True)).rows.norm().cpu()
     size, singular = len(x), torch.linalg.svdvals(triangle.cpu()).flip(0)
     norm = torch.linalg.vector_norm(singular)
     # fewer parameters than inputs leave fewer singular values; the rest of the spectrum is zero
     singular = torch.cat((singular.new_zeros(size - len(singular)), singular))
     solver = torch.finfo(torch.float64).eps * (units + 2 * size)
-    error = (solver + 2 * torch.finfo(torch.float64).eps * roots) * norm
-    error = error + UNDERFLOW
+    error = solver * norm + passes + UNDERFLOW
+    if not torch.isfinite(error):
+        raise overflow("the error bound of the spectrum", "its squares", torch.float64)
     return singular**2, 2 * singular * error + error**2
 
 
 def _compressed_jacobian(
     network: Network, x: Float[Tensor, "N n_in"]
-) -> tuple[Float[Tensor, "_ N"], float, float]:
-    """The triangular factor of Jᵀ, and what errors depend on.
-
-    Returns:
-        R, the largest √n + √n of a layer's two factors, and the sum of these over the layers.
-    """
-    weights, biases = [w.double() for w in network.weights], [b.double() for b in network.biases]
-    passes = network.with_parameters(weights, biases).passes(x)
+) -> tuple[Float[Tensor, "_ N"], float]:
+    """The triangular factor of Jᵀ, and the largest √n + √n of a layer's two factors."""
+    passes = network.passes(x)
     triangle = x.new_zeros(0, len(x))
-    units, roots = 0.0, 0.0
+    units = 0.0
     layers = zip(passes.inputs, passes.gradients, network.scales, strict=True)
     for number, (inputs, gradients, scale) in enumerate(layers, start=1):
         left, right = _triangle(gradients.T), _triangle(scale.derivatives(inputs).T)
@@ -80,8 +82,7 @@ def _compressed_jacobian(
             place = f"the squares of the Jacobian of layer {number}"
             raise overflow("the kernel", place, torch.float64)
         units = max(units, inputs.shape[1] ** 0.5 + gradients.shape[1] ** 0.5)
-        roots += inputs.shape[1] ** 0.5 + gradients.shape[1] ** 0.5
-    return triangle, units, roots
+    return triangle, units
 
 
 def _triangle(tall: Float[Tensor, "m n"]) -> Float[Tensor, "k n"]:

@@ -29,7 +29,7 @@ def eigenvalue_errors(
     eigenvalues: Float[Tensor, " N"],
     solver_errors: Float[Tensor, " N"],
     vectors: Float[Tensor, "N N"],
-    angle: float = 1.0,
+    sines: Float[Tensor, "N N"] | float = 0.0,
 ) -> Float[Tensor, " N"]:
     """Bound of |λ_i(computed passes) - λ_i(exact passes)| for all eigenvalues.
 
@@ -38,7 +38,7 @@ def eigenvalue_errors(
         eigenvalues: Of the kernel of the computed passes.
         solver_errors: Bound of their errors, that of the kernel's rounding included.
         vectors: Eigenvectors in the columns.
-        angle: The largest error of an entry of the vectors in the basis of the exact ones.
+        sines: Bounds of what vector i, the column, has of the exact vector j, the row; one for all.
     """
     along = vectors.sum(dim=0) ** 2
     resolved = eigenvalues > 2 * solver_errors
@@ -47,7 +47,8 @@ def eigenvalue_errors(
     norms = perturbation_bound(errors, eigenvalues, solver_errors, inverse_norm, unresolved)
     if errors.covariance is None or not bool(resolved.all()):
         return norms
-    seen = _seen(errors.covariance, eigenvalues, solver_errors, vectors, angle)
+    seen = _seen(errors.covariance, vectors)
+    seen = seen + (sines * (seen.sum() - seen) if isinstance(sines, float) else seen @ sines)
     relative = seen / (eigenvalues - solver_errors).sqrt()
     if not bool((relative < CERTAIN).all()):
         return norms
@@ -56,24 +57,12 @@ def eigenvalue_errors(
 
 
 def _seen(
-    covariance: Float[Tensor, "N N"],
-    eigenvalues: Float[Tensor, " N"],
-    solver_errors: Float[Tensor, " N"],
-    vectors: Float[Tensor, "N N"],
-    angle: float,
+    covariance: Float[Tensor, "N N"], vectors: Float[Tensor, "N N"]
 ) -> Float[Tensor, " N"]:
-    """Bounds of ‖Eᵀv_i‖, (v_iᵀCv_i)^½ for the vectors at hand and what their errors add.
-
-    A vector errs in the direction of another one by the sine of an angle, at most the residual over
-    the gap.
-    """
+    """Bounds of ‖Eᵀv_i‖, (v_iᵀCv_i)^½, for the vectors at hand."""
     squares = (vectors * (covariance @ vectors)).sum(dim=0).clamp(min=0)
     rounding = len(vectors) * UNIT * torch.linalg.matrix_norm(covariance)
-    own = (squares + rounding).sqrt() + SQUARED_AWAY
-    gaps = (eigenvalues[:, None] - eigenvalues).abs()
-    residual = solver_errors + len(vectors) * UNIT * eigenvalues[-1]
-    sines = (residual[:, None].maximum(residual) / gaps).clamp(max=angle).fill_diagonal_(0)
-    return own + sines @ own
+    return (squares + rounding).sqrt() + SQUARED_AWAY
 
 
 def _relative_errors(

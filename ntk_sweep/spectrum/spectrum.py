@@ -12,7 +12,9 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
+from ntk_sweep.kernel.pass_errors import SAFETY
 from ntk_sweep.network.fully_connected import Inputs, Network
+from ntk_sweep.numerics.double_double import GramError
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
@@ -46,6 +48,9 @@ TARGET = 1e-9
 """Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and
 within reach of the bounds of all but a few networks (`python -m benchmarks.numerics.accuracy`)."""
 
+
+ROOT_TWO = 2**0.5
+"""An entry of a symmetric matrix and its mirror image err alike."""
 
 VANISHING = 1e-250
 """The trace below which the low halves of double-double underflow: LAPACK's eigenvalues are taken,
@@ -165,9 +170,10 @@ def kernel_spectrum(
     for name, orders in ORDERS.items():
         if method not in ("auto", name):
             continue
-        kernel_error = kernel.double_double_error(orders.kernel)
+        kernel_error = kernel.double_double_errors(orders.kernel)
+        single = SAFETY * ROOT_TWO * float(kernel_error.entries.mean())
         # the error of the kernel alone may leave no hope for the target
-        if least is not None and name == "compensated" and kernel_error > target / 4 * least:
+        if least is not None and name == "compensated" and single > target / 4 * least:
             continue
         solution = _refined(kernel, orders, kernel_error, vectors)
         spectrum, improvable = _with_pass_errors(kernel, solution, name, target)
@@ -184,11 +190,13 @@ class _Solution:
         eigenvalues: Ascending, none negative.
         errors: Bounds of the errors of the solver and of the kernel's rounding together.
         vectors: Approximate eigenvectors.
+        sines: As in `ntk_sweep.spectrum.perturbation.eigenvalue_errors`.
     """
 
     eigenvalues: Float[Tensor, " N"]
     errors: Float[Tensor, " N"]
     vectors: Float[Tensor, "N N"]
+    sines: Float[Tensor, "N N"] | float
 
 
 def _with_pass_errors(
@@ -199,8 +207,7 @@ def _with_pass_errors(
     It may not where this one meets it, or where the errors of the passes alone miss it.
     """
     values, own = solution.eigenvalues, solution.errors
-    angle = REFINED_ANGLE if method in ORDERS else 1.0
-    passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors, angle)
+    passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors, solution.sines)
     if not all_finite(own + passes):
         raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
     spectrum = Spectrum(values, own + passes, method, target, solution.vectors)
@@ -211,7 +218,7 @@ def _with_pass_errors(
 def _refined(
     kernel: CentredKernel,
     orders: Orders,
-    kernel_error: float,
+    kernel_error: GramError,
     vectors: Float[Tensor, "N N"] | None,
 ) -> _Solution:
     """The eigenvalues of Θ in double-double, from approximate eigenvectors if there are any."""
@@ -219,12 +226,10 @@ def _refined(
     if not all(map(all_finite, theta)):
         raise overflow("the kernel", "its entries in double-double", torch.float64)
     graded = graded_spectrum(theta, orders.products, vectors)
-    errors = (
-        (1 + graded.relative) * graded.relative * graded.eigenvalues
-        + graded.absolute
-        + kernel_error
-    )
-    return _Solution(graded.eigenvalues, errors, graded.vectors)
+    single = SAFETY * ROOT_TWO * ((graded.vectors**2).T @ kernel_error.entries)
+    own = (1 + graded.relative) * graded.relative * graded.eigenvalues + graded.absolute
+    errors = own + _first_order(graded.eigenvalues, single, kernel_error.norm + graded.absolute)
+    return _Solution(graded.eigenvalues, errors, graded.vectors, REFINED_ANGLE)
 
 
 def _eigh(kernel: CentredKernel) -> _Solution:
@@ -233,12 +238,62 @@ def _eigh(kernel: CentredKernel) -> _Solution:
     With R = ΘV - VΛ every λ_i errs by at most ‖R‖₂ / σ_min(V) (Kahan 1967; Cao, Xie, Li 1996),
     whatever the solver did. The computed R has a rounding error of about u √(N/3) ‖Θ‖_F, by the
     model in `ntk_sweep.kernel.rounding`, here with a safety factor of four.
+
+    An eigenvalue that is well apart errs by the diagonal of what is left, |v_iᵀr_i|, and a term of
+    second order.
     """
     theta = kernel.theta
     values, vectors = torch.linalg.eigh(theta)
-    unit = torch.finfo(torch.float64).eps / 2
-    residual = torch.linalg.matrix_norm(theta @ vectors - vectors * values)
-    rounding = 4 * unit * ((len(theta) / 3) ** 0.5 + 1) * torch.linalg.matrix_norm(theta)
+    unit, size = torch.finfo(torch.float64).eps / 2, len(theta)
+    residual = theta @ vectors - vectors * values
+    length = torch.linalg.matrix_norm(theta)
+    rounding = SAFETY * unit * ((size / 3) ** 0.5 + 1) * length
     # σ_min(V) ≥ 0.99: LAPACK's vectors are orthonormal to rounding
-    error = (residual + rounding) / 0.99 + kernel.error
-    return _Solution(values.clamp(min=0), error.expand(len(values)).clone(), vectors)
+    whole = (torch.linalg.matrix_norm(residual) + rounding) / 0.99 + kernel.error
+    sines = (whole / _gaps(values)).clamp(max=1)
+    errors = whole.expand(size).clone()
+    if kernel.entry_errors is not None:
+        own = _diagonal_rounding(theta, values, vectors) + ROOT_TWO * (
+            (vectors**2).T @ kernel.entry_errors
+        )
+        first = (vectors * residual).sum(dim=0).abs() + SAFETY * own
+        errors = _first_order(values, first + size * unit * whole, whole)
+    return _Solution(values.clamp(min=0), errors, vectors, sines)
+
+
+def _first_order(
+    values: Float[Tensor, " N"], single: Float[Tensor, " N"], whole: Float[Tensor, ""]
+) -> Float[Tensor, " N"]:
+    """Bounds of the errors of eigenvalues whose matrix errs by G.
+
+    An eigenvalue errs by |v_iᵀGv_i| and, where it is well apart, by ‖G‖²/gap (Mathias 1998); by
+    ‖G‖ at most.
+
+    Args:
+        values: The eigenvalues.
+        single: Bounds of |v_iᵀGv_i|.
+        whole: A bound of ‖G‖.
+    """
+    nearest = _gaps(values).amin(dim=0) - 2 * whole
+    bound = (single + whole**2 / nearest).where(nearest > 2 * whole, whole)
+    return bound.minimum(whole)
+
+
+def _gaps(values: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
+    """|λ_i - λ_j|, infinite on the diagonal."""
+    return (values[:, None] - values).abs().fill_diagonal_(torch.inf)
+
+
+def _diagonal_rounding(
+    theta: Float[Tensor, "N N"], values: Float[Tensor, " N"], vectors: Float[Tensor, "N N"]
+) -> Float[Tensor, " N"]:
+    """Root mean square of the rounding error of v_iᵀ(Θv_i - λ_i v_i).
+
+    By `ntk_sweep.kernel.rounding` an entry s = λ_i v_mi of Θv_i errs by u² (N s²/3 + N Q/6 + 2s²),
+    Q = Σ_k Θ_mk² v_ki², in mean square, and entries independently. The length of v_i errs by √N u.
+    """
+    unit, size = torch.finfo(torch.float64).eps / 2, len(values)
+    weights = vectors**2
+    spread = size / 6 * (weights * (theta**2 @ weights)).sum(dim=0)
+    own = (size / 3 + 2) * values**2 * (weights**2).sum(dim=0)
+    return unit * ((spread + own).sqrt() + size**0.5 * values.abs())
