@@ -327,7 +327,7 @@ def _bends(
     z: PreActivation,
     slope: Float[Tensor, "*b N n"],
     slope_centre: Float[Tensor, "*b 1 n"] | None,
-    spread: Float[Tensor, "*b N"],
+    spread: Float[Tensor, "*s N"],
 ) -> tuple[Float[Tensor, "*b N n"] | None, Float[Tensor, "*b 1 n"] | None]:
     """Bounds of |σ''(z)| and |σ''(z̄)|, `curvature` where z is not known well enough."""
     curvature = activation.curvature

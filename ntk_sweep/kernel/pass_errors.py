@@ -53,8 +53,8 @@ def common_covariance(
     a: CentredRows,
     delta: CentredRows,
     factor: float,
-    inputs: Float[Tensor, "*b N N"],
-    gradients: Float[Tensor, "*b N N"],
+    inputs: Float[Tensor, "*a N N"],
+    gradients: Float[Tensor, "*d N N"],
 ) -> Float[Tensor, "*b N N"]:
     """What a layer's centres add to C, without the safety factor: ‖ε_δ̄‖² K + c² ‖ε_ā‖² Δ.
 

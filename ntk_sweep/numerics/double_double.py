@@ -184,6 +184,14 @@ def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
 def matmul(
     a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
 ) -> tuple[DoubleDouble, Float[Tensor, "*b"]]:
+    """The product A · b of `matmul_by_column`, and a bound of its error's Frobenius norm."""
+    product, errors = matmul_by_column(a, b, orders)
+    return product, torch.linalg.vector_norm(errors, dim=-1)
+
+
+def matmul_by_column(
+    a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
+) -> tuple[DoubleDouble, Float[Tensor, "*b n"]]:
     """The product A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits).
 
     A slice has some 21 bits. A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a
@@ -193,9 +201,9 @@ def matmul(
         A_1 (b_orders+1 + …) + A_2 (b_orders + …) + … + A_orders+1 b.
 
     Returns:
-        The product, and a bound of its error's Frobenius norm: a float64 sum of n products errs by
-        at most n · 2⁻⁵³ times the sum of their moduli (Higham 2002, section 3.1), and ‖ |X| |Y| ‖_F
-        ≤ ‖X‖_F ‖Y‖_F; each addition in double-double adds UNIT/4 of its result.
+        The product, and a bound of the Euclidean norm of each column of its error: a float64 sum of
+        n products errs by at most n · 2⁻⁵³ times the sum of their moduli (Higham 2002, section
+        3.1), and ‖ |X| |y| ‖ ≤ ‖X‖_F ‖y‖; each addition in double-double adds UNIT/4 of its result.
     """
     terms = b.shape[-2]
     bits = slice_bits(orders * terms)
@@ -205,19 +213,20 @@ def matmul(
     for part in right[:-1]:
         rests.append(rests[-1] - part)
     total = from_float64(left[0] @ right[0])
-    sums = 0.0
+    sums = torch.zeros_like(b[..., 0, :])
     for order in range(2, orders + 1):
         exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
         total = add_plain(total, exact)
-        sums = sums + _frobenius(total.hi)
+        sums = sums + _columns(total.hi)
     moduli = sum(
-        _frobenius(part) * _frobenius(rest) for part, rest in zip(left, rests[::-1], strict=True)
+        _frobenius(part)[..., None] * _columns(rest)
+        for part, rest in zip(left, rests[::-1], strict=True)
     )
     tail = torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2)
     total = add_plain(total, tail)
     # lo of A and the last rests are rounded once more each
-    error = ((orders + 1) * terms + 4) * _HALF_ULP * moduli
-    return total, error + UNIT / 4 * 1.01 * (sums + _frobenius(total.hi))
+    errors = ((orders + 1) * terms + 4) * _HALF_ULP * moduli
+    return total, errors + UNIT / 4 * 1.01 * (sums + _columns(total.hi))
 
 
 def gram(
@@ -394,6 +403,11 @@ def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Float[
 
 def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
     return torch.linalg.matrix_norm(x)
+
+
+def _columns(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b n"]:
+    """Euclidean norm of each column."""
+    return torch.linalg.vector_norm(x, dim=-2)
 
 
 def _halves(a: Float[Tensor, "*b"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b"]]:

@@ -18,7 +18,7 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     from_float64,
-    matmul,
+    matmul_by_column,
     symmetric_product,
     two_prod,
 )
@@ -50,14 +50,16 @@ class GradedSpectrum:
     Attributes:
         eigenvalues: Ascending, (N,), none negative.
         relative: Relative part of the bound, the same for all.
-        absolute: Absolute part of the bound, the same for all.
+        absolute: Absolute part of the bound, the same for all: that of the norm of an error.
         vectors: Approximate eigenvectors in the columns, (N, N).
+        single: Bounds of the diagonal of that error in the basis of the vectors, (N,).
     """
 
     eigenvalues: Float[Tensor, " N"]
     relative: float
     absolute: float
     vectors: Float[Tensor, "N N"]
+    single: Float[Tensor, " N"]
 
 
 def graded_spectrum(
@@ -93,7 +95,7 @@ def graded_spectrum(
     size = len(theta.hi)
     if not theta.hi.any():
         zeros = torch.zeros(size, dtype=torch.float64)
-        return GradedSpectrum(zeros, 0.0, 0.0, torch.eye(size, dtype=torch.float64))
+        return GradedSpectrum(zeros, 0.0, 0.0, torch.eye(size, dtype=torch.float64), zeros)
     if vectors is None:
         vectors = torch.linalg.eigh(theta.hi).eigenvectors
     vectors = vectors.flip(1)
@@ -105,14 +107,22 @@ def graded_spectrum(
         congruence = _congruence(theta, congruence.vectors @ rotation, values, orders)
 
     values, residual = _second_order(congruence)
-    relative, absolute = _bounds(congruence, residual)
+    relative, absolute, beside = _bounds(congruence, residual)
     order = values.argsort()
     turned = congruence.vectors + congruence.vectors @ congruence.angles
-    return GradedSpectrum(values[order].clamp(min=0), relative, absolute, turned[:, order])
+    single = (congruence.columns + beside).clamp(max=absolute)
+    return GradedSpectrum(
+        values[order].clamp(min=0), relative, absolute, turned[:, order], single[order]
+    )
 
 
-def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[float, float]:
-    """The relative and the absolute bound, from moduli of what is left off the diagonal."""
+def _bounds(
+    congruence: _Congruence, residual: Float[Tensor, "N N"]
+) -> tuple[float, float, float]:
+    """The relative and the absolute bound, from moduli of what is left off the diagonal.
+
+    Last comes what of the absolute bound is not the error of B.
+    """
     diagonal, floor = congruence.diagonal, congruence.floor
     root = diagonal.sqrt()
     tiny = diagonal < NULL * floor
@@ -125,12 +135,12 @@ def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[fl
         + 1.1 * (torch.linalg.matrix_norm(congruence.angles).item() ** 2 + congruence.orthogonality)
         + 2 * EPS
     )
-    absolute = floor + congruence.raised + null
+    beside = congruence.raised + null + congruence.beside
     if relative > 0.5:
         # no relative statement; Weyl's inequality for all that is off the diagonal
         relative = 2 * congruence.orthogonality
-        absolute += torch.linalg.matrix_norm(residual).item()
-    return relative, absolute
+        beside += torch.linalg.matrix_norm(residual).item()
+    return relative, floor + beside, beside
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,8 @@ class _Congruence:
         diagonal: Of B, raised to at least `floor`.
         off: B off its diagonal.
         floor: Bound of the absolute error of B, in the Frobenius norm.
+        columns: The same of an entry whose smaller eigenvalue is that of the column, (N,).
+        beside: Second-order terms beside a null space.
         orthogonality: Bound of what orthonormal columns change, relatively.
         raised: How far the diagonal was raised.
         angles: Those of step 2, zero where they are not small.
@@ -153,6 +165,8 @@ class _Congruence:
     diagonal: Float[Tensor, " N"]
     off: Float[Tensor, "N N"]
     floor: float
+    columns: Float[Tensor, " N"]
+    beside: float
     orthogonality: float
     raised: float
     angles: Float[Tensor, "N N"]
@@ -174,17 +188,18 @@ def _congruence(
     size = len(vectors)
     order = values.argsort(descending=True)
     v, values = vectors[:, order], values[order].clamp(min=0)
-    product, error = matmul(theta, v, orders)
-    residual = _minus(product, two_prod(v, values))
-    inner, inner_error = matmul(from_float64(v.T.contiguous()), residual, 1)
+    product, errors = matmul_by_column(theta, v, orders)
+    scaled = two_prod(v, values)
+    residual = _minus(product, scaled)
+    inner, inner_errors = matmul_by_column(from_float64(v.T.contiguous()), residual, 1)
     upper = inner.hi.triu(1)
     off = upper + upper.T
-    floor = (
-        # of the product with Θ, of its difference from VΛ, of that number in float64, of VᵀR
-        1.01 * (error.item() + UNIT * torch.linalg.matrix_norm(theta.hi).item())
-        + 1.01 * EPS * torch.linalg.matrix_norm(residual).item()
-        + inner_error.item()
+    # of the product with Θ, of its difference from VΛ, of that number in float64, of VᵀR
+    sizes, lengths, rests = (
+        torch.linalg.vector_norm(x, dim=0) for x in (product.hi, scaled.hi, residual)
     )
+    columns = 1.01 * (errors + UNIT / 4 * (sizes + lengths) + EPS * rests) + inner_errors
+    floor = 2**0.5 * columns.norm().item()
     overlap = symmetric_product(v.T.contiguous())
     overlap.diagonal().sub_(1)
     plain = values + inner.hi.diagonal() / (1 + overlap.diagonal())
@@ -203,11 +218,20 @@ def _congruence(
     null = tiny[:, None] | tiny
     skewed = torch.linalg.matrix_norm((off / torch.outer(root, root)).masked_fill(null, 0)).item()
     orthogonality = 2 * skewed * triangle + (1 + skewed) * triangle**2
-    floor += 2 * triangle * torch.linalg.matrix_norm(off * null).item()
+    beside = 2 * triangle * torch.linalg.matrix_norm(off * null).item()
     left = (off.abs() / accepted).masked_fill(taken, 0).fill_diagonal_(0).max().item()
     angles = angles.masked_fill(~taken, 0).fill_diagonal_(0)
     return _Congruence(
-        v, diagonal, off, floor, orthogonality, (diagonal - plain).max().item(), angles, left
+        vectors=v,
+        diagonal=diagonal,
+        off=off,
+        floor=floor,
+        columns=columns,
+        beside=beside,
+        orthogonality=orthogonality,
+        raised=(diagonal - plain).max().item(),
+        angles=angles,
+        left=left,
     )
 
 

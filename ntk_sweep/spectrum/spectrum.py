@@ -227,8 +227,9 @@ def _refined(
         raise overflow("the kernel", "its entries in double-double", torch.float64)
     graded = graded_spectrum(theta, orders.products, vectors)
     single = SAFETY * ROOT_TWO * ((graded.vectors**2).T @ kernel_error.entries)
-    own = (1 + graded.relative) * graded.relative * graded.eigenvalues + graded.absolute
-    errors = own + _first_order(graded.eigenvalues, single, kernel_error.norm + graded.absolute)
+    own = (1 + graded.relative) * graded.relative * graded.eigenvalues
+    whole = kernel_error.norm + graded.absolute
+    errors = own + _first_order(graded.eigenvalues, single + graded.single, whole)
     return _Solution(graded.eigenvalues, errors, graded.vectors, REFINED_ANGLE)
 
 
