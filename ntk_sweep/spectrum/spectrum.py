@@ -12,7 +12,7 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
-from ntk_sweep.kernel.pass_errors import SAFETY
+from ntk_sweep.kernel.pass_errors import SAFETY, pass_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.double_double import GramError
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
@@ -131,11 +131,21 @@ def ntk_spectrum(
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
     x = network.as_inputs(x)
     if method == "jacobian":
-        values, errors = jacobian_spectrum(network, x)
-        return Spectrum(values, errors, "jacobian", target)
+        return _jacobian(network, x, target)
     refinable = method in ORDERS or (method == "auto" and len(x) <= REFINED_SAMPLES)
     kernel = centred_kernel(centred_passes(network, x), refinable)
     return kernel_spectrum(kernel, method, target)
+
+
+def _jacobian(network: Network, x: Float[Tensor, "N n_in"], target: float) -> Spectrum:
+    """By the jacobian method, with the model of rounding for plain passes in float64."""
+    weights, biases = [w.double() for w in network.weights], [b.double() for b in network.biases]
+    passes = centred_passes(network.with_parameters(weights, biases), x.double(), plain=True)
+    error = float(pass_errors(passes).rows.norm())
+    values, errors = jacobian_spectrum(network, x, error)
+    if not all_finite(errors):
+        raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
+    return Spectrum(values, errors, "jacobian", target)
 
 
 def kernel_spectrum(
