@@ -277,7 +277,7 @@ def _first_order(
 ) -> Float[Tensor, " N"]:
     """Bounds of the errors of eigenvalues whose matrix errs by G.
 
-    An eigenvalue errs by |v_iᵀGv_i| and, where it is well apart, by ‖G‖²/gap (Mathias 1998); by
+    An eigenvalue errs by |v_iᵀGv_i| and, where it is well apart, by ‖G‖²/gap (Li and Li 2005); by
     ‖G‖ at most.
 
     Args:
