@@ -5,8 +5,8 @@ The exact Jacobian J becomes J + E, E = 1eᵀ + F. With σ_i = √λ_i the singu
 J + 1eᵀ = J (I + weᵀ) with J w = 1, and changes σ_i by at most σ_i ‖w‖ ‖e‖ (Ostrowski), where
 ‖w‖² = 1ᵀΘ⁻¹1 = Σ (1ᵀv_i)²/λ_i. What of 1 lies along unresolved eigenvectors counts as part of F.
 
-Where all eigenvalues are resolved and the covariance of the errors is known, each eigenvalue gets
-what its own vector sees; docs/theory/numerics.md derives it.
+Where the covariance of the errors is known, each resolved eigenvalue gets what its own vector sees;
+docs/theory/numerics.md derives it.
 """
 
 from __future__ import annotations
@@ -45,15 +45,23 @@ def eigenvalue_errors(
     inverse_norm = (along[resolved] / (eigenvalues - solver_errors)[resolved]).sum().sqrt().item()
     unresolved = along[~resolved].sum().sqrt().item()
     norms = perturbation_bound(errors, eigenvalues, solver_errors, inverse_norm, unresolved)
-    if errors.covariance is None or not bool(resolved.all()):
+    if errors.covariance is None:
         return norms
     seen = _seen(errors.covariance, vectors)
     seen = seen + (sines * (seen.sum() - seen) if isinstance(sines, float) else seen @ sines)
-    relative = seen / (eigenvalues - solver_errors).sqrt()
-    if not bool((relative < CERTAIN).all()):
+    upper, lower = eigenvalues + solver_errors, (eigenvalues - solver_errors).clamp(min=0)
+    certain = resolved & (seen < CERTAIN * lower.sqrt())
+    first = len(certain) - int(certain.flip(0).cumprod(0).sum())
+    if first == len(certain):
         return norms
-    single = _relative_errors(relative, eigenvalues, solver_errors)
-    return norms.minimum(single * (eigenvalues + solver_errors))
+    above = slice(first, None)
+    single = _relative_errors(
+        seen[above] / lower[above].sqrt(), eigenvalues[above], solver_errors[above]
+    )
+    # rows that are left out add at most the square of their length to each eigenvalue
+    rest = (upper[:first].sqrt() + seen[:first]).square().sum()
+    bounds = torch.cat((upper[:first].clamp(min=float(rest)), single * upper[above] + rest))
+    return norms.minimum(bounds)
 
 
 def _seen(

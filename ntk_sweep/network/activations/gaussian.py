@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from numpy.polynomial.legendre import leggauss
 
-from ntk_sweep.network.activations.activation import Activation, ClosedDual, Differences
+from ntk_sweep.network.activations.activation import (
+    Activation,
+    ClosedDual,
+    Differences,
+    with_long_steps,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,6 +74,10 @@ def _normal_cdf(z: Tensor) -> Tensor:
     return 0.5 * (z * -math.sqrt(0.5)).erfc()
 
 
+def _gelu(z: Tensor) -> Tensor:
+    return z * _normal_cdf(z)
+
+
 def _gelu_derivative(z: Tensor) -> Tensor:
     return _normal_cdf(z) + z * (-0.5 * z * z).exp() * (1 / math.sqrt(2 * math.pi))
 
@@ -110,10 +119,10 @@ ERF = Activation(
 
 GELU = Activation(
     title="GELU",
-    function=lambda z: z * _normal_cdf(z),
+    function=_gelu,
     derivative=_gelu_derivative,
     curvature=0.8,
-    differences=_gelu_differences,
+    differences=with_long_steps(_gelu, _gelu_derivative, _gelu_differences),
     bend=_gelu_bend,
     together=_gelu_together,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntk_sweep.network.activations.activation import Activation, Differences
+from ntk_sweep.network.activations.activation import Activation, Differences, with_long_steps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,10 @@ def _tanh_differences(z: Tensor, d: Tensor) -> Differences:
     # tanh z = 2 s(2z) - 1 with s the sigmoid
     function, derivative = _sigmoid_differences(2 * z, 2 * d)
     return 2 * function, 4 * derivative
+
+
+def _silu(z: Tensor) -> Tensor:
+    return z * z.sigmoid()
 
 
 def _silu_derivative(z: Tensor) -> Tensor:
@@ -86,10 +90,10 @@ TANH = Activation(
 
 SILU = Activation(
     title="SiLU",
-    function=lambda z: z * z.sigmoid(),
+    function=_silu,
     derivative=_silu_derivative,
     curvature=0.5,
-    differences=_silu_differences,
+    differences=with_long_steps(_silu, _silu_derivative, _silu_differences),
     bend=_silu_bend,
     together=_silu_together,
 )
