@@ -93,9 +93,7 @@ def centred_kernel(passes: CentredPasses, refinable: bool = True) -> CentredKern
     if not all(map(all_finite, (passes.outputs, theta, error, errors.shared, errors.rows))):
         raise kernel_overflow(passes, theta, traces)
     kept = passes if refinable else None
-    return CentredKernel(
-        theta.cpu(), traces.cpu(), float(error), errors.cpu(), kept, entries.cpu()
-    )
+    return CentredKernel(theta.cpu(), traces.cpu(), float(error), errors.cpu(), kept, entries.cpu())
 
 
 class Float64Kernel(NamedTuple):
@@ -105,7 +103,7 @@ class Float64Kernel(NamedTuple):
         theta: Θ.
         layer_traces: tr Θ_l.
         error: Estimate of ‖Θ - Θ(passes)‖_F.
-        entry_errors: w, (N,): the entry (i, j) of Θ errs by (w_i w_j)^½ in root mean square, entries
+        entry_errors: w, (N,): entry (i, j) of Θ errs by (w_i w_j)^½ in root mean square, entries
             independently; w_i counts once for each input equal to i.
         common: The sum of `ntk_sweep.kernel.pass_errors.common_covariance` over the layers; None
             for so many inputs that Θ is computed in tiles.

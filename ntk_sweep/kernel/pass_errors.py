@@ -73,9 +73,7 @@ def common_covariance(
     ] ** 2 * gradients
 
 
-def pass_errors(
-    passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = None
-) -> PassErrors:
+def pass_errors(passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = None) -> PassErrors:
     """Collects the errors of all layers into errors of the Jacobian.
 
     J_l = δ ⊗ [c a, β] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared

@@ -127,12 +127,10 @@ def _each_bend(entries: list[Activation]) -> Callable[[Tensor, Tensor], Tensor]:
         parts = []
         for index, entry in enumerate(entries):
             own = _own(slope, index)
-            known = entry.curvature != 0 and entry.bend is not None
-            parts.append(
-                entry.bend(_own(z, index), own)
-                if known
-                else torch.full_like(own, float(entry.curvature))
-            )
+            if entry.bend is None:
+                parts.append(torch.full_like(own, float(entry.curvature)))
+            else:
+                parts.append(entry.bend(_own(z, index), own))
         return torch.stack(parts, dim=1)
 
     return bend

@@ -335,7 +335,7 @@ def gram_errors(
 
 
 def _units(terms: int, more: int, size: float = 1.0) -> tuple[float, float]:
-    """Units of rounding of a float64 sum and `more` operations: at most, and in root mean square."""
+    """Rounding of a float64 sum and `more` operations: at most, and in root mean square."""
     unit = _HALF_ULP * 1.01 * size
     return (terms + more) * unit, (terms**0.5 + more) * unit
 

@@ -116,9 +116,7 @@ def graded_spectrum(
     )
 
 
-def _bounds(
-    congruence: _Congruence, residual: Float[Tensor, "N N"]
-) -> tuple[float, float, float]:
+def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[float, float, float]:
     """The relative and the absolute bound, from moduli of what is left off the diagonal.
 
     Last comes what of the absolute bound is not the error of B.

@@ -64,9 +64,7 @@ def eigenvalue_errors(
     return norms.minimum(bounds)
 
 
-def _seen(
-    covariance: Float[Tensor, "N N"], vectors: Float[Tensor, "N N"]
-) -> Float[Tensor, " N"]:
+def _seen(covariance: Float[Tensor, "N N"], vectors: Float[Tensor, "N N"]) -> Float[Tensor, " N"]:
     """Bounds of ‖Eᵀv_i‖, (v_iᵀCv_i)^½, for the vectors at hand."""
     squares = (vectors * (covariance @ vectors)).sum(dim=0).clamp(min=0)
     rounding = len(vectors) * UNIT * torch.linalg.matrix_norm(covariance)
