@@ -17,8 +17,8 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_passes import CentredPasses
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.overflow import kernel_overflow
-from ntk_sweep.kernel.pass_errors import PassErrors, common_covariance, pass_errors
-from ntk_sweep.kernel.rounding import least_of, row_norms, unit_of
+from ntk_sweep.kernel.pass_errors import PassErrors, add_common_covariance, pass_errors
+from ntk_sweep.kernel.rounding import least_of, unit_of
 from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
 from ntk_sweep.numerics.double_double import (
     UNIT,
@@ -105,7 +105,7 @@ class Float64Kernel(NamedTuple):
         error: Estimate of ‖Θ - Θ(passes)‖_F.
         entry_errors: w, (N,): entry (i, j) of Θ errs by (w_i w_j)^½ in root mean square, entries
             independently; w_i counts once for each input equal to i.
-        common: The sum of `ntk_sweep.kernel.pass_errors.common_covariance` over the layers; None
+        common: The sum of `pass_errors.add_common_covariance` over the layers; None
             for so many inputs that Θ is computed in tiles.
     """
 
@@ -140,8 +140,10 @@ def float64_kernel(
             gradients, squares = delta.gram(), scale.gram(a.gram())
             layer = gradients * squares
             theta = layer if theta is None else theta + layer
-            own = common_covariance(a, delta, scale.factor, squares, gradients)
-            common = own if common is None else common + own
+            if common is None:
+                shape = (*outputs.shape, outputs.shape[-1])
+                common = torch.zeros(shape, dtype=torch.float64, device=outputs.device)
+            add_common_covariance(common, a, delta, scale.factor, squares, gradients)
             diagonal = layer.diagonal(dim1=-2, dim2=-1)
         traces.append(diagonal.sum(-1))
         units = unit * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8)
@@ -217,7 +219,7 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
         error = error + of_delta.norm * inputs + scale.square * of_a.norm * gradients
         error = error + worst * size * inputs * gradients
         error = error + underflow_error(a, delta, scale)
-        squares, lengths = scale.gram(row_norms(a.total) ** 2), row_norms(delta.total) ** 2
+        squares, lengths = scale.gram(a.squares()), delta.squares()
         entries = entries + of_delta.entries * squares + scale.square * of_a.entries * lengths
         entries = entries + usual * squares * lengths
     first = passes.inputs[0]

@@ -340,10 +340,12 @@ def _bends(
     most = torch.as_tensor(curvature, dtype=slope.dtype, device=slope.device)
     most = most[..., None] if most.ndim else most
     known = (spread < KNOWN)[..., None]
-    bend = activation.bend(z.total, slope).where(known, most)
+    bend = activation.bend(z.total, slope)
+    certain = known.all(dim=-2, keepdim=True)
+    if certain.is_cuda or not bool(certain.all()):
+        bend = bend.where(known, most)
     if z.centre is None or slope_centre is None:
         return bend, None
-    certain = known.all(dim=-2, keepdim=True)
     return bend, activation.bend(z.centre, slope_centre).where(certain, most)
 
 
@@ -385,9 +387,9 @@ def _backward(
                 shared * slope.centre_bend
             )
             # an error e of z̄ changes δ^l by σ''(z) e, less what the centre has of it
-            plain = bent + row_norms(pulled * slope.centre_bend)
-            near = activation.curvature * (own_norms + row_norms(z.rows) / root * pulled_norms)
-            mixed = plain.minimum(near)
+            mixed = activation.curvature * (own_norms + row_norms(z.rows) / root * pulled_norms)
+            if mixed.is_cuda or not bool((mixed <= bent).all()):
+                mixed = mixed.minimum(bent + row_norms(pulled * slope.centre_bend))
     own = 4 * unit * norms + least_of(delta.rows.dtype) * root
     errors = root_sum(
         errors,

@@ -75,11 +75,15 @@ class CentredRows:
 
     def largest_square(self) -> Float[Tensor, "*r"]:
         """An upper bound of the greatest ‖centre + row‖²."""
-        largest = self.row_norms.amax(dim=-1)
+        return self.squares().amax(dim=-1)
+
+    def squares(self) -> Float[Tensor, "*r N"]:
+        """An upper bound of each ‖centre + row‖²."""
+        lengths = self.row_norms
         if self.centre is not None:
             norm = torch.linalg.vector_norm(self.centre, dim=(-2, -1), dtype=torch.float64)
-            largest = largest + norm
-        return largest**2
+            lengths = lengths + norm[..., None]
+        return lengths**2
 
     @property
     def _double_centre(self) -> Float[Tensor, "*c 1 n"] | None:

@@ -49,28 +49,31 @@ class PassErrors:
         return PassErrors(self.shared.cpu(), self.rows.cpu(), covariance)
 
 
-def common_covariance(
+def add_common_covariance(
+    total: Float[Tensor, "*b N N"],
     a: CentredRows,
     delta: CentredRows,
     factor: float,
     inputs: Float[Tensor, "*a N N"],
     gradients: Float[Tensor, "*d N N"],
-) -> Float[Tensor, "*b N N"]:
-    """What a layer's centres add to C, without the safety factor: ‖ε_δ̄‖² K + c² ‖ε_ā‖² Δ.
+) -> None:
+    """Adds what a layer's centres bring to C, without the safety factor: ‖ε_δ̄‖² K + c² ‖ε_ā‖² Δ.
 
     An error ε of δ̄ adds ε ⊗ [c a_i, β] to each row i of J_l, and Σ_i v_i of these is of length ‖ε‖
     ‖Σ_i v_i [c a_i, β]‖; likewise an error of ā.
 
     Args:
+        total: What it is added to.
         a: a^{l-1}.
         delta: δ^l.
         factor: c.
         inputs: K = c² a aᵀ + β².
         gradients: Δ = δδᵀ.
     """
-    return (delta.centre_error**2)[..., None] * inputs + (factor * a.centre_error)[
-        ..., None
-    ] ** 2 * gradients
+    if delta.centre is not None:
+        total.addcmul_((delta.centre_error**2)[..., None], inputs)
+    if a.centre is not None:
+        total.addcmul_((factor * a.centre_error)[..., None] ** 2, gradients)
 
 
 def pass_errors(passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = None) -> PassErrors:
@@ -86,7 +89,7 @@ def pass_errors(passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = 
 
     Args:
         passes: The passes.
-        common: The sum of `common_covariance` over the layers, if it is known.
+        common: The sum of `add_common_covariance` over the layers, if it is known.
     """
     shared = passes.gradients[-1].centre_error * 0
     rows = torch.zeros_like(passes.gradients[-1].row_errors)

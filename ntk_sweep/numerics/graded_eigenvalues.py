@@ -99,7 +99,10 @@ def graded_spectrum(
     if vectors is None:
         vectors = torch.linalg.eigh(theta.hi).eigenvectors
     vectors = vectors.flip(1)
-    congruence = _congruence(theta, vectors, (vectors * (theta.hi @ vectors)).sum(0), orders)
+    start = (vectors * (theta.hi @ vectors)).sum(0)
+    congruence = _congruence(theta, vectors, start, orders, inner=0)
+    if congruence.left < 1 and congruence.floor > NEGLIGIBLE * congruence.diagonal.min():
+        congruence = _congruence(theta, vectors, start, orders)
     for _ in range(MAX_ROTATIONS):
         if congruence.left < 1:
             break
@@ -172,7 +175,11 @@ class _Congruence:
 
 
 def _congruence(
-    theta: DoubleDouble, vectors: Float[Tensor, "N N"], values: Float[Tensor, " N"], orders: int
+    theta: DoubleDouble,
+    vectors: Float[Tensor, "N N"],
+    values: Float[Tensor, " N"],
+    orders: int,
+    inner: int = 1,
 ) -> _Congruence:
     """B = SᵀVᵀΘVS from the residual R = ΘV - VΛ, which alone needs more than float64.
 
@@ -182,6 +189,13 @@ def _congruence(
     orthonormal to ‖W‖². It leaves B_ij = v_iᵀr_j with j the smaller of the two, and B_ii = Λ_i +
     v_iᵀr_i / (1 + W_ii), up to second-order terms, relatively: with h = ‖D⁻¹(B - Λ)D⁻¹‖, D = Λ^½,
     they are within 2h‖P‖ + (1 + h)‖P‖², since the smaller Λ stands before its row of P.
+
+    Args:
+        theta: Θ.
+        vectors: V.
+        values: Λ.
+        orders: Of the product with Θ.
+        inner: Orders of VᵀR; 0 for plain float64, which is enough for a rotation.
     """
     size = len(vectors)
     order = values.argsort(descending=True)
@@ -189,18 +203,22 @@ def _congruence(
     product, errors = matmul_by_column(theta, v, orders)
     scaled = two_prod(v, values)
     residual = _minus(product, scaled)
-    inner, inner_errors = matmul_by_column(from_float64(v.T.contiguous()), residual, 1)
-    upper = inner.hi.triu(1)
+    rests = torch.linalg.vector_norm(residual, dim=0)
+    if inner:
+        product_of, inner_errors = matmul_by_column(from_float64(v.T.contiguous()), residual, inner)
+        products = product_of.hi
+    else:
+        # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
+        products, inner_errors = v.T @ residual, 0.51 * EPS * size**1.5 * rests
+    upper = products.triu(1)
     off = upper + upper.T
     # of the product with Θ, of its difference from VΛ, of that number in float64, of VᵀR
-    sizes, lengths, rests = (
-        torch.linalg.vector_norm(x, dim=0) for x in (product.hi, scaled.hi, residual)
-    )
+    sizes, lengths = (torch.linalg.vector_norm(x, dim=0) for x in (product.hi, scaled.hi))
     columns = 1.01 * (errors + UNIT / 4 * (sizes + lengths) + EPS * rests) + inner_errors
     floor = 2**0.5 * columns.norm().item()
     overlap = symmetric_product(v.T.contiguous())
     overlap.diagonal().sub_(1)
-    plain = values + inner.hi.diagonal() / (1 + overlap.diagonal())
+    plain = values + products.diagonal() / (1 + overlap.diagonal())
     diagonal = plain.clamp(min=floor)
     # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
     triangle = torch.linalg.matrix_norm(overlap).item() + 0.51 * EPS * size**2
