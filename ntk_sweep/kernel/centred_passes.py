@@ -129,7 +129,9 @@ class _Slope:
         centre_error: Norm of the rounding error of the centre.
         bend: A bound of |σ''(z^l)|, (N, n); None where it is zero.
         centre_bend: The same of z̄^l, (1, n).
-        z: z^l, for its errors.
+        z_errors: Norm of the error of each row of z^l.
+        z_centre_error: Norm of the error of z̄^l.
+        z_norms: Norm of each row of z^l - z̄^l.
         uncertain: Units too close to a kink for their side to be certain, (N, n).
     """
 
@@ -140,7 +142,9 @@ class _Slope:
     centre_error: Float[Tensor, "*e 1"]
     bend: Float[Tensor, "*b N n"] | None
     centre_bend: Float[Tensor, "*b 1 n"] | None
-    z: PreActivation
+    z_errors: Float[Tensor, "*z N"]
+    z_centre_error: Float[Tensor, "*e 1"]
+    z_norms: Float[Tensor, "*z N"]
     uncertain: Bool[Tensor, "*u N n"] | None
 
 
@@ -310,15 +314,17 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         uncertain = z.total.abs() < spread.to(z.total.dtype)[..., None]
     bend, centre_bend = _bends(activation, z, slope, slope_centre, spread)
     return CentredRows(centre, rows, norms, centre_error, errors), _Slope(
-        slope,
-        slope_centre,
-        slope_rows,
-        slope_errors,
-        slope_error,
-        bend,
-        centre_bend,
-        z,
-        uncertain,
+        total=slope,
+        centre=slope_centre,
+        rows=slope_rows,
+        row_errors=slope_errors,
+        centre_error=slope_error,
+        bend=bend,
+        centre_bend=centre_bend,
+        z_errors=z.row_errors,
+        z_centre_error=shared,
+        z_norms=row_norms(z.rows),
+        uncertain=uncertain,
     )
 
 
@@ -354,7 +360,7 @@ def _backward(
 ) -> CentredRows:
     """From δ^{l+1} to δ^l."""
     squares, root = layer.row_squares, layer.weight.shape[-1] ** 0.5
-    unit, z = unit_of(delta.rows.dtype), slope.z
+    unit = unit_of(delta.rows.dtype)
     pulled = layer.backward(delta.rows)
     own_norms = row_norms(pulled)
     rows = pulled * slope.total
@@ -383,17 +389,18 @@ def _backward(
     if slope.bend is not None:
         bent = row_norms(pulled * slope.bend)
         if slope.centre_bend is not None:
-            centre_error = centre_error + z.centre_error / root * row_norms(
+            centre_error = centre_error + slope.z_centre_error / root * row_norms(
                 shared * slope.centre_bend
             )
             # an error e of z̄ changes δ^l by σ''(z) e, less what the centre has of it
-            mixed = activation.curvature * (own_norms + row_norms(z.rows) / root * pulled_norms)
+            mixed = activation.curvature * (own_norms + slope.z_norms / root * pulled_norms)
             if mixed.is_cuda or not bool((mixed <= bent).all()):
                 mixed = mixed.minimum(bent + row_norms(pulled * slope.centre_bend))
     own = 4 * unit * norms + least_of(delta.rows.dtype) * root
     errors = root_sum(
         errors,
-        (bent * z.row_errors + mixed * z.centre_error + pulled_norms * slope.row_errors) / root,
+        (bent * slope.z_errors + mixed * slope.z_centre_error + pulled_norms * slope.row_errors)
+        / root,
         own,
     )
     # asking costs less than the norm, but on a GPU it would wait for everything before

@@ -17,7 +17,7 @@ from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.double_double import GramError
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
-from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
+from ntk_sweep.numerics.thresholds import REFINED_SAMPLES, TILE_ROWS
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
 from ntk_sweep.spectrum.methods import METHODS
 from ntk_sweep.spectrum.perturbation import eigenvalue_errors
@@ -272,10 +272,11 @@ def _eigh(kernel: CentredKernel, target: float | None = None) -> _Solution:
     rounding = SAFETY * unit * ((size / 3) ** 0.5 + 1) * length
     # σ_min(V) ≥ 0.99: LAPACK's vectors are orthonormal to rounding
     whole = (torch.linalg.matrix_norm(residual) + rounding) / 0.99 + kernel.error
-    sines = (whole / _gaps(values)).clamp(max=1)
-    errors = whole.expand(size).clone()
+    errors, sines = whole.expand(size).clone(), 0.0
     reachable = target is None or float(values[0]) * target > unit / 8 * float(values[-1])
-    if kernel.entry_errors is not None and reachable:
+    # for more inputs its matrices would be too many
+    if kernel.entry_errors is not None and reachable and size <= TILE_ROWS:
+        sines = (whole / _gaps(values)).clamp(max=1)
         own = _diagonal_rounding(theta, values, vectors) + ROOT_TWO * (
             (vectors**2).T @ kernel.entry_errors
         )
@@ -293,11 +294,13 @@ def _first_order(
     ‖G‖ at most.
 
     Args:
-        values: The eigenvalues.
+        values: The eigenvalues, ascending.
         single: Bounds of |v_iᵀGv_i|.
         whole: A bound of ‖G‖.
     """
-    nearest = _gaps(values).amin(dim=0) - 2 * whole
+    ends = values.new_full((1,), torch.inf)
+    steps = torch.cat((ends, values.diff(), ends))
+    nearest = steps[1:].minimum(steps[:-1]) - 2 * whole
     bound = (single + whole**2 / nearest).where(nearest > 2 * whole, whole)
     return bound.minimum(whole)
 
