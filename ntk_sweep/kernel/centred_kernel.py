@@ -141,8 +141,8 @@ def float64_kernel(
             layer = gradients * squares
             theta = layer if theta is None else theta + layer
             if common is None:
-                shape = (*outputs.shape, outputs.shape[-1])
-                common = torch.zeros(shape, dtype=torch.float64, device=outputs.device)
+                zeros = torch.zeros_like(outputs, dtype=torch.float64)
+                common = zeros[..., None] * zeros[..., None, :]
             add_common_covariance(common, a, delta, scale.factor, squares, gradients)
             diagonal = layer.diagonal(dim1=-2, dim2=-1)
         traces.append(diagonal.sum(-1))
