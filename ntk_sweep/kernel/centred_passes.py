@@ -143,7 +143,7 @@ class _Slope:
     bend: Float[Tensor, "*b N n"] | None
     centre_bend: Float[Tensor, "*b 1 n"] | None
     z_errors: Float[Tensor, "*z N"]
-    z_centre_error: Float[Tensor, "*z 1"]
+    z_centre_error: Float[Tensor, "*y 1"]
     z_norms: Float[Tensor, "*z N"]
     uncertain: Bool[Tensor, "*u N n"] | None
 
