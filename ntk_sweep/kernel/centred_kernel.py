@@ -8,18 +8,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses
-from ntk_sweep.kernel.centred_rows import CentredRows
+from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.overflow import kernel_overflow
-from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
+from ntk_sweep.kernel.pass_errors import PassErrors, add_common_covariance, pass_errors
 from ntk_sweep.kernel.rounding import least_of, unit_of
 from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
-from ntk_sweep.numerics.double_double import UNIT, DoubleDouble, symmetric, symmetric_product
+from ntk_sweep.numerics.double_double import (
+    UNIT,
+    DoubleDouble,
+    GramError,
+    symmetric,
+    symmetric_product,
+)
 from ntk_sweep.numerics.tensors import all_finite
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
@@ -35,6 +42,7 @@ class CentredKernel:
         error: Estimate of ‖Θ - Θ(passes)‖_F.
         pass_errors: The errors of the passes.
         passes: The passes; None where they are not kept.
+        entry_errors: As in `Float64Kernel`, (N,) on the CPU; None if they are not known.
         known: Θ in double-double, on the CPU, by its orders: what the caller has, or what was
             computed last.
     """
@@ -44,10 +52,11 @@ class CentredKernel:
     error: float
     pass_errors: PassErrors
     passes: CentredPasses | None
+    entry_errors: Float[Tensor, " N"] | None = None
     known: dict[int, DoubleDouble] = field(default_factory=dict)
 
     def double_double(self, orders: int) -> DoubleDouble:
-        """Θ in double-double on the CPU, up to the error of `double_double_error`.
+        """Θ in double-double on the CPU, up to the error of `double_double_errors`.
 
         Args:
             orders: As in `ntk_sweep.numerics.double_double.gram`.
@@ -60,8 +69,13 @@ class CentredKernel:
 
     def double_double_error(self, orders: int) -> float:
         """Bound of ‖Θ - Θ(passes)‖_F for Θ of `double_double`; known before that is computed."""
+        return float(self.double_double_errors(orders).norm)
+
+    def double_double_errors(self, orders: int) -> GramError:
+        """The error of Θ of `double_double`, on the CPU; known before that is computed."""
         assert self.passes is not None
-        return float(double_double_error(self.passes, orders))
+        norm, entries = double_double_errors(self.passes, orders)
+        return GramError(norm.cpu(), entries.cpu())
 
 
 def centred_kernel(passes: CentredPasses, refinable: bool = True) -> CentredKernel:
@@ -74,18 +88,38 @@ def centred_kernel(passes: CentredPasses, refinable: bool = True) -> CentredKern
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
     """
-    theta, traces, error = float64_kernel(passes)
-    errors = pass_errors(passes)
+    theta, traces, error, entries, common = float64_kernel(passes)
+    errors = pass_errors(passes, common)
     if not all(map(all_finite, (passes.outputs, theta, error, errors.shared, errors.rows))):
         raise kernel_overflow(passes, theta, traces)
     kept = passes if refinable else None
-    return CentredKernel(theta.cpu(), traces.cpu(), float(error), errors.cpu(), kept)
+    return CentredKernel(theta.cpu(), traces.cpu(), float(error), errors.cpu(), kept, entries.cpu())
+
+
+class Float64Kernel(NamedTuple):
+    """Θ in float64, of one network or of several side by side.
+
+    Attributes:
+        theta: Θ.
+        layer_traces: tr Θ_l.
+        error: Estimate of ‖Θ - Θ(passes)‖_F.
+        entry_errors: w, (N,): entry (i, j) of Θ errs by (w_i w_j)^½ in root mean square, entries
+            independently; w_i counts once for each input equal to i.
+        common: The sum of `pass_errors.add_common_covariance` over the layers; None
+            for so many inputs that Θ is computed in tiles.
+    """
+
+    theta: Float[Tensor, "*b N N"]
+    layer_traces: Float[Tensor, "*b D"]
+    error: Float[Tensor, "*b"]
+    entry_errors: Float[Tensor, "*b N"]
+    common: Float[Tensor, "*b N N"] | None
 
 
 def float64_kernel(
     passes: CentredPasses,
-) -> tuple[Float[Tensor, "*b N N"], Float[Tensor, "*b D"], Float[Tensor, "*b"]]:
-    """Θ in float64, tr Θ_l for each layer, and an estimate of ‖Θ - Θ(passes)‖_F.
+) -> Float64Kernel:
+    """Θ in float64, and what is known of its errors.
 
     An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1:
     independent roundings, u = ε/2), and eight u cover centre + row and the elementwise operations;
@@ -93,22 +127,31 @@ def float64_kernel(
     """
     outputs = passes.outputs
     tiled = outputs.ndim == 1 and len(outputs) > TILE_ROWS
-    theta, traces = None, []
+    theta, traces, common = None, [], None
     error, unit = outputs.new_zeros((), dtype=torch.float64), unit_of(torch.float64)
+    entries = torch.zeros_like(outputs, dtype=torch.float64)
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         if tiled:
             if theta is None:
                 shape = 2 * outputs.shape
                 theta = torch.zeros(shape, dtype=torch.float64, device=outputs.device)
-            traces.append(_add_in_tiles(theta, a, delta, scale))
+            diagonal = _add_in_tiles(theta, a, delta, scale)
         else:
-            layer = delta.gram() * scale.gram(a.gram())
+            gradients, squares = delta.gram(), scale.gram(a.gram())
+            layer = gradients * squares
             theta = layer if theta is None else theta + layer
-            traces.append(layer.diagonal(dim1=-2, dim2=-1).sum(-1))
-        units = a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8
-        error = error + unit * units * traces[-1] + underflow_error(a, delta, scale)
-    assert theta is not None
-    return theta, torch.stack(traces, dim=-1), error
+            if common is None:
+                zeros = torch.zeros_like(outputs, dtype=torch.float64)
+                common = zeros[..., None] * zeros[..., None, :]
+            add_common_covariance(common, a, delta, scale.factor, squares, gradients)
+            diagonal = layer.diagonal(dim1=-2, dim2=-1)
+        traces.append(diagonal.sum(-1))
+        units = unit * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8)
+        entries = entries + units * diagonal
+        error = error + units * traces[-1] + underflow_error(a, delta, scale)
+    assert theta is not None and isinstance(passes.inputs[0], ExactInputs)
+    entries = entries * passes.inputs[0].multiplicities
+    return Float64Kernel(theta, torch.stack(traces, dim=-1), error, entries, common)
 
 
 def layer_kernels(passes: CentredPasses) -> Float[Tensor, "D N N"]:
@@ -133,26 +176,30 @@ def underflow_error(a: CentredRows, delta: CentredRows, scale: LayerScale) -> Fl
 
 def _add_in_tiles(
     theta: Float[Tensor, "N N"], a: CentredRows, delta: CentredRows, scale: LayerScale
-) -> Float[Tensor, ""]:
-    """Adds Θ_l to Θ tile by tile, those below the diagonal as mirror images, and returns tr Θ_l."""
-    inputs, gradients, trace = a.total, delta.total, theta.new_zeros(())
+) -> Float[Tensor, " N"]:
+    """Adds Θ_l to Θ tile by tile, those below the diagonal as mirror images.
+
+    Returns:
+        The diagonal of Θ_l.
+    """
+    inputs, gradients, diagonals = a.total, delta.total, []
     for top in range(0, len(theta), TILE_ROWS):
         rows = slice(top, top + TILE_ROWS)
         square = symmetric_product(inputs[rows])
         layer = symmetric_product(gradients[rows]) * scale.gram(square, out=square)
         theta[rows, rows] += layer
-        trace = trace + layer.diagonal().sum()
+        diagonals.append(layer.diagonal().clone())
         for left in range(top + TILE_ROWS, len(theta), TILE_ROWS):
             columns = slice(left, left + TILE_ROWS)
             tile = inputs[rows] @ inputs[columns].T
             layer = scale.gram(tile, out=tile).mul_(gradients[rows] @ gradients[columns].T)
             theta[rows, columns] += layer
             theta[columns, rows] += layer.T
-    return trace
+    return torch.cat(diagonals)
 
 
 def double_double_kernel(passes: CentredPasses, orders: int = 2) -> DoubleDouble:
-    """Θ in double-double, up to the error of `double_double_error`.
+    """Θ in double-double, up to the error of `double_double_errors`.
 
     Args:
         passes: The passes.
@@ -167,18 +214,27 @@ def double_double_kernel(passes: CentredPasses, orders: int = 2) -> DoubleDouble
     return DoubleDouble(symmetric(theta.hi, size), symmetric(theta.lo, size))
 
 
-def double_double_error(passes: CentredPasses, orders: int = 2) -> Float[Tensor, "*b"]:
-    """Bound of ‖Θ - Θ(passes)‖_F for Θ of `double_double_kernel`, without computing it.
+def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
+    """The error Θ - Θ(passes) of Θ of `double_double_kernel`, without computing it.
 
     ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of
-    a row's norm.
+    a row's norm. An input that k inputs are equal to has k times its own share of `entries`.
     """
     error = passes.inputs[0].row_norms.new_zeros(())
-    size, additions = passes.outputs.shape[-1], 8 + 2 * len(passes.scales)
+    entries = torch.zeros_like(passes.outputs, dtype=torch.float64)
+    size, depth = passes.outputs.shape[-1], len(passes.scales)
+    # two products of half a UNIT, and a quarter for each sum, of which there is one a layer and a
+    # few more
+    worst, usual = (2 + depth / 4) * UNIT, (1 / 2 + (depth + 4) / 16) ** 0.5 * UNIT
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         inputs, gradients = scale.gram(a.largest_square()), delta.largest_square()
-        error = error + delta.double_double_gram_error(orders) * inputs
-        error = error + scale.square * a.double_double_gram_error(orders) * gradients
-        error = error + additions * UNIT * size * inputs * gradients
+        of_delta, of_a = (rows.double_double_gram_errors(orders) for rows in (delta, a))
+        error = error + of_delta.norm * inputs + scale.square * of_a.norm * gradients
+        error = error + worst * size * inputs * gradients
         error = error + underflow_error(a, delta, scale)
-    return error
+        squares, lengths = scale.gram(a.squares()), delta.squares()
+        entries = entries + of_delta.entries * squares + scale.square * of_a.entries * lengths
+        entries = entries + usual * squares * lengths
+    first = passes.inputs[0]
+    assert isinstance(first, ExactInputs)
+    return GramError(error, entries * first.multiplicities)

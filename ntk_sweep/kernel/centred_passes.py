@@ -39,6 +39,9 @@ from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.layered import LayeredNetwork
 from ntk_sweep.network.linear_layer import LayerScale, LinearLayer
 
+KNOWN = 1 / 32
+"""Pre-activations known so well have |σ''| of `Activation.bend`."""
+
 
 @dataclass(frozen=True)
 class CentredPasses:
@@ -122,8 +125,13 @@ class _Slope:
         total: σ'(z^l), (N, n).
         centre: σ'(z̄^l), (1, n).
         rows: σ'(z^l) - σ'(z̄^l), (N, n).
-        row_errors: Norm of the error of each row away from kinks.
-        centre_error: Norm of the error of the centre.
+        row_errors: Norm of the rounding error of each row.
+        centre_error: Norm of the rounding error of the centre.
+        bend: A bound of |σ''(z^l)|, (N, n); None where it is zero.
+        centre_bend: The same of z̄^l, (1, n).
+        z_errors: Norm of the error of each row of z^l.
+        z_centre_error: Norm of the error of z̄^l.
+        z_norms: Norm of each row of z^l - z̄^l.
         uncertain: Units too close to a kink for their side to be certain, (N, n).
     """
 
@@ -132,11 +140,20 @@ class _Slope:
     rows: Float[Tensor, "*b N n"]
     row_errors: Float[Tensor, "*b N"]
     centre_error: Float[Tensor, "*e 1"]
+    bend: Float[Tensor, "*b N n"] | None
+    centre_bend: Float[Tensor, "*b 1 n"] | None
+    z_errors: Float[Tensor, "*z N"]
+    z_centre_error: Float[Tensor, "*y 1"]
+    z_norms: Float[Tensor, "*z N"]
     uncertain: Bool[Tensor, "*u N n"] | None
 
 
 def centred_passes(
-    network: LayeredNetwork, x: Float[Tensor, "N n_in"], first: FirstLayer | None = None
+    network: LayeredNetwork,
+    x: Float[Tensor, "N n_in"],
+    first: FirstLayer | None = None,
+    *,
+    plain: bool = False,
 ) -> CentredPasses:
     """One forward and one backward pass around the mean of `x`.
 
@@ -148,6 +165,7 @@ def centred_passes(
         x: N inputs, of the network's dtype and on its device.
         first: `first_layer` of a network with the same weights, where it is known; it does not
             depend on the activation.
+        plain: Whether the centre is zero in any case.
 
     Raises:
         ValueError: `x` does not fit the network, or float32 products are set to be less precise
@@ -156,8 +174,9 @@ def centred_passes(
     """
     network.check_inputs(x)
     _check_precision(x.dtype)
-    if first is None or (first.z.centre is None) == _is_centred(network, x):
-        first = first_layer(network, ExactInputs(x))
+    centred = _is_centred(network, x) and not plain
+    if first is None or (first.z.centre is None) == centred:
+        first = _first_layer(network, ExactInputs(x), centred)
     z, slopes = first.z, []
     inputs: list[CentredRows] = [first.inputs]
     for index in range(1, network.depth):
@@ -191,8 +210,13 @@ def first_layer(
     if like is not None and (like.products.centre is not None) == _is_centred(network, x):
         z = _pre_activation(network.layer(0), like.rows, like.products)
         return FirstLayer(inputs, like.rows, like.products, z)
+    return _first_layer(network, inputs, _is_centred(network, x))
+
+
+def _first_layer(network: LayeredNetwork, inputs: ExactInputs, centred: bool) -> FirstLayer:
+    x = inputs.rows
     rows: CentredRows = inputs
-    if _is_centred(network, x):
+    if centred:
         mean = x.mean(dim=-2, keepdim=True)
         differences = x - mean
         norms = row_norms(differences)
@@ -277,22 +301,58 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         centre, slope_centre = activation.function(z.centre), activation.derivative(z.centre)
         slope = slope_centre + slope_rows
         centre_error = row_norms(slope_centre) / root * shared + elementwise * row_norms(centre)
-        slope_error = activation.curvature * shared + elementwise * row_norms(slope_centre)
-        # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by about σ'' e d
-        mixed = activation.curvature * shared / root * row_norms(z.rows)
+        slope_error = elementwise * row_norms(slope_centre)
+        # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by (σ'(z̄ + d) - σ'(z̄)) e
+        mixed = shared / root * row_norms(slope_rows)
     norms = row_norms(rows)
     own = elementwise * norms + least_of(z.total.dtype) * root
     errors = root_sum(row_norms(slope) / root * z.row_errors, own, mixed)
-    slope_errors = root_sum(
-        activation.curvature * z.row_errors, own, elementwise * row_norms(slope_rows), mixed
-    )
+    slope_errors = root_sum(own, elementwise * row_norms(slope_rows))
+    spread = TAIL / root * (z.row_errors + shared)
     uncertain = None
     if activation.kinked:
-        spread = TAIL / root * (z.row_errors + shared)
         uncertain = z.total.abs() < spread.to(z.total.dtype)[..., None]
+    bend, centre_bend = _bends(activation, z, slope, slope_centre, spread)
     return CentredRows(centre, rows, norms, centre_error, errors), _Slope(
-        slope, slope_centre, slope_rows, slope_errors, slope_error, uncertain
+        total=slope,
+        centre=slope_centre,
+        rows=slope_rows,
+        row_errors=slope_errors,
+        centre_error=slope_error,
+        bend=bend,
+        centre_bend=centre_bend,
+        z_errors=z.row_errors,
+        z_centre_error=shared,
+        z_norms=row_norms(z.rows),
+        uncertain=uncertain,
     )
+
+
+def _bends(
+    activation: Activation,
+    z: PreActivation,
+    slope: Float[Tensor, "*b N n"],
+    slope_centre: Float[Tensor, "*b 1 n"] | None,
+    spread: Float[Tensor, "*s N"],
+) -> tuple[Float[Tensor, "*b N n"] | None, Float[Tensor, "*b 1 n"] | None]:
+    """Bounds of |σ''(z)| and |σ''(z̄)|, `curvature` where z is not known well enough."""
+    curvature = activation.curvature
+    if isinstance(curvature, float) and curvature == 0:
+        return None, None
+    if activation.bend is None:
+        limit = slope.new_ones(()) * curvature
+        limit = limit[..., None] if limit.ndim else limit
+        return limit.expand_as(slope), None if z.centre is None else limit.expand_as(z.centre)
+    most = torch.as_tensor(curvature, dtype=slope.dtype, device=slope.device)
+    most = most[..., None] if most.ndim else most
+    known = (spread < KNOWN)[..., None]
+    bend = activation.bend(z.total, slope)
+    certain = known.all(dim=-2, keepdim=True)
+    if certain.is_cuda or not bool(certain.all()):
+        bend = bend.where(known, most)
+    if z.centre is None or slope_centre is None:
+        return bend, None
+    return bend, activation.bend(z.centre, slope_centre).where(certain, most)
 
 
 def _backward(
@@ -302,12 +362,14 @@ def _backward(
     squares, root = layer.row_squares, layer.weight.shape[-1] ** 0.5
     unit = unit_of(delta.rows.dtype)
     pulled = layer.backward(delta.rows)
+    own_norms = row_norms(pulled)
     rows = pulled * slope.total
     pulled_errors = product_errors(
-        delta.rows, delta.row_norms, delta.row_errors, row_norms(pulled), squares
+        delta.rows, delta.row_norms, delta.row_errors, own_norms, squares
     )
     errors = row_norms(slope.total) / root * pulled_errors
     centre, centre_error = None, delta.centre_error
+    bent = mixed = torch.zeros_like(errors)
     if delta.centre is not None:
         assert slope.centre is not None
         shared = layer.backward(delta.centre)
@@ -323,9 +385,24 @@ def _backward(
         ) / root + 2 * unit * row_norms(centre)
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
         errors = torch.hypot(errors, shared_error / root * row_norms(slope.rows))
-    norms = row_norms(rows)
+    norms, pulled_norms = row_norms(rows), row_norms(pulled)
+    if slope.bend is not None:
+        bent = row_norms(pulled * slope.bend)
+        if slope.centre_bend is not None:
+            centre_error = centre_error + slope.z_centre_error / root * row_norms(
+                shared * slope.centre_bend
+            )
+            # an error e of z̄ changes δ^l by σ''(z) e, less what the centre has of it
+            mixed = activation.curvature * (own_norms + slope.z_norms / root * pulled_norms)
+            if mixed.is_cuda or not bool((mixed <= bent).all()):
+                mixed = mixed.minimum(bent + row_norms(pulled * slope.centre_bend))
     own = 4 * unit * norms + least_of(delta.rows.dtype) * root
-    errors = root_sum(errors, row_norms(pulled) / root * slope.row_errors, own)
+    errors = root_sum(
+        errors,
+        (bent * slope.z_errors + mixed * slope.z_centre_error + pulled_norms * slope.row_errors)
+        / root,
+        own,
+    )
     # asking costs less than the norm, but on a GPU it would wait for everything before
     if slope.uncertain is not None and (slope.uncertain.is_cuda or bool(slope.uncertain.any())):
         errors = torch.hypot(errors, activation.jump * row_norms(pulled * slope.uncertain))

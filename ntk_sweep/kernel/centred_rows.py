@@ -6,6 +6,7 @@ leading dimensions.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.rounding import row_norms
-from ntk_sweep.numerics.double_double import DoubleDouble, gram, gram_error, symmetric_product
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+    GramError,
+    gram,
+    gram_errors,
+    symmetric_product,
+)
 
 
 @dataclass(eq=False)
@@ -62,17 +69,21 @@ class CentredRows:
         """The same in double-double, its upper triangle; see `double_double.gram`."""
         return gram(self.rows.double(), self._double_centre, orders)
 
-    def double_double_gram_error(self, orders: int) -> Float[Tensor, "*r"]:
-        """Bound of the error of `double_double_gram` in the Frobenius norm."""
-        return gram_error(self.rows.double(), self._double_centre, orders)
+    def double_double_gram_errors(self, orders: int) -> GramError:
+        """The error of `double_double_gram`."""
+        return gram_errors(self.rows.double(), self._double_centre, orders)
 
     def largest_square(self) -> Float[Tensor, "*r"]:
         """An upper bound of the greatest ‖centre + row‖²."""
-        largest = self.row_norms.amax(dim=-1)
+        return self.squares().amax(dim=-1)
+
+    def squares(self) -> Float[Tensor, "*r N"]:
+        """An upper bound of each ‖centre + row‖²."""
+        lengths = self.row_norms
         if self.centre is not None:
             norm = torch.linalg.vector_norm(self.centre, dim=(-2, -1), dtype=torch.float64)
-            largest = largest + norm
-        return largest**2
+            lengths = lengths + norm[..., None]
+        return lengths**2
 
     @property
     def _double_centre(self) -> Float[Tensor, "*c 1 n"] | None:
@@ -92,7 +103,19 @@ class ExactInputs(CentredRows):
         norms = row_norms(x)
         super().__init__(None, x, norms, norms[..., :1] * 0, norms * 0)
         self._gram: Tensor | None = None
+        self._multiplicities: Tensor | None = None
         self._double_double_grams: dict[int, DoubleDouble] = {}
+
+    @property
+    def multiplicities(self) -> Float[Tensor, " N"]:
+        """How many inputs are equal to each, itself included."""
+        if self._multiplicities is None:
+            # -0 becomes 0
+            names = [row.tobytes() for row in (self.rows + 0.0).cpu().numpy()]
+            counts = Counter(names)
+            equal = [counts[name] for name in names]
+            self._multiplicities = self.row_norms.new_tensor(equal)
+        return self._multiplicities
 
     def gram(self) -> Float[Tensor, "N N"]:
         """The Gram matrix of the inputs in float64; not to be changed in place."""

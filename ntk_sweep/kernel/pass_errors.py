@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses
-from ntk_sweep.kernel.centred_rows import CentredRows
+from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.rounding import row_norms
 
 SAFETY = 4
@@ -30,30 +30,70 @@ class PassErrors:
     Attributes:
         shared: Bound of ‖e‖, the error that all rows have in common, (1,), float64.
         rows: Bound of the norm of each row of F, (N,), float64.
+        covariance: C, (N, N), float64, with ‖Eᵀv‖² ≤ vᵀCv for E = 1eᵀ + F and a v that does not
+            depend on the roundings; None if it is not known.
     """
 
     shared: Float[Tensor, "*e 1"]
     rows: Float[Tensor, "*b N"]
+    covariance: Float[Tensor, "*b N N"] | None = None
 
     def __getitem__(self, index: tuple[int, ...]) -> PassErrors:
         """Those of one of several networks."""
-        return PassErrors(self.shared[index], self.rows[index])
+        covariance = None if self.covariance is None else self.covariance[index]
+        return PassErrors(self.shared[index], self.rows[index], covariance)
 
     def cpu(self) -> PassErrors:
         """The same on the CPU."""
-        return PassErrors(self.shared.cpu(), self.rows.cpu())
+        covariance = None if self.covariance is None else self.covariance.cpu()
+        return PassErrors(self.shared.cpu(), self.rows.cpu(), covariance)
 
 
-def pass_errors(passes: CentredPasses) -> PassErrors:
+def add_common_covariance(
+    total: Float[Tensor, "*b N N"],
+    a: CentredRows,
+    delta: CentredRows,
+    factor: float,
+    inputs: Float[Tensor, "*a N N"],
+    gradients: Float[Tensor, "*d N N"],
+) -> None:
+    """Adds what a layer's centres bring to C, without the safety factor: ‖ε_δ̄‖² K + c² ‖ε_ā‖² Δ.
+
+    An error ε of δ̄ adds ε ⊗ [c a_i, β] to each row i of J_l, and Σ_i v_i of these is of length ‖ε‖
+    ‖Σ_i v_i [c a_i, β]‖; likewise an error of ā.
+
+    Args:
+        total: What it is added to.
+        a: a^{l-1}.
+        delta: δ^l.
+        factor: c.
+        inputs: K = c² a aᵀ + β².
+        gradients: Δ = δδᵀ.
+    """
+    if delta.centre is not None:
+        total.addcmul_((delta.centre_error**2)[..., None], inputs)
+    if a.centre is not None:
+        total.addcmul_((factor * a.centre_error)[..., None] ** 2, gradients)
+
+
+def pass_errors(passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = None) -> PassErrors:
     """Collects the errors of all layers into errors of the Jacobian.
 
     J_l = δ ⊗ [c a, β] with δ = δ̄ + d, a = ā + g, and errors ε of each. To first order, the shared
     part of the error of row i is ε_δ̄ ⊗ [c ā, β] + c δ̄ ⊗ ε_ā, and its own part ε_d ⊗ [c a, β] + c
     δ ⊗ ε_g + c ε_δ̄ ⊗ g + c d ⊗ ε_ā. Errors of different layers and terms are taken as independent,
     so that squares add.
+
+    Rows round independently, unless their inputs are equal: then (Σ_i |v_i| f_i)² over k of them is
+    at most k Σ_i v_i² f_i².
+
+    Args:
+        passes: The passes.
+        common: The sum of `add_common_covariance` over the layers, if it is known.
     """
     shared = passes.gradients[-1].centre_error * 0
     rows = torch.zeros_like(passes.gradients[-1].row_errors)
+    mixed = torch.zeros_like(rows)
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         square = scale.square
         rows = (
@@ -62,15 +102,21 @@ def pass_errors(passes: CentredPasses) -> PassErrors:
             + square * row_norms(delta.total) ** 2 * a.row_errors**2
         )
         if a.centre is not None:
-            rows = rows + square * delta.row_norms**2 * a.centre_error**2
+            mixed = mixed + square * delta.row_norms**2 * a.centre_error**2
         if delta.centre is not None:
-            rows = rows + delta.centre_error**2 * scale.factor * scale.factor * a.row_norms**2
+            mixed = mixed + delta.centre_error**2 * scale.factor * scale.factor * a.row_norms**2
         shared = (
             shared
             + delta.centre_error**2 * scale.gram(_centre_square(a))
             + square * _centre_square(delta) * a.centre_error**2
         )
-    return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows.sqrt() + SQUARED_AWAY)
+    covariance = None
+    if common is not None:
+        inputs = passes.inputs[0]
+        assert isinstance(inputs, ExactInputs)
+        covariance = SAFETY**2 * (common + torch.diag_embed(inputs.multiplicities * rows))
+    rows = (rows + mixed).sqrt()
+    return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows + SQUARED_AWAY, covariance)
 
 
 def _centre_square(rows: CentredRows) -> Float[Tensor, "*e 1"]:

@@ -94,6 +94,7 @@ def _as_one(entries: list[Activation], device: torch.device) -> Activation:
         curvature=column([entry.curvature for entry in entries]),
         jump=column([entry.jump for entry in entries]) if kinked else 0.0,
         differences=_each_difference([entry.differences for entry in entries]),
+        bend=_each_bend(entries),
     )
 
 
@@ -117,6 +118,22 @@ def _each_difference(
         return torch.stack(functions, dim=1), torch.stack(derivatives, dim=1)
 
     return differences
+
+
+def _each_bend(entries: list[Activation]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The bounds of |σ''| as one."""
+
+    def bend(z: Tensor, slope: Tensor) -> Tensor:
+        parts = []
+        for index, entry in enumerate(entries):
+            own = _own(slope, index)
+            if entry.bend is None:
+                parts.append(torch.full_like(own, float(entry.curvature)))
+            else:
+                parts.append(entry.bend(_own(z, index), own))
+        return torch.stack(parts, dim=1)
+
+    return bend
 
 
 def _own(z: Tensor, index: int) -> Tensor:

@@ -32,8 +32,9 @@ _HALF_ULP = 2.0**-MANTISSA
 """The unit of rounding u of float64."""
 
 UNIT = 2.0**-102
-"""Bound of the error of `add` relative to |x| + |y|, and of `multiply` relative to |xy|: 4u² and
-8u² (after Joldes, Muller, Popescu 2017, sections 3 and 5), rounded up to 16u²."""
+"""16u². The error of `add` is at most a quarter of it relative to |x| + |y|, that of `add_plain`
+relative to the result, and that of `multiply` half of it relative to |xy| (after Joldes, Muller,
+Popescu 2017, sections 3 to 5)."""
 
 THREADED_ROWS = 1000
 """Rows from which on NumPy multiplies on several threads. It has threads of its own, which wait for
@@ -183,6 +184,14 @@ def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
 def matmul(
     a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
 ) -> tuple[DoubleDouble, Float[Tensor, "*b"]]:
+    """The product A · b of `matmul_by_column`, and a bound of its error's Frobenius norm."""
+    product, errors = matmul_by_column(a, b, orders)
+    return product, torch.linalg.vector_norm(errors, dim=-1)
+
+
+def matmul_by_column(
+    a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
+) -> tuple[DoubleDouble, Float[Tensor, "*b n"]]:
     """The product A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits).
 
     A slice has some 21 bits. A = A_1 + … and b = b_1 + … are cut into `orders` slices each and a
@@ -192,9 +201,9 @@ def matmul(
         A_1 (b_orders+1 + …) + A_2 (b_orders + …) + … + A_orders+1 b.
 
     Returns:
-        The product, and a bound of its error's Frobenius norm: a float64 sum of n products errs by
-        at most n · 2⁻⁵³ times the sum of their moduli (Higham 2002, section 3.1), and ‖ |X| |Y| ‖_F
-        ≤ ‖X‖_F ‖Y‖_F; each addition in double-double adds UNIT.
+        The product, and a bound of the Euclidean norm of each column of its error: a float64 sum of
+        n products errs by at most n · 2⁻⁵³ times the sum of their moduli (Higham 2002, section
+        3.1), and ‖ |X| |y| ‖ ≤ ‖X‖_F ‖y‖; each addition in double-double adds UNIT/4 of its result.
     """
     terms = b.shape[-2]
     bits = slice_bits(orders * terms)
@@ -204,18 +213,20 @@ def matmul(
     for part in right[:-1]:
         rests.append(rests[-1] - part)
     total = from_float64(left[0] @ right[0])
+    sums = torch.zeros_like(b[..., 0, :])
     for order in range(2, orders + 1):
         exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
         total = add_plain(total, exact)
+        sums = sums + _columns(total.hi)
     moduli = sum(
-        _frobenius(part) * _frobenius(rest) for part, rest in zip(left, rests[::-1], strict=True)
+        _frobenius(part)[..., None] * _columns(rest)
+        for part, rest in zip(left, rests[::-1], strict=True)
     )
     tail = torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2)
+    total = add_plain(total, tail)
     # lo of A and the last rests are rounded once more each
-    error = ((orders + 1) * terms + 4) * _HALF_ULP * moduli + 2 * (orders + 1) * UNIT * _frobenius(
-        a.hi
-    ) * _frobenius(b)
-    return add_plain(total, tail), error
+    errors = ((orders + 1) * terms + 4) * _HALF_ULP * moduli
+    return total, errors + UNIT / 4 * 1.01 * (sums + _columns(total.hi))
 
 
 def gram(
@@ -258,42 +269,75 @@ def gram(
     return add(total, add(column.at(rows_of), column.at(columns_of)))
 
 
+class GramError(NamedTuple):
+    """What a Gram matrix of `gram` errs by.
+
+    Attributes:
+        norm: Bound of the Frobenius norm.
+        entries: w, (..., m): the entry (i, j) errs by (w_i w_j)^½ in root mean square, roundings
+            taken as independent with mean zero (Higham and Mary 2019).
+    """
+
+    norm: Float[Tensor, "*b"]
+    entries: Float[Tensor, "*b m"]
+
+
 def gram_error(
     rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
 ) -> Float[Tensor, "*b"]:
-    """Bound of the Frobenius norm of the error of `gram`, at the cost of a few norms.
+    """Bound of the Frobenius norm of the error of `gram`."""
+    return gram_errors(rows, centre, orders).norm
+
+
+def gram_errors(
+    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+) -> GramError:
+    """The error of `gram`, at the cost of a few norms.
 
     A float64 sum of k products errs by at most k · 2⁻⁵³ times the product of the lengths of its
-    factors. With M_i = 2^e ≤ 2 max|a_i| the rest R is at most √k M_i 2^(-orders · bits - 1) long,
-    S_2 + R at most √k M_i 2^(-bits - 1), and slice s at most √k M_i 2^(-(s-1)·bits). Of the
-    products with the centre those of slices with s + t > count, counted from 1, are summed in
-    float64: two with s + t = count + 1 are of a first slice, count - 2 are not, and all others are
-    smaller by 2^-bits. Additions in double-double err by UNIT relative to what they add up to, at
-    most 24 of them in a row.
+    factors, √k · 2⁻⁵³ in root mean square. With M_i = 2^e ≤ 2 max|a_i| the rest R is at most √k M_i
+    2^(-orders · bits - 1) long, S_2 + R at most √k M_i 2^(-bits - 1), and slice s at most √k M_i
+    2^(-(s-1)·bits). Of the products with the centre those of slices with s + t > count, counted
+    from 1, are summed in float64: two with s + t = count + 1 are of a first slice, count - 2 are
+    not, and all others are smaller by 2^-bits. Additions in double-double err by UNIT/4 relative to
+    what they add up to, at most 8 of them in a row.
     """
-    size, terms = rows.shape[-2:]
+    terms = rows.shape[-1]
     bits = slice_bits(terms)
-    power, lengths = powers(rows)[..., 0], torch.linalg.vector_norm(rows, dim=-1)
-    most = torch.linalg.vector_norm(power, dim=-1)
-    length = torch.linalg.vector_norm(lengths, dim=-1)
-    unit = (terms + 6) * _HALF_ULP * 1.01
-    error = 2 * unit * length * terms**0.5 * 2.0 ** (-orders * bits - 1) * most
+    power = terms**0.5 * powers(rows)[..., 0]
+    lengths = torch.linalg.vector_norm(rows, dim=-1)
+    # (units, x, y): entries err by at most units (x_i y_j + y_i x_j) / 2
+    parts = [(_units(terms, 6), lengths, 2.0 ** (-orders * bits) * power)]
     if orders == 2:
-        error = error + unit * terms * 2.0 ** (-2 * bits - 2) * most**2
+        shorter_power = 2.0 ** (-bits - 1) * power
+        parts.append((_units(terms, 6), shorter_power, shorter_power))
     if centre is not None:
         count, shorter = _centre_slices(orders), bits - 2
-        largest, centre_length = (
-            powers(centre)[..., 0, 0],
-            torch.linalg.vector_norm(centre, dim=(-2, -1)),
+        largest = terms**0.5 * powers(centre)[..., 0]
+        length = torch.linalg.vector_norm(centre, dim=-1)
+        units = _units(terms, count**2, 2.0 ** (-(count - 1) * shorter))
+        others = (count - 2 + count**2 * 2.0**-shorter) * largest
+        column = lengths * largest + power * length + others * power
+        column = column + 0.5 * (2 * length + others) * largest
+        parts.append((units, 2 * column, torch.ones_like(column)))
+        lengths = lengths + length
+    parts.append(((2 * UNIT * 1.01, 8**0.5 / 4 * UNIT), lengths, lengths))
+    norm, entries = torch.zeros_like(lengths[..., 0]), torch.zeros_like(lengths)
+    for (worst, usual), x, y in parts:
+        long, other = (torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y))
+        norm = norm + worst * (long * other)[..., 0]
+        # by the inequality of Cauchy and Schwarz, x and y scaled to one length
+        ratio = (other / long).nan_to_num(0.0, 0.0, 0.0)
+        entries = entries + usual / 2 * (
+            x**2 * ratio + y**2 * (1 / ratio).nan_to_num(0.0, 0.0, 0.0)
         )
-        unit = (terms + count**2) * _HALF_ULP * 1.01 * 2.0 ** (-(count - 1) * shorter)
-        others = (count - 2 + count**2 * 2.0**-shorter) * terms * largest
-        error = error + unit * 2 * size**0.5 * (
-            terms**0.5 * (length * largest + most * centre_length) + others * most
-        )
-        error = error + unit * size * (2 * terms**0.5 * centre_length * largest + others * largest)
-        length = length + size**0.5 * centre_length
-    return error + 24 * UNIT * length**2
+    return GramError(norm, entries)
+
+
+def _units(terms: int, more: int, size: float = 1.0) -> tuple[float, float]:
+    """Rounding of a float64 sum and `more` operations: at most, and in root mean square."""
+    unit = _HALF_ULP * 1.01 * size
+    return (terms + more) * unit, (terms**0.5 + more) * unit
 
 
 def symmetric_product(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m m"]:
@@ -359,6 +403,11 @@ def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Float[
 
 def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
     return torch.linalg.matrix_norm(x)
+
+
+def _columns(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b n"]:
+    """Euclidean norm of each column."""
+    return torch.linalg.vector_norm(x, dim=-2)
 
 
 def _halves(a: Float[Tensor, "*b"]) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b"]]:

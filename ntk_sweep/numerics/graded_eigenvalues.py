@@ -17,10 +17,9 @@ from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
     add,
-    gram,
-    gram_error,
-    matmul,
-    symmetric,
+    from_float64,
+    matmul_by_column,
+    symmetric_product,
     two_prod,
 )
 
@@ -51,14 +50,16 @@ class GradedSpectrum:
     Attributes:
         eigenvalues: Ascending, (N,), none negative.
         relative: Relative part of the bound, the same for all.
-        absolute: Absolute part of the bound, the same for all.
+        absolute: Absolute part of the bound, the same for all: that of the norm of an error.
         vectors: Approximate eigenvectors in the columns, (N, N).
+        single: Bounds of the diagonal of that error in the basis of the vectors, (N,).
     """
 
     eigenvalues: Float[Tensor, " N"]
     relative: float
     absolute: float
     vectors: Float[Tensor, "N N"]
+    single: Float[Tensor, " N"]
 
 
 def graded_spectrum(
@@ -94,11 +95,14 @@ def graded_spectrum(
     size = len(theta.hi)
     if not theta.hi.any():
         zeros = torch.zeros(size, dtype=torch.float64)
-        return GradedSpectrum(zeros, 0.0, 0.0, torch.eye(size, dtype=torch.float64))
+        return GradedSpectrum(zeros, 0.0, 0.0, torch.eye(size, dtype=torch.float64), zeros)
     if vectors is None:
         vectors = torch.linalg.eigh(theta.hi).eigenvectors
     vectors = vectors.flip(1)
-    congruence = _congruence(theta, vectors, (vectors * (theta.hi @ vectors)).sum(0), orders)
+    start = (vectors * (theta.hi @ vectors)).sum(0)
+    congruence = _congruence(theta, vectors, start, orders, inner=0)
+    if congruence.left < 1 and congruence.floor > NEGLIGIBLE * congruence.diagonal.min():
+        congruence = _congruence(theta, vectors, start, orders)
     for _ in range(MAX_ROTATIONS):
         if congruence.left < 1:
             break
@@ -106,14 +110,20 @@ def graded_spectrum(
         congruence = _congruence(theta, congruence.vectors @ rotation, values, orders)
 
     values, residual = _second_order(congruence)
-    relative, absolute = _bounds(congruence, residual)
+    relative, absolute, beside = _bounds(congruence, residual)
     order = values.argsort()
-    eigenvalues, vectors = values[order].clamp(min=0), congruence.vectors[:, order]
-    return GradedSpectrum(eigenvalues, relative, absolute, vectors)
+    turned = congruence.vectors + congruence.vectors @ congruence.angles
+    single = (congruence.columns + beside).clamp(max=absolute)
+    return GradedSpectrum(
+        values[order].clamp(min=0), relative, absolute, turned[:, order], single[order]
+    )
 
 
-def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[float, float]:
-    """The relative and the absolute bound, from moduli of what is left off the diagonal."""
+def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[float, float, float]:
+    """The relative and the absolute bound, from moduli of what is left off the diagonal.
+
+    Last comes what of the absolute bound is not the error of B.
+    """
     diagonal, floor = congruence.diagonal, congruence.floor
     root = diagonal.sqrt()
     tiny = diagonal < NULL * floor
@@ -126,12 +136,12 @@ def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[fl
         + 1.1 * (torch.linalg.matrix_norm(congruence.angles).item() ** 2 + congruence.orthogonality)
         + 2 * EPS
     )
-    absolute = floor + congruence.raised + null
+    beside = congruence.raised + null + congruence.beside
     if relative > 0.5:
         # no relative statement; Weyl's inequality for all that is off the diagonal
         relative = 2 * congruence.orthogonality
-        absolute += torch.linalg.matrix_norm(residual).item()
-    return relative, absolute
+        beside += torch.linalg.matrix_norm(residual).item()
+    return relative, floor + beside, beside
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,9 @@ class _Congruence:
         diagonal: Of B, raised to at least `floor`.
         off: B off its diagonal.
         floor: Bound of the absolute error of B, in the Frobenius norm.
-        orthogonality: Bound of ‖VᵀV - I‖_F.
+        columns: The same of an entry whose smaller eigenvalue is that of the column, (N,).
+        beside: Second-order terms beside a null space.
+        orthogonality: Bound of what orthonormal columns change, relatively.
         raised: How far the diagonal was raised.
         angles: Those of step 2, zero where they are not small.
         left: The largest ratio of an entry without an angle to what may stay; below 1 there is
@@ -154,6 +166,8 @@ class _Congruence:
     diagonal: Float[Tensor, " N"]
     off: Float[Tensor, "N N"]
     floor: float
+    columns: Float[Tensor, " N"]
+    beside: float
     orthogonality: float
     raised: float
     angles: Float[Tensor, "N N"]
@@ -161,36 +175,53 @@ class _Congruence:
 
 
 def _congruence(
-    theta: DoubleDouble, vectors: Float[Tensor, "N N"], values: Float[Tensor, " N"], orders: int
+    theta: DoubleDouble,
+    vectors: Float[Tensor, "N N"],
+    values: Float[Tensor, " N"],
+    orders: int,
+    inner: int = 1,
 ) -> _Congruence:
-    """B = VᵀΘV from the residual R = ΘV - VΛ, which alone needs more than float64.
+    """B = SᵀVᵀΘVS from the residual R = ΘV - VΛ, which alone needs more than float64.
 
-    B = (VᵀV)Λ + VᵀR for any Λ. With Λ near the eigenvalues R is as small as rounding, and float64
-    is enough for VᵀR. Of the two forms of an entry off the diagonal, B_ij = W_ij Λ_j + v_iᵀr_j =
-    W_ij Λ_i + v_jᵀr_i with W = VᵀV - I, the one with the smaller Λ is taken, so that an error of W
-    stays below √(Λ_i Λ_j) times itself. On the diagonal W is left out, which normalises the columns
-    of V.
+    VᵀΘV = (I + W)Λ + VᵀR for any Λ, with W = VᵀV - I. With Λ near the eigenvalues R is as small as
+    rounding, so that VᵀR needs one order beyond float64. S = I - P, with P_ii = W_ii/2 and, of an
+    entry and its mirror image, W_ij in the column of the larger Λ, makes the columns of VS
+    orthonormal to ‖W‖². It leaves B_ij = v_iᵀr_j with j the smaller of the two, and B_ii = Λ_i +
+    v_iᵀr_i / (1 + W_ii), up to second-order terms, relatively: with h = ‖D⁻¹(B - Λ)D⁻¹‖, D = Λ^½,
+    they are within 2h‖P‖ + (1 + h)‖P‖², since the smaller Λ stands before its row of P.
+
+    Args:
+        theta: Θ.
+        vectors: V.
+        values: Λ.
+        orders: Of the product with Θ.
+        inner: Orders of VᵀR; 0 for plain float64, which is enough for a rotation.
     """
     size = len(vectors)
     order = values.argsort(descending=True)
     v, values = vectors[:, order], values[order].clamp(min=0)
-    product, error = matmul(theta, v, orders)
-    residual = _minus(product, two_prod(v, values))
-    overlap, overlap_error = _overlap(v)
-    upper = (overlap * values + v.T @ residual).triu(1)
+    product, errors = matmul_by_column(theta, v, orders)
+    scaled = two_prod(v, values)
+    residual = _minus(product, scaled)
+    rests = torch.linalg.vector_norm(residual, dim=0)
+    if inner:
+        product_of, inner_errors = matmul_by_column(from_float64(v.T.contiguous()), residual, inner)
+        products = product_of.hi
+    else:
+        # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
+        products, inner_errors = v.T @ residual, 0.51 * EPS * size**1.5 * rests
+    upper = products.triu(1)
     off = upper + upper.T
-    # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
-    rounding = size * EPS / 2 * 1.01
-    sizes = torch.linalg.vector_norm(residual, dim=0)
-    floor = (
-        1.01 * error.item()
-        + rounding * size**0.5 * sizes.norm().item()
-        + 4 * UNIT * torch.linalg.matrix_norm(theta.hi).item()
-    )
-    # twice, since it stands for W_ij Λ_j off the diagonal too
-    orthogonality = torch.linalg.matrix_norm(overlap).item() + 2 * overlap_error
-    plain = values + (v * residual).sum(0)
+    # of the product with Θ, of its difference from VΛ, of that number in float64, of VᵀR
+    sizes, lengths = (torch.linalg.vector_norm(x, dim=0) for x in (product.hi, scaled.hi))
+    columns = 1.01 * (errors + UNIT / 4 * (sizes + lengths) + EPS * rests) + inner_errors
+    floor = 2**0.5 * columns.norm().item()
+    overlap = symmetric_product(v.T.contiguous())
+    overlap.diagonal().sub_(1)
+    plain = values + products.diagonal() / (1 + overlap.diagonal())
     diagonal = plain.clamp(min=floor)
+    # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
+    triangle = torch.linalg.matrix_norm(overlap).item() + 0.51 * EPS * size**2
     gaps = diagonal[None, :] - diagonal[:, None]
     angles = off / gaps
     taken = angles.abs() < SMALL_ANGLE  # false for 0/0
@@ -199,26 +230,25 @@ def _congruence(
     accepted = (NEGLIGIBLE * torch.outer(root, root)).maximum(
         floor * (tiny[:, None] | tiny).double()
     )
+    # what is left of second order; beside a null space it is an absolute error
+    null = tiny[:, None] | tiny
+    skewed = torch.linalg.matrix_norm((off / torch.outer(root, root)).masked_fill(null, 0)).item()
+    orthogonality = 2 * skewed * triangle + (1 + skewed) * triangle**2
+    beside = 2 * triangle * torch.linalg.matrix_norm(off * null).item()
     left = (off.abs() / accepted).masked_fill(taken, 0).fill_diagonal_(0).max().item()
     angles = angles.masked_fill(~taken, 0).fill_diagonal_(0)
     return _Congruence(
-        v, diagonal, off, floor, orthogonality, (diagonal - plain).max().item(), angles, left
+        vectors=v,
+        diagonal=diagonal,
+        off=off,
+        floor=floor,
+        columns=columns,
+        beside=beside,
+        orthogonality=orthogonality,
+        raised=(diagonal - plain).max().item(),
+        angles=angles,
+        left=left,
     )
-
-
-def _overlap(v: Float[Tensor, "N N"]) -> tuple[Float[Tensor, "N N"], float]:
-    """W = VᵀV - I, and a bound of its error's Frobenius norm.
-
-    It is taken one order beyond float64, in which it would be all rounding.
-    """
-    columns = v.T.contiguous()
-    entries = gram(columns, orders=1)
-    overlap = symmetric(entries.hi, len(v))
-    overlap.diagonal().sub_(1)
-    overlap += symmetric(entries.lo, len(v))
-    return overlap, gram_error(columns, orders=1).item() + EPS * torch.linalg.matrix_norm(
-        overlap
-    ).item()
 
 
 def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N N"]:

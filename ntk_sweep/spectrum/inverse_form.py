@@ -185,7 +185,14 @@ class InverseForm:
         # to a unit of rounding, since the sum may be much smaller than its terms
         total = abs(math.fsum(torch.cat(x).tolist()))
         rows = float(self.pass_errors.rows @ x.hi.abs())
-        return float(self.pass_errors.shared) * total + rows
+        bound = float(self.pass_errors.shared) * total + rows
+        covariance = self.pass_errors.covariance
+        if covariance is not None:
+            rounding = (
+                len(x.hi) * _UNIT * float(torch.linalg.matrix_norm(covariance) * (x.hi @ x.hi))
+            )
+            bound = min(bound, (max(float(x.hi @ covariance @ x.hi), 0.0) + rounding) ** 0.5)
+        return bound
 
     def _solve(self, v: Float[Tensor, " N"]) -> _Solved | None:
         """Iterative refinement, the best of all steps; None if numbers overflow."""

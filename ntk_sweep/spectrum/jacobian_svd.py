@@ -1,7 +1,7 @@
 """Eigenvalues of the empirical NTK as squared singular values of the compressed Jacobian.
 
 An independent check of `ntk_sweep.spectrum.spectrum`: it shares with it neither the passes nor the
-kernel nor the solver.
+kernel nor the solver. What rounding in the passes costs comes from the caller.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ of smaller values underflow."""
 
 
 def jacobian_spectrum(
-    network: Network, x: Inputs
+    network: Network, x: Inputs, pass_error: float
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
     """Eigenvalues and error bounds, both (N,), ascending by eigenvalue, float64 on the CPU.
 
@@ -31,45 +31,41 @@ def jacobian_spectrum(
 
     A singular value errs by p ε ‖J‖_F, each QR and the SVD being backward stable (Higham 2002,
     theorem 19.4, with independent roundings: p = √n + √N each for the compressions and N for the
-    rest), and by 2 ε √n ‖J‖_F for each product in the passes.
+    rest), and by ‖F‖_F for the errors F of the passes.
 
     Args:
         network: The network, at its present weights.
         x: N ≥ 1 inputs: a NumPy array, lists, or a tensor of the network's dtype and on its device.
+        pass_error: A bound of ‖F‖_F for plain passes in float64.
 
     Raises:
         ValueError: `x` does not fit the network, is empty or not finite, or the kernel overflows.
 
     Example:
         >>> network = Network.initialise(4, 50, 3, "sigmoid", "thesis", seed=0)
-        >>> eigenvalues, errors = jacobian_spectrum(network, torch.eye(4, dtype=torch.float64))
+        >>> eigenvalues, errors = jacobian_spectrum(network, torch.eye(4).double(), 1e-13)
         >>> bool((errors < 1e-9 * eigenvalues).all())
         True
     """
     x = network.as_inputs(x)
-    triangle, units, roots = _compressed_jacobian(network, x.double())
+    triangle, units = _compressed_jacobian(network, x.double())
     size, singular = len(x), torch.linalg.svdvals(triangle.cpu()).flip(0)
     norm = torch.linalg.vector_norm(singular)
     # fewer parameters than inputs leave fewer singular values; the rest of the spectrum is zero
     singular = torch.cat((singular.new_zeros(size - len(singular)), singular))
     solver = torch.finfo(torch.float64).eps * (units + 2 * size)
-    error = (solver + 2 * torch.finfo(torch.float64).eps * roots) * norm
-    error = error + UNDERFLOW
+    error = solver * norm + pass_error + UNDERFLOW
     return singular**2, 2 * singular * error + error**2
 
 
 def _compressed_jacobian(
     network: Network, x: Float[Tensor, "N n_in"]
-) -> tuple[Float[Tensor, "_ N"], float, float]:
-    """The triangular factor of Jᵀ, and what errors depend on.
-
-    Returns:
-        R, the largest √n + √n of a layer's two factors, and the sum of these over the layers.
-    """
+) -> tuple[Float[Tensor, "_ N"], float]:
+    """The triangular factor of Jᵀ, and the largest √n + √n of a layer's two factors."""
     weights, biases = [w.double() for w in network.weights], [b.double() for b in network.biases]
     passes = network.with_parameters(weights, biases).passes(x)
     triangle = x.new_zeros(0, len(x))
-    units, roots = 0.0, 0.0
+    units = 0.0
     layers = zip(passes.inputs, passes.gradients, network.scales, strict=True)
     for number, (inputs, gradients, scale) in enumerate(layers, start=1):
         left, right = _triangle(gradients.T), _triangle(scale.derivatives(inputs).T)
@@ -80,8 +76,7 @@ def _compressed_jacobian(
             place = f"the squares of the Jacobian of layer {number}"
             raise overflow("the kernel", place, torch.float64)
         units = max(units, inputs.shape[1] ** 0.5 + gradients.shape[1] ** 0.5)
-        roots += inputs.shape[1] ** 0.5 + gradients.shape[1] ** 0.5
-    return triangle, units, roots
+    return triangle, units
 
 
 def _triangle(tall: Float[Tensor, "m n"]) -> Float[Tensor, "k n"]:

@@ -12,10 +12,12 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
+from ntk_sweep.kernel.pass_errors import SAFETY, pass_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
+from ntk_sweep.numerics.double_double import GramError
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
-from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
+from ntk_sweep.numerics.thresholds import REFINED_SAMPLES, TILE_ROWS
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
 from ntk_sweep.spectrum.methods import METHODS
 from ntk_sweep.spectrum.perturbation import eigenvalue_errors
@@ -35,13 +37,20 @@ class Orders(NamedTuple):
 
 
 ORDERS = {"compensated": Orders(1, 2), "double-double": Orders(2, 3)}
-"""The second reaches 1e-28 λ_max; the first costs half as much and is enough for condition numbers
+"""The second reaches 1e-31 λ_max; the first costs half as much and is enough for condition numbers
 up to about 1e9."""
+
+REFINED_ANGLE = 1e-13
+"""What an eigenvector of a refined method may have of another one: the rounding of a product of
+float64 matrices, and the square of `ntk_sweep.numerics.graded_eigenvalues.SMALL_ANGLE`."""
 
 TARGET = 1e-9
 """Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and
 within reach of the bounds of all but a few networks (`python -m benchmarks.numerics.accuracy`)."""
 
+
+ROOT_TWO = 2**0.5
+"""An entry of a symmetric matrix and its mirror image err alike."""
 
 VANISHING = 1e-250
 """The trace below which the low halves of double-double underflow: LAPACK's eigenvalues are taken,
@@ -89,9 +98,9 @@ def ntk_spectrum(
 
     | method | error at λ_i | seconds |
     |---|---|---|
-    | eigh | about 50 ε λ_max | 0.2 |
-    | compensated | about 1e-13 λ_i, and 1e-19 λ_max | 0.3 |
-    | double-double | about 1e-13 λ_i, and 1e-28 λ_max | 0.4 |
+    | eigh | about ε λ_max; 50 ε λ_max next to others | 0.2 |
+    | compensated | about 1e-15 λ_i, and 1e-21 λ_max | 0.3 |
+    | double-double | about 1e-15 λ_i, and 1e-31 λ_max | 0.4 |
     | jacobian | about ε √(N λ_max λ_i) | 2 |
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
@@ -122,11 +131,21 @@ def ntk_spectrum(
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
     x = network.as_inputs(x)
     if method == "jacobian":
-        values, errors = jacobian_spectrum(network, x)
-        return Spectrum(values, errors, "jacobian", target)
+        return _jacobian(network, x, target)
     refinable = method in ORDERS or (method == "auto" and len(x) <= REFINED_SAMPLES)
     kernel = centred_kernel(centred_passes(network, x), refinable)
     return kernel_spectrum(kernel, method, target)
+
+
+def _jacobian(network: Network, x: Float[Tensor, "N n_in"], target: float) -> Spectrum:
+    """By the jacobian method, with the model of rounding for plain passes in float64."""
+    weights, biases = [w.double() for w in network.weights], [b.double() for b in network.biases]
+    passes = centred_passes(network.with_parameters(weights, biases), x.double(), plain=True)
+    error = float(pass_errors(passes).rows.norm())
+    values, errors = jacobian_spectrum(network, x, error)
+    if not all_finite(errors):
+        raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
+    return Spectrum(values, errors, "jacobian", target)
 
 
 def kernel_spectrum(
@@ -152,20 +171,24 @@ def kernel_spectrum(
     vectors, least = None, None
     vanishing = float(kernel.theta.trace()) < VANISHING
     if method in ("auto", "eigh") or vanishing:
-        solution = _eigh(kernel)
-        spectrum, improvable = _with_pass_errors(kernel, solution, "eigh", target)
         last = method == "eigh" or vanishing or len(kernel.theta) > REFINED_SAMPLES
-        if last or not improvable:
-            return spectrum
+        solution = _eigh(kernel, None if last else target)
+        if last or solution.within(target):
+            spectrum, improvable = _with_pass_errors(kernel, solution, "eigh", target)
+            if last or not improvable:
+                return spectrum
         vectors, least = solution.vectors, float(solution.eigenvalues[0] - solution.errors[0])
     for name, orders in ORDERS.items():
         if method not in ("auto", name):
             continue
-        kernel_error = kernel.double_double_error(orders.kernel)
+        kernel_error = kernel.double_double_errors(orders.kernel)
+        single = SAFETY * ROOT_TWO * float(kernel_error.entries.mean())
         # the error of the kernel alone may leave no hope for the target
-        if least is not None and name == "compensated" and kernel_error > target / 4 * least:
+        if least is not None and name == "compensated" and single > target / 4 * least:
             continue
         solution = _refined(kernel, orders, kernel_error, vectors)
+        if method == "auto" and name != list(ORDERS)[-1] and not solution.within(target):
+            continue
         spectrum, improvable = _with_pass_errors(kernel, solution, name, target)
         if not improvable:
             break
@@ -180,11 +203,17 @@ class _Solution:
         eigenvalues: Ascending, none negative.
         errors: Bounds of the errors of the solver and of the kernel's rounding together.
         vectors: Approximate eigenvectors.
+        sines: As in `ntk_sweep.spectrum.perturbation.eigenvalue_errors`.
     """
 
     eigenvalues: Float[Tensor, " N"]
     errors: Float[Tensor, " N"]
     vectors: Float[Tensor, "N N"]
+    sines: Float[Tensor, "N N"] | float
+
+    def within(self, target: float) -> bool:
+        """Whether every bound is within `target`, relatively."""
+        return bool((self.errors <= target * self.eigenvalues).all())
 
 
 def _with_pass_errors(
@@ -195,18 +224,18 @@ def _with_pass_errors(
     It may not where this one meets it, or where the errors of the passes alone miss it.
     """
     values, own = solution.eigenvalues, solution.errors
-    passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors)
+    passes = eigenvalue_errors(kernel.pass_errors, values, own, solution.vectors, solution.sines)
     if not all_finite(own + passes):
         raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
     spectrum = Spectrum(values, own + passes, method, target, solution.vectors)
-    hopeless = bool((own <= target * values).all()) and bool((passes > target * values).any())
+    hopeless = solution.within(target) and bool((passes > target * values).any())
     return spectrum, not (spectrum.meets_target or hopeless)
 
 
 def _refined(
     kernel: CentredKernel,
     orders: Orders,
-    kernel_error: float,
+    kernel_error: GramError,
     vectors: Float[Tensor, "N N"] | None,
 ) -> _Solution:
     """The eigenvalues of Θ in double-double, from approximate eigenvectors if there are any."""
@@ -214,26 +243,83 @@ def _refined(
     if not all(map(all_finite, theta)):
         raise overflow("the kernel", "its entries in double-double", torch.float64)
     graded = graded_spectrum(theta, orders.products, vectors)
-    errors = (
-        (1 + graded.relative) * graded.relative * graded.eigenvalues
-        + graded.absolute
-        + kernel_error
-    )
-    return _Solution(graded.eigenvalues, errors, graded.vectors)
+    single = SAFETY * ROOT_TWO * ((graded.vectors**2).T @ kernel_error.entries)
+    own = (1 + graded.relative) * graded.relative * graded.eigenvalues
+    whole = kernel_error.norm + graded.absolute
+    errors = own + _first_order(graded.eigenvalues, single + graded.single, whole)
+    return _Solution(graded.eigenvalues, errors, graded.vectors, REFINED_ANGLE)
 
 
-def _eigh(kernel: CentredKernel) -> _Solution:
+def _eigh(kernel: CentredKernel, target: float | None = None) -> _Solution:
     """Eigenvalues of Θ by LAPACK, clamped at zero.
 
     With R = ΘV - VΛ every λ_i errs by at most ‖R‖₂ / σ_min(V) (Kahan 1967; Cao, Xie, Li 1996),
     whatever the solver did. The computed R has a rounding error of about u √(N/3) ‖Θ‖_F, by the
     model in `ntk_sweep.kernel.rounding`, here with a safety factor of four.
+
+    An eigenvalue that is well apart errs by the diagonal of what is left, |v_iᵀr_i|, and a term of
+    second order.
+
+    Args:
+        kernel: The kernel.
+        target: A relative error; where it is out of reach the bounds need not be tight.
     """
     theta = kernel.theta
     values, vectors = torch.linalg.eigh(theta)
-    unit = torch.finfo(torch.float64).eps / 2
-    residual = torch.linalg.matrix_norm(theta @ vectors - vectors * values)
-    rounding = 4 * unit * ((len(theta) / 3) ** 0.5 + 1) * torch.linalg.matrix_norm(theta)
+    unit, size = torch.finfo(torch.float64).eps / 2, len(theta)
+    residual = theta @ vectors - vectors * values
+    length = torch.linalg.matrix_norm(theta)
+    rounding = SAFETY * unit * ((size / 3) ** 0.5 + 1) * length
     # σ_min(V) ≥ 0.99: LAPACK's vectors are orthonormal to rounding
-    error = (residual + rounding) / 0.99 + kernel.error
-    return _Solution(values.clamp(min=0), error.expand(len(values)).clone(), vectors)
+    whole = (torch.linalg.matrix_norm(residual) + rounding) / 0.99 + kernel.error
+    errors, sines = whole.expand(size).clone(), 0.0
+    reachable = target is None or float(values[0]) * target > unit / 8 * float(values[-1])
+    # for more inputs its matrices would be too many
+    if kernel.entry_errors is not None and reachable and size <= TILE_ROWS:
+        sines = (whole / _gaps(values)).clamp(max=1)
+        own = _diagonal_rounding(theta, values, vectors) + ROOT_TWO * (
+            (vectors**2).T @ kernel.entry_errors
+        )
+        first = (vectors * residual).sum(dim=0).abs() + SAFETY * own
+        errors = _first_order(values, first + size * unit * whole, whole)
+    return _Solution(values.clamp(min=0), errors, vectors, sines)
+
+
+def _first_order(
+    values: Float[Tensor, " N"], single: Float[Tensor, " N"], whole: Float[Tensor, ""]
+) -> Float[Tensor, " N"]:
+    """Bounds of the errors of eigenvalues whose matrix errs by G.
+
+    An eigenvalue errs by |v_iᵀGv_i| and, where it is well apart, by ‖G‖²/gap (Li and Li 2005); by
+    ‖G‖ at most.
+
+    Args:
+        values: The eigenvalues, ascending.
+        single: Bounds of |v_iᵀGv_i|.
+        whole: A bound of ‖G‖.
+    """
+    ends = values.new_full((1,), torch.inf)
+    steps = torch.cat((ends, values.diff(), ends))
+    nearest = steps[1:].minimum(steps[:-1]) - 2 * whole
+    bound = (single + whole**2 / nearest).where(nearest > 2 * whole, whole)
+    return bound.minimum(whole)
+
+
+def _gaps(values: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
+    """|λ_i - λ_j|, infinite on the diagonal."""
+    return (values[:, None] - values).abs().fill_diagonal_(torch.inf)
+
+
+def _diagonal_rounding(
+    theta: Float[Tensor, "N N"], values: Float[Tensor, " N"], vectors: Float[Tensor, "N N"]
+) -> Float[Tensor, " N"]:
+    """Root mean square of the rounding error of v_iᵀ(Θv_i - λ_i v_i).
+
+    By `ntk_sweep.kernel.rounding` an entry s = λ_i v_mi of Θv_i errs by u² (N s²/3 + N Q/6 + 2s²),
+    Q = Σ_k Θ_mk² v_ki², in mean square, and entries independently. The length of v_i errs by √N u.
+    """
+    unit, size = torch.finfo(torch.float64).eps / 2, len(values)
+    weights = vectors**2
+    spread = size / 6 * (weights * (theta**2 @ weights)).sum(dim=0)
+    own = (size / 3 + 2) * values**2 * (weights**2).sum(dim=0)
+    return unit * ((spread + own).sqrt() + size**0.5 * values.abs())

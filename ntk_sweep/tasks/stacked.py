@@ -72,7 +72,7 @@ class _Launched:
         """The kernel of each point, not checked for overflow, and the factor of its conjugate."""
         if self.ready is not None:
             self.ready.synchronize()
-        theta, traces, error, hi, lo, shared, rows, *last = self.results
+        theta, traces, error, entries, hi, lo, shared, rows, covariance, *last = self.results
         conjugate, shared_errors, row_errors = last
         for draw, points in enumerate(self.points):
             for act, point in enumerate(points):
@@ -83,8 +83,9 @@ class _Launched:
                         theta=theta[index],
                         layer_traces=traces[index],
                         error=float(error[index]),
-                        pass_errors=PassErrors(shared[index], rows[index]),
+                        pass_errors=PassErrors(shared[index], rows[index], covariance[index]),
                         passes=self.passes[index],
+                        entry_errors=entries[index],
                         known={ORDERS_AT_ONCE: DoubleDouble(hi[index], lo[index])},
                     ),
                     ConjugateFactor(
@@ -161,13 +162,14 @@ def _launch(points: list[list[Point]], dataset: Dataset, device: torch.device) -
     draws = [Network.from_initialisation(initialisation_of(row[0], inputs)) for row in points]
     stack = NetworkStack(draws, [point.architecture.activation for point in points[0]])
     passes = centred_passes(stack, inputs.rows, first_layer(stack, inputs))
-    theta, traces, error = float64_kernel(passes)
+    plain = float64_kernel(passes)
     refined = double_double_kernel(passes, ORDERS_AT_ONCE)
-    errors = pass_errors(passes)
+    errors = pass_errors(passes, plain.common)
+    assert errors.covariance is not None
     # what does not depend on the draw or the activation is still wanted for each
     shape = passes.outputs.shape[:2]
     last = ConjugateFactor.of(passes, points[0][0].architecture)
-    results = [theta, traces, error, refined.hi, refined.lo, errors.shared, errors.rows]
+    results = [*plain[:4], *refined, errors.shared, errors.rows, errors.covariance]
     results += [last.rows, last.pass_errors.shared, last.pass_errors.rows]
     results = [_to_cpu(result.expand(*shape, *result.shape[2:])) for result in results]
     ready = None

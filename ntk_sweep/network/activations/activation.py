@@ -33,6 +33,8 @@ class Activation:
         function: z ↦ σ(z), analytic for z < 0 and for z > 0.
         derivative: z ↦ σ'(z), with a chosen value where σ has a kink.
         curvature: The largest |σ''| away from a kink.
+        bend: (z, σ'(z)) ↦ a bound of |σ''| within 1/32 of z up to a small factor, small for
+            saturated units; None for `curvature` everywhere.
         jump: How far σ' jumps at z = 0.
         curvature_jump: How far σ'' jumps there, of a σ without a kink: it decides how λ_min follows
             the width (docs/theory/scaling.md).
@@ -63,6 +65,7 @@ class Activation:
     extended: Callable[[DoubleDouble], tuple[DoubleDouble, DoubleDouble]] | None = None
     analytic_width: float = 0.0
     together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    bend: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def value_and_derivative(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """σ(z) and σ'(z) as cheaply as can be."""
@@ -72,6 +75,36 @@ class Activation:
     def kinked(self) -> bool:
         """Whether σ' jumps at zero."""
         return not (isinstance(self.jump, float) and self.jump == 0.0)
+
+
+def with_long_steps(
+    function: Callable[[Tensor], Tensor],
+    derivative: Callable[[Tensor], Tensor],
+    short: Callable[[Tensor, Tensor], Differences],
+) -> Callable[[Tensor, Tensor], Differences]:
+    """A difference formula for steps of any length.
+
+    Formulas with a factor z lose what |z| exceeds the result by where a step leads back from far
+    away. A step of more than 1 and |z|/4 needs no formula: plain subtraction errs by a few ε of the
+    result.
+
+    Args:
+        function: σ.
+        derivative: σ'.
+        short: The formula for other steps.
+    """
+
+    def differences(z: Tensor, d: Tensor) -> Differences:
+        steps = short(z, d)
+        long = d.abs() > (0.25 * z.abs()).clamp(min=1)
+        # asking costs less than computing both, but on a GPU it would wait
+        if not long.is_cuda and not bool(long.any()):
+            return steps
+        shifted = z + d
+        plain = function(shifted) - function(z), derivative(shifted) - derivative(z)
+        return plain[0].where(long, steps[0]), plain[1].where(long, steps[1])
+
+    return differences
 
 
 def positive_difference(z: Tensor, d: Tensor) -> Tensor:

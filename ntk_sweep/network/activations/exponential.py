@@ -30,6 +30,10 @@ def _elu_differences(z: Tensor, d: Tensor) -> Differences:
     return positive_difference(z, d) + exponential, exponential
 
 
+def _elu_bend(z: Tensor, slope: Tensor) -> Tensor:
+    return slope * (z < 1 / 32)
+
+
 ELU = Activation(
     title="ELU",
     function=_elu,
@@ -37,6 +41,7 @@ ELU = Activation(
     curvature=1.0,
     curvature_jump=1.0,
     differences=_elu_differences,
+    bend=_elu_bend,
 )
 """σ(z) = z for z > 0, exp(z) - 1 otherwise (α = 1); σ'(z) = 1 for z ≥ 0, exp(z) otherwise.
 

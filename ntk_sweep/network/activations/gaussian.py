@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from numpy.polynomial.legendre import leggauss
 
-from ntk_sweep.network.activations.activation import Activation, ClosedDual, Differences
+from ntk_sweep.network.activations.activation import (
+    Activation,
+    ClosedDual,
+    Differences,
+    with_long_steps,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,6 +74,10 @@ def _normal_cdf(z: Tensor) -> Tensor:
     return 0.5 * (z * -math.sqrt(0.5)).erfc()
 
 
+def _gelu(z: Tensor) -> Tensor:
+    return z * _normal_cdf(z)
+
+
 def _gelu_derivative(z: Tensor) -> Tensor:
     return _normal_cdf(z) + z * (-0.5 * z * z).exp() * (1 / math.sqrt(2 * math.pi))
 
@@ -91,22 +100,30 @@ def _gelu_differences(z: Tensor, d: Tensor) -> Differences:
     return d * _normal_cdf(shifted) + z * step, step + slope
 
 
+def _gelu_bend(z: Tensor, _slope: Tensor) -> Tensor:
+    # σ'' = (2 - z²) φ(z)
+    square = z * z
+    return (2 + square) * (-0.5 * square).exp() * (1 / math.sqrt(2 * math.pi))
+
+
 ERF = Activation(
     title="Erf",
     function=lambda z: z.erf(),
     derivative=_erf_derivative,
     curvature=0.97,
     differences=_erf_differences,
+    bend=lambda z, slope: (2 * z.abs() + 0.1) * slope,
     closed_dual=_erf_dual,
 )
 """σ(z) = erf z; σ'(z) = 2/√π exp(-z²); |σ''| ≤ √(8/(πe))."""
 
 GELU = Activation(
     title="GELU",
-    function=lambda z: z * _normal_cdf(z),
+    function=_gelu,
     derivative=_gelu_derivative,
     curvature=0.8,
-    differences=_gelu_differences,
+    differences=with_long_steps(_gelu, _gelu_derivative, _gelu_differences),
+    bend=_gelu_bend,
     together=_gelu_together,
 )
 """σ(z) = z Φ(z); σ'(z) = Φ(z) + z φ(z) (Hendrycks and Gimpel 2016, section 2).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ntk_sweep.network.activations.activation import Activation, Differences
+from ntk_sweep.network.activations.activation import Activation, Differences, with_long_steps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,6 +69,10 @@ def _tanh_differences(z: Tensor, d: Tensor) -> Differences:
     return 2 * function, 4 * derivative
 
 
+def _silu(z: Tensor) -> Tensor:
+    return z * z.sigmoid()
+
+
 def _silu_derivative(z: Tensor) -> Tensor:
     return z.sigmoid() * (1 + z * (-z).sigmoid())
 
@@ -87,6 +91,12 @@ def _silu_together(z: Tensor) -> tuple[Tensor, Tensor]:
     return value, sigmoid.addcmul(value, 1 - sigmoid)
 
 
+def _silu_bend(z: Tensor, _slope: Tensor) -> Tensor:
+    # σ'' = s(z) s(-z) (2 + z (s(-z) - s(z))), and s(z) s(-z) ≤ exp(-|z|)
+    size = z.abs()
+    return (2 + size) * (-size).exp()
+
+
 SIGMOID = Activation(
     title="Sigmoid",
     function=lambda z: z.sigmoid(),
@@ -95,6 +105,7 @@ SIGMOID = Activation(
     differences=_sigmoid_differences,
     extended=_sigmoid_extended,
     analytic_width=math.pi,
+    bend=lambda _, slope: slope,
     together=lambda z: ((value := z.sigmoid()), value.addcmul(value, value, value=-1)),
 )
 """σ(z) = s(z); σ'(z) = s(z) s(-z), which keeps its relative accuracy where s(z) is nearly 1.
@@ -110,6 +121,7 @@ TANH = Activation(
     differences=_tanh_differences,
     extended=_tanh_extended,
     analytic_width=math.pi / 2,
+    bend=lambda _, slope: 2 * slope,
     together=lambda z: ((value := z.tanh()), 1 - value * value),
 )
 """σ(z) = tanh z; σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z), without cancellation where tanh z ≈ 1.
@@ -119,12 +131,13 @@ TANH = Activation(
 
 SILU = Activation(
     title="SiLU",
-    function=lambda z: z * z.sigmoid(),
+    function=_silu,
     derivative=_silu_derivative,
     curvature=0.5,
-    differences=_silu_differences,
+    differences=with_long_steps(_silu, _silu_derivative, _silu_differences),
     extended=_silu_extended,
     analytic_width=math.pi,
+    bend=_silu_bend,
     together=_silu_together,
 )
 """σ(z) = z s(z); σ'(z) = s(z) (1 + z s(-z)) (Elfwing, Uchibe, Doya 2018, eqs. 6 and 7).

@@ -8,7 +8,7 @@ import torch
 
 from ntk_sweep.kernel import centred_kernel
 from ntk_sweep.kernel.centred_kernel import (
-    double_double_error,
+    double_double_errors,
     double_double_kernel,
     float64_kernel,
 )
@@ -59,8 +59,8 @@ def test_networks_side_by_side_are_the_networks_alone(
 ):
     networks, x = draws(seeds, parametrisation, dtype, *scales), X.to(dtype)
     together = centred_passes(NetworkStack(networks, activations), x)
-    theta, traces, error = float64_kernel(together)
-    refined, errors = double_double_kernel(together, 1), pass_errors(together)
+    whole = float64_kernel(together)
+    refined, errors = double_double_kernel(together, 1), pass_errors(together, whole.common)
     tolerance = 40 * torch.finfo(dtype).eps
     for seed, network in enumerate(networks):
         for index, activation in enumerate(activations):
@@ -69,20 +69,24 @@ def test_networks_side_by_side_are_the_networks_alone(
             torch.testing.assert_close(
                 together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
             )
-            plain, own_traces, own_error = float64_kernel(alone)
-            torch.testing.assert_close(theta[at], plain, rtol=tolerance, atol=0)
-            torch.testing.assert_close(traces[at], own_traces, rtol=tolerance, atol=0)
-            torch.testing.assert_close(error[at], own_error, rtol=tolerance, atol=0)
-            torch.testing.assert_close(refined.hi[at], plain, rtol=tolerance, atol=0)
-            torch.testing.assert_close(
-                double_double_error(together[at], 1),
-                double_double_error(alone, 1),
-                rtol=1e-6,
-                atol=0,
-            )
-            own_errors = pass_errors(alone)
+            plain = float64_kernel(alone)
+            for part, own in zip(whole[:4], plain[:4], strict=True):
+                torch.testing.assert_close(
+                    part.expand(seeds, len(activations), *own.shape)[at],
+                    own,
+                    rtol=tolerance,
+                    atol=0,
+                )
+            torch.testing.assert_close(refined.hi[at], plain.theta, rtol=tolerance, atol=0)
+            for part, own in zip(
+                double_double_errors(together[at], 1), double_double_errors(alone, 1), strict=True
+            ):
+                torch.testing.assert_close(part, own, rtol=1e-6, atol=0)
+            own_errors = pass_errors(alone, plain.common)
             torch.testing.assert_close(errors[at].rows, own_errors.rows, rtol=0.1, atol=0)
             torch.testing.assert_close(errors[at].shared, own_errors.shared, rtol=0.1, atol=0)
+            covariances = errors[at].covariance, own_errors.covariance
+            torch.testing.assert_close(*covariances, rtol=0.2, atol=0)
 
 
 def test_plain_passes_may_be_stacked_too(monkeypatch):
@@ -105,7 +109,8 @@ def test_tiles_make_the_same_kernel(monkeypatch, activation, rows):
     monkeypatch.setattr(centred_kernel, "TILE_ROWS", rows)
     tiled = float64_kernel(passes)
     assert torch.equal(tiled[0], tiled[0].T)
-    for one, other in zip(tiled, whole, strict=True):
+    assert tiled.common is None
+    for one, other in zip(tiled[:4], whole[:4], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-13, atol=0)
 
 

@@ -143,6 +143,22 @@ def test_differences_keep_their_relative_accuracy(activation):
             assert abs(got[1][index].item() - bend) <= unit * (abs(bend) + abs(rise)) + crossing
 
 
+@pytest.mark.parametrize("activation", ["tanh", "erf", "gelu", "silu"])
+def test_steps_back_from_far_away_keep_their_accuracy(activation):
+    """A factor z in a formula must not cost what |z| exceeds the result by."""
+    z = torch.tensor([-500.0, -30.0, 40.0, 700.0], dtype=torch.float64)
+    d = torch.tensor([0.3, -1.2, -0.7, 2.0], dtype=torch.float64) - z
+    function, derivative = exact.FUNCTIONS[activation]
+    got = ACTIVATIONS[activation].differences(z, d)
+    with mp.workdps(50):
+        for index, (at, step) in enumerate(zip(z.tolist(), d.tolist(), strict=True)):
+            ends = mp.mpf(at) + mp.mpf(step), mp.mpf(at)
+            rise, bend = (f(ends[0]) - f(ends[1]) for f in (function, derivative))
+            unit = ELEMENTWISE * 2.0**-53 * (abs(rise) + abs(bend))
+            assert abs(got[0][index].item() - rise) <= unit
+            assert abs(got[1][index].item() - bend) <= unit
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_differences_of_far_apart_values_are_finite(activation):
     ends = torch.tensor([-1e4, -800.0, -30.0, 0.0, 30.0, 800.0, 1e4], dtype=torch.float64)
