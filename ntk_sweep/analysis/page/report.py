@@ -89,7 +89,8 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
 def shown(studies: Sequence[Study]) -> Iterator[tuple[int, Chapter, Study]]:
     """What every chapter shows, and of which study it stands in the part.
 
-    Studies that a chapter shows as one stand in the part of the first.
+    Studies that a chapter shows as one stand in the part of the first; where it has nothing to show
+    of them, the page leaves it out: most sweeps do not ask for it.
     """
     for place, study in enumerate(studies):
         for chapter in order.CHAPTERS:
@@ -97,9 +98,11 @@ def shown(studies: Sequence[Study]) -> Iterator[tuple[int, Chapter, Study]]:
             if not across:
                 yield place, chapter, study
                 continue
-            family = next(one for one in families(studies, across) if study in one)
+            family = next(kin for kin in families(studies, across) if study in kin)
             if family[0] is study:
-                yield place, chapter, joined(family, across)
+                one = joined(family, across)
+                if chapter.need(one, chapter.makes) is None:
+                    yield place, chapter, one
 
 
 def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
