@@ -27,7 +27,7 @@ from ntk_sweep.durations import duration
 from ntk_sweep.errors import SweepError
 from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.executors.serial import SerialExecutor
-from ntk_sweep.settings.validation import from_dict
+from ntk_sweep.settings.validation import Reader
 from ntk_sweep.store.reading import latest_good, row_of
 
 SHOWN_FAILURES = 10
@@ -109,11 +109,11 @@ def _run(
 ) -> tuple[int, SweepResult | None]:
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
-        configs = []
+        configs, reader = [], Reader()
         composed = sign_of_life("composed and checked", total, progress)
         with SignalGuard() as guard, guard.immediate(), composed as tick:
             for point in values:
-                configs.append(from_dict(point))
+                configs.append(reader.read(point))
                 tick()
         if any(config.dry_run for config in configs):
             print_estimate(estimate(configs, executor_class), announcements)
