@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +17,9 @@ from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.store.columns import GROUP, NETWORK
 from ntk_sweep.store.filesystems import split_location, without_credentials
 from ntk_sweep.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,12 @@ def finished(store: Store) -> dict[str, Entry]:
         StoreError: A part is truncated, foreign or of a newer version; the message names it.
     """
     table = latest_good(store.read(["key", "status", "kernel_file", "finished_at"]))
-    good = table.filter(pc.field("status") != "failed")
-    return {row["key"]: Entry(row["status"], row["kernel_file"]) for row in good.to_pylist()}
+    keys, states, files = (table[name].to_pylist() for name in ("key", "status", "kernel_file"))
+    return {
+        key: Entry(status, file)
+        for key, status, file in zip(keys, states, files, strict=True)
+        if status != "failed"
+    }
 
 
 def row_of(store: Store, key: str) -> dict[str, Any]:
@@ -106,14 +112,8 @@ def latest_good(table: pa.Table) -> pa.Table:
     >>> latest_good(rows)["status"].to_pylist()
     ['ok']
     """
-    rank = pd.DataFrame(
-        {
-            "key": table["key"].to_pandas(),
-            "good": table["status"].to_pandas() != "failed",
-            "finished_at": table["finished_at"].to_pandas(),
-        }
-    )
-    last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates(
-        "key", keep="last"
-    )
-    return table.take(pa.array(np.sort(last.index.to_numpy())))
+    keys = table["key"].combine_chunks().dictionary_encode().indices.to_numpy()
+    good = table["status"].to_numpy() != "failed"
+    order = np.lexsort((table["finished_at"].cast(pa.int64()).to_numpy(), good, keys))
+    is_last = np.append(keys[order][1:] != keys[order][:-1], [True] * bool(len(order)))
+    return table if is_last.all() else table.take(pa.array(np.sort(order[is_last])))
