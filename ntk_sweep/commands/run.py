@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
@@ -29,6 +29,9 @@ from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.validation import Reader
 from ntk_sweep.store.reading import latest_good, row_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""
@@ -55,18 +58,20 @@ def compute_one(
     if result.failed:
         _print_failures(result, console)
         return exit_status.FAILED
-    ((task, frame),) = _rows(result).items()
-    row = frame.iloc[0]
-    data = ", ".join([f"{row.n_samples} inputs", *filter(None, [Labelling.of_row(row).title])])
-    console.print(f"{result.plan.points[0]} on data={row.data} ({data})")
-    for name, value in [*summary_of(task).figures(row), ("row", row.location)]:
+    (point,), (store,) = result.plan.points, result.plan.stores.values()
+    summary = summary_of(point.task)
+    # Arrow would import pandas for a time.
+    columns = [name for name in summary.columns if name != "finished_at"]
+    row = row_of(store, point.key, columns)
+    data = ", ".join([f"{row['n_samples']} inputs", *filter(None, [Labelling.of_row(row).title])])
+    console.print(f"{point} on data={row['data']} ({data})")
+    for name, value in [*summary.figures(SimpleNamespace(**row)), ("row", store.location)]:
         console.print(f"  {name:<17} {value}")
     if result.plan.skipped:
         if take_row:
-            (store,) = result.plan.stores.values()
-            take_row(row_of(store, row.key))
+            take_row(row_of(store, point.key))
         wanted = values["data"]["name"]
-        name = "" if row.data == wanted else f", where these data are called {row.data}"
+        name = "" if row["data"] == wanted else f", where these data are called {row['data']}"
         console.print(f"already in the store{name}; force=true computes it again")
     return 0
 
@@ -138,6 +143,8 @@ def _console() -> Console:
 
 def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
     """By task, the rows of the sweep's points that are in the stores, one a point."""
+    import pandas as pd  # a third of the start of a command, which one network does without
+
     frames: dict[str, list[pd.DataFrame]] = {}
     for (_, task), store in result.plan.stores.items():
         keys = pa.array(
@@ -153,6 +160,8 @@ def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
 
 def _print_summary(result: SweepResult, console: Console) -> None:
     """The best points, what the rows say against them, how many were computed, and where."""
+    import pandas as pd
+
     frames = _rows(result)
     for task, frame in frames.items():
         summary, good = summary_of(task), frame[frame["status"] != "failed"]

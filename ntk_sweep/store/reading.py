@@ -6,12 +6,11 @@ The rows of a key are deduplicated here and nowhere else.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.store.columns import GROUP, NETWORK
@@ -20,6 +19,10 @@ from ntk_sweep.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+RANK = ("key", "status", "finished_at")
+"""The columns by which `latest_good` chooses."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def finished(store: Store) -> dict[str, Entry]:
     Raises:
         StoreError: A part is truncated, foreign or of a newer version; the message names it.
     """
-    table = latest_good(store.read(["key", "status", "kernel_file", "finished_at"]))
+    table = latest_good(store.read([*RANK, "kernel_file"]))
     keys, states, files = (table[name].to_pylist() for name in ("key", "status", "kernel_file"))
     return {
         key: Entry(status, file)
@@ -93,13 +96,20 @@ def finished(store: Store) -> dict[str, Entry]:
     }
 
 
-def row_of(store: Store, key: str) -> dict[str, Any]:
+def row_of(store: Store, key: str, columns: Sequence[str] | None = None) -> dict[str, Any]:
     """The row of a point that the store has.
+
+    Args:
+        store: Where.
+        key: Of the point.
+        columns: What of it; by default all.
 
     Raises:
         StoreError: A part is truncated, foreign or of another version; the message names it.
     """
-    (row,) = latest_good(store.read().filter(pc.field("key") == key)).to_pylist()
+    table = latest_good(store.read(columns and list(dict.fromkeys([*RANK, *columns]))))
+    place = table["key"].to_pylist().index(key)
+    (row,) = table.select(columns or table.column_names).slice(place, 1).to_pylist()
     return row
 
 
@@ -112,8 +122,14 @@ def latest_good(table: pa.Table) -> pa.Table:
     >>> latest_good(rows)["status"].to_pylist()
     ['ok']
     """
-    keys = table["key"].combine_chunks().dictionary_encode().indices.to_numpy()
-    good = table["status"].to_numpy() != "failed"
-    order = np.lexsort((table["finished_at"].cast(pa.int64()).to_numpy(), good, keys))
-    is_last = np.append(keys[order][1:] != keys[order][:-1], [True] * bool(len(order)))
-    return table if is_last.all() else table.take(pa.array(np.sort(order[is_last])))
+    # In Python: asked for NumPy's arrays, Arrow imports pandas, a third of the start of a command.
+    keys, states = table["key"].to_pylist(), table["status"].to_pylist()
+    times = table["finished_at"].cast(pa.int64()).to_pylist()
+    last: dict[str, tuple[tuple[bool, int], int]] = {}
+    for place, (key, status, time) in enumerate(zip(keys, states, times, strict=True)):
+        rank = (status != "failed", time)
+        if key not in last or rank >= last[key][0]:
+            last[key] = rank, place
+    if len(last) == len(keys):
+        return table
+    return table.take(pa.array(sorted(place for _, place in last.values()), pa.int64()))
