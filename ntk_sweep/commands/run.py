@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -28,6 +29,7 @@ from ntk_sweep.errors import SweepError
 from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.validation import Reader
+from ntk_sweep.store.columns import schema
 from ntk_sweep.store.reading import latest_good, row_of
 
 if TYPE_CHECKING:
@@ -65,7 +67,14 @@ def compute_one(
     row = row_of(store, point.key, columns)
     data = ", ".join([f"{row['n_samples']} inputs", *filter(None, [Labelling.of_row(row).title])])
     console.print(f"{point} on data={row['data']} ({data})")
-    for name, value in [*summary.figures(SimpleNamespace(**row)), ("row", store.location)]:
+    kinds = schema(point.task)
+    shown = SimpleNamespace(
+        **{
+            name: math.nan if value is None and _is_number(kinds.field(name).type) else value
+            for name, value in row.items()
+        }
+    )
+    for name, value in [*summary.figures(shown), ("row", store.location)]:
         console.print(f"  {name:<17} {value}")
     if result.plan.skipped:
         if take_row:
@@ -74,6 +83,10 @@ def compute_one(
         name = "" if row["data"] == wanted else f", where these data are called {row['data']}"
         console.print(f"already in the store{name}; force=true computes it again")
     return 0
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
 
 
 def compute_many(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,8 @@ class Summary:
 
     Attributes:
         columns: What is read of the store; columns of lists would fill the memory.
-        figures: The lines of one row, whose columns are its attributes: name and value.
+        figures: The lines of one row, whose columns are its attributes, NaN where it lacks a
+            number: name and value.
         table: A short table of the rows of a sweep.
         remark: A sentence below the table, or none.
     """
@@ -73,7 +75,7 @@ class Summary:
 
 def _kernel_figures(row: Any) -> list[tuple[str, str]]:
     limit = f"not computed for more than {LIMIT_SAMPLES} inputs"
-    if row.limit_lambda_min is not None:
+    if not math.isnan(row.limit_lambda_min):
         resolved = row.limit_lambda_min > row.limit_lambda_min_error
         limit = (
             f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, resolved)}"
