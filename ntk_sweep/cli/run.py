@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ntk_sweep._version import __version__
+from ntk_sweep.cli.composed_once import ComposedOnce
 from ntk_sweep.cli.messages import plain_errors
 from ntk_sweep.cli.typed import as_typed
 from ntk_sweep.commands.run import compute_one
@@ -34,6 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     with (
         _in_place_of(sys, "argv", ["ntk-sweep run", *arguments]),
         _in_place_of(sys.modules["hydra.main"], "get_args_parser", _parser),
+        _in_place_of(sys.modules["hydra._internal.hydra"], "ConfigLoaderImpl", ComposedOnce),
         plain_errors(),
     ):
         _main()

@@ -24,7 +24,6 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
 from ntk_sweep.settings.schema import LEADING_EIGENVALUES, SpectrumConfig
-from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
 from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
 from ntk_sweep.spectrum.methods import EXTREME
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
@@ -133,6 +132,9 @@ def complexity_columns(name: str, inverse: InverseForm, v: Tensor) -> dict[str, 
 
 def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) -> dict[str, Any]:
     """The columns that do without the whole spectrum."""
+    # Here, since few points need its sparse solvers, which take as long to load as all else of ours.
+    from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
+
     extremes = kernel_extreme_eigenvalues(kernel)
     ratio = extremes.lambda_max / extremes.lambda_min if extremes.resolved else None
     columns = {
