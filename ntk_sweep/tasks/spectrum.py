@@ -132,7 +132,7 @@ def complexity_columns(name: str, inverse: InverseForm, v: Tensor) -> dict[str, 
 
 def _extreme_columns(work: Computation, kernel: CentredKernel, target: float) -> dict[str, Any]:
     """The columns that do without the whole spectrum."""
-    # Here, since few points need its sparse solvers, which take as long to load as all else of ours.
+    # Few points need the sparse solvers, which take longer to load than all else here.
     from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
 
     extremes = kernel_extreme_eigenvalues(kernel)

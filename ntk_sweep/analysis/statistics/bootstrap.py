@@ -14,7 +14,6 @@ from math import factorial
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, stdtrit
 
 LEVEL = 0.95
 """Of every interval."""
@@ -61,6 +60,8 @@ def tail(seeds: int) -> float:
     takes Φ(-√(n/(n-1)) t), where t is the 97.5 % point of Student's t with n - 1 degrees of freedom
     (Hesterberg 2015, What Teachers Should Know About the Bootstrap, 3.3).
     """
+    from scipy.special import ndtr, stdtrit
+
     return float(ndtr(-np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, (1 + LEVEL) / 2)))
 
 
