@@ -103,8 +103,9 @@ def render(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
 def render_all(figure: Figure) -> dict[str, bytes]:
     """The figure in all of `FORMATS`, arranged and measured once."""
     with style():
-        figure.draw_without_rendering()
-        # What the layout engine arranged stays; with an engine every file would be drawn twice.
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+        # What the engine arranged stays; with an engine every file would be drawn twice.
         figure.set_layout_engine(None)
         box = _ink(figure).padded(PADDING)
     return {kind: render(figure, kind, box) for kind in FORMATS}

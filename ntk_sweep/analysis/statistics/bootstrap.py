@@ -2,8 +2,8 @@
 
 A bootstrap draws as many seeds as there are, with replacement, and takes the mean again (Efron
 1979). Up to `ENUMERATED` seeds all draws are enumerated with their probabilities, so that the
-result is exact; above, `DRAWS` of them are made by a fixed generator. Either way the same rows give
-the same numbers.
+result is exact; above, `DRAWS` of them are made by a fixed generator, and above `NORMAL` the mean is
+taken as normal. Either way the same rows give the same numbers.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ for seven."""
 
 DRAWS = 2000
 """Above; the ends of a 95 % interval then rest on some dozens of draws."""
+
+NORMAL = 2000
+"""Seeds above which a mean is taken as normal: a bootstrap would draw the same distribution, with
+as many random numbers as there are seeds in every draw, and not fit into memory."""
 
 CONTESTS = 20_000
 """Draws for the probability to be the greatest: its standard deviation is then below 0.4 %, so that
@@ -73,6 +77,11 @@ def mean_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cells, seeds = values.shape
     if seeds < 2:
         return np.full(cells, np.nan), np.full(cells, np.nan)
+    if seeds > NORMAL:
+        from scipy.special import stdtrit
+
+        half = stdtrit(seeds - 1, (1 + LEVEL) / 2) * values.std(axis=1, ddof=1) / np.sqrt(seeds)
+        return values.mean(axis=1) - half, values.mean(axis=1) + half
     shares, probability = draws(seeds)
     means = np.sort(values @ shares.T, axis=1) if seeds > ENUMERATED else None
     below = tail(seeds)
@@ -128,8 +137,11 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
     generator = np.random.default_rng(_SEED)
     greatest, winner = np.full(CONTESTS, -np.inf), np.zeros(CONTESTS, dtype=np.intp)
     for place in rivals:
-        n = len(values[place])
-        drawn = values[place][generator.integers(n, size=(CONTESTS, n))].mean(axis=1)
+        own, n = values[place], len(values[place])
+        if n > NORMAL:
+            drawn = generator.normal(own.mean(), own.std() / np.sqrt(n), CONTESTS)
+        else:
+            drawn = own[generator.integers(n, size=(CONTESTS, n))].mean(axis=1)
         won = drawn > greatest
         greatest[won], winner[won] = drawn[won], place
     return np.bincount(winner, minlength=len(values)) / CONTESTS
