@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
 from ntk_sweep.analysis.chapters.speed.associations import LEAST_NETWORKS
+from ntk_sweep.cli.composed_once import ComposedOnce
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.network.activations.registry import ACTIVATIONS
@@ -371,3 +374,24 @@ def test_hydras_errors_are_told_in_one_message(composer, line, message):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the text is what matters
         list(compose_all(*composer, [[line]]))
     assert explain(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("typed", [["width=7"], ["hydra.mode=MULTIRUN", "width=7,8"]])
+def test_settings_composed_once_are_hydras_own(composer, typed):
+    path = composer[0].config_search_path
+    own, once = Hydra("ntk-sweep", ConfigLoaderImpl(path)), Hydra("ntk-sweep", ComposedOnce(path))
+    configs = []
+    for hydra in (own, once):
+        mode = hydra.get_mode("config", typed) or RunMode.MULTIRUN
+        added = [] if "hydra.mode=MULTIRUN" in typed else [f"hydra.mode={mode.name}"]
+        configs.append(hydra.compose_config("config", typed + added, mode))
+        with pytest.raises(ConfigCompositionException, match="widht"):
+            hydra.get_mode("config", ["widht=7"]) or hydra.compose_config(
+                "config", ["widht=7", "hydra.mode=RUN"], RunMode.RUN
+            )
+    assert configs[0] == configs[1] and configs[0].hydra.mode == configs[1].hydra.mode
+    assert list(configs[1].hydra.overrides.hydra)[-1] == "hydra.mode=MULTIRUN"
+    for hydra in (own, once):
+        hydra.get_mode("config", ["width=7,8"])
+        with pytest.raises(ConfigCompositionException, match="Ambiguous value"):
+            hydra.compose_config("config", ["width=7,8", "hydra.mode=RUN"], RunMode.RUN)

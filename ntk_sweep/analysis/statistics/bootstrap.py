@@ -2,8 +2,8 @@
 
 A bootstrap draws as many seeds as there are, with replacement, and takes the mean again (Efron
 1979). Up to `ENUMERATED` seeds all draws are enumerated with their probabilities, so that the
-result is exact; above, `DRAWS` of them are made by a fixed generator, and above `NORMAL` the mean is
-taken as normal. Either way the same rows give the same numbers.
+result is exact; above, `DRAWS` of them are made by a fixed generator; above `NORMAL` the mean is
+taken as normal. Every way the same rows give the same numbers.
 """
 
 from __future__ import annotations
