@@ -116,7 +116,7 @@ def _hashed(record: Any, leave_out: Collection[str] = ()) -> dict[str, Any]:
     """The fields of a record that are part of the key."""
     return {
         name: value
-        for name, default in _defaults(type(record))
+        for name, default in _defaults(record.__class__)
         if name not in leave_out
         and ((value := getattr(record, name)) != default or name in ALWAYS_HASHED)
     }

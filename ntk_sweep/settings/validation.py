@@ -78,7 +78,7 @@ class Reader:
             }
         else:
             before, config = self._last
-            groups = {name: group for name, (_, group) in known.items()}
+            groups = {name: pair[1] for name, pair in known.items() if pair}
             changed = {name: values[name] for name in _SINGLE if values[name] is not before[name]}
             config = replace(config, **groups, **changed)
             for name, check in checks_of(SweepConfig):
@@ -198,7 +198,7 @@ def checks_of(settings: type) -> list[tuple[str, Check]]:
 
 
 def _validate_fields(values: Any, prefix: str = "") -> None:
-    for name, check in checks_of(type(values)):
+    for name, check in checks_of(values.__class__):
         _refuse(f"{prefix}{name}", getattr(values, name), check)
 
 
