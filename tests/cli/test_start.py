@@ -15,7 +15,7 @@ NEVER = {"torch", "ray", "sklearn", "IPython"}
 COMMANDS = {
     "help": (["run", "--help"], {"pandas", "scipy", "matplotlib", "pyarrow.dataset"}),
     "a row that is there": (["run", "RUN"], {"pandas", "scipy", "matplotlib", "unittest.mock"}),
-    "status": (["status", "RESULTS"], {"hydra", "scipy", "matplotlib"}),
+    "status": (["status", "RESULTS"], {"hydra", "pandas", "scipy", "matplotlib"}),
     "table1": (["table1", "RESULTS", "-o", "OUT"], {"hydra", "scipy", "matplotlib", "jinja2"}),
     "report": (["report", "RESULTS", "-o", "OUT"], {"hydra", "omegaconf"}),
 }
