@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import chain, product
+from itertools import chain, islice, product
+from math import prod
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -11,6 +12,12 @@ from hydra.core.override_parser.types import Override
 
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.validation import ZIP, ZIP_USE
+
+MOST_POINTS = 500_000
+"""Of a sweep: its plan holds some 2 kB a point, 1 GB for as many, and is made in half a minute."""
+
+COUNTED = 20 * MOST_POINTS
+"""More values of a setting are not counted, which takes seconds."""
 
 
 def combinations(overrides: Sequence[Override], zips: Sequence[Any] = ()) -> list[list[str]]:
@@ -22,7 +29,7 @@ def combinations(overrides: Sequence[Override], zips: Sequence[Any] = ()) -> lis
         zips: Further zips, each the names of its settings; or the names of one.
 
     Raises:
-        ConfigError: What is zipped has no values here, or not as many.
+        ConfigError: What is zipped has no values here, or not as many; or there are too many jobs.
         HydraException: The values of a setting cannot be listed.
     """
     axes: dict[str, list[list[str]]] = {}
@@ -34,6 +41,9 @@ def combinations(overrides: Sequence[Override], zips: Sequence[Any] = ()) -> lis
             groups.append(list(override.sweep_string_iterator()))
             continue
         element = override.get_key_element()
+        if override.is_discrete_sweep():
+            values = islice(override.sweep_iterator(), COUNTED)
+            refuse_too_many(sum(1 for _ in values), str(override.input_line))
         (axes[element],) = BasicSweeper.split_arguments([override], max_batch_size=None)
         elements[override.key_or_group] = element
     zipped: set[str] = set()
@@ -42,7 +52,19 @@ def combinations(overrides: Sequence[Override], zips: Sequence[Any] = ()) -> lis
         _check_names(names, elements, several, zipped)
         _advance_together(names, [elements[name] for name in names], axes)
         zipped.update(names)
+    refuse_too_many(prod(map(len, axes.values())))
     return [list(chain(*steps)) for steps in product(*axes.values())]
+
+
+def refuse_too_many(points: int, what: str = "the sweep") -> None:
+    """Raises a ConfigError for more points than a sweep may have."""
+    if points > MOST_POINTS:
+        number = f"{points:,} or more" if points == COUNTED else f"{points:,}"
+        raise ConfigError(
+            f"{what} has {number} points, but a plan holds {MOST_POINTS:,} at the most: sweep over "
+            "one part after the other, such as seed=range(0,100) and then seed=range(100,200); "
+            "their rows may lie in one results folder"
+        )
 
 
 def _check_names(

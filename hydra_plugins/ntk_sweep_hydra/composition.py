@@ -7,7 +7,9 @@ files, at some 75 ms each. A test holds both to the same result, for every kind 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from functools import cache
 from typing import Any, cast
@@ -16,7 +18,10 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, IntegerNode, OmegaConf
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
+"""Integers as `range` and users write them: Hydra reads each as itself."""
 
 
 def compose_all(
@@ -57,29 +62,47 @@ class _Base:
         self._config = config
         self._paths = [tuple(key.split(".")) for key in keys]
         self._known: dict[str, Any] = {}
+        self._groups: dict[tuple[str, ...], dict[str, Any]] = {}
         self._plain = cast(dict[str, Any], OmegaConf.to_container(config))
         del self._plain["hydra"]
         self._independent = "${" not in repr(self._plain) and all(
             map(self._stands_alone, self._paths)
         )
+        # What an integer stays itself in.
+        self._integers = {
+            path for path in self._paths if self._independent and _is_integer(config, path)
+        }
 
     def with_values(self, overrides: Sequence[Override]) -> dict[str, Any]:
-        """The config as plain containers, with these values."""
+        """The config as plain containers, with these values; equal groups are shared."""
         lines = [str(override.input_line) for override in overrides]
         if not self._independent or any("${" in line for line in lines):
             ConfigLoaderImpl._apply_overrides_to_config(list(overrides), self._config)
             return self._resolved()
-        values = {
-            key: dict(value) if isinstance(value, dict) else value
-            for key, value in self._plain.items()
-        }
-        for override, line, path in zip(overrides, lines, self._paths, strict=True):
-            if line not in self._known:
-                ConfigLoaderImpl._apply_overrides_to_config([override], self._config)
-                self._known[line] = OmegaConf.select(self._config, override.key_or_group)
-            node = values if len(path) == 1 else values[path[0]]
-            node[path[-1]] = self._known[line]
+        values = dict(self._plain)
+        groups: dict[str, list[int]] = {}
+        for place, path in enumerate(self._paths):
+            if len(path) == 1:
+                values[path[0]] = self._value(overrides[place], path)
+            else:
+                groups.setdefault(path[0], []).append(place)
+        for name, places in groups.items():
+            given = tuple(lines[place] for place in places)
+            if given not in self._groups:
+                own = {self._paths[k][1]: self._value(overrides[k], self._paths[k]) for k in places}
+                self._groups[given] = self._plain[name] | own
+            values[name] = self._groups[given]
         return values
+
+    def _value(self, override: Override, path: tuple[str, ...]) -> Any:
+        """What a value becomes in the config."""
+        value, line = override.value(), str(override.input_line)
+        if type(value) is int and path in self._integers:
+            return value
+        if line not in self._known:
+            ConfigLoaderImpl._apply_overrides_to_config([override], self._config)
+            self._known[line] = OmegaConf.select(self._config, override.key_or_group)
+        return self._known[line]
 
     def _stands_alone(self, path: tuple[str, ...]) -> bool:
         """Whether a key names a single value, of the config or of a group, and is set once."""
@@ -100,6 +123,14 @@ class _Base:
         }
 
 
+def _is_integer(config: DictConfig, path: Sequence[str]) -> bool:
+    """Whether the schema says that a value is an integer."""
+    node: Any = config
+    for name in path:
+        node = node._get_node(name)
+    return isinstance(node, IntegerNode)
+
+
 class Splitter:
     """Splits the overrides of jobs into those that Hydra composes and plain values."""
 
@@ -107,6 +138,7 @@ class Splitter:
         self._parser = OverridesParser.create(config_loader=loader)
         self._is_group = cache(lambda key: bool(loader.get_group_options(key)))
         self._parsed: dict[str, tuple[Override, _Kind]] = {}
+        self._integers: dict[str, Override] = {}
 
     def split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """What Hydra composes, and the values to be set on the result in their order."""
@@ -124,11 +156,20 @@ class Splitter:
         return self._parse(line)[0]
 
     def _parse(self, line: str) -> tuple[Override, _Kind]:
-        if line not in self._parsed:
-            override = self._parser.parse_override(line)
-            chooses = self._is_group(override.key_or_group)
-            chooses = chooses and not isinstance(override.value(), dict)
-            self._parsed[line] = (override, _Kind.CHOICE if chooses else _kind(override))
+        if line in self._parsed:
+            return self._parsed[line]
+        # A sweep may hold a hundred thousand seeds; Hydra's parser takes a millisecond for each.
+        name, _, text = line.partition("=")
+        is_integer = _INTEGER.fullmatch(text) is not None
+        if is_integer and name in self._integers:
+            return replace(self._integers[name], _value=int(text), input_line=line), _Kind.VALUE
+        override = self._parser.parse_override(line)
+        chooses = self._is_group(override.key_or_group)
+        chooses = chooses and not isinstance(override.value(), dict)
+        kind = _Kind.CHOICE if chooses else _kind(override)
+        if is_integer and kind is _Kind.VALUE and type(override.value()) is int:
+            self._integers[name] = override
+        self._parsed[line] = (override, kind)
         return self._parsed[line]
 
 

@@ -15,14 +15,14 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.ntk_sweep_hydra.combinations import combinations
+from hydra_plugins.ntk_sweep_hydra.combinations import combinations, refuse_too_many
 from hydra_plugins.ntk_sweep_hydra.composition import compose_all
 from ntk_sweep import exit_status
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.settings.help import settings_help
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.settings.tasks import TASKS
-from ntk_sweep.settings.validation import from_dict
+from ntk_sweep.settings.validation import Reader
 
 
 @dataclass
@@ -94,16 +94,19 @@ class GridSweeper(Sweeper):
         """The overrides of each job.
 
         Raises:
-            ConfigError: There is no combination; or what is zipped does not fit.
+            ConfigError: There is no combination, or there are too many; or what is zipped does not
+            fit.
         """
         grid = combinations(self._parsed(arguments), self.zips)
         if not grid:
             raise ConfigError(f"the sweep is empty: {self._without_value(arguments)}")
         points = [_lines(point) for point in self.points]
+        refuse_too_many(len(grid) * (len(points) + len(self.winners)))
         if not self.winners:
             return [[*point, *job] for point in points or [[]] for job in grid]
         assert self.hydra_context is not None and self.config is not None
-        configs = map(from_dict, compose_all(self.hydra_context.config_loader, self.config, grid))
+        composed = compose_all(self.hydra_context.config_loader, self.config, grid)
+        configs = map(Reader().read, composed)
         return [
             [*point, *job]
             for job, config in zip(grid, configs, strict=True)

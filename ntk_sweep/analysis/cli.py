@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +12,6 @@ from ntk_sweep import exit_status
 from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.errors import AnalysisError
-from ntk_sweep.analysis.page.report import FIGURES, TABLES, report
 from ntk_sweep.analysis.rows.columns import SPECTRUM
 from ntk_sweep.analysis.rows.group import GroupChoice
 from ntk_sweep.analysis.rows.study import Study, put_together, studies
@@ -73,15 +72,22 @@ _REPORT = Command(
 )
 
 
-def main(arguments: Sequence[str] | None = None, others: Mapping[str, str] = {}) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    others: Mapping[str, str] = {},
+    before_drawing: Callable[[], None] = lambda: None,
+) -> int:
     """Runs a command; returns the exit status.
 
     Args:
         arguments: As typed; by default those of this process.
         others: Commands that are run elsewhere, and what each does, for the help page.
+        before_drawing: Is called before a command that draws figures.
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
     options = parser(others).parse_args(arguments)
+    if options.chapter is None or options.chapter.command.draws:
+        before_drawing()
     try:
         if options.chapter is None:
             _report(options, console)
@@ -168,6 +174,8 @@ class _Wrapped(argparse.RawDescriptionHelpFormatter):
 
 
 def _report(options: argparse.Namespace, console: Console) -> None:
+    from ntk_sweep.analysis.page.report import FIGURES, TABLES, report
+
     found = studies(options.results, _choice(options), options.images)
     path = report(found, options.output, options.date)
     console.print(

@@ -9,16 +9,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.cli import contents, parser
 from ntk_sweep.analysis.drawing.rendering import DPI, render
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.writing.content import Content
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _OF_FILES = {"command", "chapter", "results", "output"}
 """What the command line parses beside a chapter's options."""

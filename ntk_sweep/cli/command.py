@@ -59,12 +59,10 @@ def _run(words: list[str]) -> int:
         from ntk_sweep.cli.status import status
 
         return status(words[1:])
+    from ntk_sweep.analysis.cli import main as analyse
     from ntk_sweep.cli.matplotlib_settings import load_matplotlib
 
-    load_matplotlib()
-    from ntk_sweep.analysis.cli import main as analyse
-
-    return analyse(words, OTHERS)
+    return analyse(words, OTHERS, load_matplotlib)
 
 
 def _fault_of_names(words: list[str]) -> str | None:

@@ -31,7 +31,7 @@ from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors.registry import load_executor
 from ntk_sweep.settings.overrides import override
 from ntk_sweep.settings.schema import SweepConfig
-from ntk_sweep.settings.validation import from_dict
+from ntk_sweep.settings.validation import Reader
 from ntk_sweep.store.reading import load_results
 
 
@@ -114,7 +114,7 @@ def _composed(settings: list[str]) -> tuple[list[SweepConfig], Any]:
     except ValueError as error:  # Hydra's answer to a few malformed overrides
         raise ConfigError(f"{' '.join(settings[1:])}: {error}") from error
     executor_class = load_executor(OmegaConf.select(master, "hydra.launcher.executor") or "")
-    return [from_dict(point) for point in values], executor_class
+    return list(map(Reader().read, values)), executor_class
 
 
 def _jobs(loader: Any, master: DictConfig) -> list[list[str]]:

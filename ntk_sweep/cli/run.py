@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
-from unittest import mock
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ntk_sweep._version import __version__
+from ntk_sweep.cli.composed_once import ComposedOnce
 from ntk_sweep.cli.messages import plain_errors
 from ntk_sweep.cli.typed import as_typed
 from ntk_sweep.commands.run import compute_one
@@ -32,12 +33,24 @@ def run(arguments: Sequence[str]) -> int:
     """
     # Hydra reads its arguments, and the name to show in usage, from here alone.
     with (
-        mock.patch.object(sys, "argv", ["ntk-sweep run", *arguments]),
-        mock.patch.object(sys.modules["hydra.main"], "get_args_parser", _parser),
+        _in_place_of(sys, "argv", ["ntk-sweep run", *arguments]),
+        _in_place_of(sys.modules["hydra.main"], "get_args_parser", _parser),
+        _in_place_of(sys.modules["hydra._internal.hydra"], "ConfigLoaderImpl", ComposedOnce),
         plain_errors(),
     ):
         _main()
     return 0
+
+
+@contextmanager
+def _in_place_of(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Another value of an attribute, for the time being."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def _parser() -> ArgumentParser:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
@@ -27,8 +28,12 @@ from ntk_sweep.durations import duration
 from ntk_sweep.errors import SweepError
 from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.executors.serial import SerialExecutor
-from ntk_sweep.settings.validation import from_dict
+from ntk_sweep.settings.validation import Reader
+from ntk_sweep.store.columns import schema
 from ntk_sweep.store.reading import latest_good, row_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""
@@ -55,20 +60,33 @@ def compute_one(
     if result.failed:
         _print_failures(result, console)
         return exit_status.FAILED
-    ((task, frame),) = _rows(result).items()
-    row = frame.iloc[0]
-    data = ", ".join([f"{row.n_samples} inputs", *filter(None, [Labelling.of_row(row).title])])
-    console.print(f"{result.plan.points[0]} on data={row.data} ({data})")
-    for name, value in [*summary_of(task).figures(row), ("row", row.location)]:
+    (point,), (store,) = result.plan.points, result.plan.stores.values()
+    summary = summary_of(point.task)
+    # Arrow would import pandas for a time.
+    columns = [name for name in summary.columns if name != "finished_at"]
+    row = row_of(store, point.key, columns)
+    data = ", ".join([f"{row['n_samples']} inputs", *filter(None, [Labelling.of_row(row).title])])
+    console.print(f"{point} on data={row['data']} ({data})")
+    kinds = schema(point.task)
+    shown = SimpleNamespace(
+        **{
+            name: math.nan if value is None and _is_number(kinds.field(name).type) else value
+            for name, value in row.items()
+        }
+    )
+    for name, value in [*summary.figures(shown), ("row", store.location)]:
         console.print(f"  {name:<17} {value}")
     if result.plan.skipped:
         if take_row:
-            (store,) = result.plan.stores.values()
-            take_row(row_of(store, row.key))
+            take_row(row_of(store, point.key))
         wanted = values["data"]["name"]
-        name = "" if row.data == wanted else f", where these data are called {row.data}"
+        name = "" if row["data"] == wanted else f", where these data are called {row['data']}"
         console.print(f"already in the store{name}; force=true computes it again")
     return 0
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
 
 
 def compute_many(
@@ -109,11 +127,11 @@ def _run(
 ) -> tuple[int, SweepResult | None]:
     """Runs a sweep; a user's mistake or an interruption becomes a message and an exit status."""
     try:
-        configs = []
+        configs, reader = [], Reader()
         composed = sign_of_life("composed and checked", total, progress)
         with SignalGuard() as guard, guard.immediate(), composed as tick:
             for point in values:
-                configs.append(from_dict(point))
+                configs.append(reader.read(point))
                 tick()
         if any(config.dry_run for config in configs):
             print_estimate(estimate(configs, executor_class), announcements)
@@ -138,6 +156,8 @@ def _console() -> Console:
 
 def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
     """By task, the rows of the sweep's points that are in the stores, one a point."""
+    import pandas as pd  # a third of the start of a command, which one network does without
+
     frames: dict[str, list[pd.DataFrame]] = {}
     for (_, task), store in result.plan.stores.items():
         keys = pa.array(
@@ -153,6 +173,8 @@ def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
 
 def _print_summary(result: SweepResult, console: Console) -> None:
     """The best points, what the rows say against them, how many were computed, and where."""
+    import pandas as pd
+
     frames = _rows(result)
     for task, frame in frames.items():
         summary, good = summary_of(task), frame[frame["status"] != "failed"]

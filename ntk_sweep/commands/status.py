@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
-import pandas as pd
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -26,6 +25,9 @@ from ntk_sweep.store.filesystems import split_location, without_credentials
 from ntk_sweep.store.reading import latest_good
 from ntk_sweep.store.session import KEY_DIGITS, Owner
 from ntk_sweep.store.watched import WatchedStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REDRAW_SECONDS = 2.0
 """Between two looks on a terminal; a sweep reports about as often."""
@@ -192,15 +194,17 @@ def _task_lines(store: WatchedStore) -> list[str]:
     rows = store.rows()
     if not (owners or rows.num_rows):
         return []
-    good = pc.not_equal(latest_good(rows)["status"], "failed").to_pylist()
+    good = [status != "failed" for status in latest_good(rows)["status"].to_pylist()]
     first = f"{store.location}: {_points(sum(good))} done, {len(good) - sum(good)} failed"
-    frame = rows.to_pandas() if owners else pd.DataFrame()
-    sweeps = [f"  {_sweep(owner, frame).describe()}" for owner in owners]
+    frame = rows.to_pandas() if owners else None
+    sweeps = [f"  {_sweep(owner, frame).describe()}" for owner in owners if frame is not None]
     return [first, *(sweeps or ["  no sweep is at work"])]
 
 
 def _sweep(owner: Owner, rows: pd.DataFrame) -> SweepStatus:
     """How far the sweep of an owner is, by the rows of its store."""
+    import pandas as pd
+
     began = pd.Timestamp(owner.since, unit="s", tz="UTC")
     own = rows["key"].str[:KEY_DIGITS].isin(owner.wanted) & (rows["finished_at"] >= began)
     ended = rows[own].sort_values("finished_at").drop_duplicates("key", keep="last")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.table import Table
 
 from ntk_sweep.data.labelling import COLUMNS as LABELLING
@@ -15,6 +16,9 @@ from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
 from ntk_sweep.settings.schema import SGD
 from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.store.columns import GROUP, TRAINING_SETTING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN = 6
 """Digits of an eigenvalue in a table, and of a condition number, at the most."""
@@ -57,20 +61,21 @@ class Summary:
 
     Attributes:
         columns: What is read of the store; columns of lists would fill the memory.
-        figures: The lines of one row, name and value.
+        figures: The lines of one row, whose columns are its attributes, NaN where it lacks a
+            number: name and value.
         table: A short table of the rows of a sweep.
         remark: A sentence below the table, or none.
     """
 
     columns: list[str]
-    figures: Callable[[pd.Series], list[tuple[str, str]]]
+    figures: Callable[[Any], list[tuple[str, str]]]
     table: Callable[[pd.DataFrame], Table]
     remark: Callable[[pd.DataFrame], str | None]
 
 
-def _kernel_figures(row: pd.Series) -> list[tuple[str, str]]:
+def _kernel_figures(row: Any) -> list[tuple[str, str]]:
     limit = f"not computed for more than {LIMIT_SAMPLES} inputs"
-    if not pd.isna(row.limit_lambda_min):
+    if not math.isnan(row.limit_lambda_min):
         resolved = row.limit_lambda_min > row.limit_lambda_min_error
         limit = (
             f"lambda_min {_with_error(row.limit_lambda_min, row.limit_lambda_min_error, resolved)}"
@@ -88,7 +93,7 @@ def _kernel_figures(row: pd.Series) -> list[tuple[str, str]]:
     ]
 
 
-def _spectrum_figures(row: pd.Series) -> list[tuple[str, str]]:
+def _spectrum_figures(row: Any) -> list[tuple[str, str]]:
     missed = (
         "" if row.meets_target else f", whose bounds miss the target of {row.target:g} somewhere"
     )
@@ -99,7 +104,7 @@ def _spectrum_figures(row: pd.Series) -> list[tuple[str, str]]:
     ]
 
 
-def _training_figures(row: pd.Series) -> list[tuple[str, str]]:
+def _training_figures(row: Any) -> list[tuple[str, str]]:
     step = f"gradient flow, {row.steps} steps to a tolerance of {row.flow_tolerance:g}"
     if row.optimiser == SGD:
         step = f"{row.step_size:g}{_rate_unit(row)}, batch size {row.batch_size}"
@@ -120,7 +125,7 @@ def _training_figures(row: pd.Series) -> list[tuple[str, str]]:
     ]
 
 
-def _rate_unit(row: pd.Series) -> str:
+def _rate_unit(row: Any) -> str:
     unit = RATE_UNITS.get(row.learning_rate_unit, "")
     return f" ({row.learning_rate:g}{unit})" if unit else ""
 
@@ -133,7 +138,7 @@ def _with_error(value: float, error: float, resolved: bool) -> str:
     return with_bound(value, error)
 
 
-def _condition_number(row: pd.Series) -> str:
+def _condition_number(row: Any) -> str:
     bound = ratio_bound(row.lambda_max, row.lambda_max_error, row.lambda_min, row.lambda_min_error)
     return known(row.condition_number, bound, SHOWN)
 
@@ -192,6 +197,8 @@ def _kinds(
         A table with a column for each part of the kind that varies, the parts and the rows of each
         kind, and the names of the parts that vary.
     """
+    import pandas as pd
+
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     varying = [name for name in kind if name == "act" or rows[name].nunique(dropna=False) > 1]
     for name in varying:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
 from ntk_sweep.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 NONE, UNIT_SPHERE, STANDARDISED = "none", "unit_sphere", "standardised"
 
@@ -37,7 +40,7 @@ class Normalisation:
         >>> Normalisation.of("unit_sphere", x)(x)
         array([[0.6, 0.8],
                [0. , 1. ]])
-        >>> Normalisation.of("standardised", x)(x).mean()
+        >>> float(Normalisation.of("standardised", x)(x).mean())
         0.0
     """
 

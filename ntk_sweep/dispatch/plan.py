@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ntk_sweep.data.dataset import Dataset, load_dataset
 from ntk_sweep.settings.point import Point
-from ntk_sweep.settings.schema import SweepConfig
+from ntk_sweep.settings.schema import DataConfig, SweepConfig
 from ntk_sweep.store.reading import finished
 from ntk_sweep.store.store import Store
 
@@ -89,15 +89,16 @@ def make_plan(
     """
     done = {store_id: finished(store) for store_id, store in stores.items()}
     datasets: dict[str, Dataset] = {}
+    data: DataConfig | None = None
     points: list[Point] = []
     jobs: dict[tuple[str, str], Job] = {}
     skipped: set[tuple[str, str]] = set()
     for index, config in enumerate(configs):
-        dataset = datasets.get(repr(config.data))
-        if dataset is None:
-            dataset = datasets[repr(config.data)] = load_dataset(
-                **config.data.arguments, download=not config.dry_run
-            )
+        if config.data is not data:
+            data = config.data
+            if repr(data) not in datasets:
+                datasets[repr(data)] = load_dataset(**data.arguments, download=not config.dry_run)
+            dataset = datasets[repr(data)]
         point = Point.of(config, *dataset.fingerprints)
         points.append(point)
         entry = None if config.force else done[config.results, point.task].get(point.key)

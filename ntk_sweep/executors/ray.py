@@ -48,6 +48,11 @@ class RayExecutor:
         )
         self._run_chunk = resources(_run_chunk)
         limits = self._ray.remote(num_cpus=compute.num_cpus, max_retries=0)(_compute_limits)
+        if not self._cluster.address:
+            # All at once: chunks that wait for limit kernels would have one worker load torch, and
+            # the others only then.
+            for _ in range(self.slots):
+                resources(_get_ready).remote(compute.num_threads)
         self._limits = SharedLimits(
             lambda wanted, sent: limits.remote(wanted, sent, compute.num_threads),
             compute.object_store_mb * 1e6,
@@ -206,6 +211,13 @@ def _resources_here(compute: ComputeConfig) -> dict[str, float]:
     """What a private Ray offers: what this process may use."""
     gpus = cuda_devices() if compute.num_gpus else 0
     return {"CPU": available_cores(), "GPU": gpus}
+
+
+def _get_ready(num_threads: int) -> None:
+    """Runs on a Ray worker before its first chunk."""
+    from ntk_sweep.executors.worker import prepare_process
+
+    prepare_process(num_threads)
 
 
 def _run_chunk(spec: ChunkSpec, dataset: Dataset, is_joined: bool, *limits: Any) -> Report:

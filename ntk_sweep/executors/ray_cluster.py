@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, chdir
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, chdir, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ class RayCluster:
         # Workers import first from the working folder of this moment, where a user may have a
         # folder of the package's name, then from this list.
         paths = self.ray.job_config.JobConfig(_py_driver_sys_path=[str(Path(PACKAGE).parent)])
-        with chdir(folder):
+        with chdir(folder), _without_servers(self.ray):
             self.ray.init(
                 address=LOCAL,
                 num_cpus=available_cores(),
@@ -150,6 +150,26 @@ def workers_on(resources: Mapping[str, float], compute: ComputeConfig) -> int:
     if compute.num_gpus:
         room = min(room, resources.get("GPU", 0) / compute.num_gpus)
     return int(room + 1e-9)
+
+
+@contextmanager
+def _without_servers(ray: Any) -> Iterator[None]:
+    """Has a Ray that starts now leave out what only users of a cluster would look at.
+
+    A dashboard (of which Ray starts a part also where it is turned off, and waits for it), a reader
+    of log files and an autoscaler take longer to start than Ray itself.
+    """
+    node: Any = getattr(ray._private, "node", None)
+    kind = getattr(node, "Node", None)
+    names = ("start_api_server", "start_log_monitor", "start_monitor")
+    before = {name: getattr(kind, name) for name in names if hasattr(kind, name)}
+    for name in before:
+        setattr(kind, name, _nothing)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(kind, name, method)
 
 
 def _adapt(ray: Any) -> None:

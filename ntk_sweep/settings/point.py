@@ -6,8 +6,8 @@ import copy
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import MISSING, Field, dataclass, fields, replace
-from functools import cached_property
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import cache, cached_property
 from typing import Any
 
 from ntk_sweep.network.architecture import Architecture, scale_words
@@ -127,12 +127,17 @@ class Point:
 def _hashed(record: Any, leave_out: Collection[str] = ()) -> dict[str, Any]:
     """The fields of a record that are part of the key."""
     return {
-        item.name: getattr(record, item.name)
-        for item in fields(record)
-        if item.name not in leave_out
-        and (item.name in ALWAYS_HASHED or getattr(record, item.name) != _default(item))
+        name: value
+        for name, default in _defaults(record.__class__)
+        if name not in leave_out
+        and ((value := getattr(record, name)) != default or name in ALWAYS_HASHED)
     }
 
 
-def _default(item: Field) -> Any:
-    return item.default if item.default_factory is MISSING else item.default_factory()
+@cache
+def _defaults(kind: type) -> list[tuple[str, Any]]:
+    """The fields of a record, with their defaults."""
+    return [
+        (item.name, item.default if item.default_factory is MISSING else item.default_factory())
+        for item in fields(kind)
+    ]

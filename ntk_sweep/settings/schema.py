@@ -44,6 +44,8 @@ LEADING_EIGENVALUES = (10, 50, 100, 150)
 SETTING_OF = {"activation": "act"}
 """Fields of an architecture that settings, columns and keys call otherwise."""
 
+_ARCHITECTURE = {item.name: SETTING_OF.get(item.name, item.name) for item in fields(Architecture)}
+
 
 def about(text: str, check: Check | None = None) -> dict[str, Any]:
     """The metadata of a setting.
@@ -413,5 +415,6 @@ class SweepConfig:
     @property
     def architecture(self) -> Architecture:
         """The network without its weights."""
-        names = [item.name for item in fields(Architecture)]
-        return Architecture(**{name: getattr(self, SETTING_OF.get(name, name)) for name in names})
+        return Architecture(
+            **{name: getattr(self, setting) for name, setting in _ARCHITECTURE.items()}
+        )

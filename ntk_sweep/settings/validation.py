@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import Field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import Field, fields, replace
+from functools import cache
 from typing import Any
 
 from ntk_sweep.data.sources import SOURCES
@@ -26,8 +27,12 @@ ZIP = "zip"
 
 ZIP_USE = "zip takes two settings or more that advance together, such as zip=width,depth"
 
+GROUPS = ("task", "data", "compute")
 
-def from_dict(values: dict[str, Any]) -> SweepConfig:
+_SINGLE = [item.name for item in fields(SweepConfig) if item.name not in GROUPS]
+
+
+def from_dict(values: Mapping[str, Any]) -> SweepConfig:
     """Builds the settings from plain containers and validates them.
 
     Raises:
@@ -49,6 +54,39 @@ def from_dict(values: dict[str, Any]) -> SweepConfig:
     )
     validate(config)
     return config
+
+
+class Reader:
+    """Reads the settings of point after point; what the points share is built and checked once."""
+
+    def __init__(self) -> None:
+        self._groups: dict[int, tuple[Mapping[str, Any], Any]] = {}
+        self._last: tuple[Mapping[str, Any], SweepConfig] | None = None
+
+    def read(self, values: Mapping[str, Any]) -> SweepConfig:
+        """What `from_dict` makes of them; points with one mapping for a group share its settings.
+
+        Raises:
+            ConfigError: As `from_dict`.
+        """
+        known = {name: self._groups.get(id(values.get(name))) for name in GROUPS}
+        if self._last is None or values.keys() != self._last[0].keys() or None in known.values():
+            config = from_dict(values)
+            # With the mapping, whose id is its own only as long as it is there.
+            self._groups |= {
+                id(values[name]): (values[name], getattr(config, name)) for name in GROUPS
+            }
+        else:
+            before, config = self._last
+            groups = {name: pair[1] for name, pair in known.items() if pair}
+            changed = {name: values[name] for name in _SINGLE if values[name] is not before[name]}
+            config = replace(config, **groups, **changed)
+            for name, check in checks_of(SweepConfig):
+                if name in changed:
+                    _refuse(name, changed[name], check)
+            _validate_together(config)
+        self._last = values, config
+        return config
 
 
 def setting_fields(task: str | None = None) -> dict[str, Field]:
@@ -102,13 +140,18 @@ def validate(config: SweepConfig) -> None:
     """
     _validate_fields(config)
     _validate_task_name(config.task)
-    if not config.results or not config.results.strip():
-        raise ConfigError("results is empty: give a folder, or a URI such as s3://bucket/prefix")
-    for part in ("task", "data", "compute"):
+    for part in GROUPS:
         _validate_fields(getattr(config, part), f"{part}.")
     _validate_data(config.data)
     if config.task.fault:
         raise ConfigError(config.task.fault)
+    _validate_together(config)
+
+
+def _validate_together(config: SweepConfig) -> None:
+    """Checks settings outside of groups beyond their own value."""
+    if not config.results or not config.results.strip():
+        raise ConfigError("results is empty: give a folder, or a URI such as s3://bucket/prefix")
     if isinstance(config.task, TrainingConfig) and config.task.is_flow and config.dtype != FLOAT64:
         raise ConfigError(
             f"dtype={config.dtype} is too coarse for task.optimiser={FLOW}: set dtype={FLOAT64}"
@@ -148,10 +191,15 @@ def check_of(item: Field) -> Check | None:
     return item.metadata.get("check")
 
 
+@cache
+def checks_of(settings: type) -> list[tuple[str, Check]]:
+    """The checks of a class of settings, by name."""
+    return [(item.name, check) for item in fields(settings) if (check := check_of(item))]
+
+
 def _validate_fields(values: Any, prefix: str = "") -> None:
-    for item in fields(values):
-        if check := check_of(item):
-            _refuse(f"{prefix}{item.name}", getattr(values, item.name), check)
+    for name, check in checks_of(values.__class__):
+        _refuse(f"{prefix}{name}", getattr(values, name), check)
 
 
 def _refuse(name: str, value: Any, check: Check) -> None:
@@ -193,7 +241,7 @@ def _validate_data(data: DataConfig) -> None:
         raise ConfigError(f"data={data.name} needs data.{source.place}={source.example}")
 
 
-def _flat_names(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+def _flat_names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat_names(value, f"{prefix}{name}.")

@@ -6,19 +6,25 @@ The rows of a key are deduplicated here and nowhere else.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ntk_sweep.settings.point import BY_PRODUCTS
 from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.store.columns import GROUP, NETWORK
 from ntk_sweep.store.filesystems import split_location, without_credentials
 from ntk_sweep.store.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+RANK = ("key", "status", "finished_at")
+"""The columns by which `latest_good` chooses."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
 def load_array(path: str | os.PathLike[str], name: str) -> np.ndarray:
     """An array that was saved beside a row: Θ, the kernels of its layers, or eigenvectors.
 
+    >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as results:
     ...     name = Store(results, "spectrum").save_kernel("0a1b", np.eye(2))
@@ -109,13 +116,15 @@ def finished(store: Store) -> dict[str, Entry]:
     Raises:
         StoreError: A part is truncated, foreign or of a newer version; the message names it.
     """
-    columns = BY_PRODUCTS.values()
-    table = latest_good(store.read(["key", "status", *columns, "finished_at"]))
-    good = table.filter(pc.field("status") != "failed")
-    return {
-        row["key"]: Entry(row["status"], frozenset(name for name in columns if row[name]))
-        for row in good.to_pylist()
-    }
+    columns = tuple(BY_PRODUCTS.values())
+    table = latest_good(store.read([*RANK, *columns]))
+    names = ("key", "status", *columns)
+    found: dict[str, Entry] = {}
+    for key, status, *files in zip(*(table[name].to_pylist() for name in names), strict=True):
+        if status != "failed":
+            known = frozenset(name for name, file in zip(columns, files, strict=True) if file)
+            found[key] = Entry(status, known)
+    return found
 
 
 def _store(path: str | os.PathLike[str]) -> Store:
@@ -129,13 +138,20 @@ def _store(path: str | os.PathLike[str]) -> Store:
     return Store(results, task)
 
 
-def row_of(store: Store, key: str) -> dict[str, Any]:
+def row_of(store: Store, key: str, columns: Sequence[str] | None = None) -> dict[str, Any]:
     """The row of a point that the store has.
+
+    Args:
+        store: Where.
+        key: Of the point.
+        columns: What of it; by default all.
 
     Raises:
         StoreError: A part is truncated, foreign or of another version; the message names it.
     """
-    (row,) = latest_good(store.read().filter(pc.field("key") == key)).to_pylist()
+    table = latest_good(store.read(columns and list(dict.fromkeys([*RANK, *columns]))))
+    place = table["key"].to_pylist().index(key)
+    (row,) = table.select(columns or table.column_names).slice(place, 1).to_pylist()
     return row
 
 
@@ -148,14 +164,14 @@ def latest_good(table: pa.Table) -> pa.Table:
     >>> latest_good(rows)["status"].to_pylist()
     ['ok']
     """
-    rank = pd.DataFrame(
-        {
-            "key": table["key"].to_pandas(),
-            "good": table["status"].to_pandas() != "failed",
-            "finished_at": table["finished_at"].to_pandas(),
-        }
-    )
-    last = rank.sort_values(["good", "finished_at"], kind="stable").drop_duplicates(
-        "key", keep="last"
-    )
-    return table.take(pa.array(np.sort(last.index.to_numpy())))
+    # In Python: asked for NumPy's arrays, Arrow imports pandas, a third of the start of a command.
+    keys, states = table["key"].to_pylist(), table["status"].to_pylist()
+    times = table["finished_at"].cast(pa.int64()).to_pylist()
+    last: dict[str, tuple[tuple[bool, int], int]] = {}
+    for place, (key, status, time) in enumerate(zip(keys, states, times, strict=True)):
+        rank = (status != "failed", time)
+        if key not in last or rank >= last[key][0]:
+            last[key] = rank, place
+    if len(last) == len(keys):
+        return table
+    return table.take(pa.array(sorted(place for _, place in last.values()), pa.int64()))

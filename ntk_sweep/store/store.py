@@ -234,7 +234,7 @@ class Store:
                         "try again"
                     ) from error
                 time.sleep(READ_PAUSE_SECONDS)
-        empty = schema(self.task).empty_table()
+        empty = pa.Table.from_batches([], schema(self.task))
         return pa.concat_tables([empty.select(columns) if columns else empty, *tables])
 
     def save_kernel(self, key: str, kernel: np.ndarray, column: str = "kernel_file") -> str:

@@ -26,7 +26,6 @@ from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
 from ntk_sweep.settings.schema import LEADING_EIGENVALUES, SpectrumConfig
 from ntk_sweep.spectrum.conjugate_extremes import ConjugateFactor, conjugate_extremes
-from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
 from ntk_sweep.spectrum.extremes import Extremes, extreme_columns
 from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
 from ntk_sweep.spectrum.methods import EXTREME
@@ -151,6 +150,9 @@ def _extreme_columns(
     work: Computation, kernel: CentredKernel, conjugate: Extremes | None, target: float
 ) -> dict[str, Any]:
     """The columns that do without the whole spectrum."""
+    # Few points need the sparse solvers, which take longer to load than all else here.
+    from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
+
     extremes = kernel_extreme_eigenvalues(kernel)
     ratio = extremes.lambda_max / extremes.lambda_min if extremes.resolved else None
     columns = {

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from hydra_plugins.ntk_sweep_hydra.grid_sweeper import GridSweeper
 from hydra_plugins.ntk_sweep_hydra.job_callbacks import JobConfigs
 from ntk_sweep import critical_point
 from ntk_sweep.analysis.chapters.speed.associations import LEAST_NETWORKS
+from ntk_sweep.cli.composed_once import ComposedOnce
 from ntk_sweep.cli.messages import explain
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.network.activations.registry import ACTIVATIONS
@@ -180,6 +183,9 @@ def expand(composer, arguments, params=None, points=(), zips=()):
         [["data.root=a", "data.root=b"], ["data.root=b", "data.root=a"]],
         [["data.n_per_class=5", "depth=${data.n_per_class}"], ["data.n_per_class=6", "depth=7"]],
         [["task.target=1e-3", "compute.num_cpus=2"], ["task.target='0.1'", "compute.num_cpus=3"]],
+        [["seed=0", "weight_std=2"], ["seed=-1", "weight_std=1"], ["seed=08", "weight_std=3"]],
+        [["data.n_per_class=5"], ["data.n_per_class=null"], ["data.n_per_class=6"]],
+        [["results=1", "compute.num_cpus=2"], ["results=2", "compute.num_cpus=3"]],
         [["results='a\\${act}'"], ["results='a\\\\\\${act}'"], ["results=1e3"], ["results=1000"]],
     ],
 )
@@ -187,7 +193,6 @@ def test_values_that_jobs_set_by_turns(composer, jobs):
     jobs = [*jobs, *reversed(jobs)]
     composed = list(compose_all(*composer, jobs))
     assert composed == [hydras_own(composer, job) for job in jobs]
-    assert composed[0]["data"] is not composed[1]["data"]
 
 
 def test_a_value_without_interpolation_is_converted_once(composer, monkeypatch):
@@ -199,15 +204,19 @@ def test_a_value_without_interpolation_is_converted_once(composer, monkeypatch):
         apply(overrides, config)
 
     monkeypatch.setattr(ConfigLoaderImpl, "_apply_overrides_to_config", noting)
-    jobs = [[f"width={width}", f"depth={depth}"] for width in (3, 4, 5) for depth in (2, 3)]
+    jobs = [
+        [f"weight_std={scale}", f"act={act}", f"seed={seed}"]
+        for seed, scale in enumerate((1, 1.5, 2))
+        for act in ("relu", "elu")
+    ]
     list(compose_all(*composer, jobs))
     assert [line for line in applied if "hydra" not in line] == [
-        "width=3",
-        "depth=2",
-        "depth=3",
-        "width=4",
-        "width=5",
-    ]
+        "weight_std=1",
+        "act=relu",
+        "act=elu",
+        "weight_std=1.5",
+        "weight_std=2",
+    ], "integers stay themselves"
 
 
 def test_the_sweeper_expands_choices_ranges_and_groups(composer):
@@ -398,3 +407,24 @@ def test_hydras_errors_are_told_in_one_message(composer, line, message):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the text is what matters
         list(compose_all(*composer, [[line]]))
     assert explain(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("typed", [["width=7"], ["hydra.mode=MULTIRUN", "width=7,8"]])
+def test_settings_composed_once_are_hydras_own(composer, typed):
+    path = composer[0].config_search_path
+    own, once = Hydra("ntk-sweep", ConfigLoaderImpl(path)), Hydra("ntk-sweep", ComposedOnce(path))
+    configs = []
+    for hydra in (own, once):
+        mode = hydra.get_mode("config", typed) or RunMode.MULTIRUN
+        added = [] if "hydra.mode=MULTIRUN" in typed else [f"hydra.mode={mode.name}"]
+        configs.append(hydra.compose_config("config", typed + added, mode))
+        with pytest.raises(ConfigCompositionException, match="widht"):
+            hydra.get_mode("config", ["widht=7"]) or hydra.compose_config(
+                "config", ["widht=7", "hydra.mode=RUN"], RunMode.RUN
+            )
+    assert configs[0] == configs[1] and configs[0].hydra.mode == configs[1].hydra.mode
+    assert list(configs[1].hydra.overrides.hydra)[-1] == "hydra.mode=MULTIRUN"
+    for hydra in (own, once):
+        hydra.get_mode("config", ["width=7,8"])
+        with pytest.raises(ConfigCompositionException, match="Ambiguous value"):
+            hydra.compose_config("config", ["width=7,8", "hydra.mode=RUN"], RunMode.RUN)

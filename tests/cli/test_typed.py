@@ -116,7 +116,8 @@ def test_a_free_text_is_taken_as_typed(composer, sign, text, means):
 
 
 def test_free_texts_are_folders_files_and_addresses():
-    assert set(free_texts()) == {"results", "data.root", "data.path", "compute.address"}
+    files = {"results", "data.root", "data.path", "data.test_path"}
+    assert set(free_texts()) == files | {"compute.address"}
     assert as_typed(["act=~/x", "width=a#b"]) == ["act=~/x", "width=a#b"]
 
 

@@ -51,6 +51,21 @@ def test_a_file_may_name_one_zip_without_a_second_pair_of_brackets():
     assert jobs("width=5,6 depth=2,3", ["width", "depth"]) == ["width=5 depth=2", "width=6 depth=3"]
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "seed=range(0,1000000) act=relu,elu",
+            r"seed=range\(0,1000000\) has 1,000,000 points, but",
+        ),
+        ("seed=range(0,1000) width=range(0,501)", "the sweep has 501,000 points, but a plan holds"),
+    ],
+)
+def test_a_sweep_that_no_plan_holds_is_refused_before_it_is_expanded(line, said):
+    with pytest.raises(ConfigError, match=said):
+        jobs(line)
+
+
 def test_a_zip_of_no_value_is_an_empty_sweep():
     assert jobs("zip=width,depth width=range(5,5) depth=range(2,2)") == []
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.needs import a_run
@@ -52,6 +51,9 @@ from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.dynamics.bounds import du_bound, flow_bound
 from ntk_sweep.dynamics.training_time import TrainingTime
 from ntk_sweep.store.columns import CELL
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURE_11 = "relu"
 """The activation of Figure 11, which shows its best network of Table 1."""

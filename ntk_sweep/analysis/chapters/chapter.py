@@ -36,6 +36,7 @@ class Command:
         examples: Command lines, behind ``ntk-sweep``.
         add_arguments: Adds its own options to its parser.
         options: From the parsed ones the keyword arguments of `Chapter.compose`.
+        draws: Whether it makes figures; without, it does not load what draws them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Command:
     examples: Sequence[str]
     add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
     options: Callable[[argparse.Namespace], dict[str, Any]] = _no_options
+    draws: bool = True
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,10 @@ of slope -1/2.
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
-from scipy.special import stdtrit
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.needs import a_result, missing
@@ -31,6 +27,10 @@ from ntk_sweep.analysis.statistics.bootstrap import LEVEL
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable, Section
 from ntk_sweep.analysis.writing.entries import Entry, signed
 from ntk_sweep.analysis.writing.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BAND = (0.16, 0.84)
 """Quantiles over seeds between which the band lies: two thirds of the seeds, what ± one standard
@@ -148,6 +148,9 @@ def convergence_figure(
         act: The activation.
         subtitle: A second line of the title, such as the data set.
     """
+    import matplotlib
+    from matplotlib.figure import Figure
+
     own = points[points["act"] == act]
     known = fits[fits["act"] == act].set_index("depth")
     depths = shown_depths(points, act)
@@ -209,6 +212,8 @@ def shown_depths(points: pd.DataFrame, act: str) -> list[int]:
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Slope of the least-squares line, and half of its confidence interval."""
+    from scipy.special import stdtrit
+
     n = len(x)
     if n < 2:
         return np.nan, np.nan
@@ -269,6 +274,8 @@ def _limits(points: pd.DataFrame) -> tuple[float, float]:
 
 
 def _ticks(axes: Axes, points: pd.DataFrame) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for axis, values in ((axes.xaxis, points["width"]), (axes.yaxis, points["mean"])):
         decades = np.log10(values.max() / values.min())
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))

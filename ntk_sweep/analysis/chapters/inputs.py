@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from functools import partial
 from math import isqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.drawing.rendering import style
@@ -18,6 +18,9 @@ from ntk_sweep.analysis.rows.inputs import find
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, Section
 from ntk_sweep.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN = 8
 """Inputs of a class that are drawn."""
@@ -41,6 +44,8 @@ def shown(data: Dataset) -> list[tuple[str, np.ndarray]]:
 
 def figure(data: Dataset) -> Figure:
     """The inputs of `shown`, a row a class, greatest values black."""
+    from matplotlib.figure import Figure
+
     side = isqrt(data.x.shape[1])
     groups = shown(data)
     columns = max(len(places) for _, places in groups)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.selection import (
@@ -28,6 +26,10 @@ from ntk_sweep.analysis.writing.entries import Entry, number
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.errors import StoreError
 from ntk_sweep.store.columns import NETWORK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CERTAINLY_BALANCED = {"fashion_mnist": 12000, "digits": 348}
 """Up to this N both classes have N / 2 inputs, whichever two they are: Fashion-MNIST has 6000
@@ -84,6 +86,8 @@ def kernel_image(
         classes: The labels of the classes, named beside the mark.
         dtype: In which the entries were computed.
     """
+    from matplotlib.figure import Figure
+
     rest = centred(theta, dtype)
     shown = {r"$\Theta_{ij}$": theta} | ({} if rest is None else {r"$(H\Theta H)_{ij}$": rest})
     with style():

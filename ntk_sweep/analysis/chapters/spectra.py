@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.selection import (
@@ -35,6 +34,10 @@ from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable,
 from ntk_sweep.analysis.writing.entries import Entry, Number, bounded, number
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.store.columns import CELL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 NEAR = 1e-3
 """Of an eigenvalue: error bounds above this part of it can be told from the axis; tuned by eye."""
@@ -72,6 +75,8 @@ def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
         points: From `spectrum`.
         title: What it is the spectrum of.
     """
+    from matplotlib.figure import Figure
+
     floor = _bottom(points)
     with style():
         figure = Figure(figsize=(5.4, 3.5), layout="constrained")

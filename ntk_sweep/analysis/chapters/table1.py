@@ -174,6 +174,7 @@ CHAPTER = Chapter(
             "table1 results",
             "table1 results --data fashion_mnist --parametrisation thesis -o tables",
         ),
+        draws=False,
     ),
     need=a_result,
 )

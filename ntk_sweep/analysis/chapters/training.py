@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.needs import a_run
@@ -39,6 +38,9 @@ from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, Na
 from ntk_sweep.analysis.writing.entries import Entry, bracket
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.store.columns import CELL
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PREDICTION_TITLES = {
     "linearised": "linearised network, same order of samples",
@@ -106,6 +108,8 @@ def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
         points: From `courses`.
         subtitle: Above the panels.
     """
+    from matplotlib.figure import Figure
+
     networks = list_cells(points)
     with style():
         figure = Figure(figsize=(PAPER, 3.1), layout="constrained")

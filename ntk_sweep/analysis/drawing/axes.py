@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 PAPER = 7.0
 """Inches that a figure with several panels is wide: it fits on A4 at nearly its own size."""
@@ -35,6 +36,8 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
 
     In a narrow range also between powers of ten, as plain numbers.
     """
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+
     decades = np.log10(high / low)
     if decades > 2.5:
         axis.set_major_locator(LogLocator(numticks=8))
@@ -50,6 +53,8 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
 
 def epoch_axis(axes: Axes, epochs: int, label: bool = True) -> None:
     """Epochs along the horizontal axis, and a faint grid."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_xlabel("epoch" if label else "")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlim(0, max(epochs, 1))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
 from ntk_sweep.analysis.rows.quantities import Quantity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
 
 SEQUENTIAL = "viridis"
 """Monotone in lightness, so it survives colour blindness and grey print (van der Walt and Smith
@@ -41,6 +43,8 @@ class ColourScale:
 
 def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
     """The scale that the heat maps of `values` share; None where there is nothing to show."""
+    from matplotlib.colors import LogNorm, Normalize
+
     every = np.concatenate([value[np.isfinite(value)] for value in values])
     if not every.size:
         return None
@@ -68,6 +72,9 @@ def label_ticks(axes: Axes, scale: ColourScale) -> None:
 
     In a narrow logarithmic range also between powers of ten, or there would be no label.
     """
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+
     norm = scale.norm
     if scale.ends:
         axes.set_ylim(*scale.ends)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PatchCollection
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
 
 from ntk_sweep.analysis.drawing.axes import spread
 from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale, label_ticks
@@ -21,6 +17,10 @@ from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.cells import seeds_text
 from ntk_sweep.analysis.rows.coordinates import AXES, places, span, text, values
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, Quantity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_TICKS = 20
 """Labels that fit along an axis at the font size and width of these figures; the thesis's grid has
@@ -162,6 +162,8 @@ def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -
         subtitle: A second line of the title, such as the data set.
         scale: Of the colours; None for one of its own.
     """
+    from matplotlib.figure import Figure
+
     with style():
         figure = Figure(figsize=size(shown), layout="constrained")
         axes = figure.add_subplot()
@@ -191,6 +193,8 @@ def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
         shown: From `grid`.
         scale: None where no cell has a value.
     """
+    from matplotlib.patches import Rectangle
+
     height, width = shown.value.shape
     large = shown.value.size > MOST_OUTLINED
     if scale and not np.isnan(shown.value).all():
@@ -228,6 +232,8 @@ def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
 
 def colour_bar(figure: Figure, axes: Sequence[Axes], scale: ColourScale, label: str) -> None:
     """The colour bar of one heat map, or of several that share a scale."""
+    from matplotlib.cm import ScalarMappable
+
     bar = figure.colorbar(
         ScalarMappable(scale.norm, scale.colours), ax=axes, pad=0.02, fraction=0.08
     )
@@ -267,6 +273,9 @@ def alt_text(shown: Grid) -> str:
 
 
 def _hatch(axes: Axes, unresolved: np.ndarray) -> None:
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
     if unresolved.any():
         patches = [
             Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(unresolved)
@@ -294,6 +303,8 @@ def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
 
     In the words of the first grid with them.
     """
+    from matplotlib.patches import Patch
+
     handles = []
     framed = [shown.greatest for shown in grids if shown.best]
     hatched = [shown.quantity.gap for shown in grids if shown.unresolved.any()]

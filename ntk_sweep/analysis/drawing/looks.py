@@ -7,9 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
-from matplotlib.colors import to_hex
-
 from ntk_sweep.analysis.rows.runs import Cell
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 
@@ -36,6 +33,8 @@ class Look:
 
 def colour(place: int) -> str:
     """The colour of a place in an order; every place has its own."""
+    from matplotlib.colors import to_hex
+
     if place < len(COLOURS):
         return COLOURS[place]
     hue = (place * _GOLDEN) % 1.0
@@ -72,6 +71,8 @@ def shades(count: int) -> list[tuple[float, float, float, float]]:
 
     They are of the map that the heat maps have.
     """
+    import matplotlib
+
     return [
         matplotlib.colormaps["viridis"](0.82 * place / max(count - 1, 1)) for place in range(count)
     ]

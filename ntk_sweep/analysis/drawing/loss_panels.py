@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.drawing.axes import PAPER, epoch_axis, heading
 from ntk_sweep.analysis.rows.runs import Cell, network_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BAND_ALPHA = 0.16
 
@@ -67,6 +69,8 @@ def loss_panels(
         limits: Of the loss.
         text: Above the panels.
     """
+    from matplotlib.figure import Figure
+
     down = -(-len(networks) // columns)
     across = -(-len(networks) // down)
     width = min(max(1.0 + 2.3 * across, 5.4), PAPER)

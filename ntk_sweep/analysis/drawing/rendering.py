@@ -9,15 +9,13 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any
-
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import RendererSVG
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
+from typing import TYPE_CHECKING, Any
 
 from ntk_sweep.cores import available_cores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -65,6 +63,8 @@ _UNDATED = {
 @contextmanager
 def style() -> Iterator[None]:
     """Our look, whatever a user's matplotlibrc says, and hers again afterwards."""
+    import matplotlib
+
     look: dict[Any, Any] = {
         key: value
         for key, value in matplotlib.rcParamsDefault.items()
@@ -103,8 +103,9 @@ def render(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
 def render_all(figure: Figure) -> dict[str, bytes]:
     """The figure in all of `FORMATS`, arranged and measured once."""
     with style():
-        figure.draw_without_rendering()
-        # What the layout engine arranged stays; with an engine every file would be drawn twice.
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+        # What the engine arranged stays; with an engine every file would be drawn twice.
         figure.set_layout_engine(None)
         box = _ink(figure).padded(PADDING)
     return {kind: render(figure, kind, box) for kind in FORMATS}
@@ -112,6 +113,10 @@ def render_all(figure: Figure) -> dict[str, bytes]:
 
 def _ink(figure: Figure) -> Bbox:
     """Where there is ink in any format, in inches: letters of pixels and of outlines differ."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import RendererSVG
+    from matplotlib.transforms import Bbox
+
     width, height = figure.get_size_inches()
     before = figure.dpi
     try:

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale
 from ntk_sweep.analysis.drawing.heatmap import Grid
 from ntk_sweep.analysis.drawing.rendering import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def stacked(
         title: Above all of them.
         scales: Of the colours of each block; None, or none at all, for the range of its values.
     """
+    from matplotlib.figure import Figure
+
     panels = [panel for block in blocks for panel in block]
     width, height = heatmap.size(panels[0].grid)
     with style():

@@ -2,8 +2,8 @@
 
 A bootstrap draws as many seeds as there are, with replacement, and takes the mean again (Efron
 1979). Up to `ENUMERATED` seeds all draws are enumerated with their probabilities, so that the
-result is exact; above, `DRAWS` of them are made by a fixed generator. Either way the same rows give
-the same numbers.
+result is exact; above, `DRAWS` of them are made by a fixed generator; above `NORMAL` the mean is
+taken as normal. Every way the same rows give the same numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from math import factorial
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, stdtrit
 
 LEVEL = 0.95
 """Of every interval."""
@@ -25,6 +24,10 @@ for seven."""
 
 DRAWS = 2000
 """Above; the ends of a 95 % interval then rest on some dozens of draws."""
+
+NORMAL = 2000
+"""Seeds above which a mean is taken as normal: a bootstrap would draw the same distribution, with
+as many random numbers as there are seeds in every draw, and not fit into memory."""
 
 CONTESTS = 20_000
 """Draws for the probability to be the greatest: its standard deviation is then below 0.4 %, so that
@@ -61,6 +64,8 @@ def tail(seeds: int) -> float:
     takes Φ(-√(n/(n-1)) t), where t is the 97.5 % point of Student's t with n - 1 degrees of freedom
     (Hesterberg 2015, What Teachers Should Know About the Bootstrap, 3.3).
     """
+    from scipy.special import ndtr, stdtrit
+
     return float(ndtr(-np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, (1 + LEVEL) / 2)))
 
 
@@ -72,6 +77,11 @@ def mean_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cells, seeds = values.shape
     if seeds < 2:
         return np.full(cells, np.nan), np.full(cells, np.nan)
+    if seeds > NORMAL:
+        from scipy.special import stdtrit
+
+        half = stdtrit(seeds - 1, (1 + LEVEL) / 2) * values.std(axis=1, ddof=1) / np.sqrt(seeds)
+        return values.mean(axis=1) - half, values.mean(axis=1) + half
     shares, probability = draws(seeds)
     means = np.sort(values @ shares.T, axis=1) if seeds > ENUMERATED else None
     below = tail(seeds)
@@ -127,8 +137,11 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
     generator = np.random.default_rng(_SEED)
     greatest, winner = np.full(CONTESTS, -np.inf), np.zeros(CONTESTS, dtype=np.intp)
     for place in rivals:
-        n = len(values[place])
-        drawn = values[place][generator.integers(n, size=(CONTESTS, n))].mean(axis=1)
+        own, n = values[place], len(values[place])
+        if n > NORMAL:
+            drawn = generator.normal(own.mean(), own.std() / np.sqrt(n), CONTESTS)
+        else:
+            drawn = own[generator.integers(n, size=(CONTESTS, n))].mean(axis=1)
         won = drawn > greatest
         greatest[won], winner[won] = drawn[won], place
     return np.bincount(winner, minlength=len(values)) / CONTESTS

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 from ntk_sweep.analysis.statistics.bootstrap import LEVEL
 
@@ -149,6 +148,8 @@ def _pairs(count: int) -> list[tuple[int, int]]:
 
 def widening(units: int) -> float:
     """By how much an interval of few units is widened; 1 for many."""
+    from scipy.special import ndtri, stdtrit
+
     if units < 2:
         return np.nan
     tail = (1 + LEVEL) / 2

@@ -6,8 +6,6 @@ import hashlib
 import io
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -23,7 +21,6 @@ from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.store.session import Owner
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
-from tests.helpers.places import ROOT
 from tests.helpers.s3 import BUCKET
 from tests.helpers.store_rows import make_row
 
@@ -267,18 +264,6 @@ def test_watching_goes_on_where_a_look_fails(tmp_path, monkeypatch):
 def test_watching_nothing_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="holds no rows"):
         watch_status(str(tmp_path), Console(file=io.StringIO()))
-
-
-def test_it_loads_no_torch_and_draws_nothing(tmp_path):
-    finish(str(tmp_path), 1)
-    code = (
-        "import sys; from ntk_sweep.cli.command import main; main(sys.argv[1:]); "
-        "print({'torch', 'ray', 'matplotlib', 'sklearn', 'hydra', 'scipy'} & set(sys.modules))"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code, "status", tmp_path], capture_output=True, text=True, cwd=ROOT
-    )
-    assert run.stdout.endswith("1 point done, 0 failed\n  no sweep is at work\nset()\n"), run.stderr
 
 
 def test_every_commit_of_a_sweep_is_counted(tmp_path, monkeypatch):

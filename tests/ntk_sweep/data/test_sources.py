@@ -1,10 +1,13 @@
 """Protects the registry of data sources: an entry is complete, and `conf/data` has its defaults."""
 
 import dataclasses
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
+from ntk_sweep.data import digits
 from ntk_sweep.data.sources import SOURCES
 from ntk_sweep.settings.schema import DataConfig
 from ntk_sweep.settings.validation import validate
@@ -35,3 +38,13 @@ def test_conf_has_defaults_that_are_valid(name):
 
 def test_conf_has_no_data_set_without_a_source():
     assert {path.stem for path in (ROOT / "conf" / "data").glob("*.yaml")} == set(SOURCES)
+
+
+def test_the_digits_are_those_of_scikit_learn(monkeypatch):
+    from sklearn.datasets import load_digits
+
+    own = load_digits()
+    for file in (digits._FILE, Path("moved")):
+        monkeypatch.setattr(digits, "_FILE", file)
+        inputs, labels = digits.load()
+        assert np.array_equal(inputs, own.data) and np.array_equal(labels, own.target)

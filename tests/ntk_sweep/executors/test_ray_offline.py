@@ -19,7 +19,7 @@ from ntk_sweep.executors.ray_job import JOB_VARIABLE
 from ntk_sweep.settings.schema import ComputeConfig
 from tests.helpers.fake_ray import FakeRay, executor_on
 
-DATA = SimpleNamespace(fingerprint="f", x=[])
+DATA = SimpleNamespace(fingerprints=("f", None), x=[])
 JOINED = ComputeConfig(address="auto")
 
 

@@ -115,10 +115,12 @@ def assert_as_computed(act, parametrisation, depth, dtype, weight_std=1.0, bias_
     )
     assert row["trace"] == pytest.approx(np.trace(theta), rel=tolerance)
     limit = limit_spectrum(torch.from_numpy(DATASET.x), act, 9, depth, parametrisation, *scales)
-    assert (row["limit_lambda_min"], row["limit_lambda_min_error"]) == (
-        limit.eigenvalues[0],
-        limit.errors[0],
-    )
+    value, error = float(limit.eigenvalues[0]), float(limit.errors[0])
+    if error <= 1e-6 * value:
+        assert (row["limit_lambda_min"], row["limit_lambda_min_error"]) == (value, error)
+    else:  # beyond float64 it may be known better
+        assert row["limit_lambda_min_error"] <= error
+        assert abs(row["limit_lambda_min"] - value) <= error + row["limit_lambda_min_error"]
     prediction = limit_ntk(
         torch.from_numpy(DATASET.x), act, 9, depth, parametrisation, *scales
     ).numpy()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.drift.numbers import SHOWN, at_the_end, over_seeds, shown_networks
 from ntk_sweep.analysis.chapters.drift.tables import slope_text
@@ -21,6 +21,10 @@ from ntk_sweep.analysis.drawing.loss_panels import band
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.runs import rows_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_WIDTHS = 5
 """Curves in a panel over epochs: more hide one another."""
@@ -43,6 +47,8 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
         fits: From `ntk_sweep.analysis.chapters.drift.numbers.slopes`, not empty.
         subtitle: Above the panels.
     """
+    from matplotlib.figure import Figure
+
     final = at_the_end(points)
     final = final[final["change"] > 0]
     table = over_seeds(final)
@@ -96,6 +102,8 @@ def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure
         depth: Which.
         subtitle: Above the panels.
     """
+    from matplotlib.figure import Figure
+
     own = points[points["depth"] == depth]
     table = over_seeds(own)
     acts = activations(table["act"])

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from ntk_sweep.analysis.chapters.flow.numbers import FACTOR, medians
 from ntk_sweep.analysis.drawing.axes import PAPER, grid, heading, log_limits, log_ticks
@@ -19,6 +16,10 @@ from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.runs import MOST_NETWORKS, list_cells, network_title
 from ntk_sweep.store.columns import CELL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Panel = tuple[str, pd.DataFrame]
 """How networks were trained, and their rates (`numbers.curves`)."""
@@ -50,6 +51,9 @@ def rate_figure(panels: Sequence[Panel], title: str = "") -> Figure:
         panels: With a rate in one of them.
         title: Above the panels.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     table, looks = drawn(panels), _looks(panels)
     across = min(len(panels), ACROSS)
     down = -(-len(panels) // across)

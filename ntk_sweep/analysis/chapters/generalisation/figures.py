@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.generalisation.tables import F_0
 from ntk_sweep.analysis.drawing.axes import log_limits
@@ -12,6 +13,9 @@ from ntk_sweep.analysis.drawing.looks import COLOURS
 from ntk_sweep.analysis.drawing.loss_panels import ABOVE, band, loss_panels
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.runs import list_cells, network_title, rows_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DASHED = (0, (5, 1.5))
 

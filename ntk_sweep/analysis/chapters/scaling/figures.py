@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ntk_sweep.analysis.chapters.scaling.laws import Inputs
 from ntk_sweep.analysis.chapters.scaling.numbers import DEPTH, WIDTH, Axis, depth_law
@@ -15,6 +14,10 @@ from ntk_sweep.analysis.drawing.looks import shades
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_LINES = 4
 """Depths or widths in a panel; more of them hide one another. All stand in the tables."""
@@ -41,6 +44,9 @@ def scaling_figure(
         parametrisation: Of the rows.
         subtitle: A second line of the title, such as the data set.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     own = table[table["act"] == act]
     with style():
         figure = Figure(figsize=(PAPER, 3.6), layout="constrained")

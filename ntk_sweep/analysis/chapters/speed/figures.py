@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ntk_sweep.analysis.chapters.speed.associations import Association
 from ntk_sweep.analysis.chapters.speed.candidates import TITLES
 from ntk_sweep.analysis.chapters.speed.tables import share_text
 from ntk_sweep.analysis.drawing.axes import PAPER, grid, heading
 from ntk_sweep.analysis.drawing.rendering import style
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DRAWN, REMOVED = "#b2182b", "#2166ac"
 """Colours of f₀ as drawn and removed: red and blue that the colour-blind tell apart."""
@@ -32,6 +35,8 @@ def curve_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
         every: One association of each setting.
         subtitle: Above the panels.
     """
+    from matplotlib.figure import Figure
+
     rates = list(dict.fromkeys(_kind(one) for one in every))
     with style():
         figure = Figure(figsize=(max(3.4 * len(rates), 4.0), 3.6), layout="constrained")
@@ -83,6 +88,8 @@ def ranking_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
         every: One association of each setting.
         subtitle: Above the panels.
     """
+    from matplotlib.figure import Figure
+
     order = _order(every)
     rates = list(dict.fromkeys(_kind(one) for one in every))
     with style():

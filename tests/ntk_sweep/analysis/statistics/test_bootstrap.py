@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
+from ntk_sweep.analysis.statistics import bootstrap as bootstrap_module
 from ntk_sweep.analysis.statistics.bootstrap import (
     ENUMERATED,
     draws,
@@ -98,3 +99,16 @@ def test_the_probability_to_be_the_greatest_is_that_of_every_possible_draw():
     assert sorted(exact)[2] > 0.1
     assert found == pytest.approx(exact, abs=0.015)
     assert found[2] == 0
+
+
+def test_above_the_normal_number_of_seeds_the_same_is_said_without_draws(monkeypatch):
+    values = np.random.default_rng(3).gamma(2.0, size=(2, 1500))
+    drawn = mean_intervals(values)
+    contest = probability_greatest([values[0], values[1] + values[0].mean() - values[1].mean()])
+    monkeypatch.setattr(bootstrap_module, "NORMAL", 1000)
+    width = drawn[1] - drawn[0]
+    for normal, own in zip(mean_intervals(values), drawn, strict=True):
+        np.testing.assert_allclose(normal, own, atol=0.05 * width.max())
+    again = probability_greatest([values[0], values[1] + values[0].mean() - values[1].mean()])
+    np.testing.assert_allclose(again, contest, atol=0.02)
+    np.testing.assert_allclose(again, 0.5, atol=0.02)
