@@ -41,7 +41,7 @@ class PageFigure:
         title: What its files are called after.
         links: Its files.
         alt: The figure in words.
-        source: The figure as a data URI.
+        place: Of its SVG among those of the page: first byte and length.
         width: Of the figure on paper, in CSS pixels of 1/96 inch.
         height: Likewise.
     """
@@ -49,7 +49,7 @@ class PageFigure:
     title: str
     links: Sequence[Link]
     alt: str
-    source: str
+    place: tuple[int, int]
     width: int
     height: int
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
+import gzip
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,8 @@ from ntk_sweep.analysis.page.model import (
     PageSection,
     PageTable,
 )
-from ntk_sweep.analysis.page.packing import Packer, compressed
+from ntk_sweep.analysis.page.packing import Packer, as_text, compressed
+from ntk_sweep.analysis.page.pictures import slimmed
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.quantities import QUANTITIES
 from ntk_sweep.analysis.rows.study import Study
@@ -49,7 +51,7 @@ from ntk_sweep.store.columns import CELL
 FIGURES, TABLES = "figures", "tables"
 """Folders beside the page."""
 
-SCRIPTS = ("data.js", "theme.js", "maps.js", "detail.js", "explorer.js")
+SCRIPTS = ("data.js", "figures.js", "theme.js", "maps.js", "detail.js", "explorer.js")
 """In the order in which they need one another."""
 
 
@@ -67,7 +69,7 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
     """
     output = OutputFolder(folder, FIGURES, TABLES)
     output.require_writable()
-    packer = Packer()
+    held = Contents()
     composed = [
         (study, chapter, chapter.content(study)) for study in studies for chapter in order.CHAPTERS
     ]
@@ -77,21 +79,20 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
         _page_group(
             study,
             [part[1:] for part in parts if part[0] is study],
-            packer,
+            held,
             output,
             1 / len(studies),
         )
         for study in studies
     ]
-    return output.write("index", ".html", page(groups, packer, date))
+    return output.write("index", ".html", page(groups, held, date))
 
 
-def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
+def page(groups: Sequence[PageGroup], held: Contents, date: str = "") -> str:
     """The page as HTML; everything that is printed is escaped."""
-    templates = files("ntk_sweep.analysis.page").joinpath("templates")
 
     def read(name: str) -> str:
-        return templates.joinpath(name).read_text(encoding="utf-8")
+        return _templates().joinpath(name).read_text(encoding="utf-8")
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -108,7 +109,8 @@ def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
         style=Markup(read("report.css")),
         script=Markup("\n".join(map(read, SCRIPTS))),
         header=Markup(header),
-        numbers=Markup(packer.text()),
+        numbers=Markup(held.numbers.text()),
+        figures=Markup(compressed(b"".join(held.figures))),
         library=Markup(library),
         library_name=library_name,
     )
@@ -118,11 +120,28 @@ def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
 @cache
 def _library() -> tuple[str, str]:
     """The plotting library, compressed, and its name and version as it calls itself."""
-    from plotly.offline import get_plotlyjs  # takes a while, and only the page needs it
+    raw = _templates().joinpath("plotly-cartesian.min.js.gz").read_bytes()
+    named = re.search(rb"plotly\.js [^\n]*v([\d.]+)", gzip.decompress(raw)[:300])
+    return as_text(raw), f"plotly.js {named[1].decode()}" if named else "plotly.js"
 
-    text = get_plotlyjs()
-    named = re.search(r"plotly\.js v[\d.]+", text[:300])
-    return compressed(text.encode()), named[0] if named else "plotly.js"
+
+def _templates() -> Traversable:
+    """The folder of what the page is made of."""
+    return files("ntk_sweep.analysis.page").joinpath("templates")
+
+
+@dataclass
+class Contents:
+    """What the sections of a page put into its blocks: numbers, and figures."""
+
+    numbers: Packer = field(default_factory=Packer)
+    figures: list[bytes] = field(default_factory=list)
+
+    def draw(self, svg: bytes) -> tuple[int, int]:
+        """Adds a figure, and returns its first byte and its length."""
+        figure = slimmed(svg)
+        self.figures.append(figure)
+        return sum(map(len, self.figures[:-1])), len(figure)
 
 
 Part = tuple[Chapter, Content, list[WrittenSection]]
@@ -130,7 +149,7 @@ Part = tuple[Chapter, Content, list[WrittenSection]]
 
 
 def _page_group(
-    study: Study, parts: Sequence[Part], packer: Packer, output: OutputFolder, share: float
+    study: Study, parts: Sequence[Part], held: Contents, output: OutputFolder, share: float
 ) -> PageGroup:
     """What the page shows of a study; `share` is its part of what a page may hold."""
     group = study.group
@@ -143,8 +162,8 @@ def _page_group(
         elif not chapter.section:
             inside = [part for part in parts if part[0].section == chapter.name]
             every = [*sections, *(one for part in inside for one in part[2])]
-            chapters.append(_page_chapter(chapter, content, every, group, output))
-    data = explorer(study, packer, share)
+            chapters.append(_page_chapter(chapter, content, every, group, held, output))
+    data = explorer(study, held.numbers, share)
     return PageGroup(
         group=group,
         anchor=file_stem(group.label),
@@ -162,13 +181,14 @@ def _page_chapter(
     content: Content,
     sections: Sequence[WrittenSection],
     group: Group,
+    held: Contents,
     output: OutputFolder,
 ) -> PageChapter:
     shown = [
         PageSection(
             one.title,
             [_page_table(table, one.title, group, output) for table in one.tables],
-            [_page_figure(figure, output) for figure in one.figures],
+            [_page_figure(figure, held, output) for figure in one.figures],
         )
         for one in sections
     ]
@@ -189,8 +209,7 @@ def _within(table: Table, group: Group, section: str) -> Table:
     return replace(table, caption=caption.replace(f" ({setting})", "") if setting else caption)
 
 
-def _page_figure(one: WrittenFigure, output: OutputFolder) -> PageFigure:
-    source = "data:image/svg+xml;base64," + base64.b64encode(one.svg).decode()
+def _page_figure(one: WrittenFigure, held: Contents, output: OutputFolder) -> PageFigure:
     size = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', one.svg[:2000])
     width, height = (
         (round(float(points) * 96 / 72) for points in size.groups())
@@ -198,7 +217,7 @@ def _page_figure(one: WrittenFigure, output: OutputFolder) -> PageFigure:
         else (HALF_WIDTH, HALF_WIDTH)
     )
     figure, links = one.figure, _links(one.paths, output)
-    return PageFigure(figure.name, links, figure.alt, source, width, height)
+    return PageFigure(figure.name, links, figure.alt, held.draw(one.svg), width, height)
 
 
 def _cells_file(study: Study, output: OutputFolder) -> Link:

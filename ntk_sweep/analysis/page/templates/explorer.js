@@ -228,6 +228,7 @@ class Explorer {
 }
 
 async function start() {
+  showFigures();
   const header = JSON.parse(document.getElementById("header").textContent);
   if (!header.groups.some(Boolean)) return;
   if (typeof DecompressionStream === "undefined") return; // an old browser keeps the static figures
