@@ -27,11 +27,11 @@ from ntk_sweep.analysis.writing.files import file_stem
 from ntk_sweep.errors import StoreError
 from ntk_sweep.store.columns import CELL
 
-MOST_EIGENVALUES = 400_000
+MOST_EIGENVALUES = 340_000
 """In a page, of all groups together: about half a megabyte of it. Of 20 widths × 9 depths × 4
-activations × 5 seeds it takes 111 eigenvalues each."""
+activations × 5 seeds it takes 94 eigenvalues each."""
 
-ENOUGH_POINTS = 100
+ENOUGH_POINTS = 90
 """Of a spectrum that is thinned before its seeds are left out: as many as a phone has dots for."""
 
 LEAST_POINTS = 40

@@ -20,6 +20,7 @@ from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.chapters.summary import CHAPTER as SUMMARY
 from ntk_sweep.analysis.chapters.summary import summarise
+from ntk_sweep.analysis.page.answer import answer, progress
 from ntk_sweep.analysis.page.explorer import colour_maps, explorer
 from ntk_sweep.analysis.page.model import (
     HALF_WIDTH,
@@ -32,6 +33,7 @@ from ntk_sweep.analysis.page.model import (
 )
 from ntk_sweep.analysis.page.packing import Packer, as_text, compressed
 from ntk_sweep.analysis.page.pictures import slimmed
+from ntk_sweep.analysis.page.row_table import row_table
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.quantities import QUANTITIES
 from ntk_sweep.analysis.rows.study import Study
@@ -51,7 +53,7 @@ from ntk_sweep.store.columns import CELL
 FIGURES, TABLES = "figures", "tables"
 """Folders beside the page."""
 
-SCRIPTS = ("data.js", "figures.js", "theme.js", "maps.js", "detail.js", "explorer.js")
+SCRIPTS = ("data.js", "figures.js", "theme.js", "state.js", "maps.js", "detail.js", "explorer.js", "rows.js", "table.js", "canvas.js", "scatter.js", "parallel.js", "workbench.js", "start.js")
 """In the order in which they need one another."""
 
 
@@ -98,7 +100,11 @@ def page(groups: Sequence[PageGroup], held: Contents, date: str = "") -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["symbols"] = html_text
-    data = {"colours": colour_maps(), "groups": [group.data for group in groups]}
+    data = {
+        "colours": colour_maps(),
+        "groups": [group.data for group in groups],
+        "rows": [group.rows for group in groups],
+    }
     # A name in a row may hold "</script>".
     header = json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
     library, library_name = _library()
@@ -167,11 +173,14 @@ def _page_group(
     return PageGroup(
         group=group,
         anchor=file_stem(group.label),
+        answer=answer(study),
+        progress=progress(study),
         summary=summarise(group, study.training),
         files=facts,
         failures=failures,
         chapters=chapters,
         data=data,
+        rows=row_table(study, held.numbers, share),
         cells=_cells_file(study, output) if data else None,
     )
 
