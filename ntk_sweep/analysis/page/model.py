@@ -142,3 +142,22 @@ class PageGroup:
         return "; ".join(
             f"{name.lower()} {value}" for name, value in self.summary.facts if name in shown
         )
+
+
+@dataclass(frozen=True)
+class PageComparison:
+    """What the page says of two groups of two stores.
+
+    Attributes:
+        anchor: Where links lead.
+        title: Which groups.
+        sentence: How many rows are equal.
+        rows: Those that the table shows.
+        files: The rows, and the cells, as CSV.
+    """
+
+    anchor: str
+    title: str
+    sentence: str
+    rows: dict[str, Any]
+    files: Sequence[Link]

@@ -20,12 +20,15 @@ from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.chapters.summary import CHAPTER as SUMMARY
 from ntk_sweep.analysis.chapters.summary import summarise
+from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.page.answer import answer, progress
+from ntk_sweep.analysis.page.comparison import compare
 from ntk_sweep.analysis.page.explorer import colour_maps, explorer
 from ntk_sweep.analysis.page.model import (
     HALF_WIDTH,
     Link,
     PageChapter,
+    PageComparison,
     PageFigure,
     PageGroup,
     PageSection,
@@ -33,7 +36,7 @@ from ntk_sweep.analysis.page.model import (
 )
 from ntk_sweep.analysis.page.packing import Packer, as_text, compressed
 from ntk_sweep.analysis.page.pictures import slimmed
-from ntk_sweep.analysis.page.row_table import row_table
+from ntk_sweep.analysis.page.row_table import packed_rows, row_table
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.quantities import QUANTITIES
 from ntk_sweep.analysis.rows.study import Study
@@ -57,7 +60,13 @@ SCRIPTS = ("data.js", "figures.js", "theme.js", "state.js", "maps.js", "detail.j
 """In the order in which they need one another."""
 
 
-def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
+def report(
+    studies: Sequence[Study],
+    folder: Path,
+    date: str = "",
+    others: Sequence[Study] = (),
+    drawn: bool = True,
+) -> Path:
     """Writes the page, `index.html`, and the files beside it; returns the page's path.
 
     Args:
@@ -65,16 +74,21 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
         folder: Where.
         date: Printed at the head of the page; nothing is without it, so that the same rows give the
             same bytes.
+        others: Those of another store, to be compared with.
+        drawn: Whether figures are drawn.
 
     Raises:
-        AnalysisError: The folder cannot be written.
+        AnalysisError: Two stores have no group in common, or the folder cannot be written.
     """
     output = OutputFolder(folder, FIGURES, TABLES)
     output.require_writable()
     held = Contents()
+    comparisons = _comparisons(studies, others, held, output) if others else []
     composed = [
         (study, chapter, chapter.content(study)) for study in studies for chapter in order.CHAPTERS
     ]
+    if not drawn:
+        composed = [(study, chapter, _undrawn(content)) for study, chapter, content in composed]
     written = publish([(study.group.label, content) for study, _, content in composed], output)
     parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]
     groups = [
@@ -87,10 +101,40 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
         )
         for study in studies
     ]
-    return output.write("index", ".html", page(groups, held, date))
+    return output.write("index", ".html", page(groups, held, date, comparisons))
 
 
-def page(groups: Sequence[PageGroup], held: Contents, date: str = "") -> str:
+def _undrawn(content: Content) -> Content:
+    return replace(content, sections=[replace(one, figures=()) for one in content.sections])
+
+
+def _comparisons(
+    studies: Sequence[Study], others: Sequence[Study], held: Contents, output: OutputFolder
+) -> list[PageComparison]:
+    """Pairs of groups of two stores, and their files.
+
+    Raises:
+        AnalysisError: There is no pair.
+    """
+    found = compare(studies, others)
+    if not found:
+        ours, theirs = ("; ".join(one.group.title for one in own) for own in (studies, others))
+        raise AnalysisError(
+            "the two stores have no group in common, and more than one each: choose one with "
+            f"--data, --parametrisation, …; the first holds {ours}; the second {theirs}"
+        )
+    pages = []
+    for number, one in enumerate(found):
+        name = f"comparison-{number + 1}" if len(found) > 1 else "comparison"
+        frames = {name: one.rows, f"{name}-cells": one.cells}
+        paths = [output.write(key, ".csv", csv(own), output.tables) for key, own in frames.items()]
+        rows = packed_rows(one.rows, list(one.rows), held.numbers)
+        links = [Link(path.name, path.relative_to(output.path).as_posix()) for path in paths]
+        pages.append(PageComparison(name, one.title, one.sentence, rows, links))
+    return pages
+
+
+def page(groups: Sequence[PageGroup], held: Contents, date: str = "", comparisons: Sequence[PageComparison] = ()) -> str:
     """The page as HTML; everything that is printed is escaped."""
 
     def read(name: str) -> str:
@@ -104,12 +148,14 @@ def page(groups: Sequence[PageGroup], held: Contents, date: str = "") -> str:
         "colours": colour_maps(),
         "groups": [group.data for group in groups],
         "rows": [group.rows for group in groups],
+        "compared": [one.rows for one in comparisons],
     }
     # A name in a row may hold "</script>".
     header = json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
     library, library_name = _library()
     text = environment.from_string(read("report.html")).render(
         groups=groups,
+        comparisons=comparisons,
         citation=CITATION,
         date=date,
         style=Markup(read("report.css")),

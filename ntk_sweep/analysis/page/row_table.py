@@ -43,19 +43,30 @@ def row_table(study: Study, packer: Packer, share: float = 1.0) -> dict[str, Any
         share: This group's part of what a page may hold.
     """
     rows = every_row(study)
-    total = len(rows)
-    if not total:
+    if not len(rows):
         return None
-    rows = rows.iloc[: max(int(share * MOST_ROWS), 1)]
-    columns = [_column(name, rows[name], packer) for name in _ordered(rows)]
-    key = rows["key"].astype(str).str[:KEY_DIGITS].map(_whole).to_numpy(float)
-    return {
-        "total": total,
-        "count": len(rows),
-        "columns": [one for one in columns if one is not None],
+    kept = rows.iloc[: max(int(share * MOST_ROWS), 1)]
+    key = kept["key"].astype(str).str[:KEY_DIGITS].map(_whole).to_numpy(float)
+    table = packed_rows(kept, _ordered(rows), packer)
+    return table | {
+        "total": len(rows),
         "first": [name for name in FIRST if name in rows],
         "key": packer.add(key, EXACT_BITS),
-        "commands": _commands(study, rows, packer),
+        "commands": _commands(study, kept, packer),
+    }
+
+
+def packed_rows(rows: pd.DataFrame, names: list[str], packer: Packer) -> dict[str, Any]:
+    """Any rows as the page reads them; their numbers in this order are their keys."""
+    columns = [_column(name, rows[name], packer) for name in names]
+    shown = [one for one in columns if one is not None]
+    return {
+        "total": len(rows),
+        "count": len(rows),
+        "columns": shown,
+        "first": [one["name"] for one in shown],
+        "key": packer.add(np.arange(len(rows), dtype=float), EXACT_BITS),
+        "commands": None,
     }
 
 

@@ -1,6 +1,6 @@
 // Parallel coordinates: a line a row, and brushes that keep an interval of an axis.
 
-const PREFERRED = ["act", "width", "depth", "weight_std", "bias_std", "n_samples", "lambda_min", "condition_number", "epochs", "final_loss"];
+const PREFERRED = ["act", "width", "depth", "weight_std", "bias_std", "n_samples", "lambda_min", "condition_number", "epochs", "final_loss", "verdict", "a", "b", "ratio"];
 
 const TOP = 34, BOTTOM = 16;
 

@@ -18,8 +18,8 @@ class Scatter {
       return element("label", { className: "check" }, this.control[name], label);
     };
     const form = element("form", { className: "controls", ariaLabel: "What the scatter plot shows" },
-      select("x", "x", has("width", "depth", "seed")), box("logx", "log", false), select("y", "y", has("lambda_min", "final_loss", "seconds")), box("logy", "log", true),
-      select("colour", "colour", has("act") === "act" ? "act" : "", "none"), select("size", "size", "", "none"), box("lines", "lines with bands over seeds", false));
+      select("x", "x", has("a", "width", "depth", "seed")), box("logx", "log", rows.named.has("a")), select("y", "y", has("b", "lambda_min", "final_loss", "seconds")), box("logy", "log", true),
+      select("colour", "colour", ["verdict", "act"].includes(has("verdict", "act")) ? has("verdict", "act") : "", "none"), select("size", "size", "", "none"), box("lines", "lines with bands over seeds", false));
     form.addEventListener("change", () => this.draw());
     form.addEventListener("submit", (event) => event.preventDefault());
     this.canvas = element("canvas", { tabIndex: 0 });

@@ -6,7 +6,7 @@ async function start() {
   if (typeof DecompressionStream === "undefined") return; // an old browser keeps the tables and links
   const [library, numbers] = await Promise.all([inflated("library"), inflated("numbers")]);
   document.head.append(element("script", { textContent: new TextDecoder().decode(library) }));
-  const groups = opened(header.groups, numbers), rows = opened(header.rows, numbers);
+  const groups = opened(header.groups, numbers), rows = opened(header.rows, numbers), compared = opened(header.compared, numbers);
   state.start();
   const makers = {
     explorer(place) {
@@ -17,7 +17,7 @@ async function start() {
       for (const one of place.closest("section").querySelectorAll("details.twice")) one.open = false;
     },
     workbench(place) {
-      new Workbench(place, rows[place.dataset.group], place.dataset.slug, header);
+      new Workbench(place, rows[place.dataset.group] ?? compared[place.dataset.compared], place.dataset.slug, header);
     },
   };
   const begin = (place) => {
@@ -34,7 +34,7 @@ async function start() {
         entry.target.querySelectorAll(".explorer, .workbench").forEach(begin);
       }
   }, { rootMargin: "800px" });
-  const places = [...document.querySelectorAll(".explorer, .workbench")].filter((place) => (place.classList[0] === "explorer" ? groups : rows)[place.dataset.group]);
+  const places = [...document.querySelectorAll(".explorer, .workbench")].filter((place) => "compared" in place.dataset || (place.classList[0] === "explorer" ? groups : rows)[place.dataset.group]);
   const firstMap = places.find((place) => place.classList[0] === "explorer");
   places.forEach((place) => {
     // What the address speaks of stands before she looks.

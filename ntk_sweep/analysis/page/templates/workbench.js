@@ -43,7 +43,7 @@ class Workbench {
     const exports = element("div", { className: "controls" },
       button("CSV", () => saved(`rows-${this.slug}.csv`, "text/csv", csvOf(rows, rows.selected, shownColumns()))),
       button("JSON", () => saved(`rows-${this.slug}.json`, "application/json", jsonOf(rows, rows.selected, shownColumns()))),
-      button("Command", () => this.command()), clear);
+      ...(rows.commands ? [button("Command", () => this.command())] : []), clear);
     this.commandPlace = element("pre", { hidden: true, tabIndex: 0 });
     const tablePlace = element("div");
     const form = element("form", { className: "controls", ariaLabel: "Which rows are shown" }, labelled("Search", this.search));
