@@ -1,6 +1,6 @@
 // What scatter plot and parallel coordinates share: axes between numbers and dots, colours, a sharp canvas.
 
-const SHAPES = ["circle", "square", "triangle", "diamond", "cross", "plus", "down"];
+const SHAPES = 7; // of `mark`
 
 function sharpCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
@@ -70,7 +70,9 @@ function positiveAndWide(column) {
 // A colour for each row, and what the legend says of it.
 function colouring(column, rows, colours) {
   if (!column) return { of: () => LINES[0], shape: () => 0, legend: [] };
-  if (column.kind === "word") return { of: (row) => LINES[column.values[row] % LINES.length] ?? colour("soft"), shape: (row) => column.values[row] % SHAPES.length || 0, legend: column.words.map((word, code) => ({ text: word, colour: LINES[code % LINES.length], shape: code % SHAPES.length })) };
+  // As many shapes as colours: the eighth word has the first colour and the second shape.
+  const shapeOf = (code) => (code + Math.floor(code / LINES.length)) % SHAPES || 0;
+  if (column.kind === "word") return { of: (row) => LINES[column.values[row] % LINES.length] ?? colour("soft"), shape: (row) => shapeOf(column.values[row]), legend: column.words.map((word, code) => ({ text: word, colour: LINES[code % LINES.length], shape: shapeOf(code) })) };
   const log = positiveAndWide(column), range = bounds(column.values, rows, log) ?? [1, 1];
   const inside = (value) => {
     const [a, b, v] = log ? [Math.log(range[0]), Math.log(range[1]), Math.log(value)] : [...range, value];

@@ -22,6 +22,7 @@ class Explorer {
     this.control.kernel.addEventListener("change", () => this.drawDetail());
     place.addEventListener("submit", (event) => event.preventDefault());
     this.maps = place.querySelector(".maps");
+    this.heard = place.querySelector(".heard");
     this.watchJump();
     themeListeners.push(() => this.redraw());
   }
@@ -130,6 +131,7 @@ class Explorer {
         place.dataset.listening = "yes";
         place.on("plotly_hover", (event) => {
           const { zmin, zmax } = place.data[0];
+          this.hear(event.points[0]);
           markColour(place, event.points[0].curveNumber === 0 ? event.points[0].z : NaN, [zmin, zmax]);
         });
         place.on("plotly_unhover", () => markColour(place, NaN, [0, 1]));
@@ -138,8 +140,30 @@ class Explorer {
     });
   }
 
+  // By keyboard the arrows lead from cell to cell of a map; the chosen one is told below.
   mapPlace() {
-    return element("div", { className: "map" });
+    const place = element("div", { className: "map", tabIndex: 0 });
+    place.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      if (!step || event.target !== place) return;
+      event.preventDefault();
+      const act = Number(place.dataset.act), own = this.selected !== null && this.group.act[this.selected] === act ? this.selected : this.cellsOf[act][0];
+      let column = this.column.get(this.group.width[own]) + step[0], row = this.row.get(this.group.depth[own]) + step[1];
+      for (let cell; column in this.widths && row in this.depths; column += step[0], row += step[1])
+        if ((cell = this.cellAt.get(`${act} ${this.widths[column]} ${this.depths[row]}`)) !== undefined) {
+          this.select(cell);
+          this.heard.textContent = hoverText(this.group, this.shown, cell, this.group.activations[act].title).replaceAll("<br>", "; ").replace(/<[^>]*>/g, "");
+          state.changed();
+          return;
+        }
+    });
+    return place;
+  }
+
+  // What hovering shows, for those who hear it.
+  hear(point) {
+    clearTimeout(this.hearing);
+    this.hearing = setTimeout(() => (this.heard.textContent = String(point.text ?? "").replaceAll("<br>", "; ").replace(/<[^>]*>/g, "")), 300);
   }
 
   clicked(act, point) {

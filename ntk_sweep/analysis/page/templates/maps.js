@@ -232,7 +232,7 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
     shapes,
   };
   const values = finite(shown.values, explorer.cellsOf[act]);
-  place.setAttribute("role", "img");
+  place.setAttribute("role", "group"); // not an image: the library puts buttons into it
   place.setAttribute(
     "aria-label",
     `Heat map of ${shown.title} of ${name} networks over width ${widths[0]} to ${widths.at(-1)} and depth ${depths[0]} to ${depths.at(-1)}. ` +

@@ -11,10 +11,15 @@ class Parallel {
     this.canvas.setAttribute("role", "img");
     this.frame = element("div", { className: "canvas-frame" }, this.canvas);
     place.append(this.frame, element("p", { className: "note", textContent: "Drag along an axis to keep what lies there; click it to keep all. The filters of the table do the same by keyboard." }));
-    this.columns = PREFERRED.map((name) => rows.named.get(name)).filter((column) => column && !column.fixed);
+    this.columns = PREFERRED.map((name) => rows.named.get(name)).filter((column) => column && !column.fixed && this.varies(column));
     this.listen();
     rows.listeners.push(() => this.draw());
     new ResizeObserver(() => this.frame.clientWidth !== this.width && this.draw()).observe(this.frame);
+  }
+
+  varies(column) {
+    const range = bounds(column.values, column.values.keys(), false);
+    return range !== null && range[0] < range[1];
   }
 
   draw() {

@@ -6,6 +6,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -170,3 +172,33 @@ def test_an_address_leads_to_a_view_and_back_works(report, bench, browser):
     # Links within the page keep the state.
     page.locator(".contents a").first.click()
     assert "quantity=alignment" in page.url and page.url.split("#")[1].startswith("heatmaps-")
+
+
+def test_nothing_serious_stands_in_the_way_of_other_senses(bench):
+    """By axe-core, where `NTK_SWEEP_AXE` names its axe.min.js."""
+    page, place = bench
+    path = os.environ.get("NTK_SWEEP_AXE")
+    if not path:
+        pytest.skip("NTK_SWEEP_AXE names no axe.min.js")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.evaluate(Path(path).read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_every_control_is_reached_and_told_by_keyboard(bench):
+    page, place = bench
+    unnamed = """() => [...document.querySelectorAll('button, select, input, [tabindex="0"]')]
+        .filter((one) => !one.closest('[hidden]') && one.tabIndex < 0)
+        .map((one) => one.outerHTML)"""
+    assert page.evaluate(unnamed) == []
+    # A map: the arrows lead from cell to cell, past the missing ones.
+    page.locator(".explorer .map").first.focus()
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(outline) != "none"
+    cell, heard = page.locator(".explorer .cell").first, page.locator(".explorer .heard").first
+    assert cell.inner_text().startswith("ReLU 400 × 3")
+    assert heard.text_content().startswith("ReLU, width 400, depth 3; λmin")
+    page.keyboard.press("ArrowLeft")
+    assert cell.inner_text().startswith("ReLU 75 × 3")
