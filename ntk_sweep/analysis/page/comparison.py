@@ -62,7 +62,9 @@ def _compared(a: Study, b: Study) -> Comparison:
     frames = [every_row(one) for one in (a, b)]
     setting = [name for name in TRAINING_SETTING if all(name in frame for frame in frames)]
     apart = ["task", *NETWORK, *setting]
-    merged = frames[0].merge(frames[1], on=apart, how="outer", suffixes=("_a", "_b"), indicator=True)
+    merged = frames[0].merge(
+        frames[1], on=apart, how="outer", suffixes=("_a", "_b"), indicator=True
+    )
     found = [_judged(row) for row in merged.to_dict("records")]
     shown = [name for name in apart if merged[name].notna().any()]
     rows = pd.concat([merged[shown], pd.DataFrame(found, index=merged.index)], axis=1)

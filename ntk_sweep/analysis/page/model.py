@@ -127,7 +127,8 @@ class PageGroup:
     def present(self) -> Sequence[PageChapter]:
         """Chapters with something to show, the map first."""
         return sorted(
-            (one for one in self.chapters if not one.absent), key=lambda one: not one.content.explorer
+            (one for one in self.chapters if not one.absent),
+            key=lambda one: not one.content.explorer,
         )
 
     @property

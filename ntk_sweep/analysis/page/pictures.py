@@ -15,7 +15,10 @@ LEAST_IMAGE = 4096
 """Bytes of an image inside a figure that are worth another look."""
 
 _NEEDLESS = (
-    (re.compile(rb"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL), b""),
+    (
+        re.compile(rb"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL),
+        b"",
+    ),
     # A hundredth of a point is a seventh of a screen's smallest dot at the closest zoom.
     (re.compile(rb"(\d\.\d\d)\d+"), rb"\1"),
     (re.compile(rb"\n\s*"), b"\n"),

@@ -56,7 +56,22 @@ from ntk_sweep.store.columns import CELL
 FIGURES, TABLES = "figures", "tables"
 """Folders beside the page."""
 
-SCRIPTS = ("data.js", "figures.js", "theme.js", "state.js", "maps.js", "detail.js", "explorer.js", "rows.js", "table.js", "canvas.js", "scatter.js", "parallel.js", "workbench.js", "start.js")
+SCRIPTS = (
+    "data.js",
+    "figures.js",
+    "theme.js",
+    "state.js",
+    "maps.js",
+    "detail.js",
+    "explorer.js",
+    "rows.js",
+    "table.js",
+    "canvas.js",
+    "scatter.js",
+    "parallel.js",
+    "workbench.js",
+    "start.js",
+)
 """In the order in which they need one another."""
 
 
@@ -134,7 +149,12 @@ def _comparisons(
     return pages
 
 
-def page(groups: Sequence[PageGroup], held: Contents, date: str = "", comparisons: Sequence[PageComparison] = ()) -> str:
+def page(
+    groups: Sequence[PageGroup],
+    held: Contents,
+    date: str = "",
+    comparisons: Sequence[PageComparison] = (),
+) -> str:
     """The page as HTML; everything that is printed is escaped."""
 
     def read(name: str) -> str:

@@ -176,7 +176,7 @@ def test_an_address_leads_to_a_view_and_back_works(report, bench, browser):
 
 def test_nothing_serious_stands_in_the_way_of_other_senses(bench):
     """By axe-core, where `NTK_SWEEP_AXE` names its axe.min.js."""
-    page, place = bench
+    page, _ = bench
     path = os.environ.get("NTK_SWEEP_AXE")
     if not path:
         pytest.skip("NTK_SWEEP_AXE names no axe.min.js")
@@ -187,7 +187,7 @@ def test_nothing_serious_stands_in_the_way_of_other_senses(bench):
 
 
 def test_every_control_is_reached_and_told_by_keyboard(bench):
-    page, place = bench
+    page, _ = bench
     unnamed = """() => [...document.querySelectorAll('button, select, input, [tabindex="0"]')]
         .filter((one) => !one.closest('[hidden]') && one.tabIndex < 0)
         .map((one) => one.outerHTML)"""

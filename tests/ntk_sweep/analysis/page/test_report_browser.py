@@ -17,6 +17,7 @@ from tests.ntk_sweep.analysis.page.conftest import DRAWN
 
 pytestmark = pytest.mark.browser
 
+
 def choose(page, name, value):
     page.locator(f".explorer >> nth=0 >> [data-control={name}]").select_option(value)
 
