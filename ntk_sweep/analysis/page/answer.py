@@ -36,8 +36,9 @@ def progress(study: Study) -> str:
             f"{done} of {grid} networks of the grid computed, with up to {seeds} "
             f"seed{'s' if seeds > 1 else ''} each"
         )
-        if len(rows) > len(study.group.ok):
-            parts.append(f"{len(rows) - len(study.group.ok)} points without a result")
+        bad = len(rows) - len(study.group.ok)
+        if bad:
+            parts.append(f"{bad} point{'s' if bad > 1 else ''} without a result")
     if study.training is not None:
         states = study.training.rows["status"]
         parts.append(f"{int((states == 'ok').sum())} of {len(states)} training runs with a result")

@@ -140,9 +140,7 @@ class PageGroup:
     def line(self) -> str:
         """What was run, in a line."""
         shown = ("Activations", "Widths", "Depths", "Seeds", "Computed")
-        return "; ".join(
-            f"{name.lower()} {value}" for name, value in self.summary.facts if name in shown
-        )
+        return "; ".join(f"{name}: {value}" for name, value in self.summary.facts if name in shown)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
     listed = re.search(r'<dl class="absent">.*?</dl>', text, re.DOTALL)[0]
     assert listed.count("<dt") == listed.count("<code>") == 7
     assert "This command adds it" not in text
-    assert "for ReLU 400 × 2 (width × depth): 300 in the mean of 2 seeds (95 %: 200 to 400)" in text
+    assert "(width × depth): 300 in the mean of 2 seeds (95 %: 200 to 400); with" in text
     assert f"ntk-sweep report {results} --images FOLDER" in text
 
 
