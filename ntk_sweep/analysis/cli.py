@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -41,6 +42,21 @@ several data sets or parametrisations, each gets files (or a part of the report)
 
 def _add_report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "other",
+        metavar="OTHER",
+        nargs="?",
+        help="another results folder or URI, compared with the first row by row",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="serve the page on the loopback and draw it anew as rows arrive, without figures, "
+        "until Ctrl-C",
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="of --watch (default: one that is free)"
+    )
+    parser.add_argument(
         "--date",
         metavar="TEXT",
         default="",
@@ -66,6 +82,8 @@ _REPORT = Command(
     (
         "report results -o report",
         "report results --data digits -o report-digits",
+        "report results results-of-another-machine -o comparison",
+        "report results --watch",
         'report results --date "$(date +%F)" --images ~/data',
     ),
     _add_report_arguments,
@@ -176,12 +194,32 @@ class _Wrapped(argparse.RawDescriptionHelpFormatter):
 def _report(options: argparse.Namespace, console: Console) -> None:
     from ntk_sweep.analysis.page.report import FIGURES, TABLES, report
 
-    found = studies(options.results, _choice(options), options.images)
-    path = report(found, options.output, options.date)
+    def write(drawn: bool = True) -> Path:
+        found = studies(options.results, _choice(options), options.images)
+        others = studies(options.other, _choice(options), options.images) if options.other else ()
+        return report(found, options.output, options.date, others, drawn)
+
+    if options.watch:
+        _watch(options, partial(write, drawn=False), console)
+        return
+    path = write()
     console.print(
         f"{path}\nfigures and tables lie beside it, in {path.parent / FIGURES} and "
         f"{path.parent / TABLES}"
     )
+
+
+def _watch(options: argparse.Namespace, write: Callable[[], Path], console: Console) -> None:
+    """Serves the page until Ctrl-C."""
+    from ntk_sweep.analysis.page.watching import Watch
+
+    live = Watch(options.results, options.output, write, options.port)
+    console.print(f"{live.address} shows the rows as they arrive; Ctrl-C ends it")
+    try:
+        live.look()
+        live.forever()
+    except KeyboardInterrupt:
+        live.close()
 
 
 def _write(chapter: Chapter, options: argparse.Namespace, console: Console) -> None:

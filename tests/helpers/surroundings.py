@@ -32,7 +32,7 @@ SINGLE = {
 }
 """Further variables that are dropped, whatever the case of their letters."""
 
-KEPT = {"NTK_SWEEP_BROWSER", "NTK_SWEEP_SHARED", "MPLCONFIGDIR"}
+KEPT = {"NTK_SWEEP_AXE", "NTK_SWEEP_BROWSER", "NTK_SWEEP_SHARED", "MPLCONFIGDIR"}
 """Where the tests' own tools and data lie."""
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)

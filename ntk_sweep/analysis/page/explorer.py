@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ntk_sweep.analysis.drawing.colour_scales import DIVERGING, SEQUENTIAL
-from ntk_sweep.analysis.page.packing import BOUND_BITS, SPECTRUM_BITS, Packer
+from ntk_sweep.analysis.page.packing import BOUND_BITS, BOUND_STEPS, SPECTRUM_STEPS, Packer
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.networks import exemplars, with_spectrum
 from ntk_sweep.analysis.rows.quantities import (
@@ -27,9 +27,12 @@ from ntk_sweep.analysis.writing.files import file_stem
 from ntk_sweep.errors import StoreError
 from ntk_sweep.store.columns import CELL
 
-MOST_EIGENVALUES = 800_000
-"""In a page, of all groups together: about two megabytes of it. All spectra of 20 widths × 9 depths
-× 4 activations × 5 seeds at N = 200 are 720 000."""
+MOST_EIGENVALUES = 340_000
+"""In a page, of all groups together: about half a megabyte of it. Of 20 widths × 9 depths × 4
+activations × 5 seeds it takes 94 eigenvalues each."""
+
+ENOUGH_POINTS = 90
+"""Of a spectrum that is thinned before its seeds are left out: as many as a phone has dots for."""
 
 LEAST_POINTS = 40
 """Of a spectrum that is thinned: fewer would not show its shape."""
@@ -162,7 +165,8 @@ def _spectra(ok: pd.DataFrame, index: pd.DataFrame, packer: Packer, budget: int)
     )
     place = pd.MultiIndex.from_frame(index).get_indexer(pd.MultiIndex.from_frame(ok[CELL]))
     label, kind = ok["seed"].to_numpy(float), "seeds"
-    if values.size > budget and len(ok) > 3 * len(np.unique(place)):
+    fewest = min(count, ENOUGH_POINTS)
+    if len(values) * fewest > budget and len(ok) > 3 * len(np.unique(place)):
         values, errors, place, kind = *_over_seeds(values, errors, place), "cells"
         label = np.tile([0.0, 1.0, 2.0], len(place) // 3)
     shown = thinned(count, max(budget // len(values), LEAST_POINTS))
@@ -172,8 +176,8 @@ def _spectra(ok: pd.DataFrame, index: pd.DataFrame, packer: Packer, budget: int)
         "index": packer.add(shown + 1),
         "cell": packer.add(place),
         "seed": packer.add(label),
-        "values": packer.add(values[:, shown], SPECTRUM_BITS),
-        "errors": packer.add(errors[:, shown], BOUND_BITS, up=True),
+        "values": packer.add_logs(values[:, shown], SPECTRUM_STEPS),
+        "errors": packer.add_logs(errors[:, shown], BOUND_STEPS, up=True),
     }
 
 

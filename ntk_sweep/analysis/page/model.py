@@ -41,7 +41,7 @@ class PageFigure:
         title: What its files are called after.
         links: Its files.
         alt: The figure in words.
-        source: The figure as a data URI.
+        place: Of its SVG among those of the page: first byte and length.
         width: Of the figure on paper, in CSS pixels of 1/96 inch.
         height: Likewise.
     """
@@ -49,7 +49,7 @@ class PageFigure:
     title: str
     links: Sequence[Link]
     alt: str
-    source: str
+    place: tuple[int, int]
     width: int
     height: int
 
@@ -88,7 +88,7 @@ class PageChapter:
 
     @property
     def absent(self) -> bool:
-        """Whether there is nothing to show."""
+        """Whether there is nothing to show but the command that makes it."""
         shown = any(section.figures or section.tables for section in self.sections)
         return self.content.missing is not None and not shown
 
@@ -100,19 +100,63 @@ class PageGroup:
     Attributes:
         group: The rows.
         anchor: Where links lead.
+        answer: What the rows say, a sentence each.
+        progress: How much is computed.
         summary: What was run.
         files: The summary as files.
         failures: The file that lists every point without a result, if there is one.
         chapters: In the order of the page.
         data: What the interactive part is made of.
+        rows: The rows that the table shows.
         cells: The file with the numbers of every cell.
     """
 
     group: Group
     anchor: str
+    answer: Sequence[str]
+    progress: str
     summary: Summary
     files: Sequence[Link]
     failures: Sequence[Link]
     chapters: Sequence[PageChapter]
     data: dict[str, Any] | None
+    rows: dict[str, Any] | None
     cells: Link | None
+
+    @property
+    def present(self) -> Sequence[PageChapter]:
+        """Chapters with something to show, the map first."""
+        return sorted(
+            (one for one in self.chapters if not one.absent),
+            key=lambda one: not one.content.explorer,
+        )
+
+    @property
+    def absent(self) -> Sequence[PageChapter]:
+        """Chapters without rows."""
+        return [one for one in self.chapters if one.absent]
+
+    @property
+    def line(self) -> str:
+        """What was run, in a line."""
+        shown = ("Activations", "Widths", "Depths", "Seeds", "Computed")
+        return "; ".join(f"{name}: {value}" for name, value in self.summary.facts if name in shown)
+
+
+@dataclass(frozen=True)
+class PageComparison:
+    """What the page says of two groups of two stores.
+
+    Attributes:
+        anchor: Where links lead.
+        title: Which groups.
+        sentence: How many rows are equal.
+        rows: Those that the table shows.
+        files: The rows, and the cells, as CSV.
+    """
+
+    anchor: str
+    title: str
+    sentence: str
+    rows: dict[str, Any]
+    files: Sequence[Link]

@@ -2,32 +2,57 @@
 
 A page holds hundreds of thousands of eigenvalues. Each keeps its exponent and the leading bits of
 its mantissa; the bytes of equal significance of all numbers stand together (planes), where they
-compress well. `data.js` reads them back.
+compress well. Spectra keep differences of logarithms, which are small. `data.js` reads both back.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 BITS = 20
 """Of a mantissa: six digits, all that hovering shows."""
 
-SPECTRUM_BITS = 12
-"""Of an eigenvalue in a spectrum: a relative error of 1.2e-4, far below the width of a line."""
+EXACT_BITS = 52
+"""Of a mantissa: all of them."""
+
+SPECTRUM_STEPS = 2048
+"""To a factor of two, of an eigenvalue in a spectrum: a relative error of 1.7e-4, far below the
+width of a line."""
 
 BOUND_BITS = 4
 """Of an error bound, which is rounded up, by at most 6 %."""
 
+BOUND_STEPS = 16
+"""To a factor of two, of an error bound in a spectrum, which is rounded up, by at most 5 %."""
+
+_LOWEST = 1100
+"""Less than this is no base-2 exponent of a float64, negated."""
+
+_INFINITE, _UNKNOWN = 1 << 30, (1 << 30) + 1
+"""Codes of what has no logarithm."""
+
+_ABOVE = 1e-6
+"""Of a step, added before rounding up: another machine's power of two may be smaller by an ulp."""
+
 
 class Place(TypedDict):
-    """Where an array lies in the packed bytes."""
+    """Where an array lies in the packed bytes.
+
+    Attributes:
+        offset: Of its first byte.
+        length: How many numbers.
+        columns: Of a table of logarithms.
+        steps: Of a logarithm, to a factor of two.
+    """
 
     offset: int
     length: int
+    columns: NotRequired[int]
+    steps: NotRequired[int]
 
 
 class Packer:
@@ -46,15 +71,48 @@ class Packer:
             up: Round away from zero instead of to the nearest.
         """
         flat = rounded(np.asarray(values, dtype=float).ravel(), bits, up)
-        block = flat.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes()
-        place = Place(offset=self._size, length=len(flat))
-        self._blocks.append(block)
-        self._size += len(block)
-        return place
+        return {"offset": self._take(_planes(flat.astype("<f8"))), "length": len(flat)}
+
+    def add_logs(self, values: np.ndarray, steps: int, up: bool = False) -> Place:
+        """Adds a table of numbers as logarithms; rows change little from column to column.
+
+        Args:
+            values: A table.
+            steps: Of the logarithm, to a factor of two.
+            up: Round away from zero instead of to the nearest.
+        """
+        codes = log_codes(values, steps, up)
+        steps_right = np.diff(codes, axis=1, prepend=0).astype(np.int32).astype(np.int64)
+        # Small numbers of either sign become small ones without: 0, -1, 1, -2 to 0, 1, 2, 3.
+        small = ((steps_right << 1) ^ (steps_right >> 63)).astype("<u4")
+        offset = self._take(_planes(small.ravel()))
+        return {"offset": offset, "length": values.size, "columns": values.shape[1], "steps": steps}
 
     def text(self) -> str:
-        """The block, compressed, as Base64."""
+        """The block, compressed, as text."""
         return compressed(b"".join(self._blocks))
+
+    def _take(self, block: bytes) -> int:
+        """Appends a block, and returns where it begins."""
+        self._blocks.append(block)
+        self._size += len(block)
+        return self._size - len(block)
+
+
+def log_codes(values: np.ndarray, steps: int, up: bool = False) -> np.ndarray:
+    """Numbers as whole numbers: 0 as 0, others as 1 + steps · (log2 |v| + 1100) with their sign."""
+    size = np.abs(values.astype(float))
+    known = np.isfinite(size) & (size > 0)
+    logs = steps * (np.log2(np.where(known, size, 1.0)) + _LOWEST)
+    whole = np.ceil(logs + _ABOVE) if up else np.rint(logs)
+    codes = np.where(known, 1 + whole.astype(np.int64), 0)
+    codes = np.where(np.isinf(size), _INFINITE, codes) * np.where(values < 0, -1, 1)
+    return np.where(np.isnan(size), _UNKNOWN, codes)
+
+
+def _planes(numbers: np.ndarray) -> bytes:
+    """The bytes of equal significance together, the least significant first."""
+    return numbers.view(np.uint8).reshape(-1, numbers.itemsize).T.tobytes()
 
 
 def rounded(values: np.ndarray, bits: int, up: bool = False) -> np.ndarray:
@@ -62,7 +120,9 @@ def rounded(values: np.ndarray, bits: int, up: bool = False) -> np.ndarray:
 
     What is not finite stays.
     """
-    drop = np.uint64(52 - bits)
+    if bits >= EXACT_BITS:
+        return values
+    drop = np.uint64(EXACT_BITS - bits)
     low = (np.uint64(1) << drop) - np.uint64(1)
     raw = np.ascontiguousarray(values, dtype=np.float64).view(np.uint64)
     step = low if up else np.uint64(1) << (drop - np.uint64(1))
@@ -71,5 +131,13 @@ def rounded(values: np.ndarray, bits: int, up: bool = False) -> np.ndarray:
 
 
 def compressed(raw: bytes) -> str:
-    """Bytes as Base64 of a gzip stream without a date: the same bytes give the same text."""
-    return base64.b64encode(gzip.compress(raw, 9, mtime=0)).decode()
+    """Bytes as text of a gzip stream without a date: the same bytes give the same text."""
+    return as_text(gzip.compress(raw, 9, mtime=0))
+
+
+def as_text(raw: bytes) -> str:
+    """Bytes in base 85, five letters for four of them, without the letters that HTML reads."""
+    return base64.b85encode(raw).decode().translate(_PLAIN)
+
+
+_PLAIN = str.maketrans("<>&", ",.:")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
+import gzip
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pandas as pd
@@ -19,17 +20,23 @@ from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.chapters.summary import CHAPTER as SUMMARY
 from ntk_sweep.analysis.chapters.summary import summarise
+from ntk_sweep.analysis.errors import AnalysisError
+from ntk_sweep.analysis.page.answer import answer, progress
+from ntk_sweep.analysis.page.comparison import compare
 from ntk_sweep.analysis.page.explorer import colour_maps, explorer
 from ntk_sweep.analysis.page.model import (
     HALF_WIDTH,
     Link,
     PageChapter,
+    PageComparison,
     PageFigure,
     PageGroup,
     PageSection,
     PageTable,
 )
-from ntk_sweep.analysis.page.packing import Packer, compressed
+from ntk_sweep.analysis.page.packing import Packer, as_text, compressed
+from ntk_sweep.analysis.page.pictures import slimmed
+from ntk_sweep.analysis.page.row_table import packed_rows, row_table
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.quantities import QUANTITIES
 from ntk_sweep.analysis.rows.study import Study, families, joined
@@ -49,11 +56,32 @@ from ntk_sweep.store.columns import CELL
 FIGURES, TABLES = "figures", "tables"
 """Folders beside the page."""
 
-SCRIPTS = ("data.js", "theme.js", "maps.js", "detail.js", "explorer.js")
+SCRIPTS = (
+    "data.js",
+    "figures.js",
+    "theme.js",
+    "state.js",
+    "maps.js",
+    "detail.js",
+    "explorer.js",
+    "rows.js",
+    "table.js",
+    "canvas.js",
+    "scatter.js",
+    "parallel.js",
+    "workbench.js",
+    "start.js",
+)
 """In the order in which they need one another."""
 
 
-def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
+def report(
+    studies: Sequence[Study],
+    folder: Path,
+    date: str = "",
+    others: Sequence[Study] = (),
+    drawn: bool = True,
+) -> Path:
     """Writes the page, `index.html`, and the files beside it; returns the page's path.
 
     Args:
@@ -61,29 +89,34 @@ def report(studies: Sequence[Study], folder: Path, date: str = "") -> Path:
         folder: Where.
         date: Printed at the head of the page; nothing is without it, so that the same rows give the
             same bytes.
+        others: Those of another store, to be compared with.
+        drawn: Whether figures are drawn.
 
     Raises:
-        AnalysisError: The folder cannot be written.
+        AnalysisError: Two stores have no group in common, or the folder cannot be written.
     """
     output = OutputFolder(folder, FIGURES, TABLES)
     output.require_writable()
-    packer = Packer()
+    held = Contents()
+    comparisons = _comparisons(studies, others, held, output) if others else []
     composed = [
         (place, chapter, one.group, chapter.content(one)) for place, chapter, one in shown(studies)
     ]
+    if not drawn:
+        composed = [(*part[:-1], _undrawn(part[-1])) for part in composed]
     written = publish([(group.label, content) for *_, group, content in composed], output)
     parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]
     groups = [
         _page_group(
             study,
             [part[1:] for part in parts if part[0] == place],
-            packer,
+            held,
             output,
             1 / len(studies),
         )
         for place, study in enumerate(studies)
     ]
-    return output.write("index", ".html", page(groups, packer, date))
+    return output.write("index", ".html", page(groups, held, date, comparisons))
 
 
 def shown(studies: Sequence[Study]) -> Iterator[tuple[int, Chapter, Study]]:
@@ -105,29 +138,70 @@ def shown(studies: Sequence[Study]) -> Iterator[tuple[int, Chapter, Study]]:
                     yield place, chapter, one
 
 
-def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
+def _undrawn(content: Content) -> Content:
+    return replace(content, sections=[replace(one, figures=()) for one in content.sections])
+
+
+def _comparisons(
+    studies: Sequence[Study], others: Sequence[Study], held: Contents, output: OutputFolder
+) -> list[PageComparison]:
+    """Pairs of groups of two stores, and their files.
+
+    Raises:
+        AnalysisError: There is no pair.
+    """
+    found = compare(studies, others)
+    if not found:
+        ours, theirs = ("; ".join(one.group.title for one in own) for own in (studies, others))
+        raise AnalysisError(
+            "the two stores have no group in common, and more than one each: choose one with "
+            f"--data, --parametrisation, …; the first holds {ours}; the second {theirs}"
+        )
+    pages = []
+    for number, one in enumerate(found):
+        name = f"comparison-{number + 1}" if len(found) > 1 else "comparison"
+        frames = {name: one.rows, f"{name}-cells": one.cells}
+        paths = [output.write(key, ".csv", csv(own), output.tables) for key, own in frames.items()]
+        rows = packed_rows(one.rows, list(one.rows), held.numbers)
+        links = [Link(path.name, path.relative_to(output.path).as_posix()) for path in paths]
+        pages.append(PageComparison(name, one.title, one.sentence, rows, links))
+    return pages
+
+
+def page(
+    groups: Sequence[PageGroup],
+    held: Contents,
+    date: str = "",
+    comparisons: Sequence[PageComparison] = (),
+) -> str:
     """The page as HTML; everything that is printed is escaped."""
-    templates = files("ntk_sweep.analysis.page").joinpath("templates")
 
     def read(name: str) -> str:
-        return templates.joinpath(name).read_text(encoding="utf-8")
+        return _templates().joinpath(name).read_text(encoding="utf-8")
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["symbols"] = html_text
-    data = {"colours": colour_maps(), "groups": [group.data for group in groups]}
+    data = {
+        "colours": colour_maps(),
+        "groups": [group.data for group in groups],
+        "rows": [group.rows for group in groups],
+        "compared": [one.rows for one in comparisons],
+    }
     # A name in a row may hold "</script>".
     header = json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
     library, library_name = _library()
     text = environment.from_string(read("report.html")).render(
         groups=groups,
+        comparisons=comparisons,
         citation=CITATION,
         date=date,
         style=Markup(read("report.css")),
         script=Markup("\n".join(map(read, SCRIPTS))),
         header=Markup(header),
-        numbers=Markup(packer.text()),
+        numbers=Markup(held.numbers.text()),
+        figures=Markup(compressed(b"".join(held.figures))),
         library=Markup(library),
         library_name=library_name,
     )
@@ -137,11 +211,28 @@ def page(groups: Sequence[PageGroup], packer: Packer, date: str = "") -> str:
 @cache
 def _library() -> tuple[str, str]:
     """The plotting library, compressed, and its name and version as it calls itself."""
-    from plotly.offline import get_plotlyjs  # takes a while, and only the page needs it
+    raw = _templates().joinpath("plotly-cartesian.min.js.gz").read_bytes()
+    named = re.search(rb"plotly\.js [^\n]*v([\d.]+)", gzip.decompress(raw)[:300])
+    return as_text(raw), f"plotly.js {named[1].decode()}" if named else "plotly.js"
 
-    text = get_plotlyjs()
-    named = re.search(r"plotly\.js v[\d.]+", text[:300])
-    return compressed(text.encode()), named[0] if named else "plotly.js"
+
+def _templates() -> Traversable:
+    """The folder of what the page is made of."""
+    return files("ntk_sweep.analysis.page").joinpath("templates")
+
+
+@dataclass
+class Contents:
+    """What the sections of a page put into its blocks: numbers, and figures."""
+
+    numbers: Packer = field(default_factory=Packer)
+    figures: list[bytes] = field(default_factory=list)
+
+    def draw(self, svg: bytes) -> tuple[int, int]:
+        """Adds a figure, and returns its first byte and its length."""
+        figure = slimmed(svg)
+        self.figures.append(figure)
+        return sum(map(len, self.figures[:-1])), len(figure)
 
 
 Part = tuple[Chapter, Group, Content, list[WrittenSection]]
@@ -149,7 +240,7 @@ Part = tuple[Chapter, Group, Content, list[WrittenSection]]
 
 
 def _page_group(
-    study: Study, parts: Sequence[Part], packer: Packer, output: OutputFolder, share: float
+    study: Study, parts: Sequence[Part], held: Contents, output: OutputFolder, share: float
 ) -> PageGroup:
     """What the page shows of a study; `share` is its part of what a page may hold."""
     group = study.group
@@ -162,16 +253,19 @@ def _page_group(
         elif not chapter.section:
             inside = [part for part in parts if part[0].section == chapter.name]
             every = [*sections, *(one for part in inside for one in part[3])]
-            chapters.append(_page_chapter(chapter, content, every, rows, output))
-    data = explorer(study, packer, share)
+            chapters.append(_page_chapter(chapter, content, every, rows, held, output))
+    data = explorer(study, held.numbers, share)
     return PageGroup(
         group=group,
         anchor=file_stem(group.label),
+        answer=answer(study),
+        progress=progress(study),
         summary=summarise(group, study.training),
         files=facts,
         failures=failures,
         chapters=chapters,
         data=data,
+        rows=row_table(study, held.numbers, share),
         cells=_cells_file(study, output) if data else None,
     )
 
@@ -181,13 +275,14 @@ def _page_chapter(
     content: Content,
     sections: Sequence[WrittenSection],
     group: Group,
+    held: Contents,
     output: OutputFolder,
 ) -> PageChapter:
     shown = [
         PageSection(
             one.title,
             [_page_table(table, one.title, group, output) for table in one.tables],
-            [_page_figure(figure, output) for figure in one.figures],
+            [_page_figure(figure, held, output) for figure in one.figures],
         )
         for one in sections
     ]
@@ -208,8 +303,7 @@ def _within(table: Table, group: Group, section: str) -> Table:
     return replace(table, caption=caption.replace(f" ({setting})", "") if setting else caption)
 
 
-def _page_figure(one: WrittenFigure, output: OutputFolder) -> PageFigure:
-    source = "data:image/svg+xml;base64," + base64.b64encode(one.svg).decode()
+def _page_figure(one: WrittenFigure, held: Contents, output: OutputFolder) -> PageFigure:
     size = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', one.svg[:2000])
     width, height = (
         (round(float(points) * 96 / 72) for points in size.groups())
@@ -217,7 +311,7 @@ def _page_figure(one: WrittenFigure, output: OutputFolder) -> PageFigure:
         else (HALF_WIDTH, HALF_WIDTH)
     )
     figure, links = one.figure, _links(one.paths, output)
-    return PageFigure(figure.name, links, figure.alt, source, width, height)
+    return PageFigure(figure.name, links, figure.alt, held.draw(one.svg), width, height)
 
 
 def _cells_file(study: Study, output: OutputFolder) -> Link:

@@ -1,19 +1,47 @@
 "use strict";
 // Reads what the page holds: compressed bytes, planes of float64, and numbers as people write them.
 
+// Five letters for four bytes; the alphabet of Python's base64.b85encode, but for three letters that HTML reads.
+const LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%:()*+-;,=.?@^_`{|}~";
+
+function bytesOf(text) {
+  const values = new Uint8Array(128);
+  [...LETTERS].forEach((letter, value) => (values[letter.charCodeAt(0)] = value));
+  const bytes = new Uint8Array(Math.ceil(text.length / 5) * 4);
+  for (let from = 0, to = 0; from < text.length; from += 5) {
+    let word = 0;
+    for (let i = from; i < from + 5; i++) word = word * 85 + (i < text.length ? values[text.charCodeAt(i)] : 84);
+    for (let shift = 3; shift >= 0; shift--, word = Math.floor(word / 256)) bytes[to + shift] = word % 256;
+    to += 4;
+  }
+  return bytes.subarray(0, bytes.length - ((5 - (text.length % 5)) % 5));
+}
+
 async function inflated(id) {
-  const raw = Uint8Array.from(atob(document.getElementById(id).textContent.trim()), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = new Blob([bytesOf(document.getElementById(id).textContent.trim())]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 // The bytes of equal significance stand together, the least significant first.
 function unpacked(bytes, place) {
-  const { offset, length } = place;
-  const whole = new Uint8Array(8 * length);
-  for (let plane = 0; plane < 8; plane++)
-    for (let i = 0; i < length; i++) whole[8 * i + plane] = bytes[offset + plane * length + i];
-  return new Float64Array(whole.buffer);
+  const { offset, length, columns } = place;
+  const size = columns ? 4 : 8;
+  const whole = new Uint8Array(size * length);
+  for (let plane = 0; plane < size; plane++)
+    for (let i = 0; i < length; i++) whole[size * i + plane] = bytes[offset + plane * length + i];
+  return columns ? powers(new Uint32Array(whole.buffer), place) : new Float64Array(whole.buffer);
+}
+
+// Logarithms, each less its left neighbour; as `log_codes` of packing.py.
+function powers(small, { columns, steps }) {
+  const values = new Float64Array(small.length);
+  for (let i = 0, code = 0; i < small.length; i++) {
+    const step = (small[i] >>> 1) ^ -(small[i] & 1);
+    code = i % columns === 0 ? step : (code + step) | 0;
+    const size = Math.abs(code);
+    values[i] = code === 0 ? 0 : size > 1 << 30 ? NaN : Math.sign(code) * (size === 1 << 30 ? Infinity : 2 ** ((size - 1) / steps - 1100));
+  }
+  return values;
 }
 
 // Every {offset, length} becomes its numbers, when they are asked for first.

@@ -60,7 +60,7 @@ function drawSpectrum(place, group, cell, name) {
     legend: { orientation: "h", y: -0.22, font: { size: 11 } },
     margin: { l: 60, r: 8, t: 36, b: 60 },
   };
-  place.setAttribute("role", "img");
+  place.setAttribute("role", "group");
   place.setAttribute("aria-label", `The eigenvalues of the kernel of ${name} on a logarithmic axis, ${curves.map((curve) => curve.name).join(", ")}. They run from ${formatted(most, 3)} down to ${formatted(least, 3)}.`);
   plot(place, traces, layout);
 }
@@ -78,7 +78,7 @@ function drawKernel(place, kernel, name, colours) {
     yaxis: axis("input i", { autorange: "reversed", scaleanchor: "x", constrain: "domain" }),
     margin: { l: 52, r: 8, t: 36, b: 50 },
   };
-  place.setAttribute("role", "img");
+  place.setAttribute("role", "group");
   place.setAttribute("aria-label", `The kernel matrix of ${name}, seed ${kernel.seed}. Entries run from ${formatted(least, 4)} to ${formatted(greatest, 4)}.`);
   const trace = { type: "heatmap", x: inputs, y: inputs, z, colorscale: colours.viridis, colorbar: { thickness: 12, outlinewidth: 0 }, hovertemplate: "Θ(%{y}, %{x}) = %{z:.9g}<extra></extra>" };
   return plot(place, [trace], layout);
@@ -86,7 +86,7 @@ function drawKernel(place, kernel, name, colours) {
 
 // All quantities of a cell.
 function factsTable(group, cell) {
-  const head = element("tr", {}, ...["", "mean", "sd over seeds", "95 % interval", "error bound"].map((text, place) => element("th", { textContent: text, className: place ? "number" : "", scope: "col" })));
+  const head = element("tr", {}, ...["quantity", "mean", "sd over seeds", "95 % interval", "error bound"].map((text, place) => element("th", { textContent: text, className: place ? "number" : "", scope: "col" })));
   const body = group.quantities.map((quantity) => {
     const unresolved = quantity.unresolved[cell] > 0;
     const mean = quantity.mean && quantity.seeded ? quantity.mean[cell] : quantity.value[cell];

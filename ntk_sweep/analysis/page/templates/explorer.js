@@ -22,6 +22,7 @@ class Explorer {
     this.control.kernel.addEventListener("change", () => this.drawDetail());
     place.addEventListener("submit", (event) => event.preventDefault());
     this.maps = place.querySelector(".maps");
+    this.heard = place.querySelector(".heard");
     this.watchJump();
     themeListeners.push(() => this.redraw());
   }
@@ -98,9 +99,9 @@ class Explorer {
     return TOGETHER.filter((name) => !reasons[name]).map((name) => ({ act, shown: layer(this.group, this.quantity, name), title: `${this.group.activations[act].title}, ${VIEWS[name]}` }));
   }
 
-  // The ends of the colours of some activations; measured and predicted λ_min share them.
-  range(acts, shown, logarithmic) {
-    const twins = ["lambda_min", "limit_lambda_min"].includes(shown.quantity.name) && shown.values === shown.quantity.value;
+  // The ends of the colours of some activations; measured and predicted λ_min share them where they are compared.
+  range(acts, shown, logarithmic, compared) {
+    const twins = compared && ["lambda_min", "limit_lambda_min"].includes(shown.quantity.name) && shown.values === shown.quantity.value;
     const layers = twins ? ["measured", "predicted"].map((view) => layer(this.group, this.quantity, view)) : [shown];
     return ends(layers.flatMap((one) => acts.flatMap((act) => finite(one.values, this.cellsOf[act]))), shown.ratio, logarithmic);
   }
@@ -125,16 +126,44 @@ class Explorer {
       const place = this.maps.children[number];
       place.dataset.act = act;
       const logarithmic = together ? suited(shown).logarithmic : control.scale.value === "log";
-      drawMap(place, this, act, shown, this.range(shared ? this.acts : [act], shown, logarithmic), logarithmic, title);
+      drawMap(place, this, act, shown, this.range(shared ? this.acts : [act], shown, logarithmic, together), logarithmic, title);
       if (!place.dataset.listening) {
         place.dataset.listening = "yes";
+        place.on("plotly_hover", (event) => {
+          const { zmin, zmax } = place.data[0];
+          this.hear(event.points[0]);
+          markColour(place, event.points[0].curveNumber === 0 ? event.points[0].z : NaN, [zmin, zmax]);
+        });
+        place.on("plotly_unhover", () => markColour(place, NaN, [0, 1]));
         place.on("plotly_click", (event) => this.clicked(Number(place.dataset.act), event.points[0]));
       }
     });
   }
 
+  // By keyboard the arrows lead from cell to cell of a map; the chosen one is told below.
   mapPlace() {
-    return element("div", { className: "map" });
+    const place = element("div", { className: "map", tabIndex: 0 });
+    place.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      if (!step || event.target !== place) return;
+      event.preventDefault();
+      const act = Number(place.dataset.act), own = this.selected !== null && this.group.act[this.selected] === act ? this.selected : this.cellsOf[act][0];
+      let column = this.column.get(this.group.width[own]) + step[0], row = this.row.get(this.group.depth[own]) + step[1];
+      for (let cell; column in this.widths && row in this.depths; column += step[0], row += step[1])
+        if ((cell = this.cellAt.get(`${act} ${this.widths[column]} ${this.depths[row]}`)) !== undefined) {
+          this.select(cell);
+          this.heard.textContent = hoverText(this.group, this.shown, cell, this.group.activations[act].title).replaceAll("<br>", "; ").replace(/<[^>]*>/g, "");
+          state.changed();
+          return;
+        }
+    });
+    return place;
+  }
+
+  // What hovering shows, for those who hear it.
+  hear(point) {
+    clearTimeout(this.hearing);
+    this.hearing = setTimeout(() => (this.heard.textContent = String(point.text ?? "").replaceAll("<br>", "; ").replace(/<[^>]*>/g, "")), 300);
   }
 
   clicked(act, point) {
@@ -142,6 +171,7 @@ class Explorer {
     if (cell === undefined) return;
     this.select(cell);
     this.offerJump();
+    state.changed();
   }
 
   // Where the chosen cell's spectrum lies off the screen, as on a phone, a button leads to it.
@@ -215,6 +245,30 @@ class Explorer {
     find(".packed").replaceChildren(note);
   }
 
+  read() {
+    const values = {};
+    for (const [name, control] of Object.entries(this.control)) values[name] = control.type === "checkbox" ? (control.checked ? "yes" : "no") : control.value;
+    return values;
+  }
+
+  write(values) {
+    const { control } = this;
+    const set = (name) => {
+      const one = control[name];
+      if (one.type === "checkbox") one.checked = values[name] === "yes";
+      else if ([...one.options].some((option) => option.value === values[name] && !option.disabled)) one.value = values[name];
+    };
+    set("quantity");
+    set("activation");
+    this.quantityChanged();
+    for (const name of ["view", "activation"]) set(name);
+    this.viewChanged();
+    for (const name of ["activation", "scale", "shared", "act", "width", "depth"]) set(name);
+    this.chosen();
+    set("kernel");
+    this.drawDetail();
+  }
+
   // The cell with the greatest mean λ_min, of the first activation that has one.
   start() {
     this.place.hidden = false;
@@ -226,34 +280,3 @@ class Explorer {
     this.select(this.selected, false);
   }
 }
-
-async function start() {
-  const header = JSON.parse(document.getElementById("header").textContent);
-  if (!header.groups.some(Boolean)) return;
-  if (typeof DecompressionStream === "undefined") return; // an old browser keeps the static figures
-  const [library, numbers] = await Promise.all([inflated("library"), inflated("numbers")]);
-  document.head.append(element("script", { textContent: new TextDecoder().decode(library) }));
-  const groups = opened(header.groups, numbers);
-  const places = [...document.querySelectorAll(".explorer")];
-  // Far down the page they wait until they are scrolled to: a page of ten groups would draw forty maps at once.
-  const watcher = new IntersectionObserver((entries) => {
-    for (const entry of entries)
-      if (entry.isIntersecting) {
-        watcher.unobserve(entry.target);
-        begin(entry.target.querySelector(".explorer"));
-      }
-  }, { rootMargin: "800px" });
-  const begin = (place) => {
-    new Explorer(place, groups[place.dataset.group], header).start();
-    const section = place.closest("section");
-    for (const one of section.querySelectorAll("details.twice")) one.open = false;
-    place.dataset.ready = "yes";
-  };
-  places.forEach((place, number) => {
-    if (number === 0) begin(place);
-    else watcher.observe(place.closest("section"));
-  });
-  document.documentElement.dataset.ready = "yes";
-}
-
-start();

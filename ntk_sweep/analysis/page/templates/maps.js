@@ -84,22 +84,43 @@ function ends(values, ratio, logarithmic) {
   return least < most ? [least, most] : [least - half, most + half];
 }
 
-// Ticks of a logarithmic colour bar at round numbers, about six of them.
+// Ticks of a logarithmic axis at round numbers, about seven of them: powers of ten, then 1, 2, 5, then 1 to 9 and steps within.
 function ticks(low, high) {
-  const span = high - low;
-  const steps = span > 4 ? [1] : span > 1.6 ? [1, 2, 5] : span > 0.7 ? [1, 1.5, 2, 3, 4, 5, 7] : Array.from({ length: 18 }, (_, i) => 1 + i / 2);
-  let found = [];
-  for (let exponent = Math.floor(low) - 1; exponent <= high + 1; exponent++)
-    for (const step of steps) found.push(exponent + Math.log10(step));
-  found = found.filter((place) => place >= low - 1e-9 && place <= high + 1e-9);
-  if (found.length < 2) found = [low, (low + high) / 2, high];
-  const every = Math.ceil(found.length / 7);
-  found = found.filter((_, i) => i % every === 0);
-  const text = found.map((place) => {
-    const value = 10 ** place;
-    return Math.abs(place - Math.round(place)) < 1e-9 && Math.abs(place) > 3 ? power(Math.round(place)) : shortened(formatted(value, 2));
-  });
-  return { tickvals: found, ticktext: text };
+  const inside = (steps, every = 1) => {
+    const found = [];
+    for (let exponent = Math.ceil((Math.floor(low) - 1) / every) * every; exponent <= high + 1; exponent += every) for (const step of steps) found.push([exponent + Math.log10(step), step, exponent]);
+    return found.filter(([place]) => place >= low - 1e-9 && place <= high + 1e-9);
+  };
+  const choices = [1, 2, 3, 4, 5, 10, 20, 50].reverse().map((every) => inside([1], every));
+  choices.push(inside([1, 3]), inside([1, 2, 5]), inside([1, 2, 3, 4, 5, 6, 7, 8, 9]), inside(Array.from({ length: 18 }, (_, i) => 1 + i / 2)));
+  const fitting = choices.filter((one) => one.length >= 3 && one.length <= 8);
+  let found = fitting.at(-1) ?? [];
+  if (!found.length) {
+    const step = roundStep((10 ** high - 10 ** low) / 6); // within less than a half of a power of ten
+    for (let value = Math.ceil(10 ** low / step) * step; value <= 10 ** high * (1 + 1e-9); value += step) found.push([Math.log10(value), value, 0]);
+    return { tickvals: found.map(([place]) => place), ticktext: found.map(([, value]) => shortened(formatted(value, 4))) };
+  }
+  return {
+    tickvals: found.map(([place]) => place),
+    ticktext: found.map(([place, step, exponent]) => (step === 1 && Math.abs(exponent) > 3 ? power(exponent) : shortened(formatted(10 ** place, 2)))),
+  };
+}
+
+// A triangle at the colour of the cell under the pointer.
+function markColour(place, value, range) {
+  const bar = place.querySelector(".cbfills");
+  let marker = place.querySelector(".bar-marker");
+  if (!marker) {
+    marker = element("div", { className: "bar-marker" });
+    marker.setAttribute("aria-hidden", "true");
+    place.append(marker);
+  }
+  marker.hidden = !bar || !Number.isFinite(value);
+  if (marker.hidden) return;
+  const box = bar.getBoundingClientRect(), own = place.getBoundingClientRect();
+  const share = Math.min(1, Math.max(0, (value - range[0]) / (range[1] - range[0])));
+  marker.style.left = `${box.left - own.left - 9}px`;
+  marker.style.top = `${box.bottom - own.top - share * box.height - 6}px`;
 }
 
 // 0.010 is 0.01, but 10 stays 10.
@@ -211,7 +232,7 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
     shapes,
   };
   const values = finite(shown.values, explorer.cellsOf[act]);
-  place.setAttribute("role", "img");
+  place.setAttribute("role", "group"); // not an image: the library puts buttons into it
   place.setAttribute(
     "aria-label",
     `Heat map of ${shown.title} of ${name} networks over width ${widths[0]} to ${widths.at(-1)} and depth ${depths[0]} to ${depths.at(-1)}. ` +

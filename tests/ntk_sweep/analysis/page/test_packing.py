@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import base64
-import gzip
+import io
+import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from ntk_sweep.analysis.page.packing import Packer, rounded
+from ntk_sweep.analysis.drawing.rendering import render
+from ntk_sweep.analysis.page.packing import Packer, as_text, rounded
+from ntk_sweep.analysis.page.pictures import slimmed
+from tests.helpers.report_pages import inflated, numbers_at
 
 
 @pytest.mark.parametrize("bits", [4, 12, 20])
@@ -33,10 +39,38 @@ def test_packed_numbers_can_be_read_back():
     packer = Packer()
     first, second = np.arange(5.0), np.array([[1e-12, np.nan], [-3.0, 7e300]])
     places = [packer.add(first), packer.add(second)]
-    raw = gzip.decompress(base64.b64decode(packer.text()))
+    strange = np.array([[1e300, 5e-324, 0.0], [-2.5, np.inf, np.nan], [-np.inf, 1.0, 1e-12]])
+    logs = packer.add_logs(strange, 2048)
+    bounds = packer.add_logs(np.abs(strange), 16, up=True)
+    raw = inflated(packer.text())
     for place, values in zip(places, (first, second), strict=True):
-        block = np.frombuffer(raw, np.uint8)[
-            place["offset"] : place["offset"] + 8 * place["length"]
-        ].reshape(8, -1)
-        np.testing.assert_allclose(block.T.copy().view("<f8")[:, 0], values.ravel(), rtol=2**-20)
+        np.testing.assert_allclose(numbers_at(raw, place), values.ravel(), rtol=2**-20)
+    np.testing.assert_allclose(numbers_at(raw, logs), strange.ravel(), rtol=1.7e-4)
+    known = np.isfinite(strange.ravel()) & (strange.ravel() != 0)
+    above = numbers_at(raw, bounds)[known] / np.abs(strange.ravel()[known])
+    assert (above >= 1).all() and above.max() < 1.05
     assert packer.text() == packer.text()
+
+
+def test_text_of_a_block_can_stand_in_a_script():
+    raw = np.random.default_rng(0).bytes(100_000)
+    assert not set("<>&\"'\\") & set(as_text(raw))
+
+
+def test_a_slimmed_figure_is_the_same_to_the_eye():
+    figure = Figure(figsize=(3, 2))
+    axes = figure.subplots()
+    axes.imshow(np.random.default_rng(0).random((80, 80)), interpolation="none")
+    axes.plot([0.1234567, 79], [3, 7.7654321])
+    svg = render(figure, "svg")
+    small = slimmed(svg)
+    assert len(small) < 0.7 * len(svg)
+    images = [
+        Image.open(io.BytesIO(base64.b64decode(re.search(rb"base64,\s*([^\"]*)", one)[1])))
+        for one in (svg, small)
+    ]
+    assert images[1].mode == "P"
+    np.testing.assert_array_equal(*(np.asarray(one.convert("RGB")) for one in images))
+    for text in (svg, small):  # what is referred to is still there
+        named = set(re.findall(rb' id="([^"]*)"', text))
+        assert set(re.findall(rb"(?:url\(|href=\")#([^)\"]*)", text)) <= named

@@ -1,0 +1,11 @@
+// The figures for print, out of the block that holds them all.
+
+async function showFigures() {
+  const images = [...document.querySelectorAll("img[data-figure]")];
+  if (!images.length || typeof DecompressionStream === "undefined") return;
+  const bytes = await inflated("figures");
+  for (const image of images) {
+    const [first, length] = image.dataset.figure.split(" ").map(Number);
+    image.src = URL.createObjectURL(new Blob([bytes.subarray(first, first + length)], { type: "image/svg+xml" }));
+  }
+}
