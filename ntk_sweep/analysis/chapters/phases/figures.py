@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ntk_sweep.analysis.chapters.phases.mean_field import critical_line, known
 from ntk_sweep.analysis.chapters.phases.numbers import (
@@ -29,6 +25,12 @@ from ntk_sweep.analysis.drawing.looks import activation_looks
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import AbstractPathEffect
+
 MOST_DEPTHS = 4
 """Columns of a figure that fits on a page."""
 
@@ -37,8 +39,12 @@ MOST_LETTERS = 100
 
 LINE = "critical line $\\chi_1=1$"
 
-_OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="black"), patheffects.Normal()]
-"""Seen on dark cells and on light ones."""
+
+def _outline() -> list[AbstractPathEffect]:
+    """Seen on dark cells and on light ones."""
+    from matplotlib import patheffects
+
+    return [patheffects.Stroke(linewidth=3.2, foreground="black"), patheffects.Normal()]
 
 
 def plane_grids(
@@ -84,6 +90,8 @@ def plane_figure(
         act: The activation.
         subtitle: Below the activation.
     """
+    from matplotlib.figure import Figure
+
     both = [
         one.value for name in (LAMBDA_MIN.name, LIMIT_LAMBDA_MIN.name) for one in maps.get(name, [])
     ]
@@ -120,6 +128,8 @@ def layer_figure(table: pd.DataFrame, subtitle: str = "") -> Figure:
         table: From `ntk_sweep.analysis.chapters.phases.numbers.layers`, of one width.
         subtitle: Above the panels.
     """
+    from matplotlib.figure import Figure
+
     acts = activations(table["act"])
     looks = activation_looks(acts)
     with style():
@@ -192,7 +202,7 @@ def _critical(axes: Axes, shown: Grid) -> None:
         return
     weights, biases = critical_line(shown.act)
     x, y = _position(weights, shown.columns), _position(biases, shown.rows)
-    look: dict[str, Any] = {"color": "white", "path_effects": _OUTLINE, "zorder": 5}
+    look: dict[str, Any] = {"color": "white", "path_effects": _outline(), "zorder": 5}
     if len(weights) == 1:
         axes.plot(x, y, "o", markersize=4, **look)
     else:
@@ -210,9 +220,11 @@ def _position(scales: np.ndarray, known_values: Sequence[float]) -> np.ndarray:
 
 
 def _handle(act: str) -> Line2D:
+    from matplotlib.lines import Line2D
+
     point = len(critical_line(act)[0]) == 1
     label = "critical point" if point else LINE
     look: dict[str, Any] = {"marker": "o", "linestyle": "none"} if point else {}
     line = Line2D([], [], color="white", linewidth=1.6, markersize=4, label=label, **look)
-    line.set_path_effects(_OUTLINE)
+    line.set_path_effects(_outline())
     return line

@@ -12,11 +12,13 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.interpolate import CubicSpline
-from scipy.optimize import brentq
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 MOMENTS = Path(__file__).parent / "moments.csv"
 
@@ -66,6 +68,8 @@ def known(act: str) -> bool:
 @cache
 def moments(act: str) -> Moments:
     """The moments of an activation."""
+    from scipy.interpolate import CubicSpline
+
     own = _file()[_file()["act"] == act]
     t = np.log(own["variance"].to_numpy())
     gain = np.log(own["square"].to_numpy()) - t
@@ -83,6 +87,8 @@ def slope(act: str, weight_std: float, bias_std: float) -> float:
         weight_std: σ_w.
         bias_std: σ_b; NaN, no biases, counts as 0.
     """
+    from scipy.optimize import brentq
+
     found = moments(act)
     weight, bias = weight_std**2, 0.0 if math.isnan(bias_std) else bias_std**2
     first = math.log(weight * START + bias)
