@@ -26,6 +26,7 @@ from ntk_sweep.settings.schema import (
     SweepConfig,
     TrainingConfig,
 )
+from ntk_sweep.spectrum import extreme_eigenvalues
 from ntk_sweep.store.reading import load_results
 from ntk_sweep.tasks import memory
 from ntk_sweep.tasks import spectrum as spectrum_task
@@ -97,7 +98,7 @@ def test_extremes_meet_a_target_if_both_do(monkeypatch, target, meets, errors):
         resolved=True,
         leading=None,
     )
-    monkeypatch.setattr(spectrum_task, "kernel_extreme_eigenvalues", lambda kernel: extremes)
+    monkeypatch.setattr(extreme_eigenvalues, "kernel_extreme_eigenvalues", lambda kernel: extremes)
     monkeypatch.setattr(spectrum_task, "_kernel_columns", lambda *_: {})
     point = changed(POINT, settings=SpectrumConfig(method="extreme", target=target))
     row = compute_row(point, DATASET, "cpu", None).row
