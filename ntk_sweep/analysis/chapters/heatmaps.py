@@ -83,7 +83,7 @@ CHAPTER = Chapter(
         "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds "
         "in logarithmic colour. Unresolved cells are hatched, missing ones empty. Another quantity "
         "goes to heatmap-QUANTITY-ACT-GROUP; `ratio` is λ_min over limit_lambda_min, what infinite "
-        "width predicts, in colours centred at 1. Other coordinates (--x, --y) are named in the "
+        "width predicts. Other coordinates (--x, --y) are named in the "
         "files, too.",
         (
             "heatmaps results",
