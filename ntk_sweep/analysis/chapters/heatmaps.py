@@ -8,7 +8,7 @@ from typing import Any
 
 from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
-from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
+from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, contested, places
 from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.rows.activations import activation_title, activations
@@ -20,14 +20,15 @@ from ntk_sweep.analysis.writing.content import Content, NamedFigure, Section
 LEAD = (
     "Each cell shows the geometric mean of λ_min over its seeds on a logarithmic colour axis; "
     "every activation has a scale of its own. Hatched cells are unresolved: for at least one "
-    "seed λ_min does not exceed its error bound and may be rounding noise. The red frame marks "
-    "the greatest mean."
+    "seed λ_min does not exceed its error bound and may be rounding noise. Red frames mark the cells "
+    "that have the greatest geometric mean with a probability above 5 %, by bootstrap over the "
+    "seeds, and of single seeds the greatest value. Table 1 compares arithmetic means."
 )
 
 
 def _compose(study: Study, quantity: Quantity = LAMBDA_MIN, axes: MapAxes = THESIS) -> Content:
     """All but the figures of λ_min over width and depth have what they show in their names."""
-    cells = chosen(study.cells(quantity), axes, study)
+    cells = contested(chosen(study.cells(quantity), axes, study), quantity, axes, study)
     name = ("heatmap" if quantity is LAMBDA_MIN else f"heatmap-{quantity.name}") + axes.slug
     figures = []
     for act in activations(cells["act"]):

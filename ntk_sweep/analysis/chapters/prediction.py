@@ -11,7 +11,7 @@ import pandas as pd
 
 from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
-from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
+from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, contested, places
 from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.drawing.heatmap import DIGITS, SHOWN
@@ -158,7 +158,10 @@ LEAD = (
 
 def _compose(study: Study, axes: MapAxes = THESIS) -> Content:
     group = study.group
-    compared = [chosen(study.cells(quantity), axes, study) for quantity in COMPARED]
+    compared = [
+        contested(chosen(study.cells(quantity), axes, study), quantity, axes, study)
+        for quantity in COMPARED
+    ]
     figures = []
     for act in activations(group.ok["act"]):
         for place, own in places(compared[0], axes):
