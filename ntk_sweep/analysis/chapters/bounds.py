@@ -27,12 +27,11 @@ from ntk_sweep.analysis.chapters.run_choice import (
 )
 from ntk_sweep.analysis.drawing.axes import log_limits
 from ntk_sweep.analysis.drawing.looks import COLOURS
-from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels
+from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels, remark, remark_divergence
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
-from ntk_sweep.analysis.rows.courses import courses
 from ntk_sweep.analysis.rows.over_seeds import ENDS, diverged_note, seeds_note
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, trusted
 from ntk_sweep.analysis.rows.runs import (
@@ -87,7 +86,7 @@ def bound_values(runs: Runs) -> pd.DataFrame:
 
     Returns:
         A row for each run and epoch: act, width, depth, seed, `epoch`, `loss` (infinite after a run
-        diverged) and the bounds `flow`, `du` and `thesis`, of λ_min less its error bound; NaN where
+        diverged, NaN after it stopped at the loss asked for) and the bounds `flow`, `du` and `thesis`, of λ_min less its error bound; NaN where
         the step is so large that the factor is negative.
 
     Raises:
@@ -114,7 +113,7 @@ def bound_values(runs: Runs) -> pd.DataFrame:
         time = TrainingTime(runs.group.n_samples, runs.setting.batch_size, eta)
         steps = time.steps(epochs)
         losses = np.asarray(row["losses"], dtype=float)
-        padded = np.full(len(epochs), np.inf)
+        padded = np.full(len(epochs), np.inf if row["status"] == "diverged" else np.nan)
         padded[: len(losses)] = np.where(np.isfinite(losses), losses, np.inf)
         tables.append(
             pd.DataFrame(
@@ -145,17 +144,17 @@ def violations(values: pd.DataFrame) -> pd.DataFrame:
         A row for each network and bound: `seeds` (with the bound), `exceeding` (how many of them
         ever do), `first`, `first_low` and `first_high` epoch at which the loss exceeds the bound
         (over those seeds), `epochs` (in which share of all epochs it does), and `ratio`,
-        `ratio_low`, `ratio_high`: the final loss over the final bound.
+        `ratio_low`, `ratio_high`: the final loss over the bound then. Epochs after a run stopped do
+        not count.
     """
     rows = []
-    last = values["epoch"].max()
     for network in list_cells(values):
         for name in TITLES:
-            own = rows_of(values, network).dropna(subset=name)
+            own = rows_of(values, network).dropna(subset=[name, "loss"])
             # Before training, loss and bound are the same number.
             above = own[(own["epoch"] > 0) & (own["loss"] > own[name])]
             first = above.groupby("seed")["epoch"].min()
-            final = own[own["epoch"] == last]
+            final = own.groupby("seed").tail(1)
             ratio = (final["loss"] / final[name]).to_numpy()
             line: dict[str, object] = dict(zip(CELL, network, strict=True))
             line |= {"bound": name, "seeds": own["seed"].nunique(), "exceeding": len(first)}
@@ -218,8 +217,39 @@ def violation_table(runs: Runs, values: pd.DataFrame) -> Table:
     )
 
 
+def relative(values: pd.DataFrame) -> pd.DataFrame:
+    """Loss and bounds over the loss before training of the same run, over seeds.
+
+    What remains of the spread of a bound is that of λ_min.
+
+    Args:
+        values: From `bound_values`.
+
+    Returns:
+        A row for each network and epoch: act, width, depth, `epoch`, `seeds`, and of `loss` and
+        each bound the median and, as `NAME_low` and `NAME_high`, the least and greatest finite
+        value.
+    """
+    names = ["loss", *TITLES]
+    runs = values.groupby([*CELL, "seed"], sort=False)["loss"]
+    first = runs.transform("first")
+    # A run that stopped keeps its last loss, as in the figures of training.
+    parts = values.assign(loss=runs.ffill())
+    parts[names] = parts[names].div(first, axis=0)
+    by = [*CELL, "epoch"]
+    finite = parts.replace(np.inf, np.nan).groupby(by, sort=False)
+    grouped = parts.groupby(by, sort=False)
+    ends = (
+        grouped["seed"].nunique().rename("seeds"),
+        grouped[names].median(),
+        finite[names].min().add_suffix("_low"),
+        finite[names].max().add_suffix("_high"),
+    )
+    return pd.concat(ends, axis=1).reset_index()
+
+
 def bound_figure(runs: Runs, values: pd.DataFrame, subtitle: str = "") -> Figure:
-    """The loss over epochs and its bounds, medians and bands over seeds, a panel for each network.
+    """L / L(0) over epochs and its bounds, medians and ranges over seeds, a panel a network.
 
     Args:
         runs: Whose λ_min is resolved.
@@ -227,27 +257,32 @@ def bound_figure(runs: Runs, values: pd.DataFrame, subtitle: str = "") -> Figure
         subtitle: Above the panels.
     """
     networks = list_cells(values)
-    measured = courses(runs.of(networks))
-    grouped = values.groupby([*CELL, "epoch"], sort=False)[list(TITLES)]
-    ends = (grouped.median(), grouped.min().add_suffix("_low"), grouped.max().add_suffix("_high"))
-    bounds = pd.concat(ends, axis=1).reset_index()
-    shown = [measured[f"loss{end}"].to_numpy() for end in ("_low", "_high")]
+    points = relative(values)
+    shown = [points[f"loss{end}"].to_numpy() for end in ("_low", "_high")]
     floor = log_limits(*shown)[0] / 30
     limits = log_limits(
         *shown,
-        *(bounds[name].to_numpy() for name in TITLES),
+        *(points[name].to_numpy() for name in TITLES),
         floor=floor,
-        ceiling=ceiling(measured),
+        ceiling=ceiling(points),
     )
     with style():
         figure, panels = loss_panels(networks, 3, runs.setting.epochs, limits, subtitle)
         for place, (network, axes) in enumerate(panels.items()):
-            own = rows_of(measured, network)
+            own = rows_of(points, network)
             band(axes, own, "loss", COLOURS[0], "measured" if place == 0 else "", linewidth=1.6)
-            drawn = rows_of(bounds, network).assign(seeds=own["seeds"].iloc[0])
+            remark_divergence(axes, own, "loss", COLOURS[0], "measured")
             for name, title in TITLES.items():
                 label = f"{title}: {FORMULAS[name]}" if place == 0 else ""
-                band(axes, drawn, name, _COLOURS[name], label, **_LOOKS[name])
+                # Filled ranges of three bounds would mix to a colour of none.
+                band(axes, own, name, _COLOURS[name], label, filled=False, **_LOOKS[name])
+                for end in ENDS[1:] if own["seeds"].max() > 1 else ():
+                    axes.plot(
+                        own["epoch"], own[f"{name}{end}"], color=_COLOURS[name], linewidth=0.5
+                    )
+                if own[name].isna().all():
+                    remark(axes, f"{title.partition(',')[0]}: no bound", _COLOURS[name])
+            axes.set_ylabel(axes.get_ylabel() and r"$L\,/\,L(0)$")
         figure.legend(loc="outside lower left", ncols=2, fontsize=8, handlelength=3.2)
         return figure
 
@@ -259,7 +294,8 @@ def alt_text(values: pd.DataFrame) -> str:
         network = network_title((line["act"], line["width"], line["depth"]))
         texts.append(f"{network} above the bound of {TITLES[line['bound']]}: {_seeds(line)}")
     return (
-        "Loss over epochs beside three bounds from the smallest eigenvalue, on a logarithmic axis: "
+        "Loss over that before training, over epochs, beside three bounds from the smallest "
+        "eigenvalue, on logarithmic axes: "
         f"{'; '.join(texts)}."
     )
 
@@ -279,8 +315,9 @@ def _ends(values: np.ndarray) -> tuple[float, float, float]:
 
 
 LEAD = (
-    "The loss over epochs and the bounds that λ_min gives for it; none of them is a theorem "
-    "for these networks."
+    "The loss over epochs and the bounds that λ_min gives for it, both over the loss before "
+    "training: medians over seeds, with a band or thin lines at the least and greatest. None of "
+    "the bounds is a theorem for these networks."
 )
 
 

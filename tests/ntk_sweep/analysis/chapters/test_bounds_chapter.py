@@ -76,7 +76,26 @@ def test_a_step_too_large_for_a_bound_has_none():
         "—",
     ]
     assert "No bound: the step is so large" in markdown(table)
-    assert colours(bounds.bound_figure(found, values)) > 10
+    figure = bounds.bound_figure(found, values)
+    assert colours(figure) > 10
+    (panel,) = figure.axes
+    assert [text.get_text() for text in panel.texts] == ["as the thesis draws it: no bound"]
+
+
+def test_loss_and_bounds_are_drawn_over_the_loss_before_training():
+    step = {"lambda_min": 50.0, "learning_rate": 0.005}  # the flow bound falls by e^-1 an epoch
+    losses = ([2.0, 1.0], [8.0, 2.0], [4.0, math.inf])
+    found = only_runs([run(seed=s, losses=own, **step) for s, own in enumerate(losses)])
+    points = bounds.relative(bounds.bound_values(found))
+    assert points["seeds"].tolist() == [3, 3]
+    ends = [points[f"loss{end}"].tolist() for end in ("", "_low", "_high")]
+    assert ends == [[1.0, 0.5], [1.0, 0.25], [1.0, 0.5]]
+    for end in ("", "_low", "_high"):
+        assert points[f"flow{end}"].tolist() == pytest.approx([1, math.exp(-1)])
+    (panel,) = bounds.bound_figure(found, bounds.bound_values(found)).axes
+    assert panel.get_ylabel() == r"$L\,/\,L(0)$"
+    assert panel.lines[0].get_ydata().tolist() == [1.0, 0.5]
+    assert len(panel.collections) == 1  # the band of the loss alone is filled
 
 
 def test_the_bound_is_that_of_the_eigenvalue_less_its_error():
@@ -92,6 +111,15 @@ def test_a_diverged_run_is_above_every_bound():
     )
     assert table["first"].tolist() == [2.0, 2.0, 2.0]
     assert np.isinf(table["ratio"]).all()
+
+
+def test_a_run_that_stopped_at_its_loss_is_compared_up_to_there():
+    step = {"lambda_min": 50.0, "learning_rate": 0.005}  # the flow bound falls by e^-1 an epoch
+    values = bounds.bound_values(only_runs([run(losses=[2.0, 0.5], epochs=4, **step)]))
+    flow = bounds.violations(values).set_index("bound").loc["flow"]
+    assert (flow["seeds"], flow["exceeding"], flow["epochs"]) == (1, 0, 0)
+    assert flow["ratio"] == pytest.approx(0.25 / math.exp(-1))
+    assert bounds.relative(values)["loss"].tolist() == [1.0, *[0.25] * 4]
 
 
 def test_without_a_resolved_eigenvalue_there_is_no_bound():
