@@ -27,7 +27,13 @@ from ntk_sweep.analysis.chapters.run_choice import (
 )
 from ntk_sweep.analysis.drawing.axes import log_limits
 from ntk_sweep.analysis.drawing.looks import COLOURS
-from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels, remark, remark_divergence
+from ntk_sweep.analysis.drawing.loss_panels import (
+    band,
+    ceiling,
+    loss_panels,
+    remark,
+    remark_divergence,
+)
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.activations import activation_title
@@ -86,7 +92,8 @@ def bound_values(runs: Runs) -> pd.DataFrame:
 
     Returns:
         A row for each run and epoch: act, width, depth, seed, `epoch`, `loss` (infinite after a run
-        diverged, NaN after it stopped at the loss asked for) and the bounds `flow`, `du` and `thesis`, of λ_min less its error bound; NaN where
+        diverged, NaN after it stopped at the loss asked for) and the bounds `flow`, `du` and
+        `thesis`, of λ_min less its error bound; NaN where
         the step is so large that the factor is negative.
 
     Raises:

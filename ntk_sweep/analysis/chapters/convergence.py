@@ -252,9 +252,7 @@ def _line(dx: np.ndarray, dy: np.ndarray, means: int) -> tuple[float, float]:
     if free < 1:
         return slope, np.nan
     rest = dy - slope * dx
-    return slope, float(
-        stdtrit(free, (1 + LEVEL) / 2) * np.sqrt((rest**2).sum() / free / square)
-    )
+    return slope, float(stdtrit(free, (1 + LEVEL) / 2) * np.sqrt((rest**2).sum() / free / square))
 
 
 def _text(fit: pd.Series) -> str:

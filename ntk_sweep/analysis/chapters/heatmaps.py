@@ -20,9 +20,9 @@ from ntk_sweep.analysis.writing.content import Content, NamedFigure, Section
 LEAD = (
     "Each cell shows the geometric mean of λ_min over its seeds on a logarithmic colour axis; "
     "every activation has a scale of its own. Hatched cells are unresolved: for at least one "
-    "seed λ_min does not exceed its error bound and may be rounding noise. Red frames mark the cells "
-    "that have the greatest geometric mean with a probability above 5 %, by bootstrap over the "
-    "seeds, and of single seeds the greatest value. Table 1 compares arithmetic means."
+    "seed λ_min does not exceed its error bound and may be rounding noise. Red frames mark the "
+    "cells that have the greatest geometric mean with a probability above 5 %, by bootstrap over "
+    "the seeds, and of single seeds the greatest value. Table 1 compares arithmetic means."
 )
 
 

@@ -151,8 +151,8 @@ def _cell(line: dict, name: str, group: Group) -> str:
 LEAD = (
     "λ_min of the infinite-width kernel Θ̄ of each width and depth below the measured one, in "
     "the same colours, and the ratio of measured to predicted in colours of its own, whose bar has "
-    "a line at 1 where ratios lie on both sides of it. Hatched cells are unresolved: the eigenvalue, measured or "
-    "predicted, does not exceed its error bound."
+    "a line at 1 where ratios lie on both sides of it. Hatched cells are unresolved: the "
+    "eigenvalue, measured or predicted, does not exceed its error bound."
 )
 
 

@@ -205,9 +205,7 @@ def alt_text(points: pd.DataFrame) -> str:
         predicted = [f"{name} {last[name]:.3g}" for name in PREDICTED if np.isfinite(last[name])]
         texts.append(text + (f" (predicted: {', '.join(predicted)})" if predicted else ""))
     epochs = int(points["epoch"].max())
-    return (
-        f"Loss over {epochs} epochs on logarithmic axes, medians over seeds: {'; '.join(texts)}."
-    )
+    return f"Loss over {epochs} epochs on logarithmic axes, medians over seeds: {'; '.join(texts)}."
 
 
 LEAD = (

@@ -69,8 +69,9 @@ def epoch_axis(axes: Axes, epochs: int, label: bool = True) -> None:
     axes.set_xlim(0, last)
     tens = 10 ** np.arange(len(str(last)))
     every = np.outer(tens, np.arange(1, 10)).ravel()
-    # More labels than those of three decades would touch.
-    labelled = np.outer(tens, (1, 2, 5)).ravel() if last <= 500 else tens
+    # More labels would touch in a panel of a third of a page.
+    steps = (1, 2, 5) if last <= 50 else (1, 3) if last <= 500 else (1,)
+    labelled = np.outer(tens, steps).ravel()
     axes.set_xticks([0, *labelled[labelled <= last]])
     axes.set_xticks(every[every <= last], minor=True)
     axes.xaxis.set_major_formatter("{x:g}")

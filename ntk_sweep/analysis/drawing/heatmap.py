@@ -159,8 +159,9 @@ def numbers(
 ) -> pd.DataFrame:
     """The numbers behind a heat map, one row a cell, for CSV.
 
-    With the column `probability` if the cells have it. The column `state` is "resolved", "unresolved" ("undefined" for quantities without an error
-    bound), "failed" (all its points did) or "missing" (never computed).
+    With the column `probability` if the cells have it. The column `state` is "resolved",
+    "unresolved" ("undefined" for quantities without an error bound), "failed" (all its points did)
+    or "missing" (never computed).
     """
     shape = grid(cells, act, quantity, axes)
     product = pd.MultiIndex.from_product([shape.columns, shape.rows], names=axes)

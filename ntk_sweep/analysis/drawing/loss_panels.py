@@ -58,18 +58,16 @@ def band(
 def remark(axes: Axes, words: str, colour: str | tuple) -> None:
     """Writes into a panel what a curve of this colour that is not there is like.
 
-    At the upper right, a line below another.
+    At the lower left, where falling losses leave room, a line above another.
     """
     from matplotlib import patheffects
 
     axes.annotate(
         words,
-        (1, 1),
+        (0, 0),
         xycoords="axes fraction",
-        xytext=(-3, -3 - 8 * len(axes.texts)),
+        xytext=(3, 3 + 8 * len(axes.texts)),
         textcoords="offset points",
-        horizontalalignment="right",
-        verticalalignment="top",
         fontsize=6.5,
         color=colour,
         path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],

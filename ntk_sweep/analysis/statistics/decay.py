@@ -42,6 +42,4 @@ def exponential(index: np.ndarray, value: np.ndarray) -> Decay | None:
     if not slope < 0:
         return None
     rest = ((dy - slope * dx) ** 2).sum()
-    return Decay(
-        float(np.exp(y.mean() - slope * x.mean())), float(-slope), float(1 - rest / total)
-    )
+    return Decay(float(np.exp(y.mean() - slope * x.mean())), float(-slope), float(1 - rest / total))

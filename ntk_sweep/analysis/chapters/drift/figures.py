@@ -91,15 +91,20 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
                 axes.set(xscale="log", yscale="log")
                 axes.set_xlabel("width" if line is panels[-1] else "")
                 log_ticks(axes.xaxis, table["width"].min(), table["width"].max())
-                _legend_below(axes, columns)
+                _legend_below(axes, columns, -0.17 if line is panels[-1] else -0.03)
                 grid(axes)
             shown = table[table["act"].isin(acts)]
             limits = log_limits(shown["change_low"].to_numpy(), shown["change_high"].to_numpy())
-            line[0].set(ylabel=_AXES["change"] + " at the end", ylim=limits)
+            line[0].set_ylim(limits)
             log_ticks(line[0].yaxis, *limits)
         if len(depths) > 1:
             for axes, depth in zip(panels[0], depths, strict=True):
                 axes.set_title(f"depth {depth}")
+        name = _AXES["change"] + " at the end"
+        if len(sets) == 1:
+            panels[0, 0].set_ylabel(name)
+        else:
+            figure.supylabel(name, fontsize=9)
         heading(figure, subtitle)
         return figure
 
@@ -193,15 +198,15 @@ def _width_panel(
         _width_line(axes, own, fit, act, looks[act], shift)
 
 
-def _legend_below(axes: Axes, columns: int) -> None:
-    """The slopes below a panel that has any lines."""
+def _legend_below(axes: Axes, columns: int, top: float) -> None:
+    """The slopes below a panel that has any lines, from `top` of its height on."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(
             fontsize=7.5,
             title="slope, 95 % interval",
             title_fontsize=7.5,
             loc="upper left",
-            bbox_to_anchor=(-0.05, -0.17),
+            bbox_to_anchor=(-0.05, top),
             ncols=columns,
         )
 

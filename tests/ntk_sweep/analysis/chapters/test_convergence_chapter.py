@@ -114,7 +114,9 @@ def test_single_seeds_are_points_with_one_line_for_all_depths():
     assert (slope, level) == pytest.approx((-0.7, 2.0))
     assert half == pytest.approx(2.570582 * np.sqrt(variance))  # 97.5 % of Student's t with 5
     axes = convergence.convergence_figure(points, convergence.slopes(points), "relu").axes[0]
-    (line,) = [line for line in axes.get_lines() if line.get_label().startswith("all depths: −0.70")]
+    (line,) = [
+        line for line in axes.get_lines() if line.get_label().startswith("all depths: −0.70")
+    ]
     assert line.get_ydata() == pytest.approx(2 * np.array([50.0, 400.0]) ** -0.7)
     assert [line.get_linestyle() for line in axes.get_lines()] == ["None", "None", "-", "--"]
 

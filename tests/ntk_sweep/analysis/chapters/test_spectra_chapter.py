@@ -65,7 +65,7 @@ def test_a_fit_explains_a_part_of_the_variance():
 
 def test_the_rank_is_that_of_the_inputs_after_centring(monkeypatch):
     # five points on a line that does not go through 0
-    x = np.outer(np.arange(5.0), [1, 2, 3]) + [1, 0, 0]
+    x = np.outer(np.arange(5.0), [1, 2, 3]) + np.array([1, 0, 0])
     monkeypatch.setattr(inputs, "find", lambda group, source: SimpleNamespace(x=x))
     assert inputs.affine_rank(group([row()])) == 2
     monkeypatch.undo()

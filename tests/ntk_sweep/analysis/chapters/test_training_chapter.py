@@ -106,14 +106,22 @@ def test_a_run_that_diverges_at_once_is_seen_as_a_point():
 def test_a_prediction_that_is_infinite_is_named_in_the_panel():
     rows = [run(flow_losses=None, descent_losses=[1.0, 1e200, math.inf]), run("elu")]
     figure = curves.prediction_figure(courses(only_runs(rows)))
-    assert {axes.get_title(): [text.get_text() for text in axes.texts] for axes in figure.axes} == {
+    assert {
+        axes.get_title("left"): [text.get_text() for text in axes.texts] for axes in figure.axes
+    } == {
         "ReLU 100 × 3": ["full-batch gradient descent diverges"],
         "ELU 100 × 3": [],
     }
 
 
 @pytest.mark.parametrize(
-    ("epochs", "labelled"), [(1, [0, 1]), (30, [0, 1, 2, 5, 10, 20]), (2000, [0, 1, 10, 100, 1000])]
+    ("epochs", "labelled"),
+    [
+        (1, [0, 1]),
+        (30, [0, 1, 2, 5, 10, 20]),
+        (100, [0, 1, 3, 10, 30, 100]),
+        (2000, [0, 1, 10, 100, 1000]),
+    ],
 )
 def test_epochs_are_logarithmic_from_the_first_on(epochs, labelled):
     axes = Figure().add_subplot()

@@ -114,7 +114,9 @@ def test_frames_stand_on_the_cells_that_may_have_the_greatest_geometric_mean():
     found = table.set_index("width")["probability"]
     # Of two seeds the draws are both the first, mixed or both the second with 1/4, 1/2, 1/4. The
     # logarithms' mean of 50 is above all others where both are 9, and else below.
-    assert found.to_numpy()[:4] == pytest.approx([1 / 4, 3 / 4 * 11 / 16, 3 / 4 * 5 / 16, 0], abs=0.015)
+    assert found.to_numpy()[:4] == pytest.approx(
+        [1 / 4, 3 / 4 * 11 / 16, 3 / 4 * 5 / 16, 0], abs=0.015
+    )
     assert np.isnan(found[90])
     shown = heatmaps.grid(table, "relu")
     assert (shown.best, shown.likely) == ((0, 1), ((0, 0), (0, 1), (0, 2)))
