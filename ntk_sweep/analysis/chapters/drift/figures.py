@@ -84,14 +84,15 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
             layout="constrained",
         )
         panels = figure.subplots(len(sets), len(depths), squeeze=False, sharex="col", sharey="row")
-        for line, acts in zip(panels, sets, strict=True):
+        for place, (line, acts) in enumerate(zip(panels, sets, strict=True), 1):
+            lowest = place == len(sets)
             for axes, depth in zip(line, depths, strict=True):
                 own, fit = (one[one["depth"] == depth] for one in (table, fits))
                 _width_panel(axes, own, fit, acts, looks)
                 axes.set(xscale="log", yscale="log")
-                axes.set_xlabel("width" if line is panels[-1] else "")
+                axes.set_xlabel("width" if lowest else "")
                 log_ticks(axes.xaxis, table["width"].min(), table["width"].max())
-                _legend_below(axes, columns, -0.17 if line is panels[-1] else -0.03)
+                _legend_below(axes, columns, -0.21 if lowest else -0.03)
                 grid(axes)
             shown = table[table["act"].isin(acts)]
             limits = log_limits(shown["change_low"].to_numpy(), shown["change_high"].to_numpy())

@@ -264,6 +264,7 @@ def test_activations_that_change_by_far_less_have_panels_of_their_own():
         ["Sigmoid"],
     ]
     assert below.get_ylim()[1] < above.get_ylim()[0]
+    assert [axes.get_xlabel() for axes in (above, below)] == ["", "width"]
 
 
 def test_medians_and_the_fitted_line_are_drawn():
