@@ -8,7 +8,7 @@ from typing import Any
 
 from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
-from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, contested, places
+from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.rows.activations import activation_title, activations
@@ -28,7 +28,7 @@ LEAD = (
 
 def _compose(study: Study, quantity: Quantity = LAMBDA_MIN, axes: MapAxes = THESIS) -> Content:
     """All but the figures of λ_min over width and depth have what they show in their names."""
-    cells = contested(chosen(study.cells(quantity), axes, study), quantity, axes, study)
+    cells = study.contested(chosen(study.cells(quantity), axes, study), quantity, axes.both)
     name = ("heatmap" if quantity is LAMBDA_MIN else f"heatmap-{quantity.name}") + axes.slug
     figures = []
     for act in activations(cells["act"]):

@@ -11,9 +11,7 @@ import pandas as pd
 
 from ntk_sweep.analysis.drawing.heatmap import SHOWN
 from ntk_sweep.analysis.errors import AnalysisError
-from ntk_sweep.analysis.rows.best_cells import with_probabilities
 from ntk_sweep.analysis.rows.coordinates import ACROSS, AXES, text, values
-from ntk_sweep.analysis.rows.quantities import Quantity
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.store.columns import CELL
 
@@ -125,20 +123,6 @@ def chosen(cells: pd.DataFrame, axes: MapAxes, study: Study) -> pd.DataFrame:
                 f"such with\n  {command}"
             )
     return cells
-
-
-def contested(cells: pd.DataFrame, quantity: Quantity, axes: MapAxes, study: Study) -> pd.DataFrame:
-    """The cells with the `probability` of each to be the greatest of its map, where that is asked.
-
-    Args:
-        cells: From `chosen`.
-        quantity: What they are of.
-        axes: What the maps lie over.
-        study: Whose cells they are.
-    """
-    if not (quantity.greatest and quantity.seeded):
-        return cells
-    return with_probabilities(cells, study.group.rows, quantity, axes.both)
 
 
 def _listed(study: Study, name: str) -> str:

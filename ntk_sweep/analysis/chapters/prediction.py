@@ -11,7 +11,7 @@ import pandas as pd
 
 from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
-from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, contested, places
+from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.drawing.heatmap import DIGITS, SHOWN
@@ -159,7 +159,7 @@ LEAD = (
 def _compose(study: Study, axes: MapAxes = THESIS) -> Content:
     group = study.group
     compared = [
-        contested(chosen(study.cells(quantity), axes, study), quantity, axes, study)
+        study.contested(chosen(study.cells(quantity), axes, study), quantity, axes.both)
         for quantity in COMPARED
     ]
     figures = []

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ntk_sweep.analysis.chapters import bounds
 from ntk_sweep.analysis.chapters import training as curves
+from ntk_sweep.analysis.chapters.bounds.figures import bound_figure
+from ntk_sweep.analysis.chapters.bounds.numbers import bound_values
 from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.drawing.axes import epoch_axis
 from ntk_sweep.analysis.drawing.looks import network_colours
@@ -139,11 +140,11 @@ def test_epochs_are_logarithmic_from_the_first_on(epochs, labelled):
 def test_the_same_rows_give_the_same_bytes():
     def draw() -> list[bytes]:
         found = only_runs(sweep(widths=(50,), depths=(3,), epochs=5))
-        points, values = courses(found), bounds.bound_values(found)
+        points, values = courses(found), bound_values(found)
         drawn = (
             curves.course_figure(points),
             curves.prediction_figure(points),
-            bounds.bound_figure(found, values),
+            bound_figure(found, values),
         )
         return [render(figure, "svg") for figure in drawn]
 
