@@ -102,7 +102,7 @@ def spectrum_figure(points: pd.DataFrame, title: str, rank: int | None = None) -
             axes.set_ylim(floor, 1.0)
         _draw_eigenvalues(axes, points)
         _draw_decay(axes, points)
-        if _is_marked(rank, points):
+        if rank is not None and rank < len(points):
             label = f"rank of the centred inputs + 1 = {rank}"
             axes.axvline(rank, color="#009E73", linestyle=":", linewidth=1.3, label=label)
         # Each bound beside its own eigenvalue: a sliver below the greatest ones alone would show
@@ -172,10 +172,6 @@ def _draw_decay(axes: Axes, points: pd.DataFrame) -> None:
     axes.plot(ends, fit.at(ends), color="#222222", linestyle="--", linewidth=1.0, label=label)
 
 
-def _is_marked(rank: int | None, points: pd.DataFrame) -> bool:
-    return rank is not None and rank < len(points)
-
-
 def alt_text(points: pd.DataFrame, network: str, rank: int | None = None) -> str:
     """The figure in words, for those who cannot see it."""
     resolved = points.loc[points["resolved"], "eigenvalue"]
@@ -199,7 +195,7 @@ def alt_text(points: pd.DataFrame, network: str, rank: int | None = None) -> str
             f" An exponential decay by {fit.rate:.2g} an index explains {fit.explained:.2f} of the "
             "variance of their logarithms from the second on."
         )
-    if _is_marked(rank, points):
+    if rank is not None and rank < len(points):
         text += f" The rank of the centred inputs plus 1, {rank}, is marked."
     return text
 

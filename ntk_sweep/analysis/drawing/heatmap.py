@@ -140,7 +140,8 @@ def grid(
     mean = own["geometric_mean" if quantity.mean == "geometric" else "mean"].to_numpy(float)
     value[row, column] = mean
     unresolved[row, column] = own["unresolved"] > 0
-    best, likely = None, ()
+    best = None
+    likely: tuple[tuple[int, int], ...] = ()
     if quantity.greatest and own["resolved"].any():
         found = [(int(r), int(c)) for r, c in zip(row, column, strict=True)]
         best = found[int(np.nanargmax(mean))]
