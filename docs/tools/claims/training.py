@@ -8,7 +8,7 @@ import numpy as np
 
 from docs.tools.claims.claim import Claim, verdict
 from docs.tools.study.conditions import Condition
-from ntk_sweep.analysis.chapters.bounds import bound_values, violations
+from ntk_sweep.analysis.chapters.bounds.numbers import bound_values, violations
 from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, trusted
 from ntk_sweep.analysis.rows.runs import Runs, rows_of

@@ -113,6 +113,27 @@ def slopes(points: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def pooled(points: pd.DataFrame) -> tuple[float, float, float]:
+    """One slope for all depths of an activation: parallel lines, each depth at a height of its own.
+
+    Args:
+        points: From `distances`, of one activation.
+
+    Returns:
+        The slope, half of its 95 % interval by Student's t, and the mean over depths of the lines
+        at width 1, by logarithms. NaN where no depth has two widths, or nothing is left to tell the
+        scatter by.
+    """
+    table = points.assign(x=np.log(points["width"]), y=np.log(points["mean"]))
+    table = table[table.groupby("depth")["width"].transform("size") > 1]
+    means = table.groupby("depth")[["x", "y"]].mean()
+    if means.empty:
+        return np.nan, np.nan, np.nan
+    centred = table[["x", "y"]] - means.loc[table["depth"]].to_numpy()
+    slope, half = _line(centred["x"].to_numpy(), centred["y"].to_numpy(), len(means))
+    return slope, half, float(np.exp((means["y"] - slope * means["x"]).mean()))
+
+
 def slope_table(group: Group, fits: pd.DataFrame) -> Table:
     """The slopes to be read, a row a depth and a column an activation."""
     acts = activations(fits["act"])
@@ -140,7 +161,8 @@ def convergence_figure(
 ) -> Figure:
     """The distance against width for an activation, a line a depth.
 
-    All activations of `points` get the same axes.
+    Of single seeds, whose lines would cross one another everywhere, points and one line for all
+    depths. All activations of `points` get the same axes.
 
     Args:
         points: From `distances`.
@@ -156,6 +178,7 @@ def convergence_figure(
     depths = shown_depths(points, act)
     every = sorted(points["depth"].unique())
     colours = matplotlib.colormaps["viridis"]
+    together = _is_pooled(own)
     with style():
         figure = Figure(figsize=(6.2, 3.7), layout="constrained")
         axes = figure.add_subplot()
@@ -170,12 +193,14 @@ def convergence_figure(
             axes.plot(
                 line["width"],
                 line["mean"],
-                "o-",
+                "o" if together else "o-",
                 color=colour,
                 markersize=2.6,
                 linewidth=1.1,
                 label=_legend(known.loc[depth]),
             )
+        if together:
+            _pooled_line(axes, own)
         _reference(axes, own)
         axes.set_ylim(*_limits(points))
         _ticks(axes, points)
@@ -193,9 +218,10 @@ def convergence_figure(
 def alt_text(points: pd.DataFrame, fits: pd.DataFrame, act: str) -> str:
     """The figure in words, for those who cannot see it."""
     own, known = points[points["act"] == act], fits[fits["act"] == act]
+    lines = "one line for all and points" if _is_pooled(own) else "a line"
     text = (
         f"Relative distance of the kernel of {activation_title(act)} networks from the "
-        "infinite-width kernel against width, on logarithmic axes, a line for each of "
+        f"infinite-width kernel against width, on logarithmic axes, {lines} for each of "
         f"{len(shown_depths(points, act))} depths beside a reference line of slope -1/2. Means run "
         f"from {own['mean'].min():.2g} to {own['mean'].max():.2g}"
     )
@@ -212,21 +238,21 @@ def shown_depths(points: pd.DataFrame, act: str) -> list[int]:
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Slope of the least-squares line, and half of its confidence interval."""
+    return _line(x - x.mean(), y - y.mean(), 1) if len(x) > 1 else (np.nan, np.nan)
+
+
+def _line(dx: np.ndarray, dy: np.ndarray, means: int) -> tuple[float, float]:
+    """The same of what is left after taking out some means."""
     from scipy.special import stdtrit
 
-    n = len(x)
-    if n < 2:
-        return np.nan, np.nan
-    dx, dy = x - x.mean(), y - y.mean()
+    free = len(dx) - means - 1
     # Sums and not products of BLAS, whose last digit depends on where an array lies in memory.
     square = (dx**2).sum()
     slope = float((dx * dy).sum() / square)
-    if n == 2:
+    if free < 1:
         return slope, np.nan
     rest = dy - slope * dx
-    return slope, float(
-        stdtrit(n - 2, (1 + LEVEL) / 2) * np.sqrt((rest**2).sum() / (n - 2) / square)
-    )
+    return slope, float(stdtrit(free, (1 + LEVEL) / 2) * np.sqrt((rest**2).sum() / free / square))
 
 
 def _text(fit: pd.Series) -> str:
@@ -239,6 +265,21 @@ def _text(fit: pd.Series) -> str:
 
 def _legend(fit: pd.Series) -> str:
     return f"{fit.name}: {_text(fit)}".replace("-", "\N{MINUS SIGN}")
+
+
+def _is_pooled(own: pd.DataFrame) -> bool:
+    """Whether an activation has single seeds at several depths."""
+    return bool((own["seeds"] == 1).all()) and own["depth"].nunique() > 1
+
+
+def _pooled_line(axes: Axes, own: pd.DataFrame) -> None:
+    """The line of `pooled` at the mean height of all depths."""
+    slope, half, level = pooled(own)
+    if np.isnan(slope):
+        return
+    ends = np.array([own["width"].min(), own["width"].max()], dtype=float)
+    fit = pd.Series({"slope": slope, "half_width": half}, name="all depths")
+    axes.plot(ends, level * ends**slope, color="black", linewidth=1.4, label=_legend(fit))
 
 
 def _reference(axes: Axes, own: pd.DataFrame) -> None:
@@ -296,11 +337,16 @@ def _compose(study: Study) -> Content:
         own = points[points["act"] == act]
         alt = alt_text(points, fits, act)
         figures.append(NamedFigure(f"{CHAPTER.name}-{act}", alt, draw, own))
+    single = (
+        " Single seeds are points, with one line for all depths, each at a height of its own."
+        if any(_is_pooled(own) for _, own in points.groupby("act", sort=False))
+        else ""
+    )
     lead = (
         "The relative distance ‖Θ - Θ̄‖ / ‖Θ̄‖ in the Frobenius norm from the infinite-width "
         "kernel of the same width and depth, on logarithmic axes: the mean over seeds, and a band "
         "that holds two thirds of them. The dashed line falls like 1/√width. At most "
-        f"{MOST_LINES} depths are drawn; the table has all."
+        f"{MOST_LINES} depths are drawn; the table has all.{single}"
     )
     table = NamedTable(CHAPTER.name, slope_table(group, fits), fits)
     return Content(lead, [Section([table], figures)])

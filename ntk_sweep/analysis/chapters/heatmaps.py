@@ -20,14 +20,15 @@ from ntk_sweep.analysis.writing.content import Content, NamedFigure, Section
 LEAD = (
     "Each cell shows the geometric mean of λ_min over its seeds on a logarithmic colour axis; "
     "every activation has a scale of its own. Hatched cells are unresolved: for at least one "
-    "seed λ_min does not exceed its error bound and may be rounding noise. The red frame marks "
-    "the greatest mean."
+    "seed λ_min does not exceed its error bound and may be rounding noise. Red frames mark the "
+    "cells that have the greatest geometric mean with a probability above 5 %, by bootstrap over "
+    "the seeds, and of single seeds the greatest value. Table 1 compares arithmetic means."
 )
 
 
 def _compose(study: Study, quantity: Quantity = LAMBDA_MIN, axes: MapAxes = THESIS) -> Content:
     """All but the figures of λ_min over width and depth have what they show in their names."""
-    cells = chosen(study.cells(quantity), axes, study)
+    cells = study.contested(chosen(study.cells(quantity), axes, study), quantity, axes.both)
     name = ("heatmap" if quantity is LAMBDA_MIN else f"heatmap-{quantity.name}") + axes.slug
     figures = []
     for act in activations(cells["act"]):
@@ -83,7 +84,7 @@ CHAPTER = Chapter(
         "Writes heatmap-ACT-GROUP.png, .svg, .pdf and .csv: the geometric mean of λ_min over seeds "
         "in logarithmic colour. Unresolved cells are hatched, missing ones empty. Another quantity "
         "goes to heatmap-QUANTITY-ACT-GROUP; `ratio` is λ_min over limit_lambda_min, what infinite "
-        "width predicts, in colours centred at 1. Other coordinates (--x, --y) are named in the "
+        "width predicts. Other coordinates (--x, --y) are named in the "
         "files, too.",
         (
             "heatmaps results",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ntk_sweep.analysis.chapters import (
     best_cell_probabilities,
-    bounds,
     convergence,
     diagnostics,
     heatmaps,
@@ -17,6 +16,7 @@ from ntk_sweep.analysis.chapters import (
     table1,
     training,
 )
+from ntk_sweep.analysis.chapters.bounds import composition as bounds
 from ntk_sweep.analysis.chapters.chapter import Chapter
 from ntk_sweep.analysis.chapters.drift import composition as drift
 from ntk_sweep.analysis.chapters.flow import composition as flow

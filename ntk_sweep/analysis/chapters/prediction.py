@@ -14,7 +14,6 @@ from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.drawing import heatmap
-from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale
 from ntk_sweep.analysis.drawing.heatmap import DIGITS, SHOWN
 from ntk_sweep.analysis.drawing.stacked_heatmaps import Panel, alt_text, stacked
 from ntk_sweep.analysis.rows.activations import activation_title, activations
@@ -49,20 +48,6 @@ def blocks(
         Panel(r"predicted from infinite width, $\bar{\Theta}$", predicted),
     ]
     return [above, [Panel("measured / predicted", ratio)]]
-
-
-def scales(compared: Sequence[pd.DataFrame]) -> list[ColourScale | None]:
-    """The colours of the `blocks` of every activation.
-
-    λ_min has a scale in each, the ratio one for all.
-
-    Args:
-        compared: The cells of each of `COMPARED`.
-    """
-    return [
-        None,
-        colour_scale(RATIO, compared[COMPARED.index(RATIO)]["geometric_mean"].to_numpy(float)),
-    ]
 
 
 def numbers(
@@ -165,16 +150,18 @@ def _cell(line: dict, name: str, group: Group) -> str:
 
 LEAD = (
     "λ_min of the infinite-width kernel Θ̄ of each width and depth below the measured one, in "
-    "the same colours, and the ratio of measured to predicted in colours centred at 1, the "
-    "same for all activations. Hatched cells are unresolved: the eigenvalue, measured or "
-    "predicted, does not exceed its error bound."
+    "the same colours, and the ratio of measured to predicted in colours of its own, whose bar has "
+    "a line at 1 where ratios lie on both sides of it. Hatched cells are unresolved: the "
+    "eigenvalue, measured or predicted, does not exceed its error bound."
 )
 
 
 def _compose(study: Study, axes: MapAxes = THESIS) -> Content:
     group = study.group
-    compared = [chosen(study.cells(quantity), axes, study) for quantity in COMPARED]
-    colours = scales(compared)
+    compared = [
+        study.contested(chosen(study.cells(quantity), axes, study), quantity, axes.both)
+        for quantity in COMPARED
+    ]
     figures = []
     for act in activations(group.ok["act"]):
         for place, own in places(compared[0], axes):
@@ -183,7 +170,7 @@ def _compose(study: Study, axes: MapAxes = THESIS) -> Content:
             parts = [place.of(one) for one in compared]
             stack = blocks(parts, act, axes.both)
             words = fill(group.title + place.words, heatmap.MOST_LETTERS)
-            draw = partial(stacked, stack, f"{title(act)}\n{words}", colours)
+            draw = partial(stacked, stack, f"{title(act)}\n{words}")
             name = f"{CHAPTER.name}{axes.slug}-{act}{place.slug}"
             table = numbers(parts, act, axes.both)
             figures.append(NamedFigure(name, alt_text(stack), draw, table))

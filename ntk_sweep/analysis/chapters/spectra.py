@@ -20,6 +20,7 @@ from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows import thesis
 from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.group import Group
+from ntk_sweep.analysis.rows.inputs import affine_rank
 from ntk_sweep.analysis.rows.networks import (
     KERNELS,
     Selection,
@@ -30,6 +31,7 @@ from ntk_sweep.analysis.rows.networks import (
     with_spectrum,
 )
 from ntk_sweep.analysis.rows.study import Study
+from ntk_sweep.analysis.statistics.decay import Decay, exponential
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable, Section
 from ntk_sweep.analysis.writing.entries import Entry, Number, bounded, number
 from ntk_sweep.analysis.writing.tables import Table
@@ -66,7 +68,19 @@ def spectrum(eigenvalues: np.ndarray, errors: np.ndarray) -> pd.DataFrame:
     )
 
 
-def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
+def decay(points: pd.DataFrame) -> Decay | None:
+    """The exponential decay of the resolved eigenvalues, as the thesis calls it.
+
+    Without the greatest, which stands apart: it belongs to the mean of the kernel.
+
+    Args:
+        points: From `spectrum`.
+    """
+    fitted = points[points["resolved"] & (points["index"] > 1)]
+    return exponential(fitted["index"].to_numpy(), fitted["eigenvalue"].to_numpy())
+
+
+def spectrum_figure(points: pd.DataFrame, title: str, rank: int | None = None) -> Figure:
     """Eigenvalues over their index.
 
     The region below the error bounds is shaded; unresolved ones are hollow upper bounds in it.
@@ -74,6 +88,7 @@ def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
     Args:
         points: From `spectrum`.
         title: What it is the spectrum of.
+        rank: Of the centred inputs, plus 1; marked where it is below the number of eigenvalues.
     """
     from matplotlib.figure import Figure
 
@@ -86,6 +101,10 @@ def spectrum_figure(points: pd.DataFrame, title: str) -> Figure:
             # A zero kernel known exactly leaves a logarithmic axis nothing to scale itself by.
             axes.set_ylim(floor, 1.0)
         _draw_eigenvalues(axes, points)
+        _draw_decay(axes, points)
+        if rank is not None and rank < len(points):
+            label = f"rank of the centred inputs + 1 = {rank}"
+            axes.axvline(rank, color="#009E73", linestyle=":", linewidth=1.3, label=label)
         # Each bound beside its own eigenvalue: a sliver below the greatest ones alone would show
         # nothing.
         if (points["error"] > NEAR * points["eigenvalue"].abs()).any():
@@ -143,7 +162,17 @@ def _draw_eigenvalues(axes: Axes, points: pd.DataFrame) -> None:
         )
 
 
-def alt_text(points: pd.DataFrame, network: str) -> str:
+def _draw_decay(axes: Axes, points: pd.DataFrame) -> None:
+    """The fitted exponential as a dashed line over the eigenvalues it is fitted to."""
+    fit = decay(points)
+    if fit is None:
+        return
+    ends = np.array([2, points.loc[points["resolved"], "index"].max()])
+    label = rf"$\propto e^{{-{fit.rate:.2g}\,i}}$, $i\geq 2$: $R^2$ = {fit.explained:.2f}"
+    axes.plot(ends, fit.at(ends), color="#222222", linestyle="--", linewidth=1.0, label=label)
+
+
+def alt_text(points: pd.DataFrame, network: str, rank: int | None = None) -> str:
     """The figure in words, for those who cannot see it."""
     resolved = points.loc[points["resolved"], "eigenvalue"]
     text = f"The {len(points)} eigenvalues of the kernel of {network} on a logarithmic axis. "
@@ -155,11 +184,20 @@ def alt_text(points: pd.DataFrame, network: str) -> str:
             else ". "
         )
     missing = len(points) - len(resolved)
-    return text + (
+    text += (
         f"{missing} lie below the error bound of {points['error'].max():.2g}."
         if missing
         else "All exceed their error bounds."
     )
+    fit = decay(points)
+    if fit is not None:
+        text += (
+            f" An exponential decay by {fit.rate:.2g} an index explains {fit.explained:.2f} of the "
+            "variance of their logarithms from the second on."
+        )
+    if rank is not None and rank < len(points):
+        text += f" The rank of the centred inputs plus 1, {rank}, is marked."
+    return text
 
 
 def _bottom(points: pd.DataFrame) -> float:
@@ -249,7 +287,10 @@ def _not_found(unresolved: int, seeds: int) -> str:
 
 LEAD = (
     "All eigenvalues of Θ. Below their error bound (grey) eigenvalues may be rounding noise, "
-    "and only upper bounds are shown."
+    "and only upper bounds are shown. The dashed line is an exponential decay, fitted by least "
+    "squares to the logarithms from the second eigenvalue on; R² says how much of their variance "
+    "it explains. A dotted line marks the rank of the centred inputs plus 1, the dimension of the "
+    "functions that are affine in the inputs, where that is below N and the inputs are found."
 )
 
 
@@ -257,13 +298,13 @@ def _compose(study: Study, wanted: Selection = EXEMPLARS) -> Content:
     group = study.group
     complete = with_spectrum(group.ok)
     chosen = select(complete, wanted)
+    rank = affine_rank(group, study.images) if len(chosen) else None
     figures = []
     for _, row in chosen.iterrows():
         points = spectrum(row["eigenvalues"], row["eigenvalue_errors"])
-        draw = partial(spectrum_figure, points, f"{label(row)}\n{group.title}")
-        figures.append(
-            NamedFigure(f"spectrum-{stem(row)}", alt_text(points, label(row)), draw, points)
-        )
+        draw = partial(spectrum_figure, points, f"{label(row)}\n{group.title}", rank)
+        alt = alt_text(points, label(row), rank)
+        figures.append(NamedFigure(f"spectrum-{stem(row)}", alt, draw, points))
     tables = []
     if wanted == EXEMPLARS or len(of_thesis(chosen)):
         table = comparison_table(group, study.cells())

@@ -18,7 +18,7 @@ from ntk_sweep.analysis.chapters.run_choice import Choice, add_arguments, chosen
 from ntk_sweep.analysis.chapters.training_notes import training_notes
 from ntk_sweep.analysis.drawing.axes import PAPER, epoch_axis, heading, log_limits
 from ntk_sweep.analysis.drawing.looks import COLOURS, network_colours
-from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels
+from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels, remark_divergence
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows import thesis
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
@@ -140,6 +140,8 @@ def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
             # The mean over an epoch stands in its middle.
             band(running, later, "running_loss", colour, x=later["epoch"].to_numpy() - 0.5)
             band(accuracy, own, "accuracy", colour)
+            remark_divergence(loss, own, "loss", colour, network_title(network))
+            remark_divergence(running, later, "running_loss", colour, network_title(network))
         least = float(np.nanmin(points["accuracy_low"]))
         accuracy.set_ylim(min(0.45, least - 0.03), 1.02)
         heading(figure, subtitle)
@@ -173,6 +175,7 @@ def prediction_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
         for place, (network, axes) in enumerate(panels.items()):
             own = rows_of(points, network)
             band(axes, own, "loss", COLOURS[0], "measured" if place == 0 else "", linewidth=1.6)
+            remark_divergence(axes, own, "loss", COLOURS[0], "measured")
             for name, title in PREDICTION_TITLES.items():
                 label = title if place == 0 else ""
                 # The bands of those without the noise of single samples hide one another, and are
@@ -186,6 +189,8 @@ def prediction_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
                     filled=name == "linearised",
                     **_LOOKS[name],
                 )
+                words = title.partition(",")[0]
+                remark_divergence(axes, own, name, _PREDICTION_COLOURS[name], words)
         figure.legend(loc="outside lower left", ncols=2, fontsize=8, handlelength=3.2)
         return figure
 
@@ -200,15 +205,14 @@ def alt_text(points: pd.DataFrame) -> str:
         predicted = [f"{name} {last[name]:.3g}" for name in PREDICTED if np.isfinite(last[name])]
         texts.append(text + (f" (predicted: {', '.join(predicted)})" if predicted else ""))
     epochs = int(points["epoch"].max())
-    return (
-        f"Loss over {epochs} epochs on a logarithmic axis, medians over seeds: {'; '.join(texts)}."
-    )
+    return f"Loss over {epochs} epochs on logarithmic axes, medians over seeds: {'; '.join(texts)}."
 
 
 LEAD = (
     "Loss and accuracy over epochs, medians over seeds with bands from the least to the "
-    "greatest; beside them what the kernel at initialisation predicts. Runs that were trained "
-    "in different ways are never mixed."
+    "greatest; beside them what the kernel at initialisation predicts. Both axes are "
+    "logarithmic, that of epochs from 1 on. Runs that were trained in different ways are never "
+    "mixed."
 )
 
 

@@ -16,6 +16,11 @@ PAPER = 7.0
 """Inches that a figure with several panels is wide: it fits on A4 at nearly its own size."""
 
 
+FIRST_EPOCH = 0.9 / np.log(10)
+"""`linscale` of an axis of epochs. With it linear and logarithmic part have the same slope where
+they meet, so that smooth curves have no kink there."""
+
+
 def log_limits(
     *values: np.ndarray, floor: float = 0.0, ceiling: float = np.inf
 ) -> tuple[float, float]:
@@ -52,12 +57,25 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def epoch_axis(axes: Axes, epochs: int, label: bool = True) -> None:
-    """Epochs along the horizontal axis, and a faint grid."""
-    from matplotlib.ticker import MaxNLocator
+    """Epochs along the horizontal axis, and a faint grid.
 
+    The axis is linear from 0 to 1 and logarithmic from there: losses fall most in the first epochs.
+    """
+    from matplotlib.ticker import NullFormatter
+
+    last = max(epochs, 1)
     axes.set_xlabel("epoch" if label else "")
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.set_xlim(0, max(epochs, 1))
+    axes.set_xscale("symlog", linthresh=1, linscale=FIRST_EPOCH)
+    axes.set_xlim(0, last)
+    tens = 10 ** np.arange(len(str(last)))
+    every = np.outer(tens, np.arange(1, 10)).ravel()
+    # More labels would touch in a panel of a third of a page.
+    steps = (1, 2, 5) if last <= 50 else (1, 3) if last <= 500 else (1,)
+    labelled = np.outer(tens, steps).ravel()
+    axes.set_xticks([0, *labelled[labelled <= last]])
+    axes.set_xticks(every[every <= last], minor=True)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     grid(axes)
 
 

@@ -18,8 +18,8 @@ SEQUENTIAL = "viridis"
 2015)."""
 
 DIVERGING = "coolwarm"
-"""Grey in the middle, so that 1 is not mistaken for an empty cell; safe for colour blindness
-(Moreland 2009)."""
+"""Of ratios on the page, whose maps share their colours. Grey in the middle, so that 1 is not
+mistaken for an empty cell; safe for colour blindness (Moreland 2009)."""
 
 WIDE = 100.0
 """From this ratio of the greatest to the smallest value on, a linear scale would show the small
@@ -33,12 +33,12 @@ class ColourScale:
     Attributes:
         norm: From numbers to [0, 1].
         colours: The name of a colour map of matplotlib.
-        ends: The part of the range that a colour bar shows; None shows all of it.
+        mark: A number that the colour bar shows by a line; None for none.
     """
 
     norm: Normalize
     colours: str = SEQUENTIAL
-    ends: tuple[float, float] | None = None
+    mark: float | None = None
 
 
 def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
@@ -49,18 +49,13 @@ def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
     if not every.size:
         return None
     least, most = float(every.min()), float(every.max())
-    if quantity.scale == "ratio":
-        # Symmetric, so that equal factors either way are equally strong; at least 1.1, or ratios of
-        # exactly 1 would have no scale.
-        reach = max(most, 1 / least, 1.1)
-        ends = (min(least, 1.0), max(most, 1.0))
-        return ColourScale(
-            LogNorm(1 / reach, reach), DIVERGING, ends if ends[0] < ends[1] else None
-        )
-    if quantity.scale == "log" or (quantity.scale == "auto" and least > 0 and most > WIDE * least):
+    wide = quantity.scale == "auto" and least > 0 and most > WIDE * least
+    if quantity.scale in ("log", "ratio") or wide:
         # A single value has no range of its own; a factor of two either way gives it the middle
         # colour.
-        return ColourScale(LogNorm(least, most) if least < most else LogNorm(least / 2, most * 2))
+        norm = LogNorm(least, most) if least < most else LogNorm(least / 2, most * 2)
+        inside = quantity.scale == "ratio" and least <= 1 <= most
+        return ColourScale(norm, mark=1.0 if inside else None)
     half = abs(least) / 2 or 0.5
     return ColourScale(
         Normalize(least, most) if least < most else Normalize(least - half, most + half)
@@ -68,7 +63,7 @@ def colour_scale(quantity: Quantity, *values: np.ndarray) -> ColourScale | None:
 
 
 def label_ticks(axes: Axes, scale: ColourScale) -> None:
-    """Ends and ticks of a colour bar.
+    """Ticks of a colour bar, and its mark.
 
     In a narrow logarithmic range also between powers of ten, or there would be no label.
     """
@@ -76,8 +71,10 @@ def label_ticks(axes: Axes, scale: ColourScale) -> None:
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
     norm = scale.norm
-    if scale.ends:
-        axes.set_ylim(*scale.ends)
+    if scale.mark is not None:
+        # Seen on dark colours and on light ones.
+        axes.axhline(scale.mark, color="black", linewidth=2.4)
+        axes.axhline(scale.mark, color="white", linewidth=1.0)
     if not isinstance(norm, LogNorm):
         axes.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
         return

@@ -47,6 +47,10 @@ DIGITS = 4
 MOST_LETTERS = 80
 """Of a line of a title: more are wider than a narrow map."""
 
+LIKELY = 0.05
+"""Cells that are more probable than this to have the greatest mean get a frame: the usual level
+below which one speaks of chance."""
+
 SHOWN = ("width", "depth")
 """The coordinates of the thesis's heat maps."""
 
@@ -62,10 +66,12 @@ class Grid:
         rows: Those of the second.
         value: Mean of the quantity over seeds, (rows, columns); NaN where there is none to show.
         unresolved: Where at least one seed is unresolved, (rows, columns).
-        best: Place (row index, column index) of the greatest arithmetic mean, which Table 1 names
-            for λ_min; None if nothing is resolved, or where the greatest means nothing.
+        best: Place (row index, column index) of the greatest mean that is shown; None if nothing is
+            resolved, or where the greatest means nothing.
         seeds: How many seeds the cells hold, in words.
         quantity: What is shown.
+        likely: Places of the cells that have the greatest mean with a probability above `LIKELY`;
+            none where the probabilities are not known.
     """
 
     act: str
@@ -77,10 +83,23 @@ class Grid:
     best: tuple[int, int] | None
     seeds: str
     quantity: Quantity = LAMBDA_MIN
+    likely: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def framed(self) -> tuple[tuple[int, int], ...]:
+        """Places of the cells with a frame."""
+        return self.likely or ((self.best,) if self.best else ())
+
+    @property
+    def frame_label(self) -> str:
+        """What a frame means, in the legend."""
+        if self.likely:
+            return f"{self.greatest}: probability above {100 * LIKELY:.0f} %"
+        return self.greatest
 
     @property
     def greatest(self) -> str:
-        """How the framed cell is called: of a single draw there is no mean."""
+        """How the best cell is called: of a single draw there is no mean."""
         return (
             self.quantity.greatest.removesuffix(" mean")
             if self.seeds == "1 seed"
@@ -104,8 +123,9 @@ def grid(
     So the heat maps of a group line up.
 
     Args:
-        cells: The frame of `ntk_sweep.analysis.rows.cells.cells` for the quantity; those of an
-            activation differ in the two coordinates only.
+        cells: The frame of `ntk_sweep.analysis.rows.cells.cells` for the quantity, with a column
+            `probability` if frames shall follow it; those of an activation differ in the two
+            coordinates only.
         act: The activation.
         quantity: λ_min unless given.
         axes: The coordinates along the horizontal and the vertical axis.
@@ -117,13 +137,19 @@ def grid(
     shape = (len(rows), len(columns))
     value, unresolved = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     row, column = places(own[y], rows), places(own[x], columns)
-    value[row, column] = own["geometric_mean" if quantity.mean == "geometric" else "mean"]
+    mean = own["geometric_mean" if quantity.mean == "geometric" else "mean"].to_numpy(float)
+    value[row, column] = mean
     unresolved[row, column] = own["unresolved"] > 0
     best = None
+    likely: tuple[tuple[int, int], ...] = ()
     if quantity.greatest and own["resolved"].any():
-        place = int(np.nanargmax(own["mean"].to_numpy(float)))
-        best = (int(row[place]), int(column[place]))
-    return Grid(act, axes, columns, rows, value, unresolved, best, seeds_text(own), quantity)
+        found = [(int(r), int(c)) for r, c in zip(row, column, strict=True)]
+        best = found[int(np.nanargmax(mean))]
+        if "probability" in own:
+            likely = tuple(found[place] for place in np.flatnonzero(own["probability"] > LIKELY))
+    return Grid(
+        act, axes, columns, rows, value, unresolved, best, seeds_text(own), quantity, likely
+    )
 
 
 def numbers(
@@ -134,8 +160,9 @@ def numbers(
 ) -> pd.DataFrame:
     """The numbers behind a heat map, one row a cell, for CSV.
 
-    The column `state` is "resolved", "unresolved" ("undefined" for quantities without an error
-    bound), "failed" (all its points did) or "missing" (never computed).
+    With the column `probability` if the cells have it. The column `state` is "resolved",
+    "unresolved" ("undefined" for quantities without an error bound), "failed" (all its points did)
+    or "missing" (never computed).
     """
     shape = grid(cells, act, quantity, axes)
     product = pd.MultiIndex.from_product([shape.columns, shape.rows], names=axes)
@@ -149,9 +176,10 @@ def numbers(
     conditions = [table["unresolved"] > 0, table["seeds"] > 0, table["failed"] > 0]
     state = np.select(conditions, [quantity.state, "resolved", "failed"], "missing")
     table = table.drop(columns="resolved").assign(act=act, state=state)
+    chances = [name for name in ("probability",) if name in table]
     geometric = ["geometric_mean", "geometric_low", "geometric_high", "geometric_error"]
     statistics = [*geometric, "mean", "sd", "low", "high", "error", "least", "greatest"]
-    return table[["act", *axes, *fixed, "state", *counts, *statistics]]
+    return table[["act", *axes, *fixed, "state", *counts, *statistics, *chances]]
 
 
 def heatmap(shown: Grid, subtitle: str = "", scale: ColourScale | None = None) -> Figure:
@@ -209,8 +237,7 @@ def draw(axes: Axes, shown: Grid, scale: ColourScale | None) -> None:
             rasterized=large,
         )
     _hatch(axes, shown.unresolved)
-    if shown.best:
-        row, column = shown.best
+    for row, column in shown.framed:
         axes.add_patch(
             Rectangle(
                 (column - 0.5, row - 0.5),
@@ -265,6 +292,8 @@ def alt_text(shown: Grid) -> str:
             f"; the {shown.greatest} is at {x} {text(shown.columns[column], DIGITS)} and {y} "
             f"{text(shown.rows[row], DIGITS)}"
         )
+        if shown.likely:
+            said += f", and {len(shown.likely)} cells have it with more than {100 * LIKELY:.0f} %"
     counts = (
         f"{shown.unresolved.sum()} of {shown.value.size} cells are {shown.quantity.state} and "
         f"{shown.missing.sum()} hold no result."
@@ -306,7 +335,7 @@ def add_legend(figure: Figure, grids: Sequence[Grid]) -> None:
     from matplotlib.patches import Patch
 
     handles = []
-    framed = [shown.greatest for shown in grids if shown.best]
+    framed = [shown.frame_label for shown in grids if shown.framed]
     hatched = [shown.quantity.gap for shown in grids if shown.unresolved.any()]
     if framed:
         handles.append(Patch(facecolor="none", edgecolor="#d62728", linewidth=1.8, label=framed[0]))

@@ -55,12 +55,47 @@ def band(
     )
 
 
+def remark(axes: Axes, words: str, colour: str | tuple) -> None:
+    """Writes into a panel what a curve of this colour that is not there is like.
+
+    At the lower left, where falling losses leave room, a line above another.
+    """
+    from matplotlib import patheffects
+
+    axes.annotate(
+        words,
+        (0, 0),
+        xycoords="axes fraction",
+        xytext=(3, 3 + 8 * len(axes.texts)),
+        textcoords="offset points",
+        fontsize=6.5,
+        color=colour,
+        path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
+    )
+
+
+def remark_divergence(
+    axes: Axes, points: pd.DataFrame, name: str, colour: str | tuple, title: str
+) -> None:
+    """Writes into a panel that a curve of `band` diverges, if its median becomes infinite.
+
+    Args:
+        axes: Where.
+        points: As for `band`.
+        name: As for `band`.
+        colour: Of the curve.
+        title: What the curve is called.
+    """
+    if np.isinf(points[name].to_numpy(float)).any():
+        remark(axes, f"{title} diverges", colour)
+
+
 def loss_panels(
     networks: Sequence[Cell], columns: int, epochs: int, limits: tuple[float, float], text: str
 ) -> tuple[Figure, dict[Cell, Axes]]:
     """An empty figure with a panel for each network, for losses over epochs.
 
-    The axis of losses is logarithmic. To be called in our style.
+    The axis of losses is logarithmic, that of epochs from 1 on. To be called in our style.
 
     Args:
         networks: Which.

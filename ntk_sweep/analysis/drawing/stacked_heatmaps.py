@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ntk_sweep.analysis.drawing import heatmap
-from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale
+from ntk_sweep.analysis.drawing.colour_scales import colour_scale
 from ntk_sweep.analysis.drawing.heatmap import Grid
 from ntk_sweep.analysis.drawing.rendering import style
 
@@ -34,16 +33,13 @@ class Panel:
     grid: Grid
 
 
-def stacked(
-    blocks: Sequence[Sequence[Panel]], title: str, scales: Sequence[ColourScale | None] = ()
-) -> Figure:
+def stacked(blocks: Sequence[Sequence[Panel]], title: str) -> Figure:
     """Heat maps one above the other.
 
     Args:
         blocks: Those of a block share a colour scale, and are labelled with the quantity of their
             first.
         title: Above all of them.
-        scales: Of the colours of each block; None, or none at all, for the range of its values.
     """
     from matplotlib.figure import Figure
 
@@ -54,10 +50,8 @@ def stacked(
         axes = list(figure.subplots(len(panels), 1, squeeze=False)[:, 0])
         figure.suptitle(title, fontsize=9.5, x=0.01, horizontalalignment="left")
         places = iter(axes)
-        for block, given in zip_longest(blocks, scales):
-            scale = given or colour_scale(
-                block[0].grid.quantity, *(panel.grid.value for panel in block)
-            )
+        for block in blocks:
+            scale = colour_scale(block[0].grid.quantity, *(panel.grid.value for panel in block))
             drawn = []
             for panel, place in zip(block, places, strict=False):
                 heatmap.draw(place, panel.grid, scale)

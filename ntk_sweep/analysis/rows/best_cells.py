@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from ntk_sweep.analysis.rows.activations import activations
-from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, trusted
+from ntk_sweep.analysis.rows.coordinates import AXES, numbered
+from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, Quantity, trusted
 from ntk_sweep.analysis.statistics.bootstrap import probability_greatest
 from ntk_sweep.store.best_cells import best_cells as greatest_cells
 from ntk_sweep.store.columns import CELL
@@ -78,3 +81,35 @@ def probabilities(rows: pd.DataFrame) -> pd.DataFrame:
         if parts
         else pd.DataFrame(columns=[*CELL, "probability"]).astype({"probability": float})
     )
+
+
+def with_probabilities(
+    cells: pd.DataFrame, rows: pd.DataFrame, quantity: Quantity, axes: Sequence[str]
+) -> pd.DataFrame:
+    """Cells with the `probability` of each to have the greatest mean of its map.
+
+    By `ntk_sweep.analysis.statistics.bootstrap.probability_greatest`, of the mean that is drawn: a
+    geometric mean is greatest where the mean of logarithms is.
+
+    Args:
+        cells: The frame of `ntk_sweep.analysis.rows.cells.cells`, or some of its rows.
+        rows: One row a network, of which the cells were made.
+        quantity: What the cells are of.
+        axes: The coordinates that a map lies over; cells that differ in another, or in the
+            activation, are on different maps.
+
+    Returns:
+        The cells; NaN where one is not resolved, or where no cell of its map has several seeds.
+    """
+    by = [name for name in cells if name in ("act", *AXES)]
+    value = trusted(rows, quantity).where(rows["status"] == "ok")
+    value = np.log(value) if quantity.mean == "geometric" else value
+    known = numbered(rows[by], by).assign(value=value).dropna(subset="value")
+    seeds = {key: own.to_numpy(float) for key, own in known.groupby(by)["value"]}
+    keys = numbered(cells[by], by)
+    probability = pd.Series(np.nan, cells.index)
+    for _, own in keys[cells["resolved"]].groupby([name for name in by if name not in axes]):
+        lists = [seeds[key] for key in own.itertuples(index=False, name=None)]
+        if max(map(len, lists)) > 1:
+            probability[own.index] = probability_greatest(lists)
+    return cells.assign(probability=probability)

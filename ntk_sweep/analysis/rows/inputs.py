@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.data.dataset import Dataset, find_again
 from ntk_sweep.errors import DataError
+
+MOST_INPUTS = 3000
+"""Inputs up to which a rank is computed, in seconds."""
 
 
 def find(group: Group, source: str | None = None) -> Dataset:
@@ -31,3 +36,22 @@ def find(group: Group, source: str | None = None) -> Dataset:
         )
     except DataError as error:
         raise AnalysisError(str(error)) from error
+
+
+def affine_rank(group: Group, source: str | None = None) -> int | None:
+    """The rank of the centred inputs plus 1: the dimension of the functions affine in the inputs.
+
+    Args:
+        group: As for `find`.
+        source: As for `find`.
+
+    Returns:
+        None where the inputs are not found, or more than `MOST_INPUTS`.
+    """
+    if group.n_samples > MOST_INPUTS:
+        return None
+    try:
+        x = find(group, source).x
+    except AnalysisError:
+        return None
+    return 1 + int(np.linalg.matrix_rank(x - x.mean(axis=0)))

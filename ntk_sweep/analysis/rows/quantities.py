@@ -33,8 +33,8 @@ class Quantity:
         resolved: Which rows can be trusted; None takes all that have a value.
         mean: The mean over seeds that is drawn. On a logarithmic axis the natural mean is the
             geometric one, the mean of what is drawn.
-        scale: Of the colour: logarithmic, linear, logarithmic and symmetric about 1 ("ratio"), or
-            "auto": logarithmic where all values are positive and span two decades.
+        scale: Of the colour: logarithmic, linear, logarithmic with 1 marked ("ratio"), or "auto":
+            logarithmic where all values are positive and span two decades.
         gap: What is hatched, in the legend.
         state: The same as one word, in CSV files.
         seeded: Whether it depends on the seed.

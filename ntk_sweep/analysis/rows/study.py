@@ -9,7 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from ntk_sweep.analysis.errors import AnalysisError
-from ntk_sweep.analysis.rows.best_cells import best_cells, probabilities
+from ntk_sweep.analysis.rows.best_cells import best_cells, probabilities, with_probabilities
 from ntk_sweep.analysis.rows.cells import cells
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
 from ntk_sweep.analysis.rows.group import (
@@ -59,12 +59,34 @@ class Study:
         self.training = training
         self.images = images
         self._cells: dict[str, pd.DataFrame] = {}
+        self._contested: dict[tuple[object, ...], pd.DataFrame] = {}
 
     def cells(self, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
         """A quantity of every cell (`ntk_sweep.analysis.rows.cells.cells`)."""
         if quantity.name not in self._cells:
             self._cells[quantity.name] = cells(self.group.rows, quantity, self.group.coordinates)
         return self._cells[quantity.name]
+
+    def contested(
+        self, cells: pd.DataFrame, quantity: Quantity, axes: tuple[str, str]
+    ) -> pd.DataFrame:
+        """Cells with the `probability` of each to be the greatest of its map, where that is asked.
+
+        As `ntk_sweep.analysis.rows.best_cells.with_probabilities`, of the geometric mean where
+        that is drawn.
+
+        Args:
+            cells: Some of those of `cells`.
+            quantity: What they are of.
+            axes: What the maps lie over.
+        """
+        if not (quantity.greatest and quantity.seeded):
+            return cells
+        key = (quantity.name, axes, tuple(cells.index))
+        if key not in self._contested:
+            rows = self.group.rows
+            self._contested[key] = with_probabilities(cells, rows, quantity, axes)
+        return self._contested[key]
 
     @cached_property
     def probabilities(self) -> pd.DataFrame:

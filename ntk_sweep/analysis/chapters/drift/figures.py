@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 MOST_WIDTHS = 5
 """Curves in a panel over epochs: more hide one another."""
 
+APART = 5.0
+"""Activations whose changes lie further apart than by this factor have panels of their own: on one
+axis the lesser ones would leave the slopes of the others no room; tuned by eye."""
+
 _AXES = {
     "change": r"$\|\Theta_t-\Theta_0\|_F\,/\,\|\Theta_0\|_F$",
     "lambda_min_ratio": r"$\lambda_{\min}(t)\,/\,\lambda_{\min}(0)$",
@@ -37,10 +41,22 @@ _AXES = {
 }
 
 
+def alike(table: pd.DataFrame) -> list[list[str]]:
+    """The activations in sets whose changes are of one size, the greatest first.
+
+    Args:
+        table: With the columns `act` and `change`, positive.
+    """
+    middle = np.log(table["change"]).groupby(table["act"]).mean().sort_values(ascending=False)
+    bounds = np.flatnonzero(-np.diff(middle) > np.log(APART)) + 1
+    return [activations(pd.Series(own)) for own in np.split(middle.index.to_numpy(str), bounds)]
+
+
 def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -> Figure:
     """The change at the end of training against width, both on logarithmic axes.
 
-    A line an activation, and a panel a depth.
+    A line an activation, a column of panels a depth, and a row for activations that change by as
+    much.
 
     Args:
         points: From `ntk_sweep.analysis.chapters.drift.numbers.drift`.
@@ -53,41 +69,43 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
     final = final[final["change"] > 0]
     table = over_seeds(final)
     depths = sorted(table["depth"].unique())
-    acts = activations(table["act"])
-    looks = activation_looks(acts)
+    sets = alike(table)
+    looks = activation_looks(activations(table["act"]))
     columns = 2 if len(depths) == 1 else 1
-    lines = 1 + -(-table["act"].nunique() // columns)
+    heights = [
+        (2.8 if len(sets) == 1 else 1.9) + 0.17 * (1 + -(-len(acts) // columns)) for acts in sets
+    ]
     with style():
         figure = Figure(
             figsize=(
                 max(min(3.4 * len(depths), PAPER), 5.4, 2.4 * len(depths)),
-                3.4 + 0.17 * lines,
+                0.6 + sum(heights),
             ),
             layout="constrained",
         )
-        panels = figure.subplots(1, len(depths), squeeze=False, sharey=True)[0]
-        for axes, depth in zip(panels, depths, strict=True):
-            for place, act in enumerate(acts):
-                own = table[(table["act"] == act) & (table["depth"] == depth)].sort_values("width")
-                fit = fits[(fits["act"] == act) & (fits["depth"] == depth)]
-                if own.empty:
-                    continue
-                # Side by side, or the ranges of one width hide one another.
-                shift = 1.025 ** (place - (len(acts) - 1) / 2)
-                _width_line(axes, own, fit.iloc[0].to_dict(), act, looks[act], shift)
-            axes.set(
-                xscale="log",
-                yscale="log",
-                xlabel="width",
-                title=f"depth {depth}" if len(depths) > 1 else "",
-            )
-            log_ticks(axes.xaxis, table["width"].min(), table["width"].max())
-            below = {"loc": "upper left", "bbox_to_anchor": (-0.05, -0.17), "ncols": columns}
-            axes.legend(fontsize=7.5, title="slope, 95 % interval", title_fontsize=7.5, **below)
-            grid(axes)
-        limits = log_limits(table["change_low"].to_numpy(), table["change_high"].to_numpy())
-        panels[0].set(ylabel=_AXES["change"] + " at the end", ylim=limits)
-        log_ticks(panels[0].yaxis, *limits)
+        panels = figure.subplots(len(sets), len(depths), squeeze=False, sharex="col", sharey="row")
+        for place, (line, acts) in enumerate(zip(panels, sets, strict=True), 1):
+            lowest = place == len(sets)
+            for axes, depth in zip(line, depths, strict=True):
+                own, fit = (one[one["depth"] == depth] for one in (table, fits))
+                _width_panel(axes, own, fit, acts, looks)
+                axes.set(xscale="log", yscale="log")
+                axes.set_xlabel("width" if lowest else "")
+                log_ticks(axes.xaxis, table["width"].min(), table["width"].max())
+                _legend_below(axes, columns, -0.21 if lowest else -0.03)
+                grid(axes)
+            shown = table[table["act"].isin(acts)]
+            limits = log_limits(shown["change_low"].to_numpy(), shown["change_high"].to_numpy())
+            line[0].set_ylim(limits)
+            log_ticks(line[0].yaxis, *limits)
+        if len(depths) > 1:
+            for axes, depth in zip(panels[0], depths, strict=True):
+                axes.set_title(f"depth {depth}")
+        name = _AXES["change"] + " at the end"
+        if len(sets) == 1:
+            panels[0, 0].set_ylabel(name)
+        else:
+            figure.supylabel(name, fontsize=9)
         heading(figure, subtitle)
         return figure
 
@@ -165,6 +183,33 @@ def alt_text(points: pd.DataFrame, fits: pd.DataFrame) -> str:
         f"Relative change of the kernel after {last} epochs of training against width, on "
         f"logarithmic axes: {'; '.join(texts)}."
     )
+
+
+def _width_panel(
+    axes: Axes, table: pd.DataFrame, fits: pd.DataFrame, acts: list[str], looks: dict[str, Look]
+) -> None:
+    """The lines of some activations at a depth."""
+    for place, act in enumerate(acts):
+        own = table[table["act"] == act].sort_values("width")
+        if own.empty:
+            continue
+        # Side by side, or the ranges of one width hide one another.
+        shift = 1.025 ** (place - (len(acts) - 1) / 2)
+        fit = fits[fits["act"] == act].iloc[0].to_dict()
+        _width_line(axes, own, fit, act, looks[act], shift)
+
+
+def _legend_below(axes: Axes, columns: int, top: float) -> None:
+    """The slopes below a panel that has any lines, from `top` of its height on."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(
+            fontsize=7.5,
+            title="slope, 95 % interval",
+            title_fontsize=7.5,
+            loc="upper left",
+            bbox_to_anchor=(-0.05, top),
+            ncols=columns,
+        )
 
 
 def _width_line(

@@ -10,7 +10,7 @@ import pandas as pd
 from ntk_sweep.analysis.chapters.generalisation.tables import F_0
 from ntk_sweep.analysis.drawing.axes import log_limits
 from ntk_sweep.analysis.drawing.looks import COLOURS
-from ntk_sweep.analysis.drawing.loss_panels import ABOVE, band, loss_panels
+from ntk_sweep.analysis.drawing.loss_panels import ABOVE, band, loss_panels, remark_divergence
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.runs import list_cells, network_title, rows_of
 
@@ -47,6 +47,9 @@ def course_figure(points: pd.DataFrame, title: str = "") -> Figure:
                 colour = _COLOURS[centred]
                 band(axes, part, "measured", colour, linewidth=1.5)
                 band(axes, part, "predicted", colour, filled=False, linestyle=_DASHED)
+                for name in ("measured", "predicted"):
+                    title = f"{name}, $f_0$ {F_0[centred]},"
+                    remark_divergence(axes, part, name, colour, title)
             if place == 0:
                 for centred in known:
                     words, colour = F_0[centred], _COLOURS[centred]
@@ -71,6 +74,6 @@ def alt_text(points: pd.DataFrame) -> str:
                 text += f" (predicted {last['predicted']:.3g})"
             texts.append(text)
     return (
-        "Loss on test inputs over epochs on a logarithmic axis, medians over seeds, measured and "
+        "Loss on test inputs over epochs on logarithmic axes, medians over seeds, measured and "
         f"predicted by the gradient flow with the kernel before training: {'; '.join(texts)}."
     )

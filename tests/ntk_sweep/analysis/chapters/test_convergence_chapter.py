@@ -95,6 +95,32 @@ def test_every_convergence_can_be_drawn(rows, recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
+def test_single_seeds_are_points_with_one_line_for_all_depths():
+    # parallel lines of slope -0.7 at heights 1 and 4, and scatter that no line explains
+    noise = 1.1 ** np.array([1, -1, -1, 1])
+    rows = [
+        row(width=w, depth=d, limit_distance=height * w**-0.7 * off)
+        for d, height in ((2, 1.0), (5, 4.0))
+        for w, off in zip((50, 100, 200, 400), noise, strict=True)
+    ]
+    points = convergence.distances(frame(rows))
+    slope, half, level = convergence.pooled(points)
+    # Least squares with a column a depth, by the normal equations.
+    x, y = np.log(points["width"]), np.log(points["mean"])
+    design = np.column_stack([x, points["depth"] == 2, points["depth"] == 5]).astype(float)
+    solution, rest, *_ = np.linalg.lstsq(design, y, rcond=None)
+    variance = rest[0] / (8 - 3) * np.linalg.inv(design.T @ design)[0, 0]
+    assert (slope, level) == pytest.approx((solution[0], np.exp(solution[1:].mean())))
+    assert (slope, level) == pytest.approx((-0.7, 2.0))
+    assert half == pytest.approx(2.570582 * np.sqrt(variance))  # 97.5 % of Student's t with 5
+    axes = convergence.convergence_figure(points, convergence.slopes(points), "relu").axes[0]
+    (line,) = [
+        line for line in axes.get_lines() if line.get_label().startswith("all depths: −0.70")
+    ]
+    assert line.get_ydata() == pytest.approx(2 * np.array([50.0, 400.0]) ** -0.7)
+    assert [line.get_linestyle() for line in axes.get_lines()] == ["None", "None", "-", "--"]
+
+
 def test_the_reference_line_has_slope_minus_one_half():
     points = convergence.distances(frame(powers(-1.0)))
     axes = convergence.convergence_figure(points, convergence.slopes(points), "relu").axes[0]

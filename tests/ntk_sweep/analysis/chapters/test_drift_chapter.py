@@ -250,6 +250,23 @@ def test_every_drift_can_be_drawn(rows, recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
+def test_activations_that_change_by_far_less_have_panels_of_their_own():
+    rows = [
+        recorded(act, width, change=size * width**-0.5)
+        for act, size in (("relu", 3.0), ("sigmoid", 0.01), ("elu", 1.0))
+        for width in (50, 400)
+    ]
+    points = drift.drift(only_runs(rows))
+    above, below = drift_figures.width_figure(points, drift.slopes(points)).axes
+    names = [[t.get_text() for t in axes.get_legend().get_texts()] for axes in (above, below)]
+    assert [[name.partition(":")[0] for name in own] for own in names] == [
+        ["ReLU", "ELU"],
+        ["Sigmoid"],
+    ]
+    assert below.get_ylim()[1] < above.get_ylim()[0]
+    assert [axes.get_xlabel() for axes in (above, below)] == ["", "width"]
+
+
 def test_medians_and_the_fitted_line_are_drawn():
     points = drift.drift(only_runs(powers(-0.5, factors=(1.0, 1.0))))
     axes = drift_figures.width_figure(points, drift.slopes(points)).axes[0]

@@ -44,6 +44,9 @@ def test_what_is_left_after_centring_is_drawn_beside_the_kernel():
     # rows and columns that are constant hide the blocks of the classes
     theta = 1e6 + np.add.outer(np.arange(20.0), np.arange(20.0)) + BLOCKS
     figure = kernels.kernel_image(theta, "title", 10, (0, 9))
+    # entries from 1000002 to 1000040
+    assert figure.axes[2].get_ylabel() == r"$\Theta_{ij}$, all within 4e-05 of the greatest"
+    assert figure.axes[3].get_ylabel() == r"$(H\Theta H)_{ij}$"
     kernel, rest = (axes.images[0].get_array() for axes in figure.axes[:2])
     np.testing.assert_array_equal(kernel, theta)
     np.testing.assert_allclose(rest, BLOCKS - 1.5, atol=1e-8)

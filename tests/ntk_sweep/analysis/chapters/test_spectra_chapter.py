@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from ntk_sweep.analysis.chapters import spectra
 from ntk_sweep.analysis.chapters.spectra import comparison_table
+from ntk_sweep.analysis.rows import inputs
 from ntk_sweep.analysis.rows.cells import cells
+from ntk_sweep.analysis.statistics.decay import exponential
 from ntk_sweep.analysis.writing.tables import markdown
 from tests.helpers.analysis_rows import group, row
 from tests.helpers.pixels import colours
@@ -29,6 +33,43 @@ def test_unresolved_eigenvalues_are_drawn_as_upper_bounds():
     assert hollow.get_ydata().tolist() == pytest.approx([1.1e-9, 1e-9])
     assert hollow.get_markerfacecolor() == "none"
     assert by_label["eigenvalue"].get_ydata().tolist() == [2.0]
+
+
+def test_an_exponential_decay_and_the_rank_of_the_inputs_are_drawn():
+    # λ_1 stands apart, and the last eigenvalue is unresolved.
+    index = np.arange(1, 9)
+    values = np.where(index == 1, 1e6, 5 * np.exp(-0.7 * index))
+    points = spectra.spectrum(values, np.where(index == 8, 1.0, 1e-9))
+    fit = spectra.decay(points)
+    assert (fit.level, fit.rate, fit.explained) == pytest.approx((5, 0.7, 1))
+    axes = spectra.spectrum_figure(points, "title", 4).axes[0]
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert lines["rank of the centred inputs + 1 = 4"].get_xdata() == [4, 4]
+    (dashed,) = (line for line in lines.values() if line.get_linestyle() == "--")
+    assert dashed.get_xdata().tolist() == [2, 7]
+    assert dashed.get_ydata() == pytest.approx(5 * np.exp([-1.4, -4.9]))
+    assert "R^2$ = 1.00" in dashed.get_label()
+    assert "plus 1, 4, is marked" in spectra.alt_text(points, "a network", 4)
+    whole = spectra.spectrum_figure(points, "title", 8).axes[0]
+    assert not any(line.get_label().startswith("rank") for line in whole.get_lines())
+
+
+def test_a_fit_explains_a_part_of_the_variance():
+    index, values = np.array([2, 3, 4, 5]), np.array([9.0, 4.0, 3.0, 1.0])
+    fit = exponential(index, values)
+    slope, level = np.polyfit(index, np.log(values), 1)
+    assert (fit.rate, fit.level) == pytest.approx((-slope, np.exp(level)))
+    assert fit.explained == pytest.approx(np.corrcoef(index, np.log(values))[0, 1] ** 2)
+    assert exponential(index, values[::-1]) is None and exponential(index[:2], values[:2]) is None
+
+
+def test_the_rank_is_that_of_the_inputs_after_centring(monkeypatch):
+    # five points on a line that does not go through 0
+    x = np.outer(np.arange(5.0), [1, 2, 3]) + np.array([1, 0, 0])
+    monkeypatch.setattr(inputs, "find", lambda group, source: SimpleNamespace(x=x))
+    assert inputs.affine_rank(group([row()])) == 2
+    monkeypatch.undo()
+    assert inputs.affine_rank(group([row(data="npz")])) is None
 
 
 @pytest.mark.parametrize(

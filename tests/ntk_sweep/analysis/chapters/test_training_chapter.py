@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from ntk_sweep.analysis.chapters import bounds
 from ntk_sweep.analysis.chapters import training as curves
+from ntk_sweep.analysis.chapters.bounds.figures import bound_figure
+from ntk_sweep.analysis.chapters.bounds.numbers import bound_values
 from ntk_sweep.analysis.cli import main
+from ntk_sweep.analysis.drawing.axes import epoch_axis
 from ntk_sweep.analysis.drawing.looks import network_colours
 from ntk_sweep.analysis.drawing.rendering import render
 from ntk_sweep.analysis.rows.courses import courses
@@ -91,18 +94,57 @@ def test_a_run_that_diverges_at_once_is_seen_as_a_point():
     points = courses(
         only_runs([run(losses=[1.0, math.inf], epochs=3), run("elu", losses=[1.0, 0.5, 0.4, 0.3])])
     )
-    lines = {line.get_label(): line for line in curves.course_figure(points).axes[0].lines}
+    loss, running, accuracy = curves.course_figure(points).axes
+    lines = {line.get_label(): line for line in loss.lines}
     assert [line.get_marker() for line in lines.values()] == ["o", "None"]
+    assert [[text.get_text() for text in axes.texts] for axes in (loss, running, accuracy)] == [
+        ["ReLU 100 × 3 diverges"],
+        ["ReLU 100 × 3 diverges"],
+        [],
+    ]
+
+
+def test_a_prediction_that_is_infinite_is_named_in_the_panel():
+    rows = [run(flow_losses=None, descent_losses=[1.0, 1e200, math.inf]), run("elu")]
+    figure = curves.prediction_figure(courses(only_runs(rows)))
+    assert {
+        axes.get_title("left"): [text.get_text() for text in axes.texts] for axes in figure.axes
+    } == {
+        "ReLU 100 × 3": ["full-batch gradient descent diverges"],
+        "ELU 100 × 3": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("epochs", "labelled"),
+    [
+        (1, [0, 1]),
+        (30, [0, 1, 2, 5, 10, 20]),
+        (100, [0, 1, 3, 10, 30, 100]),
+        (2000, [0, 1, 10, 100, 1000]),
+    ],
+)
+def test_epochs_are_logarithmic_from_the_first_on(epochs, labelled):
+    axes = Figure().add_subplot()
+    epoch_axis(axes, epochs)
+    assert axes.get_xticks().tolist() == labelled
+    place = axes.transData.transform([(x, 0.5) for x in (0, 0.999, 1, 1.001, 10, 100)])[:, 0]
+    width = axes.bbox.width
+    assert place[0] == pytest.approx(axes.bbox.x0)
+    if epochs > 1:
+        assert place[5] - place[4] == pytest.approx(place[4] - place[2])
+        assert place[3] - place[2] == pytest.approx(place[2] - place[1], rel=1e-2)
+        assert place[2] - place[0] < 0.3 * width
 
 
 def test_the_same_rows_give_the_same_bytes():
     def draw() -> list[bytes]:
         found = only_runs(sweep(widths=(50,), depths=(3,), epochs=5))
-        points, values = courses(found), bounds.bound_values(found)
+        points, values = courses(found), bound_values(found)
         drawn = (
             curves.course_figure(points),
             curves.prediction_figure(points),
-            bounds.bound_figure(found, values),
+            bound_figure(found, values),
         )
         return [render(figure, "svg") for figure in drawn]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
+from ntk_sweep.analysis.rows.best_cells import with_probabilities
 from ntk_sweep.analysis.rows.cells import cells
-from ntk_sweep.analysis.rows.quantities import QUANTITIES
+from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, QUANTITIES
 from tests.helpers.analysis_rows import failed, frame, grid, row
 from tests.helpers.pixels import colours, pixels
 
@@ -96,6 +97,48 @@ def test_hatches_and_frame_stand_on_their_cells():
     (hatched,) = (collection for collection in axes.collections if collection.get_hatch())
     (path,) = hatched.get_paths()
     assert path.get_extents().bounds == (-0.5, 0.5, 1, 1)
+
+
+def test_frames_stand_on_the_cells_that_may_have_the_greatest_geometric_mean():
+    # The arithmetic means are 5, 4, 4; the geometric ones 3, 4, 3.98. The seeds of the latter two
+    # are as good as equal, and either may draw the greater one.
+    seeds = {50: (1.0, 9.0), 60: (3.9, 4.1), 70: (3.9, 4.07), 80: (1.0, 1.1), 90: (9.0, 1e-12)}
+    rows = frame(
+        [
+            row(width=width, seed=seed, lambda_min=value)
+            for width, both in seeds.items()
+            for seed, value in enumerate(both)
+        ]
+    )
+    table = with_probabilities(cells(rows), rows, LAMBDA_MIN, ("width", "depth"))
+    found = table.set_index("width")["probability"]
+    # Of two seeds the draws are both the first, mixed or both the second with 1/4, 1/2, 1/4. The
+    # logarithms' mean of 50 is above all others where both are 9, and else below.
+    assert found.to_numpy()[:4] == pytest.approx(
+        [1 / 4, 3 / 4 * 11 / 16, 3 / 4 * 5 / 16, 0], abs=0.015
+    )
+    assert np.isnan(found[90])
+    shown = heatmaps.grid(table, "relu")
+    assert (shown.best, shown.likely) == ((0, 1), ((0, 0), (0, 1), (0, 2)))
+    figure = heatmaps.heatmap(shown)
+    assert [patch.get_xy() for patch in figure.axes[0].patches] == [
+        (-0.5, -0.5),
+        (0.5, -0.5),
+        (1.5, -0.5),
+    ]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0] == "greatest mean: probability above 5 %"
+    assert "3 cells have it with more than 5 %" in heatmaps.alt_text(shown)
+    assert heatmaps.numbers(table, "relu")["probability"][:4].tolist() == found[:4].tolist()
+
+
+def test_the_cells_of_other_maps_are_no_rivals():
+    rows = frame([row(width=w, depth=d, seed=s, lambda_min=w * d) for w in (1, 2) for d in (1, 2)
+                  for s in (0, 1)])  # fmt: skip
+    apart = with_probabilities(cells(rows), rows, LAMBDA_MIN, ("width", "weight_std"))
+    assert apart.set_index(["width", "depth"])["probability"].to_dict() == {
+        (1, 1): 0, (1, 2): 0, (2, 1): 1, (2, 2): 1
+    }  # fmt: skip
 
 
 ROWS = {
