@@ -17,7 +17,7 @@ from ntk_sweep.numerics.thresholds import (
 )
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.tasks import TASKS
-from ntk_sweep.spectrum.methods import EXTREME
+from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME
 
 HELD_WEIGHTS = 2**31
 """Bytes of weights up to which a network is held; a larger one is drawn layer by layer, twice."""
@@ -109,7 +109,7 @@ def memory_plan(
     (n_samples, n_inputs), width, depth = shape, architecture.width, architecture.depth
     largest = bytes_a_number * width * max(n_inputs, width if depth > 2 else 1)
     weights = bytes_a_number * (width * n_inputs + width * width * (depth - 2))
-    held = hold or weights <= HELD_WEIGHTS or method == "jacobian"
+    held = hold or weights <= HELD_WEIGHTS or method in ("jacobian", CERTIFIED)
     network = weights if held else largest
     layer = bytes_a_number * n_samples * width
     kept = layer * (depth - 1) * LAYER_ARRAYS + bytes_a_number * n_samples * n_inputs * 3
