@@ -32,6 +32,10 @@ ROUNDS = 14
 spectrum gains some 15 digits of its range in each."""
 
 
+FLOORS = 8
+"""Steps, equal in the logarithm, between the greatest and the least A_ii."""
+
+
 class Enclosures(NamedTuple):
     """Numbers between which the eigenvalues lie.
 
@@ -117,7 +121,7 @@ def _enclosed(
     ]
     diagonal = [matrix[i][i] for i in range(size)]
     lower, upper = [arb("-inf")] * size, [arb("inf")] * size
-    for scale in _scales(diagonal, moduli):
+    for scale in _scales(diagonal):
         radii = [
             sum((m * t for m, t in zip(row, scale, strict=True)), arb(0)) / scale[i]
             for i, row in enumerate(moduli)
@@ -139,30 +143,22 @@ def _enclosed(
     )
 
 
-def _scales(diagonal: list[arb], moduli: list[list[arb]]) -> list[list[arb]]:
+def _scales(diagonal: list[arb]) -> list[list[arb]]:
     """The vectors t that are tried: A_ii^(-½), with several floors under A_ii.
 
-    Any positive t is right. A floor serves where the least A_ii are not known beside the entries of
+    Any positive t is right. Floors serve where the least A_ii are not known beside the entries of
     their rows.
     """
     from flint import arb
 
     sizes = [abs(d.mid()) for d in diagonal]
-    ascending = sorted(range(len(sizes)), key=lambda i: sizes[i])
-    greatest = sizes[ascending[-1]]
-    if not greatest > 0:
+    positive = [size for size in sizes if size > 0]
+    if not positive:
         return [[arb(1)] * len(sizes)]
-    floors, least = [], next(sizes[i] for i in ascending if sizes[i] > 0)
-    floors.append(least)
-    # the i-th smallest is a floor where the entries among the smaller ones are as large as it
-    noise, members = arb(0), []
-    for place in ascending:
-        members.append(place)
-        noise = max([noise, *(moduli[place][other] for other in members)])
-        if noise < sizes[place]:
-            break
-    floors.append(max([least, noise]))
-    return [[1 / max([size, floor]).sqrt().mid() for size in sizes] for floor in floors]
+    greatest = max(positive)
+    step = (min(positive) / greatest).log() / FLOORS
+    floors = [(greatest * (step * k).exp()).mid() for k in range(FLOORS + 1)]
+    return [[1 / max([size, floor]).sqrt() for size in sizes] for floor in floors]
 
 
 def _middles(matrix: arb_mat) -> arb_mat:

@@ -46,6 +46,12 @@ SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 40, "double-double": 44}
 takes two beside its input and vectors, the extreme eigenvalues two Cholesky factors and copies,
 products in double-double their slices. Measured, with some room."""
 
+BALL_BYTES = 250
+"""Of a ball that a list holds, at 1024 bits."""
+
+BALL_SQUARES = 16
+"""Matrices of N × N balls that the enclosures of eigenvalues need."""
+
 LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
 room. Of many inputs it works on a part."""
@@ -138,6 +144,9 @@ def memory_plan(
 
 def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
     """What an eigen-solver takes, with the arrays of the passes that it still needs."""
+    if method == CERTIFIED:
+        # balls in place of the numbers of the passes; the solver of Θ⁻¹ needs less
+        return kept * BALL_BYTES // 8 + BALL_SQUARES * BALL_BYTES * n_samples**2
     if method == "jacobian":
         # one N² × N block beside the triangles
         return kept + 3 * 8 * n_samples**3
