@@ -1,8 +1,8 @@
 """The empirical NTK in ball arithmetic: matrices of balls that contain the exact entries.
 
 A ball is a midpoint with a radius, and arithmetic with balls rounds outward (Johansson 2017). The
-weights, the biases, the inputs and the factors of the layers enter as the exact numbers that they
-are as float64; no other number is rounded without its ball saying so.
+weights, biases, scales and inputs enter as the exact numbers that they are as float64, and a factor
+c_l = 1/√n as a ball around that root: nothing is rounded without its ball saying so.
 
 Needs python-flint, which is optional (`ntk_sweep.spectrum.methods.flint_fault`).
 """
@@ -18,9 +18,11 @@ from torch import Tensor
 
 from ntk_sweep.network.activations.piecewise_linear import LRELU_SLOPE
 from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 
 if TYPE_CHECKING:
     from flint import arb, arb_mat
+
 
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
@@ -52,7 +54,7 @@ def ball_kernel(network: Network, x: Float[Tensor, "N n_in"]) -> arb_mat:
         layer = network.layer(index)
         scale, rows = layer.scale, inputs[-1] * matrix(layer.weight.mT)
         shifts = [scale.bias * _ball(b) for b in layer.bias.double().tolist()]
-        factor, width = _ball(scale.factor), len(shifts)
+        factor, width = _factor(network, index), len(shifts)
         pairs = [
             activate(z * factor + shifts[place % width]) for place, z in enumerate(rows.entries())
         ]
@@ -61,7 +63,7 @@ def ball_kernel(network: Network, x: Float[Tensor, "N n_in"]) -> arb_mat:
     gradients, theta = _shaped([_ball(1.0)] * len(x), 1), None
     for index in range(network.depth - 1, -1, -1):
         scale, rows = network.layer(index).scale, inputs.pop()
-        factor, bias = _ball(scale.factor), _ball(scale.bias)
+        factor, bias = _factor(network, index), _ball(scale.bias)
         term = _products(
             gradients * gradients.transpose(),
             [factor * factor * g + bias * bias for g in (rows * rows.transpose()).entries()],
@@ -79,6 +81,16 @@ def matrix(values: Float[Tensor, "m n"]) -> arb_mat:
     from flint import arb_mat
 
     return arb_mat(*values.shape, values.detach().double().cpu().flatten().tolist())
+
+
+def _factor(network: Network, index: int) -> arb:
+    """σ_w c_l or c_l alone, l = `index` + 1, with the root of an integer that c_l is rounded from."""
+    fan_out, fan_in = network.layer(index).weight.shape
+    own = PARAMETRISATIONS[network.parametrisation]
+    rounded = own.factor(fan_in, fan_out, index == network.depth - 1)
+    integer = float(round(rounded**-2))
+    root = 1 / _ball(integer).sqrt() if integer**-0.5 == rounded else _ball(rounded)
+    return root if own.scales_draws else _ball(network.weight_std) * root
 
 
 def _ball(number: float) -> arb:

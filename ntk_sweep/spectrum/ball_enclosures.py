@@ -57,6 +57,10 @@ class Enclosures(NamedTuple):
         )
 
 
+PATIENCE = 2
+"""Rounds without gain after which there is none to come: one may go into orthonormality alone."""
+
+
 def enclosures(theta: arb_mat, relative: float, vectors: arb_mat | None = None) -> Enclosures:
     """The eigenvalues of every symmetric positive semi-definite matrix within `theta`.
 
@@ -70,17 +74,18 @@ def enclosures(theta: arb_mat, relative: float, vectors: arb_mat | None = None) 
     """
     vectors = _rotation(_middles(theta)) if vectors is None else vectors
     best: Enclosures | None = None
+    idle = 0
     for _ in range(ROUNDS):
         gram = vectors.transpose() * vectors
         matrix = vectors.transpose() * (theta * vectors)
         found = _enclosed(matrix.table(), gram.table(), vectors)
         narrower = found if best is None else _narrower(best, found)
-        if best is not None and found is not None and not _gained(best, narrower):
-            return narrower
+        if best is not None and narrower is not None:
+            idle = 0 if _gained(best, narrower) else idle + 1
         best = narrower
-        if best is not None and best.within(relative):
+        if best is not None and (best.within(relative) or idle == PATIENCE):
             return best
-        vectors = _improved(vectors, _middles(matrix), _middles(gram))
+        vectors = _improved(vectors, matrix, gram)
     if best is None:
         raise ValueError("the eigenvectors of the kernel did not become orthonormal")
     return best
@@ -191,9 +196,16 @@ def _improved(vectors: arb_mat, matrix: arb_mat, gram: arb_mat) -> arb_mat:
         E_ij = (A_ij + A_jj R_ij) / (A_jj - A_ii),
 
     and R_ij / 2 where that is not small. There W takes the eigenvectors of the diagonal block of A
-    that such pairs span; they leave room for more where a block is graded itself.
+    that such pairs span, unless A_ij may be zero: noise is not rotated. They leave room for more
+    where a block is graded itself.
+
+    Args:
+        vectors: V.
+        matrix: A, in balls.
+        gram: S, likewise.
     """
-    a, s = matrix.table(), gram.table()
+    noise = np.array([entry.contains(0) for entry in matrix.entries()])
+    a, s = _middles(matrix).table(), _middles(gram).table()
     size = len(a)
     steps = [[0.0] * size for _ in range(size)]
     unsafe = np.zeros((size, size), dtype=bool)
@@ -216,6 +228,8 @@ def _improved(vectors: arb_mat, matrix: arb_mat, gram: arb_mat) -> arb_mat:
     unsafe |= unsafe.T
     for i, j in np.argwhere(unsafe):
         steps[i][j] = -s[i][j] / 2
+    noise = noise.reshape(size, size)
+    unsafe &= ~(noise & noise.T)
     corrected = vectors * type(matrix)(steps)
     count, labels = connected_components(unsafe, directed=False)
     if count < size:

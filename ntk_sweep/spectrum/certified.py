@@ -78,10 +78,10 @@ def check_certifiable(activation: str, n_samples: int) -> None:
 
 
 def _rounded(lower: arb, upper: arb) -> tuple[float, float]:
-    """A float64 between the ends, and one that is not below its distance to either."""
+    """A float64 between the ends, 0 where it may be zero, and its distance to either at most."""
     from flint import arb
 
-    value = float(((lower + upper) / 2).mid())
+    value = float(((lower + upper) / 2).mid()) if lower > 0 else 0.0
     distance = max([(upper - arb(value)).upper(), (arb(value) - lower).upper()])
     if not distance < 1e308 or not math.isfinite(value):
         raise overflow("the spectrum", "an eigenvalue", torch.float64)
