@@ -104,7 +104,9 @@ def main(networks: int) -> None:
         )
         figures = [looseness.median(), looseness.max(), errors.median(), errors.max()]
         cells = " | ".join(f"{float(figure):.0e}" for figure in figures)
-        lines.append(f"| {method} | {len(covered)} | {int(covered.sum())} | {len(errors)} | {cells} |")
+        lines.append(
+            f"| {method} | {len(covered)} | {int(covered.sum())} | {len(errors)} | {cells} |"
+        )
     every = torch.cat(own)
     lines.append("")
     lines.append(

@@ -15,6 +15,7 @@ proofs.
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -196,40 +197,33 @@ def _improved(vectors: arb_mat, matrix: arb_mat, gram: arb_mat) -> arb_mat:
         E_ij = (A_ij + A_jj R_ij) / (A_jj - A_ii),
 
     and R_ij / 2 where that is not small. There W takes the eigenvectors of the diagonal block of A
-    that such pairs span, unless A_ij may be zero: noise is not rotated. They leave room for more
-    where a block is graded itself.
+    that such pairs span; they leave room for more where the block is graded itself. Numerators
+    whose balls contain zero are noise, which moves nothing.
 
     Args:
         vectors: V.
         matrix: A, in balls.
         gram: S, likewise.
     """
-    noise = np.array([entry.contains(0) for entry in matrix.entries()])
-    a, s = _middles(matrix).table(), _middles(gram).table()
-    size = len(a)
-    steps = [[0.0] * size for _ in range(size)]
+    balls, grams = matrix.table(), gram.table()
+    a, size = _middles(matrix).table(), len(balls)
+    steps = [[(int(i == j) - s.mid()) / 2 for j, s in enumerate(r)] for i, r in enumerate(grams)]
     unsafe = np.zeros((size, size), dtype=bool)
     for i in range(size):
-        for j in range(size):
-            missing = int(i == j) - s[i][j]
-            steps[i][j] = missing / 2
-            gap = a[j][j] - a[i][i]
-            if i == j:
-                steps[i][j] += 1
-            elif gap == 0:
-                unsafe[i, j] = True
-            else:
-                step = (a[i][j] + a[j][j] * missing) / gap
-                if abs(step) < SAFE:
-                    steps[i][j] = step
-                else:
-                    unsafe[i, j] = True
+        steps[i][i] += 1
+    rests = [[balls[i][j] - balls[j][j] * grams[i][j] for j in range(size)] for i in range(size)]
+    for i, j in permutations(range(size), 2):
+        rest, gap = rests[i][j].mid(), a[j][j] - a[i][i]
+        if rests[i][j].contains(0) and rests[j][i].contains(0):
+            continue
+        if abs(rest) < abs(gap) * SAFE:
+            steps[i][j] = rest / gap
+        else:
+            unsafe[i, j] = True
     # both of a pair or none, so that orthonormality survives
     unsafe |= unsafe.T
     for i, j in np.argwhere(unsafe):
-        steps[i][j] = -s[i][j] / 2
-    noise = noise.reshape(size, size)
-    unsafe &= ~(noise & noise.T)
+        steps[i][j] = -grams[i][j].mid() / 2
     corrected = vectors * type(matrix)(steps)
     count, labels = connected_components(unsafe, directed=False)
     if count < size:
