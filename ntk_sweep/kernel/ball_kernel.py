@@ -80,11 +80,12 @@ def matrix(values: Float[Tensor, "m n"]) -> arb_mat:
     """The exact matrix of floating-point numbers."""
     from flint import arb_mat
 
-    return arb_mat(*values.shape, values.detach().double().cpu().flatten().tolist())
+    rows, columns = values.shape
+    return arb_mat(rows, columns, values.detach().double().cpu().flatten().tolist())
 
 
 def _factor(network: Network, index: int) -> arb:
-    """σ_w c_l or c_l alone, l = `index` + 1, with the root of an integer that c_l is rounded from."""
+    """σ_w c_l or c_l alone, l = `index` + 1: c_l is 1/√n itself, not its float64."""
     fan_out, fan_in = network.layer(index).weight.shape
     own = PARAMETRISATIONS[network.parametrisation]
     rounded = own.factor(fan_in, fan_out, index == network.depth - 1)

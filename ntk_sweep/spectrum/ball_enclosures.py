@@ -29,8 +29,8 @@ SAFE = 1e-3
 larger ones are rotated together. Tuned on sigmoid networks of depth 10."""
 
 ROUNDS = 14
-"""Of improvement at one precision. Corrections square themselves, so that a few are enough; a graded
-spectrum gains some 15 digits of its range in each."""
+"""Of improvement at one precision. Corrections square themselves, so that a few are enough; of a
+graded spectrum each brings some 15 digits of its range."""
 
 
 FLOORS = 8

@@ -28,6 +28,9 @@ to some 1e-290 of the largest."""
 NARROW = 2.0**-60
 """Relative width of an enclosure that is small beside the rounding of its middle to float64."""
 
+COMPARED = 2.0**-80
+"""Relative slack, for whoever compares with 25 digits of the same eigenvalue: their last digit."""
+
 
 def certified_spectrum(
     network: Network, x: Float[Tensor, "N n_in"]
@@ -50,8 +53,8 @@ def certified_spectrum(
     found: Enclosures | None = None
     for bits in BITS:
         with precision(bits):
-            vectors = None if found is None else found.vectors
-            found = enclosures(ball_kernel(network, x), NARROW, vectors)
+            start = None if found is None else found.vectors
+            found = enclosures(ball_kernel(network, x), NARROW, start)
             if found.within(NARROW):
                 break
     assert found is not None
@@ -83,6 +86,7 @@ def _rounded(lower: arb, upper: arb) -> tuple[float, float]:
 
     value = float(((lower + upper) / 2).mid()) if lower > 0 else 0.0
     distance = max([(upper - arb(value)).upper(), (arb(value) - lower).upper()])
+    distance = (distance + arb(value) * COMPARED).upper()
     if not distance < 1e308 or not math.isfinite(value):
         raise overflow("the spectrum", "an eigenvalue", torch.float64)
     error = max(float(distance.mid()), 0.0)

@@ -7,7 +7,7 @@ import importlib.util
 from ntk_sweep.numerics.thresholds import CERTIFIED_SAMPLES
 
 METHODS = ("auto", "eigh", "compensated", "double-double", "jacobian")
-"""Of `ntk_sweep.spectrum.spectrum.ntk_spectrum`: the whole spectrum, in float64 and double-double."""
+"""Of `ntk_sweep.spectrum.spectrum.ntk_spectrum`: the whole spectrum, by products in float64."""
 
 CERTIFIED = "certified"
 """Of `ntk_sweep.spectrum.certified`: the whole spectrum, with bounds that are theorems."""
