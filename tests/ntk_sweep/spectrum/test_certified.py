@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -114,6 +115,35 @@ def test_enclosures_hold_every_matrix_of_the_ball():
         assert (values >= np.array(lower) - 1e-12).all()
         assert (values <= np.array(upper) + 1e-12).all()
     assert np.all(np.array(upper) - np.array(lower) < 60 * radius)
+
+
+@needs_flint
+@pytest.mark.parametrize("case", range(6))
+def test_enclosures_hold_whatever_the_vectors_are(case, monkeypatch):
+    """They are not improved here, and neither orthonormal nor eigenvectors."""
+    from flint import arb_mat
+
+    from ntk_sweep.kernel.ball_kernel import precision
+    from ntk_sweep.spectrum import ball_enclosures
+
+    monkeypatch.setattr(ball_enclosures, "ROUNDS", 1)
+    draws = np.random.default_rng(case)
+    rotation = np.linalg.qr(draws.standard_normal((5, 5)))[0]
+    factor = rotation * np.array([1e-4, 1e-2, 1.0, 1.01, 30.0])
+    with mp.workdps(50):
+        exact = mp.matrix(factor.tolist())
+        exact = exact * exact.T
+        values = sorted(mp.eigsy(exact, eigvals_only=True))
+    angle = 10.0 ** -draws.integers(2, 12)
+    start = rotation * (1 + 0.2 * draws.uniform(-1, 1)) + angle * draws.standard_normal((5, 5))
+    with precision(200):
+        whole = arb_mat(factor.tolist())
+        vectors = arb_mat(start.tolist())
+        found = ball_enclosures.enclosures(whole * whole.transpose(), 0.0, vectors)
+    assert all(
+        float(low) <= value <= float(high)
+        for low, value, high in zip(found.lower, values, found.upper, strict=True)
+    )
 
 
 def test_without_the_library_the_choice_is_refused_in_words(monkeypatch):
