@@ -8,7 +8,8 @@ REFINED_SAMPLES = 4000
 more memory than common machines have, and hours."""
 
 CERTIFIED_SAMPLES = 500
-"""Number of inputs up to which eigenvalues are computed in ball arithmetic, within an hour."""
+"""Number of inputs up to which eigenvalues are computed in ball arithmetic: beyond it,
+they take more than minutes."""
 
 LIMIT_SAMPLES = 3000
 """Number of inputs up to which the infinite-width kernel is computed."""

@@ -102,7 +102,7 @@ def ntk_spectrum(
     | compensated | about 1e-15 λ_i, and 1e-21 λ_max | 0.3 |
     | double-double | about 1e-15 λ_i, and 1e-31 λ_max | 0.4 |
     | jacobian | about ε √(N λ_max λ_i) | 2 |
-    | certified | ε λ_i / 2, passes included | 600 |
+    | certified | ε λ_i / 2, passes included | 80 |
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
     `REFINED_SAMPLES` inputs; jacobian is an independent check. certified takes up to 500 inputs and

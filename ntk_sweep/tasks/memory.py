@@ -46,11 +46,12 @@ SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 40, "double-double": 44}
 takes two beside its input and vectors, the extreme eigenvalues two Cholesky factors and copies,
 products in double-double their slices. Measured, with some room."""
 
-BALL_BYTES = 250
-"""Of a ball that a list holds, at 1024 bits."""
+BALL_BYTES = 200
+"""Of a ball that a list holds, with some room."""
 
-BALL_SQUARES = 16
-"""Matrices of N × N balls that the enclosures of eigenvalues need."""
+BALL_SQUARES = 12
+"""Matrices of N × N balls that the enclosures of eigenvalues need: 500 inputs at 300 × 8 take 0.4
+GiB in all."""
 
 LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
@@ -146,7 +147,7 @@ def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
     """What an eigen-solver takes, with the arrays of the passes that it still needs."""
     if method == CERTIFIED:
         # balls in place of the numbers of the passes; the solver of Θ⁻¹ needs less
-        return kept * BALL_BYTES // 8 + BALL_SQUARES * BALL_BYTES * n_samples**2
+        return kept // 2 * BALL_BYTES // 8 + BALL_SQUARES * BALL_BYTES * n_samples**2
     if method == "jacobian":
         # one N² × N block beside the triangles
         return kept + 3 * 8 * n_samples**3
