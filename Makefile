@@ -28,7 +28,7 @@ REPORT ?= report
 
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs published benchmark clean
+.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs published certify benchmark clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
@@ -126,6 +126,10 @@ docs: $(READY)
 # make published	fills docs/published.md: what papers state, computed again, in ten minutes
 published: $(READY)
 	$(BIN)/python -m docs.tools.published
+
+# make certify	compares error bounds with theorems on 500 random networks; fills docs/theory/numerics.md
+certify: $(READY)
+	$(BIN)/python -m benchmarks.numerics.certify
 
 # make benchmark	fills docs/reference/performance.md, in an hour; installs other tools into .peers, 5 GB
 benchmark: $(READY)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ntk_sweep.dispatch.plan import Job
+from ntk_sweep.spectrum.methods import CERTIFIED
 
 SIZES = ("width", "depth", "n_samples", "n_inputs")
 
@@ -32,6 +33,9 @@ SECONDS_PER_GRAM_FLOP = 2e-10
 
 The latter are not always needed, so this errs upwards.
 """
+
+CERTIFIED_SPECTRA = 200
+"""Of ball arithmetic: how many spectra in float64 and double-double it costs as much as."""
 
 SECONDS_PER_LAYER_STEP = 3e-5
 """Of training: what a layer costs in a step, however narrow it is."""
@@ -54,7 +58,9 @@ def expected_seconds(job: Job) -> float:
         "n_samples": n_samples,
         "n_inputs": n_inputs,
     }
-    return float(seconds_of(sizes | job.point.settings.columns(n_samples)))
+    settings = job.point.settings
+    spectra = CERTIFIED_SPECTRA if settings.kernel_method == CERTIFIED else 1
+    return spectra * float(seconds_of(sizes | settings.columns(n_samples)))
 
 
 def seconds_of(columns: Mapping[str, Any]) -> Any:

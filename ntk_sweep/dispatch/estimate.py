@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ntk_sweep.dispatch.cost import SIZES, TRAINING, expected_seconds, seconds_of
 from ntk_sweep.dispatch.plan import Job, Plan, make_plan, open_stores
-from ntk_sweep.dispatch.sweep import check_memory, check_settings, largest_job
+from ntk_sweep.dispatch.sweep import check_memory, check_samples, check_settings, largest_job
 from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.settings.locations import absolute_results
 from ntk_sweep.settings.schema import SweepConfig
@@ -104,6 +104,7 @@ def estimate(configs: Iterable[SweepConfig], executor_class: type[Executor]) -> 
     workers = local or compute.num_workers
     if not plan.jobs:
         return Estimate(plan, workers, local is not None, None)
+    check_samples(plan)
     check_memory(plan, executor_class, compute, Console(quiet=True))
     if workers is not None:
         workers = min(workers, len(plan.jobs))

@@ -19,6 +19,7 @@ from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.settings.locations import absolute_results
 from ntk_sweep.settings.schema import ComputeConfig, SweepConfig
 from ntk_sweep.settings.validation import validate_data_files
+from ntk_sweep.spectrum.methods import CERTIFIED, samples_fault
 from ntk_sweep.store.compaction import merge
 from ntk_sweep.store.store import Store
 from ntk_sweep.tasks.memory import MemoryPlan, available_memory, not_enough, point_memory
@@ -67,6 +68,7 @@ def run_sweep(
         with guard.immediate(), looked_up as tick:
             result = SweepResult(make_plan(configs, stores, tick))
         if result.plan.jobs:
+            check_samples(result.plan)
             check_memory(result.plan, executor_class, compute, announcements or console)
             _announce_work(result.plan, sessions)
             start = time.monotonic()
@@ -115,6 +117,19 @@ def _announce_work(plan: Plan, sessions: dict[StoreId, str]) -> None:
         own = [job for job in plan.jobs if job.store_id == store_id]
         cost = sum(map(expected_seconds, own))
         store.announce(sessions[store_id], (job.point.key for job in own), cost)
+
+
+def check_samples(plan: Plan) -> None:
+    """Refuses points with more inputs than their method serves.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    for job in plan.jobs:
+        if job.point.settings.kernel_method != CERTIFIED:
+            continue
+        if fault := samples_fault(len(job.dataset.x)):
+            raise ConfigError(f"task.method={CERTIFIED} {fault}")
 
 
 def check_memory(

@@ -7,6 +7,10 @@ REFINED_SAMPLES = 4000
 """Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double need
 more memory than common machines have, and hours."""
 
+CERTIFIED_SAMPLES = 500
+"""Number of inputs up to which eigenvalues are computed in ball arithmetic: beyond it,
+they take more than minutes."""
+
 LIMIT_SAMPLES = 3000
 """Number of inputs up to which the infinite-width kernel is computed."""
 

@@ -29,7 +29,7 @@ from ntk_sweep.settings.checks import (
     two_labels,
     two_targets,
 )
-from ntk_sweep.spectrum.methods import EXTREME, METHODS
+from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME, METHODS, flint_fault
 
 FLOAT64 = "float64"
 DTYPES = (FLOAT64, "float32")
@@ -186,7 +186,7 @@ class SpectrumConfig(TaskConfig):
         default="auto",
         metadata=about(
             "how eigenvalues are computed",
-            OneOf((*METHODS, EXTREME)),
+            OneOf((*METHODS, CERTIFIED, EXTREME)),
         ),
     )
     target: float = field(
@@ -209,7 +209,9 @@ class SpectrumConfig(TaskConfig):
 
     @property
     def fault(self) -> str | None:
-        """Eigenvectors of a method that does not compute them."""
+        """Eigenvectors of a method that does not compute them, or a library that is missing."""
+        if self.method == CERTIFIED and (missing := flint_fault()):
+            return f"task.method={CERTIFIED} {missing}"
         if self.save_eigenvectors and self.method == EXTREME:
             return (
                 f"task.save_eigenvectors=true needs all eigenvectors, but task.method={EXTREME} "

@@ -26,6 +26,7 @@ from ntk_sweep.numerics.double_double import (
     powers,
     two_prod,
 )
+from ntk_sweep.spectrum.methods import CERTIFIED
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum
 
 MAX_STEPS = 8
@@ -67,7 +68,8 @@ def inverse_form(kernel: CentredKernel, spectrum: Spectrum) -> InverseForm:
     """Prepares vᵀΘ⁻¹v of a kernel for any v.
 
     Θ is taken as accurately as the eigenvalues were: in double-double only where they needed it.
-    The jacobian method knows no eigenvectors, so the kernel's own spectrum is computed.
+    The jacobian method knows no eigenvectors and the certified one another kernel, so the kernel's
+    own spectrum is computed.
 
     Args:
         kernel: The kernel.
@@ -86,7 +88,7 @@ def inverse_form(kernel: CentredKernel, spectrum: Spectrum) -> InverseForm:
         >>> error < 1e-9 * value, abs(value - float(v @ torch.linalg.solve(kernel.theta, v))) < 1e-9
         (True, True)
     """
-    if spectrum.eigenvectors is None:
+    if spectrum.eigenvectors is None or spectrum.method == CERTIFIED:
         method = "eigh" if kernel.passes is None else "auto"
         spectrum = kernel_spectrum(kernel, method, spectrum.target)
     assert spectrum.eigenvectors is not None

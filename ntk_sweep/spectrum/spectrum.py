@@ -19,7 +19,7 @@ from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES, TILE_ROWS
 from ntk_sweep.spectrum.jacobian_svd import jacobian_spectrum
-from ntk_sweep.spectrum.methods import METHODS
+from ntk_sweep.spectrum.methods import CERTIFIED, METHODS
 from ntk_sweep.spectrum.perturbation import eigenvalue_errors
 
 
@@ -64,7 +64,7 @@ class Spectrum:
     Attributes:
         eigenvalues: Ascending, (N,), float64, none negative.
         errors: A bound of the absolute error of each eigenvalue, (N,), float64.
-        method: How they were obtained, one of `METHODS` but "auto".
+        method: How they were obtained: `CERTIFIED`, or one of `METHODS` but "auto".
         target: The relative error that was asked for.
         eigenvectors: Of the computed kernel, in the columns, (N, N); None for the jacobian method.
             Good to rounding for eigenvalues that are well apart, such as the leading ones; those of
@@ -102,21 +102,23 @@ def ntk_spectrum(
     | compensated | about 1e-15 λ_i, and 1e-21 λ_max | 0.3 |
     | double-double | about 1e-15 λ_i, and 1e-31 λ_max | 0.4 |
     | jacobian | about ε √(N λ_max λ_i) | 2 |
+    | certified | ε λ_i / 2, passes included | 80 |
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
-    `REFINED_SAMPLES` inputs; jacobian is an independent check. docs/theory/numerics.md derives the
-    bounds.
+    `REFINED_SAMPLES` inputs; jacobian is an independent check. certified takes up to 500 inputs and
+    needs python-flint; its bounds are theorems. docs/theory/numerics.md derives the bounds.
 
     Args:
         network: The network, at its present weights.
         x: N ≥ 1 inputs: a NumPy array, lists, or a tensor of the network's dtype and on its device.
-        method: One of `METHODS`.
+        method: One of `METHODS`, or `CERTIFIED`.
         target: Relative error that `auto` asks of every eigenvalue; `Spectrum.meets_target` says
             whether it was reached.
 
     Raises:
         ValueError: The method is unknown, `x` does not fit the network, is empty or not finite, or
-            the kernel overflows.
+            the kernel overflows; or certified does not serve it.
+        ModuleNotFoundError: certified without python-flint.
 
     Example:
         >>> import numpy as np
@@ -127,9 +129,17 @@ def ntk_spectrum(
         >>> bool((spectrum.errors < 1e-9 * spectrum.eigenvalues).all())
         True
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
+    if method not in (*METHODS, CERTIFIED):
+        raise ValueError(
+            f"unknown method {method!r}: choose one of {', '.join((*METHODS, CERTIFIED))}"
+        )
     x = network.as_inputs(x)
+    if method == CERTIFIED:
+        # few spectra need it, and it loads sparse matrices and python-flint
+        from ntk_sweep.spectrum.certified import certified_spectrum
+
+        values, errors, vectors = certified_spectrum(network, x)
+        return Spectrum(values, errors, CERTIFIED, target, vectors)
     if method == "jacobian":
         return _jacobian(network, x, target)
     refinable = method in ORDERS or (method == "auto" and len(x) <= REFINED_SAMPLES)

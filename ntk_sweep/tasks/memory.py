@@ -17,7 +17,7 @@ from ntk_sweep.numerics.thresholds import (
 )
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.tasks import TASKS
-from ntk_sweep.spectrum.methods import EXTREME
+from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME
 
 HELD_WEIGHTS = 2**31
 """Bytes of weights up to which a network is held; a larger one is drawn layer by layer, twice."""
@@ -45,6 +45,13 @@ SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 40, "double-double": 44}
 """Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd
 takes two beside its input and vectors, the extreme eigenvalues two Cholesky factors and copies,
 products in double-double their slices. Measured, with some room."""
+
+BALL_BYTES = 200
+"""Of a ball that a list holds, with some room."""
+
+BALL_SQUARES = 12
+"""Matrices of N × N balls that the enclosures of eigenvalues need: 500 inputs at 300 × 8 take 0.4
+GiB in all."""
 
 LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
@@ -109,7 +116,7 @@ def memory_plan(
     (n_samples, n_inputs), width, depth = shape, architecture.width, architecture.depth
     largest = bytes_a_number * width * max(n_inputs, width if depth > 2 else 1)
     weights = bytes_a_number * (width * n_inputs + width * width * (depth - 2))
-    held = hold or weights <= HELD_WEIGHTS or method == "jacobian"
+    held = hold or weights <= HELD_WEIGHTS or method in ("jacobian", CERTIFIED)
     network = weights if held else largest
     layer = bytes_a_number * n_samples * width
     kept = layer * (depth - 1) * LAYER_ARRAYS + bytes_a_number * n_samples * n_inputs * 3
@@ -138,6 +145,9 @@ def memory_plan(
 
 def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
     """What an eigen-solver takes, with the arrays of the passes that it still needs."""
+    if method == CERTIFIED:
+        # balls in place of the numbers of the passes; the solver of Θ⁻¹ needs less
+        return kept // 2 * BALL_BYTES // 8 + BALL_SQUARES * BALL_BYTES * n_samples**2
     if method == "jacobian":
         # one N² × N block beside the triangles
         return kept + 3 * 8 * n_samples**3

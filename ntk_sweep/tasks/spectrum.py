@@ -28,7 +28,7 @@ from ntk_sweep.settings.schema import LEADING_EIGENVALUES, SpectrumConfig
 from ntk_sweep.spectrum.conjugate_extremes import ConjugateFactor, conjugate_extremes
 from ntk_sweep.spectrum.extremes import Extremes, extreme_columns
 from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
-from ntk_sweep.spectrum.methods import EXTREME
+from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.memory import available_memory, not_enough, point_memory
@@ -86,7 +86,7 @@ def initial_kernel(work: Computation, method: str, target: float) -> InitialKern
         MemoryError: There is not enough memory.
     """
     network, x, kernel, conjugate = _kernel(work, method)
-    if method == "jacobian":
+    if method in ("jacobian", CERTIFIED):
         assert isinstance(network, Network)
         spectrum = ntk_spectrum(network, x, method, target)
     else:
@@ -111,7 +111,7 @@ def _kernel(
     inputs = draw.inputs(dataset, getattr(torch, point.dtype), work.device)
     network, first = draw.network(point, inputs, plan.held)
     refinable = method in ORDERS or (
-        method in ("auto", "jacobian") and len(dataset.x) <= REFINED_SAMPLES
+        method in ("auto", "jacobian", CERTIFIED) and len(dataset.x) <= REFINED_SAMPLES
     )
     passes = centred_passes(network, inputs.rows, first)
     kept = refinable or LAYER_KERNELS in point.files

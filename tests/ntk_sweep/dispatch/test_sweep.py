@@ -13,7 +13,7 @@ from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.messages import Lost
 from ntk_sweep.executors.serial import SerialExecutor
-from ntk_sweep.settings.schema import ComputeConfig, DataConfig
+from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SpectrumConfig
 from ntk_sweep.store import compaction
 from ntk_sweep.store.reading import load_results
 from ntk_sweep.store.store import Store
@@ -44,6 +44,14 @@ def test_two_sweeps_at_once_leave_one_good_row_a_point(base):
         thread.join()
     assert rows(base).width.tolist() == list(range(3, 23))
     assert rows(base).status.eq("ok").all()
+
+
+def test_more_inputs_than_a_method_serves_are_refused(base, tmp_path):
+    np.savez(tmp_path / "many.npz", x=np.ones((501, 1)), y=np.arange(501))
+    data = DataConfig("npz", path=str(tmp_path / "many.npz"))
+    configs = grid(base, [3], data=data, task=SpectrumConfig(method="certified"))
+    with pytest.raises(ConfigError, match=r"task\.method=certified serves up to 500 inputs"):
+        run_sweep(configs, SerialExecutor, QUIET)
 
 
 def test_results_devices_and_data_may_differ_within_a_sweep(base, tmp_path):

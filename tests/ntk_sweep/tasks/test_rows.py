@@ -22,7 +22,7 @@ from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.settings.point import BY_PRODUCTS, NUMERICS_VERSION, Point
 from ntk_sweep.settings.schema import DTYPES, SpectrumConfig
 from ntk_sweep.settings.tasks import TASKS, resolve
-from ntk_sweep.spectrum.methods import EXTREME, METHODS
+from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME, METHODS, flint_fault
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks.allowance import Allowance
 from ntk_sweep.tasks.rows import compute_row, compute_rows
@@ -178,7 +178,14 @@ def test_coordinates_and_provenance():
     assert set(row) <= set(schema("spectrum").names)
 
 
-@pytest.mark.parametrize("method", [*METHODS, EXTREME])
+ALL_METHODS = [
+    *METHODS,
+    EXTREME,
+    pytest.param(CERTIFIED, marks=pytest.mark.skipif(bool(flint_fault()), reason="no flint")),
+]
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
 def test_the_method_asked_for_is_the_one_used(method):
     row = compute_row(
         changed(POINT, settings=SpectrumConfig(method=method)), DATASET, "cpu", None
@@ -191,7 +198,7 @@ def test_the_method_asked_for_is_the_one_used(method):
     )
 
 
-@pytest.mark.parametrize("method", [*METHODS, EXTREME])
+@pytest.mark.parametrize("method", ALL_METHODS)
 def test_target_complexity(method):
     """By every method that knows all eigenvalues; a row without it is whole otherwise."""
     point = changed(POINT, settings=SpectrumConfig(method=method))
