@@ -131,7 +131,7 @@ REFUSED = [
     (["+compute=local"], "+compute=local has a + too many:\n  ntk-sweep run"),
     (
         ["task.method=svd"],
-        "choose one of auto, eigh, compensated, double-double, jacobian, extreme",
+        "choose one of auto, eigh, compensated, double-double, jacobian, certified, extreme",
     ),
     (["task.target=2"], "must be a relative error between 0 and 1"),
     (["task.epochs=3"], "task.epochs is a setting of task=training only"),
