@@ -75,7 +75,7 @@ def prediction_columns(
         return columns
     targets, middle = torch.from_numpy(work.dataset.test.y), work.dataset.labelling.midpoint
     start = course.initial_outputs
-    flow = list(regression.course((*times, math.inf), y, outputs, start))
+    flow = regression.course((*times, math.inf), y, outputs, start)
     figures = [_figures(one, targets, middle) for one in flow]
     names = ("flow_test_losses", "flow_test_loss_errors", "flow_test_accuracies")
     columns |= dict(zip(names, map(list, zip(*figures[:-1], strict=True)), strict=True))

@@ -11,7 +11,6 @@ import psutil
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import (
     LIMIT_SAMPLES,
-    LIMIT_TILE_ROWS,
     REFINED_SAMPLES,
     TILE_ROWS,
 )
@@ -55,11 +54,7 @@ GiB in all."""
 
 LIMIT_ARRAYS = 40
 """Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
-room. Of many inputs it works on a part."""
-
-LIMIT_WHOLE_ARRAYS = 6
-"""Arrays (N, N) beside them where it goes in tiles, or while its eigenvalues are computed: both
-kernels, Θ, a copy for the eigen-solver and its work."""
+room."""
 
 FILE_COPIES = 3
 """Of an array that is saved: itself, its bytes, and their room to grow."""
@@ -127,10 +122,7 @@ def memory_plan(
         "eigenvalues": (network if held else 0) + _solver_bytes(method, n_samples, kept),
     }
     if n_samples <= LIMIT_SAMPLES:
-        together = min(n_samples, 2 * LIMIT_TILE_ROWS)
-        stages["limit"] = 8 * together**2 * LIMIT_ARRAYS
-        if together < n_samples:
-            stages["limit"] += square * LIMIT_WHOLE_ARRAYS
+        stages["limit"] = square * LIMIT_ARRAYS
     if files:
         layered = "layer_kernels_file" in files
         squares = len(files) + (depth - 1 if layered else 0)
