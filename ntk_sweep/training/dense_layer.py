@@ -24,69 +24,49 @@ of layer l, n_below that of the layer below.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.network.linear_layer import LinearLayer
+from ntk_sweep.training.products import Call, added_product, product
 
-PENDING_ROWS = 16
+PENDING_ROWS = 8
 """How many rows of factors may be pending before they are added to W.
 
-Tuned at widths 200 to 1000 in float64 on one core, where 8 to 32 are nearly as good."""
+Tuned at widths 300 to 800 in float64 on one core, where 4 to 16 are nearly as good."""
 
-IMMEDIATE_BELOW = 224 * 224
+IMMEDIATE_BELOW = 320 * 320
 """W with fewer entries is updated at every step.
 
 Tuned as above: both ways cost the same at about this size."""
 
 
-class _Pending(NamedTuple):
-    """The factors of earlier steps that W̃ does not contain yet.
-
-    Attributes:
-        overlaps: ã times theirs, transposed, (B, P).
-        gradients: Their g, (P, n_l).
-        gradients_transposed: Their gᵀ.
-        inputs: Their a, (P, n_below).
-    """
-
-    overlaps: Float[Tensor, "B P"]
-    gradients: Float[Tensor, "P n_l"]
-    gradients_transposed: Float[Tensor, "n_l P"]
-    inputs: Float[Tensor, "P n_below"]
-
-
 @dataclass(frozen=True)
-class _StepViews:
-    """The memory of one step, given the number of its rows and of those pending; all of it views.
+class _Step:
+    """The memory of one step and its products, given the number of its rows and of those pending.
 
     They are made once: to make a view takes as long as to multiply with a narrow matrix.
 
     Attributes:
-        extended_inputs: ã, (B, n_below + 1).
-        inputs: a, a part of ã.
-        gradients: g, (B, n_l).
-        gradients_transposed: gᵀ.
-        stacked: W̃ above the pending ã, transposed, (n_below + 1, n_l + P).
-        products: ã times `stacked`, (B, n_l + P).
-        z: c a W_nowᵀ + β b_now, (B, n_l), the first part of `products`.
+        inputs: Where a is put, a part of ã, (B, n_below).
+        forward: The calls that make z.
+        z: c a W_nowᵀ + β b_now, (B, n_l).
+        gradients: Where g is put, (B, n_l).
+        backward: The calls that make the input gradients.
         input_gradients: c g W_now, (B, n_below).
-        pending: The factors of earlier steps; None if W̃ contains all of them.
+        update: The calls that bring W̃ up to date; none if the step becomes pending.
         pending_after: The number of pending rows after the step.
     """
 
-    extended_inputs: Float[Tensor, "B _"]
     inputs: Float[Tensor, "B n_below"]
-    gradients: Float[Tensor, "B n_l"]
-    gradients_transposed: Float[Tensor, "n_l B"]
-    stacked: Float[Tensor, "_ _"]
-    products: Float[Tensor, "B _"]
+    forward: tuple[Call, ...]
     z: Float[Tensor, "B n_l"]
+    gradients: Float[Tensor, "B n_l"]
+    backward: tuple[Call, ...]
     input_gradients: Float[Tensor, "B n_below"]
-    pending: _Pending | None
+    update: tuple[Call, ...]
     pending_after: int
 
 
@@ -129,111 +109,104 @@ class DenseLayer:
         self._immediate = weight.numel() < IMMEDIATE_BELOW or 2 * batch_size > PENDING_ROWS
         capacity = batch_size if self._immediate else PENDING_ROWS
         # The pending inputs lie below W̃, so that one call multiplies with both.
-        self._stacked = _aligned(n_out + capacity, n_in + 1, weight)
-        self._extended_weight, self._extended_inputs = self._stacked.split([n_out, capacity])
-        torch.mul(torch.cat([weight, bias[:, None]], 1), factor, out=self._extended_weight)
+        stacked = _aligned_zeros(n_out + capacity, n_in + 1, weight)
+        self._stacked, (self._rows, self._input_rows) = stacked, stacked.split([n_out, capacity])
         self._bias_input = layer.scale.bias / factor
-        self._extended_inputs.fill_(self._bias_input)
-        self._weight = self._extended_weight[:, :-1]
+        self._input_rows[:, : n_in + 1] = self._bias_input
+        self._weight, self._bias = self._rows[:, :n_in], self._rows[:, n_in]
+        torch.mul(weight, factor, out=self._weight)
+        torch.mul(bias, factor, out=self._bias)
         self._gradients = weight.new_empty(capacity, n_out)
         self._products = weight.new_empty(
             batch_size, n_out if self._immediate else n_out + capacity
         )
-        self._input_gradients = weight.new_empty(batch_size, n_in)
+        self._input_gradients = weight.new_empty(batch_size, stacked.shape[1])
         self._pending, self._capacity = 0, capacity
-        self._views: dict[tuple[int, int], _StepViews] = {}
+        self._steps: dict[tuple[int, int], _Step] = {}
+        self._flushes: dict[int, Call] = {}
 
     def forward(self, inputs: Float[Tensor, "B n_below"]) -> Float[Tensor, "B n_l"]:
         """The pre-activations z for each row a of `inputs`."""
         count = inputs.shape[0]
         if self._pending + count > self._capacity:
             self.flush()
-        self._step = step = self._views.get((self._pending, count)) or self._new_views(count)
+        self._step = step = self._steps.get((self._pending, count)) or self._new_step(count)
         self.gradients = step.gradients
         step.inputs.copy_(inputs)
-        torch.mm(step.extended_inputs, step.stacked, out=step.products)
-        if step.pending:
-            overlaps, gradients, _, _ = step.pending
-            step.z.addmm_(overlaps, gradients, alpha=self._update_scale)
+        for call in step.forward:
+            call()
         return step.z
 
     def backward(self) -> Float[Tensor, "B n_below"]:
         """The product c g W, the gradients with respect to the layer's inputs."""
-        step = self._step
-        torch.mm(step.gradients, self._weight, out=step.input_gradients)
-        if step.pending:
-            _, _, gradients_transposed, inputs = step.pending
-            step.input_gradients.addmm_(
-                torch.mm(step.gradients, gradients_transposed), inputs, alpha=self._update_scale
-            )
-        return step.input_gradients
+        for call in self._step.backward:
+            call()
+        return self._step.input_gradients
 
     def update(self) -> None:
         """W̃ ← W̃ - c² gᵀã, at once or pending."""
-        step = self._step
-        if self._immediate:
-            self._extended_weight.addmm_(
-                step.gradients_transposed, step.extended_inputs, alpha=self._update_scale
-            )
-        else:
-            self._pending = step.pending_after
+        for call in self._step.update:
+            call()
+        self._pending = self._step.pending_after
 
     def flush(self) -> None:
         """Adds the pending updates to W̃."""
         if self._pending:
-            self._extended_weight.addmm_(
-                self._gradients[: self._pending].T,
-                self._extended_inputs[: self._pending],
-                alpha=self._update_scale,
-            )
+            self._added(self._pending)()
             self._pending = 0
 
     def evaluate(self, inputs: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
         """The pre-activations z for any number of rows; not in the middle of a step."""
-        weight, bias = self._flushed()
-        return torch.addmm(bias * self._bias_input, inputs, weight.T)
+        self.flush()
+        return torch.addmm(self._bias * self._bias_input, inputs, self._weight.T)
 
     def parameters(self) -> tuple[Float[Tensor, "n_l n_below"], Float[Tensor, " n_l"]]:
         """Copies of W and b."""
-        weight, bias = self._flushed()
-        return weight / self._factor, bias / self._factor
-
-    def _flushed(self) -> tuple[Float[Tensor, "n_l n_below"], Float[Tensor, " n_l"]]:
-        """The two parts of W̃, c W and c b, up to date."""
         self.flush()
-        return self._weight, self._extended_weight[:, -1]
+        return self._weight / self._factor, self._bias / self._factor
 
-    def _new_views(self, count: int) -> _StepViews:
-        pending, after = self._pending, self._pending + count
-        extended_inputs, gradients = (
-            self._extended_inputs[pending:after],
-            self._gradients[pending:after],
-        )
-        n_out, earlier = len(self._extended_weight), self._gradients[:pending]
-        products = self._products[:count, : n_out + pending]
-        self._views[pending, count] = views = _StepViews(
-            extended_inputs=extended_inputs,
-            inputs=extended_inputs[:, :-1],
-            gradients=gradients,
-            gradients_transposed=gradients.T,
-            stacked=self._stacked[: n_out + pending].T,
-            products=products,
-            z=products[:, :n_out],
-            input_gradients=self._input_gradients[:count],
-            pending=_Pending(
-                products[:, n_out:], earlier, earlier.T, self._extended_inputs[:pending, :-1]
+    def _added(self, count: int) -> Call:
+        """Adds the update of so many rows to W̃."""
+        if count not in self._flushes:
+            self._flushes[count] = added_product(
+                self._rows,
+                self._gradients[:count].T,
+                self._input_rows[:count],
+                self._update_scale,
             )
-            if pending
-            else None,
-            pending_after=after,
+        return self._flushes[count]
+
+    def _new_step(self, count: int) -> _Step:
+        pending, n_out, n_in = self._pending, *self._weight.shape
+        after = pending + count
+        inputs, gradients = self._input_rows[pending:after], self._gradients[pending:after]
+        earlier_inputs, earlier_gradients = self._input_rows[:pending], self._gradients[:pending]
+        products = self._products[:count, : n_out + pending]
+        z, overlaps = products[:, :n_out], products[:, n_out:]
+        input_gradients = self._input_gradients[:count]
+        forward = [product(inputs, self._stacked[: n_out + pending].T, products)]
+        backward = [product(gradients, self._rows, input_gradients)]
+        if pending:
+            scale, gradient_overlaps = self._update_scale, gradients.new_empty(count, pending)
+            forward += [added_product(z, overlaps, earlier_gradients, scale)]
+            backward += [
+                product(gradients, earlier_gradients.T, gradient_overlaps),
+                added_product(input_gradients, gradient_overlaps, earlier_inputs, scale),
+            ]
+        self._steps[pending, count] = step = _Step(
+            inputs=inputs[:, :n_in],
+            forward=tuple(forward),
+            z=z,
+            gradients=gradients,
+            backward=tuple(backward),
+            input_gradients=input_gradients[:, :n_in],
+            update=(self._added(count),) if self._immediate else (),
+            pending_after=0 if self._immediate else after,
         )
-        return views
+        return step
 
 
-def _aligned(rows: int, columns: int, like: Float[Tensor, "_ _"]) -> Float[Tensor, "_ _"]:
-    """An empty matrix whose rows all begin at a multiple of 64 bytes.
-
-    This saves up to 5 % of a step at the widths of `PENDING_ROWS`.
-    """
+def _aligned_zeros(rows: int, columns: int, like: Float[Tensor, "_ _"]) -> Float[Tensor, "_ _"]:
+    """Zeros whose rows all begin at a multiple of 64 bytes, with up to 63 bytes more of columns."""
     entries = 64 // like.element_size()
-    return like.new_empty(rows, -(-columns // entries) * entries)[:, :columns]
+    return like.new_zeros(rows, -(-columns // entries) * entries)

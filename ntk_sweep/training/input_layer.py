@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.training.dense_layer import PENDING_ROWS, DenseLayer
+from ntk_sweep.training.products import Call, added_product
 
 GRAM_SAMPLES_PER_FEATURE = 3
 """Up to so many samples an input feature, the first layer is carried as pre-activations.
@@ -43,20 +44,6 @@ class _PendingUpdate(NamedTuple):
     gradients: Float[Tensor, "P n_l"]
 
 
-class _BlockUpdate(NamedTuple):
-    """The update that brings the z of all remaining samples up to date.
-
-    Attributes:
-        z: Their pre-activations, (R, n_l).
-        gram: Their rows of the Gram matrix, (R, P).
-        gradients: The gradients of the samples since the last block update, (P, n_l).
-    """
-
-    z: Float[Tensor, "R n_l"]
-    gram: Float[Tensor, "R P"]
-    gradients: Float[Tensor, "P n_l"]
-
-
 @dataclass(frozen=True)
 class _BatchViews:
     """The samples of a step; all of it views, made once.
@@ -65,13 +52,14 @@ class _BatchViews:
         z: Their pre-activations as of the last block update, (B, n_l).
         gradients: Where their gradients are put, (B, n_l).
         pending: What brings z up to date; None if it is.
-        block_update: After every `PENDING_ROWS` samples, that of the remaining samples.
+        block_update: After every `PENDING_ROWS` samples, and after the last, the call that brings
+            the z of all samples up to date.
     """
 
     z: Float[Tensor, "B n_l"]
     gradients: Float[Tensor, "B n_l"]
     pending: _PendingUpdate | None
-    block_update: _BlockUpdate | None
+    block_update: Call | None
 
 
 class GramInputLayer:
@@ -116,15 +104,13 @@ class GramInputLayer:
         return torch.addmm(batch.z, *batch.pending, alpha=-1) if batch.pending else batch.z
 
     def update(self) -> None:
-        """The step on these samples; `end_epoch` brings visited samples up to date."""
+        """The step on these samples."""
         if self._batch.block_update:
-            z, gram, gradients = self._batch.block_update
-            z.addmm_(gram, gradients, alpha=-1)
+            self._batch.block_update()
 
     def end_epoch(self, order: Int64[Tensor, " N"]) -> None:
         """Every sample was visited."""
-        z = torch.addmm(self._z[order], self._gram_in_order, self._gradients, alpha=-1)
-        self._z.index_copy_(0, order, z)
+        self._z.index_copy_(0, order, self._z_in_order)
         self._summed_gradients.index_add_(0, order, self._gradients)
 
     def pre_activations(self) -> Float[Tensor, "N n_l"]:
@@ -146,14 +132,14 @@ class GramInputLayer:
 
     def _batches_of_an_epoch(self, batch_size: int) -> Iterator[_BatchViews]:
         z, gram, gradients = self._z_in_order, self._gram_in_order, self._gradients
-        size, first = len(z), 0  # the remaining z contain the gradients of samples before `first`
+        size, first = len(z), 0  # z contains the gradients of samples before `first`
         for start in range(0, size, batch_size):
             end = min(start + batch_size, size)
             pending = block_update = None
             if start > first:
                 pending = _PendingUpdate(gram[start:end, first:start], gradients[first:start])
-            if end - first >= PENDING_ROWS and end < size:
-                block_update = _BlockUpdate(z[end:], gram[end:, first:end], gradients[first:end])
+            if end - first >= PENDING_ROWS or end == size:
+                block_update = added_product(z, gram[:, first:end], gradients[first:end], scale=-1)
                 first = end
             yield _BatchViews(z[start:end], gradients[start:end], pending, block_update)
 

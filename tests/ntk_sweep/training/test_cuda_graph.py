@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.training import cuda_graph, dense_layer, gradient_descent
+from ntk_sweep.training import cuda_graph, dense_layer, gradient_descent, products
 from ntk_sweep.training.gradient_descent import GradientDescent
 from ntk_sweep.training.sgd import sample_orders, train
 from tests.helpers.training_samples import samples
@@ -64,6 +64,7 @@ def captured_on_the_cpu(monkeypatch):
         return recordings[-1]
 
     monkeypatch.setattr(gradient_descent, "capturable", lambda y, steps: True)
+    monkeypatch.setattr(products, "by_numpy", lambda one: False)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", graph)
     monkeypatch.setattr(torch.cuda, "graph", lambda recording, stream: recording)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
