@@ -158,23 +158,40 @@ def linearised_sgd_losses(
                 break
             order = permutation(f"the order of epoch {epoch}", order, size)
             if np.isfinite(residual).all():
-                after = _epoch(theta[np.ix_(order, order)], residual[order], time)
-                residual = after[np.argsort(order)]
+                residual = _epoch(theta, residual, order, time)
             losses.append(np.mean(residual**2) if np.isfinite(residual).all() else math.inf)
     return np.array(losses)
 
 
 def _epoch(
-    theta: Float[np.ndarray, "N N"], residual: Float[np.ndarray, " N"], time: TrainingTime
+    theta: Float[np.ndarray, "N N"],
+    residual: Float[np.ndarray, " N"],
+    order: Integer[np.ndarray, " N"],
+    time: TrainingTime,
 ) -> Float[np.ndarray, " N"]:
-    """The residual after one epoch in the order in which the samples stand."""
-    residual = residual.copy()
-    for start in range(0, time.n_samples, time.batch_size):
-        batch = slice(start, start + time.batch_size)
-        errors = residual[batch]
-        # rows in place of columns, Θ being symmetric: they lie together in memory
-        residual -= (2 * time.step_size / len(errors)) * errors @ theta[batch]
-    return residual
+    """The residual after one epoch.
+
+    The error e_i of a sample just before its own step solves e_i = r_i - Σ_j (2η/B_j) Θ_ij e_j,
+    where j runs over the samples of earlier batches: a triangular system. All steps together lead
+    to r_i - Σ_j (2η/B_j) Θ_ij e_j, where j runs over all samples.
+    """
+    from scipy.linalg import solve_triangular
+
+    size, batch_size = time.n_samples, time.batch_size
+    sizes = np.full(size, batch_size)
+    sizes[size - size % batch_size :] = size % batch_size
+    rates = 2 * time.step_size / sizes
+    earlier = theta[order][:, order]
+    earlier *= rates
+    # the diagonal is not read
+    for start in range(0, size, batch_size) if batch_size > 1 else ():
+        earlier[start : start + batch_size, start : start + batch_size] = 0
+    errors = solve_triangular(
+        earlier, residual[order], lower=True, unit_diagonal=True, check_finite=False
+    )
+    steps = np.empty_like(residual)
+    steps[order] = rates * errors
+    return residual - theta @ steps
 
 
 def _losses(

@@ -177,8 +177,8 @@ class DenseLayer:
         return self._flushes[count]
 
     def _new_step(self, count: int) -> _Step:
-        pending, n_out, n_in = self._pending, *self._weight.shape
-        after = pending + count
+        n_out, n_in = self._weight.shape
+        pending, after = self._pending, self._pending + count
         inputs, gradients = self._input_rows[pending:after], self._gradients[pending:after]
         earlier_inputs, earlier_gradients = self._input_rows[:pending], self._gradients[:pending]
         products = self._products[:count, : n_out + pending]

@@ -139,7 +139,7 @@ class GramInputLayer:
             if start > first:
                 pending = _PendingUpdate(gram[start:end, first:start], gradients[first:start])
             if end - first >= PENDING_ROWS or end == size:
-                block_update = added_product(z, gram[:, first:end], gradients[first:end], scale=-1)
+                block_update = added_product(z, gram[:, first:end], gradients[first:end], -1.0)
                 first = end
             yield _BatchViews(z[start:end], gradients[start:end], pending, block_update)
 
