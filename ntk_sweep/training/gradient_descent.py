@@ -10,7 +10,7 @@ Dimension letters in the annotations: N samples, n_in features of an input, B sa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from torch import Tensor
 
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Inputs, Network
-from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.numerics.tensors import as_vector, check_finite
 from ntk_sweep.training.cuda_graph import CudaGraph, capturable
 from ntk_sweep.training.dense_layer import DenseLayer
@@ -141,10 +140,15 @@ class GradientDescent:
         return self._evaluate() - self._start
 
     @torch.inference_mode()
-    def outputs_at(self, x: Float[Tensor, "M n_in"]) -> Float[Tensor, " M"]:
-        """The outputs at other inputs, as tensors like the samples; not in mid-epoch."""
-        first = LinearLayer(*self._input.parameters(), self._initial.layer(0).scale)
-        return self._outputs_above(first.forward(x) + first.shift)
+    def outputs_at(self, x: Float[Tensor, "M n_in"]) -> Callable[[], Float[Tensor, " M"]]:
+        """A call that gives f at other inputs, tensors like the samples; not in mid-epoch."""
+        pre_activations = self._input.others(x)
+
+        @torch.inference_mode()
+        def outputs() -> Float[Tensor, " M"]:
+            return self._outputs_above(pre_activations())
+
+        return outputs
 
     @torch.inference_mode()
     def _evaluate(self) -> Float[Tensor, " N"]:

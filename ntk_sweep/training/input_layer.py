@@ -8,14 +8,15 @@ Both forms of the layer know all the inputs. Within an epoch samples are named b
 its order. A step is a call of `forward`; then the gradients of the loss with respect to z, times
 the step size, are written into `gradients`; then comes a call of `update`.
 
-Dimension letters in the annotations: N samples, n_in features of an input, B samples of a batch, P
-earlier samples, R remaining samples, n_l the width of the layer.
+Dimension letters in the annotations: N samples, M other inputs, n_in features of an input, B
+samples of a batch, P earlier samples, n_l the width of the layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -85,8 +86,7 @@ class GramInputLayer:
         gram: Float[Tensor, "N N"],
     ) -> None:
         self._layer, self._x, self._gram = layer, x, gram
-        weight, shift = layer.weight.detach(), layer.shift.detach()
-        self._z = torch.addmm(shift, x, weight.T, alpha=layer.scale.factor)
+        self._z = self._at_start(x)
         self._summed_gradients = torch.zeros_like(self._z)
         self._gram_in_order = torch.empty_like(self._gram)
         self._z_in_order, self._gradients = torch.empty_like(self._z), torch.empty_like(self._z)
@@ -117,6 +117,11 @@ class GramInputLayer:
         """Z of all samples in their own order; not in the middle of an epoch."""
         return self._z
 
+    def others(self, x: Float[Tensor, "M n_in"]) -> Callable[[], Float[Tensor, "M n_l"]]:
+        """A call that gives the pre-activations of other inputs; likewise."""
+        gram = self._layer.scale.gram(x @ self._x.T)
+        return partial(torch.addmm, self._at_start(x), gram, self._summed_gradients, alpha=-1)
+
     def parameters(self) -> tuple[Float[Tensor, "n_l n_in"], Float[Tensor, " n_l"]]:
         """Copies of W and b; likewise."""
         weight, bias, scale = (
@@ -129,6 +134,10 @@ class GramInputLayer:
             torch.addmm(weight, gradients.T, self._x, alpha=-scale.factor),
             torch.sub(bias, gradients.sum(0), alpha=scale.bias),
         )
+
+    def _at_start(self, x: Float[Tensor, "M n_in"]) -> Float[Tensor, "M n_l"]:
+        weight, shift = self._layer.weight.detach(), self._layer.shift.detach()
+        return torch.addmm(shift, x, weight.T, alpha=self._layer.scale.factor)
 
     def _batches_of_an_epoch(self, batch_size: int) -> Iterator[_BatchViews]:
         z, gram, gradients = self._z_in_order, self._gram_in_order, self._gradients
@@ -183,6 +192,10 @@ class DenseInputLayer:
     def pre_activations(self) -> Float[Tensor, "N n_l"]:
         """Z of all samples in their own order; not in the middle of an epoch."""
         return self._layer.evaluate(self._x)
+
+    def others(self, x: Float[Tensor, "M n_in"]) -> Callable[[], Float[Tensor, "M n_l"]]:
+        """A call that gives the pre-activations of other inputs; likewise."""
+        return partial(self._layer.evaluate, x)
 
     def parameters(self) -> tuple[Float[Tensor, "n_l n_in"], Float[Tensor, " n_l"]]:
         """Copies of W and b; likewise."""

@@ -107,7 +107,8 @@ def train(
     if observe:
         observe(0, descent.network())
     if test:
-        test.record(descent.outputs_at(test.x))
+        test_outputs = descent.outputs_at(test.x)
+        test.record(test_outputs())
     y, outputs = descent.targets, descent.outputs()
     initial_outputs = outputs.cpu().numpy()
     losses, running_losses = [loss(outputs, y)], []
@@ -120,7 +121,7 @@ def train(
         losses.append(loss(outputs, y))
         accuracies.append(accuracy(outputs, y, threshold))
         if test:
-            test.record(descent.outputs_at(test.x))
+            test.record(test_outputs())
         epochs = len(running_losses)
         if observe and epochs % observe_every == 0 and math.isfinite(losses[-1]):
             observe(epochs, descent.network())

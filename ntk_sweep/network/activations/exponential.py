@@ -23,6 +23,11 @@ def _elu_derivative(z: Tensor) -> Tensor:
     return z.clamp(max=0).exp()
 
 
+def _elu_together(z: Tensor) -> tuple[Tensor, Tensor]:
+    negative = z.clamp(max=0).expm1()
+    return z.maximum(negative), negative + 1
+
+
 def _elu_differences(z: Tensor, d: Tensor) -> Differences:
     # exp(b) - exp(a) from the larger of the two, so that nothing overflows
     step = negative_difference(z, d)
@@ -42,6 +47,7 @@ ELU = Activation(
     curvature_jump=1.0,
     differences=_elu_differences,
     bend=_elu_bend,
+    together=_elu_together,
 )
 """σ(z) = z for z > 0, exp(z) - 1 otherwise (α = 1); σ'(z) = 1 for z ≥ 0, exp(z) otherwise.
 

@@ -105,5 +105,6 @@ LRELU = Activation(
     jump=1 - LRELU_SLOPE,
     differences=_lrelu_differences,
     closed_dual=_piecewise_linear_dual(LRELU_SLOPE),
+    together=lambda z: (z * (slope := _lrelu_derivative(z)), slope),
 )
 """σ(z) = z for z > 0, 0.01 z otherwise; σ'(z) = 1 for z ≥ 0, 0.01 otherwise."""

@@ -133,7 +133,7 @@ def test_only_epochs_on_a_gpu_of_not_too_many_steps_are_captured():
 @pytest.mark.parametrize("batch_size", [1, 7, 40])
 def test_a_gpu_trains_the_same(n_inputs, batch_size, dtype):
     x, y = (values.to(dtype) for values in samples(40, n_inputs))
-    network = Network.initialise(n_inputs, 230, 4, "elu", "ntk", seed=5, dtype=dtype)
+    network = Network.initialise(n_inputs, 330, 4, "elu", "ntk", seed=5, dtype=dtype)
     orders = list(sample_orders(40, 6, seed=1))
     run = train(GradientDescent(network, x, y, 0.05, batch_size), orders)
     moved = Network(

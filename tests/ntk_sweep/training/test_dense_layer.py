@@ -12,7 +12,7 @@ def ones(width):
 
 def test_wide_layers_delay_their_updates_and_narrow_ones_do_not():
     pending = []
-    for width, batch_size in ((100, 1), (230, 1), (230, PENDING_ROWS // 2), (230, PENDING_ROWS)):
+    for width, batch_size in ((100, 1), (330, 1), (330, PENDING_ROWS // 2), (330, PENDING_ROWS)):
         layer = DenseLayer(ones(width), batch_size)
         a = torch.ones(1, width)
         before = layer.forward(a).clone()
@@ -24,10 +24,10 @@ def test_wide_layers_delay_their_updates_and_narrow_ones_do_not():
 
 
 def test_pending_rows_are_used_up_before_they_are_added():
-    layer = DenseLayer(ones(230), PENDING_ROWS // 2)
+    layer = DenseLayer(ones(330), PENDING_ROWS // 2)
     pending = []
     for _ in range(3):
-        layer.forward(torch.ones(PENDING_ROWS // 2, 230))
+        layer.forward(torch.ones(PENDING_ROWS // 2, 330))
         layer.gradients.fill_(0.0)
         layer.update()
         pending.append(layer._pending)

@@ -137,7 +137,7 @@ def test_float32_follows_float64_within_its_precision():
     orders = list(sample_orders(40, 10, seed=0))
     runs = []
     for dtype in (torch.float32, torch.float64):
-        network = Network.initialise(30, 230, 4, "elu", "ntk", seed=5, dtype=dtype)
+        network = Network.initialise(30, 330, 4, "elu", "ntk", seed=5, dtype=dtype)
         runs.append(
             train(GradientDescent(network, x.to(dtype), y.to(dtype), 0.05, batch_size=1), orders)
         )
@@ -148,7 +148,7 @@ def test_float32_follows_float64_within_its_precision():
 
 def test_the_network_given_stays_as_it_is():
     x, y = samples(12, 40)
-    network = Network.initialise(40, 230, 3, "relu", "ntk", seed=6)
+    network = Network.initialise(40, 330, 3, "relu", "ntk", seed=6)
     before = [p.clone() for p in [*network.weights, *network.biases]]
     run = train(GradientDescent(network, x, y, 0.05, batch_size=1), sample_orders(12, 3, seed=0))
     for old, kept, new in zip(

@@ -47,7 +47,7 @@ def test_accuracy_counts_outputs_on_the_right_side_of_a_half():
 
 def test_observer_sees_the_network_at_the_stated_epochs():
     x, y = samples(10, 20)
-    network = Network.initialise(20, 230, 3, "silu", "ntk", seed=9)
+    network = Network.initialise(20, 330, 3, "silu", "ntk", seed=9)
     orders, seen = list(sample_orders(10, 7, seed=3)), {}
     descent = GradientDescent(network, x, y, 0.05, batch_size=3)
     run = train(descent, orders, observe=seen.__setitem__, observe_every=3)
