@@ -32,10 +32,10 @@ from torch import Tensor
 from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.training.products import Call, added_product, product
 
-PENDING_ROWS = 8
+PENDING_ROWS = 16
 """How many rows of factors may be pending before they are added to W.
 
-Tuned at widths 300 to 800 in float64 on one core, where 4 to 16 are nearly as good."""
+Tuned at widths 300 to 850 in float64 on one core, where 8 to 24 are nearly as good."""
 
 IMMEDIATE_BELOW = 320 * 320
 """W with fewer entries is updated at every step.
