@@ -8,7 +8,7 @@ class Workbench {
     this.rows.listeners.push(() => this.count());
     state.bind(`${slug}.rows`, () => this.read(), (values) => this.write(values));
     this.rows.changed();
-    themeListeners.push(() => this.rows.changed(false));
+    themeListeners.push(() => this.rows.changed());
   }
 
   build() {
