@@ -308,8 +308,10 @@ def _page_section(
 def _page_table(one: WrittenTable, section: str, group: Group, output: OutputFolder) -> PageTable:
     """Where there are only numbers, the links alone."""
     table = one.table.table
-    shown = Markup("") if table is None else html(_within(table, group, section))
-    return PageTable(shown, _links(one.paths, output))
+    if table is None:
+        return PageTable(Markup(""), _links(one.paths, output))
+    label = table.caption if section in table.caption else f"{table.caption}; {section}"
+    return PageTable(html(_within(table, group, section), label), _links(one.paths, output))
 
 
 def _within(table: Table, group: Group, section: str) -> Table:

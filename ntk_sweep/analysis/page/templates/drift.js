@@ -7,7 +7,7 @@ class Drift {
       this.control[name] = element("select");
       return element("label", {}, `${label} `, this.control[name]);
     };
-    const form = element("form", { className: "controls", ariaLabel: "What the panels show" }, select("setting", "Training"), select("quantity", "Quantity"), select("depth", "Depth"));
+    const form = element("form", { className: "controls", ariaLabel: `What the panels show${place.dataset.of}` }, select("setting", "Training"), select("quantity", "Quantity"), select("depth", "Depth"));
     this.fill("setting", drifts.map(({ title }, number) => [number, title]));
     this.control.setting.closest("label").hidden = drifts.length < 2;
     form.addEventListener("submit", (event) => event.preventDefault());

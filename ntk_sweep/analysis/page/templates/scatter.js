@@ -17,7 +17,7 @@ class Scatter {
       this.control[name] = element("input", { type: "checkbox", checked });
       return element("label", { className: "check" }, this.control[name], label);
     };
-    const form = element("form", { className: "controls", ariaLabel: "What the scatter plot shows" },
+    const form = element("form", { className: "controls", ariaLabel: `What the scatter plot shows${workbench.place.dataset.of}` },
       select("x", "x", has("a", "width", "depth", "seed")), box("logx", "log", rows.named.has("a")), select("y", "y", has("b", "lambda_min", "final_loss", "seconds")), box("logy", "log", true),
       select("colour", "colour", ["verdict", "act"].includes(has("verdict", "act")) ? has("verdict", "act") : "", "none"), select("size", "size", "", "none"), box("lines", "lines with bands over seeds", false));
     form.addEventListener("change", () => this.draw());
