@@ -221,6 +221,7 @@ class Scatter {
     };
     canvas.addEventListener("pointerdown", (event) => {
       this.drag = { from: at(event), to: at(event) };
+      this.sideways = false;
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -230,7 +231,13 @@ class Scatter {
       } else this.point(this.nearest(...at(event)));
     });
     canvas.addEventListener("pointerleave", () => this.point(null));
-    // A finger that moves up or down scrolls the page instead (touch-action in the style sheet).
+    // A finger that starts sideways draws; one that moves up or down scrolls the page (touch-action in the style sheet).
+    canvas.addEventListener("touchmove", (event) => {
+      if (!this.drag || !event.cancelable) return;
+      const [{ clientX, clientY }] = event.touches, [x, y] = at({ clientX, clientY });
+      this.sideways ||= Math.abs(x - this.drag.from[0]) > Math.abs(y - this.drag.from[1]);
+      if (this.sideways) event.preventDefault();
+    }, { passive: false });
     canvas.addEventListener("pointercancel", () => {
       this.drag = null;
       this.drawOver();

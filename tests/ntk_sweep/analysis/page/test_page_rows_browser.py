@@ -212,11 +212,11 @@ def test_a_finger_brushes_an_axis_and_draws_a_rectangle(report, browser):
 
     drawn(place.locator(".parallel canvas").first, (46, 200), (46, 170), (46, 145))
     assert place.locator("input[data-filter=act]").input_value() == "relu"
-    place.get_by_role("button", name="Show all").click()
+    place.get_by_role("button", name="Show all").tap()
     drawn(place.locator(".scatter canvas").first, (40, 5), (90, 5), (180, 60), (200, 130))
     assert 0 < shown(place) < total
     # Up and down it scrolls the page.
-    place.get_by_role("button", name="Show all").click()
+    place.get_by_role("button", name="Show all").tap()
     canvas = place.locator(".scatter canvas").first
     canvas.scroll_into_view_if_needed()
     before = page.evaluate("scrollY")

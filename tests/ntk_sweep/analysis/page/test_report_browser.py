@@ -262,6 +262,37 @@ def test_the_views_of_one_activation_side_by_side(report, watched):
     assert faults == []
 
 
+def test_the_drift_of_kernels_has_a_panel_an_activation_and_a_line_a_width(report, watched):
+    page, faults = watched
+    opened(page, report / "page/index.html")
+    page.locator("#drift-npz-thesis").scroll_into_view_if_needed()
+    place = page.locator(".drift[data-ready]")
+    place.wait_for()
+
+    def lines():
+        return place.locator(".js-plotly-plot").evaluate_all(
+            "places => places.map((one) => [one.layout.title.text, one.data.filter((line) => "
+            "line.name).map((line) => [line.name, [...line.x], [...line.y]])])"
+        )
+
+    titles, drawn = zip(*lines(), strict=True)
+    assert titles == ("ReLU", "ELU")
+    assert [name for name, *_ in drawn[0]] == ["width 50", "width 100"]
+    place.locator("select").nth(2).select_option("3")
+    place.locator("select").nth(1).select_option("lambda_min_ratio")
+    ((_, x, y), _), _ = (drawn for _, drawn in lines())
+    assert (x, y) == ([0, 2], pytest.approx([1, 0.5], rel=1e-3))
+    place.locator("select").nth(1).select_option("change")
+    # The median of three seeds, without the zero before training.
+    assert lines()[0][1][0][1:] == [[2], pytest.approx([3 / 50 * 2], rel=1e-3)]
+    page.wait_for_timeout(100)
+    assert "drift.depth=3" in page.url and "Drift" in page.locator("#drift-npz-thesis").inner_text()
+    page.reload()
+    place.wait_for()  # what the address speaks of stands at once
+    assert place.locator("select").nth(2).input_value() == "3"
+    assert faults == []
+
+
 def test_what_is_drawn_fits_its_place(report, watched):
     page, _ = watched
     opened(page, report / "page/index.html")
