@@ -34,7 +34,7 @@ class Limit(NamedTuple):
 
     Attributes:
         kernel: (N, N).
-        values: Its eigenvalues, the greatest first.
+        values: Its eigenvalues, the greatest first; 0 where they do not exceed their bounds.
         errors: Bounds of their errors.
     """
 
@@ -128,7 +128,8 @@ def _limit(x: np.ndarray, row: dict[str, Any]) -> Limit | None:
     except ValueError:
         return None
     kernel = limit.kernel.numpy()
-    values = np.linalg.eigvalsh(kernel)[::-1].clip(min=0.0)
-    # As `ntk_sweep.limit.kernel.limit_kernel_spectrum` bounds them.
-    solver = np.finfo(float).eps * len(values) * values[0]
-    return Limit(kernel, values, np.full(len(values), limit.error_norm + solver))
+    values = np.linalg.eigvalsh(kernel)[::-1]
+    # As `ntk_sweep.limit.kernel.limit_kernel_spectrum` bounds them. What lies below is rounding,
+    # which another machine does otherwise.
+    error = limit.error_norm + np.finfo(float).eps * len(values) * values[0]
+    return Limit(kernel, np.where(values > error, values, 0.0), np.full(len(values), error))

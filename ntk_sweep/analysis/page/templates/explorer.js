@@ -216,6 +216,7 @@ class Explorer {
     if (this.selected === null) {
       this.place.querySelector(".cell").textContent = `${act.selectedOptions[0].textContent} ${width.value} × ${depth.value} was not computed.`;
       for (const part of DETAILS) this.place.querySelector(part).hidden = true;
+      this.compared.draw();
       this.draw();
     } else this.select(this.selected);
   }

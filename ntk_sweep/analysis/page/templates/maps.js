@@ -246,7 +246,8 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
   place.setAttribute(
     "aria-label",
     `Heat map of ${shown.title} of ${name} networks over width ${widths[0]} to ${widths.at(-1)} and depth ${depths[0]} to ${depths.at(-1)}. ` +
-      (values.length ? `Values run from ${formatted(Math.min(...values), 3)} to ${formatted(Math.max(...values), 3)}.` : "No cell holds a value."),
+      (values.length ? `Values run from ${formatted(Math.min(...values), 3)} to ${formatted(Math.max(...values), 3)}.` : "No cell holds a value.") +
+      (best.length ? ` Red frames: ${best.map((cell) => `${group.width[cell]} × ${group.depth[cell]}`).join(", ")}.` : ""),
   );
   return plot(place, traces, layout);
 }
