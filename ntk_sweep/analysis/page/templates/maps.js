@@ -95,7 +95,7 @@ function ends(values, logarithmic) {
   return least < most ? [least, most] : [least - half, most + half];
 }
 
-// Ticks of a logarithmic axis at round numbers, about seven of them: powers of ten, then 1, 2, 5, then 1 to 9 and steps within.
+// Ticks of a logarithmic axis at round numbers, about seven of them: powers of ten, then 1, 2, 5, then 1 to 9, and in a narrow range equal steps.
 function ticks(low, high) {
   const inside = (steps, every = 1) => {
     const found = [];
@@ -106,7 +106,8 @@ function ticks(low, high) {
   choices.push(inside([1, 3]), inside([1, 2, 5]), inside([1, 2, 3, 4, 5, 6, 7, 8, 9]), inside(Array.from({ length: 18 }, (_, i) => 1 + i / 2)));
   const fitting = choices.filter((one) => one.length >= 3 && one.length <= 8);
   let found = fitting.at(-1) ?? [];
-  if (!found.length) {
+  if (!found.length || (high - low < 0.4 && low > -3 && high < 4)) {
+    found = [];
     const step = roundStep((10 ** high - 10 ** low) / 6); // within less than a half of a power of ten
     for (let value = Math.ceil(10 ** low / step) * step; value <= 10 ** high * (1 + 1e-9); value += step) found.push([Math.log10(value), value, 0]);
     return { tickvals: found.map(([place]) => place), ticktext: found.map(([, value]) => shortened(formatted(value, 4))) };

@@ -131,6 +131,8 @@ def test_colours_span_their_own_data_with_round_ticks_and_a_marker(report, watch
         for place, label in zip(found["tickvals"], found["ticktext"], strict=True):
             if re.fullmatch(r"[0-9.]+", label):
                 assert float(label) == pytest.approx(10**place, rel=0.005)
+    about_one = page.evaluate("ticks(-0.08, 0.1)")["ticktext"]
+    assert about_one == ["0.9", "1", "1.1", "1.2"]
     marker = page.locator(".explorer .bar-marker").first
     hovered(page, 0, 2, 0)  # the greatest
     bar = page.locator(".explorer .map").first.locator(".cbfills").bounding_box()
