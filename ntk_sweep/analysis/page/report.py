@@ -54,8 +54,8 @@ from ntk_sweep.analysis.writing.publishing import (
 from ntk_sweep.analysis.writing.tables import Table, csv, html
 from ntk_sweep.store.columns import CELL
 
-INTERACTIVE = "drift-epochs-"
-"""Begins the names of figures that the page also draws itself, beside those of the maps."""
+INTERACTIVE = ("drift-epochs-", "drift-eigenvalues-")
+"""Begin the names of figures that the page also draws itself, beside those of the maps."""
 
 FIGURES, TABLES = "figures", "tables"
 """Folders beside the page."""
