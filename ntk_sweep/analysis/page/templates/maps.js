@@ -68,10 +68,10 @@ function greatest(cells, values) {
   return cells.reduce((best, cell) => (Number.isFinite(values[cell]) && (best === null || values[cell] > values[best]) ? cell : best), null);
 }
 
-// The cells of an activation with a red frame: those that may well be the greatest by the mean that is drawn; where no probability is known, the greatest.
+// The cells of an activation with a red frame: those that may well be the greatest by the mean that is drawn; where no probability is known, the greatest. The greatest stands first.
 function framed(group, shown, cells) {
   if (!shown.quantity.greatest || shown.values !== shown.quantity.value) return [];
-  const likely = shown.quantity.seeded ? cells.filter((cell) => group.probability[cell] > group.likely) : [];
+  const likely = shown.quantity.seeded ? cells.filter((cell) => group.probability[cell] > group.likely).sort((a, b) => shown.values[b] - shown.values[a]) : [];
   const best = greatest(cells, shown.values);
   return likely.length || best === null ? likely : [best];
 }
