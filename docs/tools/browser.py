@@ -123,10 +123,12 @@ def screenshot(report: Path, target: Path, width: int = 1200) -> None:
         for part in (".facts", ".packed"):
             explorer.locator(part).evaluate("part => part.hidden = true")
         explorer.scroll_into_view_if_needed()
-        # Where the red frame is: the first map's last shape.
+        # Where the first of the thin red frames is, that of the greatest mean.
         best = explorer.locator(".map").first.evaluate(
             """map => {
-                const {x0, x1, y0, y1} = map.layout.shapes.at(-1);
+                const {x0, x1, y0, y1} = map.layout.shapes.find(
+                    (one) => one.line.width === 2
+                );
                 const {xaxis, yaxis} = map._fullLayout, box = map.getBoundingClientRect();
                 return [
                     box.x + xaxis._offset + xaxis.l2p((x0 + x1) / 2),

@@ -18,8 +18,7 @@ SEQUENTIAL = "viridis"
 2015)."""
 
 DIVERGING = "coolwarm"
-"""Of ratios on the page, whose maps share their colours. Grey in the middle, so that 1 is not
-mistaken for an empty cell; safe for colour blindness (Moreland 2009)."""
+"""Of differences of kernels on the page, about 0. Safe for colour blindness (Moreland 2009)."""
 
 WIDE = 100.0
 """From this ratio of the greatest to the smallest value on, a linear scale would show the small

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -10,11 +12,11 @@ from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY
 from ntk_sweep.analysis.chapters.speed.conclusion import reading
 from ntk_sweep.analysis.chapters.speed.tables import d_text, share_text
 from ntk_sweep.analysis.rows.activations import activation_title, activations
+from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN as LAMBDA_MIN_OF_ROWS
+from ntk_sweep.analysis.rows.quantities import trusted
 from ntk_sweep.analysis.rows.study import Study
+from ntk_sweep.analysis.statistics.bootstrap import mean_intervals
 from ntk_sweep.analysis.writing.entries import interval_text, number, probability_text
-
-RISE = 1.05
-"""A factor between the ends of an axis below which λ_min is said to change little."""
 
 
 def answer(study: Study) -> list[str]:
@@ -74,44 +76,92 @@ def _greatest(study: Study) -> str:
 
 
 def _axes(study: Study) -> str:
-    """By which factor λ_min changes from the first to the last width, and depth."""
-    cells = study.cells()
-    known = cells[cells["resolved"] & (cells["geometric_mean"] > 0)]
-    sentences = []
-    for axis, other in (("width", "depth"), ("depth", "width")):
-        places = sorted(known[axis].unique())
-        if len(places) < 2:
-            continue
-        first, last = places[0], places[-1]
+    """How λ_min goes with width, and with depth."""
+    sentences, several = [], False
+    for axis, other, unit in (("width", "depth", "a doubling"), ("depth", "width", "a layer")):
         words: dict[str, list[str]] = {}
-        for act in activations(known["act"]):
-            factor = _factor(known[known["act"] == act], axis, other, first, last)
-            if factor is not None:
-                words.setdefault(_verb(factor), []).append(
-                    f"{activation_title(act)} (× {number(factor, 2)})"
-                )
+        for act in activations(study.group.ok["act"]):
+            found = trend(study.group.ok[study.group.ok["act"] == act], axis, other)
+            if found is not None:
+                several |= not np.isnan(found.low)
+                text = f"{activation_title(act)} ({found.text(unit)})"
+                words.setdefault(found.verb, []).append(text)
         if words:
             told = "; ".join(f"{verb} for {', '.join(names)}" for verb, names in words.items())
-            sentences.append(f"from {axis} {first} to {last} it {told}")
-    if not sentences:
-        return ""
-    text = ", and ".join(sentences)
-    return text[0].upper() + text[1:].replace("it ", "λ_min ", 1) + "."
+            sentences.append(f"With {axis}, λ_min {told}.")
+    if several:
+        sentences.append("In brackets: 95 % over seeds.")
+    return " ".join(sentences)
 
 
-def _factor(own: pd.DataFrame, axis: str, other: str, first: int, last: int) -> float | None:
-    """The geometric mean, over the other axis, of the ratio of last to first."""
-    means = own.pivot(index=other, columns=axis, values="geometric_mean")
-    if first not in means or last not in means:
+@dataclass(frozen=True)
+class Trend:
+    """How λ_min of an activation goes along an axis.
+
+    Attributes:
+        factor: By which a doubling of the width, or a further layer, multiplies it: the median over
+            all pairs of networks that differ in nothing else (Theil 1950; Sen 1968), the geometric
+            mean over seeds.
+        low: The lower end of its 95 % interval over seeds; NaN for one seed.
+        high: The upper end.
+        rises: At how many steps to the next width or depth the geometric mean over seeds rises.
+        falls: At how many it falls.
+        steps: How many there are.
+    """
+
+    factor: float
+    low: float
+    high: float
+    rises: int
+    falls: int
+    steps: int
+
+    @property
+    def verb(self) -> str:
+        """Up or down, as far as the seeds tell."""
+        low, high = (self.factor if np.isnan(end) else end for end in (self.low, self.high))
+        return "rises" if low > 1 else "falls" if high < 1 else "neither clearly rises nor falls"
+
+    def text(self, unit: str) -> str:
+        """The factor, its interval and the steps."""
+        many, way = (self.falls, "down") if self.verb == "falls" else (self.rises, "up")
+        ends = [number(end, 3) for end in (self.low, self.high)]
+        interval = "" if np.isnan(self.low) else f" [{', '.join(ends)}]"
+        return f"× {number(self.factor, 3)} {unit}{interval}, {way} at {many} of {self.steps} steps"
+
+
+def trend(rows: pd.DataFrame, axis: str, other: str) -> Trend | None:
+    """The trend of λ_min along an axis; None where no two networks differ in it alone.
+
+    Args:
+        rows: Of one activation, with a result.
+        axis: "width" or "depth".
+        other: The other of them.
+    """
+    logs = np.log(trusted(rows, LAMBDA_MIN_OF_ROWS))
+    table = rows[[axis, other, "seed"]].assign(log=logs).dropna()
+    places = np.sort(table[axis].unique())
+    at = np.log2(places) if axis == "width" else places.astype(float)
+    first, second = np.triu_indices(len(places), 1)
+
+    def rising(values: np.ndarray) -> np.ndarray:
+        return (values[:, second] - values[:, first]) / (at[second] - at[first])
+
+    each = table.pivot_table(index=["seed", other], columns=axis, values="log")
+    slopes = pd.DataFrame(rising(each.to_numpy()), each.index).groupby("seed")
+    medians = [np.median(known) for _, own in slopes if len(known := _known(own.to_numpy()))]
+    if not medians:
         return None
-    logs = np.log(means[last] / means[first]).dropna()
-    return float(np.exp(logs.mean())) if len(logs) else None
+    low, high = (float(end[0]) for end in mean_intervals(np.array([medians])))
+    means = table.pivot_table(index=other, columns=axis, values="log").to_numpy()
+    steps = np.concatenate([np.diff(_known(line)) for line in means])
+    rises, falls = int((steps > 0).sum()), int((steps < 0).sum())
+    factor = float(np.exp(np.mean(medians)))
+    return Trend(factor, float(np.exp(low)), float(np.exp(high)), rises, falls, len(steps))
 
 
-def _verb(factor: float) -> str:
-    if max(factor, 1 / factor) < RISE:
-        return "changes little"
-    return "rises" if factor > 1 else "falls"
+def _known(values: np.ndarray) -> np.ndarray:
+    return values[~np.isnan(values)]
 
 
 def _training(study: Study) -> str:

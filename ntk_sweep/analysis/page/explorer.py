@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ntk_sweep.analysis.drawing.colour_scales import DIVERGING, SEQUENTIAL
+from ntk_sweep.analysis.drawing.heatmap import LIKELY, SHOWN
+from ntk_sweep.analysis.page.kernels import kernels
 from ntk_sweep.analysis.page.packing import BOUND_BITS, BOUND_STEPS, SPECTRUM_STEPS, Packer
 from ntk_sweep.analysis.rows.activations import activation_title, activations
-from ntk_sweep.analysis.rows.networks import exemplars, with_spectrum
+from ntk_sweep.analysis.rows.networks import with_spectrum
 from ntk_sweep.analysis.rows.quantities import (
     LAMBDA_MIN,
     LIMIT_LAMBDA_MIN,
@@ -24,7 +26,6 @@ from ntk_sweep.analysis.rows.quantities import (
 )
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.files import file_stem
-from ntk_sweep.errors import StoreError
 from ntk_sweep.store.columns import CELL
 
 MOST_EIGENVALUES = 340_000
@@ -39,12 +40,6 @@ LEAST_POINTS = 40
 
 ENDS = 10
 """Eigenvalues at either end of a spectrum that are never thinned."""
-
-MOST_KERNEL_ENTRIES = 600_000
-"""In a page, of all groups together: fifteen kernels of N = 200, about a megabyte."""
-
-MOST_KERNEL_SIDE = 300
-"""Pixels of a kernel image; larger kernels are shown by every k-th input."""
 
 _VIEWED = (LIMIT_LAMBDA_MIN.name, RATIO.name)
 """Quantities that are views of λ_min."""
@@ -73,7 +68,8 @@ def explorer(study: Study, packer: Packer, share: float = 1.0) -> dict[str, Any]
     group = study.group
     if not len(group.ok):
         return None
-    index = study.cells()[CELL].copy()
+    contested = study.contested(study.cells(), LAMBDA_MIN, SHOWN)
+    index = contested[CELL].copy()
     acts = activations(index["act"])
     data: dict[str, Any] = {
         "slug": file_stem(group.label),
@@ -84,9 +80,8 @@ def explorer(study: Study, packer: Packer, share: float = 1.0) -> dict[str, Any]
         "depth": packer.add(index["depth"].to_numpy()),
         "seeds": packer.add(study.cells()["seeds"].to_numpy()),
         "failed": packer.add(study.cells()["failed"].to_numpy()),
-        "probability": packer.add(
-            index.merge(study.probabilities, on=CELL, how="left")["probability"].to_numpy(float)
-        ),
+        "probability": packer.add(contested["probability"].to_numpy(float)),
+        "likely": LIKELY,
         "quantities": [
             _quantity(study.cells(quantity), quantity, index, packer)
             for quantity in QUANTITIES.values()
@@ -95,7 +90,7 @@ def explorer(study: Study, packer: Packer, share: float = 1.0) -> dict[str, Any]
     data["spectra"] = _spectra(
         with_spectrum(group.ok), index, packer, int(share * MOST_EIGENVALUES)
     )
-    data["kernels"] = _kernels(study, index, packer, int(share * MOST_KERNEL_ENTRIES))
+    data["kernels"] = kernels(study, index, packer, share)
     return data
 
 
@@ -133,6 +128,7 @@ def _quantity(
         "state": quantity.state,
         "view": quantity.name in _VIEWED,
         "views": quantity.name == LAMBDA_MIN.name,
+        "greatest": quantity.greatest,
     }
 
 
@@ -206,41 +202,3 @@ def thinned(count: int, most: int) -> np.ndarray:
         return np.arange(count)
     between = np.linspace(ENDS, count - 1 - ENDS, most - 2 * ENDS).round().astype(int)
     return np.unique(np.concatenate([np.arange(ENDS), between, np.arange(count - ENDS, count)]))
-
-
-def _kernels(
-    study: Study, index: pd.DataFrame, packer: Packer, budget: int
-) -> list[dict[str, Any]]:
-    """Saved kernels in 1024 shades, those of the thesis's networks first, as many as fit.
-
-    Unreadable ones are left out.
-    """
-    saved = study.group.ok[study.group.ok["kernel_file"].notna()]
-    ordered = pd.concat([exemplars(saved), saved]).drop_duplicates("key") if len(saved) else saved
-    shown = []
-    for row in ordered.to_dict("records"):
-        try:
-            theta = study.store.load_kernel(row["kernel_file"])
-        except StoreError:
-            continue
-        step = -(-len(theta) // MOST_KERNEL_SIDE)
-        theta = theta[::step, ::step]
-        budget -= theta.size
-        if budget < 0:
-            break
-        least, most = float(theta.min()), float(theta.max())
-        shade = np.round((theta - least) / ((most - least) or 1.0) * 1023)
-        shown.append(
-            {
-                "cell": int(
-                    (index == [row[name] for name in CELL]).all(axis=1).to_numpy().argmax()
-                ),
-                "seed": int(row["seed"]),
-                "side": len(theta),
-                "step": step,
-                "least": least,
-                "greatest": most,
-                "shades": packer.add(shade),
-            }
-        )
-    return shown

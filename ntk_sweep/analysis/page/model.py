@@ -63,11 +63,19 @@ class PageFigure:
 
 @dataclass(frozen=True)
 class PageSection:
-    """Tables, then the figures that belong to them."""
+    """Tables, then the figures that belong to them.
+
+    Attributes:
+        title: What sets it apart from other sections; empty where it is the only one.
+        tables: The tables.
+        figures: Those that are seen at once.
+        twice: Those whose numbers the page draws interactively, too.
+    """
 
     title: str
     tables: Sequence[PageTable]
     figures: Sequence[PageFigure]
+    twice: Sequence[PageFigure] = ()
 
 
 @dataclass(frozen=True)
@@ -75,12 +83,14 @@ class PageChapter:
     """A chapter as it stands on the page.
 
     Attributes:
+        name: Of the chapter.
         anchor: Where links lead.
         title: Its heading.
         content: What it says beside tables and figures.
         sections: Its tables and figures.
     """
 
+    name: str
     anchor: str
     title: str
     content: Content
@@ -89,7 +99,7 @@ class PageChapter:
     @property
     def absent(self) -> bool:
         """Whether there is nothing to show but the command that makes it."""
-        shown = any(section.figures or section.tables for section in self.sections)
+        shown = any(one.figures or one.twice or one.tables for one in self.sections)
         return self.content.missing is not None and not shown
 
 
@@ -107,6 +117,7 @@ class PageGroup:
         failures: The file that lists every point without a result, if there is one.
         chapters: In the order of the page.
         data: What the interactive part is made of.
+        drifts: The change of kernels over epochs, by the way of training.
         rows: The rows that the table shows.
         cells: The file with the numbers of every cell.
     """
@@ -120,6 +131,7 @@ class PageGroup:
     failures: Sequence[Link]
     chapters: Sequence[PageChapter]
     data: dict[str, Any] | None
+    drifts: list[dict[str, Any]]
     rows: dict[str, Any] | None
     cells: Link | None
 

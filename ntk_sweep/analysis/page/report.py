@@ -23,6 +23,7 @@ from ntk_sweep.analysis.chapters.summary import summarise
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.page.answer import answer, progress
 from ntk_sweep.analysis.page.comparison import compare
+from ntk_sweep.analysis.page.drift import drifts
 from ntk_sweep.analysis.page.explorer import colour_maps, explorer
 from ntk_sweep.analysis.page.model import (
     HALF_WIDTH,
@@ -53,26 +54,32 @@ from ntk_sweep.analysis.writing.publishing import (
 from ntk_sweep.analysis.writing.tables import Table, csv, html
 from ntk_sweep.store.columns import CELL
 
+INTERACTIVE = ("drift-epochs-", "drift-eigenvalues-")
+"""Begin the names of figures that the page also draws itself, beside those of the maps."""
+
 FIGURES, TABLES = "figures", "tables"
 """Folders beside the page."""
 
-SCRIPTS = (
-    "data.js",
-    "figures.js",
-    "theme.js",
+SCRIPTS = ("data.js", "figures.js", "theme.js", "start.js")
+"""What a page is opened with, in the order in which they need one another."""
+
+HELD_SCRIPTS = (
     "state.js",
     "maps.js",
+    "spectra.js",
+    "kernels.js",
     "detail.js",
+    "compared.js",
     "explorer.js",
+    "drift.js",
     "rows.js",
     "table.js",
     "canvas.js",
     "scatter.js",
     "parallel.js",
     "workbench.js",
-    "start.js",
 )
-"""In the order in which they need one another."""
+"""What it holds compressed, likewise."""
 
 
 def report(
@@ -186,6 +193,7 @@ def page(
     data = {
         "colours": colour_maps(),
         "groups": [group.data for group in groups],
+        "drifts": [group.drifts for group in groups],
         "rows": [group.rows for group in groups],
         "compared": [one.rows for one in comparisons],
     }
@@ -198,7 +206,8 @@ def page(
         citation=CITATION,
         date=date,
         style=Markup(read("report.css")),
-        script=Markup("\n".join(map(read, SCRIPTS))),
+        opening=Markup("\n".join(map(read, SCRIPTS))),
+        script=Markup(compressed("\n".join(['"use strict";', *map(read, HELD_SCRIPTS)]).encode())),
         header=Markup(header),
         numbers=Markup(held.numbers.text()),
         figures=Markup(compressed(b"".join(held.figures))),
@@ -265,6 +274,7 @@ def _page_group(
         failures=failures,
         chapters=chapters,
         data=data,
+        drifts=drifts(study, held.numbers, share),
         rows=row_table(study, held.numbers, share),
         cells=_cells_file(study, output) if data else None,
     )
@@ -278,22 +288,30 @@ def _page_chapter(
     held: Contents,
     output: OutputFolder,
 ) -> PageChapter:
-    shown = [
-        PageSection(
-            one.title,
-            [_page_table(table, one.title, group, output) for table in one.tables],
-            [_page_figure(figure, held, output) for figure in one.figures],
-        )
-        for one in sections
-    ]
-    return PageChapter(file_stem(f"{chapter.name}-{group.label}"), chapter.title, content, shown)
+    shown = [_page_section(one, content, group, held, output) for one in sections]
+    anchor = file_stem(f"{chapter.name}-{group.label}")
+    return PageChapter(chapter.name, anchor, chapter.title, content, shown)
+
+
+def _page_section(
+    one: WrittenSection, content: Content, group: Group, held: Contents, output: OutputFolder
+) -> PageSection:
+    tables = [_page_table(table, one.title, group, output) for table in one.tables]
+    seen: list[PageFigure] = []
+    twice: list[PageFigure] = []
+    for figure in one.figures:
+        interactive = content.explorer or figure.figure.name.startswith(INTERACTIVE)
+        (twice if interactive else seen).append(_page_figure(figure, held, output))
+    return PageSection(one.title, tables, seen, twice)
 
 
 def _page_table(one: WrittenTable, section: str, group: Group, output: OutputFolder) -> PageTable:
     """Where there are only numbers, the links alone."""
     table = one.table.table
-    shown = Markup("") if table is None else html(_within(table, group, section))
-    return PageTable(shown, _links(one.paths, output))
+    if table is None:
+        return PageTable(Markup(""), _links(one.paths, output))
+    label = table.caption if section in table.caption else f"{table.caption}; {section}"
+    return PageTable(html(_within(table, group, section), label), _links(one.paths, output))
 
 
 def _within(table: Table, group: Group, section: str) -> Table:

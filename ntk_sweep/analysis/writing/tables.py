@@ -118,8 +118,13 @@ def latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def html(table: Table) -> Markup:
-    """The table in HTML, everything in it escaped."""
+def html(table: Table, label: str = "") -> Markup:
+    """The table in HTML, everything in it escaped.
+
+    Args:
+        table: The table.
+        label: Of its region, which no other on a page may share; the caption unless given.
+    """
     right = [Markup(' class="number"') if r else Markup("") for r in _right(table)]
     head = Markup("").join(
         Markup("<th scope='col'{}>{}</th>").format(r, html_text(c))
@@ -144,7 +149,7 @@ def html(table: Table) -> Markup:
         '<div class="wide" tabindex="0" role="region" aria-label="{}">'
         "<table>\n<thead><tr>{}</tr></thead>\n"
         "<tbody>\n{}</tbody>\n</table></div>\n{}"
-    ).format(html_text(table.caption), table.caption, head, body, notes)
+    ).format(html_text(table.caption), label or table.caption, head, body, notes)
 
 
 def _right(table: Table) -> list[bool]:

@@ -14,6 +14,23 @@ function sharpCanvas(canvas, width, height) {
   return pen;
 }
 
+// What a canvas shows now, to be laid under what a pointer draws: 20 000 marks are not drawn at every move.
+function snapshot(canvas) {
+  const copy = element("canvas", { width: canvas.width, height: canvas.height });
+  copy.getContext("2d").drawImage(canvas, 0, 0);
+  return copy;
+}
+
+function restored(canvas, copy) {
+  const pen = canvas.getContext("2d");
+  pen.save();
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(copy, 0, 0);
+  pen.restore();
+  return pen;
+}
+
 // The least and the greatest of some rows; of a logarithmic axis only what is positive counts.
 function bounds(values, rows, logarithmic) {
   let low = Infinity, high = -Infinity;
@@ -63,8 +80,11 @@ function roundStep(least) {
 
 function positiveAndWide(column) {
   if (column.kind !== "number") return false;
-  const all = bounds(column.values, column.values.keys(), false);
-  return all !== null && all[0] > 0 && all[1] > 30 * all[0];
+  if (column.wide === undefined) {
+    const all = bounds(column.values, column.values.keys(), false);
+    column.wide = all !== null && all[0] > 0 && all[1] > 30 * all[0];
+  }
+  return column.wide;
 }
 
 // A colour for each row, and what the legend says of it.

@@ -1,5 +1,7 @@
 // Ties switches, maps and the chosen cell together, a group at a time.
 
+const DETAILS = [".spectrum", ".about", ".kernels", ".facts", ".packed"];
+
 class Explorer {
   constructor(place, group, header) {
     Object.assign(this, { place, group, header, selected: null });
@@ -19,7 +21,8 @@ class Explorer {
     this.control.quantity.addEventListener("change", () => this.quantityChanged());
     this.control.view.addEventListener("change", () => this.viewChanged());
     for (const name of ["act", "width", "depth"]) this.control[name].addEventListener("change", () => this.chosen());
-    this.control.kernel.addEventListener("change", () => this.drawDetail());
+    for (const name of ["kernel", "spectrum"]) this.control[name].addEventListener("change", () => this.drawDetail());
+    this.compared = new Compared(this);
     place.addEventListener("submit", (event) => event.preventDefault());
     this.maps = place.querySelector(".maps");
     this.heard = place.querySelector(".heard");
@@ -78,11 +81,11 @@ class Explorer {
   // the others falls by one, which then would have one colour; she may still ask for it.
   comparable(shown, logarithmic) {
     const span = (acts) => {
-      const [low, high] = ends(acts.flatMap((act) => finite(shown.values, this.cellsOf[act])), false, logarithmic);
+      const [low, high] = ends(acts.flatMap((act) => finite(shown.values, this.cellsOf[act])), logarithmic);
       return high - low;
     };
     const own = this.acts.filter((act) => finite(shown.values, this.cellsOf[act]).length > 1).map((act) => span([act])).sort((a, b) => a - b);
-    return shown.ratio || !own.length || span(this.acts) <= 3 * own[own.length >> 1];
+    return !own.length || span(this.acts) <= 3 * own[own.length >> 1];
   }
 
   redraw() {
@@ -103,7 +106,7 @@ class Explorer {
   range(acts, shown, logarithmic, compared) {
     const twins = compared && ["lambda_min", "limit_lambda_min"].includes(shown.quantity.name) && shown.values === shown.quantity.value;
     const layers = twins ? ["measured", "predicted"].map((view) => layer(this.group, this.quantity, view)) : [shown];
-    return ends(layers.flatMap((one) => acts.flatMap((act) => finite(one.values, this.cellsOf[act]))), shown.ratio, logarithmic);
+    return ends(layers.flatMap((one) => acts.flatMap((act) => finite(one.values, this.cellsOf[act]))), logarithmic);
   }
 
   draw() {
@@ -115,6 +118,7 @@ class Explorer {
     control.scale.closest("label").hidden = together;
     this.place.querySelector(".scales").hidden = shared || panels.length < 2 || together;
     const definition = together ? "λ_min measured and predicted from infinite width in the same colours, their ratio, and the spread over seeds" : `${this.shown.title}: ${this.shown.quantity.definition}`;
+    this.place.querySelector(".frames").textContent = framesText(this.group, this.shown, together);
     this.place.querySelector(".definition").innerHTML = `${symbols(definition)}.`;
     this.maps.classList.toggle("single", panels.length === 1);
     while (this.maps.children.length > panels.length) {
@@ -135,7 +139,7 @@ class Explorer {
           markColour(place, event.points[0].curveNumber === 0 ? event.points[0].z : NaN, [zmin, zmax]);
         });
         place.on("plotly_unhover", () => markColour(place, NaN, [0, 1]));
-        place.on("plotly_click", (event) => this.clicked(Number(place.dataset.act), event.points[0]));
+        place.on("plotly_click", (event) => this.clicked(Number(place.dataset.act), event.points[0], event.event?.shiftKey));
       }
     });
   }
@@ -145,14 +149,15 @@ class Explorer {
     const place = element("div", { className: "map", tabIndex: 0 });
     place.addEventListener("keydown", (event) => {
       const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-      if (!step || event.target !== place) return;
+      if (event.target !== place || !(step || event.key === "Enter")) return;
       event.preventDefault();
+      if (!step) return this.compared.toggle(this.selected);
       const act = Number(place.dataset.act), own = this.selected !== null && this.group.act[this.selected] === act ? this.selected : this.cellsOf[act][0];
       let column = this.column.get(this.group.width[own]) + step[0], row = this.row.get(this.group.depth[own]) + step[1];
       for (let cell; column in this.widths && row in this.depths; column += step[0], row += step[1])
         if ((cell = this.cellAt.get(`${act} ${this.widths[column]} ${this.depths[row]}`)) !== undefined) {
           this.select(cell);
-          this.heard.textContent = hoverText(this.group, this.shown, cell, this.group.activations[act].title).replaceAll("<br>", "; ").replace(/<[^>]*>/g, "");
+          this.say(hoverText(this.group, this.shown, cell, this.group.activations[act].title).replaceAll("<br>", "; ").replace(/<[^>]*>/g, ""));
           state.changed();
           return;
         }
@@ -166,9 +171,20 @@ class Explorer {
     this.hearing = setTimeout(() => (this.heard.textContent = String(point.text ?? "").replaceAll("<br>", "; ").replace(/<[^>]*>/g, "")), 300);
   }
 
-  clicked(act, point) {
+  say(text) {
+    clearTimeout(this.hearing);
+    this.heard.textContent = text;
+  }
+
+  nameOf(cell) {
+    const { group } = this;
+    return `${group.activations[group.act[cell]].title} ${group.width[cell]} × ${group.depth[cell]}`;
+  }
+
+  clicked(act, point, kept) {
     const cell = this.cellAt.get(`${act} ${this.widths[point.x]} ${this.depths[point.y]}`);
     if (cell === undefined) return;
+    if (kept) return this.compared.toggle(cell);
     this.select(cell);
     this.offerJump();
     state.changed();
@@ -199,7 +215,8 @@ class Explorer {
     this.selected = this.cellAt.get(`${act.value} ${width.value} ${depth.value}`) ?? null;
     if (this.selected === null) {
       this.place.querySelector(".cell").textContent = `${act.selectedOptions[0].textContent} ${width.value} × ${depth.value} was not computed.`;
-      for (const part of [".plots", ".facts", ".packed"]) this.place.querySelector(part).hidden = true;
+      for (const part of DETAILS) this.place.querySelector(part).hidden = true;
+      this.compared.draw();
       this.draw();
     } else this.select(this.selected);
   }
@@ -220,20 +237,20 @@ class Explorer {
   drawDetail() {
     const { group, place, selected } = this;
     if (selected === null) return;
-    const name = `${group.activations[group.act[selected]].title} ${group.width[selected]} × ${group.depth[selected]}`;
+    const name = this.nameOf(selected);
     const find = (part) => place.querySelector(part);
     const none = group.seeds[selected] === 0;
     const chance = group.probability[selected];
     find(".cell").textContent = none
       ? `${name}: no result, ${group.failed[selected]} failed`
-      : `${name}, ${seedsText(group.seeds[selected])}` + (chance > 0 ? `; greatest λₘᵢₙ of its activation with probability ${probabilityText(chance)}` : "");
-    for (const part of [".plots", ".facts", ".packed"]) find(part).hidden = none;
+      : `${name}, ${seedsText(group.seeds[selected])}` + (chance > 0 ? `; greatest geometric mean λₘᵢₙ of its activation with probability ${probabilityText(chance)}` : "");
+    for (const part of DETAILS) find(part).hidden = none;
+    this.compared.draw();
     if (none) return;
     const kernel = group.kernels.find((one) => one.cell === selected && String(one.seed) === this.control.kernel.value);
-    find(".kernel").hidden = !kernel;
-    find(".plots").classList.toggle("single", !kernel);
-    drawSpectrum(find(".spectrum"), group, selected, name);
-    if (kernel) drawKernel(find(".kernel"), kernel, name, this.header.colours);
+    find(".kernels").hidden = !kernel;
+    find(".about").textContent = drawSpectrum(find(".spectrum"), this, this.compared.shown, this.control.spectrum.value);
+    if (kernel) drawKernels({ theta: find(".kernel"), limit: find(".kernel-limit"), difference: find(".kernel-difference") }, kernel, name, this.header.colours);
     const { spectra } = group;
     const thinned = spectra.index.length < spectra.count ? `${spectra.index.length} of ${spectra.count} eigenvalues` : "all eigenvalues";
     const which = spectra.kind === "seeds" ? "every seed" : "mean, least and greatest over the seeds";
@@ -248,6 +265,7 @@ class Explorer {
   read() {
     const values = {};
     for (const [name, control] of Object.entries(this.control)) values[name] = control.type === "checkbox" ? (control.checked ? "yes" : "no") : control.value;
+    values.compared = this.compared.read();
     return values;
   }
 
@@ -263,19 +281,18 @@ class Explorer {
     this.quantityChanged();
     for (const name of ["view", "activation"]) set(name);
     this.viewChanged();
-    for (const name of ["activation", "scale", "shared", "act", "width", "depth"]) set(name);
+    for (const name of ["activation", "scale", "shared", "act", "width", "depth", "spectrum"]) set(name);
+    this.compared.write(values.compared);
     this.chosen();
     set("kernel");
     this.drawDetail();
   }
 
-  // The cell with the greatest mean λ_min, of the first activation that has one.
+  // The cell with the greatest λ_min, of the first activation that has one.
   start() {
     this.place.hidden = false;
-    const { value, mean = value } = this.group.quantities.find((one) => one.name === "lambda_min");
-    let best = null;
-    for (const cell of this.cellsOf[0]) if (Number.isFinite(mean[cell]) && (best === null || mean[cell] > mean[best])) best = cell;
-    this.selected = best ?? this.group.seeds.findIndex((count) => count > 0);
+    const { value } = this.group.quantities.find((one) => one.name === "lambda_min");
+    this.selected = greatest(this.cellsOf[0], value) ?? this.group.seeds.findIndex((count) => count > 0);
     this.quantityChanged();
     this.select(this.selected, false);
   }

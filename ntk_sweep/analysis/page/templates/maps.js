@@ -40,7 +40,7 @@ function viewsOf(group, quantity) {
   };
 }
 
-// What is drawn: a value and a state for each cell, a title, the scale that suits it, and whether it is a ratio about 1.
+// What is drawn: a value and a state for each cell, a title, the scale that suits it, and whether 1 is marked.
 function layer(group, quantity, view) {
   const named = (name) => group.quantities.find((one) => one.name === name);
   if (view === "predicted") return layer(group, named("limit_lambda_min"), "measured");
@@ -51,7 +51,7 @@ function layer(group, quantity, view) {
     return { quantity, values, title: `${relative ? "sd / mean" : "sd"} of ${quantity.title} over seeds`, scale: "linear" };
   }
   if (view === "probability")
-    return { quantity, values: group.probability, title: "probability to have the greatest mean λ_min", scale: "linear" };
+    return { quantity, values: group.probability, title: "probability to have the greatest geometric mean λ_min", scale: "linear" };
   return { quantity, values: quantity.value, title: quantity.title, scale: quantity.scale, ratio: quantity.scale === "ratio" };
 }
 
@@ -63,28 +63,39 @@ function suited({ values, scale }) {
   return { positive, logarithmic: positive && (scale === "log" || scale === "ratio" || (scale === "auto" && wide)) };
 }
 
+// The cell with the greatest value; null where none has one.
+function greatest(cells, values) {
+  return cells.reduce((best, cell) => (Number.isFinite(values[cell]) && (best === null || values[cell] > values[best]) ? cell : best), null);
+}
+
+// The cells of an activation with a red frame: those that may well be the greatest by the mean that is drawn; where no probability is known, the greatest. The greatest stands first.
+function framed(group, shown, cells) {
+  if (!shown.quantity.greatest || shown.values !== shown.quantity.value) return [];
+  const likely = shown.quantity.seeded ? cells.filter((cell) => group.probability[cell] > group.likely).sort((a, b) => shown.values[b] - shown.values[a]) : [];
+  const best = greatest(cells, shown.values);
+  return likely.length || best === null ? likely : [best];
+}
+
+function framesText(group, shown, together) {
+  if (!together && (!shown.quantity.greatest || shown.values !== shown.quantity.value)) return "";
+  if (!several(group) || (!together && !shown.quantity.seeded)) return "Red frame: the greatest value of an activation.";
+  return `Red frames: cells that have the greatest geometric mean of their activation with a probability above ${Math.round(100 * group.likely)} %.`;
+}
+
 function finite(values, cells) {
   return cells.map((cell) => values[cell]).filter(Number.isFinite);
 }
 
-// Ends of the colours; symmetric about 1 for ratios, so that equal factors either way are equally strong.
-function ends(values, ratio, logarithmic) {
+// Ends of the colours: those of the data.
+function ends(values, logarithmic) {
   if (!values.length) return [0, 1];
-  let least = values.reduce((a, b) => Math.min(a, b)), most = values.reduce((a, b) => Math.max(a, b));
-  if (ratio && logarithmic) {
-    const reach = Math.log10(Math.max(most, 1 / least, 1.1));
-    return [-reach, reach];
-  }
-  if (ratio) {
-    const reach = Math.max(most - 1, 1 - least, 0.1);
-    return [1 - reach, 1 + reach];
-  }
+  const least = values.reduce((a, b) => Math.min(a, b)), most = values.reduce((a, b) => Math.max(a, b));
   if (logarithmic) return least < most ? [Math.log10(least), Math.log10(most)] : [Math.log10(least) - 0.3, Math.log10(most) + 0.3];
   const half = Math.abs(least) / 2 || 0.5;
   return least < most ? [least, most] : [least - half, most + half];
 }
 
-// Ticks of a logarithmic axis at round numbers, about seven of them: powers of ten, then 1, 2, 5, then 1 to 9 and steps within.
+// Ticks of a logarithmic axis at round numbers, about seven of them: powers of ten, then 1, 2, 5, then 1 to 9, and in a narrow range equal steps.
 function ticks(low, high) {
   const inside = (steps, every = 1) => {
     const found = [];
@@ -95,7 +106,8 @@ function ticks(low, high) {
   choices.push(inside([1, 3]), inside([1, 2, 5]), inside([1, 2, 3, 4, 5, 6, 7, 8, 9]), inside(Array.from({ length: 18 }, (_, i) => 1 + i / 2)));
   const fitting = choices.filter((one) => one.length >= 3 && one.length <= 8);
   let found = fitting.at(-1) ?? [];
-  if (!found.length) {
+  if (!found.length || (high - low < 0.4 && low > -3 && high < 4)) {
+    found = [];
     const step = roundStep((10 ** high - 10 ** low) / 6); // within less than a half of a power of ten
     for (let value = Math.ceil(10 ** low / step) * step; value <= 10 ** high * (1 + 1e-9); value += step) found.push([Math.log10(value), value, 0]);
     return { tickvals: found.map(([place]) => place), ticktext: found.map(([, value]) => shortened(formatted(value, 4))) };
@@ -181,8 +193,8 @@ function axis(title, more = {}) {
   return { title: { text: title, standoff: 6 }, zeroline: false, showgrid: false, linecolor: colour("line"), tickcolor: colour("line"), automargin: true, ...more };
 }
 
-function frame(column, row, line, width) {
-  return { type: "rect", x0: column - 0.5, x1: column + 0.5, y0: row - 0.5, y1: row + 0.5, line: { color: colour(line), width }, layer: "above" };
+function frame(column, row, line, width, dash = "solid") {
+  return { type: "rect", x0: column - 0.5, x1: column + 0.5, y0: row - 0.5, y1: row + 0.5, line: { color: colour(line), width, dash }, layer: "above" };
 }
 
 // Draws the map of one activation under a title.
@@ -193,7 +205,6 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
   const z = grid(), text = grid(), gap = grid();
   const crosses = { x: [], y: [] };
   for (const row of text) row.fill("no result");
-  let best = null;
   for (const cell of explorer.cellsOf[act]) {
     const column = explorer.column.get(group.width[cell]), row = explorer.row.get(group.depth[cell]);
     const value = shown.values[cell];
@@ -204,25 +215,25 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
       crosses.y.push(row);
     }
     text[row][column] = hoverText(group, shown, cell, name);
-    if (shown.quantity.name === "lambda_min" && shown.values === shown.quantity.value) {
-      const mean = shown.quantity.mean ? shown.quantity.mean[cell] : value;
-      if (Number.isFinite(mean) && (!best || mean > best.mean)) best = { mean, column, row };
-    }
   }
   const small = widths.length * depths.length <= MOST_OUTLINED;
-  const scale = header.colours[shown.ratio ? "coolwarm" : "viridis"];
-  const bar = { thickness: 12, outlinewidth: 0, tickcolor: colour("soft"), len: 1, ...(logarithmic ? { tickmode: "array", ...ticks(...range) } : { exponentformat: "power" }) };
+  const marks = logarithmic ? ticks(...range) : null;
+  if (marks && shown.ratio) marks.ticktext = marks.ticktext.map((text) => (text === "1" ? "<b>1</b>" : text));
+  const bar = { thickness: 12, outlinewidth: 0, tickcolor: colour("soft"), len: 1, ...(marks ? { tickmode: "array", ...marks } : { exponentformat: "power" }) };
   const traces = [
-    { type: "heatmap", z, text, hovertemplate: "%{text}<extra></extra>", zmin: range[0], zmax: range[1], colorscale: scale, colorbar: bar, xgap: small ? 1 : 0, ygap: small ? 1 : 0, zsmooth: false },
+    { type: "heatmap", z, text, hovertemplate: "%{text}<extra></extra>", zmin: range[0], zmax: range[1], colorscale: header.colours.viridis, colorbar: bar, xgap: small ? 1 : 0, ygap: small ? 1 : 0, zsmooth: false },
     { type: "heatmap", z: gap, hoverinfo: "skip", showscale: false, colorscale: [[0, colour("gap")], [1, colour("gap")]], xgap: small ? 1 : 0, ygap: small ? 1 : 0 },
   ];
   if (small && crosses.x.length)
     traces.push({ type: "scatter", mode: "markers", ...crosses, hoverinfo: "skip", showlegend: false, marker: { symbol: "x-thin", size: 6, line: { width: 1, color: colour("cross") } } });
   // Where both meet, the red one has an edge of the other.
-  const shapes = best ? [frame(best.column, best.row, "paper", 4)] : [];
+  const around = (cell, ...look) => frame(explorer.column.get(group.width[cell]), explorer.row.get(group.depth[cell]), ...look);
+  const best = framed(group, shown, explorer.cellsOf[act]);
+  const shapes = best.map((cell) => around(cell, "paper", 4));
+  for (const cell of explorer.compared.cells) if (group.act[cell] === act) shapes.push(around(cell, "chosen", 4, "dot"));
   const selected = explorer.selected;
-  if (selected !== null && group.act[selected] === act) shapes.push(frame(explorer.column.get(group.width[selected]), explorer.row.get(group.depth[selected]), "chosen", 4));
-  if (best) shapes.push(frame(best.column, best.row, "best", 2));
+  if (selected !== null && group.act[selected] === act) shapes.push(around(selected, "chosen", 4));
+  shapes.push(...best.map((cell) => around(cell, "best", 2)));
   const layout = {
     ...baseLayout(),
     height: Math.min(560, Math.max(230, 22 * depths.length + 96)),
@@ -236,7 +247,8 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
   place.setAttribute(
     "aria-label",
     `Heat map of ${shown.title} of ${name} networks over width ${widths[0]} to ${widths.at(-1)} and depth ${depths[0]} to ${depths.at(-1)}. ` +
-      (values.length ? `Values run from ${formatted(Math.min(...values), 3)} to ${formatted(Math.max(...values), 3)}.` : "No cell holds a value."),
+      (values.length ? `Values run from ${formatted(Math.min(...values), 3)} to ${formatted(Math.max(...values), 3)}.` : "No cell holds a value.") +
+      (best.length ? ` Red frames: ${best.map((cell) => `${group.width[cell]} × ${group.depth[cell]}`).join(", ")}.` : ""),
   );
   return plot(place, traces, layout);
 }

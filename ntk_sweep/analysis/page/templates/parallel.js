@@ -10,10 +10,10 @@ class Parallel {
     this.canvas = element("canvas");
     this.canvas.setAttribute("role", "img");
     this.frame = element("div", { className: "canvas-frame" }, this.canvas);
-    place.append(this.frame, element("p", { className: "note", textContent: "Drag along an axis to keep what lies there; click it to keep all. The filters of the table do the same by keyboard." }));
+    place.append(this.frame, element("p", { className: "note", textContent: "Drag along an axis, with pointer or finger, to keep what lies there; click it to keep all. The filters of the table do the same by keyboard." }));
     this.columns = PREFERRED.map((name) => rows.named.get(name)).filter((column) => column && !column.fixed && this.varies(column));
     this.listen();
-    rows.listeners.push(() => this.draw());
+    rows.listeners.push((filtered) => (filtered ? this.draw() : this.drawOver()));
     new ResizeObserver(() => this.frame.clientWidth !== this.width && this.draw()).observe(this.frame);
   }
 
@@ -25,6 +25,14 @@ class Parallel {
   draw() {
     cancelAnimationFrame(this.pending);
     this.pending = requestAnimationFrame(() => this.paint());
+    this.base = null;
+  }
+
+  // Only what lies over the lines.
+  drawOver() {
+    if (!this.base) return;
+    cancelAnimationFrame(this.pending);
+    this.pending = requestAnimationFrame(() => this.paintOver(restored(this.canvas, this.base)));
   }
 
   paint() {
@@ -33,27 +41,18 @@ class Parallel {
     if (columns.length < 2) return;
     const width = (this.width = this.frame.clientWidth || 600), height = (this.height = 260);
     const pen = sharpCanvas(this.canvas, width, height);
-    const every = [...Array(rows.count).keys()];
-    this.axes = columns.map((column, i) => ({ column, x: 46 + (i * (width - 92)) / (columns.length - 1), scale: scaleOf(column, every, positiveAndWide(column), height - BOTTOM, TOP) }));
-    const places = this.axes.map(({ column, scale }) => Float64Array.from(column.values, scale.place));
-    const stroke = (row) => {
-      let pen_down = false;
-      this.axes.forEach(({ x }, i) => {
-        const y = places[i][row];
-        if (!Number.isFinite(y)) pen_down = false;
-        else if (pen_down) pen.lineTo(x, y);
-        else {
-          pen.moveTo(x, y);
-          pen_down = true;
-        }
-      });
-    };
+    this.places ??= columns.map((column) => {
+      const scale = scaleOf(column, column.values.keys(), positiveAndWide(column), height - BOTTOM, TOP);
+      return { column, scale, y: Float64Array.from(column.values, scale.place) };
+    });
+    this.axes = this.places.map((place, i) => ({ ...place, x: 46 + (i * (width - 92)) / (columns.length - 1) }));
+    const stroke = (row) => this.stroke(pen, row);
     pen.lineWidth = 1;
     if (rows.shown.length < rows.count) {
       pen.strokeStyle = colour("grid");
       pen.globalAlpha = 0.35;
       pen.beginPath();
-      for (const row of every) if (!rows.passes[row]) stroke(row);
+      for (let row = 0; row < rows.count; row++) if (!rows.passes[row]) stroke(row);
       pen.stroke();
     }
     // Rows of one colour are one path: 20 000 lines in a few strokes.
@@ -74,13 +73,26 @@ class Parallel {
       }
     }
     pen.globalAlpha = 1;
+    this.base = snapshot(this.canvas);
+    this.paintOver(pen);
+    this.canvas.setAttribute("aria-label", `Parallel coordinates of ${rows.shown.length} of ${rows.count} rows over ${columns.map((column) => column.name).join(", ")}.`);
+  }
+
+  stroke(pen, row) {
+    let down = false;
+    for (const { x, y } of this.axes) {
+      if (Number.isFinite(y[row])) down ? pen.lineTo(x, y[row]) : pen.moveTo(x, y[row]);
+      down = Number.isFinite(y[row]);
+    }
+  }
+
+  paintOver(pen) {
     pen.strokeStyle = colour("ink");
     pen.lineWidth = 2;
     pen.beginPath();
-    for (const row of rows.ticked) stroke(row);
+    for (const row of this.rows.ticked) this.stroke(pen, row);
     pen.stroke();
-    this.drawAxes(pen, height);
-    this.canvas.setAttribute("aria-label", `Parallel coordinates of ${rows.shown.length} of ${rows.count} rows over ${columns.map((column) => column.name).join(", ")}.`);
+    this.drawAxes(pen, this.height);
   }
 
   drawAxes(pen, height) {
@@ -133,17 +145,23 @@ class Parallel {
   listen() {
     const { canvas } = this;
     const y = (event) => Math.min(this.height - BOTTOM, Math.max(TOP, event.clientY - canvas.getBoundingClientRect().y));
+    const axisAt = (clientX) => this.axes?.findIndex((one) => Math.abs(one.x - (clientX - canvas.getBoundingClientRect().x)) < 20) ?? -1;
+    // A finger on an axis brushes; between the axes it scrolls the page.
+    canvas.addEventListener("touchstart", (event) => axisAt(event.touches[0].clientX) >= 0 && event.touches.length === 1 && event.cancelable && event.preventDefault(), { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
-      const x = event.clientX - canvas.getBoundingClientRect().x;
-      const axis = this.axes.findIndex((one) => Math.abs(one.x - x) < 20);
-      if (axis < 0 || event.pointerType === "touch") return;
+      const axis = axisAt(event.clientX);
+      if (axis < 0) return;
       this.drag = { axis, from: y(event), to: y(event) };
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!this.drag) return;
       this.drag.to = y(event);
-      this.draw();
+      this.drawOver();
+    });
+    canvas.addEventListener("pointercancel", () => {
+      this.drag = null;
+      this.drawOver();
     });
     canvas.addEventListener("pointerup", () => {
       const { drag } = this;

@@ -58,7 +58,7 @@ class Rows {
 
   changed(filtered = true) {
     if (filtered) this.filter();
-    this.listeners.forEach((listener) => listener());
+    this.listeners.forEach((listener) => listener(filtered));
   }
 
   filter() {
@@ -69,9 +69,12 @@ class Rows {
       const test = tester(column, text);
       for (let row = 0; row < this.count; row++) if (passes[row] && !test(column.values[row])) passes[row] = 0;
     }
-    for (const word of this.search.toLowerCase().split(/\s+/).filter(Boolean))
+    for (const word of this.search.toLowerCase().split(/\s+/).filter(Boolean)) {
+      // Only words have letters: where one is sought, no number is written out.
+      const sought = this.columns.filter((column) => !column.fixed && (column.kind === "word" || /^[^a-z]*$/.test(word)));
       for (let row = 0; row < this.count; row++)
-        if (passes[row] && !this.columns.some((column) => !column.fixed && this.text(column, row).toLowerCase().includes(word)) && !this.keyOf(row).startsWith(word)) passes[row] = 0;
+        if (passes[row] && !sought.some((column) => this.text(column, row).toLowerCase().includes(word)) && !this.keyOf(row).startsWith(word)) passes[row] = 0;
+    }
     this.passes = passes;
     this.shown = [];
     for (let row = 0; row < this.count; row++) if (passes[row]) this.shown.push(row);

@@ -17,7 +17,7 @@ class Scatter {
       this.control[name] = element("input", { type: "checkbox", checked });
       return element("label", { className: "check" }, this.control[name], label);
     };
-    const form = element("form", { className: "controls", ariaLabel: "What the scatter plot shows" },
+    const form = element("form", { className: "controls", ariaLabel: `What the scatter plot shows${workbench.place.dataset.of}` },
       select("x", "x", has("a", "width", "depth", "seed")), box("logx", "log", rows.named.has("a")), select("y", "y", has("b", "lambda_min", "final_loss", "seconds")), box("logy", "log", true),
       select("colour", "colour", ["verdict", "act"].includes(has("verdict", "act")) ? has("verdict", "act") : "", "none"), select("size", "size", "", "none"), box("lines", "lines with bands over seeds", false));
     form.addEventListener("change", () => this.draw());
@@ -27,9 +27,9 @@ class Scatter {
     this.legend = element("div", { className: "legend" });
     this.tip = element("div", { className: "tip", hidden: true });
     this.frame = element("div", { className: "canvas-frame" }, this.canvas, this.tip);
-    place.append(form, this.frame, this.legend, element("p", { className: "note", textContent: "Draw a rectangle to keep what lies in it; click a point to tick its row. With the arrow keys you go from point to point, Enter ticks." }));
+    place.append(form, this.frame, this.legend, element("p", { className: "note", textContent: "Draw a rectangle to keep what lies in it, with a finger starting sideways; click a point to tick its row. With the arrow keys you go from point to point, Enter ticks." }));
     this.listen();
-    rows.listeners.push(() => this.draw());
+    rows.listeners.push((filtered) => (filtered ? this.draw() : this.drawOver()));
     new ResizeObserver(() => this.frame.clientWidth !== this.width && this.draw()).observe(this.frame);
   }
 
@@ -40,6 +40,14 @@ class Scatter {
   draw() {
     cancelAnimationFrame(this.pending);
     this.pending = requestAnimationFrame(() => this.paint());
+    this.base = null;
+  }
+
+  // Only what lies over the points.
+  drawOver() {
+    if (!this.base) return;
+    cancelAnimationFrame(this.pending);
+    this.pending = requestAnimationFrame(() => this.paintOver(restored(this.canvas, this.base)));
   }
 
   paint() {
@@ -56,9 +64,10 @@ class Scatter {
     this.axes(pen, x, y, width, height);
     const shown = colouring(this.column("colour"), chosen, this.workbench.header.colours);
     const size = this.column("size"), range = size && bounds(size.values, chosen, positiveAndWide(size));
+    const wide = range && positiveAndWide(size);
     const radius = (row) => {
       if (!range || range[0] === range[1]) return chosen.length > 3000 ? 2 : 3.2;
-      const [a, b, v] = positiveAndWide(size) ? [...range, size.values[row]].map(Math.log) : [...range, size.values[row]];
+      const [a, b, v] = wide ? [...range, size.values[row]].map(Math.log) : [...range, size.values[row]];
       return Number.isFinite(v) ? 1.5 + 6 * Math.sqrt((v - a) / (b - a)) : 1.5;
     };
     this.points = [];
@@ -77,16 +86,21 @@ class Scatter {
       }
       pen.globalAlpha = 1;
     }
-    pen.strokeStyle = colour("ink");
-    pen.lineWidth = 2;
-    for (const point of this.points)
-      if (rows.ticked.has(point.row)) {
-        mark(pen, 0, point.x, point.y, 6);
-        pen.stroke();
-      }
     this.points.sort((a, b) => a.x - b.x || a.y - b.y);
     canvas.setAttribute("aria-label", `${y.name} against ${x.name} of ${this.points.length} ${this.control.lines.checked ? "means over seeds" : "rows"}${this.column("colour") ? `, coloured by ${this.column("colour").name}` : ""}. The table below holds the same rows.`);
     this.showLegend(shown);
+    this.base = snapshot(canvas);
+    this.paintOver(pen);
+  }
+
+  paintOver(pen) {
+    pen.strokeStyle = colour("ink");
+    pen.lineWidth = 2;
+    for (const point of this.rows.ticked.size ? this.points : [])
+      if (this.rows.ticked.has(point.row)) {
+        mark(pen, 0, point.x, point.y, 6);
+        pen.stroke();
+      }
     if (this.drag) this.rectangle(pen);
   }
 
@@ -206,24 +220,37 @@ class Scatter {
       return [event.clientX - box.x, event.clientY - box.y];
     };
     canvas.addEventListener("pointerdown", (event) => {
-      if (event.pointerType === "touch") return; // a finger scrolls
       this.drag = { from: at(event), to: at(event) };
+      this.sideways = false;
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
       if (this.drag) {
         this.drag.to = at(event);
-        this.draw();
+        this.drawOver();
       } else this.point(this.nearest(...at(event)));
     });
     canvas.addEventListener("pointerleave", () => this.point(null));
+    // A finger that starts sideways draws; one that moves up or down scrolls the page (touch-action in the style sheet).
+    canvas.addEventListener("touchmove", (event) => {
+      if (!this.drag || !event.cancelable) return;
+      const [{ clientX, clientY }] = event.touches, [x, y] = at({ clientX, clientY });
+      this.sideways ||= Math.abs(x - this.drag.from[0]) > Math.abs(y - this.drag.from[1]);
+      if (this.sideways) event.preventDefault();
+    }, { passive: false });
+    canvas.addEventListener("pointercancel", () => {
+      this.drag = null;
+      this.drawOver();
+    });
     canvas.addEventListener("pointerup", (event) => {
       const { drag } = this;
       this.drag = null;
+      this.drawOver();
       const [x, y] = at(event);
       if (!drag || Math.hypot(x - drag.from[0], y - drag.from[1]) < 5) {
         const found = this.nearest(x, y);
         if (found) this.rows.tick(found.row);
+        if (event.pointerType === "touch") this.point(found);
       } else this.keep(drag.from, [x, y]);
       state.changed();
     });

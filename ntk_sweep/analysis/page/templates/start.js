@@ -1,12 +1,14 @@
 // Opens what the page holds, and draws each part when it comes near the screen.
 
+const KINDS = ".explorer, .workbench, .drift";
+
 async function start() {
   showFigures();
   const header = JSON.parse(document.getElementById("header").textContent);
   if (typeof DecompressionStream === "undefined") return; // an old browser keeps the tables and links
-  const [library, numbers] = await Promise.all([inflated("library"), inflated("numbers")]);
-  document.head.append(element("script", { textContent: new TextDecoder().decode(library) }));
-  const groups = opened(header.groups, numbers), rows = opened(header.rows, numbers), compared = opened(header.compared, numbers);
+  const [library, script, numbers] = await Promise.all(["library", "script", "numbers"].map(inflated));
+  for (const one of [library, script]) document.head.append(element("script", { textContent: new TextDecoder().decode(one) }));
+  const groups = opened(header.groups, numbers), rows = opened(header.rows, numbers), compared = opened(header.compared, numbers), drifts = opened(header.drifts, numbers);
   state.start();
   const makers = {
     explorer(place) {
@@ -14,7 +16,9 @@ async function start() {
       const explorer = new Explorer(place, group, header);
       explorer.start();
       state.bind(`${group.slug}.map`, () => explorer.read(), (values) => explorer.write(values));
-      for (const one of place.closest("section").querySelectorAll("details.twice")) one.open = false;
+    },
+    drift(place) {
+      new Drift(place, drifts[place.dataset.group], place.dataset.slug, header);
     },
     workbench(place) {
       new Workbench(place, rows[place.dataset.group] ?? compared[place.dataset.compared], place.dataset.slug, header);
@@ -24,6 +28,7 @@ async function start() {
     if (place.dataset.ready) return;
     place.hidden = false;
     makers[place.classList[0]](place);
+    for (const one of place.closest("section").querySelectorAll("details.twice")) one.open = false;
     place.dataset.ready = "yes";
   };
   // Far down the page they wait until they are scrolled to: a page of ten groups would draw forty maps at once.
@@ -31,14 +36,16 @@ async function start() {
     for (const entry of entries)
       if (entry.isIntersecting) {
         watcher.unobserve(entry.target);
-        entry.target.querySelectorAll(".explorer, .workbench").forEach(begin);
+        entry.target.querySelectorAll(KINDS).forEach(begin);
       }
   }, { rootMargin: "800px" });
-  const places = [...document.querySelectorAll(".explorer, .workbench")].filter((place) => "compared" in place.dataset || (place.classList[0] === "explorer" ? groups : rows)[place.dataset.group]);
+  const held = { explorer: groups, workbench: rows, drift: drifts };
+  const places = [...document.querySelectorAll(KINDS)].filter((place) => "compared" in place.dataset || held[place.classList[0]][place.dataset.group]);
   const firstMap = places.find((place) => place.classList[0] === "explorer");
   places.forEach((place) => {
     // What the address speaks of stands before she looks.
-    const named = [...state.parsed().values.keys()].some((name) => name.startsWith(`${place.dataset.slug}.${place.classList[0] === "explorer" ? "map" : "rows"}.`));
+    const part = { explorer: "map", workbench: "rows", drift: "drift" }[place.classList[0]];
+    const named = [...state.parsed().values.keys()].some((name) => name.startsWith(`${place.dataset.slug}.${part}.`));
     if (place === firstMap || named) begin(place);
     else watcher.observe(place.closest("section"));
   });

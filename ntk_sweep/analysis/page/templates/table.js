@@ -10,7 +10,7 @@ class RowTable {
     const table = element("table", { className: "rows" }, element("caption", { className: "unseen", textContent: "All rows" }), this.head, this.body);
     this.scroller = element("div", { className: "rows-scroller", tabIndex: 0 }, table);
     this.scroller.setAttribute("role", "region");
-    this.scroller.setAttribute("aria-label", "Table of rows; scrolls");
+    this.scroller.setAttribute("aria-label", `Table of rows${workbench.place.dataset.of}; scrolls`);
     this.table = table;
     place.append(this.scroller);
     this.scroller.addEventListener("scroll", () => this.fill());

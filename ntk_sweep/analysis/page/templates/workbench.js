@@ -8,7 +8,7 @@ class Workbench {
     this.rows.listeners.push(() => this.count());
     state.bind(`${slug}.rows`, () => this.read(), (values) => this.write(values));
     this.rows.changed();
-    themeListeners.push(() => this.rows.changed(false));
+    themeListeners.push(() => this.rows.changed());
   }
 
   build() {
@@ -46,7 +46,7 @@ class Workbench {
       ...(rows.commands ? [button("Command", () => this.command())] : []), clear);
     this.commandPlace = element("pre", { hidden: true, tabIndex: 0 });
     const tablePlace = element("div");
-    const form = element("form", { className: "controls", ariaLabel: "Which rows are shown" }, labelled("Search", this.search));
+    const form = element("form", { className: "controls", ariaLabel: `Which rows are shown${place.dataset.of}` }, labelled("Search", this.search));
     form.addEventListener("submit", (event) => event.preventDefault());
     const picking = element("details", { className: "columns" }, element("summary", { textContent: `Columns, ${rows.columns.length} of them` }), this.picker);
     this.views = element("div", { className: "views" });

@@ -10,6 +10,7 @@ from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.drawing.rendering import render_many
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.store.store import Store
+from tests.helpers import analysis_training_rows as training_rows
 from tests.helpers.analysis_rows import failed, grid, row, store
 
 DRAWN = 4
@@ -32,7 +33,7 @@ def browser():
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     """Two groups: digits with three seeds, a kernel, an unresolved and a failed cell; of other data
-    one network's extreme eigenvalues."""
+    one network's extreme eigenvalues, and runs that recorded their kernels."""
     folder = tmp_path_factory.mktemp("report")
     digits = load_dataset("digits", [0, 9], 100)
     rows = [*grid(seeds=3), failed("relu", 75, 2, 0, error=NASTY)]
@@ -60,10 +61,16 @@ def report(tmp_path_factory):
         "effective_rank": None,
         "method": "extreme",
     }
-    other = row(
-        "elu", 77, 4, 3, 2.5, data="npz", data_fingerprint="e" * 64, data_classes=None, **extreme
-    )
-    results = store(folder / "r", [*rows, other])
+    npz = {"data": "npz", "data_fingerprint": "e" * 64, "data_classes": None}
+    results = store(folder / "r", [*rows, row("elu", 77, 4, 3, 2.5, **npz, **extreme)])
+    runs = [
+        training_rows.recorded(act, width, depth, seed, depth / width * (1 + seed), **npz)
+        for act in ("relu", "elu")
+        for width in (50, 100)
+        for depth in (2, 3)
+        for seed in (0, 1, 2)
+    ]
+    training_rows.store(folder / "r", runs)
     (folder / "_kernels").rename(folder / "r/_kernels")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ntk_sweep.analysis.writing.publishing.render_many", first_drawn)

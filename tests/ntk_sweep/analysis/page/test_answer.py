@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import pytest
 
-from ntk_sweep.analysis.page.answer import answer, progress
+from ntk_sweep.analysis.page.answer import answer, progress, trend
 from ntk_sweep.analysis.page.packing import Packer
 from ntk_sweep.analysis.page.row_table import row_table
 from ntk_sweep.analysis.rows.study import studies
 from tests.helpers import analysis_training_rows as training_rows
-from tests.helpers.analysis_rows import failed, grid, row, store
+from tests.helpers.analysis_rows import failed, frame, grid, row, store
 from tests.helpers.report_pages import inflated, numbers_at
 
 
 def test_the_sentences_are_those_of_the_rows(tmp_path):
     (study,) = studies(store(tmp_path, grid()))
     greatest, axes = answer(study)
-    # Seeds of 200 and 400; width 30 to 400 at the same depth, and depth 2 to 3: λ_min is w / d.
     assert "for ReLU 400 × 2 (width × depth): 300 in the mean of 2 seeds (95 %: 200 to" in greatest
-    assert "rises for ReLU (× 13), Sigmoid (× 13)" in axes
-    assert "from depth 2 to 3 it falls for ReLU (× 0.67), Sigmoid (× 0.67)" in axes
+    # λ_min is w / d of every seed: a doubling doubles it, a layer more leaves two thirds.
+    assert "With width, λ_min rises for ReLU (× 2.00 a doubling [2.00, 2.00], up at 3 of 3" in axes
+    assert "With depth, λ_min falls for ReLU (× 0.667 a layer [0.667, 0.667], down at 2 of" in axes
     assert progress(study).startswith("11 of 12 networks of the grid computed")
+
+
+def test_a_trend_is_that_of_all_widths_and_no_more_than_the_seeds_tell():
+    steps = {10: 1.0, 20: 0.1, 40: 4.0, 80: 8.0, 160: 16.0, 320: 0.5}  # the outermost widths fall
+    rows = [row(width=w, seed=s, lambda_min=v * (1 + s)) for w, v in steps.items() for s in (0, 1)]
+    found = trend(frame(rows), "width", "depth")
+    assert (found.verb, found.rises, found.falls, found.steps) == ("rises", 3, 2, 5)
+    assert found.factor == pytest.approx(2.0) and found.low == pytest.approx(found.high)
+    apart = [
+        row(width=10 * 2**k, seed=s, lambda_min=(3.0 - s) ** k / 1.5**k)
+        for k in range(3)
+        for s in (0, 2)
+    ]  # one seed's doubles, the other's falls
+    assert trend(frame(apart), "width", "depth").verb == "neither clearly rises nor falls"
+    assert trend(frame(rows[:2]), "width", "depth") is None
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_an_address_leads_to_a_view_and_back_works(report, bench, browser):
     assert "quantity=alignment" in page.url and page.url.split("#")[1].startswith("heatmaps-")
 
 
-def test_nothing_serious_stands_in_the_way_of_other_senses(bench):
+def test_nothing_stands_in_the_way_of_other_senses(bench):
     """By axe-core, where `NTK_SWEEP_AXE` names its axe.min.js."""
     page, _ = bench
     path = os.environ.get("NTK_SWEEP_AXE")
@@ -182,8 +182,45 @@ def test_nothing_serious_stands_in_the_way_of_other_senses(bench):
         pytest.skip("NTK_SWEEP_AXE names no axe.min.js")
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     page.evaluate(Path(path).read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    for width in (1200, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        assert [one["id"] for one in found] == [], width
+
+
+def test_a_finger_brushes_an_axis_and_draws_a_rectangle(report, browser):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
+    )
+    page = opened(context.new_page(), report / "page/index.html")
+    place = page.locator(".workbench").first
+    page.evaluate("document.querySelector('.all-rows').scrollIntoView()")
+    place.locator("tr[data-row]").first.wait_for()
+    total, touch = shown(place), context.new_cdp_session(page)
+
+    def drawn(canvas, *points):
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        places = [{"x": box["x"] + x, "y": box["y"] + y} for x, y in points]
+        for kind, at in zip(["Start", *["Move"] * (len(places) - 1)], places, strict=True):
+            touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": [at]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    drawn(place.locator(".parallel canvas").first, (46, 200), (46, 170), (46, 145))
+    assert place.locator("input[data-filter=act]").input_value() == "relu"
+    place.get_by_role("button", name="Show all").tap()
+    drawn(place.locator(".scatter canvas").first, (40, 5), (90, 5), (180, 60), (200, 130))
+    assert 0 < shown(place) < total
+    # Up and down it scrolls the page.
+    place.get_by_role("button", name="Show all").tap()
+    canvas = place.locator(".scatter canvas").first
+    canvas.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    drawn(canvas, (150, 200), (150, 150), (150, 50), (150, 20))
+    page.wait_for_function(f"scrollY > {before} + 50")
+    assert shown(place) == total
+    context.close()
 
 
 def test_every_control_is_reached_and_told_by_keyboard(bench):

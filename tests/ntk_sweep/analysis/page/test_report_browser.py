@@ -131,6 +131,8 @@ def test_colours_span_their_own_data_with_round_ticks_and_a_marker(report, watch
         for place, label in zip(found["tickvals"], found["ticktext"], strict=True):
             if re.fullmatch(r"[0-9.]+", label):
                 assert float(label) == pytest.approx(10**place, rel=0.005)
+    about_one = page.evaluate("ticks(-0.08, 0.1)")["ticktext"]
+    assert about_one == ["0.9", "1", "1.1", "1.2"]
     marker = page.locator(".explorer .bar-marker").first
     hovered(page, 0, 2, 0)  # the greatest
     bar = page.locator(".explorer .map").first.locator(".cbfills").bounding_box()
@@ -196,12 +198,13 @@ def test_the_switches_change_what_is_drawn(report, watched):
     opened(page, report / "page/index.html")
     value = lambda: drawn(page)[0]["z"][0][2]  # noqa: E731
     assert value() == pytest.approx(np.log10(363.424), abs=1e-4)
-    # The greatest mean has a red frame, that of the chosen network around it.
+    # Both cells that may be the greatest have a red frame, and the chosen one its own around it.
     frames = page.evaluate(
         "document.querySelector('.explorer .map').layout.shapes.map((one) => [one.x0, one.y0, "
         "one.line.width])"
     )
-    assert frames == [[1.5, -0.5, 4], [1.5, -0.5, 4], [1.5, -0.5, 2]]
+    likely = [[1.5, -0.5], [1.5, 0.5]]
+    assert frames == [[*one, 4] for one in [*likely, likely[0]]] + [[*one, 2] for one in likely]
     choose(page, "scale", "linear")
     assert value() == pytest.approx(363.424, rel=1e-5)
     choose(page, "view", "predicted")
@@ -250,13 +253,45 @@ def test_the_views_of_one_activation_side_by_side(report, watched):
         "spread over seeds",
     ]
     assert measured["ends"] == predicted["ends"]
-    assert ratio["ends"] == [-ratio["ends"][1], ratio["ends"][1]]
+    # One value alone has the middle colour.
+    np.testing.assert_allclose(ratio["ends"], np.log10(0.5) + np.array([-0.3, 0.3]), atol=1e-4)
     cells = [one["z"][0][2] for one in (measured, predicted, ratio, spread)]
     np.testing.assert_allclose(cells, [*np.log10([363.424, 2 * 363.424, 0.5]), 0.5], atol=1e-4)
     page.mouse.click(*centre(page, 1, 0, 0))
     page.locator(".explorer .cell", has_text="ReLU 30 × 2").first.wait_for()
     choose(page, "activation", "all")
     assert [one["title"] for one in drawn(page)] == ["ReLU", "Sigmoid"]
+    assert faults == []
+
+
+def test_the_drift_of_kernels_has_a_panel_an_activation_and_a_line_a_width(report, watched):
+    page, faults = watched
+    opened(page, report / "page/index.html")
+    page.locator("#drift-npz-thesis").scroll_into_view_if_needed()
+    place = page.locator(".drift[data-ready]")
+    place.wait_for()
+
+    def lines():
+        return place.locator(".js-plotly-plot").evaluate_all(
+            "places => places.map((one) => [one.layout.title.text, one.data.filter((line) => "
+            "line.name).map((line) => [line.name, [...line.x], [...line.y]])])"
+        )
+
+    titles, drawn = zip(*lines(), strict=True)
+    assert titles == ("ReLU", "ELU")
+    assert [name for name, *_ in drawn[0]] == ["width 50", "width 100"]
+    place.locator("select").nth(2).select_option("3")
+    place.locator("select").nth(1).select_option("lambda_min_ratio")
+    ((_, x, y), _), _ = (drawn for _, drawn in lines())
+    assert (x, y) == ([0, 2], pytest.approx([1, 0.5], rel=1e-3))
+    place.locator("select").nth(1).select_option("change")
+    # The median of three seeds, without the zero before training.
+    assert lines()[0][1][0][1:] == [[2], pytest.approx([3 / 50 * 2], rel=1e-3)]
+    page.wait_for_timeout(100)
+    assert "drift.depth=3" in page.url and "Drift" in page.locator("#drift-npz-thesis").inner_text()
+    page.reload()
+    place.wait_for()  # what the address speaks of stands at once
+    assert place.locator("select").nth(2).input_value() == "3"
     assert faults == []
 
 
