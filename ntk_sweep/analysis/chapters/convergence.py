@@ -16,7 +16,8 @@ import pandas as pd
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.needs import a_result, missing
-from ntk_sweep.analysis.drawing.axes import grid, spread
+from ntk_sweep.analysis.drawing.axes import grid, log_ticks, spread, width_ticks
+from ntk_sweep.analysis.drawing.looks import ordered_looks
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title, activations, by_activation
 from ntk_sweep.analysis.rows.columns import LINE
@@ -170,14 +171,13 @@ def convergence_figure(
         act: The activation.
         subtitle: A second line of the title, such as the data set.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
     own = points[points["act"] == act]
     known = fits[fits["act"] == act].set_index("depth")
     depths = shown_depths(points, act)
     every = sorted(points["depth"].unique())
-    colours = matplotlib.colormaps["viridis"]
+    looks = ordered_looks(every)
     together = _is_pooled(own)
     with style():
         figure = Figure(figsize=(6.2, 3.7), layout="constrained")
@@ -185,25 +185,33 @@ def convergence_figure(
         axes.set(xscale="log", yscale="log", xlabel="width", ylabel=LIMIT_DISTANCE.symbol)
         for depth in depths:
             line = own[own["depth"] == depth]
-            colour = colours(0.8 * every.index(depth) / max(len(every) - 1, 1))
+            look = looks[depth]
             if (line["seeds"] > 1).any():
                 axes.fill_between(
-                    line["width"], line["low"], line["high"], color=colour, alpha=0.13, linewidth=0
+                    line["width"],
+                    line["low"],
+                    line["high"],
+                    color=look.colour,
+                    alpha=0.13,
+                    linewidth=0,
                 )
             axes.plot(
                 line["width"],
                 line["mean"],
-                "o" if together else "o-",
-                color=colour,
-                markersize=2.6,
+                linestyle="none" if together else "-",
+                marker=look.marker,
+                color=look.colour,
+                markersize=3.2,
                 linewidth=1.1,
                 label=_legend(known.loc[depth]),
             )
         if together:
             _pooled_line(axes, own)
         _reference(axes, own)
-        axes.set_ylim(*_limits(points))
-        _ticks(axes, points)
+        limits = _limits(points)
+        axes.set_ylim(*limits)
+        width_ticks(axes.xaxis, points["width"])
+        log_ticks(axes.yaxis, *limits)
         grid(axes)
         axes.set_title(activation_title(act) + (f"\n{subtitle}" if subtitle else ""), fontsize=9.5)
         figure.legend(
@@ -211,6 +219,7 @@ def convergence_figure(
             fontsize=8,
             title="depth: slope, 95 % interval",
             title_fontsize=8,
+            alignment="left",
         )
         return figure
 
@@ -312,16 +321,6 @@ def _limits(points: pd.DataFrame) -> tuple[float, float]:
     return 0.8 * min(*levels, points["mean"].min()), 1.25 * float(
         points[["high", "mean"]].to_numpy().max()
     )
-
-
-def _ticks(axes: Axes, points: pd.DataFrame) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    for axis, values in ((axes.xaxis, points["width"]), (axes.yaxis, points["mean"])):
-        decades = np.log10(values.max() / values.min())
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-        axis.set_minor_formatter(NullFormatter())
-        axis.set_major_formatter("{x:g}")
 
 
 def _compose(study: Study) -> Content:
