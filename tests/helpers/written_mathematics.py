@@ -15,5 +15,9 @@ WRITTEN = {
         "relu-800x3, 2024-07-01, 9fe12, abc1e-dirty, --act",
     )
     * 2,
+    "r₀ᵀΘ⁻¹r₀ → σ_w²": (
+        "r₀ᵀΘ⁻¹r₀ → σ<sub>w</sub>²",
+        r"r$_{0}$$^{\mathsf{T}}$$\Theta$$^{-1}$r$_{0}$ $\to$ $\sigma_{w}$$^{2}$",
+    ),
     "50 % of _a_ & {b}": ("50 % of _a_ &amp; {b}", r"50 \% of \_a\_ \& \{b\}"),
 }
