@@ -75,7 +75,8 @@ TRAINING = {
         ("drift-slopes-*", ""),
         ("drift-width-*", "Change of the kernel in training, against width"),
         ("drift-ends-*", ""),
-        ("drift-epochs-*", "Change of the kernel, its eigenvalues and its alignment over epochs"),
+        ("drift-epochs-*", "Change of the kernel over epochs"),
+        ("drift-eigenvalues-*", "Eigenvalues and alignment of the kernel over epochs"),
     ),
 }
 """The files between the comments of each name, without group and ending.

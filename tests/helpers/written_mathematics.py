@@ -1,9 +1,9 @@
 """Plain text with mathematics in it, as HTML and as LaTeX."""
 
 WRITTEN = {
-    "λ_max and Θ_ij, Θ̄, Θ_0": (
-        "λ<sub>max</sub> and Θ<sub>ij</sub>, Θ̄, Θ<sub>0</sub>",
-        r"$\lambda_{\max}$ and $\Theta_{ij}$, $\bar{\Theta}$, $\Theta_{0}$",
+    "λ_max, λ_10 and Θ_ij, Θ̄, Θ_0": (
+        "λ<sub>max</sub>, λ<sub>10</sub> and Θ<sub>ij</sub>, Θ̄, Θ<sub>0</sub>",
+        r"$\lambda_{\max}$, $\lambda_{10}$ and $\Theta_{ij}$, $\bar{\Theta}$, $\Theta_{0}$",
     ),
     "3.9e-10 or 1e+20": (
         "3.9 × 10<sup>−10</sup> or 10<sup>20</sup>",

@@ -9,7 +9,7 @@ import re
 
 from markupsafe import Markup, escape
 
-_INDEXED = r"([λΘσ])_(min|max|[ij]{2}|[a-z0-9])"
+_INDEXED = r"([λΘσ])_(min|max|[ij]{2}|[a-z]|[0-9]+)"
 
 _POWER_OF_TEN = r"(?<![\w.])(\d+(?:\.\d+)?)e([+-])0*(\d+)(?!\w)"
 """A number as programs print it; the digits of a commit have no sign behind an e."""
