@@ -160,7 +160,8 @@ def layer_figure(table: pd.DataFrame, subtitle: str = "") -> Figure:
             axes.set_axis_off()
         named = panels.ravel()[0].get_legend_handles_labels()
         figure.legend(*named, loc="outside lower left", ncols=3, fontsize=8)
-        figure.supxlabel(r"$\chi_1$, mean-field theory", fontsize=9)
+        for axes in panels[-1]:
+            axes.set_xlabel(r"$\chi_1$, mean-field theory")
         figure.supylabel(r"factor of $\lambda_{\min}$, a layer", fontsize=9)
         heading(figure, fill(subtitle, MOST_LETTERS))
         return figure

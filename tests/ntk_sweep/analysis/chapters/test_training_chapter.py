@@ -97,7 +97,9 @@ def test_a_run_that_diverges_at_once_is_seen_as_a_point():
     )
     loss, running, accuracy = curves.course_figure(points).axes
     lines = {line.get_label(): line for line in loss.lines}
-    assert [line.get_marker() for line in lines.values()] == ["o", "None"]
+    # Without a spacing, every point has its marker.
+    assert [line.get_marker() for line in lines.values()] == ["o", "s"]
+    assert [line.get_markevery() is None for line in lines.values()] == [True, False]
     assert [[text.get_text() for text in axes.texts] for axes in (loss, running, accuracy)] == [
         ["ReLU 100 × 3 diverges"],
         ["ReLU 100 × 3 diverges"],
