@@ -40,7 +40,7 @@ $(READY): pyproject.toml constraints.txt
 	    { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), but Python 3.11 to 3.13 is needed: make PYTHON=python3.12 …"; exit 1; }
 	@echo "installing into $(VENV), which takes a minute or more"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --use-pep517 --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 # The two kernels are drawn for one seed, and are fewer than it takes Ray to start.

@@ -22,7 +22,7 @@ from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.drawing.rendering import render
 from ntk_sweep.analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
 from ntk_sweep.analysis.rows.cells import cells, not_positive
-from ntk_sweep.analysis.rows.group import groups, load
+from ntk_sweep.analysis.rows.grouping import groups, load
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "reference" / "results.md"
@@ -75,7 +75,8 @@ TRAINING = {
         ("drift-slopes-*", ""),
         ("drift-width-*", "Change of the kernel in training, against width"),
         ("drift-ends-*", ""),
-        ("drift-epochs-*", "Change of the kernel, its eigenvalues and its alignment over epochs"),
+        ("drift-epochs-*", "Change of the kernel over epochs"),
+        ("drift-eigenvalues-*", "Eigenvalues and alignment of the kernel over epochs"),
     ),
 }
 """The files between the comments of each name, without group and ending.

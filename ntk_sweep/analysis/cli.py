@@ -14,7 +14,7 @@ from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.columns import SPECTRUM
-from ntk_sweep.analysis.rows.group import GroupChoice
+from ntk_sweep.analysis.rows.grouping import GroupChoice
 from ntk_sweep.analysis.rows.study import Study, put_together, studies
 from ntk_sweep.analysis.writing.content import Content
 from ntk_sweep.analysis.writing.files import OutputFolder

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ntk_sweep.analysis.rows.group import Group, groups
+from ntk_sweep.analysis.rows.group import Group
+from ntk_sweep.analysis.rows.grouping import groups
 from ntk_sweep.store.columns import result_columns, schema
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter

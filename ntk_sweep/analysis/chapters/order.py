@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ntk_sweep.analysis.chapters import (
     best_cell_probabilities,
-    convergence,
     diagnostics,
     heatmaps,
     inputs,
@@ -18,6 +17,7 @@ from ntk_sweep.analysis.chapters import (
 )
 from ntk_sweep.analysis.chapters.bounds import composition as bounds
 from ntk_sweep.analysis.chapters.chapter import Chapter
+from ntk_sweep.analysis.chapters.convergence import composition as convergence
 from ntk_sweep.analysis.chapters.drift import composition as drift
 from ntk_sweep.analysis.chapters.flow import composition as flow
 from ntk_sweep.analysis.chapters.generalisation import composition as generalisation

@@ -17,7 +17,7 @@ from ntk_sweep.analysis.chapters.needs import a_run
 from ntk_sweep.analysis.chapters.run_choice import Choice, add_arguments, chosen_runs, options
 from ntk_sweep.analysis.chapters.training_notes import training_notes
 from ntk_sweep.analysis.drawing.axes import PAPER, epoch_axis, heading, log_limits
-from ntk_sweep.analysis.drawing.looks import COLOURS, network_colours
+from ntk_sweep.analysis.drawing.looks import COLOURS, network_looks
 from ntk_sweep.analysis.drawing.loss_panels import band, ceiling, loss_panels, remark_divergence
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows import thesis
@@ -102,7 +102,7 @@ def outcome_table(runs: Runs, points: pd.DataFrame) -> Table:
 
 
 def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
-    """Loss, running loss and accuracy over epochs, the networks in different colours.
+    """Loss, running loss and accuracy over epochs, the networks in different colours and markers.
 
     Args:
         points: From `courses`.
@@ -129,17 +129,22 @@ def course_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
             epoch_axis(axes, int(points["epoch"].max()))
             if axes is not accuracy:
                 axes.set(yscale="log", ylim=limits)
-        for network, colour in zip(networks, network_colours(networks), strict=True):
-            own = rows_of(points, network)
+        for place, (network, look) in enumerate(
+            zip(networks, network_looks(networks), strict=True)
+        ):
+            own, colour = rows_of(points, network), look.colour
+            loss_look = look.curve(place, own["loss"])
             count = int(own["diverged"].iloc[-1])
             label = network_title(network) + (
                 f" ({count} of {own['seeds'].iloc[0]} diverged)" if count else ""
             )
-            band(loss, own, "loss", colour, label)
+            band(loss, own, "loss", colour, label, **loss_look)
             later = own[own["epoch"] > 0]
             # The mean over an epoch stands in its middle.
-            band(running, later, "running_loss", colour, x=later["epoch"].to_numpy() - 0.5)
-            band(accuracy, own, "accuracy", colour)
+            middle = later["epoch"].to_numpy() - 0.5
+            running_look = look.curve(place, later["running_loss"])
+            band(running, later, "running_loss", colour, x=middle, **running_look)
+            band(accuracy, own, "accuracy", colour, **look.curve(place, own["accuracy"]))
             remark_divergence(loss, own, "loss", colour, network_title(network))
             remark_divergence(running, later, "running_loss", colour, network_title(network))
         least = float(np.nanmin(points["accuracy_low"]))

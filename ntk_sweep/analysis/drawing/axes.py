@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 PAPER = 7.0
 """Inches that a figure with several panels is wide: it fits on A4 at nearly its own size."""
 
+MOST_WIDTHS = 7
+"""Labels along an axis of widths; tuned by eye."""
 
 FIRST_EPOCH = 0.9 / np.log(10)
 """`linscale` of an axis of epochs. With it linear and logarithmic part have the same slope where
@@ -54,6 +56,25 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
     powers = LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf))
     axis.set_major_formatter("{x:g}" if low > 1e-3 and high < 1e5 else powers)
     axis.set_minor_formatter(NullFormatter())
+
+
+def width_ticks(axis: Axis, widths: Iterable[int]) -> None:
+    """Ticks of a logarithmic axis of widths: the widths themselves, where they are few.
+
+    Those that would touch the next one are left out.
+    """
+    from matplotlib.ticker import NullLocator
+
+    known = sorted({int(width) for width in widths})
+    if len(known) > MOST_WIDTHS:
+        log_ticks(axis, known[0], known[-1])
+        return
+    least, shown = np.log(known[-1] / known[0]) / (MOST_WIDTHS + 1), known[-1:]
+    for width in known[-2::-1]:
+        if np.log(shown[-1] / width) >= least:
+            shown.append(width)
+    axis.set_ticks(shown, [str(width) for width in shown])
+    axis.set_minor_locator(NullLocator())
 
 
 def epoch_axis(axes: Axes, epochs: int, label: bool = True) -> None:

@@ -82,11 +82,14 @@ def label_ticks(axes: Axes, scale: ColourScale) -> None:
     if decades > 3:
         return
     halves = [step / 2 for step in range(2, 20)]
+    units = [1, 1.5, *range(2, 10)]
     fine = [step / 10 for step in range(10, 100)]
     steps = (
         fine
         if decades < 0.12
         else halves
+        if decades < 0.25
+        else units
         if decades < 0.5
         else [1, 2, 3, 5, 7]
         if decades < 1.5

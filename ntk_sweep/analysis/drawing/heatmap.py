@@ -209,7 +209,7 @@ def size(shown: Grid) -> tuple[float, float]:
     """Width and height of the figure of one heat map, in inches."""
     height, width = shown.value.shape
     return 2.2 + float(np.clip(0.23 * width, 3.0, 5.2)), 1.5 + float(
-        np.clip(0.24 * height, 1.3, 5.0)
+        np.clip(0.24 * height, 1.6, 5.0)
     )
 
 
@@ -264,7 +264,7 @@ def colour_bar(figure: Figure, axes: Sequence[Axes], scale: ColourScale, label: 
     bar = figure.colorbar(
         ScalarMappable(scale.norm, scale.colours), ax=axes, pad=0.02, fraction=0.08
     )
-    bar.set_label(label)
+    bar.set_label(label, fontsize=8.5)
     label_ticks(bar.ax, scale)
 
 
@@ -273,7 +273,8 @@ def bar_label(shown: Grid) -> str:
     if not shown.quantity.seeded:
         return shown.quantity.symbol
     mean = {"geometric": "geometric mean over ", "arithmetic": "mean over "}[shown.quantity.mean]
-    return f"{shown.quantity.symbol}, {'' if shown.seeds == '1 seed' else mean}{shown.seeds}"
+    # On lines of their own: a low map leaves no room for a long one.
+    return f"{shown.quantity.symbol}\n{'' if shown.seeds == '1 seed' else mean}{shown.seeds}"
 
 
 def alt_text(shown: Grid) -> str:

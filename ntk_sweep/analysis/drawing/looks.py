@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ntk_sweep.analysis.rows.runs import Cell
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 
@@ -25,10 +27,16 @@ _GOLDEN = 0.6180339887498949
 
 @dataclass(frozen=True)
 class Look:
-    """How an activation is drawn; the marker tells it where the colour is not seen."""
+    """How a curve is drawn; the marker tells it apart where the colour is not seen."""
 
     colour: str
     marker: Any
+
+    def curve(self, place: int, values: Iterable[float]) -> dict[str, Any]:
+        """How a curve of many points is drawn: with few markers, beside those of other places."""
+        few = np.isfinite(np.asarray(values, dtype=float)).sum() < 2
+        every = None if few else (0.03 * (place % 8), 0.24)
+        return {"marker": self.marker, "markersize": 3.5, "markevery": every}
 
 
 def colour(place: int) -> str:
@@ -58,21 +66,24 @@ def activation_looks(acts: Iterable[str]) -> dict[str, Look]:
     return {act: Look(colour(order.index(act)), marker(order.index(act))) for act in shown}
 
 
-def network_colours(networks: Sequence[Cell]) -> list[str]:
-    """A colour for each network: that of its activation where these differ."""
+def network_looks(networks: Sequence[Cell]) -> list[Look]:
+    """A look for each network: that of its activation where these differ."""
     acts = [act for act, _, _ in networks]
     if len(set(acts)) < len(acts):
-        return [colour(place) for place in range(len(acts))]
-    return [look.colour for look in activation_looks(acts).values()]
+        return [Look(colour(place), marker(place)) for place in range(len(acts))]
+    return list(activation_looks(acts).values())
 
 
-def shades(count: int) -> list[tuple[float, float, float, float]]:
-    """Colours for an ordered quantity such as width, from dark to light.
+def ordered_looks(values: Sequence[int]) -> dict[int, Look]:
+    """The looks of values of an ordered quantity, such as widths, from dark to light.
 
-    They are of the map that the heat maps have.
+    Their colours are of the map that the heat maps have.
     """
     import matplotlib
+    from matplotlib.colors import to_hex
 
-    return [
-        matplotlib.colormaps["viridis"](0.82 * place / max(count - 1, 1)) for place in range(count)
-    ]
+    colours = matplotlib.colormaps["viridis"]
+    return {
+        value: Look(to_hex(colours(0.82 * place / max(len(values) - 1, 1))), marker(place))
+        for place, value in enumerate(values)
+    }

@@ -49,10 +49,10 @@ def band(
     if filled and points["seeds"].max() > 1:
         axes.fill_between(place, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
     # A run that diverges in its first epoch leaves a single point, which no line shows.
-    alone = {"marker": "o", "markersize": 3.5} if np.isfinite(middle).sum() == 1 else {}
-    axes.plot(
-        place, middle, color=colour, label=label or None, **({"linewidth": 1.2} | look | alone)
-    )
+    look = {"linewidth": 1.2} | look
+    if np.isfinite(middle).sum() == 1:
+        look = {"marker": "o", "markersize": 3.5} | look
+    axes.plot(place, middle, color=colour, label=label or None, **look)
 
 
 def remark(axes: Axes, words: str, colour: str | tuple) -> None:

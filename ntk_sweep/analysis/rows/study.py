@@ -12,15 +12,8 @@ from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.best_cells import best_cells, probabilities, with_probabilities
 from ntk_sweep.analysis.rows.cells import cells
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
-from ntk_sweep.analysis.rows.group import (
-    EVERY_GROUP,
-    IDENTITY,
-    Group,
-    GroupChoice,
-    identify,
-    load,
-    together,
-)
+from ntk_sweep.analysis.rows.group import Group, together
+from ntk_sweep.analysis.rows.grouping import EVERY_GROUP, IDENTITY, GroupChoice, identify, load
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, Quantity
 from ntk_sweep.analysis.rows.runs import Runs, runs
 from ntk_sweep.store.columns import schema

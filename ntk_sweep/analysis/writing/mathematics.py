@@ -9,7 +9,7 @@ import re
 
 from markupsafe import Markup, escape
 
-_INDEXED = r"([λΘ])_(min|max|[ij]{2}|[a-z0-9])"
+_INDEXED = r"([λΘσ])_(min|max|[ij]{2}|[a-z]|[0-9]+)"
 
 _POWER_OF_TEN = r"(?<![\w.])(\d+(?:\.\d+)?)e([+-])0*(\d+)(?!\w)"
 """A number as programs print it; the digits of a commit have no sign behind an e."""
@@ -65,17 +65,29 @@ _LATEX = {
     "Θ": r"$\Theta$",
     "ȳ": r"$\bar{y}$",
     "‖": r"$\|$",
-    "²": r"$^2$",
     "√": r"$\surd$",
     "Σ": r"$\Sigma$",
     "ᵀ": r"$^{\mathsf{T}}$",
+    "χ": r"$\chi$",
+    "Δ": r"$\Delta$",
+    "∞": r"$\infty$",
+    "→": r"$\to$",
+    "·": r"$\cdot$",
 }
 
-_LATEX_LETTERS = {"λ": r"\lambda", "Θ": r"\Theta"}
+_BELOW, _ABOVE = "₀₁₂₃₄₅₆₇₈₉", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+
+_LATEX_LETTERS = {"λ": r"\lambda", "Θ": r"\Theta", "σ": r"\sigma"}
 
 # Longest first, so that Θ̄ is one symbol and not Θ and a bar.
 _LATEX_SYMBOLS = re.compile(
-    "|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True))
+    "|".join(
+        [
+            *(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True)),
+            f"(?P<below>[{_BELOW}]+)",
+            f"(?P<above>[{_ABOVE}]+)",
+        ]
+    )
 )
 
 
@@ -116,4 +128,11 @@ def latex_text(text: str) -> str:
 
 
 def _plain_latex(text: str) -> str:
-    return _LATEX_SYMBOLS.sub(lambda match: _LATEX[match[0]], text)
+    def one(match: re.Match[str]) -> str:
+        if match["below"]:
+            return f"$_{{{''.join(str(_BELOW.index(digit)) for digit in match[0])}}}$"
+        if match["above"]:
+            return f"$^{{{''.join('0123456789-'[_ABOVE.index(sign)] for sign in match[0])}}}$"
+        return _LATEX[match[0]]
+
+    return _LATEX_SYMBOLS.sub(one, text)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from textwrap import wrap
 
 import pandas as pd
 from markupsafe import Markup
 
 from ntk_sweep.analysis.writing.entries import Entry, Number, rendered, text_of
 from ntk_sweep.analysis.writing.mathematics import MINUS, html_text, latex_text
+
+SHORTEST_LINE = 8
+"""Letters of a line of a heading in LaTeX; shorter ones would make it a column of words."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def latex(table: Table) -> str:
     tabular = [
         rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
-        " & ".join(map(latex_text, table.columns)) + r" \\",
+        " & ".join(_latex_headings(table)) + r" \\",
         r"\midrule",
         *(" & ".join(_latex_entry(entry) for entry in row) + r" \\" for row in table.rows),
         r"\bottomrule",
@@ -167,6 +171,19 @@ def _html_entry(entry: Entry) -> Markup:
     return Markup(
         rendered(entry, " ± ", lambda exponent: f" × 10<sup>{exponent}</sup>").replace("-", MINUS)
     )
+
+
+def _latex_headings(table: Table) -> list[str]:
+    """Headings in lines about as long as the entries below: long ones would make a table wide."""
+    shown = []
+    for place, (heading, right) in enumerate(zip(table.columns, _right(table), strict=True)):
+        longest = max((len(text_of(row[place])) for row in table.rows), default=0)
+        words = max(longest, SHORTEST_LINE, *map(len, heading.split()), 1)
+        lines = wrap(heading, words, break_on_hyphens=False) or [""]
+        text = r" \\ ".join(map(latex_text, lines))
+        side = "r" if right else "l"
+        shown.append(rf"\shortstack[{side}]{{{text}}}" if len(lines) > 1 else text)
+    return shown
 
 
 def _latex_entry(entry: Entry) -> str:

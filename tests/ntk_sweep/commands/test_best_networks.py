@@ -5,7 +5,7 @@ import pytest
 
 from ntk_sweep.analysis.rows.best_cells import best_cells
 from ntk_sweep.analysis.rows.cells import cells
-from ntk_sweep.analysis.rows.group import groups, load
+from ntk_sweep.analysis.rows.grouping import groups, load
 from ntk_sweep.commands.best_networks import best_networks
 from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntk_sweep.analysis.rows.group import groups, load
+from ntk_sweep.analysis.rows.grouping import groups, load
 from ntk_sweep.data.dataset import find_again, load_dataset
 from ntk_sweep.data.labelling import COLUMNS, USUAL, Labelling
 from ntk_sweep.errors import ConfigError, DataError

@@ -5,7 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
-from ntk_sweep.analysis.chapters.drift.figures import alt_text, epoch_figure, width_figure
+from ntk_sweep.analysis.chapters.drift.figures import (
+    EIGENVALUES,
+    alt_text,
+    eigenvalue_figure,
+    eigenvalue_text,
+    epoch_figure,
+    width_figure,
+)
 from ntk_sweep.analysis.chapters.drift.numbers import (
     EXPERIMENT,
     at_the_end,
@@ -18,9 +25,11 @@ from ntk_sweep.analysis.chapters.drift.numbers import (
 from ntk_sweep.analysis.chapters.drift.tables import end_table, slope_table
 from ntk_sweep.analysis.chapters.needs import a_run
 from ntk_sweep.analysis.rows.columns import TRAINING
+from ntk_sweep.analysis.rows.over_seeds import ENDS
 from ntk_sweep.analysis.rows.runs import Runs
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
+from ntk_sweep.store.columns import CELL
 
 
 def _compose(study: Study) -> Content:
@@ -47,11 +56,18 @@ def _section(one: Runs) -> Section:
     if len(fits):
         draw = partial(width_figure, points, fits, title)
         figures.append(NamedFigure(f"drift-width-{slug}", words, draw, ends))
-    for depth in map(int, sorted(points["depth"].unique())):
-        draw = partial(epoch_figure, points, depth, f"{title}, depth {depth}")
-        alt = f"Depth {depth}, over epochs. {words}"
-        own = over_seeds(points[points["depth"] == depth])
-        figures.append(NamedFigure(f"drift-epochs-depth{depth}-{slug}", alt, draw, own))
+    later = points[points["epoch"] > 0]
+    for depth in map(int, sorted(later["depth"].unique())):
+        own = points[points["depth"] == depth]
+        subtitle, end, shown = f"{title}, depth {depth}", f"depth{depth}-{slug}", over_seeds(own)
+        for name, figure, alt, columns in (
+            ("epochs", epoch_figure, f"Depth {depth}, over epochs. {words}", ("change",)),
+            ("eigenvalues", eigenvalue_figure, eigenvalue_text(own), EIGENVALUES),
+        ):
+            kept = [*CELL, "epoch", "seeds", *(f"{one}{at}" for one in columns for at in ENDS)]
+            figures.append(
+                NamedFigure(f"drift-{name}-{end}", alt, partial(figure, own, subtitle), shown[kept])
+            )
     return Section(tables, figures, one.setting.title)
 
 

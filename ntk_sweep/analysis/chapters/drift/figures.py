@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +16,13 @@ from ntk_sweep.analysis.drawing.axes import (
     heading,
     log_limits,
     log_ticks,
+    width_ticks,
 )
-from ntk_sweep.analysis.drawing.looks import Look, activation_looks, shades
+from ntk_sweep.analysis.drawing.looks import Look, activation_looks, ordered_looks
 from ntk_sweep.analysis.drawing.loss_panels import band
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title, activations
+from ntk_sweep.analysis.rows.over_seeds import ENDS
 from ntk_sweep.analysis.rows.runs import rows_of
 
 if TYPE_CHECKING:
@@ -28,6 +31,14 @@ if TYPE_CHECKING:
 
 MOST_WIDTHS = 5
 """Curves in a panel over epochs: more hide one another."""
+
+ACROSS = 4
+"""Panels side by side, at the width of paper."""
+
+MOST_BANDS = 3
+"""Curves that have their bands: more of them mix to one colour."""
+
+EIGENVALUES = ("lambda_min_ratio", "lambda_max_ratio", "alignment")
 
 APART = 5.0
 """Activations whose changes lie further apart than by this factor have panels of their own: on one
@@ -91,7 +102,7 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
                 _width_panel(axes, own, fit, acts, looks)
                 axes.set(xscale="log", yscale="log")
                 axes.set_xlabel("width" if lowest else "")
-                log_ticks(axes.xaxis, table["width"].min(), table["width"].max())
+                width_ticks(axes.xaxis, table["width"])
                 _legend_below(axes, columns, -0.21 if lowest else -0.03)
                 grid(axes)
             shown = table[table["act"].isin(acts)]
@@ -110,67 +121,112 @@ def width_figure(points: pd.DataFrame, fits: pd.DataFrame, subtitle: str = "") -
         return figure
 
 
-def epoch_figure(points: pd.DataFrame, depth: int, subtitle: str = "") -> Figure:
-    """Change, λ_min, λ_max and alignment over epochs for a depth.
-
-    A column each, a row an activation, the widths in colours.
+def epoch_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
+    """The change over epochs, a panel an activation and a curve a width.
 
     Args:
-        points: From `ntk_sweep.analysis.chapters.drift.numbers.drift`.
-        depth: Which.
+        points: From `ntk_sweep.analysis.chapters.drift.numbers.drift`, of one depth.
         subtitle: Above the panels.
     """
     from matplotlib.figure import Figure
 
-    own = points[points["depth"] == depth]
-    table = over_seeds(own)
+    table = over_seeds(points[points["epoch"] > 0])
     acts = activations(table["act"])
     chosen = shown_networks(table, MOST_WIDTHS)
     widths = sorted({width for _, width, _ in chosen})
-    colours = dict(zip(widths, shades(len(widths)), strict=True))
+    looks = ordered_looks(widths)
+    down = -(-len(acts) // ACROSS)
+    across = -(-len(acts) // down)
     with style():
-        figure = Figure(figsize=(PAPER, 1.1 + max(1.05 * len(acts), 1.6)), layout="constrained")
-        panels = figure.subplots(len(acts), len(SHOWN), squeeze=False, sharex=True, sharey="col")
-        for column, name in enumerate(SHOWN):
-            for row, act in enumerate(acts):
-                axes = panels[row, column]
-                for network in chosen:
-                    if network[0] == act:
-                        curve = rows_of(table, network)
-                        if name == "change":
-                            curve = curve[curve["epoch"] > 0]
-                        band(
-                            axes,
-                            curve,
-                            name,
-                            colours[network[1]],
-                            linewidth=1.1,
-                            marker=".",
-                            markersize=2.5,
-                        )
-                grid(axes)
-                axes.tick_params(labelsize=7.5)
-                if column == 0:
-                    axes.set_ylabel(activation_title(act), fontsize=9)
-            panels[0, column].set_title(_AXES[name], fontsize=8.5)
-            panels[-1, column].set_xlabel("epoch", fontsize=8)
-            _vertical(panels[0, column], table, name)
-        for width in widths:
-            panels[0, 0].plot([], [], color=colours[width], label=str(width))
+        figure = Figure(
+            figsize=(
+                min(max(1.0 + 2.3 * across, 5.4), PAPER),
+                1.0 + (2.7 if down == 1 else 2.0 * down),
+            ),
+            layout="constrained",
+        )
+        panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
+        for act, axes in zip(acts, panels, strict=False):
+            for network in (one for one in chosen if one[0] == act):
+                look, place = looks[network[1]], widths.index(network[1])
+                _curve(axes, rows_of(table, network), "change", look, place)
+            axes.set_title(activation_title(act), fontsize=9)
+            grid(axes)
+        for place, axes in enumerate(panels):
+            axes.set_visible(place < len(acts))
+            # Where the last row is not full, the panel above a gap has the labels.
+            below = place + across >= len(acts)
+            axes.set_xlabel("epoch" if below else "")
+            axes.tick_params(labelbottom=below)
+        for axes in panels[::across]:
+            axes.set_ylabel(_AXES["change"])
+        panels[0].set_xlim(left=0)
+        _vertical(panels[0], table, "change")
         heading(figure, subtitle)
-        figure.legend(
-            loc="outside lower left",
-            ncols=max(len(widths), 1),
-            fontsize=8,
-            title="width",
-            title_fontsize=8,
-            alignment="left",
+        _legend(
+            figure, panels[0], {str(width): look for width, look in looks.items()}, "width", table
         )
         return figure
 
 
+def eigenvalue_figure(points: pd.DataFrame, subtitle: str = "") -> Figure:
+    """λ_min, λ_max and alignment over epochs.
+
+    A column each, a curve an activation, a row for the narrowest and one for the widest networks.
+
+    Args:
+        points: From `ntk_sweep.analysis.chapters.drift.numbers.drift`, of one depth.
+        subtitle: Above the panels.
+    """
+    from matplotlib.figure import Figure
+
+    table = _ends(over_seeds(points))
+    widths = sorted(table["width"].unique())
+    looks = activation_looks(activations(table["act"]))
+    filled = len(looks) <= MOST_BANDS
+    with style():
+        figure = Figure(figsize=(PAPER, 1.2 + 2.0 * len(widths)), layout="constrained")
+        panels = figure.subplots(
+            len(widths), len(EIGENVALUES), squeeze=False, sharex=True, sharey="col"
+        )
+        for width, line in zip(widths, panels, strict=True):
+            for name, axes in zip(EIGENVALUES, line, strict=True):
+                for place, (act, look) in enumerate(looks.items()):
+                    own = table[(table["act"] == act) & (table["width"] == width)]
+                    if len(own):
+                        _curve(axes, own, name, look, place, filled)
+                grid(axes)
+            line[0].set_ylabel(f"width {width}")
+        for name, top, bottom in zip(EIGENVALUES, panels[0], panels[-1], strict=True):
+            top.set_title(_AXES[name], fontsize=9)
+            bottom.set_xlabel("epoch")
+            _vertical(top, table, name, ENDS if filled else ENDS[:1])
+        panels[0, 0].set_xlim(left=0)
+        heading(figure, subtitle)
+        shown = {activation_title(act): look for act, look in looks.items()}
+        _legend(figure, panels[0, 0], shown, "activation", table, filled)
+        return figure
+
+
+def eigenvalue_text(points: pd.DataFrame) -> str:
+    """The figure of eigenvalues in words, for those who cannot see it."""
+    table = _ends(over_seeds(points))
+    texts = []
+    for width, own in table[table["epoch"] == table["epoch"].max()].groupby("width"):
+        ranges = [
+            f"{SHOWN[name]}, from {own[name].min():.2g} to {own[name].max():.2g}"
+            for name in EIGENVALUES
+            if own[name].notna().any()
+        ]
+        texts.append(f"width {width}: {'; '.join(ranges)}")
+    return (
+        f"Over {int(table['epoch'].max())} epochs of training at depth {points['depth'].iloc[0]}, "
+        f"medians of each activation at the end: {'. '.join(texts)}."
+    )
+
+
 def alt_text(points: pd.DataFrame, fits: pd.DataFrame) -> str:
-    """Both figures in words, for those who cannot see them."""
+    """The change in words, for those who cannot see the figures."""
     texts = [
         f"{activation_title(fit['act'])} at depth {fit['depth']} from "
         f"{fit['change_narrowest']:.2g} at width {fit['narrowest']} to {fit['change_widest']:.2g} "
@@ -209,6 +265,7 @@ def _legend_below(axes: Axes, columns: int, top: float) -> None:
             loc="upper left",
             bbox_to_anchor=(-0.05, top),
             ncols=columns,
+            alignment="left",
         )
 
 
@@ -237,12 +294,49 @@ def _width_line(
         axes.plot(ends, fit["level"] * ends ** fit["slope"], color=colour, linewidth=0.9, alpha=0.8)
 
 
-def _vertical(axes: Axes, table: pd.DataFrame, name: str) -> None:
+def _ends(table: pd.DataFrame) -> pd.DataFrame:
+    """The narrowest and the widest networks."""
+    return table[table["width"].isin((table["width"].min(), table["width"].max()))]
+
+
+def _curve(
+    axes: Axes, own: pd.DataFrame, name: str, look: Look, place: int, filled: bool = True
+) -> None:
+    """A curve over epochs, told apart by its colour and its marker."""
+    band(axes, own, name, look.colour, filled=filled, linewidth=1.1, **look.curve(place, own[name]))
+
+
+def _legend(
+    figure: Figure,
+    axes: Axes,
+    looks: dict[str, Look],
+    title: str,
+    table: pd.DataFrame,
+    filled: bool = True,
+) -> None:
+    """What the curves are, below the panels, and what stands for the seeds."""
+    for name, look in looks.items():
+        axes.plot([], [], color=look.colour, marker=look.marker, markersize=4, label=name)
+    if table["seeds"].max() > 1:
+        title += ": medians over seeds" + (
+            ", bands from the least to the greatest" if filled else ""
+        )
+    figure.legend(
+        loc="outside lower left",
+        ncols=min(len(looks), 8),
+        fontsize=8,
+        title=title,
+        title_fontsize=8,
+        alignment="left",
+        columnspacing=1.4,
+    )
+
+
+def _vertical(axes: Axes, table: pd.DataFrame, name: str, ends: Sequence[str] = ENDS) -> None:
     """A logarithmic axis for changes and ratios, as far as there is something to show."""
     if name == "alignment":
         return
-    later = table[table["epoch"] > 0] if name == "change" else table
-    values = [later[f"{name}{end}"].to_numpy() for end in ("", "_low", "_high")]
+    values = [table[f"{name}{end}"].to_numpy() for end in ends]
     if not (np.concatenate(values) > 0).any():
         return
     axes.set(yscale="log", ylim=log_limits(*values))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ntk_sweep.analysis.chapters.flow.numbers import FACTOR, medians
 from ntk_sweep.analysis.drawing.axes import PAPER, grid, heading, log_limits, log_ticks
-from ntk_sweep.analysis.drawing.looks import activation_looks, network_colours
-from ntk_sweep.analysis.drawing.loss_panels import BAND_ALPHA
+from ntk_sweep.analysis.drawing.looks import Look, activation_looks, network_looks
+from ntk_sweep.analysis.drawing.loss_panels import ABOVE, BAND_ALPHA
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.runs import MOST_NETWORKS, list_cells, network_title
@@ -57,7 +57,8 @@ def rate_figure(panels: Sequence[Panel], title: str = "") -> Figure:
     table, looks = drawn(panels), _looks(panels)
     across = min(len(panels), ACROSS)
     down = -(-len(panels) // across)
-    y = log_limits(*(table[name].to_numpy() for name in ("rate_low", "rate_high")), floor=1e-3)
+    ends = (table[name].to_numpy() for name in ("rate_low", "rate_high"))
+    y = log_limits(*ends, floor=1e-3, ceiling=ABOVE * float(table["rate"].max()))
     y = (min(y[0], 1 / FACTOR), max(y[1], FACTOR))
     x = (1.0, float(table["relative_loss"].min()))
     with style():
@@ -71,7 +72,7 @@ def rate_figure(panels: Sequence[Panel], title: str = "") -> Figure:
             setting = panels[place][0]
             _panel(axes, table[table["setting"] == setting], looks)
             axes.set(xscale="log", yscale="log", xlim=x, ylim=y)
-            axes.set_title(textwrap.fill(setting, 50), fontsize=8.5)
+            axes.set_title(textwrap.fill(setting, 50 if across > 1 else 80), fontsize=8.5)
             if place + across >= len(panels):
                 axes.set_xlabel("loss $L/L(0)$")
                 axes.tick_params(labelbottom=True)
@@ -80,8 +81,8 @@ def rate_figure(panels: Sequence[Panel], title: str = "") -> Figure:
             axes.xaxis.set_major_locator(LogLocator(numticks=6))
             axes.xaxis.set_minor_formatter(NullFormatter())
         log_ticks(places[0].yaxis, *y)
-        for name, colour in looks.values():
-            places[0].plot([], [], color=colour, label=name)
+        for name, look in looks.values():
+            places[0].plot([], [], color=look.colour, marker=look.marker, markersize=4, label=name)
         heading(figure, title)
         figure.legend(
             *places[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, fontsize=8
@@ -111,30 +112,28 @@ def _range(values: pd.Series) -> str:
     return f"{values.min():.2g} and {values.max():.2g}"
 
 
-def _looks(panels: Sequence[Panel]) -> dict[tuple, tuple[str, str]]:
-    """Of each curve its name and colour, the same in all panels."""
+def _looks(panels: Sequence[Panel]) -> dict[tuple, tuple[str, Look]]:
+    """Of each curve its name and look, the same in all panels."""
     every = pd.concat([points for _, points in panels])
     networks = list_cells(every)
     if drawn_by(panels) == CELL:
-        colours = network_colours(networks)
-        return {
-            one: (network_title(one), colour) for one, colour in zip(networks, colours, strict=True)
-        }
+        looks = network_looks(networks)
+        return {one: (network_title(one), look) for one, look in zip(networks, looks, strict=True)}
     acts = activations(every["act"])
-    looks = activation_looks(acts)
-    return {(act,): (activation_title(act), looks[act].colour) for act in acts}
+    return {(act,): (activation_title(act), look) for act, look in activation_looks(acts).items()}
 
 
-def _panel(axes: Axes, own: pd.DataFrame, looks: dict[tuple, tuple[str, str]]) -> None:
+def _panel(axes: Axes, own: pd.DataFrame, looks: dict[tuple, tuple[str, Look]]) -> None:
     axes.axhspan(1 / FACTOR, FACTOR, color="#eeeeee", linewidth=0, zorder=0)
     axes.axhline(1.0, color="#444444", linestyle="--", linewidth=1.0)
-    by = CELL if len(next(iter(looks))) > 1 else ["act"]
+    order = list(looks)
+    by = CELL if len(order[0]) > 1 else ["act"]
     for values, curve in own.groupby(by, sort=False):
-        _, colour = looks[tuple(values)]
+        _, look = looks[tuple(values)]
         x = curve["relative_loss"].to_numpy(float)
         if curve["runs"].max() > 1:
             band = (curve["rate_low"].to_numpy(float), curve["rate_high"].to_numpy(float))
-            axes.fill_between(x, *band, color=colour, alpha=BAND_ALPHA, linewidth=0)
-        alone: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(x) == 1 else {}
-        axes.plot(x, curve["rate"], color=colour, linewidth=1.2, **alone)
+            axes.fill_between(x, *band, color=look.colour, alpha=BAND_ALPHA, linewidth=0)
+        shape = look.curve(order.index(tuple(values)), curve["rate"])
+        axes.plot(x, curve["rate"], color=look.colour, linewidth=1.2, **shape)
     grid(axes)

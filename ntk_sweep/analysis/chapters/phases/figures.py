@@ -135,7 +135,7 @@ def layer_figure(table: pd.DataFrame, subtitle: str = "") -> Figure:
     with style():
         across = min(len(acts), 3)
         down = -(-len(acts) // across)
-        figure = Figure(figsize=(PAPER, 0.9 + 2.2 * down), layout="constrained")
+        figure = Figure(figsize=(PAPER, 1.1 + 2.2 * down), layout="constrained")
         panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
         numbers = [table[name].to_numpy(float) for name in ("chi", "measured", "predicted")]
         limits = log_limits(*numbers)
@@ -156,10 +156,12 @@ def layer_figure(table: pd.DataFrame, subtitle: str = "") -> Figure:
             log_ticks(axes.xaxis, *limits)
             log_ticks(axes.yaxis, *limits)
             grid(axes)
-            axes.legend(fontsize=7)
         for axes in panels.ravel()[len(acts) :]:
             axes.set_axis_off()
-        figure.supxlabel(r"$\chi_1$, mean-field theory", fontsize=9)
+        named = panels.ravel()[0].get_legend_handles_labels()
+        figure.legend(*named, loc="outside lower left", ncols=3, fontsize=8)
+        for axes in panels[-1]:
+            axes.set_xlabel(r"$\chi_1$, mean-field theory")
         figure.supylabel(r"factor of $\lambda_{\min}$, a layer", fontsize=9)
         heading(figure, fill(subtitle, MOST_LETTERS))
         return figure

@@ -9,8 +9,15 @@ import pandas as pd
 
 from ntk_sweep.analysis.chapters.scaling.laws import Inputs
 from ntk_sweep.analysis.chapters.scaling.numbers import DEPTH, WIDTH, Axis, depth_law
-from ntk_sweep.analysis.drawing.axes import PAPER, grid, log_limits, log_ticks, spread
-from ntk_sweep.analysis.drawing.looks import shades
+from ntk_sweep.analysis.drawing.axes import (
+    grid,
+    heading,
+    log_limits,
+    log_ticks,
+    spread,
+    width_ticks,
+)
+from ntk_sweep.analysis.drawing.looks import ordered_looks
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN
@@ -36,6 +43,8 @@ def scaling_figure(
 ) -> Figure:
     """λ_min of an activation, against width for some depths and against depth for some widths.
 
+    Along an axis on which no line has two points there is no panel.
+
     Args:
         table: From `points`.
         fits: From `slopes`, by the axis's name.
@@ -49,20 +58,26 @@ def scaling_figure(
 
     own = table[table["act"] == act]
     with style():
-        figure = Figure(figsize=(PAPER, 3.6), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-        limits = log_limits(own["mean"].to_numpy(), own["limit"].to_numpy())
-        for axes, axis in zip(panels, (WIDTH, DEPTH), strict=True):
+        shown = [axis for axis in (WIDTH, DEPTH) if (fits[axis.name]["act"] == act).any()]
+        figure = Figure(figsize=(1.0 + 3.0 * len(shown), 4.0), layout="constrained")
+        panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+        limits = log_limits(*(own[name].to_numpy() for name in ("mean", "low", "high", "limit")))
+        for axes, axis in zip(panels, shown, strict=True):
             axes.set(yscale="log", ylim=limits, xlabel=axis.name)
             _lines(axes, own, axis)
             _law(axes, own, fits[axis.name], axis, (inputs, parametrisation))
             log_ticks(axes.yaxis, *limits)
             grid(axes)
-        panels[0].set(xscale="log", ylabel=LAMBDA_MIN.symbol)
-        log_ticks(panels[0].xaxis, float(own["width"].min()), float(own["width"].max()) * 1.01)
-        panels[1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        title = f"{activation_title(act)}: measured (points), infinite width (dashed), law (dotted)"
-        figure.suptitle(title + (f"\n{subtitle}" if subtitle else ""), fontsize=9)
+            if axis is WIDTH:
+                axes.set_xscale("log")
+                width_ticks(axes.xaxis, own["width"])
+            else:
+                axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        panels[0].set_ylabel(LAMBDA_MIN.symbol)
+        title = f"{activation_title(act)}: measured (points), infinite width (dashed)"
+        mine = pd.concat(fits.values())
+        title += ", law (dotted)" if mine.loc[mine["act"] == act, "law"].notna().any() else ""
+        heading(figure, title + (f"\n{subtitle}" if subtitle else ""))
         return figure
 
 
@@ -87,18 +102,36 @@ def _shown(own: pd.DataFrame, axis: Axis) -> list[int]:
 
 
 def _lines(axes: Axes, own: pd.DataFrame, axis: Axis) -> None:
-    others = _shown(own, axis)
-    for other, colour in zip(others, shades(len(others)), strict=True):
+    for other, look in ordered_looks(_shown(own, axis)).items():
         line = own[own[axis.other] == other].sort_values(axis.name)
         known = line[line["mean"].notna()]
         if known["low"].notna().any():
             axes.fill_between(
-                known[axis.name], known["low"], known["high"], color=colour, alpha=0.15, linewidth=0
+                known[axis.name],
+                known["low"],
+                known["high"],
+                color=look.colour,
+                alpha=0.15,
+                linewidth=0,
             )
-        label = f"{axis.other} {other}"
-        axes.plot(known[axis.name], known["mean"], "o-", color=colour, markersize=2.6, label=label)
-        axes.plot(line[axis.name], line["limit"], "--", color=colour, linewidth=0.9)
-    axes.legend(fontsize=7)
+        axes.plot(
+            known[axis.name],
+            known["mean"],
+            color=look.colour,
+            marker=look.marker,
+            markersize=3.2,
+            label=str(other),
+        )
+        axes.plot(line[axis.name], line["limit"], "--", color=look.colour, linewidth=0.9)
+    axes.legend(
+        fontsize=8,
+        title=axis.other,
+        title_fontsize=8,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.18),
+        ncols=MOST_LINES,
+        alignment="left",
+    )
 
 
 def _law(

@@ -13,6 +13,7 @@ from ntk_sweep.analysis.chapters.speed.associations import Association
 from ntk_sweep.analysis.chapters.speed.candidates import TITLES
 from ntk_sweep.analysis.chapters.speed.tables import share_text
 from ntk_sweep.analysis.drawing.axes import PAPER, grid, heading
+from ntk_sweep.analysis.drawing.looks import Look
 from ntk_sweep.analysis.drawing.rendering import style
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DRAWN, REMOVED = "#b2182b", "#2166ac"
-"""Colours of f₀ as drawn and removed: red and blue that the colour-blind tell apart."""
+DRAWN, REMOVED = Look("#b2182b", "o"), Look("#2166ac", "s")
+"""Looks of f₀ as drawn and removed: red and blue that the colour-blind tell apart."""
 
 LABEL = "Somers' D with the epochs"
 
@@ -64,12 +65,19 @@ def curve_panel(axes: Axes, every: Sequence[Association]) -> None:
 
 def _curve(axes: Axes, one: Association) -> None:
     removed = one.runs.setting.centre_outputs
-    colour = REMOVED if removed else DRAWN
+    look = REMOVED if removed else DRAWN
+    colour = look.colour
     name = _name(one)
     axes.fill_between(
         one.curve["k"], one.curve["low"], one.curve["high"], color=colour, alpha=0.2, linewidth=0
     )
-    axes.plot(one.curve["k"], one.curve["d"], color=colour, label=name)
+    axes.plot(
+        one.curve["k"],
+        one.curve["d"],
+        color=colour,
+        label=name,
+        **look.curve(int(removed), one.curve["d"]),
+    )
     if np.isfinite(one.ceiling[0]):
         # The ceiling is an association with time itself, so it stands below like a rate.
         axes.axhline(
@@ -77,7 +85,7 @@ def _curve(axes: Axes, one: Association) -> None:
             color=colour,
             linewidth=1,
             linestyle="--",
-            label=f"{name}: prediction, -D",
+            label=f"{name}: prediction, \N{MINUS SIGN}D",
         )
 
 
@@ -117,14 +125,15 @@ def ranking_figure(every: Sequence[Association], subtitle: str = "") -> Figure:
 def _intervals(axes: Axes, one: Association, order: Sequence[str], offset: float) -> None:
     known = one.table.set_index("candidate").reindex(order)
     removed = one.runs.setting.centre_outputs
-    colour, shift = (REMOVED, offset) if removed else (DRAWN, -offset)
+    look, shift = (REMOVED, offset) if removed else (DRAWN, -offset)
     places = np.arange(len(order)) + shift
-    axes.hlines(places, known["low"], known["high"], color=colour, linewidth=1.2)
+    axes.hlines(places, known["low"], known["high"], color=look.colour, linewidth=1.2)
     axes.plot(
         known["d"],
         places,
-        "o",
-        color=colour,
+        linestyle="none",
+        marker=look.marker,
+        color=look.colour,
         markersize=4,
         label=_name(one),
     )

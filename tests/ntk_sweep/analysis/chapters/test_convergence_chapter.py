@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ntk_sweep.analysis.chapters import convergence
+from ntk_sweep.analysis.chapters.convergence.figures import (
+    MOST_LINES,
+    alt_text,
+    convergence_figure,
+    shown_depths,
+)
+from ntk_sweep.analysis.chapters.convergence.numbers import BAND, _fit, distances, pooled, slopes
+from ntk_sweep.analysis.chapters.convergence.tables import slope_table
 from ntk_sweep.analysis.writing.tables import html, latex, markdown
 from tests.helpers.analysis_rows import failed, frame, group, row
 from tests.helpers.pixels import colours
@@ -22,7 +29,7 @@ def powers(exponent: float, widths=(50, 100, 200, 400), seeds=2, factor=1.0, **c
 
 @pytest.mark.parametrize("exponent", [-0.5, -1.0, 0.25])
 def test_a_power_law_gives_its_exponent(exponent):
-    fit = convergence.slopes(convergence.distances(frame(powers(exponent, factor=3.0)))).iloc[0]
+    fit = slopes(distances(frame(powers(exponent, factor=3.0)))).iloc[0]
     assert fit["slope"] == pytest.approx(exponent)
     assert fit["half_width"] == pytest.approx(0, abs=1e-12)
     assert (fit["widths"], fit["seeds"], fit["narrowest"], fit["widest"]) == (4, 2, 50, 400)
@@ -35,21 +42,17 @@ def test_the_interval_of_a_slope_is_students():
     inside = 0
     for _ in range(400):
         rows = np.exp(-0.5 * np.log(widths) + 0.3 * rng.standard_normal(5))
-        slope, half = convergence._fit(np.log(widths), np.log(rows))
+        slope, half = _fit(np.log(widths), np.log(rows))
         inside += abs(slope + 0.5) <= half
     assert 0.92 <= inside / 400 <= 0.98  # 95 % ± 2.7 standard deviations of 400 trials
 
 
 def test_distances_are_means_and_quantiles_over_seeds():
     rows = [row(seed=s, limit_distance=value) for s, value in enumerate((1.0, 2.0, 6.0))]
-    line = convergence.distances(
-        frame([*rows, row(seed=3, limit_distance=None), failed(seed=4)])
-    ).iloc[0]
+    line = distances(frame([*rows, row(seed=3, limit_distance=None), failed(seed=4)])).iloc[0]
     assert (line["seeds"], line["mean"]) == (3, 3.0)
     assert line["sd"] == pytest.approx(7**0.5)
-    assert (line["low"], line["high"]) == pytest.approx(
-        tuple(np.quantile([1.0, 2.0, 6.0], convergence.BAND))
-    )
+    assert (line["low"], line["high"]) == pytest.approx(tuple(np.quantile([1.0, 2.0, 6.0], BAND)))
 
 
 def test_the_table_of_slopes_has_a_row_a_depth():
@@ -60,7 +63,7 @@ def test_the_table_of_slopes_has_a_row_a_depth():
         *powers(-0.75, (50, 100), depth=7),
     ]
     one = group(rows)
-    table = convergence.slope_table(one, convergence.slopes(convergence.distances(one.rows)))
+    table = slope_table(one, slopes(distances(one.rows)))
     assert list(table.columns) == ["Depth", "ReLU", "ELU"]
     assert [list(line) for line in table.rows] == [
         [2, "-0.50 ± 0.00", "—"],
@@ -86,12 +89,12 @@ def test_the_table_of_slopes_has_a_row_a_depth():
     ids=["seeds", "one seed", "two widths", "many depths", "one point"],
 )
 def test_every_convergence_can_be_drawn(rows, recwarn):
-    points = convergence.distances(frame(rows))
-    fits = convergence.slopes(points)
-    figure = convergence.convergence_figure(points, fits, "relu", "subtitle")
+    points = distances(frame(rows))
+    fits = slopes(points)
+    figure = convergence_figure(points, fits, "relu", "subtitle")
     assert colours(figure) > 10
-    assert len(convergence.shown_depths(points, "relu")) <= convergence.MOST_LINES
-    assert "reference line of slope -1/2" in convergence.alt_text(points, fits, "relu")
+    assert len(shown_depths(points, "relu")) <= MOST_LINES
+    assert "reference line of slope -1/2" in alt_text(points, fits, "relu")
     assert [str(warning.message) for warning in recwarn] == []
 
 
@@ -103,8 +106,8 @@ def test_single_seeds_are_points_with_one_line_for_all_depths():
         for d, height in ((2, 1.0), (5, 4.0))
         for w, off in zip((50, 100, 200, 400), noise, strict=True)
     ]
-    points = convergence.distances(frame(rows))
-    slope, half, level = convergence.pooled(points)
+    points = distances(frame(rows))
+    slope, half, level = pooled(points)
     # Least squares with a column a depth, by the normal equations.
     x, y = np.log(points["width"]), np.log(points["mean"])
     design = np.column_stack([x, points["depth"] == 2, points["depth"] == 5]).astype(float)
@@ -113,7 +116,7 @@ def test_single_seeds_are_points_with_one_line_for_all_depths():
     assert (slope, level) == pytest.approx((solution[0], np.exp(solution[1:].mean())))
     assert (slope, level) == pytest.approx((-0.7, 2.0))
     assert half == pytest.approx(2.570582 * np.sqrt(variance))  # 97.5 % of Student's t with 5
-    axes = convergence.convergence_figure(points, convergence.slopes(points), "relu").axes[0]
+    axes = convergence_figure(points, slopes(points), "relu").axes[0]
     (line,) = [
         line for line in axes.get_lines() if line.get_label().startswith("all depths: −0.70")
     ]
@@ -122,8 +125,8 @@ def test_single_seeds_are_points_with_one_line_for_all_depths():
 
 
 def test_the_reference_line_has_slope_minus_one_half():
-    points = convergence.distances(frame(powers(-1.0)))
-    axes = convergence.convergence_figure(points, convergence.slopes(points), "relu").axes[0]
+    points = distances(frame(powers(-1.0)))
+    axes = convergence_figure(points, slopes(points), "relu").axes[0]
     (line,) = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
     (x0, x1), (y0, y1) = line.get_data()
     assert np.log(y1 / y0) / np.log(x1 / x0) == pytest.approx(-0.5)

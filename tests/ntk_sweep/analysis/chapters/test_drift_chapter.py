@@ -239,8 +239,11 @@ def test_every_drift_can_be_drawn(rows, recwarn):
     fits = drift.slopes(points)
     if len(fits):
         assert colours(drift_figures.width_figure(points, fits, "title")) > 10
-    for depth in points["depth"].unique():
-        assert colours(drift_figures.epoch_figure(points, int(depth), "title")) > 10
+    for depth in points.loc[points["epoch"] > 0, "depth"].unique():
+        own = points[points["depth"] == depth]
+        for draw in (drift_figures.epoch_figure, drift_figures.eigenvalue_figure):
+            assert colours(draw(own, "title")) > 10
+        assert f"at depth {depth}" in drift_figures.eigenvalue_text(own)
     assert "against width" in drift_figures.alt_text(points, fits)
     for table in (
         drift_tables.slope_table(found, points, fits),
@@ -283,7 +286,8 @@ def test_the_same_rows_give_the_same_bytes():
         points = drift.drift(only_runs(EDGES["power law"]))
         drawn = (
             drift_figures.width_figure(points, drift.slopes(points)),
-            drift_figures.epoch_figure(points, 3),
+            drift_figures.epoch_figure(points),
+            drift_figures.eigenvalue_figure(points),
         )
         return [render(figure, "svg") for figure in drawn]
 
@@ -304,5 +308,6 @@ def test_the_command_writes_what_it_prints(tmp_path, capsys):
         f"drift-ends-{tail}.md",
         f"drift-width-{tail}.png",
         f"drift-epochs-depth3-{tail}.pdf",
+        f"drift-eigenvalues-depth3-{tail}.csv",
     } <= names
     assert "ELU" not in out

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import re
+from collections import defaultdict
 from functools import partial
 
 import numpy as np
@@ -15,16 +18,23 @@ from ntk_sweep.analysis.chapters.needs import a_result
 from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.rows.quantities import QUANTITIES, _floats
 from ntk_sweep.analysis.rows.study import studies
+from ntk_sweep.analysis.writing import publishing
 from ntk_sweep.analysis.writing.content import Content, NamedTable, Section
+from ntk_sweep.analysis.writing.mathematics import latex_text
 from ntk_sweep.analysis.writing.tables import Table
 from ntk_sweep.store import columns
 from ntk_sweep.store.store import Store
 from tests.helpers import analysis_training_rows as training_rows
 from tests.helpers.analysis_rows import failed, grid, row, store
+from tests.helpers.latex import compile_tables, needs_latex
+from tests.helpers.places import ROOT
 
 COMMANDS = [chapter.command.name for chapter in order.CHAPTERS if chapter.command]
 
 NASTY = "x/../../../escaped"
+
+SET_OTHERWISE = ("drawing", "page", "writing")
+"""Folders whose words are in no table."""
 
 
 @pytest.mark.parametrize(
@@ -92,6 +102,44 @@ def test_no_text_of_a_row_leads_out_of_the_output_folder(nasty, command, tmp_pat
     assert written
     below = output.glob("*/*.*") if command == "report" else output.iterdir()
     assert {*written} == {*(path for path in below if path.is_file()), *output.glob("index.html")}
+
+
+@pytest.fixture(scope="module")
+def latex_tables(nasty, tmp_path_factory) -> dict[str, str]:
+    """Every table of a report in LaTeX, by the name of its file."""
+    folder = tmp_path_factory.mktemp("latex")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publishing, "render_many", lambda draws: [defaultdict(bytes) for _ in draws])
+        assert main(["report", nasty, "-o", str(folder)]) == 0
+    found = {path.name: path.read_text() for path in sorted(folder.glob("tables/*.tex"))}
+    assert len(found) > 12
+    return found
+
+
+def test_every_table_in_latex_has_its_columns_and_nothing_but_ascii(latex_tables):
+    for name, text in latex_tables.items():
+        assert text.isascii(), name
+        columns = re.search(r"\\begin{tabular}{([lr]+)}", text)[1]
+        body = re.search(r"\\toprule\n(.*)\\bottomrule", text, re.DOTALL)[1]
+        rows = [line for line in body.splitlines() if line != r"\midrule"]
+        assert all(line.endswith(r" \\") for line in rows), name
+        cells = {len(re.split(r"(?<!\\)&", line)) for line in rows}
+        assert cells == {len(columns)}, name
+
+
+@needs_latex
+def test_every_table_in_latex_compiles(latex_tables, tmp_path):
+    compile_tables(latex_tables.values(), tmp_path)
+
+
+def test_every_symbol_in_the_words_of_chapters_is_known_in_latex():
+    for path in (ROOT / "ntk_sweep/analysis").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                known = id(node) in docstrings or latex_text(node.value).isascii()
+                assert known or path.parent.name in SET_OTHERWISE, f"{path.name}: {node.value}"
 
 
 def test_a_new_column_on_the_page_is_a_line_of_its_group_and_a_quantity(

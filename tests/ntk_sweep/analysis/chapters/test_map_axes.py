@@ -9,7 +9,7 @@ import pytest
 from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.drawing import heatmap
 from ntk_sweep.analysis.rows.cells import cells
-from ntk_sweep.analysis.rows.group import groups
+from ntk_sweep.analysis.rows.grouping import groups
 from ntk_sweep.analysis.rows.study import put_together, studies
 from tests.helpers.analysis_rows import frame, group, row, store
 

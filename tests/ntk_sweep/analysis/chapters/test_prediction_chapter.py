@@ -6,7 +6,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-from ntk_sweep.analysis.chapters import convergence, prediction
+from ntk_sweep.analysis.chapters import prediction
+from ntk_sweep.analysis.chapters.convergence.figures import convergence_figure
+from ntk_sweep.analysis.chapters.convergence.numbers import distances, slopes
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
 from ntk_sweep.analysis.drawing import stacked_heatmaps as panels
 from ntk_sweep.analysis.drawing.rendering import render
@@ -102,10 +104,10 @@ def test_the_ratios_of_an_activation_have_colours_of_their_own():
 def test_the_same_rows_give_the_same_bytes():
     def draw() -> list[bytes]:
         rows = frame(grid())
-        points = convergence.distances(rows)
+        points = distances(rows)
         figures = [
             panels.stacked(prediction.blocks(compared_cells(rows), "sigmoid"), "a"),
-            convergence.convergence_figure(points, convergence.slopes(points), "relu", "b"),
+            convergence_figure(points, slopes(points), "relu", "b"),
         ]
         return [render(figure, "svg") for figure in figures]
 

@@ -15,7 +15,7 @@ from ntk_sweep.analysis.chapters.bounds.figures import bound_figure
 from ntk_sweep.analysis.chapters.bounds.numbers import bound_values
 from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.drawing.axes import epoch_axis
-from ntk_sweep.analysis.drawing.looks import network_colours
+from ntk_sweep.analysis.drawing.looks import network_looks
 from ntk_sweep.analysis.drawing.rendering import render
 from ntk_sweep.analysis.rows.courses import courses
 from ntk_sweep.analysis.rows.study import studies
@@ -79,7 +79,8 @@ def test_what_is_drawn_are_the_medians_and_the_band():
         only_runs([run(seed=s, losses=[v, v / 2, v / 4]) for s, v in enumerate((1.0, 2.0, 8.0))])
     )
     loss, running, accuracy = curves.course_figure(points).axes
-    (colour,) = network_colours([("relu", 100, 3)])
+    (look,) = network_looks([("relu", 100, 3)])
+    colour = look.colour
     assert curve_of(loss, colour).tolist() == [[0, 2], [1, 1], [2, 0.5]]
     assert curve_of(running, colour).tolist() == [[0.5, 1], [1.5, 0.5]]
     assert curve_of(accuracy, colour)[:, 1].tolist() == [0.5, 0.75, 1.0]
@@ -96,7 +97,9 @@ def test_a_run_that_diverges_at_once_is_seen_as_a_point():
     )
     loss, running, accuracy = curves.course_figure(points).axes
     lines = {line.get_label(): line for line in loss.lines}
-    assert [line.get_marker() for line in lines.values()] == ["o", "None"]
+    # Without a spacing, every point has its marker.
+    assert [line.get_marker() for line in lines.values()] == ["o", "s"]
+    assert [line.get_markevery() is None for line in lines.values()] == [True, False]
     assert [[text.get_text() for text in axes.texts] for axes in (loss, running, accuracy)] == [
         ["ReLU 100 × 3 diverges"],
         ["ReLU 100 × 3 diverges"],

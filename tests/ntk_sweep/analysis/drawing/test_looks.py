@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from ntk_sweep.analysis.drawing.looks import activation_looks, colour, marker, network_colours
+from ntk_sweep.analysis.drawing.looks import activation_looks, colour, marker, network_looks
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 
 
-def test_a_network_has_the_colour_of_its_activation_where_activations_differ():
+def test_a_network_looks_like_its_activation_where_activations_differ():
     assert (
-        network_colours([("sigmoid", 1, 2)])
-        == network_colours([("relu", 1, 2), ("sigmoid", 9, 9)])[1:]
+        network_looks([("sigmoid", 1, 2)]) == network_looks([("relu", 1, 2), ("sigmoid", 9, 9)])[1:]
     )
-    same = network_colours([("relu", 1, 2), ("relu", 2, 2), ("elu", 3, 2)])
+    same = network_looks([("relu", 1, 2), ("relu", 2, 2), ("elu", 3, 2)])
     assert len(set(same)) == 3
 
 

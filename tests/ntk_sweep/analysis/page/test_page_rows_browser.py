@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from docs.tools.browser import opened
-from ntk_sweep.analysis.rows.group import groups, load
+from ntk_sweep.analysis.rows.grouping import groups, load
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ import pytest
 
 from docs.tools.browser import opened
 from ntk_sweep.analysis.rows.cells import cells
-from ntk_sweep.analysis.rows.group import groups, load
+from ntk_sweep.analysis.rows.grouping import groups, load
 from ntk_sweep.digits import known_digits
 from tests.helpers.pixels import colours
 from tests.ntk_sweep.analysis.page.conftest import DRAWN

@@ -8,7 +8,7 @@ import pytest
 
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows import thesis
-from ntk_sweep.analysis.rows.group import groups
+from ntk_sweep.analysis.rows.grouping import groups
 from tests.helpers.analysis_rows import failed, frame, group, row
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
-import subprocess
 
 import numpy as np
 import pandas as pd
@@ -12,6 +10,7 @@ import pytest
 
 from ntk_sweep.analysis.writing.entries import Number, number, signed
 from ntk_sweep.analysis.writing.tables import Table, csv, html, latex, markdown, without_gaps
+from tests.helpers.latex import compile_tables, needs_latex
 from tests.helpers.written_mathematics import WRITTEN
 
 
@@ -74,25 +73,14 @@ def test_latex_is_ascii_and_leaves_the_numbering_to_latex():
     assert text.count("$") % 2 == 0
 
 
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
+@needs_latex
 def test_latex_compiles(tmp_path):
     tables = [
         Table(text, ["a", text], [["x", text], ["y", Number(-3e-10, 1e-10)]], [text])
         for text in WRITTEN
     ]
     tables.append(Table("wide", ["column"] * 20, [["entry"] * 20]))
-    body = "\n".join(map(latex, tables))
-    packages = r"\documentclass{article}\usepackage{booktabs,graphicx}"
-    text = rf"{packages}\begin{{document}}{body}\end{{document}}"
-    (tmp_path / "all.tex").write_text(text)
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
+    assert "Overfull" not in compile_tables(map(latex, tables), tmp_path)
 
 
 def test_columns_of_nothing_but_dashes_go_behind_those_that_always_stay():
