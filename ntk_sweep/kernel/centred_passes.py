@@ -19,13 +19,14 @@ leading dimensions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
+from ntk_sweep.kernel.float64_pass import float64_pre_activations
 from ntk_sweep.kernel.rounding import (
     ELEMENTWISE,
     TAIL,
@@ -132,7 +133,8 @@ class _Slope:
         z_errors: Norm of the error of each row of z^l.
         z_centre_error: Norm of the error of z̄^l.
         z_norms: Norm of each row of z^l - z̄^l.
-        uncertain: Units too close to a kink for their side to be certain, (N, n).
+        doubt: The jump of σ' for units too close to a kink for their side to be certain, and 0 for
+            others, (N, n); None where there are none.
     """
 
     total: Float[Tensor, "*b N n"]
@@ -145,7 +147,7 @@ class _Slope:
     z_errors: Float[Tensor, "*z N"]
     z_centre_error: Float[Tensor, "*y 1"]
     z_norms: Float[Tensor, "*z N"]
-    uncertain: Bool[Tensor, "*u N n"] | None
+    doubt: Float[Tensor, "*u N n"] | None
 
 
 def centred_passes(
@@ -187,6 +189,8 @@ def centred_passes(
             z = _pre_activation(network.layer(index), forward)
     # no layer is held here: a network that is streamed has room for one only
     outputs = _outputs(network.layer(-1), forward)
+    if x.dtype != torch.float64 and network.nonlinearity.kinked:
+        slopes = _on_their_sides(network, x, slopes)
     backward = _output_gradients(outputs, centred=z.centre is not None)
     gradients = [backward]
     for index in range(network.depth - 1, 0, -1):
@@ -291,6 +295,8 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
     """From z^l to a^l, and what the backward pass needs of layer l."""
     root, shared = z.total.shape[-1] ** 0.5, z.centre_error
     elementwise = ELEMENTWISE * unit_of(z.total.dtype)
+    spread = TAIL / root * (z.row_errors + shared)
+    doubt = _doubt(activation, z.total, spread)
     if z.centre is None:
         rows, slope_rows = activation.function(z.total), activation.derivative(z.total)
         slope, centre, slope_centre = slope_rows, None, None
@@ -303,15 +309,11 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         centre_error = row_norms(slope_centre) / root * shared + elementwise * row_norms(centre)
         slope_error = elementwise * row_norms(slope_centre)
         # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by (σ'(z̄ + d) - σ'(z̄)) e
-        mixed = shared / root * row_norms(slope_rows)
+        mixed = shared / root * row_norms(_possible(slope_rows, doubt))
     norms = row_norms(rows)
     own = elementwise * norms + least_of(z.total.dtype) * root
-    errors = root_sum(row_norms(slope) / root * z.row_errors, own, mixed)
+    errors = root_sum(row_norms(_possible(slope, doubt)) / root * z.row_errors, own, mixed)
     slope_errors = root_sum(own, elementwise * row_norms(slope_rows))
-    spread = TAIL / root * (z.row_errors + shared)
-    uncertain = None
-    if activation.kinked:
-        uncertain = z.total.abs() < spread.to(z.total.dtype)[..., None]
     bend, centre_bend = _bends(activation, z, slope, slope_centre, spread)
     return CentredRows(centre, rows, norms, centre_error, errors), _Slope(
         total=slope,
@@ -324,8 +326,64 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         z_errors=z.row_errors,
         z_centre_error=shared,
         z_norms=row_norms(z.rows),
-        uncertain=uncertain,
+        doubt=doubt,
     )
+
+
+def _doubt(
+    activation: Activation, z: Float[Tensor, "*b N n"], spread: Float[Tensor, "*s N"]
+) -> Float[Tensor, "*u N n"] | None:
+    """The jump of σ' for units that are too close to a kink."""
+    if not activation.kinked:
+        return None
+    uncertain = z.abs() < spread.to(z.dtype)[..., None]
+    # asking costs less than what is done with it, but on a GPU it would wait
+    if not (uncertain.is_cuda or bool(uncertain.any())):
+        return None
+    jump = torch.as_tensor(activation.jump, dtype=z.dtype, device=z.device)
+    return uncertain * (jump[..., None] if jump.ndim else jump)
+
+
+def _possible(
+    slope: Float[Tensor, "*b N n"], doubt: Float[Tensor, "*u N n"] | None
+) -> Float[Tensor, "*b N n"]:
+    """What |σ'|, or a difference of two, may be."""
+    return slope if doubt is None else slope.abs() + doubt
+
+
+def _on_their_sides(
+    network: LayeredNetwork, x: Float[Tensor, "N n_in"], slopes: list[_Slope]
+) -> list[_Slope]:
+    """Slopes of a pass in float32, with units near a kink on the side where float64 has them.
+
+    One on the wrong side would change its row of the Jacobian by more than small eigenvalues bear.
+    A plain pass in float64 errs by 2⁻²⁹ of what the spreads here say, with room in 2⁻²⁴.
+    """
+    activation, unit = network.nonlinearity, unit_of(x.dtype)
+    rows = torch.arange(len(x), device=x.device)
+    if not x.is_cuda:  # few inputs have such units, but on a GPU counting them would wait
+        near = [slope.doubt.any(dim=-1) for slope in slopes if slope.doubt is not None]
+        rows = rows[sum(near, torch.zeros_like(rows)).reshape(-1, len(x)).any(dim=0)]
+    if len(rows) == 0:
+        return slopes
+    settled = []
+    for slope, z in zip(slopes, float64_pre_activations(network, x[rows]), strict=True):
+        if slope.doubt is None:
+            settled.append(slope)
+            continue
+        total, doubt = slope.total[..., rows, :], slope.doubt[..., rows, :]
+        moved = (activation.derivative(z).to(total.dtype) - total).where(doubt > 0, 0)
+        spread = TAIL / z.shape[-1] ** 0.5 * (slope.z_errors + slope.z_centre_error)
+        doubt = doubt * (z.abs() < unit * spread[..., rows, None])
+        settled.append(
+            replace(
+                slope,
+                total=slope.total.index_add(-2, rows, moved),
+                rows=slope.rows.index_add(-2, rows, moved),
+                doubt=slope.doubt.index_copy(-2, rows, doubt),
+            )
+        )
+    return settled
 
 
 def _bends(
@@ -367,7 +425,7 @@ def _backward(
     pulled_errors = product_errors(
         delta.rows, delta.row_norms, delta.row_errors, own_norms, squares
     )
-    errors = row_norms(slope.total) / root * pulled_errors
+    errors = row_norms(_possible(slope.total, slope.doubt)) / root * pulled_errors
     centre, centre_error = None, delta.centre_error
     bent = mixed = torch.zeros_like(errors)
     if delta.centre is not None:
@@ -384,7 +442,8 @@ def _backward(
             row_norms(slope.centre) * shared_error + norm * slope.centre_error
         ) / root + 2 * unit * row_norms(centre)
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
-        errors = torch.hypot(errors, shared_error / root * row_norms(slope.rows))
+        possible = row_norms(_possible(slope.rows, slope.doubt))
+        errors = torch.hypot(errors, shared_error / root * possible)
     norms, pulled_norms = row_norms(rows), row_norms(pulled)
     if slope.bend is not None:
         bent = row_norms(pulled * slope.bend)
@@ -403,7 +462,6 @@ def _backward(
         / root,
         own,
     )
-    # asking costs less than the norm, but on a GPU it would wait for everything before
-    if slope.uncertain is not None and (slope.uncertain.is_cuda or bool(slope.uncertain.any())):
-        errors = torch.hypot(errors, activation.jump * row_norms(pulled * slope.uncertain))
+    if slope.doubt is not None:
+        errors = torch.hypot(errors, row_norms(pulled * slope.doubt))
     return CentredRows(centre, rows, norms, centre_error, errors)
