@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
@@ -133,8 +133,8 @@ class _Slope:
         z_errors: Norm of the error of each row of z^l.
         z_centre_error: Norm of the error of z̄^l.
         z_norms: Norm of each row of z^l - z̄^l.
-        doubt: The jump of σ' for units too close to a kink for their side to be certain, and 0 for
-            others, (N, n); None where there are none.
+        uncertain: Units too close to a kink for their side to be certain, (N, n); None where there
+            are none.
     """
 
     total: Float[Tensor, "*b N n"]
@@ -147,7 +147,7 @@ class _Slope:
     z_errors: Float[Tensor, "*z N"]
     z_centre_error: Float[Tensor, "*y 1"]
     z_norms: Float[Tensor, "*z N"]
-    doubt: Float[Tensor, "*u N n"] | None
+    uncertain: Bool[Tensor, "*u N n"] | None
 
 
 def centred_passes(
@@ -296,7 +296,7 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
     root, shared = z.total.shape[-1] ** 0.5, z.centre_error
     elementwise = ELEMENTWISE * unit_of(z.total.dtype)
     spread = TAIL / root * (z.row_errors + shared)
-    doubt = _doubt(activation, z.total, spread)
+    uncertain = _uncertain(activation, z.total, spread)
     if z.centre is None:
         rows, slope_rows = activation.function(z.total), activation.derivative(z.total)
         slope, centre, slope_centre = slope_rows, None, None
@@ -309,10 +309,11 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         centre_error = row_norms(slope_centre) / root * shared + elementwise * row_norms(centre)
         slope_error = elementwise * row_norms(slope_centre)
         # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by (σ'(z̄ + d) - σ'(z̄)) e
-        mixed = shared / root * row_norms(_possible(slope_rows, doubt))
+        mixed = shared / root * row_norms(_possible(slope_rows, uncertain, activation))
     norms = row_norms(rows)
     own = elementwise * norms + least_of(z.total.dtype) * root
-    errors = root_sum(row_norms(_possible(slope, doubt)) / root * z.row_errors, own, mixed)
+    possible = row_norms(_possible(slope, uncertain, activation))
+    errors = root_sum(possible / root * z.row_errors, own, mixed)
     slope_errors = root_sum(own, elementwise * row_norms(slope_rows))
     bend, centre_bend = _bends(activation, z, slope, slope_centre, spread)
     return CentredRows(centre, rows, norms, centre_error, errors), _Slope(
@@ -326,29 +327,36 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         z_errors=z.row_errors,
         z_centre_error=shared,
         z_norms=row_norms(z.rows),
-        doubt=doubt,
+        uncertain=uncertain,
     )
 
 
-def _doubt(
+def _uncertain(
     activation: Activation, z: Float[Tensor, "*b N n"], spread: Float[Tensor, "*s N"]
-) -> Float[Tensor, "*u N n"] | None:
-    """The jump of σ' for units that are too close to a kink."""
+) -> Bool[Tensor, "*u N n"] | None:
+    """Units too close to a kink; None for none."""
     if not activation.kinked:
         return None
-    uncertain = z.abs() < spread.to(z.dtype)[..., None]
+    near = z.abs() < spread.to(z.dtype)[..., None]
+    if isinstance(activation.jump, Tensor):
+        near = near & (activation.jump[..., None] > 0)
     # asking costs less than what is done with it, but on a GPU it would wait
-    if not (uncertain.is_cuda or bool(uncertain.any())):
-        return None
-    jump = torch.as_tensor(activation.jump, dtype=z.dtype, device=z.device)
-    return uncertain * (jump[..., None] if jump.ndim else jump)
+    return near if near.is_cuda or bool(near.any()) else None
 
 
 def _possible(
-    slope: Float[Tensor, "*b N n"], doubt: Float[Tensor, "*u N n"] | None
+    slope: Float[Tensor, "*b N n"],
+    uncertain: Bool[Tensor, "*u N n"] | None,
+    activation: Activation,
 ) -> Float[Tensor, "*b N n"]:
     """What |σ'|, or a difference of two, may be."""
-    return slope if doubt is None else slope.abs() + doubt
+    return slope if uncertain is None else slope.abs() + _jumps(uncertain, activation)
+
+
+def _jumps(uncertain: Bool[Tensor, "*u N n"], activation: Activation) -> Float[Tensor, "*u N n"]:
+    """How far σ' of each unit may be off."""
+    jump = activation.jump
+    return uncertain * (jump[..., None] if isinstance(jump, Tensor) else jump)
 
 
 def _on_their_sides(
@@ -362,25 +370,25 @@ def _on_their_sides(
     activation, unit = network.nonlinearity, unit_of(x.dtype)
     rows = torch.arange(len(x), device=x.device)
     if not x.is_cuda:  # few inputs have such units, but on a GPU counting them would wait
-        near = [slope.doubt.any(dim=-1) for slope in slopes if slope.doubt is not None]
+        near = [s.uncertain.any(dim=-1) for s in slopes if s.uncertain is not None]
         rows = rows[sum(near, torch.zeros_like(rows)).reshape(-1, len(x)).any(dim=0)]
     if len(rows) == 0:
         return slopes
     settled = []
     for slope, z in zip(slopes, float64_pre_activations(network, x[rows]), strict=True):
-        if slope.doubt is None:
+        if slope.uncertain is None:
             settled.append(slope)
             continue
-        total, doubt = slope.total[..., rows, :], slope.doubt[..., rows, :]
-        moved = (activation.derivative(z).to(total.dtype) - total).where(doubt > 0, 0)
+        total, near = slope.total[..., rows, :], slope.uncertain[..., rows, :]
+        moved = (activation.derivative(z).to(total.dtype) - total).where(near, 0)
         spread = TAIL / z.shape[-1] ** 0.5 * (slope.z_errors + slope.z_centre_error)
-        doubt = doubt * (z.abs() < unit * spread[..., rows, None])
+        near = near & (z.abs() < unit * spread[..., rows, None])
         settled.append(
             replace(
                 slope,
                 total=slope.total.index_add(-2, rows, moved),
                 rows=slope.rows.index_add(-2, rows, moved),
-                doubt=slope.doubt.index_copy(-2, rows, doubt),
+                uncertain=slope.uncertain.index_copy(-2, rows, near),
             )
         )
     return settled
@@ -425,7 +433,8 @@ def _backward(
     pulled_errors = product_errors(
         delta.rows, delta.row_norms, delta.row_errors, own_norms, squares
     )
-    errors = row_norms(_possible(slope.total, slope.doubt)) / root * pulled_errors
+    possible = row_norms(_possible(slope.total, slope.uncertain, activation))
+    errors = possible / root * pulled_errors
     centre, centre_error = None, delta.centre_error
     bent = mixed = torch.zeros_like(errors)
     if delta.centre is not None:
@@ -442,7 +451,7 @@ def _backward(
             row_norms(slope.centre) * shared_error + norm * slope.centre_error
         ) / root + 2 * unit * row_norms(centre)
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
-        possible = row_norms(_possible(slope.rows, slope.doubt))
+        possible = row_norms(_possible(slope.rows, slope.uncertain, activation))
         errors = torch.hypot(errors, shared_error / root * possible)
     norms, pulled_norms = row_norms(rows), row_norms(pulled)
     if slope.bend is not None:
@@ -462,6 +471,6 @@ def _backward(
         / root,
         own,
     )
-    if slope.doubt is not None:
-        errors = torch.hypot(errors, row_norms(pulled * slope.doubt))
+    if slope.uncertain is not None:
+        errors = torch.hypot(errors, row_norms(pulled * _jumps(slope.uncertain, activation)))
     return CentredRows(centre, rows, norms, centre_error, errors)

@@ -162,7 +162,7 @@ class LinearLayer:
         return self._product(rows, self.weight.mT)
 
     def float64_pre_activations(self, rows: Float[Tensor, "*r n_below"]) -> Float[Tensor, "*q n_l"]:
-        """c · rows · Wᵀ + β b in float64, of weights of any dtype."""
+        """Pre-activations c · rows · Wᵀ + β b in float64, of weights of any dtype."""
         parts = self.weight.split(ROWS_AT_ONCE, dim=-2)
         product = torch.cat([self._product(rows, part.double().mT) for part in parts], dim=-1)
         return product.mul_(self.scale.factor).add_(self.bias.double() * self.scale.bias)
