@@ -38,15 +38,15 @@ def test_bounds_cover(number, dtype):
     draws = np.random.default_rng(number)
     x = torch.from_numpy(hard_inputs(KINDS[number], 5, 3, draws)).to(dtype)
     names, ways = list(ACTIVATIONS), list(PARAMETRISATIONS)
-    for place in (number, number + 3):
-        network = Network.initialise(
-            *(3, 6, 4, names[place % 8], ways[place % 3]),
-            seed=place,
-            dtype=dtype,
-            weight_std=(0.1, 1.0, 3.0)[draws.integers(3)],
-            bias_std=(None, 0.0, 0.5)[draws.integers(3)],
-        )
-        assert_covered(network, x)
+    place = number + 3 * (dtype == torch.float32)
+    network = Network.initialise(
+        *(3, 6, 4, names[place % 8], ways[place % 3]),
+        seed=place,
+        dtype=dtype,
+        weight_std=(0.1, 1.0, 3.0)[draws.integers(3)],
+        bias_std=(None, 0.0, 0.5)[draws.integers(3)],
+    )
+    assert_covered(network, x)
 
 
 @needs_flint
