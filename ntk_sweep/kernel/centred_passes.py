@@ -370,8 +370,8 @@ def _on_their_sides(
     activation, unit = network.nonlinearity, unit_of(x.dtype)
     rows = torch.arange(len(x), device=x.device)
     if not x.is_cuda:  # few inputs have such units, but on a GPU counting them would wait
-        near = [s.uncertain.any(dim=-1) for s in slopes if s.uncertain is not None]
-        rows = rows[sum(near, torch.zeros_like(rows)).reshape(-1, len(x)).any(dim=0)]
+        found = [s.uncertain.any(dim=-1) for s in slopes if s.uncertain is not None]
+        rows = rows[sum(found, torch.zeros_like(rows)).reshape(-1, len(x)).any(dim=0)]
     if len(rows) == 0:
         return slopes
     settled = []
