@@ -61,6 +61,14 @@ def test_a_unit_that_is_off_by_rounding_is_not_taken_for_dead(activation, dtype)
     assert_covered(network, x)
 
 
+@needs_flint
+@pytest.mark.parametrize("size", [1e-40, 1e-60, 1e-90])
+def test_kernels_whose_squares_underflow_keep_their_bounds(size):
+    x = torch.from_numpy(hard_inputs("normal", 5, 3, np.random.default_rng(1)))
+    network = Network.initialise(3, 4, 3, "gelu", "ntk", seed=0, bias_std=None)
+    assert_covered(network.with_parameters([w * size**0.5 for w in network.weights], None), x)
+
+
 def near_kink(activation):
     """A float32 network, and inputs of which the first puts a unit where float32 has no side."""
     draws = np.random.default_rng(2)
