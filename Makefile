@@ -127,7 +127,7 @@ docs: $(READY)
 published: $(READY)
 	$(BIN)/python -m docs.tools.published
 
-# make certify	compares error bounds with theorems on 500 random networks; fills docs/theory/numerics.md
+# make certify	compares error bounds with theorems on 1000 random networks; fills docs/theory/numerics.md
 certify: $(READY)
 	$(BIN)/python -m benchmarks.numerics.certify
 

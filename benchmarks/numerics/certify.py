@@ -1,70 +1,56 @@
-"""Error bounds against theorems, on random networks: a table of docs/theory/numerics.md.
+"""Error bounds against theorems, on random networks: two tables of docs/theory/numerics.md.
 
     python -m benchmarks.numerics.certify [NETWORKS]
 
-Draws networks of every activation, parametrisation and scale on inputs of many kinds, and compares
-each method with `certified`. An eigenvalue is covered where the two enclosures meet; an error below
-half a unit of rounding counts as that. Needs python-flint.
+Draws networks of every activation, parametrisation, scale and dtype on inputs of many kinds, and
+compares each method with `certified`; kernels of infinite width with mpmath. An eigenvalue is
+covered where the two enclosures meet; an error below half a unit of rounding counts as that. Needs
+python-flint.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from dataclasses import replace
 
+import mpmath as mp
 import numpy as np
 import torch
 
 from benchmarks.places import ROOT
 from docs.tools.pages import fill
-from ntk_sweep import Network, ntk_spectrum
+from ntk_sweep import Network, limit_kernels, ntk_spectrum
+from ntk_sweep.limit.kernel import limit_kernel_spectrum
 from ntk_sweep.network.activations.registry import ACTIVATIONS
+from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.network.initialisation import Initialisation
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.spectrum.methods import CERTIFIED, METHODS
 from ntk_sweep.spectrum.spectrum import Spectrum
+from tests.helpers.exact_limits import exact_limits
+from tests.helpers.hard_inputs import KINDS, hard_inputs
 
-NETWORKS = 500
+NETWORKS = 1000
+
+DTYPES = (torch.float64, torch.float32)
+
+CLOSED = ("relu", "lrelu", "erf")
+"""Activations whose duals `exact_limits` has."""
 
 UNIT = torch.finfo(torch.float64).eps / 2
 
-KINDS = (
-    *("normal", "positive", "pixels 0 to 255", "offset 1e3", "times 1e4", "times 1e-6"),
-    *("near-duplicates", "duplicates", "mirrored", "collinear", "one-hot"),
-)
 
-
-def inputs(kind: str, count: int, features: int, draws: np.random.Generator) -> np.ndarray:
-    """N inputs of a kind of `KINDS`."""
-    x = draws.standard_normal((count, features))
-    half = np.resize(x[: (count + 1) // 2], x.shape)
-    distance = 10.0 ** -draws.integers(3, 13)
-    return {
-        "normal": x,
-        "positive": np.abs(x),
-        "pixels 0 to 255": np.floor(np.clip(np.abs(x) * 100, 0, 255)),
-        "offset 1e3": x + 1e3,
-        "times 1e4": x * 1e4,
-        "times 1e-6": x * 1e-6,
-        "near-duplicates": half + distance * x,
-        "duplicates": half,
-        "mirrored": half * np.resize([1.0, -1.0], count)[:, None],
-        "collinear": x[:1] * np.arange(1, count + 1)[:, None],
-        "one-hot": np.eye(count, features),
-    }[kind]
-
-
-def network(number: int, features: int, draws: np.random.Generator) -> Network:
-    """The network of a number: activations and parametrisations in turn, the rest at random."""
+def architecture(number: int, draws: np.random.Generator) -> Architecture:
+    """Activations and parametrisations in turn, the rest at random."""
     names, ways = list(ACTIVATIONS), list(PARAMETRISATIONS)
-    return Network.initialise(
-        features,
-        int(draws.integers(2, 40)),
-        int(draws.integers(2, 9)),
+    return Architecture(
         names[number % len(names)],
+        int(draws.choice([1, 2, 3, 5, 10, 20, 40])),
+        int(draws.integers(2, 9)),
         ways[number // len(names) % len(ways)],
-        seed=number,
-        weight_std=float(draws.choice([0.1, 0.5, 1.0, 1.5, 3.0])),
-        bias_std=[0.0, 0.1, 1.0, None][draws.integers(4)],
+        float(draws.choice([0.1, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0])),
+        [None, 0.0, 0.5, 1.0][draws.integers(4)],
     )
 
 
@@ -77,20 +63,22 @@ def compared(spectrum: Spectrum, certified: Spectrum) -> tuple[torch.Tensor, ...
     return covered, spectrum.errors[known] / least, least / certified.eigenvalues[known]
 
 
-def main(networks: int) -> None:
-    """Prints the table and puts it into docs/theory/numerics.md."""
+def of_networks(count: int) -> list[str]:
+    """The table of the methods."""
     found: dict[str, list[tuple[torch.Tensor, ...]]] = defaultdict(list)
     own: list[torch.Tensor] = []
-    for number in range(networks):
+    for number in range(count):
         draws = np.random.default_rng(number)
-        count, features = int(draws.integers(1, 21)), int(draws.integers(1, 13))
-        kind = KINDS[number % len(KINDS)]
-        net, x = network(number, features, draws), inputs(kind, count, features, draws)
-        certified = ntk_spectrum(net, x, method=CERTIFIED)
+        samples, features = int(draws.integers(1, 13)), int(draws.integers(1, 13))
+        kind, dtype = KINDS[number % len(KINDS)], DTYPES[number // len(KINDS) % len(DTYPES)]
+        shape = Initialisation(architecture(number, draws), features, number, dtype)
+        network = Network.from_initialisation(shape)
+        x = torch.from_numpy(hard_inputs(kind, samples, features, draws)).to(dtype)
+        certified = ntk_spectrum(network, x, method=CERTIFIED)
         own.append((certified.errors / certified.eigenvalues)[certified.resolved])
         for method in METHODS:
-            result = compared(ntk_spectrum(net, x, method=method), certified)
-            found[method].append(result)
+            result = compared(ntk_spectrum(network, x, method=method), certified)
+            found[f"{method}, {str(dtype).removeprefix('torch.')}"].append(result)
             if not bool(result[0].all()):
                 print(f"not covered: {method}, network {number}, {kind}", file=sys.stderr)
     lines = [
@@ -98,24 +86,85 @@ def main(networks: int) -> None:
         "relative error, median | worst |",
         "|---" * 8 + "|",
     ]
-    for method in METHODS:
-        covered, looseness, errors = (
-            torch.cat(parts) for parts in zip(*found[method], strict=True)
-        )
+    for name in sorted(found, key=lambda name: name.endswith("32")):
+        covered, looseness, errors = (torch.cat(parts) for parts in zip(*found[name], strict=True))
         figures = [looseness.median(), looseness.max(), errors.median(), errors.max()]
         cells = " | ".join(f"{float(figure):.0e}" for figure in figures)
         lines.append(
-            f"| {method} | {len(covered)} | {int(covered.sum())} | {len(errors)} | {cells} |"
+            f"| {name} | {len(covered)} | {int(covered.sum())} | {len(errors)} | {cells} |"
         )
     every = torch.cat(own)
     lines.append("")
     lines.append(
-        f"{networks} networks; `certified` resolves {len(every)} eigenvalues, to a relative "
+        f"{count} networks; `certified` resolves {len(every)} eigenvalues, to a relative "
         f"{float(every.max()):.1e} at worst."
     )
-    print("\n".join(lines))
-    if networks == NETWORKS:
-        fill(ROOT / "docs" / "theory" / "numerics.md", "certified", "\n".join(lines))
+    return lines
+
+
+def of_limits(count: int) -> list[str]:
+    """The table of the kernels of infinite width."""
+    found: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    for number in range(count):
+        draws = np.random.default_rng(number)
+        samples, features = int(draws.integers(1, 7)), int(draws.integers(1, 13))
+        kind, activation = KINDS[number % len(KINDS)], CLOSED[number % len(CLOSED)]
+        network = replace(architecture(number, draws), activation=activation)
+        x = hard_inputs(kind, samples, features, draws)
+        own = network.activation, network.width, network.depth, network.parametrisation
+        scales = network.weight_std, network.bias_std
+        kernels = limit_kernels(x, *own, *scales)
+        spectrum = limit_kernel_spectrum(kernels.ntk)
+        with mp.workdps(80):
+            exact = exact_limits(x, *own, *scales)
+            values = mp.matrix(mp.eigsy(exact[0], eigvals_only=True))
+            apart = _differences(spectrum.eigenvalues[:, None], values).abs()[:, 0]
+            norms = [
+                float(torch.linalg.matrix_norm(_differences(limit.kernel, theta), 2))
+                for limit, theta in zip((kernels.ntk, kernels.nngp), exact, strict=True)
+            ]
+        bounds = kernels.ntk.error_norm, kernels.nngp.error_norm
+        covered = sum(norm <= bound for norm, bound in zip(norms, bounds, strict=True))
+        within = int((apart <= spectrum.errors).sum())
+        largest = float(spectrum.eigenvalues[-1]) or 1.0  # a kernel may be zero
+        found[activation].append(
+            (covered, within, samples, norms[0] / largest, bounds[0] / largest)
+        )
+        if covered < 2 or within < samples:
+            print(f"not covered: limit of {activation}, {number}, {kind}", file=sys.stderr)
+    lines = [
+        "| activation | kernels | covered | eigenvalues | covered | error / λ_max, worst | "
+        "bound / λ_max, median | worst |",
+        "|---" * 8 + "|",
+    ]
+    for activation, cases in found.items():
+        covered, within, samples, errors, relative = np.array(cases).T
+        figures = errors.max(), np.median(relative), relative.max()
+        cells = " | ".join(f"{figure:.0e}" for figure in figures)
+        lines.append(
+            f"| {activation} | {2 * len(cases)} | {covered.sum():.0f} | {samples.sum():.0f} | "
+            f"{within.sum():.0f} | {cells} |"
+        )
+    return lines
+
+
+def _differences(computed: torch.Tensor, exact: mp.matrix) -> torch.Tensor:
+    rows, columns = computed.shape
+    entries = [
+        [float(float(computed[i, j]) - exact[i, j]) for j in range(columns)] for i in range(rows)
+    ]
+    return torch.tensor(entries, dtype=torch.float64)
+
+
+def main(networks: int) -> None:
+    """Prints the tables and puts them into docs/theory/numerics.md."""
+    for name, lines in (
+        ("certified", of_networks(networks)),
+        ("certified-limits", of_limits(networks)),
+    ):
+        print("\n".join(lines))
+        if networks == NETWORKS:
+            fill(ROOT / "docs" / "theory" / "numerics.md", name, "\n".join(lines))
 
 
 if __name__ == "__main__":

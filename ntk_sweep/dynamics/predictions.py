@@ -48,8 +48,7 @@ def gradient_flow_losses(
 ) -> Float[np.ndarray, " T"]:
     """L(t) = (1/N) Σ_i exp(-(4/N) λ_i t) (v_iᵀ r_0)² under gradient flow.
 
-    It is the exact solution of dr/dt = -(2/N) Θ r (Jacot et al. 2018, section 5; Lee et al. 2019,
-    section 2.2).
+    It is the exact solution of dr/dt = -(2/N) Θ r (Jacot et al. 2018, section 5; Lee et al. 2019).
 
     Args:
         eigenvalues: λ_i. They may come from a more accurate method than the eigenvectors. Negative
@@ -82,7 +81,7 @@ def gradient_descent_losses(
     """L_k = (1/N) Σ_i (1 - 2ηλ_i/N)^{2k} (v_iᵀ r_0)² of full-batch gradient descent.
 
     A step is r_{k+1} = (I - (2η/N) Θ) r_k. It diverges along every v_i with ηλ_i > N. The source is
-    Arora et al. 2019, theorem 4.1; their loss is ½‖r‖², their η our 2η/N.
+    Arora et al. 2019; their loss is ½‖r‖², their η our 2η/N.
 
     Args:
         eigenvalues: λ_i, as for `gradient_flow_losses`.

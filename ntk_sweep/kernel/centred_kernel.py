@@ -121,7 +121,7 @@ def float64_kernel(
 ) -> Float64Kernel:
     """Θ in float64, and what is known of its errors.
 
-    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019, theorem 3.1:
+    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019:
     independent roundings, u = ε/2), and eight u cover centre + row and the elementwise operations;
     the Frobenius norm of such errors of layer l is at most tr Θ_l.
     """

@@ -19,13 +19,14 @@ leading dimensions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
+from ntk_sweep.kernel.float64_pass import float64_pre_activations
 from ntk_sweep.kernel.rounding import (
     ELEMENTWISE,
     TAIL,
@@ -132,7 +133,8 @@ class _Slope:
         z_errors: Norm of the error of each row of z^l.
         z_centre_error: Norm of the error of z̄^l.
         z_norms: Norm of each row of z^l - z̄^l.
-        uncertain: Units too close to a kink for their side to be certain, (N, n).
+        uncertain: Units too close to a kink for their side to be certain, (N, n); None where there
+            are none.
     """
 
     total: Float[Tensor, "*b N n"]
@@ -187,6 +189,8 @@ def centred_passes(
             z = _pre_activation(network.layer(index), forward)
     # no layer is held here: a network that is streamed has room for one only
     outputs = _outputs(network.layer(-1), forward)
+    if x.dtype != torch.float64 and network.nonlinearity.kinked:
+        slopes = _on_their_sides(network, x, slopes)
     backward = _output_gradients(outputs, centred=z.centre is not None)
     gradients = [backward]
     for index in range(network.depth - 1, 0, -1):
@@ -291,6 +295,8 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
     """From z^l to a^l, and what the backward pass needs of layer l."""
     root, shared = z.total.shape[-1] ** 0.5, z.centre_error
     elementwise = ELEMENTWISE * unit_of(z.total.dtype)
+    spread = TAIL / root * (z.row_errors + shared)
+    uncertain = _uncertain(activation, z.total, spread)
     if z.centre is None:
         rows, slope_rows = activation.function(z.total), activation.derivative(z.total)
         slope, centre, slope_centre = slope_rows, None, None
@@ -303,15 +309,12 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         centre_error = row_norms(slope_centre) / root * shared + elementwise * row_norms(centre)
         slope_error = elementwise * row_norms(slope_centre)
         # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by (σ'(z̄ + d) - σ'(z̄)) e
-        mixed = shared / root * row_norms(slope_rows)
+        mixed = shared / root * row_norms(_possible(slope_rows, uncertain, activation))
     norms = row_norms(rows)
     own = elementwise * norms + least_of(z.total.dtype) * root
-    errors = root_sum(row_norms(slope) / root * z.row_errors, own, mixed)
+    possible = row_norms(_possible(slope, uncertain, activation))
+    errors = root_sum(possible / root * z.row_errors, own, mixed)
     slope_errors = root_sum(own, elementwise * row_norms(slope_rows))
-    spread = TAIL / root * (z.row_errors + shared)
-    uncertain = None
-    if activation.kinked:
-        uncertain = z.total.abs() < spread.to(z.total.dtype)[..., None]
     bend, centre_bend = _bends(activation, z, slope, slope_centre, spread)
     return CentredRows(centre, rows, norms, centre_error, errors), _Slope(
         total=slope,
@@ -326,6 +329,69 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         z_norms=row_norms(z.rows),
         uncertain=uncertain,
     )
+
+
+def _uncertain(
+    activation: Activation, z: Float[Tensor, "*b N n"], spread: Float[Tensor, "*s N"]
+) -> Bool[Tensor, "*u N n"] | None:
+    """Units too close to a kink; None for none."""
+    if not activation.kinked:
+        return None
+    near = z.abs() < spread.to(z.dtype)[..., None]
+    if isinstance(activation.jump, Tensor):
+        near = near & (activation.jump[..., None] > 0)
+    # asking costs less than what is done with it, but on a GPU it would wait
+    return near if near.is_cuda or bool(near.any()) else None
+
+
+def _possible(
+    slope: Float[Tensor, "*b N n"],
+    uncertain: Bool[Tensor, "*u N n"] | None,
+    activation: Activation,
+) -> Float[Tensor, "*b N n"]:
+    """What |σ'|, or a difference of two, may be."""
+    return slope if uncertain is None else slope.abs() + _jumps(uncertain, activation)
+
+
+def _jumps(uncertain: Bool[Tensor, "*u N n"], activation: Activation) -> Float[Tensor, "*u N n"]:
+    """How far σ' of each unit may be off."""
+    jump = activation.jump
+    return uncertain * (jump[..., None] if isinstance(jump, Tensor) else jump)
+
+
+def _on_their_sides(
+    network: LayeredNetwork, x: Float[Tensor, "N n_in"], slopes: list[_Slope]
+) -> list[_Slope]:
+    """Slopes of a pass in float32, with units near a kink on the side where float64 has them.
+
+    One on the wrong side would change its row of the Jacobian by more than small eigenvalues bear.
+    A plain pass in float64 errs by 2⁻²⁹ of what the spreads here say, with room in 2⁻²⁴.
+    """
+    activation, unit = network.nonlinearity, unit_of(x.dtype)
+    rows = torch.arange(len(x), device=x.device)
+    if not x.is_cuda:  # few inputs have such units, but on a GPU counting them would wait
+        found = [s.uncertain.any(dim=-1) for s in slopes if s.uncertain is not None]
+        rows = rows[sum(found, torch.zeros_like(rows)).reshape(-1, len(x)).any(dim=0)]
+    if len(rows) == 0:
+        return slopes
+    settled = []
+    for slope, z in zip(slopes, float64_pre_activations(network, x[rows]), strict=True):
+        if slope.uncertain is None:
+            settled.append(slope)
+            continue
+        total, near = slope.total[..., rows, :], slope.uncertain[..., rows, :]
+        moved = (activation.derivative(z).to(total.dtype) - total).where(near, 0)
+        spread = TAIL / z.shape[-1] ** 0.5 * (slope.z_errors + slope.z_centre_error)
+        near = near & (z.abs() < unit * spread[..., rows, None])
+        settled.append(
+            replace(
+                slope,
+                total=slope.total.index_add(-2, rows, moved),
+                rows=slope.rows.index_add(-2, rows, moved),
+                uncertain=slope.uncertain.index_copy(-2, rows, near),
+            )
+        )
+    return settled
 
 
 def _bends(
@@ -367,7 +433,8 @@ def _backward(
     pulled_errors = product_errors(
         delta.rows, delta.row_norms, delta.row_errors, own_norms, squares
     )
-    errors = row_norms(slope.total) / root * pulled_errors
+    possible = row_norms(_possible(slope.total, slope.uncertain, activation))
+    errors = possible / root * pulled_errors
     centre, centre_error = None, delta.centre_error
     bent = mixed = torch.zeros_like(errors)
     if delta.centre is not None:
@@ -384,7 +451,8 @@ def _backward(
             row_norms(slope.centre) * shared_error + norm * slope.centre_error
         ) / root + 2 * unit * row_norms(centre)
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
-        errors = torch.hypot(errors, shared_error / root * row_norms(slope.rows))
+        possible = row_norms(_possible(slope.rows, slope.uncertain, activation))
+        errors = torch.hypot(errors, shared_error / root * possible)
     norms, pulled_norms = row_norms(rows), row_norms(pulled)
     if slope.bend is not None:
         bent = row_norms(pulled * slope.bend)
@@ -403,7 +471,6 @@ def _backward(
         / root,
         own,
     )
-    # asking costs less than the norm, but on a GPU it would wait for everything before
-    if slope.uncertain is not None and (slope.uncertain.is_cuda or bool(slope.uncertain.any())):
-        errors = torch.hypot(errors, activation.jump * row_norms(pulled * slope.uncertain))
+    if slope.uncertain is not None:
+        errors = torch.hypot(errors, row_norms(pulled * _jumps(slope.uncertain, activation)))
     return CentredRows(centre, rows, norms, centre_error, errors)

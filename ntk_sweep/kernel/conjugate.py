@@ -26,7 +26,7 @@ def conjugate_kernel(
 
     Under `thesis` and `ntk` this is also the last layer's part of the NTK. Under `standard` that
     part is a^{D-1} a'^{D-1T} + 1. For growing widths K tends to `limit_nngp`. The name is that of
-    Fan and Wang 2020, section 2.1, and before of Daniely et al. 2016, for a network without biases.
+    Fan and Wang 2020, and before of Daniely et al. 2016, for a network without biases.
 
     Args:
         network: The network, at its present weights, of which those of the last layer do not count.

@@ -124,7 +124,7 @@ def leading_target_shares(
     """Σ_{i ≤ k} (v_iᵀ(y - ȳ))² / ‖y - ȳ‖²: the targets' part along the k leading eigenvectors.
 
     It is learnt first. Under gradient flow with constant Θ the component along v_i decays like
-    exp(-2λ_i t/N), so leading eigenvectors come first (Arora et al. 2019, section 4).
+    exp(-2λ_i t/N), so leading eigenvectors come first (Arora et al. 2019).
 
     Args:
         eigenvectors: Orthonormal columns, in the order of ascending eigenvalues as

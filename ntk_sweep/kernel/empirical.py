@@ -22,7 +22,7 @@ def empirical_ntk(
 
     where σ_b² is the bias (under `standard` both scales count as 1 here); letters with a prime
     belong to the inputs x'. Cost: three products of size N × n × n (forward, backward) or N × M × n
-    (Gram matrices) a layer. Source: Jacot, Gabriel, Hongler 2018, section 4.
+    (Gram matrices) a layer. Source: Jacot, Gabriel, Hongler 2018.
 
     Args:
         network: The network, at its present weights.

@@ -68,7 +68,7 @@ def empirical_kernels(
         |δΘ_ij| ≤ ‖J_i‖ η_j + η_i ‖J_j‖ + η_i η_j + ρ_ij,
 
     where ρ_ij is the rounding of the products: of a layer it is (√n + √n' + 8) u ‖J_i^l‖ ‖J_j^l‖
-    with independent roundings (Higham and Mary 2019, theorem 3.1), here with a safety factor of
+    with independent roundings (Higham and Mary 2019), here with a safety factor of
     four. Bounds of entries say little of small eigenvalues: `ntk_spectrum` is for these.
 
     Args:

@@ -143,7 +143,7 @@ def limit_kernel_spectrum(limit: LimitKernel) -> Spectrum:
     """Eigenvalues of Θ̄, or of K, with one absolute bound, ‖δΘ̄‖₂ + N ε λ_max, for all of them.
 
     The first part is the kernel's own error and the second the solver's (LAPACK Users' Guide,
-    section 4.7.1). Weyl's inequality turns both into errors of every eigenvalue. A computed
+    section 4.7). Weyl's inequality turns both into errors of every eigenvalue. A computed
     negative eigenvalue is replaced by the nearer value 0. Those below the bound are unresolved
     (`Spectrum.resolved`).
 

@@ -274,8 +274,7 @@ class Network:
     def passes(self, x: Inputs) -> Passes:
         """One forward and one backward pass, keeping what the kernel needs.
 
-        δ^D = 1, and δ^l = (σ_w c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (Jacot et al. 2018, appendix A;
-        ordinary back-propagation of f).
+        δ^D = 1, and δ^l = (σ_w c_{l+1} δ^{l+1} W^{l+1}) ∘ σ'(z^l) (ordinary back-propagation of f).
 
         Args:
             x: Inputs, as `as_inputs` takes them.

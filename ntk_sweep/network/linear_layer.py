@@ -161,6 +161,12 @@ class LinearLayer:
         """The product rows · Wᵀ, which networks that differ in scale share."""
         return self._product(rows, self.weight.mT)
 
+    def float64_pre_activations(self, rows: Float[Tensor, "*r n_below"]) -> Float[Tensor, "*q n_l"]:
+        """Pre-activations c · rows · Wᵀ + β b in float64, of weights of any dtype."""
+        parts = self.weight.split(ROWS_AT_ONCE, dim=-2)
+        product = torch.cat([self._product(rows, part.double().mT) for part in parts], dim=-1)
+        return product.mul_(self.scale.factor).add_(self.bias.double() * self.scale.bias)
+
     def backward(self, rows: Float[Tensor, "*r n_l"]) -> Float[Tensor, "*q n_below"]:
         """The product c · rows · W."""
         return self._product(rows, self.weight).mul_(self.scale.factor)

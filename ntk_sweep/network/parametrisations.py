@@ -86,7 +86,7 @@ PARAMETRISATIONS: dict[str, Parametrisation] = {
     ),
     # c_l = 1/√n_{l-1} on every layer
     "ntk": Parametrisation(
-        source="Jacot, Gabriel, Hongler 2018, section 2",
+        source="Jacot, Gabriel, Hongler 2018",
         factor=lambda fan_in, fan_out, is_last: fan_in**-0.5,
         deviation=lambda fan_in: 1.0,
     ),

@@ -26,7 +26,7 @@ MANTISSA = 53
 """Bits of a float64 significand."""
 
 _SPLITTER = 2.0**27 + 1
-"""Veltkamp's constant: cuts 53 bits into two halves of at most 26 (Dekker 1971, section 5)."""
+"""Veltkamp's constant: cuts 53 bits into two halves of at most 26 (Dekker 1971)."""
 
 _HALF_ULP = 2.0**-MANTISSA
 """The unit of rounding u of float64."""

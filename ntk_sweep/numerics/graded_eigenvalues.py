@@ -75,7 +75,7 @@ def graded_spectrum(
     2. B again. What is left off its diagonal is taken away by T = I + K with the small angles K_ij
        = B_ij / (B_jj - B_ii), whose effect on the diagonal is of second order.
     3. TᵀBT = D (I + M) D, with eigenvalues within ‖M‖ of those of D², relatively (Ostrowski;
-       Eisenstat and Ipsen 1995, theorem 2.1). V is orthonormal to rounding, T to ‖K‖², and each
+       Eisenstat and Ipsen 1995). V is orthonormal to rounding, T to ‖K‖², and each
        costs that much, relatively, by the same theorem.
 
     Args:

@@ -64,7 +64,7 @@ class KernelRegression:
         f_t(x*) = f_0(x*) + Θ(x*, X) Θ⁻¹ (I - exp(-2Θt/N)) (y - f_0(X)).
 
     For t → ∞ this is kernel regression. With the NNGP kernel and f_0 = 0 it is the posterior mean
-    of a Gaussian process (Jacot et al. 2018, section 5; Lee et al. 2019, section 2.2; Lee et al.
+    of a Gaussian process (Jacot et al. 2018, section 5; Lee et al. 2019; Lee et al.
     2018, section 2.4).
 
     `from_kernels` and `from_network` make one. Errors of the arguments `targets` and `outputs` do

@@ -52,9 +52,9 @@ within reach of the bounds of all but a few networks (`python -m benchmarks.nume
 ROOT_TWO = 2**0.5
 """An entry of a symmetric matrix and its mirror image err alike."""
 
-VANISHING = 1e-250
-"""The trace below which the low halves of double-double underflow: LAPACK's eigenvalues are taken,
-whatever the method."""
+VANISHING = 1e-120
+"""The trace below which squares of errors in double-double, 1e-31 of it, underflow: LAPACK's
+eigenvalues are taken, whatever the method."""
 
 
 @dataclass(frozen=True)
@@ -278,12 +278,13 @@ def _eigh(kernel: CentredKernel, target: float | None = None) -> _Solution:
     values, vectors = torch.linalg.eigh(theta)
     unit, size = torch.finfo(torch.float64).eps / 2, len(theta)
     residual = theta @ vectors - vectors * values
-    length = torch.linalg.matrix_norm(theta)
+    length = _norm(theta)
     rounding = SAFETY * unit * ((size / 3) ** 0.5 + 1) * length
     # σ_min(V) ≥ 0.99: LAPACK's vectors are orthonormal to rounding
-    whole = (torch.linalg.matrix_norm(residual) + rounding) / 0.99 + kernel.error
+    whole = (_norm(residual) + rounding) / 0.99 + kernel.error
     errors, sines = whole.expand(size).clone(), 0.0
     reachable = target is None or float(values[0]) * target > unit / 8 * float(values[-1])
+    reachable = reachable and float(theta.trace()) >= VANISHING
     # for more inputs its matrices would be too many
     if kernel.entry_errors is not None and reachable and size <= TILE_ROWS:
         sines = (whole / _gaps(values)).clamp(max=1)
@@ -293,6 +294,12 @@ def _eigh(kernel: CentredKernel, target: float | None = None) -> _Solution:
         first = (vectors * residual).sum(dim=0).abs() + SAFETY * own
         errors = _first_order(values, first + size * unit * whole, whole)
     return _Solution(values.clamp(min=0), errors, vectors, sines)
+
+
+def _norm(matrix: Float[Tensor, "N N"]) -> Float[Tensor, ""]:
+    """The Frobenius norm, also where squares of the entries underflow."""
+    largest = matrix.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
+    return largest * torch.linalg.matrix_norm(matrix / largest)
 
 
 def _first_order(

@@ -42,7 +42,7 @@ factors are still needed. An estimate: no more than a third each, and some for t
 CPU_BYTES = 2**28
 """What a stack may take where the device is a CPU, which is of use in tests only."""
 
-TEMPORARIES = 6
+TEMPORARIES = 8
 """Arrays of the size of a layer's activations that the passes hold at once beside the four that
 they keep a layer. Counted in `ntk_sweep.kernel.centred_passes`."""
 

@@ -5,7 +5,7 @@ A step of length h takes the kernel Θ as constant, and is then exact however la
     θ ← θ + Jᵀ Θ⁻¹ (I - exp(-2 Θ h / N)) (y - f).
 
 So the fast directions of a stiff flow set no limit to it. It is the exponential Euler method
-(Hochbruck and Ostermann 2010, Acta Numerica 19:209, 2.1) with the Gauss-Newton part of the Hessian.
+(Hochbruck and Ostermann 2010, Acta Numerica 19:209) with the Gauss-Newton part of the Hessian.
 Of order 1 by itself, it is extrapolated: a step is repeated as j steps of length h/j, j = 1, 2, …,
 and the results are combined so that one power of h after another cancels (Aitken and Neville;
 Hairer and Wanner 1996, Solving Ordinary Differential Equations II, IV.9). Two results of

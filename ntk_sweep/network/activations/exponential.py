@@ -51,5 +51,5 @@ ELU = Activation(
 )
 """σ(z) = z for z > 0, exp(z) - 1 otherwise (α = 1); σ'(z) = 1 for z ≥ 0, exp(z) otherwise.
 
-|σ''| ≤ 1 (Clevert, Unterthiner, Hochreiter 2016, eq. 15).
+|σ''| ≤ 1 (Clevert, Unterthiner, Hochreiter 2016).
 """

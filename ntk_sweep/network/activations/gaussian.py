@@ -59,7 +59,7 @@ def _erf_dual(pairs: GaussianPairs) -> ClosedDual:
     """E[σσ] = (2/π) atan(2 k_xy / r) and E[σ'σ'] = (4/π) / r.
 
     r² = 1 + 2 k_xx + 2 k_yy + 4 (k_xx k_yy - k_xy²).
-    Williams 1997, eq. (11), with asin written as atan so that nothing cancels for nearly identical
+    Williams 1997, with asin written as atan so that nothing cancels for nearly identical
     inputs of large variance.
     """
     root = (1 + 2 * (pairs.var_x + pairs.var_y) + 4 * pairs.area**2).sqrt()

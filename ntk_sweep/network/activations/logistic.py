@@ -140,7 +140,7 @@ SILU = Activation(
     bend=_silu_bend,
     together=_silu_together,
 )
-"""σ(z) = z s(z); σ'(z) = s(z) (1 + z s(-z)) (Elfwing, Uchibe, Doya 2018, eqs. 6 and 7).
+"""σ(z) = z s(z); σ'(z) = s(z) (1 + z s(-z)) (Elfwing, Uchibe, Doya 2018).
 
 |σ''| ≤ 1/2.
 """

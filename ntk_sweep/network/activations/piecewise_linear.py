@@ -48,7 +48,7 @@ def _lrelu_differences(z: Tensor, d: Tensor) -> Differences:
 def _piecewise_linear_dual(slope: float) -> Callable[[GaussianPairs], ClosedDual]:
     """The dual activations of σ(z) = z for z > 0 and slope·z otherwise.
 
-    Cho and Saul 2009, section 2.1, orders 0 and 1.
+    Cho and Saul 2009, orders 0 and 1.
     With θ the angle between u and v, φ = π - θ, and j(t) = sin t - t cos t,
 
         E[σσ]      = slope·k_xy + (1 - slope)² √(k_xx k_yy) j(φ) / 2π

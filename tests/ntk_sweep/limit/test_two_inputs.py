@@ -14,8 +14,9 @@ from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntks, limits_of
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from tests.helpers.exact_limits import exact_limits
 from tests.helpers.limit_inputs import inputs
-from tests.ntk_sweep.limit.test_error_bounds import SCALES, exact_limits, rows_of_many_kinds
+from tests.ntk_sweep.limit.test_error_bounds import SCALES, rows_of_many_kinds
 
 
 def two_sets():
