@@ -39,7 +39,8 @@ _MOST_SCALES, _MOST_ANGLES = 40, 80
 200)."""
 
 _CELL = 0.25
-"""Grids end at multiples of it; tuned, twice and half of it cost more."""
+"""Grids end at multiples of it, so that few serve all layers and widths; tuned: with half and with
+twice as much a sweep takes as long."""
 
 _WIDEST_RATIO = 4.0
 """Largest ratio of scales that shares a grid: errors are relative to the largest E[f²], which goes
