@@ -26,7 +26,6 @@ MODULES = (
     "numerics.double_double",
     "numerics.graded_eigenvalues",
     "spectrum.spectrum",
-    "limit.kernel",
     "tasks.spectrum",
     "tasks.draws",
     "tasks.limit_cache",
@@ -36,9 +35,11 @@ PARTS = {
     "drawing the weights": ("standard_normals",),
     "passes": ("centred_passes", "first_layer"),
     "kernel in float64": ("centred_kernel",),
-    "kernel beyond float64": ("double_double_kernel",),
+    "kernel beyond float64": ("double_double_kernel", "double_double_errors"),
     "eigenvalues": ("_eigh", "graded_spectrum"),
-    "limit kernels": ("limit_ntks", "limit_kernel_spectrum"),
+    "conjugate kernel": ("conjugate_extremes",),
+    "complexity of the target": ("complexity_columns",),
+    "limit kernels": ("compute_limits",),
 }
 REST = "error bounds, diagnostics and the rest"
 

@@ -143,7 +143,7 @@ def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
         function, derivative = gram_expectations(functions, moments, pairs)
         distance = moments[0].square[:, None] + moments[0].square[None, :] - 2 * function
         derivative = torch.where(pairs.distance > 0, derivative, moments[1].square[:, None])
-    if entry.closed_dual is not None:
+    if entry.closed_dual is not None and float(pairs.var_x.min()) == 0:
         a, b = _scales(pairs)
         function, derivative, distance = (
             _with_zero_variance(entry, order, value.flatten(), a, b).reshape(value.shape)
@@ -174,13 +174,17 @@ def _homogeneous_duals(entry: Activation, pairs: GaussianPairs) -> tuple[Float[T
     and the area is a b c √(h (2 - h)), to relative accuracy also for parallel u and v.
     """
     assert entry.closed_dual is not None
-    scale = pairs.scale
-    one, zero = torch.ones_like(scale), torch.zeros_like(scale)
-    cosine = pairs.correlation.where(scale > 0, one)
-    sine = (pairs.area / scale).where(scale > 0, zero)
+    scale, cosine = pairs.scale, pairs.correlation
+    sine = pairs.area / scale
+    if float(pairs.var_x.min()) == 0:
+        cosine = cosine.where(scale > 0, torch.ones_like(scale))
+        sine = sine.where(scale > 0, torch.zeros_like(scale))
     apart = 2 * torch.where(cosine > 0, sine * sine / (1 + cosine), 1 - cosine)
-    function, derivative, distance = entry.closed_dual(GaussianPairs(one, one, cosine, apart, sine))
-    unit, none = one[:1, :1], zero[:1, :1]
+    unit, none = scale.new_ones(1, 1), scale.new_zeros(1, 1)
+    units = unit.expand_as(scale)
+    function, derivative, distance = entry.closed_dual(
+        GaussianPairs(units, units, cosine, apart, sine)
+    )
     square = entry.closed_dual(GaussianPairs(unit, unit, unit, none, none))[0]
     half = (distance / (2 * square)).clamp(min=0)
     return (

@@ -20,7 +20,7 @@ from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, power_of_two
-from ntk_sweep.numerics.gaussian_quadrature import Function, line_moments, line_rule
+from ntk_sweep.numerics.gaussian_quadrature import Function, line_rule, mean_squares
 
 _EPS = torch.finfo(torch.float64).eps
 
@@ -131,8 +131,7 @@ class ErrorPropagation:
         self, pairs: GaussianPairs, duals: Duals, unit: float
     ) -> Float[Tensor, "N N"]:
         """Of E[σ(u)σ(v)], whose derivative in the covariance is E[σ'(u)σ'(v)]."""
-        scales, slope = pairs.var_x[:, 0].sqrt(), self._activation.derivative
-        moments = line_moments(lambda z: z * slope(z), scales).square
+        _, moments = mean_squares(self._activation.derivative, pairs.var_x[:, 0].sqrt())
         size, gradient = duals.function.diagonal(), duals.derivative.abs()
         return (
             unit * _outer(size)
@@ -148,16 +147,14 @@ class ErrorPropagation:
         A jump of σ' adds a term in its density, and one in the angle where u and v cross it.
         """
         scales, second = pairs.var_x[:, 0].sqrt(), _second_derivative(self._activation)
-        moments = line_moments(lambda z: z * second(z), scales).square
+        bends, moments = mean_squares(second, scales)
         size = duals.derivative.diagonal()
         peak = second(line_rule(float(scales.max()))[0]).abs().max() if self._jump else 0.0
         variance = pairs.var_x[:, 0]
         density = torch.where(
             variance > 0, 1 / (2 * math.pi * variance).sqrt(), torch.zeros_like(variance)
         )
-        curvature = _outer(line_moments(second, scales).square) + self._jump * peak * (
-            density[:, None] + density[None, :]
-        )
+        curvature = _outer(bends) + self._jump * peak * (density[:, None] + density[None, :])
         return (
             unit * _outer(size)
             + curvature * self._cov
@@ -201,7 +198,8 @@ class ErrorPropagation:
             gradient: A bound of |∂E[f(u)f(v)]/∂E[uv]|.
         """
         relative, mixed = self._variance_error(pairs), pairs.cov.abs() * gradient
-        half = 0.5 * relative[:, None] * ((moments[:, None] * size[None, :]).sqrt() + mixed)
+        products = torch.addr(mixed, moments.sqrt(), size.sqrt())
+        half = products.mul_(0.5 * relative[:, None])
         return half + half.T
 
     def _tangent_error(
@@ -269,6 +267,8 @@ def _root_error(error: Float[Tensor, "N N"], root: Float[Tensor, "N N"]) -> Floa
 
 def _second_derivative(activation: Activation) -> Function:
     """σ'' by automatic differentiation, zero at jumps of σ'."""
+    if isinstance(activation.curvature, float) and activation.curvature == 0:
+        return torch.zeros_like
 
     def second(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         with torch.enable_grad():

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -224,11 +225,19 @@ def _degree(table: Float[Tensor, "J J"], spread: float, target: float) -> int | 
 def _bound(table: Float[Tensor, "J J"], spread: float, degree: int) -> float:
     """A bound of the terms of one degree: by Cauchy and Schwarz M_mn² ≤ M_mm M_nn."""
     roots = table.diagonal().sqrt().tolist()
-    return spread**degree * sum(
-        roots[2 * a + c]
-        * roots[2 * b + c]
-        / (2.0 ** (a + b) * math.factorial(a) * math.factorial(b) * math.factorial(c))
+    return spread**degree * sum(roots[m] * roots[n] * share for m, n, share in _terms(degree))
+
+
+@cache
+def _terms(degree: int) -> list[tuple[int, int, float]]:
+    """m, n and 1 / (2^(a + b) a! b! c!) for each term M_mn of this degree."""
+    return [
+        (
+            2 * a + c,
+            2 * b + c,
+            1 / (2.0 ** (a + b) * math.factorial(a) * math.factorial(b) * math.factorial(c)),
+        )
         for a in range(degree + 1)
         for b in range(degree + 1 - a)
         for c in [degree - a - b]
-    )
+    ]

@@ -89,7 +89,7 @@ def two_prod(a: Float[Tensor, " ..."], b: Float[Tensor, " ..."]) -> DoubleDouble
     hi = a * b
     a1, a2 = _halves(a)
     b1, b2 = _halves(b)
-    return DoubleDouble(hi, ((a1 * b1 - hi) + a1 * b2 + a2 * b1) + a2 * b2)
+    return DoubleDouble(hi, (a1 * b1 - hi).addcmul_(a1, b2).addcmul_(a2, b1).addcmul_(a2, b2))
 
 
 def add(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
@@ -35,6 +38,10 @@ _MOST_SCALES, _MOST_ANGLES = 40, 80
 """Largest grid that is tried; beyond, quadrature pair by pair takes no longer (tuned at N =
 200)."""
 
+_CELL = 0.25
+"""Grids end at multiples of it, so that few serve all layers and widths; tuned: with half and with
+twice as much a sweep takes as long."""
+
 _WIDEST_RATIO = 4.0
 """Largest ratio of scales that shares a grid: errors are relative to the largest E[f²], which goes
 like the square of the scale."""
@@ -51,109 +58,152 @@ def gram_expectations(
         pairs: All pairs of N Gaussians, as `GaussianPairs.from_layer` makes them.
     """
     scales = pairs.var_x[:, 0].sqrt()
-    count = len(scales)
-    rows, columns = torch.triu_indices(count, count, 1)
-    angle = pairs.angle[rows, columns]
-    rests = _interpolated(functions, moments, scales, angle, rows, columns)
-    if rests is None:
-        values = pair_expectations(
+    grids = _grids(functions, scales, pairs.angle)
+    grams = []
+    if grids is not None:
+        for moment, values in zip(moments, grids.rests(scales, pairs.angle), strict=True):
+            mean, slope = moment.hermite[:, 0], moment.hermite[:, 1]
+            values.addr_(mean, mean).addcmul_(pairs.correlation, torch.outer(slope, slope))
+            upper = values.triu_(1)
+            grams.append(upper + upper.T)
+    else:
+        rows, columns = torch.triu_indices(len(scales), len(scales), 1)
+        pairwise = pair_expectations(
             functions,
             scales[rows],
             scales[columns],
-            angle,
+            pairs.angle[rows, columns],
             pairs.coangle[rows, columns],
             pairs.correlation[rows, columns],
         )
-    else:
-        correlation = pairs.correlation[rows, columns]
-        values = []
-        for moment, rest in zip(moments, rests, strict=True):
-            mean, slope = moment.hermite[:, 0], moment.hermite[:, 1]
-            values.append(
-                mean[rows] * mean[columns] + correlation * slope[rows] * slope[columns] + rest
-            )
-    grams = []
-    for moment, value in zip(moments, values, strict=True):
-        gram = torch.diag(moment.square)
-        gram[rows, columns] = gram[columns, rows] = value
-        grams.append(gram)
+        for entries in pairwise:
+            gram = torch.zeros_like(pairs.cov)
+            gram[rows, columns] = gram[columns, rows] = entries
+            grams.append(gram)
+    for moment, gram in zip(moments, grams, strict=True):
+        gram.diagonal().copy_(moment.square)
     return grams
 
 
-def _interpolated(
-    functions: Sequence[Function],
-    moments: Sequence[Moments],
-    scales: Float[Tensor, " N"],
-    angle: Float[Tensor, " P"],
-    rows: Int64[Tensor, " P"],
-    columns: Int64[Tensor, " P"],
-) -> list[Float[Tensor, " P"]] | None:
-    """The expectations without Hermite orders 0 and 1.
+def _grids(
+    functions: Sequence[Function], scales: Float[Tensor, " N"], angle: Float[Tensor, "N N"]
+) -> _Grids | None:
+    """Grids over these scales and angles; None if pair by pair is cheaper, or none is fine enough.
 
-    None if pair by pair is cheaper, or no grid is fine enough.
+    They reach to the next multiples of `_CELL`, so that layers and widths share them.
     """
-    least = float(scales.min())
-    if len(angle) == 0 or least == 0 or float(scales.max()) > _WIDEST_RATIO * least:
+    count = len(scales)
+    least, largest = float(scales.min()), float(scales.max())
+    if count < 2 or least == 0 or largest > _WIDEST_RATIO * least:
         return None
-    largest = float(scales.max())
-    scale_axis = _Axis(scales.log())
-    # Where activations look like steps the expectations change on the angle 1/scale, hence the same
-    # map as in the quadrature.
-    angle_axis = _Axis((steepness(largest) * angle).asinh())
-    tolerances = [_TAIL * float(moment.square.max()) for moment in moments]
-    # Tuned on widths 50 to 1000 and depths up to 10, pixels as inputs; a poor guess costs a second
-    # grid, no accuracy.
-    n_scales, n_angles = scale_axis.first_guess(6, 20), angle_axis.first_guess(8, 17)
-    while (
-        n_scales * n_angles < len(angle) and n_scales <= _MOST_SCALES and n_angles <= _MOST_ANGLES
-    ):
-        grid = (
-            scale_axis.nodes(n_scales).exp().clamp(max=largest),
-            angle_axis.nodes(n_angles).sinh() / steepness(largest),
-        )
-        coefficients = [_coefficients(values) for values in _grid_values(functions, *grid, largest)]
-        finer_angles = max(
-            _points_needed(c, 0, t) for c, t in zip(coefficients, tolerances, strict=True)
-        )
-        finer_scales = max(
-            _points_needed(c, 1, t) for c, t in zip(coefficients, tolerances, strict=True)
-        )
-        if finer_angles == n_angles and finer_scales == n_scales:
-            polynomials = scale_axis.polynomials(n_scales)
-            return [
-                _evaluate(polynomials, c, angle_axis.position, rows, columns) for c in coefficients
-            ]
-        n_angles, n_scales = finer_angles, finer_scales
-    return None
+    of_scales = _Axis.around(math.log(least), math.log(largest))
+    rate = steepness(math.exp(of_scales.high))
+    off = angle.masked_fill(torch.eye(count, dtype=torch.bool), float(angle[0, 1]))
+    of_angles = _Axis.around(*(math.asinh(rate * float(end)) for end in off.aminmax()))
+    of_angles = of_angles._replace(high=min(of_angles.high, math.asinh(rate * math.pi)))
+    grids = _fine_grids(tuple(functions), of_scales, of_angles)
+    if grids is None or grids.points >= count * (count - 1) // 2:
+        return None
+    return grids
 
 
-class _Axis:
-    """Chebyshev interpolation over the range of some points.
+class _Axis(NamedTuple):
+    """An interval on which functions are interpolated by Chebyshev polynomials."""
 
-    Attributes:
-        position: The points, mapped to [-1, 1].
-    """
+    low: float
+    high: float
 
-    def __init__(self, points: Float[Tensor, " K"]) -> None:
-        low, high = float(points.min()), float(points.max())
-        self._centre, self._radius = (low + high) / 2, (high - low) / 2
-        self.position = (
-            ((points - self._centre) / self._radius).clamp(-1, 1)
-            if self._radius
-            else torch.zeros_like(points)
-        )
+    @classmethod
+    def around(cls, low: float, high: float) -> _Axis:
+        """The shortest one that contains these two numbers and ends at multiples of `_CELL`."""
+        first, last = math.floor(low / _CELL), math.ceil(high / _CELL)
+        return cls(first * _CELL, max(last, first + 1) * _CELL)
 
-    def first_guess(self, least: int, slope: int) -> int:
-        """A number of nodes for which a range of radius r mostly suffices, `least` + `slope` √r."""
-        return 1 if self._radius == 0 else least + round(slope * self._radius**0.5)
+    @property
+    def radius(self) -> float:
+        """Half its length."""
+        return (self.high - self.low) / 2
 
     def nodes(self, count: int) -> Float[Tensor, " {count}"]:
         """The zeros of the Chebyshev polynomial of degree `count`."""
-        return self._centre + self._radius * _zeros(count)
+        return (self.low + self.high) / 2 + self.radius * _zeros(count)
 
-    def polynomials(self, count: int) -> Float[Tensor, "K {count}"]:
-        """T_k at each point, (N, count)."""
-        return (self.position.acos()[:, None] * torch.arange(count, dtype=torch.float64)).cos()
+    def position(self, points: Float[Tensor, "*p"]) -> Float[Tensor, "*p"]:
+        """The points, mapped to [-1, 1]."""
+        return ((points - (self.low + self.high) / 2) / self.radius).clamp_(-1, 1)
+
+    def polynomials(self, points: Float[Tensor, " K"], count: int) -> Float[Tensor, "K {count}"]:
+        """T_k at each point."""
+        order = torch.arange(count, dtype=torch.float64)
+        return (self.position(points).acos()[:, None] * order).cos()
+
+
+@dataclass(frozen=True)
+class _Grids:
+    """Chebyshev coefficients of the expectations without Hermite orders 0 and 1.
+
+    Attributes:
+        scales: The axis of log √E[u²].
+        angles: The axis of asinh(rate θ): where activations look like steps the expectations change
+            on the angle 1/scale, hence the same map as in the quadrature.
+        coefficients: One array for each function, (n_angles, n_scales, n_scales).
+    """
+
+    scales: _Axis
+    angles: _Axis
+    coefficients: tuple[Float[Tensor, "A S S"], ...]
+
+    @property
+    def points(self) -> int:
+        """The angles times the scales of a grid."""
+        return self.coefficients[0].shape[0] * self.coefficients[0].shape[1]
+
+    def rests(
+        self, scales: Float[Tensor, " N"], angle: Float[Tensor, "N N"]
+    ) -> list[Float[Tensor, "N N"]]:
+        """Σ_k (P C_k Pᵀ)_ij T_k(θ_ij), by Clenshaw's recurrence over k; symmetric to rounding."""
+        polynomials = self.scales.polynomials(scales.log(), self.coefficients[0].shape[1])
+        rate = steepness(math.exp(self.scales.high))
+        position = self.angles.position((rate * angle).asinh_())
+        twice, found = 2 * position, []
+        for coefficients in self.coefficients:
+            parts = polynomials @ coefficients
+            current, previous = torch.zeros_like(position), torch.zeros_like(position)
+            for k in range(len(coefficients) - 1, -1, -1):
+                previous.addmm_(parts[k], polynomials.T, beta=-1)
+                previous.addcmul_(twice if k else position, current)
+                current, previous = previous, current
+            found.append(current)
+        return found
+
+
+@lru_cache(maxsize=64)
+def _fine_grids(
+    functions: tuple[Function, ...], of_scales: _Axis, of_angles: _Axis
+) -> _Grids | None:
+    """Grids that are fine enough for all functions; None if that is more than the largest."""
+    largest = math.exp(of_scales.high)
+    # Tuned on widths 50 to 1000 and depths up to 10, pixels as inputs; a poor guess costs a second
+    # grid, no accuracy.
+    n_scales, n_angles = (
+        least + round(slope * axis.radius**0.5)
+        for least, slope, axis in ((6, 20, of_scales), (8, 17, of_angles))
+    )
+    while n_scales <= _MOST_SCALES and n_angles <= _MOST_ANGLES:
+        scales = of_scales.nodes(n_scales).exp().clamp(max=largest)
+        angles = of_angles.nodes(n_angles).sinh() / steepness(largest)
+        moments = [line_moments(function, scales) for function in functions]
+        values = _grid_values(functions, moments, scales, angles.clamp(0, math.pi), largest)
+        coefficients = tuple(map(_coefficients, values))
+        tolerances = [_TAIL * float(moment.square.max()) for moment in moments]
+        finer_angles, finer_scales = (
+            max(_points_needed(c, axis, t) for c, t in zip(coefficients, tolerances, strict=True))
+            for axis in (0, 1)
+        )
+        if finer_angles == n_angles and finer_scales == n_scales:
+            return _Grids(of_scales, of_angles, coefficients)
+        n_angles, n_scales = finer_angles, finer_scales
+    return None
 
 
 def _zeros(count: int) -> Float[Tensor, " {count}"]:
@@ -162,19 +212,19 @@ def _zeros(count: int) -> Float[Tensor, " {count}"]:
 
 def _grid_values(
     functions: Sequence[Function],
+    moments: Sequence[Moments],
     scales: Float[Tensor, " S"],
     angles: Float[Tensor, " A"],
     largest: float,
 ) -> list[Float[Tensor, "A S S"]]:
     """The expectations on the grid, (n_angles, n_scales, n_scales) for each function."""
-    at_scales = [line_moments(function, scales) for function in functions]
     values = [
         torch.empty(len(angles), len(scales), len(scales), dtype=torch.float64) for _ in functions
     ]
     for q, angle in enumerate(angles):
         r, weight, sine, cosine = sector_nodes(angle, math.pi - angle, largest)
         near, far = (r * sine).flatten(), (r * cosine).flatten()
-        for function, moment, value in zip(functions, at_scales, values, strict=True):
+        for function, moment, value in zip(functions, moments, values, strict=True):
             half = torch.zeros(len(scales), len(scales), dtype=torch.float64)
             for sign in (1, -1):
                 left = remainder(function, moment, scales, sign * near[None]).mul_(weight.flatten())
@@ -210,19 +260,3 @@ def _points_needed(coefficients: Float[Tensor, "A S S"], axis: int, tolerance: f
         return count
     decay = max(math.log(head / tail), 1.0) / (count - 2)
     return max(count + 2, 3 + math.ceil(math.log(head / tolerance) / decay))
-
-
-def _evaluate(
-    polynomials: Float[Tensor, "N S"],
-    coefficients: Float[Tensor, "A S S"],
-    position: Float[Tensor, " P"],
-    rows: Int64[Tensor, " P"],
-    columns: Int64[Tensor, " P"],
-) -> Float[Tensor, " P"]:
-    """Σ_k (P C_k Pᵀ)_ij T_k(position_ij), by Clenshaw's recurrence over k."""
-    current, previous = torch.zeros_like(position), torch.zeros_like(position)
-    for k in range(len(coefficients) - 1, -1, -1):
-        term = (polynomials @ coefficients[k] @ polynomials.T)[rows, columns]
-        factor = 2 if k else 1
-        current, previous = term + factor * position * current - previous, current
-    return current

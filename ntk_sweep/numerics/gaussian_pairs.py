@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -80,22 +81,22 @@ class GaussianPairs:
         whole = torch.hypot(gain * area, (gain * bias * distance).sqrt())
         return cls(var_x, var_y, cov, gain * distance, whole)
 
-    @property
+    @cached_property
     def scale(self) -> Float[Tensor, "*pairs"]:
         """√(var_x var_y), which neither overflows nor underflows."""
         return self.var_x.sqrt() * self.var_y.sqrt()
 
-    @property
+    @cached_property
     def angle(self) -> Float[Tensor, "*pairs"]:
         """θ in [0, π] with cos θ the correlation; 0 where a variance is zero."""
         return torch.atan2(self.area, self.cov)
 
-    @property
+    @cached_property
     def coangle(self) -> Float[Tensor, "*pairs"]:
         """π - θ, to relative accuracy also where it is small."""
         return torch.atan2(self.area, -self.cov)
 
-    @property
+    @cached_property
     def correlation(self) -> Float[Tensor, "*pairs"]:
         """The correlation cov / √(var_x var_y) in [-1, 1]; 0 where a variance is zero."""
         scale = self.scale

@@ -94,6 +94,16 @@ def line_moments(function: Function, scales: Float[Tensor, " N"]) -> Moments:
     return Moments(torch.stack(coefficients, 1), (above.square() + below.square()) @ w)
 
 
+def mean_squares(
+    function: Function, scales: Float[Tensor, " N"]
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+    """E[f(u)²] and E[(u f(u))²] for centred Gaussians u of these standard deviations."""
+    t, w = line_rule(float(scales.max()))
+    z = scales[:, None] * t
+    squares = function(z).square() + function(-z).square()
+    return squares @ w, scales**2 * (squares @ (w * t * t))
+
+
 def pair_expectations(
     functions: Sequence[Function],
     scale_x: Float[Tensor, " P"],

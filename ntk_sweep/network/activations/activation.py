@@ -109,9 +109,9 @@ def with_long_steps(
 
 def positive_difference(z: Tensor, d: Tensor) -> Tensor:
     """max(z + d, 0) - max(z, 0), without cancellation."""
-    return (d.maximum(-z)).where(z > 0, (z + d).clamp(min=0))
+    return d.maximum(-z) + z.clamp(max=0)
 
 
 def negative_difference(z: Tensor, d: Tensor) -> Tensor:
     """min(z + d, 0) - min(z, 0), without cancellation."""
-    return (d.minimum(-z)).where(z < 0, (z + d).clamp(max=0))
+    return d.minimum(-z) + z.clamp(min=0)

@@ -81,8 +81,8 @@ def _sin_minus_cos(t: Tensor) -> Tensor:
     square = small * small
     series = square * 0
     for k in range(9, 0, -1):
-        series = series * square + (-1) ** (k + 1) * 2 * k / math.factorial(2 * k + 1)
-    return (t.sin() - t * t.cos()).where(t > 1, series * square * small)
+        series.mul_(square).add_((-1) ** (k + 1) * 2 * k / math.factorial(2 * k + 1))
+    return (t.sin() - t * t.cos()).where(t > 1, series.mul_(square).mul_(small))
 
 
 RELU = Activation(
