@@ -334,7 +334,7 @@ def _parts(size: int, height: int) -> list[slice]:
     return [slice(top, min(top + height, size)) for top in range(0, size, height)]
 
 
-def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N N"]:
+def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N k"]:
     """X - y as one float64 number, to a unit of rounding of it and UNIT (|x| + |y|)."""
     difference = add(x, DoubleDouble(-y.hi, -y.lo))
     return difference.hi + difference.lo

@@ -4,8 +4,8 @@ They stand in one place, since the memory plan has to know them all.
 """
 
 REFINED_SAMPLES = 4000
-"""Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double need
-more memory than common machines have, and hours."""
+"""Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double take
+more than minutes, and are left to those who name the method."""
 
 CERTIFIED_SAMPLES = 500
 """Number of inputs up to which eigenvalues are computed in ball arithmetic: beyond it,

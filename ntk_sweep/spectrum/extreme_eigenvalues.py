@@ -24,6 +24,7 @@ from ntk_sweep.spectrum.lowest_eigenvalue import (
     ROOT_TWO,
     LowestEigenvalue,
     certified,
+    deflated,
     factorisation_error,
     greatest_vectors,
     lowest_eigenvalue,
@@ -106,20 +107,25 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel, target: float = TARGET) ->
     greatest, own_greatest = _greatest(theta, leading[:, -1])
     own_greatest += kernel.error
     for orders in _orders(kernel, target):
-        lowest = lowest_eigenvalue(*_double_double(kernel, orders), leading)
+        refined, errors = _double_double(kernel, orders)
+        rest = deflated(refined, errors, leading)
+        # its low part is not needed any more
+        del refined
+        lowest = lowest_eigenvalue(rest)
+        del rest
         if lowest.error <= target / 2 * lowest.value:
             break
     own = torch.tensor([lowest.error, own_greatest], dtype=torch.float64)
     ends = torch.tensor([lowest.value, greatest], dtype=torch.float64)
-    errors = own + perturbation_bound(kernel.pass_errors, ends, own, lowest.inverse_norm)
-    if not all_finite(errors):
+    bounds = own + perturbation_bound(kernel.pass_errors, ends, own, lowest.inverse_norm)
+    if not all_finite(bounds):
         raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
     seen = _seen(kernel, lowest)
     return ExtremeEigenvalues(
         lambda_min=float(ends[0]),
-        lambda_min_error=min(float(errors[0]), lowest.error + seen),
+        lambda_min_error=min(float(bounds[0]), lowest.error + seen),
         lambda_max=float(ends[1]),
-        lambda_max_error=float(errors[1]),
+        lambda_max_error=float(bounds[1]),
         leading=leading,
     )
 

@@ -77,11 +77,12 @@ class LowestEigenvalue:
     inverse_norm: float | None
 
 
-class _Deflated(NamedTuple):
+class Deflated(NamedTuple):
     """A = Θ - ZZᵀ.
 
     Attributes:
         rest: A, rounded to float64.
+        vectors: Q, the vectors that are taken away.
         product: Y = ΘQ.
         factor: Z.
         error: Bound of ‖A + ZZᵀ - Θ‖_F.
@@ -89,52 +90,57 @@ class _Deflated(NamedTuple):
     """
 
     rest: Float[Tensor, "N N"]
+    vectors: Float[Tensor, "N m"]
     product: DoubleDouble
     factor: DoubleDouble
     error: float
     entries: Float[Tensor, " N"]
 
 
-def lowest_eigenvalue(
-    theta: DoubleDouble, errors: GramError, leading: Float[Tensor, "N m"]
-) -> LowestEigenvalue:
-    """λ_min from a kernel of which the greatest eigenvalues are taken away.
+def deflated(theta: DoubleDouble, errors: GramError, leading: Float[Tensor, "N m"]) -> Deflated:
+    """Θ without its greatest eigenvalues.
 
     A = Θ - ZZᵀ has no eigenvalue above those of Θ and, with Z along the leading eigenvectors,
     nearly the same smallest ones; but its trace is smaller by orders of magnitude, and so is the
-    rounding of its Cholesky factorisation. A second factorisation, of A + τWWᵀ - μI, shows that
-    nothing below μ is left beside W.
+    rounding of its Cholesky factorisation.
 
     Args:
-        theta: Θ, exactly symmetric, on the CPU. Its memory is used.
+        theta: Θ, exactly symmetric, on the CPU. A takes the memory of its high part.
         errors: Its errors.
-        leading: Q, orthonormal approximate eigenvectors of the greatest eigenvalues.
+        leading: Orthonormal approximate eigenvectors of the greatest eigenvalues, ascending.
+    """
+    known = leading[:, (leading * (theta.hi @ leading)).sum(0) > factorisation_error(theta.hi)]
+    if known.shape[1] < leading.shape[1]:
+        # the others are lost in the rounding of Θ, but not in that of what is left of it
+        rest = _deflate(theta, errors, known, torch.empty_like(theta.hi)).rest
+        leading = torch.linalg.qr(torch.cat((known.flip(1), greatest_vectors(rest)), 1)).Q
+        leading = leading[:, :LEADING].flip(1)
+        del rest
+    return _deflate(theta, errors, leading, theta.hi)
+
+
+def lowest_eigenvalue(kernel: Deflated) -> LowestEigenvalue:
+    """λ_min of a kernel whose greatest eigenvalues are taken away.
+
+    Lanczos's method on A⁻¹, by a Cholesky factor, gives the smallest eigenvalues. A second
+    factorisation, of A + τWWᵀ - μI, shows that nothing below μ is left beside their vectors W.
 
     Raises:
         ValueError: Θ is not positive semi-definite up to rounding.
     """
-    noise, size = factorisation_error(theta.hi), len(theta.hi)
-    known = leading[:, (leading * (theta.hi @ leading)).sum(0) > noise]
-    if known.shape[1] < leading.shape[1]:
-        # the others are lost in the rounding of Θ, but not in that of what is left of it
-        others = _deflate(theta, errors, known, torch.empty_like(theta.hi)).rest
-        leading = torch.linalg.qr(torch.cat((known.flip(1), greatest_vectors(others)), 1)).Q
-        leading = leading[:, :LEADING].flip(1)
-        del others
-    deflated = _deflate(theta, errors, leading, theta.hi)
-    rest = deflated.rest
+    rest, size = kernel.rest, len(kernel.rest)
     rounding = factorisation_error(rest)
     shift, lower = factor(rest, rounding)
     vectors, values, residual = _ritz(rest, _vectors(rest, lower))
     value = float(values[0])
-    inverse_norm = _inverse_norm_of_ones(deflated, lower, leading)
+    inverse_norm = _inverse_norm_of_ones(kernel, lower)
     del lower
     # what is taken away counts for a vector that is not quite orthogonal to it
-    columns = DoubleDouble(*(part.mT.contiguous() for part in deflated.factor))
+    columns = DoubleDouble(*(part.mT.contiguous() for part in kernel.factor))
     along, _ = matmul(columns, vectors[:, :1], 2)
     above = float(along.hi.norm()) ** 2 + (UNIT * size * float(columns.hi.norm())) ** 2
-    whole = deflated.error
-    single = SAFETY * ROOT_TWO * float(((vectors**2).T @ deflated.entries).sum())
+    whole = kernel.error
+    single = SAFETY * ROOT_TWO * float(((vectors**2).T @ kernel.entries).sum())
     shifted = value + 0.9 * (float(values[-1]) - value)
     beyond = 0.0
     if _nothing_below(rest, vectors, shifted):
@@ -157,7 +163,7 @@ def lowest_eigenvalue(
 
 def _deflate(
     theta: DoubleDouble, errors: GramError, q: Float[Tensor, "N m"], rest: Float[Tensor, "N N"]
-) -> _Deflated:
+) -> Deflated:
     """Takes away the space of Q up to σ, half of the smallest eigenvalue of C = QᵀΘQ.
 
     With Y = ΘQ, ZZᵀ = Y (C⁻¹ - σC⁻²) Yᵀ: what Q errs by changes Θ beside Q by its square over an
@@ -189,7 +195,7 @@ def _deflate(
         rounded.append(ROOT_TWO * float(own))
     error = float(errors.norm) + UNIT * (norms[0] + 32 * norms[1]) + math.hypot(*rounded)
     entries = errors.entries + _UNIT * rest.diagonal().clamp(min=0)
-    return _Deflated(rest, y, z, error + _UNIT * float(rest.norm()), entries)
+    return Deflated(rest, q, y, z, error + _UNIT * float(rest.norm()), entries)
 
 
 def _scaled_inverse(
@@ -224,11 +230,9 @@ def _ritz(
     return vectors, values, residual + rounding + own
 
 
-def _inverse_norm_of_ones(
-    deflated: _Deflated, lower: Float[Tensor, "N N"], q: Float[Tensor, "N m"]
-) -> float:
+def _inverse_norm_of_ones(kernel: Deflated, lower: Float[Tensor, "N N"]) -> float:
     """(1ᵀΘ⁻¹1)^½ ≤ ‖Qc‖_Θ + ‖s‖_(A⁻¹) with 1 = ΘQc + s, as if LLᵀ were A."""
-    y = deflated.product
+    q, y = kernel.vectors, kernel.product
     root, inverse = _scaled_inverse(q, y)
     coefficients = inverse @ (q.sum(0) / root) / root
     explained, _ = matmul(y, coefficients[:, None], 2)
