@@ -109,12 +109,16 @@ def deflated(theta: DoubleDouble, errors: GramError, leading: Float[Tensor, "N m
         errors: Its errors.
         leading: Orthonormal approximate eigenvectors of the greatest eigenvalues, ascending.
     """
-    known = leading[:, (leading * (theta.hi @ leading)).sum(0) > factorisation_error(theta.hi)]
+    # more vectors than half would take the smallest eigenvalues along
+    leading = leading[:, -max(len(theta.hi) // 2, 1) :]
+    seen = (leading * (theta.hi @ leading)).sum(0) > factorisation_error(theta.hi)
+    seen[-1] = True
+    known = leading[:, seen]
     if known.shape[1] < leading.shape[1]:
         # the others are lost in the rounding of Θ, but not in that of what is left of it
         rest = _deflate(theta, errors, known, torch.empty_like(theta.hi)).rest
         leading = torch.linalg.qr(torch.cat((known.flip(1), greatest_vectors(rest)), 1)).Q
-        leading = leading[:, :LEADING].flip(1)
+        leading = leading[:, : len(seen)].flip(1)
         del rest
     return _deflate(theta, errors, leading, theta.hi)
 
@@ -164,7 +168,7 @@ def lowest_eigenvalue(kernel: Deflated) -> LowestEigenvalue:
 def _deflate(
     theta: DoubleDouble, errors: GramError, q: Float[Tensor, "N m"], rest: Float[Tensor, "N N"]
 ) -> Deflated:
-    """Takes away the space of Q up to σ, half of the smallest eigenvalue of C = QᵀΘQ.
+    """Takes away the space of Q up to σ, the smallest eigenvalue of C = QᵀΘQ.
 
     With Y = ΘQ, ZZᵀ = Y (C⁻¹ - σC⁻²) Yᵀ: what Q errs by changes Θ beside Q by its square over an
     eigenvalue of C only, as in a Schur complement.
@@ -177,7 +181,7 @@ def _deflate(
     """
     y, _ = multiplied(theta, from_float64(q))
     root, inverse = _scaled_inverse(q, y)
-    most = inverse - float(root.min()) ** 2 / 2 * (inverse / root**2) @ inverse
+    most = inverse - float(root.min()) ** 2 * (inverse / root**2) @ inverse
     squares, turn = torch.linalg.eigh((most + most.T) / 2)
     small = turn * squares.clamp(min=0).sqrt() / root[:, None]
     z, _ = matmul(y, small, 3)

@@ -42,12 +42,12 @@ other scales share. Measured on sigmoid networks, with some room."""
 TILE_ARRAYS = 4
 """Arrays of a tile's height and N columns while the kernel is summed up."""
 
-SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 10, "double-double": 10}
+SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 12, "double-double": 12}
 """Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd
 takes two beside its input and vectors, the extreme eigenvalues a Cholesky factor and a copy.
 Measured, with some room."""
 
-BLOCK_ARRAYS = {"eigh": 0, EXTREME: 0, "compensated": 30, "double-double": 34}
+BLOCK_ARRAYS = {"eigh": 0, EXTREME: 0, "compensated": 28, "double-double": 32}
 """Further ones of `ntk_sweep.numerics.graded_eigenvalues.ROWS` rows or fewer: products in
 double-double take their slices. Measured, with some room."""
 
