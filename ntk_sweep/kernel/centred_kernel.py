@@ -27,6 +27,7 @@ from ntk_sweep.numerics.double_double import (
     symmetric,
     symmetric_product,
 )
+from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
 from ntk_sweep.numerics.tensors import all_finite
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
@@ -205,6 +206,8 @@ def double_double_kernel(passes: CentredPasses, orders: int = 2) -> DoubleDouble
         passes: The passes.
         orders: As in `ntk_sweep.numerics.double_double.gram`.
     """
+    if passes.outputs.ndim == 1 and len(passes.outputs) > TILE_ROWS:
+        return _in_tiles(passes, orders)
     layers = zip(passes.inputs, passes.gradients, passes.scales, strict=True)
     theta = summed_layers(
         LayerGrams(scale, delta.double_double_gram(orders), a.double_double_gram(orders))
@@ -212,6 +215,26 @@ def double_double_kernel(passes: CentredPasses, orders: int = 2) -> DoubleDouble
     )
     size = passes.outputs.shape[-1]
     return DoubleDouble(symmetric(theta.hi, size), symmetric(theta.lo, size))
+
+
+def _in_tiles(passes: CentredPasses, orders: int) -> DoubleDouble:
+    """Θ in double-double tile by tile, those below the diagonal as mirror images."""
+    size = len(passes.outputs)
+    theta = [passes.outputs.new_empty(size, size, dtype=torch.float64) for _ in range(2)]
+    for rows, columns in upper_tiles(size):
+        tile = summed_layers(
+            LayerGrams(
+                scale,
+                delta.double_double_tile(rows, columns, orders),
+                a.double_double_tile(rows, columns, orders),
+            )
+            for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True)
+        )
+        for whole, part in zip(theta, tile, strict=True):
+            whole[rows, columns] = mirrored(part) if rows == columns else part
+            if rows != columns:
+                whole[columns, rows] = part.mT
+    return DoubleDouble(*theta)
 
 
 def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:

@@ -21,6 +21,7 @@ from ntk_sweep.numerics.double_double import (
     gram_errors,
     symmetric_product,
 )
+from ntk_sweep.numerics.gram_tiles import gram_tile
 
 
 @dataclass(eq=False)
@@ -68,6 +69,11 @@ class CentredRows:
     def double_double_gram(self, orders: int) -> DoubleDouble:
         """The same in double-double, its upper triangle; see `double_double.gram`."""
         return gram(self.rows.double(), self._double_centre, orders)
+
+    def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
+        """A tile of the same Gram matrix."""
+        own, others = (self.rows[part].double() for part in (rows, columns))
+        return gram_tile(own, others, self._double_centre, orders)
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""

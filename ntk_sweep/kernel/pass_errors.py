@@ -119,5 +119,34 @@ def pass_errors(passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = 
     return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows + SQUARED_AWAY, covariance)
 
 
+def seen_errors(
+    passes: CentredPasses, errors: PassErrors, vectors: Float[Tensor, "N k"]
+) -> Float[Tensor, " k"]:
+    """Bounds of ‖Eᵀv‖ for some v: (vᵀCv)^½ without C, for so many inputs that it is not formed.
+
+    Args:
+        passes: The passes of one network.
+        errors: Theirs.
+        vectors: Unit vectors in the columns, on the CPU.
+    """
+    v = vectors.to(passes.outputs.device)
+    sums = v.sum(dim=0) ** 2
+    common = torch.zeros_like(sums)
+    for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
+        along, across = (_lengths(rows.total, v) ** 2 for rows in (a, delta))
+        common += delta.centre_error**2 * (scale.square * along + scale.bias**2 * sums)
+        common += scale.square * a.centre_error**2 * across
+    inputs = passes.inputs[0]
+    assert isinstance(inputs, ExactInputs)
+    own = (inputs.multiplicities * errors.rows.to(v.device) ** 2) @ v**2
+    return (SAFETY**2 * common + own).sqrt().cpu() + SQUARED_AWAY
+
+
+def _lengths(rows: Float[Tensor, "N n"], v: Float[Tensor, "N k"]) -> Float[Tensor, " k"]:
+    """Bounds of ‖rowsᵀv‖."""
+    unit = len(v) ** 0.5 * torch.finfo(torch.float64).eps
+    return torch.linalg.vector_norm(rows.mT @ v, dim=0) + unit * torch.linalg.matrix_norm(rows)
+
+
 def _centre_square(rows: CentredRows) -> Float[Tensor, "*e 1"]:
     return rows.centre_error * 0 if rows.centre is None else row_norms(rows.centre) ** 2

@@ -21,7 +21,7 @@ from ntk_sweep.limit.input_moments import gram_of, input_area, input_moments
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.tensors import all_finite, overflow
-from ntk_sweep.numerics.thresholds import LIMIT_TILE_ROWS
+from ntk_sweep.numerics.thresholds import LIMIT_TILE_ROWS, LIMIT_WHOLE
 
 LEAST_COLUMNS = 256
 """Inputs x' that are taken together with x at least: at N = M fewer would repeat more than half of
@@ -75,7 +75,7 @@ def kernels_by_depth(
     Raises:
         ValueError: A number on the way to Θ̄ overflows.
     """
-    if x2 is None and len(x) > 2 * LIMIT_TILE_ROWS:
+    if x2 is None and len(x) > LIMIT_WHOLE:
         yield from _tiled(x, deepest, depths)
         return
     if x2 is None:
@@ -103,7 +103,7 @@ def _tiled(
 ) -> Iterator[tuple[int, LimitKernels]]:
     """The kernels of one set of inputs, from those of each two of its parts.
 
-    Two parts at a time need a tenth of the memory that all together would.
+    Two parts at a time need a small share of the memory that all together would.
     """
     size, parts = len(x), torch.arange(len(x)).split(LIMIT_TILE_ROWS)
     kernels = {depth: [x.new_empty(size, size) for _ in range(2)] for depth in depths}

@@ -264,7 +264,7 @@ def gram(
         parts = [first, second, *slices(rest, 2, bits, power * 2.0 ** (-2 * bits))]
     if centre is None:
         return total
-    column = _centre_products(parts, centre, bits - 2)
+    column = centre_products(parts, centre, bits - 2)
     rows_of, columns_of, _ = upper_places(rows.shape[-2], rows.device)
     return add(total, add(column.at(rows_of), column.at(columns_of)))
 
@@ -360,7 +360,7 @@ def _centre_slices(orders: int) -> int:
     return 2 * orders
 
 
-def _centre_products(
+def centre_products(
     parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor, "*b 1 k"], bits: int
 ) -> DoubleDouble:
     """c·a_i + c·c/2 for the slices of the rows a_i and the centre c, (..., m).

@@ -7,7 +7,9 @@ bring the matrix close to a diagonal, and the remainder is bounded.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -36,6 +38,9 @@ of 1e-9."""
 NEGLIGIBLE = 1e-12
 """Entries of H off its diagonal that may stay there, small beside a target of 1e-9; they occur
 between neighbouring eigenvalues."""
+
+ROWS, COLUMNS = 1024, 512
+"""Of blocks of matrices: products in double-double take some 20 arrays as high or as wide."""
 
 NULL = 1e6
 """Eigenvalues below this multiple of the absolute error are given an absolute bound only, lest the
@@ -99,48 +104,64 @@ def graded_spectrum(
     if vectors is None:
         vectors = torch.linalg.eigh(theta.hi).eigenvectors
     vectors = vectors.flip(1)
-    start = (vectors * (theta.hi @ vectors)).sum(0)
+    start = torch.cat([(part * (theta.hi @ part)).sum(0) for part in vectors.split(COLUMNS, dim=1)])
     congruence = _congruence(theta, vectors, start, orders, inner=0)
     if congruence.left < 1 and congruence.floor > NEGLIGIBLE * congruence.diagonal.min():
+        # its matrices are not needed beside those of the next
+        del congruence
         congruence = _congruence(theta, vectors, start, orders)
+    del vectors
     for _ in range(MAX_ROTATIONS):
         if congruence.left < 1:
             break
-        rotation, values = _rotation(congruence)
-        congruence = _congruence(theta, congruence.vectors @ rotation, values, orders)
+        turned, off, diagonal = congruence.vectors, congruence.off, congruence.diagonal
+        del congruence
+        rotation, values = _rotation(off, diagonal)
+        del off
+        turned = turned @ rotation
+        del rotation
+        congruence = _congruence(theta, turned, values, orders)
+        del turned
 
     values, residual = _second_order(congruence)
     relative, absolute, beside = _bounds(congruence, residual)
-    order = values.argsort()
-    turned = congruence.vectors + congruence.vectors @ congruence.angles
+    order, turned = values.argsort(), congruence.vectors
+    for rows in turned.split(ROWS):
+        rows.copy_((rows + rows @ congruence.angles)[:, order])
     single = (congruence.columns + beside).clamp(max=absolute)
-    return GradedSpectrum(
-        values[order].clamp(min=0), relative, absolute, turned[:, order], single[order]
-    )
+    return GradedSpectrum(values[order].clamp(min=0), relative, absolute, turned, single[order])
 
 
-def _bounds(congruence: _Congruence, residual: Float[Tensor, "N N"]) -> tuple[float, float, float]:
-    """The relative and the absolute bound, from moduli of what is left off the diagonal.
+class _Residual(NamedTuple):
+    """What is left off the diagonal, as Frobenius norms of bounds of the entries' moduli.
+
+    Attributes:
+        null: Of entries beside a null space.
+        remainder: Of all others, relative to the roots of their eigenvalues.
+        whole: Of all.
+    """
+
+    null: float
+    remainder: float
+    whole: float
+
+
+def _bounds(congruence: _Congruence, residual: _Residual) -> tuple[float, float, float]:
+    """The relative and the absolute bound.
 
     Last comes what of the absolute bound is not the error of B.
     """
-    diagonal, floor = congruence.diagonal, congruence.floor
-    root = diagonal.sqrt()
-    tiny = diagonal < NULL * floor
-    null = torch.linalg.matrix_norm(residual * (tiny[:, None] | tiny)).item()
-    remainder = torch.linalg.matrix_norm(
-        residual * ~(tiny[:, None] | tiny) / torch.outer(root, root)
-    ).item()
+    floor = congruence.floor
     relative = (
-        remainder
+        residual.remainder
         + 1.1 * (torch.linalg.matrix_norm(congruence.angles).item() ** 2 + congruence.orthogonality)
         + 2 * EPS
     )
-    beside = congruence.raised + null + congruence.beside
+    beside = congruence.raised + residual.null + congruence.beside
     if relative > 0.5:
         # no relative statement; Weyl's inequality for all that is off the diagonal
         relative = 2 * congruence.orthogonality
-        beside += torch.linalg.matrix_norm(residual).item()
+        beside += residual.whole
     return relative, floor + beside, beside
 
 
@@ -200,101 +221,176 @@ def _congruence(
     size = len(vectors)
     order = values.argsort(descending=True)
     v, values = vectors[:, order], values[order].clamp(min=0)
-    product, errors = matmul_by_column(theta, v, orders)
-    scaled = two_prod(v, values)
-    residual = _minus(product, scaled)
-    rests = torch.linalg.vector_norm(residual, dim=0)
-    if inner:
-        product_of, inner_errors = matmul_by_column(from_float64(v.T.contiguous()), residual, inner)
-        products = product_of.hi
-    else:
-        # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
-        products, inner_errors = v.T @ residual, 0.51 * EPS * size**1.5 * rests
-    upper = products.triu(1)
-    off = upper + upper.T
-    # of the product with Θ, of its difference from VΛ, of that number in float64, of VᵀR
-    sizes, lengths = (torch.linalg.vector_norm(x, dim=0) for x in (product.hi, scaled.hi))
-    columns = 1.01 * (errors + UNIT / 4 * (sizes + lengths) + EPS * rests) + inner_errors
-    floor = 2**0.5 * columns.norm().item()
-    overlap = symmetric_product(v.T.contiguous())
+    transposed = v.T.contiguous()
+    overlap = symmetric_product(transposed)
     overlap.diagonal().sub_(1)
-    plain = values + products.diagonal() / (1 + overlap.diagonal())
-    diagonal = plain.clamp(min=floor)
     # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
     triangle = torch.linalg.matrix_norm(overlap).item() + 0.51 * EPS * size**2
-    gaps = diagonal[None, :] - diagonal[:, None]
-    angles = off / gaps
-    taken = angles.abs() < SMALL_ANGLE  # false for 0/0
-    root = diagonal.sqrt()
-    tiny = diagonal < NULL * floor
-    accepted = (NEGLIGIBLE * torch.outer(root, root)).maximum(
-        floor * (tiny[:, None] | tiny).double()
-    )
+    lengthened = 1 + overlap.diagonal()
+    del overlap
+    residual, columns = _residual(theta, v, values, orders)
+    if inner:
+        products, inner_errors = _inner_products(transposed, residual, inner)
+    else:
+        # as above
+        rests = torch.linalg.vector_norm(residual, dim=0)
+        products, inner_errors = v.T @ residual, 0.51 * EPS * size**1.5 * rests
+    del residual, transposed
+    columns = columns + inner_errors
+    floor = 2**0.5 * columns.norm().item()
+    plain = values + products.diagonal() / lengthened
+    diagonal = plain.clamp(min=floor)
+    off = _mirrored(products)
+    angles, left, skewed, beside = _angles(off, diagonal, floor)
     # what is left of second order; beside a null space it is an absolute error
-    null = tiny[:, None] | tiny
-    skewed = torch.linalg.matrix_norm((off / torch.outer(root, root)).masked_fill(null, 0)).item()
-    orthogonality = 2 * skewed * triangle + (1 + skewed) * triangle**2
-    beside = 2 * triangle * torch.linalg.matrix_norm(off * null).item()
-    left = (off.abs() / accepted).masked_fill(taken, 0).fill_diagonal_(0).max().item()
-    angles = angles.masked_fill(~taken, 0).fill_diagonal_(0)
     return _Congruence(
         vectors=v,
         diagonal=diagonal,
         off=off,
         floor=floor,
         columns=columns,
-        beside=beside,
-        orthogonality=orthogonality,
+        beside=2 * triangle * beside,
+        orthogonality=2 * skewed * triangle + (1 + skewed) * triangle**2,
         raised=(diagonal - plain).max().item(),
         angles=angles,
         left=left,
     )
 
 
-def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N N"]:
+def _residual(
+    theta: DoubleDouble, v: Float[Tensor, "N N"], values: Float[Tensor, " N"], orders: int
+) -> tuple[Float[Tensor, "N N"], Float[Tensor, " N"]]:
+    """R = ΘV - VΛ, and bounds of the errors of its columns."""
+    residual, errors = torch.empty_like(v), torch.empty_like(values)
+    for columns in _parts(len(v), COLUMNS):
+        factors, scales = v[:, columns], values[columns]
+        squares = torch.zeros_like(scales)
+        lengths = torch.zeros_like(scales)
+        for rows in _parts(len(v), ROWS):
+            block = DoubleDouble(theta.hi[rows], theta.lo[rows])
+            product, own = matmul_by_column(block, factors, orders)
+            scaled = two_prod(factors[rows], scales)
+            residual[rows, columns] = _minus(product, scaled)
+            squares += own**2
+            lengths += torch.linalg.vector_norm(product.hi, dim=0) ** 2
+        # of the product with Θ, of its difference from VΛ, of that number in float64
+        sizes = lengths.sqrt() + scales * torch.linalg.vector_norm(factors, dim=0)
+        rests = torch.linalg.vector_norm(residual[:, columns], dim=0)
+        errors[columns] = 1.01 * (squares.sqrt() + UNIT / 4 * sizes + EPS * rests)
+    return residual, errors
+
+
+def _inner_products(
+    transposed: Float[Tensor, "N N"], residual: Float[Tensor, "N N"], orders: int
+) -> tuple[Float[Tensor, "N N"], Float[Tensor, " N"]]:
+    """VᵀR beyond float64, rounded to it, and bounds of the errors of its columns."""
+    products, squares = torch.empty_like(residual), torch.zeros_like(residual[0])
+    for columns in _parts(len(residual), COLUMNS):
+        for rows in _parts(len(residual), ROWS):
+            block = from_float64(transposed[rows])
+            product, own = matmul_by_column(block, residual[:, columns], orders)
+            products[rows, columns] = product.hi
+            squares[columns] += own**2
+    return products, squares.sqrt()
+
+
+def _mirrored(products: Float[Tensor, "N N"]) -> Float[Tensor, "N N"]:
+    """The upper triangle and its mirror image, zero on the diagonal, in place."""
+    products.triu_(1)
+    for rows in _parts(len(products), ROWS):
+        square = products[rows, rows]
+        square += square.mT.clone()
+        products[rows.stop :, rows] = products[rows, rows.stop :].mT
+    return products
+
+
+def _angles(
+    off: Float[Tensor, "N N"], diagonal: Float[Tensor, " N"], floor: float
+) -> tuple[Float[Tensor, "N N"], float, float, float]:
+    """The angles of step 2, and what `_Congruence` says of B off its diagonal.
+
+    That is the largest ratio of an entry without an angle to what may stay, the norm relative to
+    the roots of the eigenvalues, and that of the entries beside a null space.
+    """
+    angles, root, tiny = torch.empty_like(off), diagonal.sqrt(), diagonal < NULL * floor
+    left, skewed, beside = [], [], []
+    for rows in _parts(len(off), ROWS):
+        part, null = off[rows], tiny[rows, None] | tiny
+        quotients = part / (diagonal - diagonal[rows, None])
+        taken = quotients.abs() < SMALL_ANGLE  # false for 0/0
+        outer = torch.outer(root[rows], root)
+        accepted = (NEGLIGIBLE * outer).maximum(floor * null.double())
+        ratios = (part.abs() / accepted).masked_fill_(taken, 0)
+        ratios.diagonal(rows.start).fill_(0)
+        left.append(ratios.max().item())
+        skewed.append(torch.linalg.matrix_norm((part / outer).masked_fill_(null, 0)).item())
+        beside.append(torch.linalg.matrix_norm(part * null).item())
+        angles[rows] = quotients.masked_fill_(~taken, 0)
+    angles.fill_diagonal_(0)
+    return angles, max(left), math.hypot(*skewed), math.hypot(*beside)
+
+
+def _parts(size: int, height: int) -> list[slice]:
+    return [slice(top, min(top + height, size)) for top in range(0, size, height)]
+
+
+def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N k"]:
     """X - y as one float64 number, to a unit of rounding of it and UNIT (|x| + |y|)."""
     difference = add(x, DoubleDouble(-y.hi, -y.lo))
     return difference.hi + difference.lo
 
 
-def _rotation(congruence: _Congruence) -> tuple[Float[Tensor, "N N"], Float[Tensor, " N"]]:
-    """The left singular vectors of D · chol(H), B = D H D, and the squared singular values."""
-    root = congruence.diagonal.sqrt()
-    scaled = congruence.off / torch.outer(root, root)
-    scaled.fill_diagonal_(1)
-    jitter = 0.0
+def _rotation(
+    off: Float[Tensor, "N N"], diagonal: Float[Tensor, " N"]
+) -> tuple[Float[Tensor, "N N"], Float[Tensor, " N"]]:
+    """The left singular vectors of D · chol(H), B = D H D, and the squared singular values.
+
+    B is given by what is off its diagonal, whose memory is used, and the diagonal.
+    """
+    root, jitter = diagonal.sqrt(), 0.0
+    scaled = off.div_(root).div_(root[:, None])
     for _ in range(20):
-        lower, failed = torch.linalg.cholesky_ex(
-            scaled + jitter * torch.eye(len(scaled), dtype=torch.float64)
-        )
+        scaled.diagonal().fill_(1 + jitter)
+        lower, failed = torch.linalg.cholesky_ex(scaled)
         if not failed:
             break
         # only the quality of the rotation depends on it: the bound is computed afterwards
         jitter = max(10 * jitter, 1e-14)
-    left, singular, _ = torch.linalg.svd(root[:, None] * lower)
+    left, singular, _ = torch.linalg.svd(lower.mul_(root[:, None]))
     return left, singular**2
 
 
-def _second_order(congruence: _Congruence) -> tuple[Float[Tensor, " N"], Float[Tensor, "N N"]]:
-    """Diagonal of TᵀBT for T = I + K, and a bound of the modulus of each entry of the rest.
+def _second_order(congruence: _Congruence) -> tuple[Float[Tensor, " N"], _Residual]:
+    """Diagonal of TᵀBT for T = I + K, and norms of the rest.
 
     With B = Λ + O: TᵀBT = Λ + (O + ΛK - KΛ) + (OK + (OK)ᵀ + KᵀBK) as Kᵀ = -K. The first bracket
     vanishes where the angle is taken, up to the rounding of its three terms.
     """
     off, diagonal, angles = congruence.off, congruence.diagonal, congruence.angles
     product = off @ angles
-    second = product + product.T + angles.T @ (product + diagonal[:, None] * angles)
-    first = off + (diagonal[:, None] - diagonal[None, :]) * angles
+    turned = product + diagonal[:, None] * angles
     # sums of N products are bounded by the lengths of their factors
     sizes, heights = torch.linalg.vector_norm(angles, dim=0), torch.linalg.vector_norm(off, dim=1)
-    weighted = torch.linalg.vector_norm(diagonal.sqrt()[:, None] * angles, dim=0)
-    outer = torch.outer(heights, sizes)
-    moduli = off.abs() + (diagonal[:, None] + diagonal[None, :]) * angles.abs()
-    moduli += len(off) * (
-        outer
-        + outer.T
-        + heights.norm() * torch.outer(sizes, sizes)
-        + torch.outer(weighted, weighted)
-    )
-    residual = first.abs() + second.abs().fill_diagonal_(0) + 2 * EPS * moduli
-    return diagonal + second.diagonal(), residual
+    weighted = (diagonal @ angles**2).sqrt()
+    root, tiny = diagonal.sqrt(), diagonal < NULL * congruence.floor
+    values, norms = diagonal.clone(), []
+    for rows in _parts(len(off), ROWS):
+        own, part, turns = diagonal[rows, None], off[rows], angles[rows]
+        second = product[rows] + product[:, rows].T + angles[:, rows].T @ turned
+        values[rows] += second.diagonal(rows.start)
+        second.diagonal(rows.start).fill_(0)
+        moduli = part.abs() + (own + diagonal) * turns.abs()
+        moduli += len(off) * (
+            torch.outer(heights[rows], sizes)
+            + torch.outer(sizes[rows], heights)
+            + heights.norm() * torch.outer(sizes[rows], sizes)
+            + torch.outer(weighted[rows], weighted)
+        )
+        first = part + (own - diagonal) * turns
+        residual = first.abs() + second.abs() + 2 * EPS * moduli
+        null = tiny[rows, None] | tiny
+        relative = (residual / torch.outer(root[rows], root)).masked_fill_(null, 0)
+        norms.append(
+            [torch.linalg.matrix_norm(x).item() for x in (residual * null, relative, residual)]
+        )
+    return values, _Residual(*(math.hypot(*each) for each in zip(*norms, strict=True)))

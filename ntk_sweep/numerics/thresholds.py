@@ -4,19 +4,24 @@ They stand in one place, since the memory plan has to know them all.
 """
 
 REFINED_SAMPLES = 4000
-"""Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double need
-more memory than common machines have, and hours."""
+"""Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double take
+more than minutes, and are left to those who name the method."""
 
 CERTIFIED_SAMPLES = 500
 """Number of inputs up to which eigenvalues are computed in ball arithmetic: beyond it,
 they take more than minutes."""
 
-LIMIT_SAMPLES = 3000
-"""Number of inputs up to which the infinite-width kernel is computed."""
+LIMIT_SAMPLES = 12_000
+"""Number of inputs up to which the infinite-width kernel is computed: beyond it, it and its
+eigenvalues take tens of minutes."""
 
-LIMIT_TILE_ROWS = 1500
-"""Inputs of which two parts go through the recursion of the infinite-width kernel together; up to
-twice as many, all of them."""
+LIMIT_WHOLE = 3000
+"""Number of inputs that go through the recursion of the infinite-width kernel all together: in
+tiles each goes through it twice."""
+
+LIMIT_TILE_ROWS = 500
+"""Of more inputs, those of which two parts go through it together. Tuned: larger tiles take as long
+and more memory."""
 
 EXTENDED_SAMPLES = 1000
 """Number of inputs up to which λ_min of the infinite-width kernel is computed beyond float64."""

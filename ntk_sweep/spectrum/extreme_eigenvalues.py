@@ -5,34 +5,32 @@ For so many inputs that the whole spectrum would take too long.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
+from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel, double_double_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
+from ntk_sweep.kernel.pass_errors import SAFETY, seen_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
+from ntk_sweep.numerics.double_double import DoubleDouble, GramError
 from ntk_sweep.numerics.tensors import all_finite, overflow
+from ntk_sweep.spectrum.kernel_solver import BLOCK_ROWS
+from ntk_sweep.spectrum.lowest_eigenvalue import (
+    ROOT_TWO,
+    LowestEigenvalue,
+    certified,
+    deflated,
+    factorisation_error,
+    greatest_vectors,
+    lowest_eigenvalue,
+)
 from ntk_sweep.spectrum.perturbation import perturbation_bound
-
-LEADING = 10
-"""Leading eigenvectors that are computed: as many as the diagnostics use."""
-
-SMALLEST = 20
-"""Inputs up to which Lanczos vectors would span the whole space, and all eigenvectors are computed
-instead."""
-
-UNDERFLOW = 1e-290
-"""What it costs a factorisation, for each input."""
-
-ATTEMPTS = 20
-"""Of a shift or a margin, each larger than the last, before it is given up; one is enough where
-Lanczos found the right vectors."""
+from ntk_sweep.spectrum.spectrum import ORDERS, TARGET
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class ExtremeEigenvalues:
         lambda_min_error: A bound of its absolute error.
         lambda_max: The greatest eigenvalue.
         lambda_max_error: A bound of its absolute error.
-        leading: Eigenvectors of the `LEADING` greatest eigenvalues in the columns, ascending, (N,
-            LEADING).
+        leading: Eigenvectors of the `ntk_sweep.spectrum.lowest_eigenvalue.LEADING` greatest
+            eigenvalues in the columns, ascending.
     """
 
     lambda_min: float
@@ -60,12 +58,13 @@ class ExtremeEigenvalues:
         return self.lambda_min > self.lambda_min_error
 
 
-def extreme_eigenvalues(network: Network, x: Inputs) -> ExtremeEigenvalues:
-    """λ_min and λ_max of the empirical NTK on `x`, in float64; see `kernel_extreme_eigenvalues`.
+def extreme_eigenvalues(network: Network, x: Inputs, target: float = TARGET) -> ExtremeEigenvalues:
+    """λ_min and λ_max of the empirical NTK on `x`; see `kernel_extreme_eigenvalues`.
 
     Args:
         network: The network, at its present weights.
         x: N ≥ 1 inputs: a NumPy array, lists, or a tensor of the network's dtype and on its device.
+        target: Relative error that is asked of λ_min.
 
     Raises:
         ValueError: `x` does not fit the network, is empty or not finite, or the kernel overflows.
@@ -73,28 +72,29 @@ def extreme_eigenvalues(network: Network, x: Inputs) -> ExtremeEigenvalues:
     Example:
         >>> network = Network.initialise(4, 50, 3, "relu", "thesis", seed=0)
         >>> ends = extreme_eigenvalues(network, torch.eye(4, dtype=torch.float64))
-        >>> 0 < ends.lambda_min < ends.lambda_max, ends.resolved
+        >>> 0 < ends.lambda_min < ends.lambda_max, ends.lambda_min_error < 1e-9 * ends.lambda_min
         (True, True)
     """
-    kernel = centred_kernel(centred_passes(network, network.as_inputs(x)), refinable=False)
-    return kernel_extreme_eigenvalues(kernel)
+    kernel = centred_kernel(centred_passes(network, network.as_inputs(x)))
+    return kernel_extreme_eigenvalues(kernel, target)
 
 
-def kernel_extreme_eigenvalues(kernel: CentredKernel) -> ExtremeEigenvalues:
-    """λ_min and λ_max of a kernel, from three Cholesky factorisations and some 50 products.
+def kernel_extreme_eigenvalues(kernel: CentredKernel, target: float = TARGET) -> ExtremeEigenvalues:
+    """λ_min and λ_max of a kernel, from two Cholesky factorisations and some 100 products.
 
-    That is N³ multiply-adds in all. The greatest eigenvalues come from Lanczos's method on Θ, the
-    smallest from the same on (Θ + sI)⁻¹ by a Cholesky factor. That no eigenvalue lies beyond them
-    is then shown by two more factorisations: if Θ - μI has a Cholesky factor, all its eigenvalues
-    are positive, up to the rounding of the factorisation; likewise μI - Θ (Sylvester's law of
-    inertia).
+    The greatest eigenvalues come from Lanczos's method on Θ in float64. That none lies beyond them
+    is known where the greatest alone has more than half of ‖Θ‖_F², and is else shown by a Cholesky
+    factorisation of μI - Θ (Sylvester's law of inertia). λ_min comes from Θ in double-double, to
+    the first order that meets the target; `ntk_sweep.spectrum.lowest_eigenvalue` says how.
 
     A factorisation errs by at most (N + 1) u tr A (Higham 2002, theorem 10.3, with ‖|L||Lᵀ|‖ ≤ tr
     A); taken as independent, its roundings leave √N in place of N + 1 (Higham and Mary 2019), here
     with a safety factor of four.
 
     Args:
-        kernel: From `ntk_sweep.kernel.centred_kernel.centred_kernel`.
+        kernel: From `ntk_sweep.kernel.centred_kernel.centred_kernel`; Θ in float64 is all there is
+            of it where its passes are not kept.
+        target: Relative error that is asked of λ_min.
 
     Raises:
         ValueError: Θ is not positive semi-definite up to rounding, or its squares or an error bound
@@ -102,94 +102,94 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel) -> ExtremeEigenvalues:
     """
     if (error := squares_overflow(kernel.theta, kernel.layer_traces)) is not None:
         raise error
-    theta, size = kernel.theta, len(kernel.theta)
-    rounding = 4 * size**0.5 * torch.finfo(torch.float64).eps / 2 * theta.trace().item()
-    rounding += size * UNDERFLOW
-    shift, lower = _factor(theta, rounding)
-    leading, last = _vectors(theta, lower)
-    greatest, own_greatest = _certified(theta, leading[:, -1], rounding, sign=-1)
-    smallest, own_smallest = _certified(theta, last, rounding, sign=1)
-
-    own = torch.tensor([own_smallest, own_greatest], dtype=torch.float64) + kernel.error
-    ends = torch.tensor([max(smallest, 0.0), greatest], dtype=torch.float64)
-    inverse_norm = None
-    if ends[0] > 2 * own[0]:
-        # the factor is of Θ + sI; the shift and an error of Θ change 1ᵀΘ⁻¹1 by a factor at most
-        shifted = float(((ends[0] + shift) / (ends[0] - own[0])) ** 0.5)
-        inverse_norm = _inverse_norm_of_ones(lower) * shifted
-    errors = own + perturbation_bound(kernel.pass_errors, ends, own, inverse_norm)
-    if not all_finite(errors):
+    theta = kernel.theta
+    leading = greatest_vectors(theta)
+    greatest, own_greatest = _greatest(theta, leading[:, -1])
+    own_greatest += kernel.error
+    for orders in _orders(kernel, target):
+        refined, errors = _double_double(kernel, orders)
+        rest = deflated(refined, errors, leading)
+        # its low part is not needed any more
+        del refined
+        lowest = lowest_eigenvalue(rest)
+        del rest
+        if lowest.error <= target / 2 * lowest.value:
+            break
+    own = torch.tensor([lowest.error, own_greatest], dtype=torch.float64)
+    ends = torch.tensor([lowest.value, greatest], dtype=torch.float64)
+    bounds = own + perturbation_bound(kernel.pass_errors, ends, own, lowest.inverse_norm)
+    if not all_finite(bounds):
         raise overflow("the spectrum", "the squares of its error bounds", torch.float64)
+    seen = _seen(kernel, lowest)
     return ExtremeEigenvalues(
         lambda_min=float(ends[0]),
-        lambda_min_error=float(errors[0]),
+        lambda_min_error=min(float(bounds[0]), lowest.error + seen),
         lambda_max=float(ends[1]),
-        lambda_max_error=float(errors[1]),
+        lambda_max_error=float(bounds[1]),
         leading=leading,
     )
 
 
-def _inverse_norm_of_ones(lower: Float[Tensor, "N N"]) -> float:
-    """(1ᵀ(LLᵀ)⁻¹1)^½."""
-    ones = torch.ones(len(lower), 1, dtype=torch.float64)
-    return torch.linalg.solve_triangular(lower, ones, upper=False).norm().item()
-
-
-def _vectors(
-    theta: Float[Tensor, "N N"], lower: Float[Tensor, "N N"]
-) -> tuple[Float[Tensor, "N _"], Float[Tensor, " N"]]:
-    """Eigenvectors of the greatest eigenvalues, ascending, and of the smallest one."""
-    size = len(theta)
-    if size <= SMALLEST:
-        vectors = torch.linalg.eigh(theta).eigenvectors
-        return vectors[:, -LEADING:], vectors[:, 0]
-    start = np.random.default_rng(0).standard_normal(size)
-    product = LinearOperator(
-        (size, size),
-        matvec=lambda v: (theta @ torch.from_numpy(v.reshape(-1))).numpy(),
-        dtype=float,
-    )
-    _, leading = eigsh(product, k=LEADING, which="LA", v0=start)
-    inverse = LinearOperator((size, size), matvec=lambda v: _solve(lower, v), dtype=float)
-    _, last = eigsh(inverse, k=1, which="LM", v0=start)
-    return torch.from_numpy(leading), torch.from_numpy(last[:, 0])
-
-
-def _factor(theta: Float[Tensor, "N N"], rounding: float) -> tuple[float, Float[Tensor, "N N"]]:
-    """The smallest s of 0, ρ, 2ρ, … for which Θ + sI has a Cholesky factor, and that factor."""
-    shift = 0.0
-    for _ in range(ATTEMPTS):
-        lower = _cholesky(theta, shift, 1)
-        if lower is not None:
-            return shift, lower
-        shift = max(2 * shift, rounding)
-    raise ValueError("the kernel is not positive semi-definite up to rounding")
-
-
-def _certified(
-    theta: Float[Tensor, "N N"], vector: Float[Tensor, " N"], rounding: float, sign: int
-) -> tuple[float, float]:
-    """The eigenvalue at one end of the spectrum, from its vector, and a bound of its error.
-
-    The lower end has `sign` 1, the upper one -1.
-    """
+def _greatest(theta: Float[Tensor, "N N"], vector: Float[Tensor, " N"]) -> tuple[float, float]:
+    """The greatest eigenvalue, from its vector, and a bound of its error."""
+    rounding = factorisation_error(theta)
     product = theta @ vector
     value = (vector @ product / (vector @ vector)).item()
-    margin = max((product - value * vector).norm().item(), rounding)
-    for _ in range(ATTEMPTS):
-        if _cholesky(theta, -sign * (value - sign * margin), sign) is not None:
-            return value, margin + rounding
-        margin *= 10
-    raise ValueError(f"no bound was found for the eigenvalue near {value:g}")
+    error = (product - value * vector).norm().item() + rounding
+    # the squares of all others add up to what it leaves of ‖Θ‖_F²
+    if 2 * (value - error) ** 2 > 1.001 * float(theta.norm()) ** 2:
+        return value, error
+    return certified(theta, vector, rounding, sign=-1)
 
 
-def _cholesky(theta: Float[Tensor, "N N"], shift: float, sign: int) -> Float[Tensor, "N N"] | None:
-    """The Cholesky factor of sign · Θ + shift · I; None if there is none."""
-    matrix = theta.clone() if sign > 0 else -theta
-    matrix.diagonal().add_(shift)
-    lower, failed = torch.linalg.cholesky_ex(matrix)
-    return None if failed else lower
+def _orders(kernel: CentredKernel, target: float) -> list[int]:
+    """The orders of Θ that may meet the target; the last in any case."""
+    if kernel.passes is None:
+        return [0]
+    *first, last = (orders.kernel for orders in ORDERS.values())
+    most = target * _nearest(kernel.theta)
+    errors = {one: kernel.double_double_errors(one).entries.mean() for one in first}
+    return [*(one for one in first if SAFETY * ROOT_TWO * float(errors[one]) <= most), last]
 
 
-def _solve(lower: Float[Tensor, "N N"], v: np.ndarray) -> np.ndarray:
-    return torch.cholesky_solve(torch.from_numpy(v.reshape(-1, 1)), lower).numpy()[:, 0]
+def _nearest(theta: Float[Tensor, "N N"]) -> float:
+    """An upper bound of λ_min: the least xᵀΘx of x = (e_i - e_j)/√2, and its rounding."""
+    squares, least = theta.diagonal(), float(theta.diagonal().min())
+    for top, rows in zip(range(0, len(theta), BLOCK_ROWS), theta.split(BLOCK_ROWS), strict=True):
+        pairs = (squares[top : top + len(rows), None] + squares) / 2 - rows
+        pairs.diagonal(top).fill_(torch.inf)
+        least = min(least, float(pairs.min()))
+    return max(least, 0.0) + torch.finfo(torch.float64).eps * float(squares.max())
+
+
+def _double_double(kernel: CentredKernel, orders: int) -> tuple[DoubleDouble, GramError]:
+    """Θ, in memory that the caller may use, and its errors."""
+    if kernel.passes is not None:
+        theta = double_double_kernel(kernel.passes, orders).to("cpu")
+        return theta, kernel.double_double_errors(orders)
+    single, entries = kernel.theta, kernel.entry_errors
+    if entries is None:
+        entries = single.new_full((len(single),), kernel.error)
+    zeros = single.new_zeros(()).expand_as(single)
+    return DoubleDouble(single.clone(), zeros), GramError(single.new_tensor(kernel.error), entries)
+
+
+def _seen(kernel: CentredKernel, lowest: LowestEigenvalue) -> float:
+    """What the errors of the passes do to λ_min; infinite where it is not known.
+
+    With z the norm of what they add to the smallest singular values, relatively, and g to all,
+    λ_min errs by 2z + z² and a term of second order, relatively: η² over the relative gap to what
+    is beside the smallest eigenvalues, η = 2g + g².
+    """
+    if kernel.passes is None or lowest.inverse_norm is None:
+        return math.inf
+    seen = seen_errors(kernel.passes, kernel.pass_errors, lowest.vectors)
+    least, upper = lowest.value - lowest.error, lowest.value + lowest.error
+    own = float((seen**2 / (lowest.values - lowest.error)).sum()) ** 0.5
+    errors = kernel.pass_errors
+    every = float(errors.shared) * lowest.inverse_norm + float(errors.rows.norm()) / least**0.5
+    every = 2 * every + every**2
+    room = 1 - every - upper / lowest.beyond if lowest.beyond > 0 else 0.0
+    if room <= 0:
+        return math.inf
+    return upper * (2 * own + own**2 + every**2 / room)

@@ -11,6 +11,8 @@ import psutil
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import (
     LIMIT_SAMPLES,
+    LIMIT_TILE_ROWS,
+    LIMIT_WHOLE,
     REFINED_SAMPLES,
     TILE_ROWS,
 )
@@ -40,10 +42,20 @@ other scales share. Measured on sigmoid networks, with some room."""
 TILE_ARRAYS = 4
 """Arrays of a tile's height and N columns while the kernel is summed up."""
 
-SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 40, "double-double": 44}
+SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 12, "double-double": 12}
 """Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd
-takes two beside its input and vectors, the extreme eigenvalues two Cholesky factors and copies,
-products in double-double their slices. Measured, with some room."""
+takes two beside its input and vectors, the extreme eigenvalues a Cholesky factor and a copy.
+Measured, with some room."""
+
+BLOCK_ARRAYS = {"eigh": 0, EXTREME: 0, "compensated": 28, "double-double": 32}
+"""Further ones of `ntk_sweep.numerics.graded_eigenvalues.ROWS` rows or fewer: products in
+double-double take their slices. Measured, with some room."""
+
+BLOCK_ROWS = 1024
+"""Those rows; the module that has them loads torch."""
+
+WHOLE_ARRAYS = 15
+"""Arrays (N, N) while Θ in double-double is not summed up in tiles. Measured, with some room."""
 
 BALL_BYTES = 200
 """Of a ball that a list holds, with some room."""
@@ -53,8 +65,14 @@ BALL_SQUARES = 12
 GiB in all."""
 
 LIMIT_ARRAYS = 40
-"""Arrays (N, N) of the recursion for it, with its error bounds. Measured on sigmoid, with some
-room."""
+"""Arrays (N, N) of the recursion for the limit kernel, with its error bounds, or of two tiles
+together. Measured on sigmoid, with some room."""
+
+LIMIT_HELD = {"eigh": 2, EXTREME: 1, "compensated": 4, "double-double": 4}
+"""Arrays (N, N) of a point that are held beside its limit kernel."""
+
+LIMIT_SQUARES = 4
+"""Arrays (N, N) of both limit kernels, and of the solver for their eigenvalues."""
 
 FILE_COPIES = 3
 """Of an array that is saved: itself, its bytes, and their room to grow."""
@@ -121,14 +139,19 @@ def memory_plan(
         "kernel": (network if held else 0) + kept + square + tile * TILE_ARRAYS,
         "eigenvalues": (network if held else 0) + _solver_bytes(method, n_samples, kept),
     }
-    if n_samples <= LIMIT_SAMPLES:
+    if n_samples <= LIMIT_WHOLE:
         stages["limit"] = square * LIMIT_ARRAYS
+    elif n_samples <= LIMIT_SAMPLES:
+        tiles = 8 * (2 * LIMIT_TILE_ROWS) ** 2 * LIMIT_ARRAYS
+        own = LIMIT_HELD[_chosen(method, n_samples)] * square
+        stages["limit"] = (network if held else 0) + kept + own + LIMIT_SQUARES * square + tiles
     if files:
         layered = "layer_kernels_file" in files
         squares = len(files) + (depth - 1 if layered else 0)
         stages["files"] = (network if held else 0) + (kept if layered else 0)
         stages["files"] += square * (FILE_COPIES * squares + LAYER_SQUARES)
-    base = BASE + (LIMIT_CACHE_BYTES if n_samples <= LIMIT_SAMPLES else 0)
+    # the last limit kernel is kept, however large it is
+    base = BASE + (max(LIMIT_CACHE_BYTES, square) if n_samples <= LIMIT_SAMPLES else 0)
     # free blocks that fit no array are kept beside those in use
     return MemoryPlan(
         {name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held
@@ -143,11 +166,19 @@ def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
     if method == "jacobian":
         # one N² × N block beside the triangles
         return kept + 3 * 8 * n_samples**3
-    if method == "auto":
-        method = "double-double" if n_samples <= REFINED_SAMPLES else "eigh"
+    method = _chosen(method, n_samples)
     # arrays of the passes are kept for products in double-double, or dropped
-    factors = kept if method in ("compensated", "double-double") else 0
-    return factors + 8 * n_samples**2 * SOLVER_ARRAYS[method]
+    factors = 0 if method == "eigh" else kept
+    whole = WHOLE_ARRAYS if method == EXTREME and n_samples <= TILE_ROWS else 0
+    squares, blocks = SOLVER_ARRAYS[method] + whole, BLOCK_ARRAYS[method]
+    return factors + 8 * n_samples * (n_samples * squares + min(n_samples, BLOCK_ROWS) * blocks)
+
+
+def _chosen(method: str, n_samples: int) -> str:
+    """The method that `auto` may come to; the greediest for those that go by themselves."""
+    if method == "auto":
+        return "double-double" if n_samples <= REFINED_SAMPLES else "eigh"
+    return method if method in SOLVER_ARRAYS else "double-double"
 
 
 def point_memory(point: Point, n_samples: int, n_inputs: int, *, n_test: int = 0) -> MemoryPlan:

@@ -110,7 +110,7 @@ def _kernel(
         raise MemoryError(not_enough(plan, free))
     inputs = draw.inputs(dataset, getattr(torch, point.dtype), work.device)
     network, first = draw.network(point, inputs, plan.held)
-    refinable = method in ORDERS or (
+    refinable = method in (EXTREME, *ORDERS) or (
         method in ("auto", "jacobian", CERTIFIED) and len(dataset.x) <= REFINED_SAMPLES
     )
     passes = centred_passes(network, inputs.rows, first)
@@ -153,7 +153,7 @@ def _extreme_columns(
     # Few points need the sparse solvers, which take longer to load than all else here.
     from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
 
-    extremes = kernel_extreme_eigenvalues(kernel)
+    extremes = kernel_extreme_eigenvalues(kernel, target)
     ratio = extremes.lambda_max / extremes.lambda_min if extremes.resolved else None
     columns = {
         "lambda_min": extremes.lambda_min,

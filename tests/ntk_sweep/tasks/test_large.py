@@ -18,6 +18,7 @@ from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.linear_layer import LinearLayer
+from ntk_sweep.numerics.thresholds import LIMIT_TILE_ROWS, LIMIT_WHOLE
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import (
     ComputeConfig,
@@ -98,7 +99,7 @@ def test_extremes_meet_a_target_if_both_do(monkeypatch, target, meets, errors):
         resolved=True,
         leading=None,
     )
-    monkeypatch.setattr(extreme_eigenvalues, "kernel_extreme_eigenvalues", lambda kernel: extremes)
+    monkeypatch.setattr(extreme_eigenvalues, "kernel_extreme_eigenvalues", lambda *_: extremes)
     monkeypatch.setattr(spectrum_task, "_kernel_columns", lambda *_: {})
     point = changed(POINT, settings=SpectrumConfig(method="extreme", target=target))
     row = compute_row(point, DATASET, "cpu", None).row
@@ -119,9 +120,9 @@ def test_without_a_limit_kernel_above_its_size(monkeypatch, samples, there):
     ("sizes", "least", "most"),
     [
         ((200, 784, 1000, 10, "auto"), 0.3, 1.0),
-        ((12_000, 784, 500, 3, "extreme"), 4.0, 8.0),
+        ((12_000, 784, 500, 3, "extreme"), 6.0, 10.0),
         ((12_000, 784, 1000, 5, "eigh"), 6.5, 12.0),
-        ((12_000, 784, 500, 3, "double-double"), 30.0, 60.0),
+        ((12_000, 784, 500, 3, "compensated"), 14.0, 20.0),
         ((200, 784, 20_000, 100, "auto"), 10.0, 22.0),
     ],
 )
@@ -138,7 +139,7 @@ def test_plans_of_known_sizes(sizes, least, most):
     ("method", "factors", "squares"),
     [
         ("eigh", False, 6),
-        ("extreme", False, 5),
+        ("extreme", True, 20),
         ("compensated", True, 40),
         ("double-double", True, 44),
         ("auto", True, 44),
@@ -179,6 +180,17 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
         }
 
 
+@pytest.mark.parametrize(("method", "held"), [("extreme", 1), ("eigh", 2), ("compensated", 4)])
+def test_a_limit_kernel_in_tiles_is_planned_beside_what_is_held(method, held):
+    samples, network = LIMIT_WHOLE + 1, Architecture("relu", 10, 2, "thesis")
+    found = memory_plan((samples, 1), network, method).stages["limit"]
+    square, passes = 8 * samples**2, 8 * samples * (10 * 4 + 3)
+    arrays = (held + 4) * square + 40 * 8 * (2 * LIMIT_TILE_ROWS) ** 2
+    kept = min(arrays + passes + 80, memory.KEPT_BYTES)
+    base = memory.BASE + max(memory.LIMIT_CACHE_BYTES, square)
+    assert found == base + arrays + passes + 80 + kept
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_samples", "width", "depth", "act", "method"),
@@ -186,6 +198,7 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
         (1500, 600, 5, "sigmoid", "eigh"),
         (1000, 100, 3, "relu", "double-double"),
         (300, 2500, 4, "sigmoid", "auto"),
+        (2200, 100, 3, "relu", "extreme"),
     ],
 )
 def test_a_point_takes_no_more_than_planned(n_samples, width, depth, act, method):

@@ -1,0 +1,334 @@
+"""λ_min of a kernel beyond float64, without the rest of the spectrum.
+
+docs/theory/numerics.md derives the bounds. Dimension letters in the annotations: N inputs, m
+leading eigenvectors, k of the smallest eigenvalues.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor
+
+from ntk_sweep.kernel.pass_errors import SAFETY
+from ntk_sweep.numerics.double_double import (
+    UNIT,
+    DoubleDouble,
+    GramError,
+    add,
+    add_plain,
+    from_float64,
+    matmul,
+)
+from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
+from ntk_sweep.spectrum.kernel_solver import BLOCK_ROWS, multiplied
+
+LEADING = 10
+"""Eigenvectors of the greatest eigenvalues that are computed: as many as the diagnostics use."""
+
+LOWEST = 4
+"""Eigenvectors of the smallest eigenvalues that are computed together: the gap beyond them is wider
+than that beside λ_min."""
+
+SMALLEST = 20
+"""Inputs up to which Lanczos vectors would span the whole space, and all eigenvectors are computed
+instead."""
+
+LANCZOS = 1e-8
+"""Asked of Lanczos's vectors. One more inverse iteration leaves residuals of as much of λ_min, and
+they enter the bound squared."""
+
+UNDERFLOW = 1e-290
+"""What it costs a factorisation, for each input."""
+
+ATTEMPTS = 20
+"""Of a shift or a margin, each larger than the last, before it is given up; one is enough where
+Lanczos found the right vectors."""
+
+ROOT_TWO = 2**0.5
+
+_UNIT = torch.finfo(torch.float64).eps / 2
+
+
+@dataclass(frozen=True)
+class LowestEigenvalue:
+    """The smallest eigenvalue of a kernel.
+
+    Attributes:
+        value: λ_min, not negative.
+        error: A bound of its absolute error.
+        vectors: W, the approximate eigenvectors of the smallest eigenvalues, (N, k), λ_min first.
+        values: Their Rayleigh quotients, (k,).
+        beyond: A lower bound of xᵀΘx/xᵀx for all x orthogonal to W; 0 where it is not known.
+        inverse_norm: A bound of (1ᵀΘ⁻¹1)^½; None where λ_min is unresolved.
+    """
+
+    value: float
+    error: float
+    vectors: Float[Tensor, "N k"]
+    values: Float[Tensor, " k"]
+    beyond: float
+    inverse_norm: float | None
+
+
+class Deflated(NamedTuple):
+    """A = Θ - ZZᵀ.
+
+    Attributes:
+        rest: A, rounded to float64.
+        vectors: Q, the vectors that are taken away.
+        product: Y = ΘQ.
+        factor: Z.
+        error: Bound of ‖A + ZZᵀ - Θ‖_F.
+        entries: w, (N,), such that an entry errs by (w_i w_j)^½ in root mean square.
+    """
+
+    rest: Float[Tensor, "N N"]
+    vectors: Float[Tensor, "N m"]
+    product: DoubleDouble
+    factor: DoubleDouble
+    error: float
+    entries: Float[Tensor, " N"]
+
+
+def deflated(theta: DoubleDouble, errors: GramError, leading: Float[Tensor, "N m"]) -> Deflated:
+    """Θ without its greatest eigenvalues.
+
+    A = Θ - ZZᵀ has no eigenvalue above those of Θ and, with Z along the leading eigenvectors,
+    nearly the same smallest ones; but its trace is smaller by orders of magnitude, and so is the
+    rounding of its Cholesky factorisation.
+
+    Args:
+        theta: Θ, exactly symmetric, on the CPU. A takes the memory of its high part.
+        errors: Its errors.
+        leading: Orthonormal approximate eigenvectors of the greatest eigenvalues, ascending.
+    """
+    # more vectors than half would take the smallest eigenvalues along
+    leading = leading[:, -max(len(theta.hi) // 2, 1) :]
+    seen = (leading * (theta.hi @ leading)).sum(0) > factorisation_error(theta.hi)
+    seen[-1] = True
+    known = leading[:, seen]
+    if known.shape[1] < leading.shape[1]:
+        # the others are lost in the rounding of Θ, but not in that of what is left of it
+        rest = _deflate(theta, errors, known, torch.empty_like(theta.hi)).rest
+        leading = torch.linalg.qr(torch.cat((known.flip(1), greatest_vectors(rest)), 1)).Q
+        leading = leading[:, : len(seen)].flip(1)
+        del rest
+    return _deflate(theta, errors, leading, theta.hi)
+
+
+def lowest_eigenvalue(kernel: Deflated) -> LowestEigenvalue:
+    """λ_min of a kernel whose greatest eigenvalues are taken away.
+
+    Lanczos's method on A⁻¹, by a Cholesky factor, gives the smallest eigenvalues. A second
+    factorisation, of A + τWWᵀ - μI, shows that nothing below μ is left beside their vectors W.
+
+    Raises:
+        ValueError: Θ is not positive semi-definite up to rounding.
+    """
+    rest, size = kernel.rest, len(kernel.rest)
+    rounding = factorisation_error(rest)
+    shift, lower = factor(rest, rounding)
+    vectors, values, residual = _ritz(rest, _vectors(rest, lower))
+    value = float(values[0])
+    inverse_norm = _inverse_norm_of_ones(kernel, lower)
+    del lower
+    # what is taken away counts for a vector that is not quite orthogonal to it
+    columns = DoubleDouble(*(part.mT.contiguous() for part in kernel.factor))
+    along, _ = matmul(columns, vectors[:, :1], 2)
+    above = float(along.hi.norm()) ** 2 + (UNIT * size * float(columns.hi.norm())) ** 2
+    whole = kernel.error
+    single = SAFETY * ROOT_TWO * float(((vectors**2).T @ kernel.entries).sum())
+    shifted = value + 0.9 * (float(values[-1]) - value)
+    beyond = 0.0
+    if _nothing_below(rest, vectors, shifted):
+        beyond = shifted - rounding - whole
+    gap = beyond - value - whole - single
+    if gap > 0:
+        error = single + (residual + whole) ** 2 / gap + above
+    else:
+        value, error = certified(rest, vectors[:, 0], rounding, sign=1)
+        error += whole + above
+    error += 8 * _UNIT * abs(value)
+    value = max(value, 0.0)
+    if value > 2 * error:
+        stretched = (value + shift + rounding) / (value - error)
+        inverse_norm *= stretched**0.5
+    return LowestEigenvalue(
+        value, error, vectors, values, beyond, inverse_norm if value > 2 * error else None
+    )
+
+
+def _deflate(
+    theta: DoubleDouble, errors: GramError, q: Float[Tensor, "N m"], rest: Float[Tensor, "N N"]
+) -> Deflated:
+    """Takes away the space of Q up to σ, the smallest eigenvalue of C = QᵀΘQ.
+
+    With Y = ΘQ, ZZᵀ = Y (C⁻¹ - σC⁻²) Yᵀ: what Q errs by changes Θ beside Q by its square over an
+    eigenvalue of C only, as in a Schur complement.
+
+    Args:
+        theta: Θ.
+        errors: Its errors.
+        q: Q.
+        rest: Where A is put; the high part of Θ if that is not needed any more.
+    """
+    y, _ = multiplied(theta, from_float64(q))
+    root, inverse = _scaled_inverse(q, y)
+    most = inverse - float(root.min()) ** 2 * (inverse / root**2) @ inverse
+    squares, turn = torch.linalg.eigh((most + most.T) / 2)
+    small = turn * squares.clamp(min=0).sqrt() / root[:, None]
+    z, _ = matmul(y, small, 3)
+    norms = float(theta.hi.norm()), float(z.hi.norm()) ** 2
+    rounded = [0.0]
+    for rows, columns in upper_tiles(len(rest)):
+        others = DoubleDouble(z.hi[columns].mT.contiguous(), z.lo[columns].mT.contiguous())
+        product, own = matmul(DoubleDouble(z.hi[rows], z.lo[rows]), others.hi, 3)
+        product = add_plain(product, z.hi[rows] @ others.lo)
+        whole = DoubleDouble(theta.hi[rows, columns], theta.lo[rows, columns])
+        tile = add(whole, DoubleDouble(-product.hi, -product.lo)).hi
+        rest[rows, columns] = mirrored(tile) if rows == columns else tile
+        if rows != columns:
+            rest[columns, rows] = tile.mT
+        rounded.append(ROOT_TWO * float(own))
+    error = float(errors.norm) + UNIT * (norms[0] + 32 * norms[1]) + math.hypot(*rounded)
+    entries = errors.entries + _UNIT * rest.diagonal().clamp(min=0)
+    return Deflated(rest, q, y, z, error + _UNIT * float(rest.norm()), entries)
+
+
+def _scaled_inverse(
+    q: Float[Tensor, "N m"], y: DoubleDouble
+) -> tuple[Float[Tensor, " m"], Float[Tensor, "m m"]]:
+    """D and D C⁻¹ D for C = QᵀY, D = diag(C)^½.
+
+    The columns of Q ascend with the eigenvalues. Entries come from the smaller one, which rounds
+    less.
+    """
+    lower = (q.T @ y.hi + q.T @ y.lo).tril()
+    c = lower + lower.tril(-1).T
+    root = c.diagonal().clamp(min=torch.finfo(torch.float64).tiny).sqrt()
+    return root, torch.linalg.pinv(c / torch.outer(root, root), hermitian=True)
+
+
+def _ritz(
+    rest: Float[Tensor, "N N"], w: Float[Tensor, "N k"]
+) -> tuple[Float[Tensor, "N k"], Float[Tensor, " k"], float]:
+    """Ritz vectors and values of A in the span of W, and a bound of their residual's norm."""
+    blocks = rest.split(BLOCK_ROWS)
+    parts = [matmul(from_float64(block), w, 2) for block in blocks]
+    product = torch.cat([part.hi for part, _ in parts])
+    low = torch.cat([part.lo for part, _ in parts])
+    small = w.T @ product + w.T @ low
+    values, turn = torch.linalg.eigh((small + small.T) / 2)
+    vectors = w @ turn
+    residual = torch.linalg.matrix_norm(product - w @ small).item()
+    rounding = math.hypot(*(float(error) for _, error in parts))
+    # of the difference, and of W, which is orthonormal to rounding
+    own = 8 * _UNIT * len(w) ** 0.5 * torch.linalg.matrix_norm(product).item()
+    return vectors, values, residual + rounding + own
+
+
+def _inverse_norm_of_ones(kernel: Deflated, lower: Float[Tensor, "N N"]) -> float:
+    """(1ᵀΘ⁻¹1)^½ ≤ ‖Qc‖_Θ + ‖s‖_(A⁻¹) with 1 = ΘQc + s, as if LLᵀ were A."""
+    q, y = kernel.vectors, kernel.product
+    root, inverse = _scaled_inverse(q, y)
+    coefficients = inverse @ (q.sum(0) / root) / root
+    explained, _ = matmul(y, coefficients[:, None], 2)
+    ones = torch.ones_like(explained.hi)
+    left = add_plain(DoubleDouble(-explained.hi, -explained.lo), ones)
+    own = float((q @ coefficients) @ explained.hi[:, 0])
+    solved = torch.linalg.solve_triangular(lower, left.hi, upper=False)
+    return max(own, 0.0) ** 0.5 + solved.norm().item()
+
+
+def _nothing_below(rest: Float[Tensor, "N N"], w: Float[Tensor, "N k"], shifted: float) -> bool:
+    """Whether xᵀAx ≥ μ xᵀx for all x orthogonal to W, up to rounding."""
+    if not shifted > 0:
+        return False
+    matrix = torch.addmm(rest, w, w.T, alpha=2 * shifted)
+    matrix.diagonal().sub_(shifted)
+    return not torch.linalg.cholesky_ex(matrix)[1]
+
+
+def _vectors(rest: Float[Tensor, "N N"], lower: Float[Tensor, "N N"]) -> Float[Tensor, "N k"]:
+    """Orthonormal approximate eigenvectors of the smallest eigenvalues."""
+    size = len(rest)
+    if size <= SMALLEST:
+        return torch.linalg.eigh(rest).eigenvectors[:, :LOWEST]
+    inverse = LinearOperator((size, size), matvec=lambda v: _solve(lower, v), dtype=float)
+    start = np.random.default_rng(0).standard_normal(size)
+    _, last = eigsh(inverse, k=LOWEST, which="LM", v0=start, tol=LANCZOS)
+    return torch.linalg.qr(torch.cholesky_solve(torch.from_numpy(last), lower)).Q
+
+
+def greatest_vectors(matrix: Float[Tensor, "N N"]) -> Float[Tensor, "N m"]:
+    """Eigenvectors of the `LEADING` greatest eigenvalues, ascending, by Lanczos's method."""
+    size = len(matrix)
+    if size <= SMALLEST:
+        return torch.linalg.eigh(matrix).eigenvectors[:, -LEADING:]
+    product = LinearOperator(
+        (size, size),
+        matvec=lambda v: (matrix @ torch.from_numpy(v.reshape(-1))).numpy(),
+        dtype=float,
+    )
+    start = np.random.default_rng(0).standard_normal(size)
+    return torch.from_numpy(eigsh(product, k=LEADING, which="LA", v0=start)[1])
+
+
+def factorisation_error(matrix: Float[Tensor, "N N"]) -> float:
+    """What the Cholesky factor of a matrix errs by: 4 √N u tr A, as in `extreme_eigenvalues`."""
+    size = len(matrix)
+    return 4 * size**0.5 * _UNIT * matrix.trace().item() + size * UNDERFLOW
+
+
+def factor(matrix: Float[Tensor, "N N"], rounding: float) -> tuple[float, Float[Tensor, "N N"]]:
+    """The smallest s of 0, ρ, 2ρ, … for which A + sI has a Cholesky factor, and that factor.
+
+    Raises:
+        ValueError: There is none.
+    """
+    shift = 0.0
+    for _ in range(ATTEMPTS):
+        lower = _cholesky(matrix, shift, 1)
+        if lower is not None:
+            return shift, lower
+        shift = max(2 * shift, rounding)
+    raise ValueError("the kernel is not positive semi-definite up to rounding")
+
+
+def certified(
+    matrix: Float[Tensor, "N N"], vector: Float[Tensor, " N"], rounding: float, sign: int
+) -> tuple[float, float]:
+    """The eigenvalue at one end of the spectrum, from its vector, and a bound of its error.
+
+    The lower end has `sign` 1, the upper one -1.
+
+    Raises:
+        ValueError: No bound was found.
+    """
+    product = matrix @ vector
+    value = (vector @ product / (vector @ vector)).item()
+    margin = max((product - value * vector).norm().item(), rounding)
+    for _ in range(ATTEMPTS):
+        if _cholesky(matrix, -sign * (value - sign * margin), sign) is not None:
+            return value, margin + rounding
+        margin *= 10
+    raise ValueError(f"no bound was found for the eigenvalue near {value:g}")
+
+
+def _cholesky(matrix: Float[Tensor, "N N"], shift: float, sign: int) -> Float[Tensor, "N N"] | None:
+    """The Cholesky factor of sign · A + shift · I; None if there is none."""
+    shifted = matrix.clone() if sign > 0 else -matrix
+    shifted.diagonal().add_(shift)
+    lower, failed = torch.linalg.cholesky_ex(shifted)
+    return None if failed else lower
+
+
+def _solve(lower: Float[Tensor, "N N"], v: np.ndarray) -> np.ndarray:
+    return torch.cholesky_solve(torch.from_numpy(v.reshape(-1, 1)), lower).numpy()[:, 0]
