@@ -6,8 +6,9 @@ import io
 import logging
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -207,12 +208,20 @@ def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]
         initializer=logging.disable,
         initargs=(logging.WARNING,),
     ) as pool:
-        with _signals_left_to_parent():
-            parts = [pool.submit(_drawn, draw) for draw in draws]
-        # They begin at the front, when they have loaded; this process begins at the end.
-        backwards = zip(reversed(draws), reversed(parts), strict=True)
-        own = [_drawn(draw) for draw, part in backwards if part.cancel()]
-        return [own.pop() if part.cancelled() else part.result() for part in parts]
+        left = deque(enumerate(draws))
+        sent: dict[int, Future[dict[str, bytes]]] = {}
+        own: dict[int, dict[str, bytes]] = {}
+        while left:
+            # Two for each: one to draw, and one that waits.
+            while left and sum(not part.done() for part in sent.values()) < 2 * others:
+                place, draw = left.popleft()
+                with _signals_left_to_parent():
+                    sent[place] = pool.submit(_drawn, draw)
+            if left:
+                place, draw = left.pop()
+                own[place] = _drawn(draw)
+        drawn = own | {place: part.result() for place, part in sent.items()}
+        return [drawn[place] for place in range(len(draws))]
 
 
 @contextmanager
