@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ntk_sweep.store.columns import schema
 from ntk_sweep.store.lease import Lease
+from ntk_sweep.store.row_arrays import row_table
 from ntk_sweep.store.store import Store
 
 FULL_PART_ROWS = 2000
@@ -29,7 +30,7 @@ class PartWriter:
 
     def _begin(self) -> None:
         self.name = f"part-{uuid.uuid4().hex}.parquet"
-        self._table = schema(self._store.task).empty_table()
+        self._table = row_table([], schema(self._store.task))
         self._begun = time.time()
 
     def commit(self, rows: Sequence[dict[str, Any]], lease: Lease | None = None) -> str:
@@ -52,7 +53,7 @@ class PartWriter:
         columns = schema(self._store.task)
         unknown = {name for row in rows for name in row} - set(columns.names)
         assert not unknown, f"no column of `ntk_sweep.store.columns` takes {sorted(unknown)}"
-        new = pa.Table.from_pylist(list(rows), schema=columns)
+        new = row_table(rows, columns)
         table = pa.concat_tables([self._table, new])
         (lease or self._store).write(self.name, self._store.serialise(table))
         self._table = table

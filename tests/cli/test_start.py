@@ -10,14 +10,20 @@ from tests.helpers import analysis_rows
 from tests.helpers.command_line import launch
 from tests.helpers.places import ROOT
 
-NEVER = {"torch", "ray", "sklearn", "IPython"}
+NEVER = {"ray", "sklearn", "IPython"}
+
+FRAMES = {"pandas", "scipy", "matplotlib"}
 
 COMMANDS = {
-    "help": (["run", "--help"], {"pandas", "scipy", "matplotlib", "pyarrow.dataset"}),
-    "a row that is there": (["run", "RUN"], {"pandas", "scipy", "matplotlib", "unittest.mock"}),
-    "status": (["status", "RESULTS"], {"hydra", "pandas", "scipy", "matplotlib"}),
-    "table1": (["table1", "RESULTS", "-o", "OUT"], {"hydra", "scipy", "matplotlib", "jinja2"}),
-    "report": (["report", "RESULTS", "-o", "OUT"], {"hydra", "omegaconf"}),
+    "help": (["run", "--help"], FRAMES | {"torch", "pyarrow.dataset"}),
+    "a new row": (["run", "RUN", "seed=1"], FRAMES),
+    "a row that is there": (["run", "RUN"], FRAMES | {"torch", "unittest.mock"}),
+    "status": (["status", "RESULTS"], FRAMES | {"torch", "hydra"}),
+    "table1": (
+        ["table1", "RESULTS", "-o", "OUT"],
+        {"torch", "hydra", "scipy", "matplotlib", "jinja2"},
+    ),
+    "report": (["report", "RESULTS", "-o", "OUT"], {"torch", "hydra", "omegaconf"}),
 }
 CASES = [
     pytest.param(*case, id=name, marks=[pytest.mark.long] * (name == "report"))

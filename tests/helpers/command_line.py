@@ -1,5 +1,6 @@
 """The command lines in the tests' own process, which has all modules loaded."""
 
+import gc
 import runpy
 import signal
 import sys
@@ -22,7 +23,9 @@ def analyse(*arguments):
 def _status(run, name, arguments):
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        with mock.patch.object(sys, "argv", [name, *arguments]):
+        # Garbage that an ending process keeps would stay here to the end of the tests.
+        kept = mock.patch.multiple(gc, freeze=mock.DEFAULT, set_threshold=mock.DEFAULT)
+        with mock.patch.object(sys, "argv", [name, *arguments]), kept:
             run(name, run_name="__main__")
     except SystemExit as ended:
         return ended.code or 0

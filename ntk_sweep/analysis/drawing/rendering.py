@@ -6,9 +6,11 @@ import io
 import logging
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ntk_sweep.cores import available_cores
@@ -75,6 +77,9 @@ def style() -> Iterator[None]:
         yield
 
 
+MANY_FORMULAS = 4096
+"""More than a report has, in all sizes and formats."""
+
 PADDING = 0.05
 """Inches of white around a figure."""
 
@@ -102,17 +107,25 @@ def render(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
 
 def render_all(figure: Figure) -> dict[str, bytes]:
     """The figure in all of `FORMATS`, arranged and measured once."""
+    _parse_formulas_once()
+    box = None
     with style():
         if (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)
-        # What the engine arranged stays; with an engine every file would be drawn twice.
-        figure.set_layout_engine(None)
-        box = _ink(figure).padded(PADDING)
+            # What the engine arranged stays; with an engine every file would be drawn twice.
+            figure.set_layout_engine(None)
+            # Around what keeps its shape a layout leaves white.
+            if all(axes.get_aspect() == "auto" for axes in figure.axes):
+                box = _box(figure, engine.get()["w_pad"])
     return {kind: render(figure, kind, box) for kind in FORMATS}
 
 
-def _ink(figure: Figure) -> Bbox:
-    """Where there is ink in any format, in inches: letters of pixels and of outlines differ."""
+def _box(figure: Figure, margin: float) -> Bbox:
+    """What is kept of a figure, in inches: the page, and texts that are longer than it.
+
+    A layout leaves all the rest within the page, but for this much margin. Measuring all ink takes
+    as long as drawing it.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import RendererSVG
     from matplotlib.transforms import Bbox
@@ -120,13 +133,61 @@ def _ink(figure: Figure) -> Bbox:
     width, height = figure.get_size_inches()
     before = figure.dpi
     try:
+        # Letters of pixels and of outlines differ.
         figure.dpi = DPI
-        pixels = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+        parts = [*_texts(figure, FigureCanvasAgg(figure).get_renderer())]
         figure.dpi = POINTS
-        outlines = figure.get_tightbbox(RendererSVG(width * POINTS, height * POINTS, io.StringIO()))
+        outlines = RendererSVG(width * POINTS, height * POINTS, io.StringIO())
+        parts += _texts(figure, outlines)
     finally:
         figure.dpi = before
-    return Bbox.union([pixels, outlines])
+    return Bbox.union([Bbox.from_extents(0, 0, width, height).padded(-margin), *parts]).padded(
+        PADDING
+    )
+
+
+def _texts(figure: Figure, renderer: Any) -> Iterator[Bbox]:
+    """Where the figure's texts, titles and labels of axes reach, in inches."""
+    from matplotlib.text import Text
+
+    inches = figure.dpi_scale_trans.inverted()
+    for owner in (figure, *figure.axes):
+        for text in owner.get_children():
+            if isinstance(text, Text) and text.get_visible() and text.get_text():
+                yield text.get_window_extent(renderer).transformed(inches)
+    middle_x, middle_y = figure.get_size_inches() / 2
+    for axes in figure.axes:
+        # How far from its axis a label is, the layout knew.
+        along = axes.xaxis.label.get_window_extent(renderer).transformed(inches)
+        yield along.from_extents(along.x0, middle_y, along.x1, middle_y)
+        up = axes.yaxis.label.get_window_extent(renderer).transformed(inches)
+        yield up.from_extents(middle_x, up.y0, middle_x, up.y1)
+
+
+@cache
+def _parse_formulas_once() -> None:
+    """Has all figures of a process share what matplotlib makes of a formula, as of a tick's label.
+
+    Each drawing of a figure would parse them again, which takes a fifth of the time.
+    """
+    from matplotlib import mathtext
+
+    parser_class: Any = mathtext.MathTextParser
+    plain = getattr(getattr(parser_class, "_parse_cached", None), "__wrapped__", None)
+    if plain is None:
+        return
+    parsers: dict[str, Any] = {}
+
+    @lru_cache(maxsize=MANY_FORMULAS)
+    def shared(output: str, *key: Hashable) -> Any:
+        return plain(parsers[output], *key)
+
+    def parse(parser: Any, *key: Hashable) -> Any:
+        output = parser._output_type
+        parsers.setdefault(output, parser)
+        return shared(output, *key)
+
+    parser_class._parse_cached = parse
 
 
 def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]:
@@ -136,20 +197,31 @@ def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]
         draws: Functions that can be pickled, such as a `functools.partial` of one at the top of a
             module.
     """
-    cores = min(available_cores(), len(draws))
-    if len(draws) < MANY or cores == 1:
+    others = min(available_cores(), len(draws)) - 1
+    if len(draws) < MANY or not others:
         return [_drawn(draw) for draw in draws]
     # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for ever.
     with ProcessPoolExecutor(
-        cores,
+        others,
         mp_context=multiprocessing.get_context("spawn"),
         # What matplotlib warns of when it is loaded, this process was told already.
         initializer=logging.disable,
         initargs=(logging.WARNING,),
     ) as pool:
-        with _signals_left_to_parent():
-            drawn = pool.map(_drawn, draws)
-        return list(drawn)
+        left = deque(enumerate(draws))
+        sent: dict[int, Future[dict[str, bytes]]] = {}
+        own: dict[int, dict[str, bytes]] = {}
+        while left:
+            # Two for each: one to draw, and one that waits.
+            while left and sum(not part.done() for part in sent.values()) < 2 * others:
+                place, draw = left.popleft()
+                with _signals_left_to_parent():
+                    sent[place] = pool.submit(_drawn, draw)
+            if left:
+                place, draw = left.pop()
+                own[place] = _drawn(draw)
+        drawn = own | {place: part.result() for place, part in sent.items()}
+        return [drawn[place] for place in range(len(draws))]
 
 
 @contextmanager

@@ -1,17 +1,23 @@
 """Protects commits: a writer grows its own part, and readers see each row once."""
 
+import math
 import multiprocessing
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.store import compaction
 from ntk_sweep.store import writer as writer_module
 from ntk_sweep.store.columns import schema
+from ntk_sweep.store.part_file import serialise
 from ntk_sweep.store.reading import load_results
+from ntk_sweep.store.row_arrays import row_table
 from ntk_sweep.store.writer import PartWriter
 from tests.helpers.store_rows import keys_of, make_row, part_names, write_many
 
@@ -55,6 +61,33 @@ def test_rows_come_back_with_their_values_and_types(any_store):
         assert pd.isna(row["condition_number"])
         assert row["eigenvalues"].dtype == np.float64
         assert frame["seed"].dtype == frame["width"].dtype == np.int64
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_rows_become_the_table_that_arrow_makes_of_them(task):
+    columns = schema(task)
+    values = {
+        pa.string(): "λ_min",
+        pa.int64(): -(2**63),
+        pa.float64(): math.nan,
+        pa.bool_(): np.True_,
+        pa.timestamp("us", "UTC"): datetime(1969, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        pa.list_(pa.int64()): (1, 2),
+        pa.list_(pa.float64()): np.array([0.1, -0.0, np.inf]),
+    }
+    full = {field.name: values[field.type] for field in columns}
+    bare = {field.name: full[field.name] for field in columns if not field.nullable}
+    whole = bare | {field.name: 1 for field in columns if field.type == pa.float64()}
+    for rows in ([], [full], [bare, full, whole] * 5):
+        made, plain = row_table(rows, columns), pa.Table.from_pylist(rows, schema=columns)
+        made.validate(full=True)
+        assert serialise(made, task) == serialise(plain, task)
+
+
+@pytest.mark.parametrize(("column", "value"), [("width", 1.0), ("seconds", "1"), ("seed", 2**63)])
+def test_a_value_of_another_type_is_refused(store, column, value):
+    with pytest.raises((TypeError, OverflowError)):
+        PartWriter(store).commit([make_row("a", **{column: value})])
 
 
 def test_a_writer_grows_one_part(store):
