@@ -7,6 +7,10 @@ REFINED_SAMPLES = 4000
 """Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double need
 more memory than common machines have, and hours."""
 
+EXTENDED_ACTIVATIONS = 2**25
+"""Numbers a^l of all inputs and layers up to which passes are repeated in double-double: 200 inputs
+at a width of 15,000 and a depth of 10."""
+
 CERTIFIED_SAMPLES = 500
 """Number of inputs up to which eigenvalues are computed in ball arithmetic: beyond it,
 they take more than minutes."""

@@ -91,6 +91,9 @@ def inverse_form(kernel: CentredKernel, spectrum: Spectrum) -> InverseForm:
     if spectrum.eigenvectors is None or spectrum.method == CERTIFIED:
         method = "eigh" if kernel.passes is None else "auto"
         spectrum = kernel_spectrum(kernel, method, spectrum.target)
+    if spectrum.extended:
+        assert kernel.extended is not None
+        kernel = kernel.extended
     assert spectrum.eigenvectors is not None
     if spectrum.method in ORDERS and bool(spectrum.resolved[0]):
         orders = ORDERS[spectrum.method]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -69,6 +69,8 @@ class Spectrum:
         eigenvectors: Of the computed kernel, in the columns, (N, N); None for the jacobian method.
             Good to rounding for eigenvalues that are well apart, such as the leading ones; those of
             close or unresolved eigenvalues are arbitrary rotations.
+        extended: Whether the passes are those in double-double
+            (`ntk_sweep.kernel.extended_passes`).
     """
 
     eigenvalues: Float[Tensor, " N"]
@@ -76,6 +78,7 @@ class Spectrum:
     method: str
     target: float = TARGET
     eigenvectors: Float[Tensor, "N N"] | None = field(default=None, repr=False)
+    extended: bool = False
 
     @property
     def resolved(self) -> Bool[Tensor, " N"]:
@@ -143,7 +146,7 @@ def ntk_spectrum(
     if method == "jacobian":
         return _jacobian(network, x, target)
     refinable = method in ORDERS or (method == "auto" and len(x) <= REFINED_SAMPLES)
-    kernel = centred_kernel(centred_passes(network, x), refinable)
+    kernel = centred_kernel(centred_passes(network, x), refinable, network)
     return kernel_spectrum(kernel, method, target)
 
 
@@ -186,7 +189,7 @@ def kernel_spectrum(
         if last or solution.within(target):
             spectrum, improvable = _with_pass_errors(kernel, solution, "eigh", target)
             if last or not improvable:
-                return spectrum
+                return spectrum if last else _extended(kernel, spectrum)
         vectors, least = solution.vectors, float(solution.eigenvalues[0] - solution.errors[0])
     for name, orders in ORDERS.items():
         if method not in ("auto", name):
@@ -202,7 +205,14 @@ def kernel_spectrum(
         spectrum, improvable = _with_pass_errors(kernel, solution, name, target)
         if not improvable:
             break
-    return spectrum
+    return _extended(kernel, spectrum)
+
+
+def _extended(kernel: CentredKernel, spectrum: Spectrum) -> Spectrum:
+    """The spectrum by passes in double-double, if that of those in float64 misses the target."""
+    if spectrum.meets_target or (extended := kernel.extended) is None:
+        return spectrum
+    return replace(kernel_spectrum(extended, "double-double", spectrum.target), extended=True)
 
 
 @dataclass(frozen=True)
