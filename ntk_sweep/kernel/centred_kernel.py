@@ -20,10 +20,12 @@ from ntk_sweep.kernel.centred_rows import CentredRows
 from ntk_sweep.kernel.extended_passes import extended_passes
 from ntk_sweep.kernel.overflow import kernel_overflow
 from ntk_sweep.kernel.pass_errors import PassErrors, add_common_covariance, pass_errors
-from ntk_sweep.kernel.rounding import least_of, unit_of
+from ntk_sweep.kernel.rounding import least_of, root_sum, unit_of
 from ntk_sweep.network.layered import LayeredNetwork
 from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
 from ntk_sweep.numerics.double_double import (
+    ADD_USUAL,
+    MULTIPLY_USUAL,
     UNIT,
     DoubleDouble,
     GramError,
@@ -251,14 +253,17 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
     """The error Θ - Θ(passes) of Θ of `double_double_kernel`, without computing it.
 
     ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of
-    a row's norm. An input that k inputs are equal to has k times its own share of `entries`.
+    a row's norm. The mean squares of independent roundings add up, and Σ_l x_li x_lj is at most the
+    product of the lengths of x_i and x_j. An input that k inputs are equal to has k times its own
+    share of `entries`.
     """
     error = passes.inputs[0].row_norms.new_zeros(())
     entries = torch.zeros_like(passes.outputs, dtype=torch.float64)
     size, depth = passes.outputs.shape[-1], len(passes.scales)
     # two products of half a UNIT, and a quarter for each sum, of which there is one a layer and a
     # few more
-    worst, usual = (2 + depth / 4) * UNIT, (1 / 2 + (depth + 4) / 16) ** 0.5 * UNIT
+    worst = (2 + depth / 4) * UNIT
+    usual = (2 * MULTIPLY_USUAL**2 + (depth + 4) * ADD_USUAL**2) ** 0.5
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         inputs, gradients = scale.gram(a.largest_square()), delta.largest_square()
         of_delta, of_a = (rows.double_double_gram_errors(orders) for rows in (delta, a))
@@ -266,6 +271,10 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
         error = error + worst * size * inputs * gradients
         error = error + underflow_error(a, delta, scale)
         squares, lengths = scale.gram(a.squares()), delta.squares()
-        entries = entries + of_delta.entries * squares + scale.square * of_a.entries * lengths
-        entries = entries + usual * squares * lengths
+        entries = root_sum(
+            entries,
+            of_delta.entries * squares,
+            scale.square * of_a.entries * lengths,
+            usual * squares * lengths,
+        )
     return GramError(error, entries * passes.network_inputs.multiplicities)

@@ -37,6 +37,9 @@ UNIT = 2.0**-102
 relative to the result, and that of `multiply` half of it relative to |xy| (after Joldes, Muller,
 Popescu 2017, sections 3 to 5)."""
 
+ADD_USUAL, MULTIPLY_USUAL = UNIT / 32, UNIT / 16
+"""What `add` and `multiply` err by in root mean square, relatively: half as much was measured."""
+
 _GRAM_ORDERS = 4
 """Of `double_double_gram`: what is left is then below `UNIT`, whatever the number of terms."""
 
@@ -234,20 +237,19 @@ def _matmul(
     rests = [b]
     for part in right[:-1]:
         rests.append(rests[-1] - part)
-    total = from_float64(left[0] @ right[0])
-    sums = torch.zeros_like(norms(total.hi))
-    for order in range(2, orders + 1):
-        exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
-        total = add_plain(total, exact)
-        sums = sums + norms(total.hi)
     moduli = sum(
         norms_of_products(part, rest) for part, rest in zip(left, rests[::-1], strict=True)
     )
-    tail = torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2)
-    total = add_plain(total, tail)
+    # from the smallest on: only the last sum rounds what is large
+    total = from_float64(torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2))
+    sums = torch.zeros_like(norms(total.hi))
+    for order in range(orders, 0, -1):
+        exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
+        total = add_plain(total, exact)
+        sums = sums + norms(total.hi)
     # lo of A and the last rests are rounded once more each
     errors = ((orders + 1) * terms + 4) * _HALF_ULP * moduli
-    return total, errors + UNIT / 4 * 1.01 * (sums + norms(total.hi))
+    return total, errors + UNIT / 4 * 1.01 * sums
 
 
 def gram(
@@ -293,11 +295,12 @@ def gram(
 def double_double_gram(rows: DoubleDouble) -> DoubleDouble:
     """Gram matrix of rows in double-double: its upper triangle, as `gram` has it.
 
-    With rows X + x, the product (X + x) Xᵀ is that of `matmul`, X xᵀ, which is smaller by 2⁻⁵³, one
-    of float64, and x xᵀ is left out. `double_double_gram_errors` bounds the error.
+    With rows X + x it is (X + x) Xᵀ + (X + x) xᵀ, each a product of `matmul`, the second of fewer
+    orders, since it is smaller by 2⁻⁵³. `double_double_gram_errors` bounds the error.
     """
     product, _ = matmul_by_row(rows, rows.hi.mT, _GRAM_ORDERS)
-    return add_plain(DoubleDouble(*map(upper, product)), upper(rows.hi @ rows.lo.mT))
+    rest, _ = matmul_by_row(rows, rows.lo.mT, _GRAM_ORDERS - 2)
+    return add(*(DoubleDouble(*map(upper, part)) for part in (product, rest)))
 
 
 class GramError(NamedTuple):
@@ -358,9 +361,8 @@ def gram_errors(
 def double_double_gram_errors(rows: DoubleDouble) -> GramError:
     """The error of `double_double_gram`, at the cost of a few norms.
 
-    Of entry (i, j) errs the product of X_i by what `matmul_by_column` says, with slices and rests
-    bounded as in `gram_errors`, that of x_j by the rounding of a float64 sum of k products, and
-    what is left out by 2⁻¹⁰⁶ of the lengths.
+    Of entry (i, j) the product of X_i errs by what `matmul_by_column` says, with slices and rests
+    bounded as in `gram_errors`, and that of x_j by much less.
     """
     terms, count = rows.hi.shape[-1], _GRAM_ORDERS
     bits = slice_bits(count * terms)
@@ -371,8 +373,8 @@ def double_double_gram_errors(rows: DoubleDouble) -> GramError:
     parts = [
         (_units((count + 1) * terms, 4), lengths, shorter),
         (_units((count + 1) * terms, 4, count), power, shorter),
-        (_units(terms, 6, 2 * _HALF_ULP), lengths, lengths),
-        (((count + 1) / 4 * 1.01 * UNIT, (count + 1) ** 0.5 / 4 * UNIT), lengths, lengths),
+        # all but two sums are of small terms
+        (((count + 2) / 4 * 1.01 * UNIT, 2**0.5 * 1.01 * ADD_USUAL), lengths, lengths),
     ]
     return _summed_errors(parts, lengths)
 
@@ -456,13 +458,15 @@ def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
 
 def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Float[Tensor, "*b m k"]]:
     """`count` exact slices of hi + lo, and the remainder rounded to float64."""
-    *leading, rest = slices(x.hi, count, bits)
-    # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may
-    # reach into it
-    total = two_sum(rest, x.lo)
-    shifter = powers(x.hi) * (1.5 * 2.0 ** (MANTISSA - 1 - count * bits))
-    last = (total.hi + shifter) - shifter
-    return [*leading, last, (total.hi - last) + total.lo]
+    # those that hi alone makes up; lo lies below half an ulp of hi and may reach into what is left
+    first = min(count - 1, MANTISSA // bits)
+    *parts, rest = slices(x.hi, first + 1, bits)
+    total, power = two_sum(rest, x.lo), powers(x.hi)
+    for index in range(first + 1, count + 1):
+        shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - index * bits))
+        parts.append((total.hi + shifter) - shifter)
+        total = _renormalise(total.hi - parts[-1], total.lo)
+    return [*parts, total.hi + total.lo]
 
 
 def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
