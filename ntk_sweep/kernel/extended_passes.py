@@ -36,12 +36,10 @@ from ntk_sweep.numerics.double_double import (
     multiply,
     two_prod,
 )
+from ntk_sweep.numerics.thresholds import EXTENDED_WEIGHTS
 
 ORDERS = 3
 """Of the products with weights: what is left is summed in float64, with errors below `UNIT`."""
-
-BLOCK = 2**22
-"""Weights that are multiplied at once: their slices take some ten times as much."""
 
 LEAST = least_of(torch.float64)
 
@@ -120,7 +118,7 @@ def extended_passes(network: LayeredNetwork, inputs: ExactInputs) -> CentredPass
 
 def _product(a: ExtendedRows, matrix: Float[Tensor, "k n"]) -> ExtendedRows:
     """The product a · matrix, with the errors of `ntk_sweep.kernel.rounding.product_errors`."""
-    columns = max(1, BLOCK // len(matrix))
+    columns = max(1, EXTENDED_WEIGHTS // len(matrix))
     blocks, squares = [], torch.zeros_like(a.row_errors)
     total = torch.zeros_like(squares[:1])
     for part in matrix.split(columns, dim=1):
@@ -165,7 +163,11 @@ def _activate(
     own, slopes = unit * row_norms(value.hi) + LEAST * root, row_norms(slope.hi)
     spread = TAIL / root * z_errors
     bend, _ = bends(
-        activation, PreActivation(None, z.hi, z.hi, z_errors[:1] * 0, z_errors), slope.hi, None, spread
+        activation,
+        PreActivation(None, z.hi, z.hi, z_errors[:1] * 0, z_errors),
+        slope.hi,
+        None,
+        spread,
     )
     uncertain = z.hi.abs() < spread[:, None] if activation.kinked else None
     errors = root_sum(slopes / root * z_errors, own)

@@ -372,7 +372,7 @@ def double_double_gram_errors(rows: DoubleDouble) -> GramError:
     shorter = 2.0 ** (-count * bits) * power
     parts = [
         (_units((count + 1) * terms, 4), lengths, shorter),
-        (_units((count + 1) * terms, 4, count), power, shorter),
+        (_units((count + 1) * terms, 4, float(count)), power, shorter),
         # all but two sums are of small terms
         (((count + 2) / 4 * 1.01 * UNIT, 2**0.5 * 1.01 * ADD_USUAL), lengths, lengths),
     ]

@@ -39,9 +39,7 @@ def selected(x: DoubleDouble, index: Any) -> DoubleDouble:
     return DoubleDouble(x.hi[index], x.lo[index])
 
 
-def chosen(
-    condition: Bool[Tensor, " ..."], x: DoubleDouble, y: DoubleDouble
-) -> DoubleDouble:
+def chosen(condition: Bool[Tensor, " ..."], x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
     """X where the condition holds, y elsewhere."""
     return DoubleDouble(*(a.where(condition, b) for a, b in zip(x, y, strict=True)))
 

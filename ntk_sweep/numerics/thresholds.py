@@ -7,9 +7,12 @@ REFINED_SAMPLES = 4000
 """Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double need
 more memory than common machines have, and hours."""
 
-EXTENDED_ACTIVATIONS = 2**25
-"""Numbers a^l of all inputs and layers up to which passes are repeated in double-double: 200 inputs
-at a width of 15,000 and a depth of 10."""
+EXTENDED_ACTIVATIONS = 2**23
+"""Numbers a^l of all inputs and layers, l = 0..D-1, up to which passes are repeated in
+double-double, in 2 GB or less: 200 inputs at a width of 4,000 and a depth of 10."""
+
+EXTENDED_WEIGHTS = 2**20
+"""Weights of which slices are made at once there."""
 
 CERTIFIED_SAMPLES = 500
 """Number of inputs up to which eigenvalues are computed in ball arithmetic: beyond it,

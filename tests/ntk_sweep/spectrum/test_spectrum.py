@@ -156,9 +156,13 @@ def test_auto_takes_the_cheapest_method_that_meets_the_target():
     assert out_of_reach.method == "double-double" and not out_of_reach.meets_target
 
 
-def test_float32_says_that_it_misses_the_target():
+def test_only_passes_in_double_double_make_float32_meet_the_target():
     network = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1, dtype=torch.float32)
-    assert not ntk_spectrum(network, images(6, 8, torch.float32)).meets_target
+    x = images(6, 8, torch.float32)
+    refined = ntk_spectrum(network, x)
+    assert refined.extended and refined.meets_target
+    plain = kernel_spectrum(centred_kernel(centred_passes(network, x)))
+    assert not plain.extended and not plain.meets_target
 
 
 def test_a_spectrum_shares_the_passes_with_its_caller():
