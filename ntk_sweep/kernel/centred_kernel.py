@@ -67,12 +67,15 @@ class CentredKernel:
         """The kernel of the passes in double-double; None if there is none.
 
         There is none of a network that is not known, of an activation without a formula in
-        double-double, of more activations than `EXTENDED_ACTIVATIONS`, and where numbers overflow.
+        double-double, of more activations than `EXTENDED_ACTIVATIONS`, of equal inputs, whose
+        kernel is singular whatever the passes, and where numbers overflow.
         """
         passes, network = self.passes, self.network
         if passes is None or network is None or network.nonlinearity.double_double is None:
             return None
         if sum(rows.rows.numel() for rows in passes.inputs) > EXTENDED_ACTIVATIONS:
+            return None
+        if bool((passes.network_inputs.multiplicities > 1).any()):
             return None
         try:
             return centred_kernel(extended_passes(network, passes.network_inputs))

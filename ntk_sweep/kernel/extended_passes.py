@@ -2,9 +2,9 @@
 
 Where inputs nearly coincide, share a large offset or differ much in size, the small eigenvalues of
 the kernel live in differences between rows that even passes around a centre round. Here every
-number has some 106 bits, nothing is centred, and c_l is 1/√n itself where it is rounded elsewhere:
-
-    b^{l-1} = c_l a^{l-1},    z^l = b^{l-1} W^lᵀ + β b^l,    δ^l = c_{l+1} δ^{l+1} W^{l+1} ∘ σ'(z^l).
+number has some 106 bits, nothing is centred, and c_l is 1/√n itself where it is rounded elsewhere.
+Inputs of a layer come with their factor, so that J_l is the row-wise product of δ^l and [c_l
+a^{l-1}, β_l].
 
 The errors follow the model of `ntk_sweep.kernel.centred_passes` for plain passes, with `UNIT` in
 place of the unit of rounding; that of the products is a bound.
@@ -143,7 +143,7 @@ def _scaled(rows: ExtendedRows, factor: DoubleDouble) -> ExtendedRows:
 def _pre_activation(
     network: LayeredNetwork, index: int, rows: ExtendedRows
 ) -> tuple[DoubleDouble, Float[Tensor, " N"]]:
-    """z of layer `index` + 1 and the norm of the error of each row, from c a."""
+    """The z of layer `index` + 1 and the norm of the error of each row, from c a."""
     layer = network.layer(index)
     product = _product(rows, layer.weight.mT)
     bias = layer.bias.double()
@@ -162,13 +162,8 @@ def _activate(
     root, unit = z.hi.shape[-1] ** 0.5, ELEMENTWISE * UNIT
     own, slopes = unit * row_norms(value.hi) + LEAST * root, row_norms(slope.hi)
     spread = TAIL / root * z_errors
-    bend, _ = bends(
-        activation,
-        PreActivation(None, z.hi, z.hi, z_errors[:1] * 0, z_errors),
-        slope.hi,
-        None,
-        spread,
-    )
+    plain = PreActivation(None, z.hi, z.hi, z_errors[:1] * 0, z_errors)
+    bend, _ = bends(activation, plain, slope.hi, None, spread)
     uncertain = z.hi.abs() < spread[:, None] if activation.kinked else None
     errors = root_sum(slopes / root * z_errors, own)
     return ExtendedRows(value, errors), _Slope(

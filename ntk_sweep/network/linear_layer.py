@@ -42,7 +42,7 @@ class LayerScale:
 
     @property
     def exact_factor(self) -> DoubleDouble:
-        """c in double-double, with c_l = 1/√n itself."""
+        """The factor c in double-double, with c_l = 1/√n itself."""
         square = self.exact_square
         return square_root(constant(Fraction(self.factor) ** 2 if square is None else square))
 

@@ -98,10 +98,10 @@ def decaying_exponential(x: DoubleDouble) -> DoubleDouble:
 
 
 def decaying_difference(x: DoubleDouble) -> DoubleDouble:
-    """exp(-x) - 1 for x ≥ 0, to some 100 units of `UNIT` relative to the result.
+    """exp(-x) - 1 for x ≥ 0, to some units of `UNIT` relative to the result.
 
-    With f · exp r for exp(-x), as in `decaying_exponential`, it is f (exp r - 1) + (f - 1), of which
-    the second is 0 exactly for small x.
+    With f · exp r for exp(-x), as in `decaying_exponential`, it is f (exp r - 1) + (f - 1), where f
+    is 1 for small x.
     """
     factor, power, rest = _reduced(x)
     series = multiply(_series(rest, 1), rest)

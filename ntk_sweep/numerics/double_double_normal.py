@@ -43,7 +43,7 @@ def decaying_gaussian(x: DoubleDouble) -> DoubleDouble:
 
 
 def complementary_error(x: DoubleDouble) -> DoubleDouble:
-    """erfc x = 1 - erf x for x ≥ 0, to some units of `UNIT` relative to the result.
+    """The function erfc x = 1 - erf x for x ≥ 0, to some units of `UNIT` relative to the result.
 
     The midpoint rule for its integral, with the residue at the pole ix,
 

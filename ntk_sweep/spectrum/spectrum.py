@@ -108,7 +108,9 @@ def ntk_spectrum(
     | certified | ε λ_i / 2, passes included | 80 |
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
-    `REFINED_SAMPLES` inputs; jacobian is an independent check. certified takes up to 500 inputs and
+    `REFINED_SAMPLES` inputs. Where `auto` and double-double miss it, the passes are repeated in
+    double-double, at ten times their cost or twenty with erf and GELU, if a^l of all inputs and
+    layers are `EXTENDED_ACTIVATIONS` numbers at most; networks in float32 need that. jacobian is an independent check. certified takes up to 500 inputs and
     needs python-flint; its bounds are theorems. docs/theory/numerics.md derives the bounds.
 
     Args:
@@ -205,14 +207,18 @@ def kernel_spectrum(
         spectrum, improvable = _with_pass_errors(kernel, solution, name, target)
         if not improvable:
             break
-    return _extended(kernel, spectrum)
+    return spectrum if method == "compensated" else _extended(kernel, spectrum)
 
 
 def _extended(kernel: CentredKernel, spectrum: Spectrum) -> Spectrum:
-    """The spectrum by passes in double-double, if that of those in float64 misses the target."""
+    """The spectrum by passes in double-double, if it misses the target and there are some."""
     if spectrum.meets_target or (extended := kernel.extended) is None:
         return spectrum
-    return replace(kernel_spectrum(extended, "double-double", spectrum.target), extended=True)
+    try:
+        again = kernel_spectrum(extended, "double-double", spectrum.target)
+    except ValueError:  # numbers that float64 holds may overflow in double-double
+        return spectrum
+    return replace(again, extended=True)
 
 
 @dataclass(frozen=True)

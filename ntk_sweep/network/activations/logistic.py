@@ -53,7 +53,7 @@ def _silu_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
 
 
 def _logistic_double_double(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble, DoubleDouble]:
-    """s(z), s(-z) and s'(z), each relative to itself: 1 / (1 + e), e / (1 + e) with e = exp(-|z|)."""
+    """s(z), s(-z) and s'(z), from 1 / (1 + e) and e / (1 + e) with e = exp(-|z|)."""
     from ntk_sweep.numerics.double_double import add, multiply
     from ntk_sweep.numerics.double_double_functions import (
         chosen,
