@@ -108,10 +108,11 @@ def ntk_spectrum(
     | certified | ε λ_i / 2, passes included | 80 |
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
-    `REFINED_SAMPLES` inputs. Where `auto` and double-double miss it, the passes are repeated in
-    double-double, at ten times their cost or twenty with erf and GELU, if a^l of all inputs and
-    layers are `EXTENDED_ACTIVATIONS` numbers at most; networks in float32 need that. jacobian is an independent check. certified takes up to 500 inputs and
-    needs python-flint; its bounds are theorems. docs/theory/numerics.md derives the bounds.
+    `REFINED_SAMPLES` inputs. Where `auto` and double-double miss it, as with float32, they repeat
+    the passes in double-double, at ten times their cost (with erf and GELU twenty), for up to
+    `EXTENDED_ACTIVATIONS` numbers a^l. jacobian is an independent check. certified takes up to 500
+    inputs and needs python-flint; its bounds are theorems. docs/theory/numerics.md derives the
+    bounds.
 
     Args:
         network: The network, at its present weights.

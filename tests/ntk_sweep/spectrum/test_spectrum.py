@@ -165,6 +165,29 @@ def test_only_passes_in_double_double_make_float32_meet_the_target():
     assert not plain.extended and not plain.meets_target
 
 
+@pytest.mark.parametrize(
+    ("activation", "parametrisation", "kind"),
+    [
+        ("relu", "ntk", "near-duplicates"),
+        ("gelu", "thesis", "offset"),
+        ("tanh", "standard", "near-duplicates"),
+        ("silu", "ntk", "rows of all sizes"),
+    ],
+)
+def test_inputs_that_need_passes_in_double_double(activation, parametrisation, kind):
+    x = images(5, 4)
+    x = {
+        "near-duplicates": x[[0, 1, 2, 0, 1]] + 1e-8 * x,
+        "offset": x + 1e4,
+        "rows of all sizes": x * 10.0 ** torch.arange(-4, 5, 2).double()[:, None],
+    }[kind]
+    network = Network.initialise(4, 9, 4, activation, parametrisation, seed=1)
+    spectrum, exact = ntk_spectrum(network, x), exact_spectrum(network, x)
+    assert spectrum.extended and spectrum.meets_target
+    assert_within_bounds(spectrum, exact)
+    assert not kernel_spectrum(centred_kernel(centred_passes(network, x))).meets_target
+
+
 def test_a_spectrum_shares_the_passes_with_its_caller():
     network, x = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1), images(6, 8)
     passes = centred_passes(network, x)
