@@ -11,7 +11,7 @@ EXTENDED_ACTIVATIONS = 2**23
 """Numbers a^l of all inputs and layers, l = 0..D-1, up to which passes are repeated in
 double-double, in 2 GB or less: 200 inputs at a width of 4,000 and a depth of 10."""
 
-EXTENDED_WEIGHTS = 2**20
+EXTENDED_WEIGHTS = 2**18
 """Weights of which slices are made at once there."""
 
 CERTIFIED_SAMPLES = 500
