@@ -109,7 +109,7 @@ def ntk_spectrum(
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
     `REFINED_SAMPLES` inputs. Where `auto` and double-double miss it, as with float32, they repeat
-    the passes in double-double, at ten times their cost (with erf and GELU twenty), for up to
+    the passes in double-double, in fifteen to thirty times as long, for up to
     `EXTENDED_ACTIVATIONS` numbers a^l. jacobian is an independent check. certified takes up to 500
     inputs and needs python-flint; its bounds are theorems. docs/theory/numerics.md derives the
     bounds.
