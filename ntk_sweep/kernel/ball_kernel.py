@@ -18,7 +18,6 @@ from torch import Tensor
 
 from ntk_sweep.network.activations.piecewise_linear import LRELU_SLOPE
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 
 if TYPE_CHECKING:
     from flint import arb, arb_mat
@@ -86,12 +85,11 @@ def matrix(values: Float[Tensor, "m n"]) -> arb_mat:
 
 def _factor(network: Network, index: int) -> arb:
     """σ_w c_l or c_l alone, l = `index` + 1: c_l is 1/√n itself, not its float64."""
-    fan_out, fan_in = network.layer(index).weight.shape
-    own = PARAMETRISATIONS[network.parametrisation]
-    rounded = own.factor(fan_in, fan_out, index == network.depth - 1)
-    integer = float(round(rounded**-2))
-    root = 1 / _ball(integer).sqrt() if integer**-0.5 == rounded else _ball(rounded)
-    return root if own.scales_draws else _ball(network.weight_std) * root
+    from flint import arb, fmpq
+
+    square = network.layer(index).scale.exact_square
+    assert square is not None
+    return (arb(fmpq(square.numerator, square.denominator))).sqrt()
 
 
 def _ball(number: float) -> arb:

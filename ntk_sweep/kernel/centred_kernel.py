@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -15,12 +16,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses
-from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
+from ntk_sweep.kernel.centred_rows import CentredRows
+from ntk_sweep.kernel.extended_passes import extended_passes
 from ntk_sweep.kernel.overflow import kernel_overflow
 from ntk_sweep.kernel.pass_errors import PassErrors, add_common_covariance, pass_errors
-from ntk_sweep.kernel.rounding import least_of, unit_of
+from ntk_sweep.kernel.rounding import least_of, root_sum, unit_of
+from ntk_sweep.network.layered import LayeredNetwork
 from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
 from ntk_sweep.numerics.double_double import (
+    ADD_USUAL,
+    MULTIPLY_USUAL,
     UNIT,
     DoubleDouble,
     GramError,
@@ -29,7 +34,7 @@ from ntk_sweep.numerics.double_double import (
 )
 from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
 from ntk_sweep.numerics.tensors import all_finite
-from ntk_sweep.numerics.thresholds import TILE_ROWS
+from ntk_sweep.numerics.thresholds import EXTENDED_ACTIVATIONS, TILE_ROWS
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class CentredKernel:
         entry_errors: As in `Float64Kernel`, (N,) on the CPU; None if they are not known.
         known: Θ in double-double, on the CPU, by its orders: what the caller has, or what was
             computed last.
+        network: That of the passes, where they may be repeated in double-double; None elsewhere.
     """
 
     theta: Float[Tensor, "N N"]
@@ -55,6 +61,32 @@ class CentredKernel:
     passes: CentredPasses | None
     entry_errors: Float[Tensor, " N"] | None = None
     known: dict[int, DoubleDouble] = field(default_factory=dict)
+    network: LayeredNetwork | None = None
+
+    @property
+    def single_precision(self) -> bool:
+        """Whether the passes are kept and those of a network in float32."""
+        return self.passes is not None and self.passes.outputs.dtype == torch.float32
+
+    @cached_property
+    def extended(self) -> CentredKernel | None:
+        """The kernel of the passes in double-double; None if there is none.
+
+        There is none of a network that is not known, of an activation without a formula in
+        double-double, of more activations than `EXTENDED_ACTIVATIONS`, of equal inputs, whose
+        kernel is singular whatever the passes, and where numbers overflow.
+        """
+        passes, network = self.passes, self.network
+        if passes is None or network is None or network.nonlinearity.double_double is None:
+            return None
+        if sum(rows.rows.numel() for rows in passes.inputs) > EXTENDED_ACTIVATIONS:
+            return None
+        if bool((passes.network_inputs.multiplicities > 1).any()):
+            return None
+        try:
+            return centred_kernel(extended_passes(network, passes.network_inputs))
+        except ValueError:
+            return None
 
     def double_double(self, orders: int) -> DoubleDouble:
         """Θ in double-double on the CPU, up to the error of `double_double_errors`.
@@ -79,12 +111,15 @@ class CentredKernel:
         return GramError(norm.cpu(), entries.cpu())
 
 
-def centred_kernel(passes: CentredPasses, refinable: bool = True) -> CentredKernel:
+def centred_kernel(
+    passes: CentredPasses, refinable: bool = True, network: LayeredNetwork | None = None
+) -> CentredKernel:
     """Θ in float64, whatever the dtype of the passes.
 
     Args:
         passes: From `ntk_sweep.kernel.centred_passes.centred_passes`.
         refinable: Whether Θ in double-double may be asked for; if not, the passes are not kept.
+        network: That of the passes, for `CentredKernel.extended`.
 
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
@@ -94,7 +129,15 @@ def centred_kernel(passes: CentredPasses, refinable: bool = True) -> CentredKern
     if not all(map(all_finite, (passes.outputs, theta, error, errors.shared, errors.rows))):
         raise kernel_overflow(passes, theta, traces)
     kept = passes if refinable else None
-    return CentredKernel(theta.cpu(), traces.cpu(), float(error), errors.cpu(), kept, entries.cpu())
+    return CentredKernel(
+        theta=theta.cpu(),
+        layer_traces=traces.cpu(),
+        error=float(error),
+        pass_errors=errors.cpu(),
+        passes=kept,
+        entry_errors=entries.cpu(),
+        network=network,
+    )
 
 
 class Float64Kernel(NamedTuple):
@@ -150,8 +193,8 @@ def float64_kernel(
         units = unit * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8)
         entries = entries + units * diagonal
         error = error + units * traces[-1] + underflow_error(a, delta, scale)
-    assert theta is not None and isinstance(passes.inputs[0], ExactInputs)
-    entries = entries * passes.inputs[0].multiplicities
+    assert theta is not None
+    entries = entries * passes.network_inputs.multiplicities
     return Float64Kernel(theta, torch.stack(traces, dim=-1), error, entries, common)
 
 
@@ -241,14 +284,17 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
     """The error Θ - Θ(passes) of Θ of `double_double_kernel`, without computing it.
 
     ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of
-    a row's norm. An input that k inputs are equal to has k times its own share of `entries`.
+    a row's norm. The mean squares of independent roundings add up, and Σ_l x_li x_lj is at most the
+    product of the lengths of x_i and x_j. An input that k inputs are equal to has k times its own
+    share of `entries`.
     """
     error = passes.inputs[0].row_norms.new_zeros(())
     entries = torch.zeros_like(passes.outputs, dtype=torch.float64)
     size, depth = passes.outputs.shape[-1], len(passes.scales)
     # two products of half a UNIT, and a quarter for each sum, of which there is one a layer and a
     # few more
-    worst, usual = (2 + depth / 4) * UNIT, (1 / 2 + (depth + 4) / 16) ** 0.5 * UNIT
+    worst = (2 + depth / 4) * UNIT
+    usual = (2 * MULTIPLY_USUAL**2 + (depth + 4) * ADD_USUAL**2) ** 0.5
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         inputs, gradients = scale.gram(a.largest_square()), delta.largest_square()
         of_delta, of_a = (rows.double_double_gram_errors(orders) for rows in (delta, a))
@@ -256,8 +302,10 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
         error = error + worst * size * inputs * gradients
         error = error + underflow_error(a, delta, scale)
         squares, lengths = scale.gram(a.squares()), delta.squares()
-        entries = entries + of_delta.entries * squares + scale.square * of_a.entries * lengths
-        entries = entries + usual * squares * lengths
-    first = passes.inputs[0]
-    assert isinstance(first, ExactInputs)
-    return GramError(error, entries * first.multiplicities)
+        entries = root_sum(
+            entries,
+            of_delta.entries * squares,
+            scale.square * of_a.entries * lengths,
+            usual * squares * lengths,
+        )
+    return GramError(error, entries * passes.network_inputs.multiplicities)

@@ -55,18 +55,22 @@ class CentredPasses:
         gradients: δ^l.
         scales: c_l and β_l.
         outputs: f(x), (N,).
+        network_inputs: x.
     """
 
     inputs: tuple[CentredRows, ...]
     gradients: tuple[CentredRows, ...]
     scales: tuple[LayerScale, ...]
     outputs: Float[Tensor, "*b N"]
+    network_inputs: ExactInputs
 
     def __getitem__(self, index: tuple[int, int]) -> CentredPasses:
         """Those of one of several networks side by side."""
         inputs = tuple(rows[index] for rows in self.inputs)
         gradients = tuple(rows[index] for rows in self.gradients)
-        return CentredPasses(inputs, gradients, self.scales, self.outputs[index])
+        return CentredPasses(
+            inputs, gradients, self.scales, self.outputs[index], self.network_inputs
+        )
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,9 @@ def centred_passes(
     for index in range(network.depth - 1, 0, -1):
         backward = _backward(network.layer(index), backward, slopes.pop(), network.nonlinearity)
         gradients.append(backward)
-    return CentredPasses(tuple(inputs), tuple(gradients[::-1]), network.scales, outputs)
+    return CentredPasses(
+        tuple(inputs), tuple(gradients[::-1]), network.scales, outputs, first.inputs
+    )
 
 
 def first_layer(
@@ -315,7 +321,7 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
     possible = row_norms(_possible(slope, uncertain, activation))
     errors = root_sum(possible / root * z.row_errors, own, mixed)
     slope_errors = root_sum(own, elementwise * row_norms(slope_rows))
-    bend, centre_bend = _bends(activation, z, slope, slope_centre, spread)
+    bend, centre_bend = bends(activation, z, slope, slope_centre, spread)
     return CentredRows(centre, rows, norms, centre_error, errors), _Slope(
         total=slope,
         centre=slope_centre,
@@ -394,7 +400,7 @@ def _on_their_sides(
     return settled
 
 
-def _bends(
+def bends(
     activation: Activation,
     z: PreActivation,
     slope: Float[Tensor, "*b N n"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -67,7 +69,9 @@ def conjugate_passes(passes: CentredPasses, architecture: Architecture) -> Centr
         architecture: Of the network.
     """
     scale = _scale(architecture, passes.inputs[-1].rows.shape[-1])
-    return CentredPasses(passes.inputs[-1:], passes.gradients[-1:], (scale,), passes.outputs)
+    return replace(
+        passes, inputs=passes.inputs[-1:], gradients=passes.gradients[-1:], scales=(scale,)
+    )
 
 
 def _scale(network: Network | Architecture, fan_in: int) -> LayerScale:

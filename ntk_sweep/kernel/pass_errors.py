@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses
-from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
+from ntk_sweep.kernel.centred_rows import CentredRows
 from ntk_sweep.kernel.rounding import row_norms
 
 SAFETY = 4
@@ -112,9 +112,8 @@ def pass_errors(passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = 
         )
     covariance = None
     if common is not None:
-        inputs = passes.inputs[0]
-        assert isinstance(inputs, ExactInputs)
-        covariance = SAFETY**2 * (common + torch.diag_embed(inputs.multiplicities * rows))
+        multiplicities = passes.network_inputs.multiplicities
+        covariance = SAFETY**2 * (common + torch.diag_embed(multiplicities * rows))
     rows = (rows + mixed).sqrt()
     return PassErrors(SAFETY * shared.sqrt(), SAFETY * rows + SQUARED_AWAY, covariance)
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS, exact_square
 from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.numerics.double_double_functions import constant
 
@@ -84,17 +84,10 @@ def exact_gram_factors(architecture: Architecture, layer: int, n_in: int) -> Exa
     plain = entry.layer(fan_in, fan_out, last)
     weight_std, bias_std = Fraction(architecture.weight_std), architecture.bias_std
     of_bias = Fraction(bias_std or 0) ** 2
-    tangent = _square(plain.weight) * (1 if first else fan_in)
-    covariance = tangent * _square(plain.weight_deviation) * weight_std**2
+    tangent = exact_square(plain.weight) * (1 if first else fan_in)
+    covariance = tangent * exact_square(plain.weight_deviation) * weight_std**2
     if entry.scales_draws:
         bias_tangent = Fraction(bias_std is not None)
     else:
         tangent, bias_tangent = tangent * weight_std**2, of_bias
     return ExactFactors(*map(constant, (covariance, tangent, of_bias, bias_tangent)))
-
-
-def _square(factor: float) -> Fraction:
-    """The square of 1/√n or of another factor."""
-    inverse = round(factor**-2)
-    near = inverse > 0 and abs(factor**-2 - inverse) < 1e-9 * inverse
-    return Fraction(1, inverse) if near else Fraction(factor) ** 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.network.parametrisations import PARAMETRISATIONS
+from ntk_sweep.network.parametrisations import PARAMETRISATIONS, exact_square
 from ntk_sweep.numerics.double_double import DoubleDouble, add, multiply, two_prod
+from ntk_sweep.numerics.double_double_functions import constant, square_root
 
 ROWS_AT_ONCE = 256
 """40 MB at width 20,000."""
@@ -31,10 +33,18 @@ class LayerScale:
         factor: c, that of the weights, σ_w c_l or c_l alone.
         bias: β, that of the bias, σ_b or 1; 0 for a layer without one, which then neither adds a
             value nor is trained.
+        exact_square: c², with c_l = 1/√n itself; None where c is no more than its float64.
     """
 
     factor: float
     bias: float = 1.0
+    exact_square: Fraction | None = None
+
+    @property
+    def exact_factor(self) -> DoubleDouble:
+        """The factor c in double-double, with c_l = 1/√n itself."""
+        square = self.exact_square
+        return square_root(constant(Fraction(self.factor) ** 2 if square is None else square))
 
     @property
     def square(self) -> float:
@@ -121,11 +131,14 @@ def layer_scales(
         weight_std: σ_w.
         bias_std: σ_b; None for a network without biases.
     """
-    layer, last = PARAMETRISATIONS[parametrisation].layer, len(sizes) - 1
-    factors = [
-        layer(*size, index == last, weight_std, bias_std) for index, size in enumerate(sizes)
-    ]
-    return tuple(LayerScale(one.weight, one.bias) for one in factors)
+    own, scales = PARAMETRISATIONS[parametrisation], []
+    std = Fraction(1 if own.scales_draws else weight_std)
+    for index, size in enumerate(sizes):
+        is_last = index == len(sizes) - 1
+        factors = own.layer(*size, is_last, weight_std, bias_std)
+        square = std**2 * exact_square(own.factor(*size, is_last))
+        scales.append(LayerScale(factors.weight, factors.bias, square))
+    return tuple(scales)
 
 
 class LinearLayer:

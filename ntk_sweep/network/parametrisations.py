@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 
@@ -75,6 +76,18 @@ class Parametrisation:
             present = float(bias_std is not None)
             return LayerFactors(factor, present, weight_std * deviation, of_bias)
         return LayerFactors(weight_std * factor, of_bias, deviation, 1.0)
+
+
+def exact_square(factor: float) -> Fraction:
+    """The square of 1/√n, which `factor` is rounded from, or of another factor as it stands.
+
+    Example:
+        >>> exact_square(6**-0.5), exact_square(0.5)
+        (Fraction(1, 6), Fraction(1, 4))
+    """
+    inverse = round(factor**-2)
+    near = inverse > 0 and abs(factor**-2 - inverse) < 1e-9 * inverse
+    return Fraction(1, inverse) if near else Fraction(factor) ** 2
 
 
 PARAMETRISATIONS: dict[str, Parametrisation] = {

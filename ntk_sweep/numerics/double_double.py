@@ -14,6 +14,7 @@ last bias).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -35,6 +36,12 @@ UNIT = 2.0**-102
 """16u². The error of `add` is at most a quarter of it relative to |x| + |y|, that of `add_plain`
 relative to the result, and that of `multiply` half of it relative to |xy| (after Joldes, Muller,
 Popescu 2017, sections 3 to 5)."""
+
+ADD_USUAL, MULTIPLY_USUAL = UNIT / 32, UNIT / 16
+"""What `add` and `multiply` err by in root mean square, relatively: half as much was measured."""
+
+_GRAM_ORDERS = 4
+"""Of `double_double_gram`: what is left is then below `UNIT`, whatever the number of terms."""
 
 THREADED_ROWS = 1000
 """Rows from which on NumPy multiplies on several threads. It has threads of its own, which wait for
@@ -205,6 +212,24 @@ def matmul_by_column(
         n products errs by at most n · 2⁻⁵³ times the sum of their moduli (Higham 2002, section
         3.1), and ‖ |X| |y| ‖ ≤ ‖X‖_F ‖y‖; each addition in double-double adds UNIT/4 of its result.
     """
+    return _matmul(a, b, orders, _columns, lambda x, y: _frobenius(x)[..., None] * _columns(y))
+
+
+def matmul_by_row(
+    a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
+) -> tuple[DoubleDouble, Float[Tensor, "*b m"]]:
+    """The product of `matmul_by_column`, and a bound of the norm of each row of its error."""
+    return _matmul(a, b, orders, _rows, lambda x, y: _rows(x) * _frobenius(y)[..., None])
+
+
+def _matmul(
+    a: DoubleDouble,
+    b: Float[Tensor, "*b k n"],
+    orders: int,
+    norms: Callable[[Tensor], Tensor],
+    norms_of_products: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[DoubleDouble, Tensor]:
+    """The product, and its error in some norms: those of a matrix, and of |X| |Y| at most."""
     terms = b.shape[-2]
     bits = slice_bits(orders * terms)
     left = _double_double_slices(a, orders, bits)
@@ -212,21 +237,19 @@ def matmul_by_column(
     rests = [b]
     for part in right[:-1]:
         rests.append(rests[-1] - part)
-    total = from_float64(left[0] @ right[0])
-    sums = torch.zeros_like(b[..., 0, :])
-    for order in range(2, orders + 1):
+    moduli = sum(
+        norms_of_products(part, rest) for part, rest in zip(left, rests[::-1], strict=True)
+    )
+    # from the smallest on: only the last sum rounds what is large
+    total = from_float64(torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2))
+    sums = torch.zeros_like(norms(total.hi))
+    for order in range(orders, 0, -1):
         exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
         total = add_plain(total, exact)
-        sums = sums + _columns(total.hi)
-    moduli = sum(
-        _frobenius(part)[..., None] * _columns(rest)
-        for part, rest in zip(left, rests[::-1], strict=True)
-    )
-    tail = torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2)
-    total = add_plain(total, tail)
+        sums = sums + norms(total.hi)
     # lo of A and the last rests are rounded once more each
     errors = ((orders + 1) * terms + 4) * _HALF_ULP * moduli
-    return total, errors + UNIT / 4 * 1.01 * (sums + _columns(total.hi))
+    return total, errors + UNIT / 4 * 1.01 * sums
 
 
 def gram(
@@ -269,6 +292,17 @@ def gram(
     return add(total, add(column.at(rows_of), column.at(columns_of)))
 
 
+def double_double_gram(rows: DoubleDouble) -> DoubleDouble:
+    """Gram matrix of rows in double-double: its upper triangle, as `gram` has it.
+
+    With rows X + x it is (X + x) Xᵀ + (X + x) xᵀ, each a product of `matmul`, the second of fewer
+    orders, since it is smaller by 2⁻⁵³. `double_double_gram_errors` bounds the error.
+    """
+    product, _ = matmul_by_row(rows, rows.hi.mT, _GRAM_ORDERS)
+    rest, _ = matmul_by_row(rows, rows.lo.mT, _GRAM_ORDERS - 2)
+    return add(*(DoubleDouble(*map(upper, part)) for part in (product, rest)))
+
+
 class GramError(NamedTuple):
     """What a Gram matrix of `gram` errs by.
 
@@ -306,7 +340,6 @@ def gram_errors(
     bits = slice_bits(terms)
     power = terms**0.5 * powers(rows)[..., 0]
     lengths = torch.linalg.vector_norm(rows, dim=-1)
-    # (units, x, y): entries err by at most units (x_i y_j + y_i x_j) / 2
     parts = [(_units(terms, 6), lengths, 2.0 ** (-orders * bits) * power)]
     if orders == 2:
         shorter_power = 2.0 ** (-bits - 1) * power
@@ -322,7 +355,40 @@ def gram_errors(
         parts.append((units, 2 * column, torch.ones_like(column)))
         lengths = lengths + length
     parts.append(((2 * UNIT * 1.01, 8**0.5 / 4 * UNIT), lengths, lengths))
-    norm, entries = torch.zeros_like(lengths[..., 0]), torch.zeros_like(lengths)
+    return _summed_errors(parts, lengths)
+
+
+def double_double_gram_errors(rows: DoubleDouble) -> GramError:
+    """The error of `double_double_gram`, at the cost of a few norms.
+
+    Of entry (i, j) the product of X_i errs by what `matmul_by_column` says, with slices and rests
+    bounded as in `gram_errors`, and that of x_j by much less.
+    """
+    terms, count = rows.hi.shape[-1], _GRAM_ORDERS
+    bits = slice_bits(count * terms)
+    power = terms**0.5 * powers(rows.hi)[..., 0]
+    lengths = _rows(rows.hi)
+    # slice s of one row and what s - 1 slices left of the other
+    shorter = 2.0 ** (-count * bits) * power
+    parts = [
+        (_units((count + 1) * terms, 4), lengths, shorter),
+        (_units((count + 1) * terms, 4, float(count)), power, shorter),
+        # all but two sums are of small terms
+        (((count + 2) / 4 * 1.01 * UNIT, 2**0.5 * 1.01 * ADD_USUAL), lengths, lengths),
+    ]
+    return _summed_errors(parts, lengths)
+
+
+def _summed_errors(
+    parts: list[tuple[tuple[float, float], Tensor, Tensor]], like: Float[Tensor, "*b m"]
+) -> GramError:
+    """The sum of errors of at most units (x_i y_j + y_i x_j) / 2 of entry (i, j) each.
+
+    Args:
+        parts: The units at most and in root mean square, x and y.
+        like: Gives the shape.
+    """
+    norm, entries = torch.zeros_like(like[..., 0]), torch.zeros_like(like)
     for (worst, usual), x, y in parts:
         long, other = (torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y))
         norm = norm + worst * (long * other)[..., 0]
@@ -392,17 +458,24 @@ def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
 
 def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Float[Tensor, "*b m k"]]:
     """`count` exact slices of hi + lo, and the remainder rounded to float64."""
-    *leading, rest = slices(x.hi, count, bits)
-    # the last slice is cut from what hi has left plus lo: lo lies below half an ulp of hi and may
-    # reach into it
-    total = two_sum(rest, x.lo)
-    shifter = powers(x.hi) * (1.5 * 2.0 ** (MANTISSA - 1 - count * bits))
-    last = (total.hi + shifter) - shifter
-    return [*leading, last, (total.hi - last) + total.lo]
+    # those that hi alone makes up; lo lies below half an ulp of hi and may reach into what is left
+    first = min(count - 1, MANTISSA // bits)
+    *parts, rest = slices(x.hi, first + 1, bits)
+    total, power = two_sum(rest, x.lo), powers(x.hi)
+    for index in range(first + 1, count + 1):
+        shifter = power * (1.5 * 2.0 ** (MANTISSA - 1 - index * bits))
+        parts.append((total.hi + shifter) - shifter)
+        total = _renormalise(total.hi - parts[-1], total.lo)
+    return [*parts, total.hi + total.lo]
 
 
 def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
     return torch.linalg.matrix_norm(x)
+
+
+def _rows(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b m"]:
+    """Euclidean norm of each row."""
+    return torch.linalg.vector_norm(x, dim=-1)
 
 
 def _columns(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b n"]:

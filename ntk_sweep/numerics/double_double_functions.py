@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ntk_sweep.numerics.double_double import (
@@ -39,13 +39,18 @@ def selected(x: DoubleDouble, index: Any) -> DoubleDouble:
     return DoubleDouble(x.hi[index], x.lo[index])
 
 
+def chosen(condition: Bool[Tensor, " ..."], x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    """X where the condition holds, y elsewhere."""
+    return DoubleDouble(*(a.where(condition, b) for a, b in zip(x, y, strict=True)))
+
+
 def negative(x: DoubleDouble) -> DoubleDouble:
     """The number -x, exactly."""
     return DoubleDouble(-x.hi, -x.lo)
 
 
-def scaled(x: DoubleDouble, power: float) -> DoubleDouble:
-    """The number x · power, exactly, for a power of two."""
+def scaled(x: DoubleDouble, power: float | Float[Tensor, " ..."]) -> DoubleDouble:
+    """The number x · power, exactly, for a power of two with either sign, or 0."""
     return DoubleDouble(x.hi * power, x.lo * power)
 
 
@@ -87,22 +92,44 @@ def decaying_exponential(x: DoubleDouble) -> DoubleDouble:
         >>> value.hi.item() == math.exp(-1), abs(value.lo.item() + 1.2428753672788363e-17) < 1e-31
         (True, True)
     """
+    factor, power, rest = _reduced(x)
+    value = multiply(_series(rest, 0), factor)
+    return scaled(value, power)
+
+
+def decaying_difference(x: DoubleDouble) -> DoubleDouble:
+    """exp(-x) - 1 for x ≥ 0, to some units of `UNIT` relative to the result.
+
+    With f · exp r for exp(-x), as in `decaying_exponential`, it is f (exp r - 1) + (f - 1), where f
+    is 1 for small x.
+    """
+    factor, power, rest = _reduced(x)
+    series = multiply(_series(rest, 1), rest)
+    step = scaled(multiply(series, factor), power)
+    return add(step, add(scaled(factor, power), constant(-1)))
+
+
+def _reduced(x: DoubleDouble) -> tuple[DoubleDouble, Float[Tensor, " ..."], DoubleDouble]:
+    """2^((m mod 32)/32), 2^(m // 32) and r with exp(-x) their product with exp r."""
     table, step = _constants()
     table, step = table.to(x.hi.device), step.to(x.hi.device)
     # beyond 700 the value is nothing beside its error bound
     x = DoubleDouble(x.hi.clamp(max=700), x.lo.where(x.hi < 700, torch.zeros_like(x.lo)))
     count = (-x.hi / step.hi).round()
     rest = add(negative(x), negative(_times(step, count)))
+    index = count.remainder(_STEPS).long()
+    return selected(table, index), torch.exp2((count - index) / _STEPS), rest
+
+
+def _series(rest: DoubleDouble, least: int) -> DoubleDouble:
+    """Σ_k r^(k - least) / k! for k from `least` on."""
     series = torch.full_like(rest.hi, 1 / math.factorial(_TERMS))
     for k in range(_TERMS - 1, _DOUBLE_TERMS, -1):
         series = series * rest.hi + 1 / math.factorial(k)
     total = DoubleDouble(series, torch.zeros_like(series))
-    for k in range(_DOUBLE_TERMS, -1, -1):
+    for k in range(_DOUBLE_TERMS, least - 1, -1):
         total = add(multiply(total, rest), constant(Fraction(1, math.factorial(k))))
-    index = count.remainder(_STEPS).long()
-    power = torch.exp2((count - index) / _STEPS)
-    value = multiply(total, selected(table, index))
-    return DoubleDouble(value.hi * power, value.lo * power)
+    return total
 
 
 def _times(x: DoubleDouble, y: Float[Tensor, " ..."]) -> DoubleDouble:

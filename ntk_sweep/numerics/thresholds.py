@@ -7,6 +7,13 @@ REFINED_SAMPLES = 4000
 """Number of inputs up to which `auto` goes beyond eigh: above it, products in double-double take
 more than minutes, and are left to those who name the method."""
 
+EXTENDED_ACTIVATIONS = 2**23
+"""Numbers a^l of all inputs and layers, l = 0..D-1, up to which passes are repeated in
+double-double, in 2 GB or less: 200 inputs at a width of 4,000 and a depth of 10."""
+
+EXTENDED_WEIGHTS = 2**18
+"""Weights of which slices are made at once there."""
+
 CERTIFIED_SAMPLES = 500
 """Number of inputs up to which eigenvalues are computed in ball arithmetic: beyond it,
 they take more than minutes."""

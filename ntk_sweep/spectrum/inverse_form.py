@@ -68,8 +68,8 @@ def inverse_form(kernel: CentredKernel, spectrum: Spectrum) -> InverseForm:
     """Prepares vᵀΘ⁻¹v of a kernel for any v.
 
     Θ is taken as accurately as the eigenvalues were: in double-double only where they needed it.
-    The jacobian method knows no eigenvectors and the certified one another kernel, so the kernel's
-    own spectrum is computed.
+    The jacobian method knows no eigenvectors and the certified one another kernel, as do passes in
+    double-double where the kernel knows no network: then the kernel's own spectrum is computed.
 
     Args:
         kernel: The kernel.
@@ -88,9 +88,13 @@ def inverse_form(kernel: CentredKernel, spectrum: Spectrum) -> InverseForm:
         >>> error < 1e-9 * value, abs(value - float(v @ torch.linalg.solve(kernel.theta, v))) < 1e-9
         (True, True)
     """
-    if spectrum.eigenvectors is None or spectrum.method == CERTIFIED:
+    foreign = spectrum.extended and kernel.extended is None
+    if spectrum.eigenvectors is None or spectrum.method == CERTIFIED or foreign:
         method = "eigh" if kernel.passes is None else "auto"
         spectrum = kernel_spectrum(kernel, method, spectrum.target)
+    if spectrum.extended:
+        assert kernel.extended is not None
+        kernel = kernel.extended
     assert spectrum.eigenvectors is not None
     if spectrum.method in ORDERS and bool(spectrum.resolved[0]):
         orders = ORDERS[spectrum.method]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -69,6 +69,8 @@ class Spectrum:
         eigenvectors: Of the computed kernel, in the columns, (N, N); None for the jacobian method.
             Good to rounding for eigenvalues that are well apart, such as the leading ones; those of
             close or unresolved eigenvalues are arbitrary rotations.
+        extended: Whether the passes are those in double-double
+            (`ntk_sweep.kernel.extended_passes`).
     """
 
     eigenvalues: Float[Tensor, " N"]
@@ -76,6 +78,7 @@ class Spectrum:
     method: str
     target: float = TARGET
     eigenvectors: Float[Tensor, "N N"] | None = field(default=None, repr=False)
+    extended: bool = False
 
     @property
     def resolved(self) -> Bool[Tensor, " N"]:
@@ -105,8 +108,11 @@ def ntk_spectrum(
     | certified | ε λ_i / 2, passes included | 80 |
 
     `auto` takes the first of the upper three whose bound meets the target, and eigh for more than
-    `REFINED_SAMPLES` inputs; jacobian is an independent check. certified takes up to 500 inputs and
-    needs python-flint; its bounds are theorems. docs/theory/numerics.md derives the bounds.
+    `REFINED_SAMPLES` inputs. Where double-double misses it, and `auto` with a float64 network, they
+    repeat the passes in double-double, in fifteen to thirty times as long, for up to
+    `EXTENDED_ACTIVATIONS` numbers a^l. jacobian is an independent check. certified takes up to 500
+    inputs and needs python-flint; its bounds are theorems. docs/theory/numerics.md derives the
+    bounds.
 
     Args:
         network: The network, at its present weights.
@@ -143,7 +149,7 @@ def ntk_spectrum(
     if method == "jacobian":
         return _jacobian(network, x, target)
     refinable = method in ORDERS or (method == "auto" and len(x) <= REFINED_SAMPLES)
-    kernel = centred_kernel(centred_passes(network, x), refinable)
+    kernel = centred_kernel(centred_passes(network, x), refinable, network)
     return kernel_spectrum(kernel, method, target)
 
 
@@ -186,7 +192,7 @@ def kernel_spectrum(
         if last or solution.within(target):
             spectrum, improvable = _with_pass_errors(kernel, solution, "eigh", target)
             if last or not improvable:
-                return spectrum
+                return spectrum if last else _extended(kernel, spectrum, method)
         vectors, least = solution.vectors, float(solution.eigenvalues[0] - solution.errors[0])
     for name, orders in ORDERS.items():
         if method not in ("auto", name):
@@ -202,7 +208,23 @@ def kernel_spectrum(
         spectrum, improvable = _with_pass_errors(kernel, solution, name, target)
         if not improvable:
             break
-    return spectrum
+    return spectrum if method == "compensated" else _extended(kernel, spectrum, method)
+
+
+def _extended(kernel: CentredKernel, spectrum: Spectrum, method: str) -> Spectrum:
+    """The spectrum by passes in double-double, if it misses the target and there are some.
+
+    `auto` leaves float32 its speed: nearly all spectra of float32 miss the target.
+    """
+    if spectrum.meets_target or (method == "auto" and kernel.single_precision):
+        return spectrum
+    if (extended := kernel.extended) is None:
+        return spectrum
+    try:
+        again = kernel_spectrum(extended, "double-double", spectrum.target)
+    except ValueError:  # numbers that float64 holds may overflow in double-double
+        return spectrum
+    return replace(again, extended=True)
 
 
 @dataclass(frozen=True)

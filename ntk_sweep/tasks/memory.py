@@ -10,6 +10,8 @@ import psutil
 
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import (
+    EXTENDED_ACTIVATIONS,
+    EXTENDED_WEIGHTS,
     LIMIT_SAMPLES,
     LIMIT_TILE_ROWS,
     LIMIT_WHOLE,
@@ -38,6 +40,17 @@ before these, two of slopes."""
 LAYER_TEMPORARIES = 9
 """Further ones while a layer is computed, and the products of the first layer, which networks of
 other scales share. Measured on sigmoid networks, with some room."""
+
+EXTENDED_ARRAYS = 5
+"""Arrays (N, n) that passes in double-double keep for each layer: of its inputs, and of its slopes
+or gradients, two each, and one for error bounds."""
+
+EXTENDED_TEMPORARIES = 36
+"""Further ones while a layer is computed or its Gram matrices are. Measured on sigmoid and GELU
+networks, with some room."""
+
+EXTENDED_WEIGHT_ARRAYS = 14
+"""Arrays of the size of the weights that are multiplied at once: slices, twice."""
 
 TILE_ARRAYS = 4
 """Arrays of a tile's height and N columns while the kernel is summed up."""
@@ -139,6 +152,15 @@ def memory_plan(
         "kernel": (network if held else 0) + kept + square + tile * TILE_ARRAYS,
         "eigenvalues": (network if held else 0) + _solver_bytes(method, n_samples, kept),
     }
+    numbers = n_samples * (n_inputs + width * (depth - 1))
+    refined = method in ("auto", "double-double") and n_samples <= REFINED_SAMPLES
+    if refined and numbers <= EXTENDED_ACTIVATIONS:
+        # a network that needs them is computed with the arrays of the plain passes beside
+        own = 8 * EXTENDED_ARRAYS * numbers
+        block = EXTENDED_WEIGHT_ARRAYS * min(EXTENDED_WEIGHTS, largest // bytes_a_number)
+        once = EXTENDED_TEMPORARIES * n_samples * max(width, n_inputs) + block
+        stages["double-double passes"] = (network if held else largest) + kept + own + 8 * once
+        stages["eigenvalues"] += own
     if n_samples <= LIMIT_WHOLE:
         stages["limit"] = square * LIMIT_ARRAYS
     elif n_samples <= LIMIT_SAMPLES:

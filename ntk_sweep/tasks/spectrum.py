@@ -115,7 +115,7 @@ def _kernel(
     )
     passes = centred_passes(network, inputs.rows, first)
     kept = refinable or LAYER_KERNELS in point.files
-    kernel = centred_kernel(passes, kept)
+    kernel = centred_kernel(passes, kept, network if refinable else None)
     conjugate = conjugate_extremes(ConjugateFactor.of(passes, point.architecture))
     return network, inputs.rows, kernel, conjugate
 

@@ -58,6 +58,7 @@ class _Launched:
         points: By draw and activation.
         results: What the device computes, in memory of the CPU; to be read after `ready`.
         passes: The passes, for networks that need more.
+        draws: The networks of each draw, which those that need still more are made of.
         conjugate: The scale of the last layer in the conjugate kernel.
         ready: Waits for `results`; None where they are there already.
     """
@@ -65,6 +66,7 @@ class _Launched:
     points: list[list[Point]]
     results: list[Tensor]
     passes: CentredPasses
+    draws: list[Network]
     conjugate: LayerScale
     ready: Any
 
@@ -87,6 +89,7 @@ class _Launched:
                         passes=self.passes[index],
                         entry_errors=entries[index],
                         known={ORDERS_AT_ONCE: DoubleDouble(hi[index], lo[index])},
+                        network=self.draws[draw].with_architecture(point.architecture),
                     ),
                     ConjugateFactor(
                         conjugate[index],
@@ -176,7 +179,7 @@ def _launch(points: list[list[Point]], dataset: Dataset, device: torch.device) -
     if device.type == "cuda":
         ready = torch.cuda.Event()
         ready.record()
-    return _Launched(points, results, passes, last.scale, ready)
+    return _Launched(points, results, passes, draws, last.scale, ready)
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:

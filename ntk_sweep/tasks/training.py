@@ -247,7 +247,7 @@ class _KernelHistory:
 
     def _figures(self, network: Network) -> tuple[float, ...]:
         try:
-            kernel = centred_kernel(centred_passes(network, self._initial.x))
+            kernel = centred_kernel(centred_passes(network, self._initial.x), network=network)
             spectrum, theta = kernel_spectrum(kernel, self._method, TARGET), kernel.theta
         except ValueError:
             return (math.nan,) * 5

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Differences = tuple["Tensor", "Tensor"]
 """(σ(z + d) - σ(z), σ'(z + d) - σ'(z))."""
 
+DoubleDoublePair = tuple["DoubleDouble", "DoubleDouble"]
+"""σ(z) and σ'(z) in double-double."""
+
 ClosedDual = tuple["Tensor", "Tensor", "Tensor"]
 """E[σ(u)σ(v)], E[σ'(u)σ'(v)] and E[(σ(u) - σ(v))²], the last without cancellation for u ≈ v."""
 
@@ -48,6 +51,9 @@ class Activation:
             some units of 2⁻¹⁰⁴ (1 + |z|), of a σ that is analytic near the real line. None if
             there is no such formula: eigenvalues of infinite-width kernels below rounding in
             float64 are then unresolved.
+        double_double: z ↦ (σ(z), σ'(z)) in double-double, to 8 units of 2⁻¹⁰² of their own
+            terms and what 2⁻¹⁰² |z| more or less of z makes. None if there is no such formula:
+            passes are then those of float64 only.
         analytic_width: Up to which |Im z| that σ is analytic; where it is entire, 3.
         together: z ↦ (σ(z), σ'(z)) in fewer operations than `function` and `derivative` take; None
             if there is no such formula. The error of σ' may be a few ε where that of `derivative`
@@ -63,6 +69,7 @@ class Activation:
     differences: Callable[[Tensor, Tensor], Differences] | None = None
     closed_dual: Callable[[GaussianPairs], ClosedDual] | None = None
     extended: Callable[[DoubleDouble], tuple[DoubleDouble, DoubleDouble]] | None = None
+    double_double: Callable[[DoubleDouble], DoubleDoublePair] | None = None
     analytic_width: float = 0.0
     together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     bend: Callable[[Tensor, Tensor], Tensor] | None = None

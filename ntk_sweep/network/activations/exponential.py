@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from ntk_sweep.network.activations.activation import (
     Activation,
     Differences,
+    DoubleDoublePair,
     negative_difference,
     positive_difference,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ntk_sweep.numerics.double_double import DoubleDouble
 
 
 def _elu(z: Tensor) -> Tensor:
@@ -35,6 +38,19 @@ def _elu_differences(z: Tensor, d: Tensor) -> Differences:
     return positive_difference(z, d) + exponential, exponential
 
 
+def _elu_double_double(z: DoubleDouble) -> DoubleDoublePair:
+    from ntk_sweep.numerics.double_double import add
+    from ntk_sweep.numerics.double_double_functions import (
+        decaying_difference,
+        decaying_exponential,
+        scaled,
+    )
+
+    size = scaled(z, -(z.hi < 0).to(z.hi.dtype))
+    value = add(scaled(z, (z.hi > 0).to(z.hi.dtype)), decaying_difference(size))
+    return value, decaying_exponential(size)
+
+
 def _elu_bend(z: Tensor, slope: Tensor) -> Tensor:
     return slope * (z < 1 / 32)
 
@@ -48,6 +64,7 @@ ELU = Activation(
     differences=_elu_differences,
     bend=_elu_bend,
     together=_elu_together,
+    double_double=_elu_double_double,
 )
 """σ(z) = z for z > 0, exp(z) - 1 otherwise (α = 1); σ'(z) = 1 for z ≥ 0, exp(z) otherwise.
 

@@ -11,12 +11,14 @@ from ntk_sweep.network.activations.activation import (
     Activation,
     ClosedDual,
     Differences,
+    DoubleDoublePair,
     with_long_steps,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ntk_sweep.numerics.double_double import DoubleDouble
     from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 
 
@@ -53,6 +55,33 @@ def _erf_difference(z: Tensor, d: Tensor) -> Tensor:
 
 def _erf_differences(z: Tensor, d: Tensor) -> Differences:
     return _erf_difference(z, d), (2 / math.sqrt(math.pi)) * _gaussian_difference(z, d, 1.0)
+
+
+def _erf_double_double(z: DoubleDouble) -> DoubleDoublePair:
+    from ntk_sweep.numerics import double_double_normal as normal
+    from ntk_sweep.numerics.double_double_functions import divide, scaled
+
+    slope = divide(scaled(normal.decaying_gaussian(z), 2.0), normal.ROOT_PI)
+    return normal.error_function(z), slope
+
+
+def _gelu_double_double(z: DoubleDouble) -> DoubleDoublePair:
+    from ntk_sweep.numerics import double_double_normal as normal
+    from ntk_sweep.numerics.double_double import add, multiply
+    from ntk_sweep.numerics.double_double_functions import (
+        chosen,
+        constant,
+        divide,
+        negative,
+        scaled,
+        square_root,
+    )
+
+    x = multiply(z, square_root(constant(0.5)))
+    tail = scaled(normal.complementary_error(scaled(x, x.hi.sign())), 0.5)
+    probability = chosen(z.hi < 0, tail, add(constant(1), negative(tail)))
+    density = divide(multiply(x, normal.decaying_gaussian(x)), normal.ROOT_PI)
+    return multiply(z, probability), add(probability, density)
 
 
 def _erf_dual(pairs: GaussianPairs) -> ClosedDual:
@@ -114,6 +143,7 @@ ERF = Activation(
     differences=_erf_differences,
     bend=lambda z, slope: (2 * z.abs() + 0.1) * slope,
     closed_dual=_erf_dual,
+    double_double=_erf_double_double,
 )
 """σ(z) = erf z; σ'(z) = 2/√π exp(-z²); |σ''| ≤ √(8/(πe))."""
 
@@ -124,6 +154,7 @@ GELU = Activation(
     curvature=0.8,
     differences=with_long_steps(_gelu, _gelu_derivative, _gelu_differences),
     bend=_gelu_bend,
+    double_double=_gelu_double_double,
     together=_gelu_together,
 )
 """σ(z) = z Φ(z); σ'(z) = Φ(z) + z φ(z) (Hendrycks and Gimpel 2016, section 2).

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ntk_sweep.network.activations.activation import Activation, Differences, with_long_steps
+from ntk_sweep.network.activations.activation import (
+    Activation,
+    Differences,
+    DoubleDoublePair,
+    with_long_steps,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +50,56 @@ def _silu_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
     from ntk_sweep.numerics.double_double_functions import scaled
 
     return multiply(z, _half_tanh(z)), scaled(z, 0.5)
+
+
+def _logistic_double_double(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble, DoubleDouble]:
+    """s(z), s(-z) and s'(z), from 1 / (1 + e) and e / (1 + e) with e = exp(-|z|)."""
+    from ntk_sweep.numerics.double_double import add, multiply
+    from ntk_sweep.numerics.double_double_functions import (
+        chosen,
+        constant,
+        decaying_exponential,
+        divide,
+        scaled,
+    )
+
+    sign = 2.0 * (z.hi >= 0) - 1
+    exponential = decaying_exponential(scaled(z, sign))
+    greater = divide(constant(1), add(constant(1), exponential))
+    less = multiply(exponential, greater)
+    upwards = sign > 0
+    value, mirrored = chosen(upwards, greater, less), chosen(upwards, less, greater)
+    return value, mirrored, multiply(greater, less)
+
+
+def _sigmoid_double_double(z: DoubleDouble) -> DoubleDoublePair:
+    value, _, slope = _logistic_double_double(z)
+    return value, slope
+
+
+def _tanh_double_double(z: DoubleDouble) -> DoubleDoublePair:
+    # with e = exp(-2|z|): (1 - e) / (1 + e) and 4 e / (1 + e)²
+    from ntk_sweep.numerics.double_double import add
+    from ntk_sweep.numerics.double_double_functions import (
+        constant,
+        decaying_difference,
+        divide,
+        negative,
+        scaled,
+    )
+
+    twice = scaled(z, 2.0)
+    difference = decaying_difference(scaled(twice, z.hi.sign()))
+    quotient = divide(negative(difference), add(constant(2), difference))
+    return scaled(quotient, z.hi.sign()), scaled(_logistic_double_double(twice)[2], 4.0)
+
+
+def _silu_double_double(z: DoubleDouble) -> DoubleDoublePair:
+    from ntk_sweep.numerics.double_double import add, multiply
+    from ntk_sweep.numerics.double_double_functions import constant
+
+    value, mirrored, _ = _logistic_double_double(z)
+    return multiply(z, value), multiply(value, add(constant(1), multiply(z, mirrored)))
 
 
 def _sigmoid_derivative(z: Tensor) -> Tensor:
@@ -106,6 +161,7 @@ SIGMOID = Activation(
     extended=_sigmoid_extended,
     analytic_width=math.pi,
     bend=lambda _, slope: slope,
+    double_double=_sigmoid_double_double,
     together=lambda z: ((value := z.sigmoid()), value.addcmul(value, value, value=-1)),
 )
 """σ(z) = s(z); σ'(z) = s(z) s(-z), which keeps its relative accuracy where s(z) is nearly 1.
@@ -122,6 +178,7 @@ TANH = Activation(
     extended=_tanh_extended,
     analytic_width=math.pi / 2,
     bend=lambda _, slope: 2 * slope,
+    double_double=_tanh_double_double,
     together=lambda z: ((value := z.tanh()), 1 - value * value),
 )
 """σ(z) = tanh z; σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z), without cancellation where tanh z ≈ 1.
@@ -138,6 +195,7 @@ SILU = Activation(
     extended=_silu_extended,
     analytic_width=math.pi,
     bend=_silu_bend,
+    double_double=_silu_double_double,
     together=_silu_together,
 )
 """σ(z) = z s(z); σ'(z) = s(z) (1 + z s(-z)) (Elfwing, Uchibe, Doya 2018).

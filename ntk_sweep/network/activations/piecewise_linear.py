@@ -10,6 +10,7 @@ from ntk_sweep.network.activations.activation import (
     Activation,
     ClosedDual,
     Differences,
+    DoubleDoublePair,
     negative_difference,
     positive_difference,
 )
@@ -17,6 +18,7 @@ from ntk_sweep.network.activations.activation import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ntk_sweep.numerics.double_double import DoubleDouble
     from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 
 
@@ -43,6 +45,21 @@ def _lrelu_derivative(z: Tensor) -> Tensor:
 def _lrelu_differences(z: Tensor, d: Tensor) -> Differences:
     function = positive_difference(z, d) + LRELU_SLOPE * negative_difference(z, d)
     return function, _lrelu_derivative(z + d) - _lrelu_derivative(z)
+
+
+def _relu_double_double(z: DoubleDouble) -> DoubleDoublePair:
+    from ntk_sweep.numerics.double_double import from_float64
+    from ntk_sweep.numerics.double_double_functions import scaled
+
+    slope = _relu_derivative(z.hi)
+    return scaled(z, slope), from_float64(slope)
+
+
+def _lrelu_double_double(z: DoubleDouble) -> DoubleDoublePair:
+    from ntk_sweep.numerics.double_double import from_float64, multiply
+
+    slope = from_float64(_lrelu_derivative(z.hi))
+    return multiply(z, slope), slope
 
 
 def _piecewise_linear_dual(slope: float) -> Callable[[GaussianPairs], ClosedDual]:
@@ -93,6 +110,7 @@ RELU = Activation(
     jump=1.0,
     differences=_relu_differences,
     closed_dual=_piecewise_linear_dual(0.0),
+    double_double=_relu_double_double,
     together=lambda z: ((value := z.relu()), value.sign()),
 )
 """σ(z) = max(z, 0); σ'(z) = 1 for z > 0, 0 otherwise, σ'(0) = 0 among them."""
@@ -106,5 +124,6 @@ LRELU = Activation(
     differences=_lrelu_differences,
     closed_dual=_piecewise_linear_dual(LRELU_SLOPE),
     together=lambda z: (z * (slope := _lrelu_derivative(z)), slope),
+    double_double=_lrelu_double_double,
 )
 """σ(z) = z for z > 0, 0.01 z otherwise; σ'(z) = 1 for z ≥ 0, 0.01 otherwise."""

@@ -15,10 +15,13 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     add_plain,
+    double_double_gram,
+    double_double_gram_errors,
     from_float64,
     gram,
     gram_error,
     matmul,
+    matmul_by_row,
     multiply,
     slice_bits,
     slices,
@@ -212,3 +215,21 @@ def test_symmetric_products_on_any_number_of_threads(threads, threaded_rows, mon
         torch.set_num_threads(before)
     assert torch.equal(product, rows @ rows.T)
     assert torch.equal(product, product.T)
+
+
+@pytest.mark.parametrize("spread", [0, 6])
+@pytest.mark.parametrize("width", [3, 40])
+def test_products_of_double_double_rows(width, spread):
+    rows = double_double_numbers(5, width, seed=3, decades=spread)
+    exact = fractions(rows)
+    triangle = double_double_gram(rows)
+    found = DoubleDouble(*(symmetric(part, 5) for part in triangle))
+    apart = distance(fractions(found), product(exact, list(zip(*exact, strict=True))))
+    norm, entries = double_double_gram_errors(rows)
+    assert apart <= norm and apart <= 4 * entries.sum() <= 2 * UNIT * rows.hi.norm() ** 2
+    right = numbers(width, 7, seed=8, decades=spread)
+    result, errors = matmul_by_row(rows, right, 3)
+    wanted = product(exact, fractions(right))
+    for one, other, error in zip(fractions(result), wanted, errors.tolist(), strict=True):
+        assert distance([one], [other]) <= error
+    assert (errors <= 4 * UNIT * (rows.hi.norm(dim=1) * right.norm())).all()

@@ -156,9 +156,36 @@ def test_auto_takes_the_cheapest_method_that_meets_the_target():
     assert out_of_reach.method == "double-double" and not out_of_reach.meets_target
 
 
-def test_float32_says_that_it_misses_the_target():
+def test_only_double_double_makes_float32_meet_the_target():
     network = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1, dtype=torch.float32)
-    assert not ntk_spectrum(network, images(6, 8, torch.float32)).meets_target
+    x = images(6, 8, torch.float32)
+    refined = ntk_spectrum(network, x, method="double-double")
+    assert refined.extended and refined.meets_target
+    plain = ntk_spectrum(network, x)
+    assert not plain.extended and not plain.meets_target
+
+
+@pytest.mark.parametrize(
+    ("activation", "parametrisation", "kind"),
+    [
+        ("relu", "ntk", "near-duplicates"),
+        ("gelu", "thesis", "offset"),
+        ("tanh", "standard", "near-duplicates"),
+        ("silu", "ntk", "rows of all sizes"),
+    ],
+)
+def test_inputs_that_need_passes_in_double_double(activation, parametrisation, kind):
+    x = images(5, 4)
+    x = {
+        "near-duplicates": x[[0, 1, 2, 0, 1]] + 1e-8 * x,
+        "offset": x + 1e4,
+        "rows of all sizes": x * 10.0 ** torch.arange(-4, 5, 2).double()[:, None],
+    }[kind]
+    network = Network.initialise(4, 9, 4, activation, parametrisation, seed=1)
+    spectrum, exact = ntk_spectrum(network, x), exact_spectrum(network, x)
+    assert spectrum.extended and spectrum.meets_target
+    assert_within_bounds(spectrum, exact)
+    assert not kernel_spectrum(centred_kernel(centred_passes(network, x))).meets_target
 
 
 def test_a_spectrum_shares_the_passes_with_its_caller():

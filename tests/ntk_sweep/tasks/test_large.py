@@ -55,7 +55,8 @@ def test_a_point_too_large_to_be_held_has_one_layer_at_a_time(monkeypatch):
     monkeypatch.setattr(memory, "HELD_WEIGHTS", 0)
     assert compute_row(POINT, DATASET, "cpu", None).row["status"] == "ok"
     assert most == [1] * len(most)
-    assert len(most) == 2 * POINT.architecture.depth - 2  # all but the first and the last twice
+    # all but the first and the last twice, and once more in double-double
+    assert len(most) == 2 * (2 * POINT.architecture.depth - 2)
 
 
 def test_a_point_too_large_to_be_held_has_the_same_row(monkeypatch):
@@ -119,7 +120,7 @@ def test_without_a_limit_kernel_above_its_size(monkeypatch, samples, there):
 @pytest.mark.parametrize(
     ("sizes", "least", "most"),
     [
-        ((200, 784, 1000, 10, "auto"), 0.3, 1.0),
+        ((200, 784, 1000, 10, "auto"), 0.3, 1.5),
         ((12_000, 784, 500, 3, "extreme"), 6.0, 10.0),
         ((12_000, 784, 1000, 5, "eigh"), 6.5, 12.0),
         ((12_000, 784, 500, 3, "compensated"), 14.0, 20.0),
@@ -164,6 +165,11 @@ def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_numbe
         "eigenvalues": weights + factors * passes + squares * square,
         "limit": 40 * square,
     }
+    if method in ("auto", "double-double"):
+        own = 8 * 5 * 100 * (10 + 2 * 50)
+        expected["eigenvalues"] += own
+        temporaries = 8 * (36 * 100 * 50 + 14 * 50 * 50)
+        expected["double-double passes"] = weights + passes + own + temporaries
     base = memory.BASE + memory.LIMIT_CACHE_BYTES
     found = point_memory(point, 100, 10).stages
     # blocks as large as those in use are kept free

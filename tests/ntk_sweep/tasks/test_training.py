@@ -341,7 +341,7 @@ def test_a_diverged_run_is_a_result_with_its_history():
 
 
 def test_a_kernel_that_overflows_while_the_loss_does_not_leaves_a_gap(monkeypatch):
-    def overflows(trace):
+    def overflows(trace, **options):
         raise ValueError("the kernel overflows")
 
     monkeypatch.setattr(training_task, "centred_kernel", overflows)
