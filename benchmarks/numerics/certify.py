@@ -4,9 +4,9 @@
 
 Draws networks of every activation, parametrisation, scale and dtype on inputs of many kinds, and
 compares each method with `certified`; kernels of infinite width with mpmath. An eigenvalue is
-covered where the two enclosures meet; an error below half a unit of rounding counts as that. Another
-table says how many of the spectra that are right to `TARGET` say so, with and without passes in
-double-double. Needs python-flint.
+covered where the two enclosures meet; an error below half a unit of rounding counts as that.
+Another table says how many of the spectra that are right to `TARGET` say so, with and without
+passes in double-double. Needs python-flint.
 """
 
 from __future__ import annotations

@@ -135,9 +135,7 @@ def seen_errors(
         along, across = (_lengths(rows.total, v) ** 2 for rows in (a, delta))
         common += delta.centre_error**2 * (scale.square * along + scale.bias**2 * sums)
         common += scale.square * a.centre_error**2 * across
-    inputs = passes.inputs[0]
-    assert isinstance(inputs, ExactInputs)
-    own = (inputs.multiplicities * errors.rows.to(v.device) ** 2) @ v**2
+    own = (passes.network_inputs.multiplicities * errors.rows.to(v.device) ** 2) @ v**2
     return (SAFETY**2 * common + own).sqrt().cpu() + SQUARED_AWAY
 
 
