@@ -148,7 +148,8 @@ def linearised_sgd_losses(
     """
     residual = vector("residual", residual)
     size = len(residual)
-    theta = _kernel(theta, size)
+    # the order in memory decides that of additions
+    theta, residual = np.ascontiguousarray(_kernel(theta, size)), np.ascontiguousarray(residual)
     time = TrainingTime(size, batch_size, step_size)
     with np.errstate(over="ignore", invalid="ignore"):
         losses = [np.mean(residual**2)]

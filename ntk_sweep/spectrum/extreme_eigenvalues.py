@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
+from scipy.sparse.linalg import ArpackError
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel, double_double_kernel
@@ -19,8 +20,10 @@ from ntk_sweep.kernel.pass_errors import SAFETY, seen_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.double_double import DoubleDouble, GramError
 from ntk_sweep.numerics.tensors import all_finite, overflow
+from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.kernel_solver import BLOCK_ROWS
 from ntk_sweep.spectrum.lowest_eigenvalue import (
+    LEADING,
     ROOT_TWO,
     LowestEigenvalue,
     certified,
@@ -30,7 +33,7 @@ from ntk_sweep.spectrum.lowest_eigenvalue import (
     lowest_eigenvalue,
 )
 from ntk_sweep.spectrum.perturbation import perturbation_bound
-from ntk_sweep.spectrum.spectrum import ORDERS, TARGET
+from ntk_sweep.spectrum.spectrum import ORDERS, TARGET, Spectrum, kernel_spectrum
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,30 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel, target: float = TARGET) ->
     """
     if (error := squares_overflow(kernel.theta, kernel.layer_traces)) is not None:
         raise error
+    try:
+        return _by_lanczos(kernel, target)
+    except (ValueError, ArpackError):
+        # of a kernel of nearly equal or vanishing rows the solver loses what it looks for
+        if len(kernel.theta) > REFINED_SAMPLES:
+            raise
+    return _of_all(kernel_spectrum(kernel, "eigh" if kernel.passes is None else "auto", target))
+
+
+def _of_all(spectrum: Spectrum) -> ExtremeEigenvalues:
+    """The two ends of a whole spectrum."""
+    assert spectrum.eigenvectors is not None
+    values, errors = spectrum.eigenvalues.tolist(), spectrum.errors.tolist()
+    return ExtremeEigenvalues(
+        lambda_min=values[0],
+        lambda_min_error=errors[0],
+        lambda_max=values[-1],
+        lambda_max_error=errors[-1],
+        leading=spectrum.eigenvectors[:, -LEADING:],
+    )
+
+
+def _by_lanczos(kernel: CentredKernel, target: float) -> ExtremeEigenvalues:
+    """Without the rest of the spectrum."""
     theta = kernel.theta
     leading = greatest_vectors(theta)
     greatest, own_greatest = _greatest(theta, leading[:, -1])

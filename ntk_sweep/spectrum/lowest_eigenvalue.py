@@ -117,8 +117,10 @@ def deflated(theta: DoubleDouble, errors: GramError, leading: Float[Tensor, "N m
     if known.shape[1] < leading.shape[1]:
         # the others are lost in the rounding of Θ, but not in that of what is left of it
         rest = _deflate(theta, errors, known, torch.empty_like(theta.hi)).rest
-        leading = torch.linalg.qr(torch.cat((known.flip(1), greatest_vectors(rest)), 1)).Q
-        leading = leading[:, : len(seen)].flip(1)
+        leading = known
+        if float(rest.norm()) > float(errors.norm):
+            leading = torch.linalg.qr(torch.cat((known.flip(1), greatest_vectors(rest)), 1)).Q
+            leading = leading[:, : len(seen)].flip(1)
         del rest
     return _deflate(theta, errors, leading, theta.hi)
 
@@ -180,6 +182,10 @@ def _deflate(
         rest: Where A is put; the high part of Θ if that is not needed any more.
     """
     y, _ = multiplied(theta, from_float64(q))
+    # of the others rounding may be all there is; the last belongs to the greatest eigenvalue
+    known = (q * y.hi).sum(0) > 8 * len(q) * _UNIT * y.hi.norm(dim=0)
+    known[-1] = True
+    q, y = q[:, known], DoubleDouble(y.hi[:, known], y.lo[:, known])
     root, inverse = _scaled_inverse(q, y)
     most = inverse - float(root.min()) ** 2 * (inverse / root**2) @ inverse
     squares, turn = torch.linalg.eigh((most + most.T) / 2)
@@ -284,7 +290,7 @@ def greatest_vectors(matrix: Float[Tensor, "N N"]) -> Float[Tensor, "N m"]:
 def factorisation_error(matrix: Float[Tensor, "N N"]) -> float:
     """What the Cholesky factor of a matrix errs by: 4 √N u tr A, as in `extreme_eigenvalues`."""
     size = len(matrix)
-    return 4 * size**0.5 * _UNIT * matrix.trace().item() + size * UNDERFLOW
+    return 4 * size**0.5 * _UNIT * matrix.diagonal().abs().sum().item() + size * UNDERFLOW
 
 
 def factor(matrix: Float[Tensor, "N N"], rounding: float) -> tuple[float, Float[Tensor, "N N"]]:

@@ -99,7 +99,7 @@ NETWORKS = [
     ("relu", (8, 30, 20, 3), torch.float64, "eigh"),
     ("sigmoid", (8, 8, 10, 6), torch.float64, "compensated"),
     ("sigmoid", (10, 8, 10, 9), torch.float64, "double-double"),
-    ("relu", (8, 30, 20, 3), torch.float32, "double-double"),
+    ("relu", (8, 30, 20, 3), torch.float32, "eigh"),
     ("elu", (1, 4, 6, 3), torch.float64, "eigh"),
 ]
 
