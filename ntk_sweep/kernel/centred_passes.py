@@ -27,6 +27,7 @@ from torch import Tensor
 
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.float64_pass import float64_pre_activations
+from ntk_sweep.kernel.kinks import jumps, possible_slopes, uncertain_units
 from ntk_sweep.kernel.rounding import (
     ELEMENTWISE,
     TAIL,
@@ -302,7 +303,7 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
     root, shared = z.total.shape[-1] ** 0.5, z.centre_error
     elementwise = ELEMENTWISE * unit_of(z.total.dtype)
     spread = TAIL / root * (z.row_errors + shared)
-    uncertain = _uncertain(activation, z.total, spread)
+    uncertain = uncertain_units(activation, z.total, spread)
     if z.centre is None:
         rows, slope_rows = activation.function(z.total), activation.derivative(z.total)
         slope, centre, slope_centre = slope_rows, None, None
@@ -315,10 +316,10 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         centre_error = row_norms(slope_centre) / root * shared + elementwise * row_norms(centre)
         slope_error = elementwise * row_norms(slope_centre)
         # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by (σ'(z̄ + d) - σ'(z̄)) e
-        mixed = shared / root * row_norms(_possible(slope_rows, uncertain, activation))
+        mixed = shared / root * row_norms(possible_slopes(slope_rows, uncertain, activation))
     norms = row_norms(rows)
     own = elementwise * norms + least_of(z.total.dtype) * root
-    possible = row_norms(_possible(slope, uncertain, activation))
+    possible = row_norms(possible_slopes(slope, uncertain, activation))
     errors = root_sum(possible / root * z.row_errors, own, mixed)
     slope_errors = root_sum(own, elementwise * row_norms(slope_rows))
     bend, centre_bend = bends(activation, z, slope, slope_centre, spread)
@@ -335,34 +336,6 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
         z_norms=row_norms(z.rows),
         uncertain=uncertain,
     )
-
-
-def _uncertain(
-    activation: Activation, z: Float[Tensor, "*b N n"], spread: Float[Tensor, "*s N"]
-) -> Bool[Tensor, "*u N n"] | None:
-    """Units too close to a kink; None for none."""
-    if not activation.kinked:
-        return None
-    near = z.abs() < spread.to(z.dtype)[..., None]
-    if isinstance(activation.jump, Tensor):
-        near = near & (activation.jump[..., None] > 0)
-    # asking costs less than what is done with it, but on a GPU it would wait
-    return near if near.is_cuda or bool(near.any()) else None
-
-
-def _possible(
-    slope: Float[Tensor, "*b N n"],
-    uncertain: Bool[Tensor, "*u N n"] | None,
-    activation: Activation,
-) -> Float[Tensor, "*b N n"]:
-    """What |σ'|, or a difference of two, may be."""
-    return slope if uncertain is None else slope.abs() + _jumps(uncertain, activation)
-
-
-def _jumps(uncertain: Bool[Tensor, "*u N n"], activation: Activation) -> Float[Tensor, "*u N n"]:
-    """How far σ' of each unit may be off."""
-    jump = activation.jump
-    return uncertain * (jump[..., None] if isinstance(jump, Tensor) else jump)
 
 
 def _on_their_sides(
@@ -439,7 +412,7 @@ def _backward(
     pulled_errors = product_errors(
         delta.rows, delta.row_norms, delta.row_errors, own_norms, squares
     )
-    possible = row_norms(_possible(slope.total, slope.uncertain, activation))
+    possible = row_norms(possible_slopes(slope.total, slope.uncertain, activation))
     errors = possible / root * pulled_errors
     centre, centre_error = None, delta.centre_error
     bent = mixed = torch.zeros_like(errors)
@@ -457,7 +430,7 @@ def _backward(
             row_norms(slope.centre) * shared_error + norm * slope.centre_error
         ) / root + 2 * unit * row_norms(centre)
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
-        possible = row_norms(_possible(slope.rows, slope.uncertain, activation))
+        possible = row_norms(possible_slopes(slope.rows, slope.uncertain, activation))
         errors = torch.hypot(errors, shared_error / root * possible)
     norms, pulled_norms = row_norms(rows), row_norms(pulled)
     if slope.bend is not None:
@@ -478,5 +451,5 @@ def _backward(
         own,
     )
     if slope.uncertain is not None:
-        errors = torch.hypot(errors, row_norms(pulled * _jumps(slope.uncertain, activation)))
+        errors = torch.hypot(errors, row_norms(pulled * jumps(slope.uncertain, activation)))
     return CentredRows(centre, rows, norms, centre_error, errors)

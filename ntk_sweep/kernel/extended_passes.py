@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses, PreActivation, bends
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
+from ntk_sweep.kernel.kinks import jumps, possible_slopes, uncertain_units
 from ntk_sweep.kernel.rounding import ELEMENTWISE, TAIL, least_of, root_sum, row_norms
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.layered import LayeredNetwork
@@ -160,15 +161,16 @@ def _activate(
     assert activation.double_double is not None
     value, slope = activation.double_double(z)
     root, unit = z.hi.shape[-1] ** 0.5, ELEMENTWISE * UNIT
-    own, slopes = unit * row_norms(value.hi) + LEAST * root, row_norms(slope.hi)
+    own = unit * row_norms(value.hi) + LEAST * root
     spread = TAIL / root * z_errors
     plain = PreActivation(None, z.hi, z.hi, z_errors[:1] * 0, z_errors)
     bend, _ = bends(activation, plain, slope.hi, None, spread)
-    uncertain = z.hi.abs() < spread[:, None] if activation.kinked else None
-    errors = root_sum(slopes / root * z_errors, own)
+    uncertain = uncertain_units(activation, z.hi, spread)
+    possible = row_norms(possible_slopes(slope.hi, uncertain, activation))
+    errors = root_sum(possible / root * z_errors, own)
     return ExtendedRows(value, errors), _Slope(
         value=slope,
-        errors=root_sum(own, unit * slopes),
+        errors=root_sum(own, unit * row_norms(slope.hi)),
         bend=bend,
         z_errors=z_errors,
         uncertain=uncertain,
@@ -182,12 +184,13 @@ def _through(pulled: ExtendedRows, slope: _Slope, activation: Activation) -> Ext
     bent = torch.zeros_like(slope.errors)
     if slope.bend is not None:
         bent = row_norms(pulled.rows * slope.bend)
+    possible = row_norms(possible_slopes(slope.value.hi, slope.uncertain, activation))
     errors = root_sum(
-        row_norms(slope.value.hi) / root * pulled.row_errors,
+        possible / root * pulled.row_errors,
         (bent * slope.z_errors + pulled.row_norms * slope.errors) / root,
         UNIT * row_norms(value.hi) + LEAST * root,
     )
     if slope.uncertain is not None:
-        jumps = row_norms(pulled.rows * slope.uncertain)
-        errors = torch.hypot(errors, activation.jump * jumps)
+        jumped = row_norms(pulled.rows * jumps(slope.uncertain, activation))
+        errors = torch.hypot(errors, jumped)
     return ExtendedRows(value, errors)
