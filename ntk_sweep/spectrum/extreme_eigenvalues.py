@@ -26,6 +26,7 @@ from ntk_sweep.spectrum.lowest_eigenvalue import (
     LEADING,
     ROOT_TWO,
     LowestEigenvalue,
+    NoBoundError,
     certified,
     deflated,
     factorisation_error,
@@ -100,17 +101,20 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel, target: float = TARGET) ->
         target: Relative error that is asked of λ_min.
 
     Raises:
-        ValueError: Θ is not positive semi-definite up to rounding, or its squares or an error bound
-            overflow.
+        ValueError: The squares of Θ or an error bound overflow, or more than `REFINED_SAMPLES`
+            inputs have a kernel that is zero or of rank one up to rounding.
     """
     if (error := squares_overflow(kernel.theta, kernel.layer_traces)) is not None:
         raise error
     try:
         return _by_lanczos(kernel, target)
-    except (ValueError, ArpackError):
-        # of a kernel of nearly equal or vanishing rows the solver loses what it looks for
+    except (NoBoundError, ArpackError) as error:
+        # in a kernel that vanishes, or is one vector up to rounding, there may be nothing to find
         if len(kernel.theta) > REFINED_SAMPLES:
-            raise
+            raise NoBoundError(
+                "no bound of λ_min was found, as the kernel is zero or of rank one up to rounding: "
+                "use the method eigh"
+            ) from error
     return _of_all(kernel_spectrum(kernel, "eigh" if kernel.passes is None else "auto", target))
 
 

@@ -77,6 +77,10 @@ class LowestEigenvalue:
     inverse_norm: float | None
 
 
+class NoBoundError(ValueError):
+    """The solver found no bound of an eigenvalue."""
+
+
 class Deflated(NamedTuple):
     """A = Θ - ZZᵀ.
 
@@ -116,7 +120,7 @@ def deflated(theta: DoubleDouble, errors: GramError, leading: Float[Tensor, "N m
     known = leading[:, seen]
     if known.shape[1] < leading.shape[1]:
         # the others are lost in the rounding of Θ, but not in that of what is left of it
-        rest = _deflate(theta, errors, known, torch.empty_like(theta.hi)).rest
+        rest = _deflate(theta, errors, known, torch.empty_like(theta.hi), to_zero=True).rest
         leading = known
         if float(rest.norm()) > float(errors.norm):
             leading = torch.linalg.qr(torch.cat((known.flip(1), greatest_vectors(rest)), 1)).Q
@@ -132,7 +136,7 @@ def lowest_eigenvalue(kernel: Deflated) -> LowestEigenvalue:
     factorisation, of A + τWWᵀ - μI, shows that nothing below μ is left beside their vectors W.
 
     Raises:
-        ValueError: Θ is not positive semi-definite up to rounding.
+        NoBoundError: Θ is not positive semi-definite up to rounding.
     """
     rest, size = kernel.rest, len(kernel.rest)
     rounding = factorisation_error(rest)
@@ -168,7 +172,11 @@ def lowest_eigenvalue(kernel: Deflated) -> LowestEigenvalue:
 
 
 def _deflate(
-    theta: DoubleDouble, errors: GramError, q: Float[Tensor, "N m"], rest: Float[Tensor, "N N"]
+    theta: DoubleDouble,
+    errors: GramError,
+    q: Float[Tensor, "N m"],
+    rest: Float[Tensor, "N N"],
+    to_zero: bool = False,
 ) -> Deflated:
     """Takes away the space of Q up to σ, the smallest eigenvalue of C = QᵀΘQ.
 
@@ -180,6 +188,8 @@ def _deflate(
         errors: Its errors.
         q: Q.
         rest: Where A is put; the high part of Θ if that is not needed any more.
+        to_zero: Whether the space is taken away down to zero, so that A shows what else is great;
+            its smallest eigenvalues are then those of that space.
     """
     y, _ = multiplied(theta, from_float64(q))
     # of the others rounding may be all there is; the last belongs to the greatest eigenvalue
@@ -187,10 +197,13 @@ def _deflate(
     known[-1] = True
     q, y = q[:, known], DoubleDouble(y.hi[:, known], y.lo[:, known])
     root, inverse = _scaled_inverse(q, y)
-    most = inverse - float(root.min()) ** 2 * (inverse / root**2) @ inverse
+    least = 0.0 if to_zero else float(root.min()) ** 2
+    most = inverse - least * (inverse / root**2) @ inverse
     squares, turn = torch.linalg.eigh((most + most.T) / 2)
-    small = turn * squares.clamp(min=0).sqrt() / root[:, None]
-    z, _ = matmul(y, small, 3)
+    # slices of a row of Y hold its small columns only if all are of one size
+    power = root.log2().round().exp2()
+    small = turn * squares.clamp(min=0).sqrt() * (power / root)[:, None]
+    z, _ = matmul(DoubleDouble(y.hi / power, y.lo / power), small, 3)
     norms = float(theta.hi.norm()), float(z.hi.norm()) ** 2
     rounded = [0.0]
     for rows, columns in upper_tiles(len(rest)):
@@ -297,7 +310,7 @@ def factor(matrix: Float[Tensor, "N N"], rounding: float) -> tuple[float, Float[
     """The smallest s of 0, ρ, 2ρ, … for which A + sI has a Cholesky factor, and that factor.
 
     Raises:
-        ValueError: There is none.
+        NoBoundError: There is none.
     """
     shift = 0.0
     for _ in range(ATTEMPTS):
@@ -305,7 +318,7 @@ def factor(matrix: Float[Tensor, "N N"], rounding: float) -> tuple[float, Float[
         if lower is not None:
             return shift, lower
         shift = max(2 * shift, rounding)
-    raise ValueError("the kernel is not positive semi-definite up to rounding")
+    raise NoBoundError("the kernel is not positive semi-definite up to rounding")
 
 
 def certified(
@@ -316,7 +329,7 @@ def certified(
     The lower end has `sign` 1, the upper one -1.
 
     Raises:
-        ValueError: No bound was found.
+        NoBoundError: No bound was found.
     """
     product = matrix @ vector
     value = (vector @ product / (vector @ vector)).item()
@@ -325,7 +338,7 @@ def certified(
         if _cholesky(matrix, -sign * (value - sign * margin), sign) is not None:
             return value, margin + rounding
         margin *= 10
-    raise ValueError(f"no bound was found for the eigenvalue near {value:g}")
+    raise NoBoundError(f"no bound was found for the eigenvalue near {value:g}")
 
 
 def _cholesky(matrix: Float[Tensor, "N N"], shift: float, sign: int) -> Float[Tensor, "N N"] | None:

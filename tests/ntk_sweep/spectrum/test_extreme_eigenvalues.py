@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ntk_sweep.kernel.centred_kernel import CentredKernel
+from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.pass_errors import PassErrors
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.spectrum import extreme_eigenvalues as extremes
@@ -119,6 +120,39 @@ def test_close_smallest_eigenvalues_have_a_bound():
     """More of them than are computed together, so that none of the gaps is known."""
     found = kernel_extreme_eigenvalues(kernel_of([1.0] * 8 + list(np.geomspace(2, 1e3, 32))))
     assert abs(found.lambda_min - 1) <= found.lambda_min_error < 1e-8
+
+
+def nearly_constant(activation="relu"):
+    """A kernel whose second eigenvalue is below the rounding of the first."""
+    x = images(60, 6)
+    network = Network.initialise(6, 7, 3, activation, "ntk", seed=1, weight_std=1e-3)
+    return network.with_parameters(network.weights, [torch.ones_like(b) for b in network.biases]), x
+
+
+def test_directions_below_the_rounding_of_the_first_are_taken_away():
+    network, x = nearly_constant()
+    kernel = centred_kernel(centred_passes(network, x))
+    orders = 2
+    leading = lowest.greatest_vectors(kernel.theta)
+    theta, errors = kernel.double_double(orders), kernel.double_double_errors(orders)
+    most = float(theta.hi.trace())
+    rest = lowest.deflated(theta, errors, leading).rest
+    ends = torch.linalg.eigvalsh(rest)
+    assert 0 < ends[-1] < 1e-12 * most and ends[0] > -1e-12 * most
+
+
+@pytest.mark.parametrize("size", [0.0, 1.0])
+def test_a_kernel_of_rank_one_has_the_ends_of_the_whole_spectrum(size, monkeypatch):
+    network = Network.initialise(3, 4, 3, "relu", "ntk", seed=1, bias_std=None)
+    x = torch.full((25, 3), size, dtype=torch.float64)
+    found, spectrum = extreme_eigenvalues(network, x), ntk_spectrum(network, x)
+    assert found.lambda_min >= 0 and not found.resolved
+    apart = abs(found.lambda_max - float(spectrum.eigenvalues[-1]))
+    assert apart <= found.lambda_max_error + float(spectrum.errors[-1])
+    monkeypatch.setattr(extremes, "REFINED_SAMPLES", 10)
+    if size == 0:
+        with pytest.raises(ValueError, match="the kernel is zero or of rank one"):
+            extreme_eigenvalues(network, x)
 
 
 def test_kernels_in_tiles_have_the_same_ends(monkeypatch):
