@@ -253,7 +253,10 @@ def _matmul(
 
 
 def gram(
-    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+    rows: Float[Tensor, "*b m k"],
+    centre: Float[Tensor, "*b 1 k"] | None = None,
+    orders: int = 2,
+    power: Float[Tensor, "*b m 1"] | None = None,
 ) -> DoubleDouble:
     """Gram matrix of the rows centre + rows_i (not rounded), to 2^(-orders · bits).
 
@@ -268,11 +271,12 @@ def gram(
         rows: The rows, float64.
         centre: Added to each of them; None for zero.
         orders: 1 or 2.
+        power: `powers` of the rows, where they are known.
 
     Returns:
         Its upper triangle, (..., p) as in `upper_places`; `gram_error` bounds its error.
     """
-    bits, power = slice_bits(rows.shape[-1]), powers(rows)
+    bits, power = slice_bits(rows.shape[-1]), powers(rows) if power is None else power
     parts = slices(rows, orders + 1, bits, power)
     exact = upper(symmetric_product(parts[0]))
     if orders == 1:
@@ -319,14 +323,28 @@ class GramError(NamedTuple):
 def gram_error(
     rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
 ) -> Float[Tensor, "*b"]:
-    """Bound of the Frobenius norm of the error of `gram`."""
-    return gram_errors(rows, centre, orders).norm
+    """Bound of the Frobenius norm of the error of `gram`, at the cost of a few norms."""
+    return gram_errors(RowSizes(rows.shape[-1], _rows(rows), powers(rows)), centre, orders).norm
+
+
+class RowSizes(NamedTuple):
+    """What is known of the rows of a matrix.
+
+    Attributes:
+        terms: How many numbers a row has.
+        lengths: Euclidean norms.
+        powers: As `powers` has them.
+    """
+
+    terms: int
+    lengths: Float[Tensor, "*b m"]
+    powers: Float[Tensor, "*b m 1"]
 
 
 def gram_errors(
-    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+    rows: RowSizes, centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
 ) -> GramError:
-    """The error of `gram`, at the cost of a few norms.
+    """The error of `gram` of rows of these sizes.
 
     A float64 sum of k products errs by at most k · 2⁻⁵³ times the product of the lengths of its
     factors, √k · 2⁻⁵³ in root mean square. With M_i = 2^e ≤ 2 max|a_i| the rest R is at most √k M_i
@@ -336,10 +354,9 @@ def gram_errors(
     not, and all others are smaller by 2^-bits. Additions in double-double err by UNIT/4 relative to
     what they add up to, at most 8 of them in a row.
     """
-    terms = rows.shape[-1]
+    terms, lengths, _ = rows
     bits = slice_bits(terms)
-    power = terms**0.5 * powers(rows)[..., 0]
-    lengths = torch.linalg.vector_norm(rows, dim=-1)
+    power = terms**0.5 * rows.powers[..., 0]
     parts = [(_units(terms, 6), lengths, 2.0 ** (-orders * bits) * power)]
     if orders == 2:
         shorter_power = 2.0 ** (-bits - 1) * power
