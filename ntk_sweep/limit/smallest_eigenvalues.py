@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ntk_sweep.limit.extended_recursion import extended_kernels
 from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.numerics.dominated_eigenvalue import SmallestEigenvalue
 from ntk_sweep.numerics.double_double import DoubleDouble, symmetric
-from ntk_sweep.numerics.smallest_eigenvalue import SmallestEigenvalue, smallest_eigenvalue
+from ntk_sweep.numerics.smallest_eigenvalue import smallest_eigenvalue
 
 _BITS = (58, 84)
 """Of the differences between entries, one after the other where the first are too few. With 58 the

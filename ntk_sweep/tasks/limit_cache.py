@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.limit.kernel import limit_kernel_spectrum, limits_of
+from ntk_sweep.limit.kernel import limit_kernel_extremes, limits_of
 from ntk_sweep.limit.recursion import LimitKernel
 from ntk_sweep.limit.smallest_eigenvalues import smallest_limit_eigenvalues
 from ntk_sweep.network.architecture import Architecture
@@ -51,11 +51,11 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
     limits: dict[int, Limit] = {}
     x = torch.from_numpy(dataset.x)
     for depth, kernels in limits_of(x, request.architecture, request.depths):
-        spectrum = limit_kernel_spectrum(kernels.ntk)
+        ends = limit_kernel_extremes(kernels.ntk)
         limits[depth] = Limit(
             kernels.ntk.kernel.numpy(),
-            float(spectrum.eigenvalues[0]),
-            float(spectrum.errors[0]),
+            ends.lambda_min,
+            ends.lambda_min_error,
             _extremes(kernels.nngp),
         )
     uncertain = [
@@ -76,7 +76,7 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
 def _extremes(limit: LimitKernel) -> Extremes | None:
     if not (math.isfinite(limit.error_norm) and all_finite(limit.kernel)):
         return None
-    return Extremes.of(limit_kernel_spectrum(limit))
+    return limit_kernel_extremes(limit)
 
 
 _Key = tuple[str, Architecture]
