@@ -21,8 +21,9 @@ def end_eigenvalues(matrix: Float[Tensor, "N N"]) -> tuple[float, float]:
 
     Example:
         >>> import torch
-        >>> end_eigenvalues(torch.tensor([[2.0, 0.0], [1.0, 2.0]], dtype=torch.float64))
-        (1.0, 3.0)
+        >>> ends = end_eigenvalues(torch.tensor([[2.0, 0.0], [1.0, 2.0]], dtype=torch.float64))
+        >>> [round(end, 12) for end in ends]
+        [1.0, 3.0]
     """
     size, power = len(matrix), power_of_two(matrix.abs().max())
     if size == 1:
