@@ -146,21 +146,22 @@ class ErrorPropagation:
 
         A jump of σ' adds a term in its density, and one in the angle where u and v cross it.
         """
+        size = duals.derivative.diagonal()
+        error = unit * _outer(size)
+        if self._jump:
+            error += self._jump**2 / (2 * math.pi) * self._angle
+        if _is_straight(self._activation):
+            return error
         scales, second = pairs.var_x[:, 0].sqrt(), _second_derivative(self._activation)
         bends, moments = mean_squares(second, scales)
-        size = duals.derivative.diagonal()
         peak = second(line_rule(float(scales.max()))[0]).abs().max() if self._jump else 0.0
         variance = pairs.var_x[:, 0]
         density = torch.where(
             variance > 0, 1 / (2 * math.pi * variance).sqrt(), torch.zeros_like(variance)
         )
         curvature = _outer(bends) + self._jump * peak * (density[:, None] + density[None, :])
-        return (
-            unit * _outer(size)
-            + curvature * self._cov
-            + self._variance_terms(pairs, moments, size, curvature)
-            + self._jump**2 / (2 * math.pi) * self._angle
-        )
+        error += curvature * self._cov
+        return error.add_(self._variance_terms(pairs, moments, size, curvature))
 
     def _distance_error(self, pairs: GaussianPairs, duals: Duals) -> Float[Tensor, "N N"]:
         """Of E[(σ(u) - σ(v))²]: relative for closed forms of kinked activations, else absolute."""
@@ -265,10 +266,13 @@ def _root_error(error: Float[Tensor, "N N"], root: Float[Tensor, "N N"]) -> Floa
     return torch.minimum(error / root, error.sqrt())
 
 
+def _is_straight(activation: Activation) -> bool:
+    """Whether σ'' is zero away from jumps of σ'."""
+    return isinstance(activation.curvature, float) and activation.curvature == 0
+
+
 def _second_derivative(activation: Activation) -> Function:
     """σ'' by automatic differentiation, zero at jumps of σ'."""
-    if isinstance(activation.curvature, float) and activation.curvature == 0:
-        return torch.zeros_like
 
     def second(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         with torch.enable_grad():

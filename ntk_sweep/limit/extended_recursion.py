@@ -24,6 +24,7 @@ from ntk_sweep.limit.gram_factors import ExactFactors, exact_gram_factors
 from ntk_sweep.limit.hermite_coefficients import hermite_coefficients
 from ntk_sweep.limit.input_moments import input_moments
 from ntk_sweep.limit.mehler_series import mehler_duals
+from ntk_sweep.limit.recursion import LimitKernel
 from ntk_sweep.limit.split_matrices import (
     FLOAT64_UNIT,
     Differences,
@@ -49,6 +50,7 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     from_float64,
+    symmetric,
 )
 from ntk_sweep.numerics.double_double_functions import constant, negative, selected, square_root
 from ntk_sweep.numerics.gaussian_quadrature import line_moments
@@ -61,7 +63,7 @@ _NEAR = 0.05
 
 
 class ExtendedKernel(NamedTuple):
-    """Θ̄ at one depth.
+    """One of the two kernels at one depth.
 
     Attributes:
         common: A number near all entries, in double-double.
@@ -73,16 +75,34 @@ class ExtendedKernel(NamedTuple):
     differences: DoubleDouble
     error_norm: float
 
+    @classmethod
+    def of(cls, matrix: Split, size: int) -> ExtendedKernel:
+        """The kernel of N inputs."""
+        return cls(matrix.common, doubled(matrix.differences), size * matrix.error)
+
     @property
     def kernel(self) -> DoubleDouble:
         """The upper triangle, (P,)."""
         return add(self.differences, self.common)
 
+    def rounded(self, size: int) -> LimitKernel:
+        """The kernel of N inputs in float64."""
+        kernel = symmetric(self.kernel.hi, size)
+        rounding = torch.finfo(torch.float64).eps / 2 * float(kernel.abs().sum(1).max())
+        return LimitKernel(kernel, self.error_norm + rounding)
+
+
+class ExtendedKernels(NamedTuple):
+    """Θ̄ and K at one depth."""
+
+    ntk: ExtendedKernel
+    nngp: ExtendedKernel
+
 
 def extended_kernels(
     x: Float[Tensor, "N n_in"], deepest: Architecture, depths: Sequence[int], bits: int
-) -> Iterator[tuple[int, ExtendedKernel]]:
-    """Θ̄ of the deepest architecture cut off at each of the depths, in ascending order.
+) -> Iterator[tuple[int, ExtendedKernels]]:
+    """Θ̄ and K of the deepest architecture cut off at each of the depths, in ascending order.
 
     It ends before a depth whose dual activations are out of reach: of an activation without an
     `extended` formula, of variances so large that the series need too many terms, or zero.
@@ -113,10 +133,11 @@ def extended_kernels(
         product_of = product(derivative, tangent)
         if layer + 1 in depths:
             last = exact_gram_factors(replace(deepest, depth=layer + 1), layer + 1, x.shape[1])
-            kernel = _next_tangent(last, function, product_of)
+            ntk = _next_tangent(last, function, product_of)
+            nngp = scaled_sum(function, last.covariance, last.bias)
             yield (
                 layer + 1,
-                ExtendedKernel(kernel.common, doubled(kernel.differences), size * kernel.error),
+                ExtendedKernels(ExtendedKernel.of(ntk, size), ExtendedKernel.of(nngp, size)),
             )
         if layer + 1 < deepest.depth:
             hidden = exact_gram_factors(deepest, layer + 1, x.shape[1])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ntk_sweep.numerics.double_double import UNIT, DoubleDouble, add, from_float64, multiply
 
-Differences = DoubleDouble | Float[Tensor, "*P"]
+Differences = DoubleDouble | Float[Tensor, " ..."]
 """Entries of a matrix less its common number, (P,), or numbers that they are combined with."""
 
 FLOAT64_UNIT = 2.0**-51
@@ -62,7 +62,7 @@ class Split(NamedTuple):
         return add(doubled(self.differences), self.common)
 
 
-def leading(differences: Differences) -> Float[Tensor, "*P"]:
+def leading(differences: Differences) -> Float[Tensor, " ..."]:
     """The differences, rounded to float64."""
     return differences.hi if isinstance(differences, DoubleDouble) else differences
 

@@ -78,7 +78,11 @@ def dominated_eigenvalue(
     w = m.clone()
     w[0] += length
     half = length * float(w[0])
-    image = rest @ w / half
+    # a sum of n terms errs by n u times the moduli (Higham 2002, section 3.1): summed in parts
+    # they err by 2 √N u, and not by N u
+    terms = math.isqrt(size) + 1
+    parts = zip(rest.split(terms, dim=1), w.split(terms), strict=True)
+    image = torch.stack([columns @ weights for columns, weights in parts]).sum(0) / half
     products = float(w.norm() * image.norm())
     image -= w * (float(w @ image) / (2 * half))
     turned = rest - torch.outer(w, image) - torch.outer(image, w)
@@ -86,10 +90,9 @@ def dominated_eigenvalue(
     own, far = float(torch.linalg.matrix_norm(rest)), float(y.norm())
     if size == 1 or not far < 0.1 * great:
         return None
-    entries = float(differences.abs().max()) + 3 * float(part.abs().max())
-    # entries of M and of what the reflection makes of it are rounded; of N terms a product errs by
-    # N u times the moduli (Higham 2002, section 3.1)
-    error = 3 * size * entries + (2 * size + 16) * own + size * products + 4 * size * far
+    given = float(torch.linalg.matrix_norm(differences))
+    error = 2 * given + 4 * size**0.5 * float(part.norm())
+    error += (4 * terms + 16) * own + size * products + 4 * size * far
     value, apart = 0.0, math.inf
     while True:
         value, greatest = end_eigenvalues(corner - torch.outer(y, y / (great - value)))
