@@ -17,7 +17,7 @@ from ntk_sweep.limit.recursion import LimitKernels
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.dominated_eigenvalue import SmallestEigenvalue
 from ntk_sweep.numerics.double_double import DoubleDouble, symmetric
-from ntk_sweep.numerics.smallest_eigenvalue import smallest_eigenvalue
+from ntk_sweep.numerics.smallest_eigenvalue import LEFT_PER_ROW, smallest_eigenvalue
 
 _BITS = (FLOAT64_BITS, 58, 84)
 """Of the differences between entries, one after the other where the first are too few. With 58 the
@@ -76,6 +76,8 @@ def sharp_limits(
             if depth not in found or error < found[depth].lambda_min.error:
                 kernels = LimitKernels(both.ntk.rounded(size), both.nngp.rounded(size))
                 found[depth] = SharpLimit(kernels, SmallestEigenvalue(least.value, error))
-            if error <= target * least.value:
+            # float64 is to leave no more than double-double would
+            wanted = min(target, LEFT_PER_ROW * size) if bits == FLOAT64_BITS else target
+            if error <= wanted * least.value:
                 left.discard(depth)
     return found
