@@ -94,12 +94,16 @@ def _sin_minus_cos(t: Tensor) -> Tensor:
     Below 1 the two terms cancel (the value is about t³/3), so there it is Σ_k (-1)^{k+1} 2k
     t^{2k+1} / (2k+1)!, k = 1..9, whose first omitted term is below 1e-18 of the sum.
     """
+    least, largest = t.aminmax() if t.numel() else (1.0, 1.0)
+    if least > 1:
+        return t.sin() - t * t.cos()
     small = t.clamp(max=1)
     square = small * small
     series = square * 0
     for k in range(9, 0, -1):
         series.mul_(square).add_((-1) ** (k + 1) * 2 * k / math.factorial(2 * k + 1))
-    return (t.sin() - t * t.cos()).where(t > 1, series.mul_(square).mul_(small))
+    series.mul_(square).mul_(small)
+    return series if largest <= 1 else (t.sin() - t * t.cos()).where(t > 1, series)
 
 
 RELU = Activation(
