@@ -158,7 +158,9 @@ class DenseLayer:
     def evaluate(self, inputs: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
         """The pre-activations z for any number of rows; not in the middle of a step."""
         self.flush()
-        return torch.addmm(self._bias * self._bias_input, inputs, self._weight.T)
+        z = inputs.new_empty(len(inputs), len(self._weight))
+        product(inputs, self._weight.T, z)()
+        return z.add_(self._bias * self._bias_input)
 
     def parameters(self) -> tuple[Float[Tensor, "n_l n_below"], Float[Tensor, " n_l"]]:
         """Copies of W and b."""
