@@ -1,7 +1,8 @@
-"""Matrix products that training repeats on the same memory.
+"""Matrix products, and steps entry by entry, that training repeats on the same memory.
 
-Each is made once, as a call without arguments. On the CPU NumPy and SciPy are called: their BLAS,
-OpenBLAS, reads a matrix faster than torch's, and a call of a narrow product costs half as much.
+Each product is made once, as a call without arguments. On the CPU NumPy and SciPy are called: their
+BLAS, OpenBLAS, reads a matrix faster than torch's, and a call of a narrow product costs half as
+much.
 
 OpenBLAS copies a matrix before it multiplies with it, which takes longer than a product of a few
 rows, unless the product is small. So a product of a few rows is made of small ones.
@@ -21,6 +22,9 @@ from scipy.linalg import get_blas_funcs
 from torch import Tensor
 
 Call = Callable[[], object]
+
+Operand = Tensor | np.ndarray
+"""What a step works on entry by entry: on the CPU NumPy's view of a tensor."""
 
 FEW_ROWS = 32
 """Up to so many rows a product is made of small ones; beyond that the copy pays."""
@@ -87,6 +91,20 @@ def added_product(
         other, transposed = (rows, 1) if rows.flags.f_contiguous else (rows.T, 0)
         return partial(gemm, scale, matrix, other, 1.0, columns, 0, transposed, 1)
     return partial(total.addmm_, left, right, alpha=scale)
+
+
+def copy(source: Float[Tensor, "R C"], out: Float[Tensor, "R C"]) -> Call:
+    """A call that puts `source` into `out`."""
+    return (
+        partial(np.copyto, out.numpy(), source.numpy())
+        if by_numpy(out)
+        else partial(out.copy_, source)
+    )
+
+
+def operand(one: Tensor) -> Operand:
+    """The same memory; NumPy's calls cost a third of torch's."""
+    return one.numpy() if by_numpy(one) else one
 
 
 def by_numpy(one: Tensor) -> bool:
