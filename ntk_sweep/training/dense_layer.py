@@ -25,12 +25,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.network.linear_layer import LinearLayer
-from ntk_sweep.training.products import Call, Operand, added_product, operand, product
+from ntk_sweep.training.products import Call, Operand, added_product, by_numpy, operand, product
 
 PENDING_ROWS = 16
 """How many rows of factors may be pending before they are added to W.
@@ -220,6 +221,15 @@ class DenseLayer:
 
 
 def _aligned_zeros(rows: int, columns: int, like: Float[Tensor, "_ _"]) -> Float[Tensor, "_ _"]:
-    """Zeros whose rows all begin at a multiple of 64 bytes, with up to 63 bytes more of columns."""
+    """Zeros whose rows all begin at a multiple of 64 bytes, with up to 63 bytes more of columns.
+
+    On the CPU the memory is NumPy's, which asks for huge pages: without them products with more
+    than about 10 MB of weights take a tenth to a fifth longer.
+    """
     entries = 64 // like.element_size()
-    return like.new_zeros(rows, -(-columns // entries) * entries)
+    width = -(-columns // entries) * entries
+    if not by_numpy(like):
+        return like.new_zeros(rows, width)
+    memory = torch.from_numpy(np.zeros(rows * width + entries, dtype=like[:0].numpy().dtype))
+    start = -memory.data_ptr() % 64 // like.element_size()
+    return memory[start : start + rows * width].view(rows, width)

@@ -25,7 +25,7 @@ from ntk_sweep.numerics.tensors import as_vector, check_finite
 from ntk_sweep.training.cuda_graph import CudaGraph, capturable
 from ntk_sweep.training.dense_layer import DenseLayer
 from ntk_sweep.training.input_layer import InputLayer, input_layer
-from ntk_sweep.training.products import Operand, by_numpy, operand
+from ntk_sweep.training.products import Operand, entrywise, operand
 
 Targets = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
 """N targets as users pass them: a tensor, a NumPy array, or a list of numbers."""
@@ -109,8 +109,7 @@ class GradientDescent:
         self._activation = ACTIVATIONS[network.activation]
         self._y = y
         self._y_in_order, self._residuals = y[:, None].clone(), torch.empty_like(y[:, None])
-        entries: Any = np if by_numpy(y) else torch
-        self._subtract, self._multiply = entries.subtract, entries.multiply
+        self._subtract, self._multiply = entrywise(y).subtract, entrywise(y).multiply
         self._input: InputLayer = input_layer(network.layer(0), x, batch_size)
         self._upper = [
             DenseLayer(network.layer(index), batch_size) for index in range(1, network.depth)

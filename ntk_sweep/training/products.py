@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,6 +106,11 @@ def copy(source: Float[Tensor, "R C"], out: Float[Tensor, "R C"]) -> Call:
 def operand(one: Tensor) -> Operand:
     """The same memory; NumPy's calls cost a third of torch's."""
     return one.numpy() if by_numpy(one) else one
+
+
+def entrywise(one: Tensor) -> Any:
+    """The module whose functions take such operands: NumPy or torch."""
+    return np if by_numpy(one) else torch
 
 
 def by_numpy(one: Tensor) -> bool:
