@@ -30,6 +30,13 @@ def _relu_derivative(z: Tensor) -> Tensor:
     return z.sign().clamp(min=0)
 
 
+def _relu_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
+    torch.clamp(z, min=0, out=value)
+    torch.sign(value, out=slope)
+
+
 def _relu_differences(z: Tensor, d: Tensor) -> Differences:
     return positive_difference(z, d), _relu_derivative(z + d) - _relu_derivative(z)
 
@@ -40,6 +47,13 @@ def _lrelu(z: Tensor) -> Tensor:
 
 def _lrelu_derivative(z: Tensor) -> Tensor:
     return (z.sign() + 1).clamp(min=LRELU_SLOPE, max=1)
+
+
+def _lrelu_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
+    torch.sign(z, out=slope).add_(1).clamp_(min=LRELU_SLOPE, max=1)
+    torch.mul(z, slope, out=value)
 
 
 def _lrelu_differences(z: Tensor, d: Tensor) -> Differences:
@@ -115,7 +129,7 @@ RELU = Activation(
     differences=_relu_differences,
     closed_dual=_piecewise_linear_dual(0.0),
     double_double=_relu_double_double,
-    together=lambda z: ((value := z.relu()), value.sign()),
+    together=_relu_together,
 )
 """σ(z) = max(z, 0); σ'(z) = 1 for z > 0, 0 otherwise, σ'(0) = 0 among them."""
 
@@ -127,7 +141,7 @@ LRELU = Activation(
     jump=1 - LRELU_SLOPE,
     differences=_lrelu_differences,
     closed_dual=_piecewise_linear_dual(LRELU_SLOPE),
-    together=lambda z: (z * (slope := _lrelu_derivative(z)), slope),
+    together=_lrelu_together,
     double_double=_lrelu_double_double,
 )
 """σ(z) = z for z > 0, 0.01 z otherwise; σ'(z) = 1 for z ≥ 0, 0.01 otherwise."""
