@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 
 from ntk_sweep import exit_status
@@ -157,6 +156,7 @@ def _console() -> Console:
 def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
     """By task, the rows of the sweep's points that are in the stores, one a point."""
     import pandas as pd  # a third of the start of a command, which one network does without
+    import pyarrow.compute as pc
 
     frames: dict[str, list[pd.DataFrame]] = {}
     for (_, task), store in result.plan.stores.items():
