@@ -20,6 +20,10 @@ DEFERRED = {"torch._prims", "torch.export.exported_program", "torch.ao.quantizat
 COMMANDS = {
     "help": (["run", "--help"], FRAMES | {"torch", "pyarrow.compute"}),
     "a new row": (["run", "RUN", "seed=1"], FRAMES | DEFERRED | {"pyarrow.compute"}),
+    "a sweep": (
+        ["run", "RUN", "-m", "hydra/launcher=serial", "seed=2,3"],
+        FRAMES | DEFERRED,
+    ),
     "a row that is there": (
         ["run", "RUN"],
         FRAMES | {"torch", "unittest.mock", "pyarrow.compute"},
