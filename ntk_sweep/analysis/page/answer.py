@@ -82,8 +82,8 @@ def _axes(study: Study) -> str:
             found = trend(study.group.ok[study.group.ok["act"] == act], axis, other)
             if found is not None:
                 several |= not np.isnan(found.low)
-                text = f"{activation_title(act)} ({found.text(unit)})"
-                words.setdefault(found.verb, []).append(text)
+                same = words.setdefault(found.verb, [])
+                same.append(f"{activation_title(act)} ({found.text('' if same else unit)})")
         if words:
             told = "; ".join(f"{verb} for {', '.join(names)}" for verb, names in words.items())
             sentences.append(f"With {axis}, λ_min {told}.")
@@ -121,11 +121,13 @@ class Trend:
         return "rises" if low > 1 else "falls" if high < 1 else "neither clearly rises nor falls"
 
     def text(self, unit: str) -> str:
-        """The factor, its interval and the steps."""
+        """The factor, its interval and the steps; in short where the unit has been told."""
         many, way = (self.falls, "down") if self.verb == "falls" else (self.rises, "up")
         ends = [number(end, 3) for end in (self.low, self.high)]
         interval = "" if np.isnan(self.low) else f" [{', '.join(ends)}]"
-        return f"× {number(self.factor, 3)} {unit}{interval}, {way} at {many} of {self.steps} steps"
+        steps = f"{many} of {self.steps}"
+        told = f" {unit}{interval}, {way} at {steps} steps" if unit else f"{interval}, {steps}"
+        return f"× {number(self.factor, 3)}{told}"
 
 
 def trend(rows: pd.DataFrame, axis: str, other: str) -> Trend | None:

@@ -3,8 +3,9 @@
 const DETAILS = [".spectrum", ".about", ".kernels", ".facts", ".packed"];
 
 class Explorer {
-  constructor(place, group, header) {
-    Object.assign(this, { place, group, header, selected: null });
+  // `bench` gives the rows of the group; null where the page has none.
+  constructor(place, group, header, bench) {
+    Object.assign(this, { place, group, header, bench, selected: null, outside: new Set() });
     this.widths = [...new Set(group.width)].sort((a, b) => a - b);
     this.depths = [...new Set(group.depth)].sort((a, b) => a - b);
     this.column = new Map(this.widths.map((width, number) => [width, number]));
@@ -27,6 +28,7 @@ class Explorer {
     this.maps = place.querySelector(".maps");
     this.heard = place.querySelector(".heard");
     this.watchJump();
+    this.offerRows();
     themeListeners.push(() => this.redraw());
   }
 
@@ -117,6 +119,7 @@ class Explorer {
     control.shared.closest("label").hidden = panels.length < 2 || together;
     control.scale.closest("label").hidden = together;
     this.place.querySelector(".scales").hidden = shared || panels.length < 2 || together;
+    this.place.querySelector(".faded").hidden = !this.outside.size;
     const definition = together ? "λ_min measured and predicted from infinite width in the same colours, their ratio, and the spread over seeds" : `${this.shown.title}: ${this.shown.quantity.definition}`;
     this.place.querySelector(".frames").textContent = framesText(this.group, this.shown, together);
     this.place.querySelector(".definition").innerHTML = `${symbols(definition)}.`;
@@ -210,6 +213,51 @@ class Explorer {
     new IntersectionObserver((entries) => entries.forEach((entry) => !entry.isIntersecting && (jump.hidden = true))).observe(this.place);
   }
 
+  // The rows of the chosen cell, and what computes it.
+  offerRows() {
+    const show = this.place.querySelector(".own-rows"), tell = this.place.querySelector(".own-command");
+    const command = this.place.querySelector(".own-commands");
+    show.hidden = tell.hidden = !this.bench;
+    const names = () => {
+      const { group, selected } = this;
+      return { act: group.activations[group.act[selected]].name, width: String(group.width[selected]), depth: String(group.depth[selected]) };
+    };
+    show.addEventListener("click", () => {
+      const { rows, place } = this.bench();
+      for (const [name, text] of Object.entries(names())) rows.conditions.set(name, text);
+      rows.changed();
+      state.changed();
+      place.closest("section").scrollIntoView();
+    });
+    tell.addEventListener("click", async () => {
+      const { rows } = this.bench();
+      this.say(await showCommands(command, rows.commandsOf(rows.ofCell(names()))));
+    });
+  }
+
+  // Cells none of whose rows passes the conditions of the table are faded.
+  follow(rows) {
+    const acts = new Map(this.group.activations.map(({ name }, act) => [name, act]));
+    const [act, width, depth] = ["act", "width", "depth"].map((name) => rows.named.get(name));
+    rows.listeners.push((filtered) => {
+      if (!filtered) return;
+      const kept = new Set(rows.shown.map((row) => this.cellAt.get(`${acts.get(act.words[act.values[row]])} ${width.values[row]} ${depth.values[row]}`)));
+      const outside = rows.shown.length < rows.count ? [...this.group.act.keys()].filter((cell) => !kept.has(cell)) : [];
+      if (!outside.length && !this.outside.size) return;
+      this.outside = new Set(outside);
+      clearTimeout(this.following);
+      this.following = setTimeout(() => this.draw(), 50);
+    });
+  }
+
+  // The spectra of some cells, the first of them chosen.
+  compare(cells) {
+    this.compared.cells = cells.slice(0, MOST_COMPARED);
+    this.select(cells[0]);
+    this.place.querySelector(".detail").scrollIntoView();
+    this.say(`${this.compared.shown.length} networks in the spectrum.`);
+  }
+
   chosen() {
     const { act, width, depth } = this.control;
     this.selected = this.cellAt.get(`${act.value} ${width.value} ${depth.value}`) ?? null;
@@ -246,6 +294,7 @@ class Explorer {
       : `${name}, ${seedsText(group.seeds[selected])}` + (chance > 0 ? `; greatest geometric mean λₘᵢₙ of its activation with probability ${probabilityText(chance)}` : "");
     for (const part of DETAILS) find(part).hidden = none;
     this.compared.draw();
+    find(".own-commands").hidden = true;
     if (none) return;
     const kernel = group.kernels.find((one) => one.cell === selected && String(one.seed) === this.control.kernel.value);
     find(".kernels").hidden = !kernel;

@@ -171,10 +171,17 @@ function hoverText(group, shown, cell, networkName) {
   return lines.join("<br>");
 }
 
+// Labels of a map's axis: all values if they fit, else multiples of a round number, else every so many.
 function thinnedTicks(values, most) {
-  const step = Math.ceil(values.length / most);
-  const places = values.map((_, place) => place).filter((place) => place % step === 0);
-  return { tickvals: places, ticktext: places.map((place) => String(values[place])) };
+  const places = [...values.keys()];
+  const shown = (kept) => ({ tickvals: kept, ticktext: kept.map((place) => String(values[place])) });
+  if (places.length <= most) return shown(places);
+  for (let step = roundStep(values[1] - values[0]); step < values.at(-1) / 2; step = roundStep(1.5 * step)) {
+    const kept = places.filter((place) => values[place] % step === 0);
+    const even = kept.every((place, i) => i < 2 || place - kept[i - 1] === kept[1] - kept[0]);
+    if (even && kept.length > 2 && kept.length <= most) return shown(kept);
+  }
+  return shown(places.filter((place) => place % Math.ceil(places.length / most) === 0));
 }
 
 function baseLayout() {
@@ -224,6 +231,11 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
     { type: "heatmap", z, text, hovertemplate: "%{text}<extra></extra>", zmin: range[0], zmax: range[1], colorscale: header.colours.viridis, colorbar: bar, xgap: small ? 1 : 0, ygap: small ? 1 : 0, zsmooth: false },
     { type: "heatmap", z: gap, hoverinfo: "skip", showscale: false, colorscale: [[0, colour("gap")], [1, colour("gap")]], xgap: small ? 1 : 0, ygap: small ? 1 : 0 },
   ];
+  if (explorer.outside.size) {
+    const outside = grid();
+    for (const cell of explorer.cellsOf[act]) if (explorer.outside.has(cell)) outside[explorer.row.get(group.depth[cell])][explorer.column.get(group.width[cell])] = 1;
+    traces.push({ type: "heatmap", z: outside, hoverinfo: "skip", showscale: false, opacity: 0.8, colorscale: [[0, colour("paper")], [1, colour("paper")]] });
+  }
   if (small && crosses.x.length)
     traces.push({ type: "scatter", mode: "markers", ...crosses, hoverinfo: "skip", showlegend: false, marker: { symbol: "x-thin", size: 6, line: { width: 1, color: colour("cross") } } });
   // Where both meet, the red one has an edge of the other.

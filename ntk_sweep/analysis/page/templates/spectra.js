@@ -102,7 +102,7 @@ function indexOf(networks, spectra) {
     traces,
     layout: {
       heading: networks.length === 1 && hidden.length ? `Spectrum, ${networks[0].curves.length} of ${networks[0].known.length} seeds` : "Spectrum",
-      xaxis: axis("index, greatest eigenvalue first", { showgrid: true, gridcolor: colour("grid") }),
+      xaxis: axis("index, greatest eigenvalue first", { range: [1 - 0.02 * spectra.count, 1 + 1.02 * spectra.count], showgrid: true, gridcolor: colour("grid") }),
       yaxis: axis("eigenvalue", { type: "log", range: [Math.log10(bottom), Math.log10(highest || 10 * bottom) + 0.3], showgrid: true, gridcolor: colour("grid"), exponentformat: "power", dtick: highest / bottom > 1e8 ? undefined : 1 }),
     },
     words: `The eigenvalues of the kernel of ${networks.map(({ name }) => name).join(", ")} on a logarithmic axis, ${networks.length === 1 ? every.map(({ name }) => name).join(", ") : "a colour a network"}. They run from ${formatted(most, 3)} down to ${formatted(least, 3)}.`,
