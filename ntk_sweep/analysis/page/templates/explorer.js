@@ -28,7 +28,7 @@ class Explorer {
     this.maps = place.querySelector(".maps");
     this.heard = place.querySelector(".heard");
     this.watchJump();
-    this.offerRows();
+    offerRows(this);
     themeListeners.push(() => this.redraw());
   }
 
@@ -211,51 +211,6 @@ class Explorer {
     // It goes when the spectrum is reached, and when she leaves the maps.
     new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && (jump.hidden = true))).observe(heading);
     new IntersectionObserver((entries) => entries.forEach((entry) => !entry.isIntersecting && (jump.hidden = true))).observe(this.place);
-  }
-
-  // The rows of the chosen cell, and what computes it.
-  offerRows() {
-    const show = this.place.querySelector(".own-rows"), tell = this.place.querySelector(".own-command");
-    const command = this.place.querySelector(".own-commands");
-    show.hidden = tell.hidden = !this.bench;
-    const names = () => {
-      const { group, selected } = this;
-      return { act: group.activations[group.act[selected]].name, width: String(group.width[selected]), depth: String(group.depth[selected]) };
-    };
-    show.addEventListener("click", () => {
-      const { rows, place } = this.bench();
-      for (const [name, text] of Object.entries(names())) rows.conditions.set(name, text);
-      rows.changed();
-      state.changed();
-      place.closest("section").scrollIntoView();
-    });
-    tell.addEventListener("click", async () => {
-      const { rows } = this.bench();
-      this.say(await showCommands(command, rows.commandsOf(rows.ofCell(names()))));
-    });
-  }
-
-  // Cells none of whose rows passes the conditions of the table are faded.
-  follow(rows) {
-    const acts = new Map(this.group.activations.map(({ name }, act) => [name, act]));
-    const [act, width, depth] = ["act", "width", "depth"].map((name) => rows.named.get(name));
-    rows.listeners.push((filtered) => {
-      if (!filtered) return;
-      const kept = new Set(rows.shown.map((row) => this.cellAt.get(`${acts.get(act.words[act.values[row]])} ${width.values[row]} ${depth.values[row]}`)));
-      const outside = rows.shown.length < rows.count ? [...this.group.act.keys()].filter((cell) => !kept.has(cell)) : [];
-      if (!outside.length && !this.outside.size) return;
-      this.outside = new Set(outside);
-      clearTimeout(this.following);
-      this.following = setTimeout(() => this.draw(), 50);
-    });
-  }
-
-  // The spectra of some cells, the first of them chosen.
-  compare(cells) {
-    this.compared.cells = cells.slice(0, MOST_COMPARED);
-    this.select(cells[0]);
-    this.place.querySelector(".detail").scrollIntoView();
-    this.say(`${this.compared.shown.length} networks in the spectrum.`);
   }
 
   chosen() {

@@ -56,7 +56,7 @@ function eigenvalueText(index, value, error, label) {
   return `<b>λ<sub>${index}</sub> ${good ? formatted(value, knownDigits(value, error)) : `at most ${formatted(value + error, 2)}`}</b>${good ? ` ± ${formatted(error, 2)}` : ""}<br>${escaped(label)}`;
 }
 
-// The lower end of the axis: below the bounds where they are within sight, else below the data; as `_bottom` of spectra.py.
+// The lower end of the axis: below the bounds where they are within sight, else below the data; as `_bottom` of the chapter on spectra.
 function bottomOf(curves) {
   let least = Infinity, floor = Infinity;
   for (const { values, errors } of curves)

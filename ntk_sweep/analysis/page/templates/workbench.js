@@ -6,7 +6,7 @@ class Workbench {
     this.rows = new Rows(data);
     this.build();
     this.rows.listeners.push(() => this.count());
-    explorer?.follow(this.rows);
+    if (explorer) follow(explorer, this.rows);
     state.bind(`${slug}.rows`, () => this.read(), (values) => this.write(values));
     this.rows.changed();
     themeListeners.push(() => this.rows.changed());
@@ -44,7 +44,7 @@ class Workbench {
     const exports = element("div", { className: "controls" }, element("span", { textContent: "Ticked rows, or all that are shown:" }),
       button("CSV", () => saved(`rows-${this.slug}.csv`, "text/csv", csvOf(rows, rows.selected, shownColumns()))),
       button("JSON", () => saved(`rows-${this.slug}.json`, "application/json", jsonOf(rows, rows.selected, shownColumns()))),
-      ...(rows.commands ? [button("Command", () => this.command())] : []), ...(explorer ? [button("Spectra", () => this.spectra())] : []), clear);
+      ...(rows.commands ? [button("Command", () => this.command())] : []), ...(explorer ? [button("Spectra", () => this.say(showSpectra(explorer, rows)))] : []), clear);
     this.commandPlace = element("pre", { hidden: true, tabIndex: 0 });
     const tablePlace = element("div");
     const form = element("form", { className: "controls", ariaLabel: `Which rows are shown${place.dataset.of}` }, labelled("Search", this.search));
@@ -89,17 +89,6 @@ class Workbench {
 
   async command() {
     this.say(await showCommands(this.commandPlace, this.rows.commandsOf(this.rows.selected)));
-  }
-
-  // The spectra of the first networks of the selected rows.
-  spectra() {
-    const { rows, explorer } = this, named = (name) => rows.named.get(name);
-    const act = named("act"), codes = new Map(explorer.group.activations.map(({ name }, code) => [name, code]));
-    const cells = rows.selected.map((row) => explorer.cellAt.get(`${codes.get(act.words[act.values[row]])} ${named("width").values[row]} ${named("depth").values[row]}`));
-    const known = [...new Set(cells)].filter((cell) => cell !== undefined);
-    if (!known.length) return this.say("None of these rows has a spectrum.");
-    explorer.compare(known);
-    state.changed();
   }
 
   read() {
