@@ -43,8 +43,8 @@ class Look:
         return {"marker": self.marker, "markersize": 3.5, "markevery": every}
 
     def means(self, axes: Axes, line: pd.DataFrame, x: str, **curve: Any) -> None:
-        """Draws `mean` over the column `x`, within `low` and `high` where these are known."""
-        if line["low"].notna().any():
+        """Draws `mean` over the column `x`, within `low` and `high` where these differ."""
+        if (line["low"] < line["high"]).any():
             axes.fill_between(
                 line[x], line["low"], line["high"], color=self.colour, alpha=0.14, linewidth=0
             )
