@@ -9,7 +9,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-from ntk_sweep.analysis.chapters import kernels, spectra
+from ntk_sweep.analysis.chapters import kernels
+from ntk_sweep.analysis.chapters.spectra.figures import spectrum_figure
+from ntk_sweep.analysis.chapters.spectra.numbers import spectrum
 from ntk_sweep.analysis.drawing import cell_grid, rendering
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
 from ntk_sweep.analysis.drawing.rendering import FORMATS, render
@@ -23,12 +25,12 @@ def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
 
     def draw() -> list[bytes]:
         heat = heatmaps.heatmap(cell_grid.grid(cells(frame(grid())), "sigmoid"))
-        points = spectra.spectrum(np.array([0.0, 1.0]), np.full(2, 1e-9))
+        points = spectrum(np.array([0.0, 1.0]), np.full(2, 1e-9))
         return [
             render(figure, kind)
             for figure in (
                 heat,
-                spectra.spectrum_figure(points, "a"),
+                spectrum_figure(points, "a"),
                 kernels.kernel_image(np.eye(4), "b", 2),
             )
         ]
