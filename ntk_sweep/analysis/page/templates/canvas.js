@@ -63,7 +63,7 @@ function scaleOf(column, rows, logarithmic, from, to) {
 function ticksOf(column, low, high, log, room) {
   if (column.kind === "word") return column.words.map((word, code) => ({ value: code, text: word }));
   if (log) {
-    const { tickvals, ticktext } = ticks(low, high);
+    const { tickvals, ticktext } = ticks(low, high, room);
     return tickvals.map((place, i) => ({ value: 10 ** place, text: ticktext[i] }));
   }
   const step = roundStep((high - low) / Math.max(2, room / 70));

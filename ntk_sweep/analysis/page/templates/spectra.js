@@ -19,7 +19,7 @@ function curvesOf(group, cell) {
 
 // What is predicted for a cell: all eigenvalues of Θ̄ where the page has them, else the least alone.
 function predictedOf(group, cell) {
-  const { limit } = group.kernels.find((one) => one.cell === cell && one.limit) ?? {};
+  const { limit } = group.kernels.find((one) => one.cell === cell && one.limit?.values) ?? {};
   const predicted = group.quantities.find((one) => one.name === "limit_lambda_min");
   return { all: limit ?? null, least: predicted.value[cell], error: predicted.error[cell] };
 }
