@@ -26,7 +26,11 @@ SHADES = 1024
 """Of a kernel."""
 
 DIFFERENCE_SHADES = 256
-"""Of its difference from the limit, which has colours of its own."""
+"""Of its difference from the limit, which has colours of its own; more where the kernel, the sum of
+both, would have fewer than `SHADES`."""
+
+LIMIT_SHADES = 65_536
+"""Of a limit: its steps vanish in the sum."""
 
 
 class Limit(NamedTuple):
@@ -91,14 +95,17 @@ def kernels(
             if cell not in stored:
                 stored[cell] = _stored(limit, step, packer)
             one["limit"] = stored[cell]
-            one["difference"] = _shades(theta - limit.kernel, DIFFERENCE_SHADES, packer)
+            difference = theta - limit.kernel
+            finer = SHADES * np.ptp(difference) / (np.ptp(theta) or 1.0)
+            most = int(np.clip(finer, DIFFERENCE_SHADES, LIMIT_SHADES))
+            one["difference"] = _shades(difference, most, packer)
         shown.append(one)
     return shown
 
 
 def _stored(limit: Limit, step: int, packer: Packer) -> dict[str, Any]:
     """Θ̄ as the page keeps it, with its eigenvalues if all inputs are shown."""
-    shades = _shades(limit.kernel, SHADES, packer)
+    shades = _shades(limit.kernel, LIMIT_SHADES, packer)
     if step > 1:
         return shades
     return shades | {
