@@ -9,9 +9,11 @@ import matplotlib
 import numpy as np
 import pytest
 
-from ntk_sweep.analysis.chapters import kernels, spectra
+from ntk_sweep.analysis.chapters import kernels
+from ntk_sweep.analysis.chapters.spectra.figures import spectrum_figure
+from ntk_sweep.analysis.chapters.spectra.numbers import spectrum
+from ntk_sweep.analysis.drawing import cell_grid, rendering
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
-from ntk_sweep.analysis.drawing import rendering
 from ntk_sweep.analysis.drawing.rendering import FORMATS, render
 from ntk_sweep.analysis.rows.cells import cells
 from tests.helpers.analysis_rows import frame, grid
@@ -22,13 +24,13 @@ def test_the_same_rows_give_the_same_bytes_and_matplotlib_is_left_alone(kind):
     before = dict(matplotlib.rcParams)
 
     def draw() -> list[bytes]:
-        heat = heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid"))
-        points = spectra.spectrum(np.array([0.0, 1.0]), np.full(2, 1e-9))
+        heat = heatmaps.heatmap(cell_grid.grid(cells(frame(grid())), "sigmoid"))
+        points = spectrum(np.array([0.0, 1.0]), np.full(2, 1e-9))
         return [
             render(figure, kind)
             for figure in (
                 heat,
-                spectra.spectrum_figure(points, "a"),
+                spectrum_figure(points, "a"),
                 kernels.kernel_image(np.eye(4), "b", 2),
             )
         ]
@@ -59,7 +61,7 @@ def test_formulas_are_parsed_once_and_look_the_same():
 
 @pytest.mark.parametrize("place", ["title", "xlabel", "ylabel"])
 def test_no_format_cuts_the_ink_of_another(place):
-    figure = heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid"))
+    figure = heatmaps.heatmap(cell_grid.grid(cells(frame(grid())), "sigmoid"))
     figure.axes[0].set(**{place: "a text that is longer than the rest, " * 3})
     pixel = 1 / rendering.DPI
     for kind, file in rendering.render_all(figure).items():
