@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ntk_sweep.analysis.drawing.remembered_ticks import remember_ticks
 from ntk_sweep.cores import available_cores
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def render(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
 def render_all(figure: Figure) -> dict[str, bytes]:
     """The figure in all of `FORMATS`, arranged and measured once."""
     _parse_formulas_once()
+    remember_ticks(figure)
     box = None
     with style():
         if (engine := figure.get_layout_engine()) is not None:

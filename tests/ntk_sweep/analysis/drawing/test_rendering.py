@@ -11,7 +11,7 @@ import pytest
 
 from ntk_sweep.analysis.chapters import kernels, spectra
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
-from ntk_sweep.analysis.drawing import rendering
+from ntk_sweep.analysis.drawing import remembered_ticks, rendering
 from ntk_sweep.analysis.drawing.rendering import FORMATS, render
 from ntk_sweep.analysis.rows.cells import cells
 from tests.helpers.analysis_rows import frame, grid
@@ -55,6 +55,13 @@ def test_formulas_are_parsed_once_and_look_the_same():
     plain = {kind: render(figures[0], kind) for kind in FORMATS}
     rendering._parse_formulas_once()
     assert {kind: render(figures[1], kind) for kind in FORMATS} == plain
+
+
+def test_remembered_ticks_look_the_same():
+    drawn = [heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid")) for _ in range(2)]
+    remembered_ticks.remember_ticks(drawn[0])
+    for kind in FORMATS:
+        assert render(drawn[0], kind) == render(drawn[1], kind), kind
 
 
 @pytest.mark.parametrize("place", ["title", "xlabel", "ylabel"])
