@@ -17,6 +17,7 @@ from ntk_sweep.analysis.drawing.remembered_ticks import remember_ticks
 from ntk_sweep.cores import available_cores
 
 if TYPE_CHECKING:
+    from matplotlib.backend_bases import RendererBase
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
@@ -107,37 +108,49 @@ def render(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
 
 
 def render_all(figure: Figure) -> dict[str, bytes]:
-    """The figure in all of `FORMATS`, arranged and measured once."""
+    """The figure in all of `FORMATS`, arranged, measured and drawn once."""
+    from matplotlib.figure import Figure
+
+    from ntk_sweep.analysis.drawing.recording import Recorder, Recording
+
     _parse_formulas_once()
     remember_ticks(figure)
-    box = None
+    figure.dpi = DPI
+    recorder = Recorder(figure)
     with style():
+        # Around what keeps its shape a layout leaves white.
+        filled = all(axes.get_aspect() == "auto" for axes in figure.axes)
+        margin = 0.0
         if (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)
-            # What the engine arranged stays; with an engine every file would be drawn twice.
+            margin = engine.get()["w_pad"]
+            # What the engine arranged stays.
             figure.set_layout_engine(None)
-            # Around what keeps its shape a layout leaves white.
-            if all(axes.get_aspect() == "auto" for axes in figure.axes):
-                box = _box(figure, engine.get()["w_pad"])
-    return {kind: render(figure, kind, box) for kind in FORMATS}
+        figure.patch.set_visible(False)
+        figure.draw(recorder)
+        if engine is not None and filled:
+            box = _box(figure, recorder, margin)
+        else:
+            box = figure.get_tightbbox(recorder).padded(PADDING)
+        page = Figure(figure.get_size_inches(), facecolor=figure.get_facecolor())
+        page.add_artist(Recording(recorder, DPI))
+    return {kind: render(page, kind, box) for kind in FORMATS}
 
 
-def _box(figure: Figure, margin: float) -> Bbox:
+def _box(figure: Figure, pixels: RendererBase, margin: float) -> Bbox:
     """What is kept of a figure, in inches: the page, and texts that are longer than it.
 
     A layout leaves all the rest within the page, but for this much margin. Measuring all ink takes
     as long as drawing it.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import RendererSVG
     from matplotlib.transforms import Bbox
 
     width, height = figure.get_size_inches()
+    # Letters of pixels and of outlines differ.
+    parts = [*_texts(figure, pixels)]
     before = figure.dpi
     try:
-        # Letters of pixels and of outlines differ.
-        figure.dpi = DPI
-        parts = [*_texts(figure, FigureCanvasAgg(figure).get_renderer())]
         figure.dpi = POINTS
         outlines = RendererSVG(width * POINTS, height * POINTS, io.StringIO())
         parts += _texts(figure, outlines)
