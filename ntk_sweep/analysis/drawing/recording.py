@@ -16,6 +16,7 @@ from matplotlib.backend_bases import FigureCanvasBase, GraphicsContextBase, Rend
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
 from matplotlib.transforms import Affine2D, Bbox, TransformedPath
 
 _POINTS = 72
@@ -28,14 +29,14 @@ class Recorder(RendererBase):
     """Notes what is drawn; measures texts as PNG files show them.
 
     Attributes:
+        figure: Whose artists draw; its dots per inch stay as they are.
         calls: Name and arguments of each call, in pixels from the lower left corner of the page.
     """
 
     def __init__(self, figure: Figure) -> None:
-        """For one figure, whose dots per inch stay as they are."""
         super().__init__()
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-        self._figure = figure
+        self.figure = figure
         _Measuring(figure, self)
 
     def flipy(self) -> bool:
@@ -44,17 +45,18 @@ class Recorder(RendererBase):
 
     def get_canvas_width_height(self) -> tuple[float, float]:
         """Of the page, in pixels."""
-        return tuple(self._figure.bbox.size)
+        width, height = self.figure.bbox.size
+        return width, height
 
     def points_to_pixels(self, points: Any) -> Any:
         """At the figure's dots per inch."""
-        return points * self._figure.dpi / _POINTS
+        return points * self.figure.dpi / _POINTS
 
     def get_text_width_height_descent(
         self, s: str, prop: FontProperties, ismath: Any
     ) -> tuple[float, float, float]:
         """Of a line, in pixels."""
-        return _extent(s, prop, ismath, self._figure.dpi)
+        return _extent(s, prop, ismath, self.figure.dpi)
 
 
 def _noted(name: str) -> Callable[..., None]:
@@ -106,17 +108,29 @@ def _extent(text: str, font: FontProperties, formula: Any, dpi: float) -> Any:
     return _pixels(dpi).get_text_width_height_descent(text, font, formula)
 
 
-class Recording(Artist):
-    """What a recorder noted, as the one artist of another figure of any resolution."""
+def recorded(recorder: Recorder, box: Bbox) -> Figure:
+    """What a recorder noted, as a figure that can be saved in any resolution.
 
-    def __init__(self, recorder: Recorder, dpi: float) -> None:
-        """Args: the recorder, and the dots per inch of its figure."""
+    Args:
+        recorder: Of a figure that has been drawn.
+        box: What of it is kept, in inches.
+    """
+    page = Figure((box.width, box.height), facecolor=recorder.figure.get_facecolor())
+    page.add_artist(_Recording(recorder, box))
+    return page
+
+
+class _Recording(Artist):
+    """The one artist of such a figure."""
+
+    def __init__(self, recorder: Recorder, box: Bbox) -> None:
         super().__init__()
         self._calls = recorder.calls
-        self._dpi = dpi
+        self._dpi = recorder.figure.dpi
+        self._corner = box.p0
 
     def draw(self, renderer: RendererBase) -> None:
-        """Plays it; pages that are cut to a box begin at its corner."""
+        """Plays it."""
         place = self._place()
         for name, arguments, named in self._calls:
             if name in _BRACKETS:
@@ -125,7 +139,6 @@ class Recording(Artist):
                     place = self._place()
                 continue
             context, *others = arguments
-            own = place.context(renderer, context)
             if name in _PLACED:
                 shapes, whole = _PLACED[name]
                 for at in shapes:
@@ -136,13 +149,14 @@ class Recording(Artist):
                 if name == "draw_text" and renderer.flipy():
                     y = renderer.get_canvas_width_height()[1] - y
                 others[:2] = x, y
+            own = place.context(renderer, context)
             getattr(renderer, name)(own, *others, **named)
             own.restore()
 
     def _place(self) -> _Place:
         figure = self.get_figure(root=True)
         assert figure is not None
-        return _Place(figure.dpi / self._dpi, figure.transFigure.transform((0.0, 0.0)))
+        return _Place(figure.dpi / self._dpi, -figure.dpi * self._corner)
 
 
 class _Place:
@@ -173,7 +187,7 @@ class _Place:
                 self._rectangles[key] = Bbox(self.factor * rectangle.get_points() + self.shift)
             own.set_clip_rectangle(self._rectangles[key])
         path, transform = noted.get_clip_path()
-        if path is not None:
+        if isinstance(path, Path):
             if id(path) not in self._paths:
                 self._paths[id(path)] = TransformedPath(path, self.moved(transform))
             own.set_clip_path(self._paths[id(path)])

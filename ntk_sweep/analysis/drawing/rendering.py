@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ntk_sweep.analysis.drawing.remembered_ticks import remember_ticks
 from ntk_sweep.cores import available_cores
 
@@ -82,36 +84,22 @@ def style() -> Iterator[None]:
 MANY_FORMULAS = 4096
 """More than a report has, in all sizes and formats."""
 
+COMPRESSION = 3
+"""Of PNG files, from 1 to 9: a tenth larger than with 6, in two thirds of the time."""
+
 PADDING = 0.05
 """Inches of white around a figure."""
 
 
-def render(figure: Figure, kind: str, box: Bbox | None = None) -> bytes:
-    """The figure as a file of one of `FORMATS`; the same figure gives the same bytes.
-
-    Args:
-        figure: What.
-        kind: As what.
-        box: What of it is kept, in inches; None finds out where there is ink, which takes as long
-            as drawing it.
-    """
-    buffer = io.BytesIO()
+def render(figure: Figure, kind: str) -> bytes:
+    """The figure as a file of one of `FORMATS`; the same figure gives the same bytes."""
     with style():
-        figure.savefig(
-            buffer,
-            format=kind,
-            metadata=_UNDATED[kind],
-            bbox_inches=box or "tight",
-            pad_inches=PADDING,
-        )
-    return buffer.getvalue()
+        return _saved(figure, kind, bbox_inches="tight", pad_inches=PADDING)
 
 
 def render_all(figure: Figure) -> dict[str, bytes]:
     """The figure in all of `FORMATS`, arranged, measured and drawn once."""
-    from matplotlib.figure import Figure
-
-    from ntk_sweep.analysis.drawing.recording import Recorder, Recording
+    from ntk_sweep.analysis.drawing.recording import Recorder, recorded
 
     _parse_formulas_once()
     remember_ticks(figure)
@@ -132,9 +120,28 @@ def render_all(figure: Figure) -> dict[str, bytes]:
             box = _box(figure, recorder, margin)
         else:
             box = figure.get_tightbbox(recorder).padded(PADDING)
-        page = Figure(figure.get_size_inches(), facecolor=figure.get_facecolor())
-        page.add_artist(Recording(recorder, DPI))
-    return {kind: render(page, kind, box) for kind in FORMATS}
+        page = recorded(recorder, box)
+        return {kind: _png(page) if kind == "png" else _saved(page, kind) for kind in FORMATS}
+
+
+def _png(page: Figure) -> bytes:
+    """A page as PNG, without the transparency that no figure has: a third faster."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image  # matplotlib brings it along
+
+    page.dpi = DPI
+    canvas = FigureCanvasAgg(page)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", dpi=(DPI, DPI), compress_level=COMPRESSION)
+    return buffer.getvalue()
+
+
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, metadata=_UNDATED[kind], **options)
+    return buffer.getvalue()
 
 
 def _box(figure: Figure, pixels: RendererBase, margin: float) -> Bbox:
