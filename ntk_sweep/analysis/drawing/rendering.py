@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import multiprocessing
 import signal
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -212,38 +212,52 @@ def _parse_formulas_once() -> None:
     parser_class._parse_cached = parse
 
 
-def render_many(draws: Sequence[Callable[[], Figure]]) -> list[dict[str, bytes]]:
+def render_many(draws: Iterable[Callable[[], Figure]]) -> list[dict[str, bytes]]:
     """What each of `draws` returns, in all of `FORMATS`; on all cores where they are many.
 
     Args:
         draws: Functions that can be pickled, such as a `functools.partial` of one at the top of a
-            module.
+            module. While an iterator makes the later ones, other processes draw the earlier.
     """
-    others = min(available_cores(), len(draws)) - 1
-    if len(draws) < MANY or not others:
-        return [_drawn(draw) for draw in draws]
-    # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for ever.
-    with ProcessPoolExecutor(
-        others,
+    others = available_cores() - 1
+    known: list[Callable[[], Figure]] = []
+    sent: list[Future[dict[str, bytes]]] = []
+    own: dict[int, dict[str, bytes]] = {}
+    with ExitStack() as stack:
+        pool = None
+        for draw in draws:
+            known.append(draw)
+            if not others or len(known) < MANY:
+                continue
+            if pool is None:
+                pool = _processes(others)
+                stack.callback(pool.shutdown, cancel_futures=True)
+            with _signals_left_to_parent():
+                sent += [pool.submit(_drawn, one) for one in known[len(sent) :]]
+        # From the end, where the others have not begun.
+        for place in reversed(range(len(known))):
+            if place >= len(sent) or sent[place].cancel():
+                own[place] = _drawn(known[place])
+        return [own.get(place) or sent[place].result() for place in range(len(known))]
+
+
+def _processes(number: int) -> ProcessPoolExecutor:
+    """Processes to draw, each started when there is a figure for it."""
+    return ProcessPoolExecutor(
+        number,
+        # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for
+        # ever.
         mp_context=multiprocessing.get_context("spawn"),
-        # What matplotlib warns of when it is loaded, this process was told already.
-        initializer=logging.disable,
-        initargs=(logging.WARNING,),
-    ) as pool:
-        left = deque(enumerate(draws))
-        sent: dict[int, Future[dict[str, bytes]]] = {}
-        own: dict[int, dict[str, bytes]] = {}
-        while left:
-            # Two for each: one to draw, and one that waits.
-            while left and sum(not part.done() for part in sent.values()) < 2 * others:
-                place, draw = left.popleft()
-                with _signals_left_to_parent():
-                    sent[place] = pool.submit(_drawn, draw)
-            if left:
-                place, draw = left.pop()
-                own[place] = _drawn(draw)
-        drawn = own | {place: part.result() for place, part in sent.items()}
-        return [drawn[place] for place in range(len(draws))]
+        initializer=_begin,
+        initargs=gc.get_threshold(),
+    )
+
+
+def _begin(*young_objects: int) -> None:
+    """Garbage is looked for as seldom as in the parent."""
+    gc.set_threshold(*young_objects)
+    # What matplotlib warns of when it is loaded, the parent was told already.
+    logging.disable(logging.WARNING)
 
 
 @contextmanager

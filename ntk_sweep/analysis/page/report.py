@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
@@ -106,22 +107,22 @@ def report(
     output.require_writable()
     held = Contents()
     comparisons = _comparisons(studies, others, held, output) if others else []
-    composed = [
-        (place, chapter, one.group, chapter.content(one)) for place, chapter, one in shown(studies)
-    ]
-    if not drawn:
-        composed = [(*part[:-1], _undrawn(part[-1])) for part in composed]
-    written = publish([(group.label, content) for *_, group, content in composed], output)
+    composed = []
+    interactive: list[dict[str, Any]] = []
+
+    def contents() -> Iterator[tuple[str, Content]]:
+        for place, chapter, one in shown(studies):
+            content = chapter.content(one) if drawn else _undrawn(chapter.content(one))
+            composed.append((place, chapter, one.group, content))
+            yield one.group.label, content
+        # Other processes draw meanwhile.
+        interactive.extend(_interactive(one, held, output, 1 / len(studies)) for one in studies)
+
+    written = publish(contents(), output)
     parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]
     groups = [
-        _page_group(
-            study,
-            [part[1:] for part in parts if part[0] == place],
-            held,
-            output,
-            1 / len(studies),
-        )
-        for place, study in enumerate(studies)
+        _page_group(study, [part[1:] for part in parts if part[0] == place], own, held, output)
+        for place, (study, own) in enumerate(zip(studies, interactive, strict=True))
     ]
     return output.write("index", ".html", page(groups, held, date, comparisons))
 
@@ -248,10 +249,30 @@ Part = tuple[Chapter, Group, Content, list[WrittenSection]]
 """A chapter, the rows it shows, what it shows of them, and the files of that."""
 
 
+def _interactive(
+    study: Study, held: Contents, output: OutputFolder, share: float
+) -> dict[str, Any]:
+    """What the page draws itself of a study, and says of it; `share` is its part of the page."""
+    data = explorer(study, held.numbers, share)
+    return {
+        "answer": answer(study),
+        "progress": progress(study),
+        "summary": summarise(study.group, study.training),
+        "data": data,
+        "drifts": drifts(study, held.numbers, share),
+        "rows": row_table(study, held.numbers, share),
+        "cells": _cells_file(study, output) if data else None,
+    }
+
+
 def _page_group(
-    study: Study, parts: Sequence[Part], held: Contents, output: OutputFolder, share: float
+    study: Study,
+    parts: Sequence[Part],
+    interactive: dict[str, Any],
+    held: Contents,
+    output: OutputFolder,
 ) -> PageGroup:
-    """What the page shows of a study; `share` is its part of what a page may hold."""
+    """What the page shows of a study."""
     group = study.group
     chapters, facts, failures = [], [], []
     for chapter, rows, content, sections in parts:
@@ -263,20 +284,13 @@ def _page_group(
             inside = [part for part in parts if part[0].section == chapter.name]
             every = [*sections, *(one for part in inside for one in part[3])]
             chapters.append(_page_chapter(chapter, content, every, rows, held, output))
-    data = explorer(study, held.numbers, share)
     return PageGroup(
         group=group,
         anchor=file_stem(group.label),
-        answer=answer(study),
-        progress=progress(study),
-        summary=summarise(group, study.training),
         files=facts,
         failures=failures,
         chapters=chapters,
-        data=data,
-        drifts=drifts(study, held.numbers, share),
-        rows=row_table(study, held.numbers, share),
-        cells=_cells_file(study, output) if data else None,
+        **interactive,
     )
 
 

@@ -106,9 +106,10 @@ def intervals(table: pd.DataFrame, cell: list[str], column: str) -> pd.DataFrame
         column: What the mean is of.
 
     Returns:
-        `low` and `high`, indexed by `cell`.
+        `low` and `high`, indexed by `cell`; cells of one seed are left out.
     """
-    known = table.dropna(subset=column).sort_values(cell, kind="stable")
+    known = table[table[column].notna()]
+    known = known[known.duplicated(cell, keep=False)].sort_values(cell, kind="stable")
     sizes = known.groupby(cell)[column].transform("size")
     parts = []
     for size, same in known.groupby(sizes, sort=True):

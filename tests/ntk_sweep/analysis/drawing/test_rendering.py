@@ -74,7 +74,7 @@ def test_no_format_cuts_the_ink_of_another(place):
         assert (np.array(size(kind, file)) > whole - 2 * pixel).all(), kind
 
 
-@pytest.mark.parametrize(("cores", "expected"), [(1, []), (3, [2]), (99, [rendering.MANY - 1])])
+@pytest.mark.parametrize(("cores", "expected"), [(1, []), (3, [2]), (99, [98])])
 def test_figures_are_drawn_by_no_more_processes_than_there_are_cores(monkeypatch, cores, expected):
     pools = []
 
