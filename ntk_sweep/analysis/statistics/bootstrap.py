@@ -106,10 +106,9 @@ def intervals(table: pd.DataFrame, cell: list[str], column: str) -> pd.DataFrame
         column: What the mean is of.
 
     Returns:
-        `low` and `high`, indexed by `cell`; cells of one seed are left out.
+        `low` and `high`, indexed by `cell`.
     """
-    known = table[table[column].notna()]
-    known = known[known.duplicated(cell, keep=False)].sort_values(cell, kind="stable")
+    known = table.dropna(subset=column).sort_values(cell, kind="stable")
     sizes = known.groupby(cell)[column].transform("size")
     parts = []
     for size, same in known.groupby(sizes, sort=True):
