@@ -7,21 +7,20 @@ import io
 import logging
 import multiprocessing
 import signal
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ntk_sweep.analysis.drawing.formulas import parse_formulas_once
 from ntk_sweep.analysis.drawing.remembered_ticks import remember_ticks
 from ntk_sweep.cores import available_cores
 
 if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import FontProperties
     from matplotlib.transforms import Bbox
 
 FORMATS = ("png", "svg", "pdf")
@@ -82,14 +81,8 @@ def style() -> Iterator[None]:
         yield
 
 
-MANY_FORMULAS = 4096
-"""More than a report has, in all sizes and formats."""
-
 COMPRESSION = 3
 """Of PNG files, from 1 to 9: a tenth larger than with 6, in two thirds of the time."""
-
-_FORMULA_POINTS = 100
-"""The size at which a formula is parsed; sizes of letters are rounded to 1/64 of a dot."""
 
 PADDING = 0.05
 """Inches of white around a figure."""
@@ -105,7 +98,7 @@ def render_all(figure: Figure) -> dict[str, bytes]:
     """The figure in all of `FORMATS`, arranged, measured and drawn once."""
     from ntk_sweep.analysis.drawing.recording import Recorder, recorded
 
-    _parse_formulas_once()
+    parse_formulas_once()
     remember_ticks(figure)
     figure.dpi = DPI
     recorder = Recorder(figure)
@@ -188,52 +181,6 @@ def _texts(figure: Figure, renderer: Any) -> Iterator[Bbox]:
         yield along.from_extents(along.x0, middle_y, along.x1, middle_y)
         up = axes.yaxis.label.get_window_extent(renderer).transformed(inches)
         yield up.from_extents(middle_x, up.y0, middle_x, up.y1)
-
-
-@cache
-def _parse_formulas_once() -> None:
-    """Has all figures of a process share what matplotlib makes of a formula, as of a tick's label.
-
-    Each drawing of a figure would parse them again, and each size and resolution: without hinting,
-    they differ by a factor.
-    """
-    from matplotlib import mathtext
-
-    parser_class: Any = mathtext.MathTextParser
-    plain = getattr(getattr(parser_class, "_parse_cached", None), "__wrapped__", None)
-    if plain is None:
-        return
-    parsers: dict[str, Any] = {}
-
-    @lru_cache(maxsize=MANY_FORMULAS)
-    def shared(output: str, *key: Hashable) -> Any:
-        return plain(parsers[output], *key)
-
-    @lru_cache(maxsize=MANY_FORMULAS)
-    def scaled(text: str, dpi: float, font: FontProperties, *key: Hashable) -> Any:
-        one = font.copy()
-        one.set_size(_FORMULA_POINTS)
-        points = font.get_size_in_points()
-        found = shared("vector", text, DPI, one, *key)
-        factor = points * dpi / (_FORMULA_POINTS * DPI)
-        width, height, depth, glyphs, rectangles = found
-        return type(found)(
-            *(factor * side for side in (width, height, depth)),
-            [
-                (face, size * points / _FORMULA_POINTS, *letter, factor * x, factor * y)
-                for face, size, *letter, x, y in glyphs
-            ],
-            [tuple(factor * side for side in rectangle) for rectangle in rectangles],
-        )
-
-    def parse(parser: Any, text: str, dpi: float, font: FontProperties | None, *key: Any) -> Any:
-        output = parser._output_type
-        parsers.setdefault(output, parser)
-        if output == "vector" and font is not None:
-            return scaled(text, dpi, font, *key)
-        return shared(output, text, dpi, font, *key)
-
-    parser_class._parse_cached = parse
 
 
 def render_many(draws: Iterable[Callable[[], Figure]]) -> list[dict[str, bytes]]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ntk_sweep.analysis.chapters import kernels, spectra
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
-from ntk_sweep.analysis.drawing import remembered_ticks, rendering
+from ntk_sweep.analysis.drawing import formulas, remembered_ticks, rendering
 from ntk_sweep.analysis.drawing.rendering import FORMATS, render
 from ntk_sweep.analysis.rows.cells import cells
 from tests.helpers.analysis_rows import frame, grid
@@ -55,7 +55,7 @@ def size(kind: str, file: bytes) -> tuple[float, ...]:
 def test_formulas_are_parsed_once_and_look_the_same():
     figures = [kernels.kernel_image(np.eye(4), r"$\lambda_{\min}$", 2) for _ in range(2)]
     plain = {kind: render(figures[0], kind) for kind in FORMATS}
-    rendering._parse_formulas_once()
+    formulas.parse_formulas_once()
     shared = {kind: render(figures[1], kind) for kind in FORMATS}
     # Lengths in dots are rounded up where a formula is parsed at its own size.
     for kind in FORMATS:
