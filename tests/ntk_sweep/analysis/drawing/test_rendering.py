@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from ntk_sweep.analysis.chapters import kernels, spectra
-from ntk_sweep.analysis.drawing import heatmap as heatmaps
 from ntk_sweep.analysis.drawing import formulas, remembered_ticks, rendering
+from ntk_sweep.analysis.drawing import heatmap as heatmaps
 from ntk_sweep.analysis.drawing.rendering import FORMATS, render
 from ntk_sweep.analysis.rows.cells import cells
 from tests.helpers.analysis_rows import frame, grid
