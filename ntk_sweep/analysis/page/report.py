@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ntk_sweep.analysis.chapters import order
 from ntk_sweep.analysis.chapters.chapter import Chapter
@@ -13,7 +14,7 @@ from ntk_sweep.analysis.page.comparison import compare
 from ntk_sweep.analysis.page.document import Contents, page
 from ntk_sweep.analysis.page.model import Link, PageComparison
 from ntk_sweep.analysis.page.row_table import packed_rows
-from ntk_sweep.analysis.page.sections import page_group
+from ntk_sweep.analysis.page.sections import drawn_by_page, page_group
 from ntk_sweep.analysis.rows.study import Study, families, joined
 from ntk_sweep.analysis.writing.content import Content
 from ntk_sweep.analysis.writing.files import OutputFolder
@@ -48,22 +49,22 @@ def report(
     output.require_writable()
     held = Contents()
     comparisons = _comparisons(studies, others, held, output) if others else []
-    composed = [
-        (place, chapter, one.group, chapter.content(one)) for place, chapter, one in shown(studies)
-    ]
-    if not drawn:
-        composed = [(*part[:-1], _undrawn(part[-1])) for part in composed]
-    written = publish([(group.label, content) for *_, group, content in composed], output)
+    composed = []
+    interactive: list[dict[str, Any]] = []
+
+    def contents() -> Iterator[tuple[str, Content]]:
+        for place, chapter, one in shown(studies):
+            content = chapter.content(one) if drawn else _undrawn(chapter.content(one))
+            composed.append((place, chapter, one.group, content))
+            yield one.group.label, content
+        # Other processes draw meanwhile.
+        interactive.extend(drawn_by_page(one, held, output, 1 / len(studies)) for one in studies)
+
+    written = publish(contents(), output)
     parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]
     groups = [
-        page_group(
-            study,
-            [part[1:] for part in parts if part[0] == place],
-            held,
-            output,
-            1 / len(studies),
-        )
-        for place, study in enumerate(studies)
+        page_group(study, [part[1:] for part in parts if part[0] == place], own, held, output)
+        for place, (study, own) in enumerate(zip(studies, interactive, strict=True))
     ]
     return output.write("index", ".html", page(groups, held, date, comparisons))
 

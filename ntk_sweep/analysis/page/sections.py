@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -43,10 +44,30 @@ Part = tuple[Chapter, Group, Content, list[WrittenSection]]
 """A chapter, the rows it shows, what it shows of them, and the files of that."""
 
 
+def drawn_by_page(
+    study: Study, held: Contents, output: OutputFolder, share: float
+) -> dict[str, Any]:
+    """What the page draws itself of a study, and says of it; `share` is its part of the page."""
+    data = explorer(study, held.numbers, share)
+    return {
+        "answer": answer(study),
+        "progress": progress(study),
+        "summary": summarise(study.group, study.training),
+        "data": data,
+        "drifts": drifts(study, held.numbers, share),
+        "rows": row_table(study, held.numbers, share),
+        "cells": _cells_file(study, output) if data else None,
+    }
+
+
 def page_group(
-    study: Study, parts: Sequence[Part], held: Contents, output: OutputFolder, share: float
+    study: Study,
+    parts: Sequence[Part],
+    interactive: dict[str, Any],
+    held: Contents,
+    output: OutputFolder,
 ) -> PageGroup:
-    """What the page shows of a study; `share` is its part of what a page may hold."""
+    """What the page shows of a study; `interactive` is what `drawn_by_page` returns."""
     group = study.group
     chapters, facts, failures = [], [], []
     for chapter, rows, content, sections in parts:
@@ -58,20 +79,13 @@ def page_group(
             inside = [part for part in parts if part[0].section == chapter.name]
             every = [*sections, *(one for part in inside for one in part[3])]
             chapters.append(_page_chapter(chapter, content, every, rows, held, output))
-    data = explorer(study, held.numbers, share)
     return PageGroup(
         group=group,
         anchor=file_stem(group.label),
-        answer=answer(study),
-        progress=progress(study),
-        summary=summarise(group, study.training),
         files=facts,
         failures=failures,
         chapters=chapters,
-        data=data,
-        drifts=drifts(study, held.numbers, share),
-        rows=row_table(study, held.numbers, share),
-        cells=_cells_file(study, output) if data else None,
+        **interactive,
     )
 
 
