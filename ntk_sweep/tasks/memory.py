@@ -65,10 +65,10 @@ EXTENDED_ARRAYS = 5
 """Arrays (N, n) that passes in double-double keep for each layer: of its inputs, and of its slopes
 or gradients, two each, and one for error bounds."""
 
-EXTENDED_TEMPORARIES = 24
-"""Further ones while a layer is computed. Measured on GELU networks, with some room; 12 on ReLU."""
+EXTENDED_TEMPORARIES = 16
+"""Further ones while a layer is computed. Measured on GELU networks; 12 on ReLU."""
 
-EXTENDED_GRAM_ARRAYS = 21
+EXTENDED_GRAM_ARRAYS = 23
 """Further ones, as wide as the inputs if those are wider, while the Gram matrices of a layer are
 computed: slices of both factors."""
 
@@ -85,7 +85,7 @@ WHOLE_HELD = 3
 TILE_ARRAYS = 3
 """Tiles while Θ is summed up: two Gram matrices, and their product."""
 
-DOUBLE_DOUBLE_TILE = 20
+DOUBLE_DOUBLE_TILE = 30
 """Arrays of `ntk_sweep.numerics.gram_tiles.TILE` rows and columns for a tile in double-double."""
 
 DOUBLE_DOUBLE_ROWS = 512
@@ -208,7 +208,9 @@ def memory_plan(
     totals = 8 * n_samples * (max(n_inputs, width) + width)
     kernel = square + TILE_ARRAYS * tile if n_samples > TILE_ROWS else WHOLE_KERNEL_ARRAYS * square
     own = WHOLE_HELD * square if whole else square
-    factors = left if _refinable(method, n_samples) or files else 0
+    # of temporaries of error bounds, which stay if the worker keeps their blocks
+    bounds = 16 * n_samples * n_inputs if 8 * n_samples * n_inputs < KEPT_BLOCK else 0
+    factors = left + bounds if _refinable(method, n_samples) or files else 0
     stages = {
         "passes": shared + passes + PASS_TEMPORARIES * layer,
         "kernel": shared + left + kernel + totals,
@@ -259,15 +261,17 @@ def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
         squares * square,
         BLOCK_HELD[method] * square + BLOCK_ARRAYS[method] * block,
     ]
-    if method != "eigh":
-        tiles = DOUBLE_DOUBLE_WHOLE * square if whole else DOUBLE_DOUBLE_TILE * tile + 2 * square
-        sizes.append(square + tiles)
-    return max(sizes)
+    if method == "eigh":
+        return max(sizes)
+    if whole:
+        return max(*sizes, square * (1 + DOUBLE_DOUBLE_WHOLE))
+    # the blocks of tiles stay; the other methods have use for them
+    return max(sizes) + (DOUBLE_DOUBLE_TILE * tile if method == EXTREME else 0)
 
 
 def _refinable(method: str, n_samples: int) -> bool:
     """Whether the passes are kept for products in double-double."""
-    return method in (EXTREME, "compensated", "double-double") or n_samples <= REFINED_SAMPLES
+    return method != "eigh" and (method != "auto" or n_samples <= REFINED_SAMPLES)
 
 
 def _chosen(method: str, n_samples: int) -> str:
