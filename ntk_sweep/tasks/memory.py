@@ -215,8 +215,9 @@ def memory_plan(
         "passes": shared + passes + PASS_TEMPORARIES * layer,
         "kernel": shared + left + kernel + totals,
         "conjugate kernel": shared + left + own + FACTOR_ARRAYS * 8 * n_samples * width,
-        "eigenvalues": shared + factors + own - square + _solver_bytes(method, n_samples, left),
+        "eigenvalues": shared + factors + own - square,
     }
+    stages["eigenvalues"] += _solver_bytes(method, n_samples, left + data)
     numbers = n_samples * (n_inputs + width * (depth - 1))
     refined = method in ("auto", "double-double") and n_samples <= REFINED_SAMPLES
     if refined and numbers <= EXTENDED_ACTIVATIONS:
@@ -254,7 +255,7 @@ def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
         # one N² × N block beside the triangles
         return 3 * 8 * n_samples**3
     whole, square = n_samples <= TILE_ROWS, 8 * n_samples**2
-    block, tile = 8 * min(n_samples, BLOCK_ROWS) * n_samples, 8 * DOUBLE_DOUBLE_ROWS**2
+    block = 8 * min(n_samples, BLOCK_ROWS) * n_samples
     method = _chosen(method, n_samples)
     squares = SOLVER_ARRAYS[method] + (WHOLE_SOLVER_ARRAYS if whole else 0)
     sizes = [
@@ -266,6 +267,7 @@ def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
     if whole:
         return max(*sizes, square * (1 + DOUBLE_DOUBLE_WHOLE))
     # the blocks of tiles stay; the other methods have use for them
+    tile = 8 * DOUBLE_DOUBLE_ROWS**2
     return max(sizes) + (DOUBLE_DOUBLE_TILE * tile if method == EXTREME else 0)
 
 
