@@ -205,7 +205,9 @@ print(int(peak[1]) * 1024, max(stages.values()))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     used, planned = map(int, done.stdout.split())
-    assert planned / 1.25 < used < planned
+    # auto may have to repeat the passes in double-double, which this network does not need
+    room = 1.6 if method == "auto" else 1.25
+    assert planned / room < used < planned
 
 
 def test_what_is_available(monkeypatch, tmp_path):
