@@ -23,10 +23,12 @@ from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, schema
 from ntk_sweep.store.compaction import merge
 from ntk_sweep.store.reading import finished, load_array, load_results
 from ntk_sweep.store.store import Store
-from tests.helpers.places import ROOT
+from tests.helpers.places import STORES
 
-STORES = ROOT / "tests" / "data" / "stores"
-NUMERICS = {"schema-1": 1, "schema-2-first": 2, "schema-2": 2, "schema-3": 2}
+NUMERICS = {
+    **{"schema-1": 1, "schema-2-first": 2, "schema-2": 2},
+    **{"schema-3": 2, "schema-3-last": 2, "schema-4": 2},
+}
 OLD = [name for name in NUMERICS if (STORES / name).is_dir()]
 NAMES = schema("spectrum").names
 RESULTS = NAMES[NAMES.index("eigenvalues") : NAMES.index("kernel_file")]
