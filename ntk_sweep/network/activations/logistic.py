@@ -9,6 +9,7 @@ from ntk_sweep.network.activations.activation import (
     Activation,
     Differences,
     DoubleDoublePair,
+    Module,
     with_long_steps,
 )
 
@@ -154,6 +155,7 @@ def _silu_bend(z: Tensor, _slope: Tensor) -> Tensor:
 
 SIGMOID = Activation(
     title="Sigmoid",
+    module=Module("Sigmoid"),
     function=lambda z: z.sigmoid(),
     derivative=_sigmoid_derivative,
     curvature=0.1,
@@ -171,6 +173,7 @@ SIGMOID = Activation(
 
 TANH = Activation(
     title="Tanh",
+    module=Module("Tanh"),
     function=lambda z: z.tanh(),
     derivative=_tanh_derivative,
     curvature=0.77,
@@ -188,6 +191,7 @@ TANH = Activation(
 
 SILU = Activation(
     title="SiLU",
+    module=Module("SiLU"),
     function=_silu,
     derivative=_silu_derivative,
     curvature=0.5,
