@@ -16,7 +16,7 @@ from ntk_sweep.dispatch.progress import sign_of_life
 from ntk_sweep.dispatch.signals import SignalGuard
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.protocol import Executor
-from ntk_sweep.settings.locations import absolute_results
+from ntk_sweep.settings.locations import absolute_results, refuse_job_folders
 from ntk_sweep.settings.schema import ComputeConfig, SweepConfig
 from ntk_sweep.settings.validation import validate_data_files
 from ntk_sweep.spectrum.methods import CERTIFIED, samples_fault
@@ -94,9 +94,9 @@ def check_settings(configs: Sequence[SweepConfig], executor_class: type[Executor
     if any(config.dry_run != configs[0].dry_run for config in configs):
         raise ConfigError("dry_run must be the same for all points of a sweep")
     validate_data_files(configs)
+    refuse_job_folders(dict.fromkeys(config.results for config in configs))
     devices = dict.fromkeys(config.device for config in configs)
-    results = dict.fromkeys(config.results for config in configs)
-    executor_class.check(compute, devices.keys(), results.keys())
+    executor_class.check(compute, devices.keys())
     return compute
 
 

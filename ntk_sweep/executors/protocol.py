@@ -23,13 +23,12 @@ class Executor(Protocol):
     def __init__(self, compute: ComputeConfig) -> None: ...
 
     @staticmethod
-    def check(compute: ComputeConfig, devices: Set[str], results: Set[str]) -> None:
-        """Finds before the start what would keep the sweep from being computed or kept.
+    def check(compute: ComputeConfig, devices: Set[str]) -> None:
+        """Finds before the start what would keep the sweep from being computed.
 
         Args:
             compute: Resources, and where they are.
             devices: The settings `device` of all points.
-            results: The results folders and URIs of all points.
 
         Raises:
             ConfigError: With what to change.

@@ -16,7 +16,6 @@ from ntk_sweep.executors.devices import cuda_devices
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
 from ntk_sweep.executors.ray_address import address_of, refuse_no_cluster
 from ntk_sweep.executors.ray_cluster import RayCluster, workers_on
-from ntk_sweep.executors.ray_job import refuse_job_folders
 from ntk_sweep.executors.ray_limits import SharedLimits
 from ntk_sweep.settings.schema import ComputeConfig
 from ntk_sweep.store.filesystems import cause
@@ -61,14 +60,12 @@ class RayExecutor:
         )
 
     @staticmethod
-    def check(compute: ComputeConfig, devices: Set[str], results: Set[str]) -> None:
+    def check(compute: ComputeConfig, devices: Set[str]) -> None:
         """Compares devices and resources; which GPUs a cluster has, only Ray knows.
 
         Raises:
-            ConfigError: Workers have not got the devices, a results folder goes with a Ray job, or
-                there can be no cluster to join.
+            ConfigError: Workers have not got the devices, or there can be no cluster to join.
         """
-        refuse_job_folders(results)
         refuse_no_cluster(compute)
         if "cuda" in devices and compute.num_gpus == 0:
             raise ConfigError(

@@ -10,7 +10,6 @@ from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors.devices import cuda_devices
 from ntk_sweep.executors.messages import ChunkSpec, Lost, Report
-from ntk_sweep.executors.ray_job import refuse_job_folders
 from ntk_sweep.settings.schema import ComputeConfig
 from ntk_sweep.tasks.allowance import has_alarm
 
@@ -29,14 +28,12 @@ class SerialExecutor:
         self._worker: Worker | None = None
 
     @staticmethod
-    def check(compute: ComputeConfig, devices: Set[str], results: Set[str]) -> None:
+    def check(compute: ComputeConfig, devices: Set[str]) -> None:
         """Asks torch for CUDA where device=cuda, and for an alarm where there is a time limit.
 
         Raises:
-            ConfigError: There is none, or a results folder goes with a Ray job.
+            ConfigError: There is none.
         """
-        # A job submitted to Ray may well compute serially.
-        refuse_job_folders(results)
         if "cuda" in devices and cuda_devices() == 0:
             raise ConfigError(
                 "device=cuda, but torch finds no CUDA device in this process: use device=auto or "

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ntk_sweep.network.activations.piecewise_linear import LRELU_SLOPE
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.tensors import as_tensor
 
 
@@ -32,23 +32,10 @@ class ModuleParts(NamedTuple):
     activation: str
 
 
-class _Kind(NamedTuple):
-    """An activation's name here, and the option that changes the function, with our value of it."""
-
-    name: str
-    option: str | None = None
-    value: Any = None
-
-
-_ACTIVATIONS: dict[type[nn.Module], _Kind] = {
-    nn.ReLU: _Kind("relu"),
-    nn.ELU: _Kind("elu", "alpha", 1.0),
-    nn.LeakyReLU: _Kind("lrelu", "negative_slope", LRELU_SLOPE),
-    nn.Sigmoid: _Kind("sigmoid"),
-    nn.Tanh: _Kind("tanh"),
-    nn.GELU: _Kind("gelu", "approximate", "none"),
-    nn.SiLU: _Kind("silu"),
+_ACTIVATIONS: dict[type[nn.Module], str] = {
+    getattr(nn, entry.module.name): name for name, entry in ACTIVATIONS.items() if entry.module
 }
+"""Class → the activation's name here."""
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -107,7 +94,7 @@ def parts_of_module(module: nn.Module, dtype: torch.dtype | None = None) -> Modu
     _check_layers(layers)
     weights, biases = ([getattr(part, kind) for _, part in layers] for kind in ("weight", "bias"))
     names = [path for path, _ in layers]
-    return _parts(names, weights, biases, _ACTIVATIONS[type(activation[1])].name, dtype)
+    return _parts(names, weights, biases, _ACTIVATIONS[type(activation[1])], dtype)
 
 
 def parts_of_state(
@@ -201,11 +188,12 @@ def _check_flatten(path: str, part: nn.Flatten) -> None:
 
 
 def _check_activation(path: str, part: nn.Module) -> None:
-    kind = _ACTIVATIONS[type(part)]
-    if kind.option is not None and getattr(part, kind.option) != kind.value:
+    name = _ACTIVATIONS[type(part)]
+    ours = ACTIVATIONS[name].module
+    assert ours is not None
+    if ours.option is not None and getattr(part, ours.option) != ours.value:
         raise ValueError(
-            f"module {path} is {part}, but the activation {kind.name} has "
-            f"{kind.option}={kind.value!r}"
+            f"module {path} is {part}, but the activation {name} has {ours.option}={ours.value!r}"
         )
 
 

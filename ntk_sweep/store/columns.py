@@ -20,8 +20,9 @@ from ntk_sweep.settings.tasks import TASKS
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 3
-"""Raised when columns are added: `part_file` tells parts of other versions by it.
+SCHEMA_VERSION = 4
+"""Raised whenever columns are added: `part_file` tells parts of other versions by it, and code that
+does not know the new columns leaves their rows alone.
 
 A new column is null in the rows of earlier versions, so that it must take nulls. No column is
 renamed or removed, and none changes its type or meaning."""

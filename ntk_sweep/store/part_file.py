@@ -1,8 +1,8 @@
 """A part: one Parquet file of rows.
 
 A file that is not one of ours, whole and of this version or an earlier one, is refused by name and
-never skipped. One of an earlier version stays as it is; its rows are written anew when parts are
-merged.
+never skipped; so is one with columns that are unknown here, which a merge would lose. One of an
+earlier version stays as it is; its rows are written anew when parts are merged.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def read_part(
 
     Raises:
         FileNotFoundError: It is not there, or not any more.
-        StoreError: It is truncated, foreign or of a newer version.
+        StoreError: It is truncated, foreign, of a newer version or has unknown columns.
     """
-    wanted = schema(task).remove_metadata()
+    known = wanted = schema(task).remove_metadata()
     if columns is not None:
         wanted = pa.schema([wanted.field(name) for name in columns])
     try:
@@ -50,6 +50,12 @@ def read_part(
             parquet = pq.ParquetFile(file, page_checksum_verification=True)
             version = _version(path, parquet.schema_arrow.metadata or {})
             there = set(parquet.schema_arrow.names)
+            if unknown := sorted(there - set(known.names)):
+                raise StoreError(
+                    f"{path} has columns that are not known here ({', '.join(unknown)}), written "
+                    "by another ntk-sweep: install that one, or choose another folder with "
+                    "results=…"
+                )
             rows = parquet.read(columns=[name for name in wanted.names if name in there])
             size = parquet.metadata.num_rows
             filled = [

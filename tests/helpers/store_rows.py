@@ -84,6 +84,8 @@ def broken_parts():
     ):
         other = good.with_metadata(newer | writer)
         yield name, written(other.empty_table()), f"newer than the {SCHEMA_VERSION} known.*{wanted}"
+    later = good.append(pa.field("later", pa.float64()))
+    yield "unknown-column", written(later.empty_table()), r"columns that are not known .*\(later\)"
     for version in (b"one", b"0", b"-1"):
         other = good.with_metadata(metadata | {VERSION_KEY: version})
         yield f"no-number-{version!r}", written(other.empty_table()), "is not a readable part"

@@ -67,23 +67,23 @@ def row_of(config, dataset=DATASET):
 
 
 def test_an_activation_is_one_entry(monkeypatch, touched):
-    with pytest.raises(ConfigError, match="act=softplus is unknown"):
-        read(act="softplus")
-    softplus = Activation(
+    with pytest.raises(ConfigError, match="act=nosuch is unknown"):
+        read(act="nosuch")
+    entry = Activation(
         title="Softplus",
         function=lambda z: z.clamp(min=0) + (-z.abs()).exp().log1p(),
         derivative=lambda z: z.sigmoid(),
         curvature=0.25,
         jump=0.0,
     )
-    monkeypatch.setitem(ACTIVATIONS, "softplus", softplus)
-    row = row_of(read(act="softplus", width=9, depth=3))
-    assert (row["act"], len(row["eigenvalues"])) == ("softplus", 6)
+    monkeypatch.setitem(ACTIVATIONS, "nosuch", entry)
+    row = row_of(read(act="nosuch", width=9, depth=3))
+    assert (row["act"], len(row["eigenvalues"])) == ("nosuch", 6)
     # a wide network is near its limit, which is found by quadrature
-    wide = row_of(read(act="softplus", width=2000, depth=2, parametrisation="ntk"))
+    wide = row_of(read(act="nosuch", width=2000, depth=2, parametrisation="ntk"))
     assert wide["limit_distance"] < 0.1
-    assert "softplus" in settings_help()
-    assert touched() == ["activations: softplus"]
+    assert "nosuch" in settings_help()
+    assert touched() == ["activations: nosuch"]
 
 
 def test_a_data_source_is_one_entry_and_one_file(monkeypatch, tmp_path, touched):

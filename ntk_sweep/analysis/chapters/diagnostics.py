@@ -93,7 +93,7 @@ def diagnostics_table(group: Group, numbers: pd.DataFrame) -> Table:
 
 def notes() -> list[str]:
     """The definitions of the columns."""
-    named = ("effective_rank", "alignment", "centred_alignment", "class_contrast")
+    named = [name for name in SHOWN if not name.startswith("target_share_")]
     texts = [f"{QUANTITIES[name].title}: {QUANTITIES[name].definition}." for name in named]
     return [
         "Means ± standard deviation over seeds.",

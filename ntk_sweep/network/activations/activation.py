@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,20 @@ DoubleDoublePair = tuple["DoubleDouble", "DoubleDouble"]
 
 ClosedDual = tuple["Tensor", "Tensor", "Tensor"]
 """E[σ(u)σ(v)], E[σ'(u)σ'(v)] and E[(σ(u) - σ(v))²], the last without cancellation for u ≈ v."""
+
+
+class Module(NamedTuple):
+    """A class of `torch.nn` by its name, and the option that changes the function, if there is one.
+
+    Attributes:
+        name: Of the class.
+        option: Of its instances.
+        value: Of the option, for σ as it is here.
+    """
+
+    name: str
+    option: str | None = None
+    value: Any = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,7 @@ class Activation:
             than `function` and `derivative` take; None if there is no such formula. The error of
             σ' may be a few ε where that of `derivative` is a few ε σ'(z): enough for training, too
             much for a kernel of saturated units.
+        module: The class of `torch.nn` that computes σ; None if there is none.
     """
 
     title: str
@@ -74,6 +89,7 @@ class Activation:
     analytic_width: float = 0.0
     together: Callable[[Tensor, Tensor, Tensor], object] | None = None
     bend: Callable[[Tensor, Tensor], Tensor] | None = None
+    module: Module | None = None
 
     def value_and_derivative(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """σ(z) and σ'(z) as cheaply as can be."""

@@ -8,6 +8,7 @@ from ntk_sweep.network.activations.activation import (
     Activation,
     Differences,
     DoubleDoublePair,
+    Module,
     negative_difference,
     positive_difference,
 )
@@ -60,6 +61,7 @@ def _elu_bend(z: Tensor, slope: Tensor) -> Tensor:
 
 ELU = Activation(
     title="ELU",
+    module=Module("ELU", "alpha", 1.0),
     function=_elu,
     derivative=_elu_derivative,
     curvature=1.0,

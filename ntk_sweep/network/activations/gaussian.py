@@ -12,6 +12,7 @@ from ntk_sweep.network.activations.activation import (
     ClosedDual,
     Differences,
     DoubleDoublePair,
+    Module,
     with_long_steps,
 )
 
@@ -151,6 +152,7 @@ ERF = Activation(
 
 GELU = Activation(
     title="GELU",
+    module=Module("GELU", "approximate", "none"),
     function=_gelu,
     derivative=_gelu_derivative,
     curvature=0.8,

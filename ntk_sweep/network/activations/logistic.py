@@ -9,6 +9,7 @@ from ntk_sweep.network.activations.activation import (
     Activation,
     Differences,
     DoubleDoublePair,
+    Module,
     with_long_steps,
 )
 
@@ -170,6 +171,7 @@ def _tanh_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
 
 SIGMOID = Activation(
     title="Sigmoid",
+    module=Module("Sigmoid"),
     function=lambda z: z.sigmoid(),
     derivative=_sigmoid_derivative,
     curvature=0.1,
@@ -187,6 +189,7 @@ SIGMOID = Activation(
 
 TANH = Activation(
     title="Tanh",
+    module=Module("Tanh"),
     function=lambda z: z.tanh(),
     derivative=_tanh_derivative,
     curvature=0.77,
@@ -204,6 +207,7 @@ TANH = Activation(
 
 SILU = Activation(
     title="SiLU",
+    module=Module("SiLU"),
     function=_silu,
     derivative=_silu_derivative,
     curvature=0.5,

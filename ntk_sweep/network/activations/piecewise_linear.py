@@ -11,6 +11,7 @@ from ntk_sweep.network.activations.activation import (
     ClosedDual,
     Differences,
     DoubleDoublePair,
+    Module,
     negative_difference,
     positive_difference,
 )
@@ -122,6 +123,7 @@ def _sin_minus_cos(t: Tensor) -> Tensor:
 
 RELU = Activation(
     title="ReLU",
+    module=Module("ReLU"),
     function=lambda z: z.relu(),
     derivative=_relu_derivative,
     curvature=0.0,
@@ -135,6 +137,7 @@ RELU = Activation(
 
 LRELU = Activation(
     title="LeakyReLU",
+    module=Module("LeakyReLU", "negative_slope", LRELU_SLOPE),
     function=_lrelu,
     derivative=_lrelu_derivative,
     curvature=0.0,

@@ -241,6 +241,26 @@ def test_a_worker_that_was_only_cut_off_stores_nothing_more(base):
     assert sorted(pd.read_parquet(base.results + "/spectrum").width) == list(range(3, 8))
 
 
+def test_what_a_worker_commits_until_its_lease_is_revoked_is_not_computed_again(base, monkeypatch):
+    """The store is asked for what is done after the revocation only."""
+    revoke, taken = Lease.revoke, []
+
+    def commits_first(lease):
+        Worker().run_chunk(*taken)
+        revoke(lease)
+
+    class CutOff(SerialExecutor):
+        def wait(self, seconds):
+            assert not taken, "computed again"
+            number, *taken[:] = self._queue.popleft()
+            return [(number, Lost("cut off", worker_died=False))]
+
+    monkeypatch.setattr(Lease, "revoke", commits_first)
+    result = run_sweep([base], CutOff, QUIET)
+    assert (result.failed, result.left) == ({}, [])
+    assert len(pd.read_parquet(base.results + "/spectrum")) == 1
+
+
 def test_a_forced_point_that_is_lost_is_computed_again(base):
     """Its old row is not taken for the new one."""
     run_sweep([base], SerialExecutor, QUIET)

@@ -25,6 +25,8 @@ def test_a_result_without_the_kernel_that_is_wanted_is_not_enough(base):
     run_sweep([base], SerialExecutor, QUIET)
     wanted = [dataclasses.replace(base, task=SpectrumConfig(save_kernel=True))]
     assert len(make_plan(wanted, open_stores(wanted)).jobs) == 1
+    plan = make_plan([base, *wanted], open_stores(wanted))
+    assert (len(plan.jobs), plan.skipped) == (1, 0), "computed for one, the point is not skipped"
     run_sweep(wanted, SerialExecutor, QUIET)
     assert not make_plan(wanted, open_stores(wanted)).jobs
 

@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ntk_sweep.dispatch.cost import expected_seconds
 from ntk_sweep.dispatch.queue import Chunk, ChunkQueue
 
 
@@ -17,7 +18,9 @@ from ntk_sweep.dispatch.queue import Chunk, ChunkQueue
 def test_chunks_hold_every_job_once_and_none_is_longer_than_asked(
     plain_jobs, widths, depths, slots, slowness, seconds
 ):
-    jobs = [plain_jobs(width, depth) for width in widths for depth in depths]
+    jobs = [
+        plain_jobs(width, depth, results="rs"[width % 2]) for width in widths for depth in depths
+    ]
     queue = ChunkQueue(jobs, seconds)
     seen = []
     while queue:
@@ -60,6 +63,19 @@ def test_the_first_chunk_is_half_of_an_equal_share(plain_jobs):
     jobs = [plain_jobs(1, 2) for _ in range(49)]
     assert len(ChunkQueue(jobs, 1e9).next(1).jobs) == 24
     assert len(ChunkQueue(jobs, 1e9).next(3).jobs) == 8
+
+
+def test_chunks_become_smaller_towards_the_end(plain_jobs):
+    """Each is half of what is left."""
+    queue, sizes = ChunkQueue([plain_jobs(1, 2) for _ in range(65)], 1e9), []
+    while queue:
+        sizes.append(len(queue.next(1).jobs))
+    assert sizes == [32, 16, 8, 4, 2, 1, 1, 1]
+
+
+def test_a_chunk_may_take_all_of_its_time(plain_jobs):
+    jobs = [plain_jobs(1, 2) for _ in range(49)]
+    assert len(ChunkQueue(jobs, 2 * expected_seconds(jobs[0])).next(1).jobs) == 2
 
 
 def test_slow_workers_get_smaller_chunks(plain_jobs):

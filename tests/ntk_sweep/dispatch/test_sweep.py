@@ -12,6 +12,7 @@ from ntk_sweep.dispatch import sweep as sweeping
 from ntk_sweep.dispatch.sweep import run_sweep
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.messages import Lost
+from ntk_sweep.executors.registry import EXECUTORS, load_executor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SpectrumConfig
 from ntk_sweep.store import compaction
@@ -96,19 +97,27 @@ def test_an_empty_sweep_and_several_computes_are_refused(base):
         )
 
 
+def test_results_that_go_with_a_ray_job_are_refused_whatever_computes_them(base):
+    """A job submitted to Ray may well compute serially."""
+    folder = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_1/results"
+    for executor_class in map(load_executor, EXECUTORS):
+        with pytest.raises(ConfigError, match=f"{folder} lies in the working folder of a Ray job"):
+            run_sweep([base, dataclasses.replace(base, results=folder)], executor_class, QUIET)
+
+
 def test_the_executor_is_asked_before_anything_is_written(base, tmp_path):
     asked = []
 
     class Refuses(SerialExecutor):
         @staticmethod
-        def check(compute, devices, results):
-            asked.append((compute, set(devices), list(results)))
+        def check(compute, devices):
+            asked.append((compute, set(devices)))
             raise ConfigError("refused")
 
     configs = [base, dataclasses.replace(base, device="cpu")]
     with pytest.raises(ConfigError, match="refused"):
         run_sweep(configs, Refuses, QUIET)
-    assert asked == [(base.compute, {"auto", "cpu"}, [base.results])]
+    assert asked == [(base.compute, {"auto", "cpu"})]
     assert not (tmp_path / "results").exists()
 
 

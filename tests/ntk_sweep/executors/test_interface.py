@@ -12,6 +12,7 @@ from ntk_sweep.data.dataset import load_dataset
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.messages import ChunkSpec, Report
 from ntk_sweep.executors.ray import RayExecutor
+from ntk_sweep.executors.registry import EXECUTORS, load_executor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import ComputeConfig, DataConfig, SweepConfig
@@ -24,16 +25,20 @@ MAKE = {
     "ray on a fake": lambda: executor_on(FakeRay(), ComputeConfig()),
     "ray": lambda: RayExecutor(ComputeConfig(num_workers=1)),
 }
+"""An entry for each executor of the registry; all tests below take it."""
+
+MARKS = {"ray": [pytest.mark.ray, pytest.mark.slow]}
+
+EACH = [pytest.param(make, marks=MARKS.get(name, ()), id=name) for name, make in MAKE.items()]
+
+each_class = pytest.mark.parametrize("executor_class", [*map(load_executor, EXECUTORS)])
 
 
-REAL = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])
-
-
-@pytest.fixture(scope="module", params=["serial", "ray on a fake", REAL])
+@pytest.fixture(scope="module", params=EACH)
 def executor(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
-        made = MAKE[request.param]()
+        made = request.param()
         try:
             yield made
         finally:
@@ -174,34 +179,30 @@ def test_all_names_of_the_interface_are_there(executor):
     assert type(executor).local_workers(ComputeConfig(num_workers=1)) == 1
 
 
-@pytest.mark.parametrize("executor_class", [SerialExecutor, RayExecutor])
-def test_results_that_go_with_a_ray_job_are_refused(executor_class):
-    folder = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_1/results"
-    executor_class.check(ComputeConfig(), {"auto"}, {"/shared/results", "s3://bucket/prefix"})
-    with pytest.raises(ConfigError, match=f"{folder} lies in the working folder of a Ray job"):
-        executor_class.check(ComputeConfig(), {"auto"}, {"/shared/results", folder})
+def test_every_executor_of_the_registry_is_made_here():
+    assert MAKE.keys() >= EXECUTORS.keys(), "add an entry to MAKE"
 
 
-@pytest.mark.parametrize("executor_class", [SerialExecutor, RayExecutor])
+@each_class
 def test_a_device_that_is_not_there_is_refused(executor_class, monkeypatch):
     monkeypatch.setattr(f"{executor_class.__module__}.cuda_devices", lambda: 0)
-    executor_class.check(ComputeConfig(), {"auto", "cpu"}, set())
+    executor_class.check(ComputeConfig(), {"auto", "cpu"})
     with pytest.raises(ConfigError, match="device=cuda, but"):
-        executor_class.check(ComputeConfig(), {"cuda", "cpu"}, set())
+        executor_class.check(ComputeConfig(), {"cuda", "cpu"})
 
 
 def test_a_time_limit_that_cannot_be_kept_in_this_process_is_refused(monkeypatch):
     limited = ComputeConfig(time_limit=60)
-    SerialExecutor.check(limited, {"cpu"}, set())
+    SerialExecutor.check(limited, {"cpu"})
     monkeypatch.delattr("signal.setitimer")
-    SerialExecutor.check(ComputeConfig(), {"cpu"}, set())
+    SerialExecutor.check(ComputeConfig(), {"cpu"})
     with pytest.raises(ConfigError, match=r"compute.time_limit=60, but this process can interrupt"):
-        SerialExecutor.check(limited, {"cpu"}, set())
+        SerialExecutor.check(limited, {"cpu"})
 
 
-@pytest.mark.parametrize("kind", ["serial", "ray on a fake"])
-def test_a_closed_executor_begins_nothing(kind, chunk, results):
-    executor = MAKE[kind]()
+@pytest.mark.parametrize("make", EACH)
+def test_a_closed_executor_begins_nothing(make, chunk, results):
+    executor = make()
     executor.submit(*chunk(3))
     executor.close()
     executor.close()

@@ -161,10 +161,10 @@ def test_local_workers_are_those_that_cores_and_gpus_have_room_for(monkeypatch, 
 
 def test_more_gpus_than_this_machine_has_are_refused(monkeypatch):
     monkeypatch.setattr(executing, "cuda_devices", lambda: 1)
-    RayExecutor.check(ComputeConfig(num_gpus=1), {"cuda"}, set())
-    RayExecutor.check(ComputeConfig(num_gpus=2, address="auto"), {"cuda"}, set())
+    RayExecutor.check(ComputeConfig(num_gpus=1), {"cuda"})
+    RayExecutor.check(ComputeConfig(num_gpus=2, address="auto"), {"cuda"})
     with pytest.raises(ConfigError, match="torch finds 1 CUDA devices"):
-        RayExecutor.check(ComputeConfig(num_gpus=2), {"auto"}, set())
+        RayExecutor.check(ComputeConfig(num_gpus=2), {"auto"})
 
 
 def test_a_private_ray_is_for_this_machine_and_leaves_no_files(monkeypatch, place):
@@ -203,7 +203,7 @@ def test_a_local_address_is_a_private_ray(monkeypatch):
     assert fake.arguments["address"] == "local"
     executor.close()
     with pytest.raises(ConfigError, match="compute=cluster joins a cluster, but RAY_ADDRESS=local"):
-        RayExecutor.check(JOINED, {"auto"}, set())
+        RayExecutor.check(JOINED, {"auto"})
 
 
 def test_sigterm_is_not_for_ray():

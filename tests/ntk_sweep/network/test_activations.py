@@ -8,10 +8,12 @@ import mpmath as mp
 import pytest
 import torch
 
+from ntk_sweep.kernel.ball_kernel import CERTIFIABLE
 from ntk_sweep.kernel.rounding import ELEMENTWISE
 from ntk_sweep.network.activations import logistic, registry
 from ntk_sweep.network.activations.registry import ACTIVATIONS
-from tests.helpers import exact
+from tests.helpers import exact, oracles
+from tests.helpers.activations import with_formula
 from tests.helpers.dual_references import FUNCTIONS
 
 # Tails included: exp(-z²/2) underflows at 38, exp(-z) at 745.
@@ -22,19 +24,31 @@ POINTS = [
 ]
 
 
-def test_every_activation_has_a_reference():
-    assert set(FUNCTIONS) == set(ACTIVATIONS), (
-        "add σ and σ' for mpmath to tests/helpers/dual_references.py"
-    )
+@pytest.mark.parametrize(
+    ("table", "file"),
+    [
+        (FUNCTIONS, "tests/helpers/dual_references.py"),
+        (exact.FUNCTIONS, "tests/helpers/exact.py"),
+        (oracles.ACTIVATIONS, "tests/helpers/oracles.py"),
+    ],
+    ids=["dual_references", "exact", "oracles"],
+)
+def test_every_activation_has_a_reference(table, file):
+    assert set(table) == set(ACTIVATIONS), f"the activations of {file} are others"
+
+
+def test_the_table_of_balls_names_activations():
+    """It may lack one; the method that needs it then says so."""
+    assert set(CERTIFIABLE) <= set(ACTIVATIONS)
 
 
 def test_a_constant_of_a_family_is_an_activation_and_comes_last(monkeypatch):
     names = ["relu", "elu", "lrelu", "sigmoid", "tanh", "erf", "gelu", "silu"]
-    assert list(ACTIVATIONS) == names
-    softplus = dataclasses.replace(ACTIVATIONS["silu"], title="Softplus")
-    monkeypatch.setattr(logistic, "SOFTPLUS", softplus, raising=False)
+    assert list(ACTIVATIONS)[: len(names)] == names
+    entry = dataclasses.replace(ACTIVATIONS["silu"], title="None such")
+    monkeypatch.setattr(logistic, "NOSUCH", entry, raising=False)
     found = registry._collected()
-    assert list(found) == [*names, "softplus"] and found["softplus"] is softplus
+    assert list(found) == [*ACTIVATIONS, "nosuch"] and found["nosuch"] is entry
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -159,7 +173,7 @@ def test_steps_back_from_far_away_keep_their_accuracy(activation):
             assert abs(got[1][index].item() - bend) <= unit
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", with_formula("differences"))
 def test_differences_of_far_apart_values_are_finite(activation):
     ends = torch.tensor([-1e4, -800.0, -30.0, 0.0, 30.0, 800.0, 1e4], dtype=torch.float64)
     z, d = ends[:, None].expand(7, 7), ends[None, :] - ends[:, None]

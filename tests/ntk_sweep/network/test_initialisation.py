@@ -28,8 +28,8 @@ PINNED_DIGEST = "5a701f28c8eca6701143c2aab8f7d30f366ff7252a497ac63f7fdbbacac87c3
     ("changes", "message"),
     [
         (
-            {"activation": "softplus"},
-            "unknown activation 'softplus': choose one of relu, elu, lrelu, sigmoid, tanh",
+            {"activation": "nosuch"},
+            f"unknown activation 'nosuch': choose one of {', '.join(ACTIVATIONS)}",
         ),
         (
             {"parametrisation": "mup"},

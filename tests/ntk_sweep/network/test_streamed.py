@@ -51,8 +51,8 @@ def test_a_streamed_network_holds_one_layer(monkeypatch):
 def test_mistakes_in_a_streamed_network_are_explained():
     with pytest.raises(ValueError, match="depth is 1"):
         streamed(1)
-    with pytest.raises(ValueError, match="unknown activation 'softplus'"):
-        streamed(2, "softplus")
+    with pytest.raises(ValueError, match="unknown activation 'nosuch'"):
+        streamed(2, "nosuch")
     network = streamed(2)
     with pytest.raises(ValueError, match=r"the network takes \(N, 5\)"):
         centred_passes(network, X[:, :4])

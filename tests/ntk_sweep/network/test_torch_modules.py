@@ -336,5 +336,5 @@ def test_states_of_other_modules_are_refused(state, message):
 
 
 def test_an_unknown_activation_is_refused():
-    with pytest.raises(ValueError, match="unknown activation 'softplus'"):
-        Network.from_state_dict(STATE, "softplus")
+    with pytest.raises(ValueError, match="unknown activation 'nosuch'"):
+        Network.from_state_dict(STATE, "nosuch")

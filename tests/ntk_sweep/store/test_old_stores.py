@@ -23,21 +23,23 @@ from ntk_sweep.store.columns import SCHEMA_VERSION, VERSION_KEY, schema
 from ntk_sweep.store.compaction import merge
 from ntk_sweep.store.reading import finished, load_array, load_results
 from ntk_sweep.store.store import Store
-from tests.helpers.places import ROOT
+from tests.helpers.places import STORES
 
-STORES = ROOT / "tests" / "data" / "stores"
-NUMERICS = {"schema-1": 1, "schema-2-first": 2, "schema-2": 2, "schema-3": 2}
+NUMERICS = {
+    **{"schema-1": 1, "schema-2-first": 2, "schema-2": 2},
+    **{"schema-3": 2, "schema-3-last": 2, "schema-4": 2},
+}
 OLD = [name for name in NUMERICS if (STORES / name).is_dir()]
 NAMES = schema("spectrum").names
 RESULTS = NAMES[NAMES.index("eigenvalues") : NAMES.index("kernel_file")]
 SINCE_2 = {*RESULTS[RESULTS.index("target") :]}
 SINCE_3 = {*NAMES[NAMES.index("kernel_file") + 1 : NAMES.index("status")]} | {*COLUMNS}
-NULL_HERE = {
-    "data_label_seed",
+LATER_IN_3 = {*NAMES[NAMES.index("layer_kernels_file") : NAMES.index("status")]}
+NOT_ASKED_FOR = {
+    *("data_label_seed", "layer_kernels_file", "eigenvectors_file"),
     *(f"lambda_{count}" for count in LEADING_EIGENVALUES),
-    *NAMES[NAMES.index("layer_kernels_file") : NAMES.index("status")],
 }
-"""Of rows of schema 3: these have few samples, true labels, and no columns that came later."""
+"""Null in rows of any version: these have few samples, true labels, and no file but the kernel."""
 DATA = DataConfig("digits", classes=[0, 9], n_per_class=3)
 
 
@@ -84,7 +86,8 @@ def test_old_rows_are_read_with_nulls_for_what_they_lack(name):
 @pytest.mark.parametrize("name", OLD)
 def test_old_rows_lack_the_columns_of_schema_3(name):
     frame = load_results(STORES / name / "spectrum")
-    missing = NULL_HERE if name == "schema-3" else SINCE_3
+    lacking = SINCE_3 if name < "schema-3" else LATER_IN_3 if name == "schema-3" else set()
+    missing = lacking | NOT_ASKED_FOR
     assert {column for column in SINCE_3 if frame[column].isna().all()} == missing
     assert {column for column in SINCE_3 if frame[column].isna().any()} == missing
 

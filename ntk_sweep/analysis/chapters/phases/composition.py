@@ -13,7 +13,7 @@ from ntk_sweep.analysis.chapters.phases.figures import (
     plane_figure,
     plane_grids,
 )
-from ntk_sweep.analysis.chapters.phases.mean_field import known
+from ntk_sweep.analysis.chapters.phases.mean_field import known, lacks_a_part
 from ntk_sweep.analysis.chapters.phases.numbers import (
     SCALES,
     is_plane,
@@ -25,6 +25,7 @@ from ntk_sweep.analysis.chapters.phases.numbers import (
 )
 from ntk_sweep.analysis.chapters.phases.tables import phase_table
 from ntk_sweep.analysis.drawing import cell_grid
+from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, Missing, NamedFigure, NamedTable, Section
@@ -41,7 +42,7 @@ LEAD = (
 )
 
 UNSTABLE = (
-    " Of GELU and SiLU the line is drawn only where its fixed points attract: with small biases "
+    " Of {} the line is drawn only where its fixed points attract: with small biases "
     "networks there are in no phase of their own, but depend on the norms of the inputs."
 )
 
@@ -82,8 +83,10 @@ def _compose(study: Study) -> Content:
             NamedFigure(f"{CHAPTER.name}-layers-width{width}", layer_text(own), draw, own)
         )
     shown = phase_table(group, table, factors, runs)
-    lead = LEAD + (UNSTABLE if table["act"].isin(["gelu", "silu"]).any() else "")
-    if not all(map(known, table["act"].unique())):
+    lead, acts = LEAD, activations(table["act"])
+    if unstable := [activation_title(act) for act in acts if known(act) and lacks_a_part(act)]:
+        lead += UNSTABLE.format(" and ".join(unstable))
+    if not all(map(known, acts)):
         lead += " Nothing is known of the phases of the other activations."
     return Content(lead, [Section([NamedTable(CHAPTER.name, shown, table)], figures)])
 

@@ -124,14 +124,25 @@ def critical_line(act: str) -> tuple[np.ndarray, np.ndarray]:
     Without the part whose fixed point repels variances above it, V'(q) > 1, as that of GELU and
     SiLU does at small σ_b: networks there are not critical.
     """
-    found = moments(act)
-    t = np.linspace(found.places[0], found.places[-1], FINE * len(found.places))
-    weight = np.exp(-found.slope(t))
-    share = 1 - weight * np.exp(found.gain(t))
+    t, weight, share, repels = _criticality(act)
     free = bool((np.abs(share) < CRITICAL).all())
     if free:
         return np.sqrt(weight[:1]), np.zeros(1)
-    repels = weight * np.exp(found.gain(t)) * (1 + found.gain(t, 1)) > 1 + CRITICAL
     last = int(np.flatnonzero(repels)[-1]) + 1 if repels.any() else 0
     good = (share >= -CRITICAL) & (np.arange(len(t)) >= last)
     return np.sqrt(weight[good]), np.sqrt(np.maximum(share, 0)[good] * np.exp(t[good]))
+
+
+def lacks_a_part(act: str) -> bool:
+    """Whether `critical_line` leaves out a part of χ_1 = 1."""
+    _, _, share, repels = _criticality(act)
+    return bool((repels & (share >= -CRITICAL)).any())
+
+
+def _criticality(act: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """t, and at χ_1 = 1 there: σ_w², σ_b²/q, and whether the fixed point repels."""
+    found = moments(act)
+    t = np.linspace(found.places[0], found.places[-1], FINE * len(found.places))
+    weight = np.exp(-found.slope(t))
+    kept = weight * np.exp(found.gain(t))
+    return t, weight, 1 - kept, kept * (1 + found.gain(t, 1)) > 1 + CRITICAL

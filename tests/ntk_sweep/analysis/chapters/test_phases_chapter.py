@@ -48,6 +48,8 @@ def test_a_line_is_a_point_for_relu_and_left_out_where_it_repels():
     # at σ_b = 0.2 the critical point of GELU repels, at 0.5 it attracts
     assert not critical_point("gelu", 0.2).stable and critical_point("gelu", 0.5).stable
     assert 0.2 < theory.critical_line("gelu")[1].min() < 0.5
+    lacking = {act: theory.lacks_a_part(act) for act in ("relu", "tanh", "gelu", "silu")}
+    assert lacking == {"relu": False, "tanh": False, "gelu": True, "silu": True}
 
 
 def lambda_min(weight, bias, depth):
