@@ -137,7 +137,8 @@ class _Residual(NamedTuple):
 
     Attributes:
         null: Of entries beside a null space.
-        remainder: Of all others, relative to the roots of their eigenvalues.
+        remainder: Of all others, relative to the roots of their eigenvalues; infinite where one of
+            these is not positive.
         whole: Of all.
     """
 
@@ -152,15 +153,17 @@ def _bounds(congruence: _Congruence, residual: _Residual) -> tuple[float, float,
     Last comes what of the absolute bound is not the error of B.
     """
     floor = congruence.floor
-    relative = (
-        residual.remainder
-        + 1.1 * (torch.linalg.matrix_norm(congruence.angles).item() ** 2 + congruence.orthogonality)
-        + 2 * EPS
-    )
+    turned = 1.1 * torch.linalg.matrix_norm(congruence.angles).item() ** 2 + 2 * EPS
     beside = congruence.raised + residual.null + congruence.beside
+    if congruence.skewed < 0.5:
+        # by Ostrowski's theorem for B = D H D: D X D changes it by ‖X‖ / λ_min(H), relatively
+        turned += 1.1 * congruence.orthogonality / (1 - congruence.skewed)
+    else:
+        beside += congruence.orthogonality * congruence.diagonal.max().item()
+    relative = turned + residual.remainder
     if relative > 0.5:
         # no relative statement; Weyl's inequality for all that is off the diagonal
-        relative = 2 * congruence.orthogonality
+        relative = turned
         beside += residual.whole
     return relative, floor + beside, beside
 
@@ -176,7 +179,8 @@ class _Congruence:
         floor: Bound of the absolute error of B, in the Frobenius norm.
         columns: The same of an entry whose smaller eigenvalue is that of the column, (N,).
         beside: Second-order terms beside a null space.
-        orthogonality: Bound of what orthonormal columns change, relatively.
+        orthogonality: Bound of what orthonormal columns change, relative to D.
+        skewed: ‖H - I‖_F, null spaces left out.
         raised: How far the diagonal was raised.
         angles: Those of step 2, zero where they are not small.
         left: The largest ratio of an entry without an angle to what may stay; below 1 there is
@@ -190,6 +194,7 @@ class _Congruence:
     columns: Float[Tensor, " N"]
     beside: float
     orthogonality: float
+    skewed: float
     raised: float
     angles: Float[Tensor, "N N"]
     left: float
@@ -251,6 +256,7 @@ def _congruence(
         columns=columns,
         beside=2 * triangle * beside,
         orthogonality=2 * skewed * triangle + (1 + skewed) * triangle**2,
+        skewed=skewed,
         raised=(diagonal - plain).max().item(),
         angles=angles,
         left=left,
@@ -393,4 +399,7 @@ def _second_order(congruence: _Congruence) -> tuple[Float[Tensor, " N"], _Residu
         norms.append(
             [torch.linalg.matrix_norm(x).item() for x in (residual * null, relative, residual)]
         )
-    return values, _Residual(*(math.hypot(*each) for each in zip(*norms, strict=True)))
+    beside, remainder, whole = (math.hypot(*each) for each in zip(*norms, strict=True))
+    # so far relative to the diagonal of B
+    share = (values / diagonal).masked_fill(tiny, 1).min().item()
+    return values, _Residual(beside, remainder / share if share > 0 else math.inf, whole)

@@ -4,7 +4,7 @@ import mpmath as mp
 import pytest
 import torch
 
-from ntk_sweep.limit import error_bounds
+from ntk_sweep.limit import error_bounds, recursion
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.limit.kernel import limit_kernels, limit_ntk, limit_ntks
@@ -80,7 +80,7 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
     # The bound is of first order and linear in the error of the duals: so give these a large one,
     # on purpose and at random.
     unit, x, depth = 1e-8, inputs(12), 6
-    exact = limit_ntk(x, activation, 100, depth, "thesis")
+    exact = limit_kernels(x, activation, 100, depth, "thesis")
     monkeypatch.setattr(error_bounds, "dual_error", lambda *_: unit)
     generator = torch.Generator().manual_seed(3)
 
@@ -102,15 +102,27 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
         return Duals(function, derivative, distance, area_of(size, distance))
 
     monkeypatch.setattr("ntk_sweep.limit.recursion.gram_duals", perturbed)
-    result = limit_ntks(x, activation, 100, (depth,), "thesis")[depth]
-    error = float(torch.linalg.matrix_norm(result.kernel - exact, 2))
-    assert error <= result.error_norm
-    # Random signs mostly cancel, whereas a bound adds them up, over 12 inputs and 6 layers.
-    assert result.error_norm <= 1e3 * error
+    found = limit_kernels(x, activation, 100, depth, "thesis")
+    for result, wanted in ((found.ntk, exact.ntk), (found.nngp, exact.nngp)):
+        error = float(torch.linalg.matrix_norm(result.kernel - wanted.kernel, 2))
+        assert error <= result.error_norm
+        # Random signs mostly cancel, whereas a bound adds them up, over 12 inputs and 6 layers.
+        assert result.error_norm <= 1e3 * error
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+def test_tiles_have_the_bound_of_the_whole(activation, monkeypatch):
+    x = inputs(8) * torch.arange(1, 9)[:, None]
+    whole = limit_kernels(x, activation, 100, 4, "ntk")
+    monkeypatch.setattr(recursion, "LIMIT_WHOLE", 0)
+    monkeypatch.setattr(recursion, "LIMIT_TILE_ROWS", 3)
+    tiled = limit_kernels(x, activation, 100, 4, "ntk")
+    for one, other in ((tiled.ntk, whole.ntk), (tiled.nngp, whole.nngp)):
+        assert one.error_norm == pytest.approx(other.error_norm, rel=0.01)
 
 
 @pytest.mark.parametrize(
-    "perturbed", ["near distance", "covariance", "less variance", "more variance"]
+    "perturbed", ["near distance", "covariance", "less variance", "more variance", "one variance"]
 )
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch):
@@ -136,12 +148,15 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
         area_error,
         GramFactors(1.0, 1.0, 1.0, 1.0),
     )
-    errors.pass_activation(pairs, duals)
     variance, far = 0.98 * unit * (second_moment + 1), distance > 0.1
+    if perturbed == "one variance":
+        variance[1:], errors._cov, far = 0, torch.diag(variance / 0.98), distance > 0
+        errors._cov[1:] = 0
+    errors.pass_activation(pairs, duals)
     if perturbed == "near distance":
         distance = torch.where(far, distance, distance * (1 + 98 * unit))
     else:
-        sign = {"covariance": 0, "less variance": -1, "more variance": 1}[perturbed]
+        sign = {"covariance": 0, "less variance": -1}.get(perturbed, 1)
         shift = sign * (variance[:, None] + variance[None, :]) - 2 * variance.min()
         second_moment = second_moment + sign * variance
         distance = torch.where(far, distance + shift, distance)
@@ -152,6 +167,22 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
     for name, bound in bounds.items():
         change = (getattr(moved, name) - getattr(duals, name)).abs()
         assert (change <= bound + 1e-13).all(), name
+
+
+@pytest.mark.parametrize("activation", [name for name, entry in ACTIVATIONS.items() if entry.kinked])
+def test_the_bias_turns_an_error_of_the_distance_into_one_of_the_angle(activation, monkeypatch):
+    """Of parallel inputs, which have no angle of their own."""
+    monkeypatch.setattr(error_bounds, "_EPS", 1e-9)
+    lengths, none = torch.tensor([1.0, 1.2], dtype=torch.float64), torch.zeros(2, 2).double()
+    distance = (lengths[:, None] - lengths) ** 2
+    pairs, moved = (
+        GaussianPairs.from_layer(lengths**2, d, 1.0, 1.0, none)
+        for d in (distance, (1 + 98 * (3 + error_bounds._ROUNDINGS) * 1e-9) * distance)
+    )
+    factors = GramFactors(1.0, 1.0, 1.0, 1.0)
+    errors = error_bounds.ErrorPropagation(activation, pairs, none + 1, 9, none, none, factors)
+    assert ((moved.angle - pairs.angle).abs() <= errors._angle + 1e-15).all()
+    assert errors._angle[0, 1] <= 3 * (moved.angle - pairs.angle)[0, 1]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -85,6 +85,36 @@ def test_derivative_is_autograd_of_the_function(name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+def test_bounds_of_the_second_derivative(name):
+    """At 0.001 apart; `bend` also holds for what is up to 1/32 away, nearly."""
+    entry = ACTIVATIONS[name]
+    z = torch.linspace(-30, 30, 60000, dtype=torch.float64, requires_grad=True)
+    slope = entry.derivative(z)
+    second = torch.zeros_like(z)
+    if slope.requires_grad:
+        second = torch.autograd.grad(slope.sum(), z)[0].abs()
+    z, slope = z.detach(), slope.detach()
+    assert second.max() <= entry.curvature <= 1.05 * second.max()
+    if entry.bend is not None:
+        bend, normal = entry.bend(z, slope), slope.abs() > 1e-290
+        assert (second <= (1 + 1e-9) * bend + 1e-300).all()
+        near = torch.nn.functional.max_pool1d(second[None], 61, 1, 30)[0]
+        assert (near <= 1.5 * bend)[z.abs() < 6].all() and (near <= 5.5 * bend)[normal].all()
+        assert bend[z.abs() > 20].max() <= 1e-7, "small for saturated units"
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_jumps_at_zero(name):
+    entry = ACTIVATIONS[name]
+    z = torch.tensor([-1e-9, 1e-9], dtype=torch.float64, requires_grad=True)
+    slope = entry.derivative(z)
+    assert float(slope.detach().diff().abs()) == pytest.approx(entry.jump, abs=3e-9)
+    if not entry.kinked:
+        (second,) = torch.autograd.grad(slope.sum(), z)
+        assert float(second.diff().abs()) == pytest.approx(entry.curvature_jump, abs=3e-8)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_value_and_derivative_together(name):
     """The derivative to absolute accuracy only."""
     z = torch.tensor([*POINTS, 0.0], dtype=torch.float64)

@@ -13,6 +13,7 @@ from torch import Tensor
 from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
+    RowSizes,
     add,
     add_plain,
     double_double_gram,
@@ -20,9 +21,11 @@ from ntk_sweep.numerics.double_double import (
     from_float64,
     gram,
     gram_error,
+    gram_errors,
     matmul,
     matmul_by_row,
     multiply,
+    powers,
     slice_bits,
     slices,
     symmetric,
@@ -163,6 +166,59 @@ def test_gram(shape, spread, orders):
     # informative: within six orders of magnitude, as worst-case sums grow with k² and real ones
     # hardly at all
     assert bound <= 1e6 * max(error, 2.0**-106 * result.hi.norm().item())
+
+
+def difference(a: list[list[Fraction]], b: list[list[Fraction]]) -> Tensor:
+    """Rounded to float64."""
+    rows = [[float(p - q) for p, q in zip(r, s, strict=True)] for r, s in zip(a, b, strict=True)]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def root_mean_square(parts: list[Tensor]) -> float:
+    return float(torch.stack(parts).square().mean().sqrt())
+
+
+def transposed(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
+    return [list(column) for column in zip(*matrix, strict=True)]
+
+
+@pytest.mark.parametrize("orders", [1, 2])
+@pytest.mark.parametrize("decades", [0, 3])
+def test_looseness_of_products(decades, orders):
+    """Worst cases, and root mean squares of rests as long as can be, so many times what is found.
+
+    From half to about twice of what rows of 30 numbers showed: no factor of ten gets lost.
+    """
+    entries, norms, products = [], [], []
+    for seed in range(4):
+        rows = numbers(6, 30, seed=seed, decades=decades)
+        exact = fractions(rows)
+        found = DoubleDouble(*(symmetric(part, 6) for part in gram(rows, None, orders)))
+        errors = difference(fractions(found), product(exact, transposed(exact)))
+        sizes = RowSizes(30, rows.norm(dim=1), powers(rows))
+        norm, w = gram_errors(sizes, None, orders)
+        entries.append(errors / torch.outer(w, w).sqrt())
+        norms.append(errors.norm() / norm)
+        left, right = double_double_numbers(6, 30, seed=seed), numbers(30, 4, seed=seed + 9)
+        result, bound = matmul(left, right, orders)
+        wanted = product(fractions(left), fractions(right))
+        products.append(difference(fractions(result), wanted).norm() / bound)
+    assert 40 <= 1 / root_mean_square(entries) <= 250
+    assert 100 <= 1 / root_mean_square(norms) <= 1000
+    assert 100 <= 1 / root_mean_square(products) <= 1000
+
+
+@pytest.mark.parametrize("terms", [1, 3, 40])
+def test_looseness_of_products_in_double_double(terms):
+    shares = []
+    for seed in range(5):
+        rows = double_double_numbers(6, terms, seed=seed)
+        exact = fractions(rows)
+        found = DoubleDouble(*(symmetric(part, 6) for part in double_double_gram(rows)))
+        w = double_double_gram_errors(rows).entries
+        errors = difference(fractions(found), product(exact, transposed(exact)))
+        shares.append(errors / torch.outer(w, w).sqrt())
+    assert 2 <= 1 / root_mean_square(shares) <= 12
 
 
 @pytest.mark.parametrize("orders", [1, 2])

@@ -1,5 +1,6 @@
-"""Protects eigenvalues in double-double that are computed in blocks."""
+"""Protects eigenvalues in double-double: mpmath gives the same, and so do blocks."""
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,91 @@ def rows(count, features, spread):
     generator = torch.Generator().manual_seed(3)
     size = torch.logspace(0, -spread, features, dtype=torch.float64)
     return torch.randn(count, features, generator=generator, dtype=torch.float64) * size
+
+
+def normal(*shape):
+    return torch.randn(
+        *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape))
+    )
+
+
+def gram_of(factor):
+    theta = factor @ factor.T
+    return (theta + theta.T) / 2
+
+
+def plane(angle):
+    """Eigenvectors of a diagonal matrix, turned."""
+    return torch.tensor([[angle, 1], [1, -angle]], dtype=torch.float64)
+
+
+def diagonal(*values):
+    return torch.diag(torch.tensor(values, dtype=torch.float64))
+
+
+FULL = {spread: gram_of(normal(10, 10) * torch.logspace(0, -spread, 10)) for spread in (3, 8, 12)}
+WHOLE = gram_of((4 * normal(10, 4)).round())
+"""Of rank 4, exactly."""
+
+NEARLY_EQUAL = torch.ones(10, 10, dtype=torch.float64) + torch.diag(
+    torch.arange(10, dtype=torch.float64) * 2.0**-45
+)
+STARTS = {
+    **{f"10^-{spread}": (theta, 0.0) for spread, theta in FULL.items()},
+    **{f"float32, 10^-{spread}": (theta, None) for spread, theta in FULL.items()},
+    **{f"10^-{spread}, V off": (theta, 1e-5) for spread, theta in FULL.items()},
+    "V far off": (FULL[3], 1e-2),
+    "of no full rank": (gram_of(normal(10, 4)), 0.0),
+    "of no full rank, float32": (WHOLE, None),
+    **{f"a null space that V misses by {off}": (diagonal(0, 1), off) for off in (3e-8, 3e-7)},
+    "slightly negative": (WHOLE - 1e-9 * torch.eye(10), 0.0),
+    "nearly equal rows": (NEARLY_EQUAL, 0.0),
+}
+
+
+def assert_within(theta, spectrum):
+    with mp.workdps(60):
+        exact = sorted(mp.eigsy(mp.matrix(theta.tolist()), eigvals_only=True))
+        errors = spectrum.relative * spectrum.eigenvalues + spectrum.absolute
+        for value, wanted, error in zip(
+            spectrum.eigenvalues.tolist(), exact, errors.tolist(), strict=True
+        ):
+            assert abs(mp.mpf(value) - wanted) <= error
+
+
+@pytest.mark.parametrize("orders", [1, 2, 3])
+@pytest.mark.parametrize("start", STARTS)
+def test_bounds_hold_against_mpmath(start, orders):
+    """From LAPACK's vectors, from those rounded to float32 and from such that are off."""
+    theta, noise = STARTS[start]
+    vectors = torch.linalg.eigh(theta).eigenvectors
+    if noise is None:
+        vectors = vectors.float().double()
+    elif noise:
+        vectors = vectors + noise * normal(*vectors.shape)
+    assert_within(theta, graded_spectrum(from_float64(theta), orders, vectors))
+
+
+PAIR = torch.tensor([[2.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("theta", "vectors"),
+    [
+        (diagonal(1, 4), plane(9e-8).flip(1)),
+        (torch.block_diag(1e-20 * PAIR, diagonal(1)), torch.eye(3, dtype=torch.float64)),
+        (torch.block_diag(1e-2 * PAIR, diagonal(1)), torch.eye(3, dtype=torch.float64)),
+        (diagonal(0, 1), torch.tensor([[1, 3e-8], [1e-7, 1]], dtype=torch.float64)),
+        (torch.tensor([[1e-8, 9e-5], [9e-5, 1.0]]).double(), torch.eye(2, dtype=torch.float64)),
+    ],
+    ids=["small angles", "null space", "no angles", "poor columns", "Weyl"],
+)
+def test_bounds_cover_what_rotations_leave(theta, vectors, monkeypatch):
+    monkeypatch.setattr(graded_eigenvalues, "MAX_ROTATIONS", 0)
+    spectrum = graded_spectrum(from_float64(theta), 1, vectors)
+    assert_within(theta, spectrum)
+    # the small ones do not spoil the greatest
+    assert spectrum.relative + spectrum.absolute <= 0.75
 
 
 @pytest.mark.parametrize("spread", [1, 6, 12])
