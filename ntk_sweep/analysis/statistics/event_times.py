@@ -117,8 +117,6 @@ def median_times(events: EventTimes, networks: np.ndarray) -> EventTimes:
             middle = own[[(len(own) - 1) // 2, len(own) // 2]]
             observed[network] = events.observed[middle].all()
             found[network] = (
-                events.times[middle].mean()
-                if observed[network]
-                else np.median(events.times[own])
+                events.times[middle].mean() if observed[network] else np.median(events.times[own])
             )
     return EventTimes(found, observed)
