@@ -50,11 +50,11 @@ def stays_below(
 ) -> EventTimes:
     """When each loss falls to a threshold for the last time.
 
-    It is the first time, in epochs, after which the loss stays at or below the threshold to the end of the run;
-    a first passage of a noisy loss comes earlier. Between two entries the logarithm of the loss is
-    linear in time. A loss that is not finite is above every threshold, and no time is interpolated
-    next to it. The event is only known of the run's own span: a run that stops once it is below
-    counts as staying there.
+    It is the first time after which the loss stays at or below the threshold to the end of the run;
+    a first passage of a noisy loss comes earlier. Times are epochs: places in the history. Between
+    two entries the logarithm of the loss is linear in time. A loss that is not finite is above
+    every threshold, and no time is interpolated next to it. The event is only known of the run's
+    own span: a run that stops once it is below counts as staying there.
 
     Args:
         histories: Of each run the losses from the start on; None or empty if unknown.
@@ -97,8 +97,8 @@ def median_times(events: EventTimes, networks: np.ndarray) -> EventTimes:
     """The median time of each network over its seeds.
 
     Censored runs are the slowest; the median is censored if it falls on one, and its time is then
-    the least at which it can be: the median of all times. Unknown runs are left out. A median, unlike a mean, needs no time
-    of a run that ends before its event.
+    the least at which it can be: the median of all times. Unknown runs are left out. A median,
+    unlike a mean, needs no time of a run that ends before its event.
 
     Args:
         events: Of runs.

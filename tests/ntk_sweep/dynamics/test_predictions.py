@@ -239,12 +239,12 @@ def test_as_much_rounding_is_forgiven_as_is_said(part, refused):
     one, eye, nowhere = np.ones(N), np.eye(N), np.zeros(1)
     values, vectors, theta = one.copy(), eye * np.sqrt(1 + rounding), eye.copy()
     values[0], theta[0, 1] = -rounding, rounding
-    for call in (
-        lambda: gradient_flow_losses(values, eye, one, nowhere),
-        lambda: gradient_flow_losses(one, vectors, one, nowhere),
-        lambda: linearised_sgd_losses(theta, one, [], 0.1, 1),
+    for call, message in (
+        (lambda: gradient_flow_losses(values, eye, one, nowhere), "an eigenvalue is"),
+        (lambda: gradient_flow_losses(one, vectors, one, nowhere), "not orthonormal"),
+        (lambda: linearised_sgd_losses(theta, one, [], 0.1, 1), "not symmetric"),
     ):
-        with pytest.raises(ValueError) if refused else nullcontext():
+        with pytest.raises(ValueError, match=message) if refused else nullcontext():
             call()
 
 
