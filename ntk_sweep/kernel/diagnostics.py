@@ -22,6 +22,9 @@ from ntk_sweep.numerics.tensors import as_tensors
 ROWS = 256
 """Rows of a kernel that are compared at once, lest another kernel be held."""
 
+COUNTS = (1, 2, 5, 10)
+"""Of leading eigenvectors, chosen for a glance."""
+
 Matrix = Shaped[Any, "N N"] | Sequence
 Vector = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
 """What users pass: tensors, NumPy arrays or lists."""
@@ -131,7 +134,6 @@ def class_contrast(kernel: Matrix, labels: Vector) -> float:
 def leading_target_shares(
     eigenvectors: Shaped[Any, "N leading"] | Sequence,
     targets: Vector,
-    counts: Sequence[int] = (1, 2, 5, 10),
 ) -> dict[int, float]:
     """Σ_{i ≤ k} (v_iᵀ(y - ȳ))² / ‖y - ȳ‖²: the targets' part along the k leading eigenvectors.
 
@@ -142,22 +144,21 @@ def leading_target_shares(
         eigenvectors: Orthonormal columns, in the order of ascending eigenvalues as
             `torch.linalg.eigh` returns them; all of them, or the leading ones alone.
         targets: y.
-        counts: The numbers k; the default was chosen for a glance. k > N counts as N.
 
     Returns:
-        k ↦ share in [0, 1]; NaN if all targets are equal.
+        k ↦ share in [0, 1], for the k of `COUNTS`; NaN if all targets are equal. k > N counts as N.
 
     Example:
         >>> targets = torch.tensor([1.0, -1.0], dtype=torch.float64)
-        >>> leading_target_shares(torch.eye(2, dtype=torch.float64), targets, counts=(1, 2))
-        {1: 0.5, 2: 1.0}
+        >>> leading_target_shares(torch.eye(2, dtype=torch.float64), targets)
+        {1: 0.5, 2: 1.0, 5: 1.0, 10: 1.0}
     """
     eigenvectors, targets = _with_targets("eigenvectors", eigenvectors, targets)
     centred = _centred(targets)
     weights = (eigenvectors.T @ centred).square().flip(0) / centred.square().sum()
     return {
         k: float(weights[:k].sum().clamp(max=1)) if torch.isfinite(weights).all() else math.nan
-        for k in counts
+        for k in COUNTS
     }
 
 

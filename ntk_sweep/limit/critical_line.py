@@ -15,16 +15,13 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from ntk_sweep.limit.fixed_points import VarianceMap
+from ntk_sweep.limit.fixed_points import ROUNDING, VarianceMap
 from ntk_sweep.limit.scales import check_number
 from ntk_sweep.limit.variance_moments import variance_moments
 from ntk_sweep.network.architecture import check_activation, check_scales
 
 _LEAST, _GREATEST, _PER_DECADE = 1e-12, 1e12, 32
 """Variances among which a critical point of given σ_b is sought, and grid points."""
-
-_ROUNDING = 4e-15
-"""Bias variances below this share of q count as zero: they are differences of numbers near q."""
 
 _ABOVE = 1e-4
 """How far above a fixed point of slope 1 the sign of V(q) - q is taken."""
@@ -77,7 +74,7 @@ def critical_point_at_variance(activation: str, variance: float) -> CriticalPoin
     check_number("variance", variance, least=0.0)
     at = torch.tensor([variance], dtype=torch.float64)
     weight, bias, slope = (float(value) for value in _line(activation, at))
-    if bias < -_ROUNDING * max(variance, weight):
+    if bias < -ROUNDING * max(variance, weight):
         raise ValueError(
             f"{activation} has no critical point with q = {variance}: χ_1 = 1 needs σ_w² = "
             f"{weight:.6g}, whose weights alone give a greater variance (σ_b² = {bias:.6g}); choose"
@@ -111,7 +108,7 @@ def critical_point(activation: str, bias_std: float | None = 0.0) -> CriticalPoi
         dtype=torch.float64,
     )
     weights, biases, slopes = _line(activation, grid)
-    if bool((biases.abs() <= _ROUNDING * grid).all()):
+    if bool((biases.abs() <= ROUNDING * grid).all()):
         return _of_a_scale_free(activation, float(weights[0]), bias_std, float(slopes[0]))
     origin = torch.zeros(1, dtype=torch.float64)
     if bias_std == 0 and float(variance_moments(activation, origin).square) == 0:
@@ -163,6 +160,6 @@ def _checked_point(
 ) -> CriticalPoint:
     """The point, and whether it is stable: by the slope, or, if that is 1, by V(q) - q above q."""
     stable = slope < 1
-    if abs(slope - 1) <= _ROUNDING:
-        stable = VarianceMap(activation, weight, bias).excess(variance + _ABOVE) <= _ROUNDING
+    if abs(slope - 1) <= ROUNDING:
+        stable = VarianceMap(activation, weight, bias).excess(variance + _ABOVE) <= ROUNDING
     return CriticalPoint(activation, math.sqrt(weight), math.sqrt(bias), variance, slope, stable)

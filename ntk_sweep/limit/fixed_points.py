@@ -24,7 +24,7 @@ LEAST, GREATEST = 1e-40, 1e16
 _PER_DECADE = 32
 """Grid points; a pair of fixed points nearer than that is found from the extremum between them."""
 
-_ROUNDING = 4e-15
+ROUNDING = 4e-15
 """Below it V(q)/q - 1 counts as zero: the rounding of σ_w² and of the moments, with room."""
 
 _RESOLVED = 1e-13
@@ -83,10 +83,10 @@ class VarianceMap:
         """
         variances, ratios = _grid(self.activation)
         excess = self.weight * ratios + self.bias / variances - 1
-        if np.abs(excess).max() <= _ROUNDING:
+        if np.abs(excess).max() <= ROUNDING:
             return VarianceFixedPoint(start, scale_free=True)
         here = self.excess(start)
-        if abs(here) <= _ROUNDING:
+        if abs(here) <= ROUNDING:
             return VarianceFixedPoint(start)
         path = variances > start if here > 0 else (variances < start)[::-1]
         ordered = slice(None) if here > 0 else slice(None, None, -1)
@@ -152,7 +152,7 @@ def correlation_fixed_point(variances: VarianceMap, variance: float, slope: floa
         lost = variances.weight * float(duals.distance) / (2 * variance)
         return lost / (1 - correlation) - 1
 
-    if excess(0.0) >= -_ROUNDING:
+    if excess(0.0) >= -ROUNDING:
         return 0.0
     last = excess(1 - _NEAR_ONE)
     if last <= 0:

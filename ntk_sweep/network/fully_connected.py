@@ -266,11 +266,6 @@ class Network:
         """The scale of each layer, l = 1..D."""
         return tuple(layer.scale for layer in self._layers)
 
-    @property
-    def factors(self) -> tuple[float, ...]:
-        """The factors of the weights, σ_w c_l or c_l alone, for l = 1..D."""
-        return tuple(scale.factor for scale in self.scales)
-
     def passes(self, x: Inputs) -> Passes:
         """One forward and one backward pass, keeping what the kernel needs.
 

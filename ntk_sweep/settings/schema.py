@@ -312,10 +312,10 @@ class TrainingConfig(TaskConfig):
         return values
 
 
-OF_SGD = (
-    *("learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"),
-    "record_kernel_every",
-)
+SGD_SETTING = ("learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle")
+"""What decides the steps."""
+
+OF_SGD = (*SGD_SETTING, "record_kernel_every")
 OF_FLOW = ("flow_time", "flow_tolerance")
 """What only one optimiser reads."""
 

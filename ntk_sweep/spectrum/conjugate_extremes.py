@@ -20,10 +20,8 @@ from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.linear_layer import LayerScale
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
 from ntk_sweep.spectrum.extremes import Extremes
+from ntk_sweep.spectrum.jacobian_svd import UNDERFLOW
 from ntk_sweep.spectrum.perturbation import perturbation_bound
-
-UNDERFLOW = 1e-155
-"""What it costs a singular value, as in `ntk_sweep.spectrum.jacobian_svd`."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.double_double import DoubleDouble, GramError
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
+from ntk_sweep.spectrum.extremes import Extremes
 from ntk_sweep.spectrum.lowest_eigenvalue import (
     LEADING,
     ROOT_TWO,
@@ -39,28 +40,15 @@ from ntk_sweep.spectrum.spectrum import ORDERS, TARGET, Spectrum, kernel_spectru
 
 
 @dataclass(frozen=True)
-class ExtremeEigenvalues:
-    """The two ends of a spectrum.
+class ExtremeEigenvalues(Extremes):
+    """The two ends of a spectrum, and eigenvectors.
 
     Attributes:
-        lambda_min: The smallest eigenvalue, not negative.
-        lambda_min_error: A bound of its absolute error.
-        lambda_max: The greatest eigenvalue.
-        lambda_max_error: A bound of its absolute error.
         leading: Eigenvectors of the `ntk_sweep.spectrum.lowest_eigenvalue.LEADING` greatest
             eigenvalues in the columns, ascending.
     """
 
-    lambda_min: float
-    lambda_min_error: float
-    lambda_max: float
-    lambda_max_error: float
     leading: Float[Tensor, "N _"] = field(repr=False)
-
-    @property
-    def resolved(self) -> bool:
-        """Whether λ_min exceeds its error bound; otherwise it may be rounding noise."""
-        return self.lambda_min > self.lambda_min_error
 
 
 def extreme_eigenvalues(network: Network, x: Inputs, target: float = TARGET) -> ExtremeEigenvalues:

@@ -1,10 +1,11 @@
-"""The two ends of the spectrum of a kernel that is not the NTK."""
+"""The two ends of a spectrum."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
-from ntk_sweep.spectrum.spectrum import Spectrum
+from jaxtyping import Float
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,20 @@ class Extremes:
     lambda_max_error: float
 
     @classmethod
-    def of(cls, spectrum: Spectrum) -> Extremes:
-        """Those of a whole spectrum."""
-        values, errors = spectrum.eigenvalues, spectrum.errors
-        return cls(float(values[0]), float(errors[0]), float(values[-1]), float(errors[-1]))
+    def of(cls, eigenvalues: Float[Tensor, " N"], errors: Float[Tensor, " N"]) -> Extremes:
+        """Those of a whole spectrum, ascending, and of the bounds of its errors."""
+        return cls(*(float(one[place]) for place in (0, -1) for one in (eigenvalues, errors)))
+
+    @property
+    def resolved(self) -> bool:
+        """Whether λ_min exceeds its error bound; otherwise it may be rounding noise."""
+        return self.lambda_min > self.lambda_min_error
 
 
-def extreme_columns(kernel: str, extremes: Extremes | None) -> dict[str, float | None]:
-    """The columns of a kernel of this name; null where nothing is known.
+def extreme_columns(prefix: str, extremes: Extremes | None) -> dict[str, float | None]:
+    """The columns of a kernel; null where nothing is known.
 
-    >>> extreme_columns("nngp", Extremes(1.0, 0.1, 2.0, 0.2))["nngp_lambda_min_error"]
+    >>> extreme_columns("nngp_", Extremes(1.0, 0.1, 2.0, 0.2))["nngp_lambda_min_error"]
     0.1
     """
-    names = [item.name for item in fields(Extremes)]
-    values = dict.fromkeys(names) if extremes is None else asdict(extremes)
-    return {f"{kernel}_{name}": values[name] for name in names}
+    return {prefix + item.name: getattr(extremes, item.name, None) for item in fields(Extremes)}

@@ -5,9 +5,19 @@ A cell is an activation, a width and a depth; its rows differ in the seed.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from ntk_sweep.store.columns import CELL
+
+
+def resolved(rows: pd.DataFrame) -> pd.Series:
+    """Which rows have a λ_min that can be trusted: finite, above 0 and above its error bound.
+
+    A store may be read that was written by other code, so that its word alone does not do.
+    """
+    value = rows["lambda_min"].astype(float)
+    return rows["lambda_min_resolved"].eq(True) & np.isfinite(value) & (value > 0)
 
 
 def cell_means(rows: pd.DataFrame) -> pd.DataFrame:
@@ -16,10 +26,8 @@ def cell_means(rows: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: Rows of finished spectra that may be compared, ordered in any way.
     """
-    cells = rows.groupby(CELL).agg(
-        mean=("lambda_min", "mean"),
-        resolved=("lambda_min_resolved", lambda values: bool(values.astype(bool).all())),
-    )
+    rows = rows.assign(resolved=resolved(rows))
+    cells = rows.groupby(CELL).agg(mean=("lambda_min", "mean"), resolved=("resolved", "all"))
     return cells.reset_index()
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ntk_sweep._version import __version__
-from ntk_sweep.settings.schema import LEADING_EIGENVALUES
+from ntk_sweep.settings.schema import LEADING_EIGENVALUES, OF_FLOW, SGD_SETTING
 from ntk_sweep.settings.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ NETWORK = [*CELL, "seed"]
 """The coordinates of a network in its group."""
 
 TRAINING_SETTING = [
-    *("learning_rate", "learning_rate_unit", "batch_size", "epochs", "shuffle"),
-    *("optimiser", "centre_outputs", "stop_at_loss", "flow_time", "flow_tolerance"),
+    *SGD_SETTING,
+    *("optimiser", "centre_outputs", "stop_at_loss"),
+    *OF_FLOW,
 ]
 """How a network was trained: runs that differ in one of these are never averaged."""
 

@@ -141,9 +141,15 @@ def spectrum_columns(
 ) -> dict[str, Any]:
     """The columns of the task, from a point's kernels and their eigenvalues."""
     vectors = eigenvectors(spectrum, kernel.theta)
-    columns = _eigenvalue_columns(spectrum)
-    columns["effective_rank"] = effective_rank(spectrum.eigenvalues)
-    values = spectrum.eigenvalues
+    values, errors = spectrum.eigenvalues, spectrum.errors
+    columns = _end_columns(
+        Extremes.of(values, errors), spectrum.method, spectrum.target, spectrum.meets_target
+    )
+    columns |= {
+        "eigenvalues": values.numpy(),
+        "eigenvalue_errors": errors.numpy(),
+        "effective_rank": effective_rank(values),
+    }
     columns |= {
         f"lambda_{count}": float(values[-count]) if count <= len(values) else None
         for count in LEADING_EIGENVALUES
@@ -165,23 +171,24 @@ def _extreme_columns(
     # Few points need the sparse solvers, which take longer to load than all else here.
     from ntk_sweep.spectrum.extreme_eigenvalues import kernel_extreme_eigenvalues
 
-    extremes = kernel_extreme_eigenvalues(kernel, target)
-    ratio = extremes.lambda_max / extremes.lambda_min if extremes.resolved else None
-    columns = {
-        "lambda_min": extremes.lambda_min,
-        "lambda_min_error": extremes.lambda_min_error,
-        "lambda_min_resolved": extremes.resolved,
-        "lambda_max": extremes.lambda_max,
-        "lambda_max_error": extremes.lambda_max_error,
-        "condition_number": ratio,
-        "method": EXTREME,
+    ends = kernel_extreme_eigenvalues(kernel, target)
+    meets_target = (
+        ends.lambda_min_error <= target * ends.lambda_min
+        and ends.lambda_max_error <= target * ends.lambda_max
+    )
+    columns = _end_columns(ends, EXTREME, target, meets_target)
+    columns |= {"target_complexity": math.nan, "target_complexity_error": math.nan}
+    return columns | _kernel_columns(work, kernel, conjugate, ends.leading)
+
+
+def _end_columns(ends: Extremes, method: str, target: float, meets_target: bool) -> dict[str, Any]:
+    return extreme_columns("", ends) | {
+        "lambda_min_resolved": ends.resolved,
+        "condition_number": ends.lambda_max / ends.lambda_min if ends.resolved else None,
+        "method": method,
         "target": target,
-        "meets_target": extremes.lambda_min_error <= target * extremes.lambda_min
-        and extremes.lambda_max_error <= target * extremes.lambda_max,
-        "target_complexity": math.nan,
-        "target_complexity_error": math.nan,
+        "meets_target": meets_target,
     }
-    return columns | _kernel_columns(work, kernel, conjugate, extremes.leading)
 
 
 def _kernel_columns(
@@ -192,28 +199,10 @@ def _kernel_columns(
         "max_diagonal": float(kernel.theta.diagonal().max()),
         "layer_trace_shares": layer_trace_shares(kernel.layer_traces).numpy(),
     }
-    columns |= extreme_columns("conjugate", conjugate)
+    columns |= extreme_columns("conjugate_", conjugate)
     if len(work.dataset.x) <= LIMIT_SAMPLES:
         columns |= _limit_columns(work, kernel.theta)
     return columns | _diagnostic_columns(vectors, kernel.theta, torch.from_numpy(work.dataset.y))
-
-
-def _eigenvalue_columns(spectrum: Spectrum) -> dict[str, Any]:
-    eigenvalues, errors = spectrum.eigenvalues.numpy(), spectrum.errors.numpy()
-    resolved = bool(spectrum.resolved[0])
-    return {
-        "eigenvalues": eigenvalues,
-        "eigenvalue_errors": errors,
-        "lambda_min": float(eigenvalues[0]),
-        "lambda_min_error": float(errors[0]),
-        "lambda_min_resolved": resolved,
-        "lambda_max": float(eigenvalues[-1]),
-        "lambda_max_error": float(errors[-1]),
-        "condition_number": float(eigenvalues[-1] / eigenvalues[0]) if resolved else None,
-        "method": spectrum.method,
-        "target": spectrum.target,
-        "meets_target": spectrum.meets_target,
-    }
 
 
 def _limit_columns(work: Computation, theta: Tensor) -> dict[str, Any]:
@@ -222,7 +211,7 @@ def _limit_columns(work: Computation, theta: Tensor) -> dict[str, Any]:
         "limit_lambda_min": limit.lambda_min,
         "limit_lambda_min_error": limit.lambda_min_error,
         "limit_distance": relative_distance(theta, torch.tensor(limit.kernel)),
-    } | extreme_columns("nngp", limit.nngp)
+    } | extreme_columns("nngp_", limit.nngp)
 
 
 def _diagnostic_columns(vectors: Tensor, theta: Tensor, y: Tensor) -> dict[str, Any]:

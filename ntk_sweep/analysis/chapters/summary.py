@@ -12,12 +12,13 @@ from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
 from ntk_sweep.analysis.rows.failures import reason
-from ntk_sweep.analysis.rows.group import SHOWN_DIGITS, Group
+from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.setting import Setting
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Content, NamedTable, Section
 from ntk_sweep.analysis.writing.entries import number
 from ntk_sweep.analysis.writing.tables import Table
+from ntk_sweep.data.dataset import SHOWN_DIGITS
 from ntk_sweep.durations import rough_duration
 from ntk_sweep.store.columns import NETWORK, TRAINING_SETTING
 

@@ -15,19 +15,13 @@ import pandas as pd
 
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.activations import by_activation
-from ntk_sweep.analysis.rows.columns import RUN
 from ntk_sweep.analysis.rows.coordinates import span, text, values
+from ntk_sweep.data.dataset import SHOWN_DIGITS
 from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.data.normalisation import NONE, normalisation_words
 from ntk_sweep.network.architecture import scale_words
 from ntk_sweep.settings.overrides import override
-from ntk_sweep.store.columns import CELL, agreeing
-
-SHOWN_DIGITS = 12
-"""Of a fingerprint's 64 hexadecimal digits.
-
-Enough that no two data sets of one store begin alike.
-"""
+from ntk_sweep.store.columns import CELL, RUN, agreeing
 
 
 @dataclass(frozen=True)

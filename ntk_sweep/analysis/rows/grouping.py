@@ -12,7 +12,8 @@ import pandas as pd
 
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.columns import SPECTRUM
-from ntk_sweep.analysis.rows.group import SHOWN_DIGITS, Group, preparation_slug
+from ntk_sweep.analysis.rows.group import Group, preparation_slug
+from ntk_sweep.data.dataset import SHOWN_DIGITS
 from ntk_sweep.data.labelling import COLUMNS as LABELLING
 from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.data.normalisation import COLUMN as NORMALISE

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ntk_sweep.digits import ratio_bound
+from ntk_sweep.store.best_cells import resolved
 
 Rows = Callable[[pd.DataFrame], pd.Series]
 
@@ -68,10 +69,6 @@ def _floats(name: str, rows: pd.DataFrame) -> pd.Series:
     return rows[name].astype(float)
 
 
-def _measured(rows: pd.DataFrame) -> pd.Series:
-    return rows["lambda_min_resolved"].eq(True)  # the column may hold None
-
-
 def _predicted(rows: pd.DataFrame) -> pd.Series:
     return rows["limit_lambda_min"].astype(float) > rows["limit_lambda_min_error"].astype(float)
 
@@ -81,7 +78,7 @@ def _ratio(rows: pd.DataFrame) -> pd.Series:
 
 
 def _both(rows: pd.DataFrame) -> pd.Series:
-    return _measured(rows) & _predicted(rows)
+    return resolved(rows) & _predicted(rows)
 
 
 def _greatest_resolved(rows: pd.DataFrame) -> pd.Series:
@@ -102,7 +99,7 @@ LAMBDA_MIN = Quantity(
     definition="the smallest eigenvalue of Θ",
     value=_column("lambda_min"),
     error=_column("lambda_min_error"),
-    resolved=_measured,
+    resolved=resolved,
     mean="geometric",
     scale="log",
     greatest="greatest mean",
@@ -178,7 +175,7 @@ _OTHERS = (
         words="condition number of the NTK",
         definition="λ_max / λ_min of Θ",
         value=_column("condition_number"),
-        resolved=_measured,
+        resolved=resolved,
         mean="geometric",
         scale="log",
         gap=r"unresolved ($\lambda_{\min}$ below error bound)",

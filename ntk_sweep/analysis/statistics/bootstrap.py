@@ -123,7 +123,7 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
     Each draws its seeds anew and independently of the others.
 
     Weights of different widths and depths are independent also for equal seeds, so the cells are
-    drawn one by one. A cell of one seed always draws that one.
+    drawn one by one. A cell of one seed always draws that one. Equal means share a win.
 
     Args:
         values: The seeds' values of each cell.
@@ -135,13 +135,20 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
         np.array([value.max() for value in values]) >= values[int(means.argmax())].min()
     )
     generator = np.random.default_rng(_SEED)
-    greatest, winner = np.full(CONTESTS, -np.inf), np.zeros(CONTESTS, dtype=np.intp)
-    for place in rivals:
+    greatest, first = np.full(CONTESTS, -np.inf), np.zeros(CONTESTS, dtype=np.intp)
+    reached = np.empty((len(rivals), CONTESTS), dtype=bool)
+    for line, place in enumerate(rivals):
         own, n = values[place], len(values[place])
         if n > NORMAL:
             drawn = generator.normal(own.mean(), own.std() / np.sqrt(n), CONTESTS)
         else:
             drawn = own[generator.integers(n, size=(CONTESTS, n))].mean(axis=1)
-        won = drawn > greatest
-        greatest[won], winner[won] = drawn[won], place
-    return np.bincount(winner, minlength=len(values)) / CONTESTS
+        reached[line] = drawn >= greatest
+        first[drawn > greatest] = line
+        np.maximum(greatest, drawn, out=greatest)
+    # A mean that a later one exceeds does not win.
+    reached &= first <= np.arange(len(rivals))[:, None]
+    parts = 1 / reached.sum(axis=0)
+    probability = np.zeros(len(values))
+    probability[rivals] = [parts[won].sum() / CONTESTS for won in reached]
+    return probability

@@ -46,21 +46,19 @@ def share_of_start(histories: Histories, share: float) -> np.ndarray:
 def stays_below(
     histories: Histories,
     thresholds: float | np.ndarray,
-    times: Histories | None = None,
     never: np.ndarray | None = None,
 ) -> EventTimes:
     """When each loss falls to a threshold for the last time.
 
     It is the first time after which the loss stays at or below the threshold to the end of the run;
-    a first passage of a noisy loss comes earlier. Between two entries the logarithm of the loss is
-    linear in time. A loss that is not finite is above every threshold, and no time is interpolated
-    next to it. The event is only known of the run's own span: a run that stops once it is below
-    counts as staying there.
+    a first passage of a noisy loss comes earlier. Times are epochs: places in the history. Between
+    two entries the logarithm of the loss is linear in time. A loss that is not finite is above
+    every threshold, and no time is interpolated next to it. The event is only known of the run's
+    own span: a run that stops once it is below counts as staying there.
 
     Args:
         histories: Of each run the losses from the start on; None or empty if unknown.
         thresholds: Above 0; one for all runs, or (runs,), NaN where it is not known.
-        times: Of each run the times of its losses, increasing; 0, 1, 2, … (epochs) by default.
         never: (runs,), runs that are known never to get there: diverged ones.
 
     Returns:
@@ -77,45 +75,30 @@ def stays_below(
         if lost[run]:
             found[run] = np.inf
         elif losses is not None and len(losses) and not np.isnan(level):
-            clock = np.arange(len(losses)) if times is None else times[run]
-            found[run], observed[run] = _last_passage(
-                np.asarray(losses, dtype=float), _increasing(clock, len(losses)), level
-            )
+            found[run], observed[run] = _last_passage(np.asarray(losses, dtype=float), level)
     return EventTimes(found, observed)
 
 
-def _increasing(clock: Sequence[float] | np.ndarray | None, count: int) -> np.ndarray:
-    result = np.asarray([] if clock is None else clock, dtype=float)
-    if len(result) != count or not (np.diff(result) > 0).all():
-        raise ValueError(
-            f"A run has {count} losses at {len(result)} times: each loss needs its time, later "
-            "than the one before."
-        )
-    return result
-
-
-def _last_passage(losses: np.ndarray, clock: np.ndarray, level: float) -> tuple[float, bool]:
+def _last_passage(losses: np.ndarray, level: float) -> tuple[float, bool]:
     above = np.flatnonzero(~(losses <= level))
     if not len(above):
-        return float(clock[0]), True
+        return 0.0, True
     before = int(above[-1])
     if before == len(losses) - 1:
-        return float(clock[-1]), False
-    after = before + 1
+        return float(before), False
     if not np.isfinite(losses[before]):
-        return float(clock[after]), True
+        return float(before + 1), True
     # Below the least positive number the logarithm is that number's.
-    fall = np.log(losses[before]) - np.log(max(losses[after], np.finfo(float).tiny))
-    part = (np.log(losses[before]) - np.log(level)) / fall
-    return float(clock[before] + part * (clock[after] - clock[before])), True
+    fall = np.log(losses[before]) - np.log(max(losses[before + 1], np.finfo(float).tiny))
+    return float(before + (np.log(losses[before]) - np.log(level)) / fall), True
 
 
 def median_times(events: EventTimes, networks: np.ndarray) -> EventTimes:
     """The median time of each network over its seeds.
 
     Censored runs are the slowest; the median is censored if it falls on one, and its time is then
-    the least at which it can be. Unknown runs are left out. A median, unlike a mean, needs no time
-    of a run that ends before its event.
+    the least at which it can be: the median of all times. Unknown runs are left out. A median,
+    unlike a mean, needs no time of a run that ends before its event.
 
     Args:
         events: Of runs.
@@ -134,8 +117,6 @@ def median_times(events: EventTimes, networks: np.ndarray) -> EventTimes:
             middle = own[[(len(own) - 1) // 2, len(own) // 2]]
             observed[network] = events.observed[middle].all()
             found[network] = (
-                events.times[middle].mean()
-                if observed[network]
-                else events.times[own][~events.observed[own]].min()
+                events.times[middle].mean() if observed[network] else np.median(events.times[own])
             )
     return EventTimes(found, observed)

@@ -21,7 +21,7 @@ def standardised_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     Args:
         values: (runs,); +inf may occur, and equal values share their mean rank.
-        weights: (resamples, runs), 0 for a run that was not drawn.
+        weights: (resamples, runs), how often each was drawn.
 
     Returns:
         √w (r - mean r) / norm, (resamples, runs); NaN where all drawn values are equal.
@@ -36,9 +36,8 @@ def standardised_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         ranks -= (drawn * ranks).sum(axis=1, keepdims=True) / drawn.sum(axis=1, keepdims=True)
         ranks *= np.sqrt(drawn)
-        norm = np.sqrt((ranks**2).sum(axis=1, keepdims=True))
-        # What is left of equal ranks by rounding is no order.
-        ranks /= np.where(norm > 1e-9 * len(values), norm, np.nan)
+        # Weights are whole numbers, so that equal ranks leave exactly 0 of each other.
+        ranks /= np.sqrt((ranks**2).sum(axis=1, keepdims=True))
     result = np.empty_like(ranks)
     result[:, order] = ranks
     return result

@@ -49,7 +49,7 @@ def signed(value: float, digits: int = 2, sign: str = "") -> str:
     return f"{value:{sign}z.{digits}f}"
 
 
-def bracket(line: dict, name: str, digits: int = DIGITS) -> str:
+def bracket(line: dict, name: str) -> str:
     """A median with the least and greatest value: 0.12 [0.10, 0.15].
 
     From the columns `NAME`, `NAME_low` and `NAME_high`.
@@ -57,11 +57,11 @@ def bracket(line: dict, name: str, digits: int = DIGITS) -> str:
     middle, low, high = (line[f"{name}{end}"] for end in ENDS)
     if np.isnan(middle):
         return "—"
-    text = "infinite" if np.isinf(middle) else number(middle, digits)
+    text = "infinite" if np.isinf(middle) else number(middle, DIGITS)
     return (
         text
         if low == high or not np.isfinite(low)
-        else f"{text} [{number(low, digits)}, {number(high, digits)}]"
+        else f"{text} [{number(low, DIGITS)}, {number(high, DIGITS)}]"
     )
 
 

@@ -153,6 +153,10 @@ def test_nonsense_is_refused_by_both_bounds(change, message, unchecked):
         du_bound(**values, step_size=0.1, steps=np.arange(3))
 
 
+def test_a_step_that_ends_at_once_has_a_bound():
+    assert du_bound(2.0, 1.0, N, float(N), np.array([0, 1])).tolist() == [2, 0]
+
+
 def test_nonsense_is_refused_by_one_bound(unchecked):
     with pytest.raises(ValueError, match="times holds -1, but must not be negative"):
         flow_bound(1.0, 1.0, N, np.array([-1.0]))

@@ -1,6 +1,7 @@
 """Predictions from a fixed kernel are what brute force finds: an ODE, matrix steps, torch's SGD."""
 
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from scipy.integrate import solve_ivp
 
 from ntk_sweep.dynamics.predictions import (
+    ROUNDING,
     gradient_descent_losses,
     gradient_flow_losses,
     linearised_sgd_losses,
@@ -221,7 +223,29 @@ def test_single_precision_is_taken():
     assert losses == pytest.approx(exact, rel=1e-4)
 
 
+def test_training_ends_at_its_stated_loss():
+    """The loss of one sample at a step that takes away half of the error: 4, 1, 1/4, …"""
+    orders = [np.array([0])] * 4
+    losses = linearised_sgd_losses(np.eye(1), np.array([2.0]), orders, 0.25, 1, stop_at_loss=1.0)
+    assert losses.tolist() == [4, 1]
+
+
 # --- refusals ---
+
+
+@pytest.mark.parametrize(("part", "refused"), [(0.5, False), (2.0, True)])
+def test_as_much_rounding_is_forgiven_as_is_said(part, refused):
+    rounding = part * N * ROUNDING
+    one, eye, nowhere = np.ones(N), np.eye(N), np.zeros(1)
+    values, vectors, theta = one.copy(), eye * np.sqrt(1 + rounding), eye.copy()
+    values[0], theta[0, 1] = -rounding, rounding
+    for call, message in (
+        (lambda: gradient_flow_losses(values, eye, one, nowhere), "an eigenvalue is"),
+        (lambda: gradient_flow_losses(one, vectors, one, nowhere), "not orthonormal"),
+        (lambda: linearised_sgd_losses(theta, one, [], 0.1, 1), "not symmetric"),
+    ):
+        with pytest.raises(ValueError, match=message) if refused else nullcontext():
+            call()
 
 
 @pytest.mark.parametrize(

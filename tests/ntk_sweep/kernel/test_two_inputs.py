@@ -81,7 +81,7 @@ def hidden(network, x):
         reading = zeros.clone()
         reading[0, unit] = 1
         read = network.with_parameters([*network.weights[:-1], reading], biases)
-        columns.append(read(x) / read.factors[-1])
+        columns.append(read(x) / read.scales[-1].factor)
     return torch.stack(columns, dim=1)
 
 

@@ -7,7 +7,7 @@ import torch
 from ntk_sweep.limit import error_bounds, recursion
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.gram_factors import GramFactors
-from ntk_sweep.limit.kernel import limit_kernels, limit_ntk, limit_ntks
+from ntk_sweep.limit.kernel import limit_kernels, limit_ntks
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, area_of
@@ -169,7 +169,9 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
         assert (change <= bound + 1e-13).all(), name
 
 
-@pytest.mark.parametrize("activation", [name for name, entry in ACTIVATIONS.items() if entry.kinked])
+@pytest.mark.parametrize(
+    "activation", [name for name, entry in ACTIVATIONS.items() if entry.kinked]
+)
 def test_the_bias_turns_an_error_of_the_distance_into_one_of_the_angle(activation, monkeypatch):
     """Of parallel inputs, which have no angle of their own."""
     monkeypatch.setattr(error_bounds, "_EPS", 1e-9)

@@ -89,7 +89,7 @@ def test_passes_hold_inputs_and_gradients_of_every_layer(activation, parametrisa
 )
 def test_factors(parametrisation, expected):
     network = Network.initialise(9, 4, 3, "relu", parametrisation, seed=0)
-    assert network.factors == pytest.approx(expected, rel=1e-15)
+    assert [scale.factor for scale in network.scales] == pytest.approx(list(expected), rel=1e-15)
     assert network.depth == 3
 
 

@@ -1,8 +1,10 @@
 """Protects the choice of the best cells: the greatest mean, and resolved for every seed."""
 
+import math
+
 import pandas as pd
 
-from ntk_sweep.store.best_cells import best_cells, cell_means
+from ntk_sweep.store.best_cells import best_cells, cell_means, resolved
 
 ROWS = pd.DataFrame(
     [
@@ -24,6 +26,16 @@ def test_means_are_over_the_seeds_of_a_cell():
     assert cells.loc[("relu", 50, 2)].tolist() == [5.0, True]
     assert cells.loc[("relu", 90, 3)].tolist() == [99.0, False]
     assert len(cells) == 6
+
+
+def test_what_a_row_calls_resolved_must_be_a_positive_number():
+    rows = pd.DataFrame(
+        {
+            "lambda_min": [1.0, 0.0, -1.0, math.nan, math.inf, None, 1.0, 1.0],
+            "lambda_min_resolved": pd.Series([True] * 6 + [False, None], dtype=object),
+        }
+    )
+    assert resolved(rows).tolist() == [True] + [False] * 7
 
 
 def test_the_best_cell_is_resolved_and_the_first_of_equals():

@@ -4,7 +4,6 @@ import dataclasses
 import subprocess
 import sys
 import weakref
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,15 +90,9 @@ def test_extremes_as_a_row():
 @pytest.mark.parametrize("errors", [(2e-3, 0.5e-1), (2e-4, 0.5)])
 def test_extremes_meet_a_target_if_both_do(monkeypatch, target, meets, errors):
     """λ_min = 2 and λ_max = 500, of which one has a relative error of 1e-3, the other of 1e-4."""
-    extremes = SimpleNamespace(
-        lambda_min=2.0,
-        lambda_max=500.0,
-        lambda_min_error=errors[0],
-        lambda_max_error=errors[1],
-        resolved=True,
-        leading=None,
-    )
-    monkeypatch.setattr(extreme_eigenvalues, "kernel_extreme_eigenvalues", lambda *_: extremes)
+    leading = torch.eye(len(DATASET.x), dtype=torch.float64)
+    ends = extreme_eigenvalues.ExtremeEigenvalues(2.0, errors[0], 500.0, errors[1], leading)
+    monkeypatch.setattr(extreme_eigenvalues, "kernel_extreme_eigenvalues", lambda *_: ends)
     monkeypatch.setattr(spectrum_task, "_kernel_columns", lambda *_: {})
     point = changed(POINT, settings=SpectrumConfig(method="extreme", target=target))
     row = compute_row(point, DATASET, "cpu", None).row

@@ -145,7 +145,7 @@ def test_flows_over_kinks_converge_with_the_tolerance():
     for _ in range(4000):
         descent.epoch(np.arange(len(Y)))
     before, after = (
-        one.factors[0] * X @ one.weights[0].T + one.biases[0] > 0
+        one.scales[0].factor * X @ one.weights[0].T + one.biases[0] > 0
         for one in (network, descent.network())
     )
     assert (before != after).any(), "a unit switches"

@@ -6,7 +6,7 @@ import torch
 
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.training.gradient_descent import GradientDescent
-from ntk_sweep.training.outcomes import THRESHOLD
+from ntk_sweep.training.outcomes import THRESHOLD, accuracy
 from ntk_sweep.training.sgd import sample_orders, train
 from tests.helpers.training_samples import samples
 
@@ -100,6 +100,21 @@ def test_nonsense_is_refused(changes, message, unchecked):
     run = {name: arguments.pop(name) for name in ("orders", "observe_every") if name in changes}
     with pytest.raises(ValueError, match=message):
         train(GradientDescent(network, **arguments), **({"orders": [np.arange(5)]} | run))
+
+
+def test_what_lies_on_the_threshold_lies_below():
+    outputs = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    assert accuracy(outputs, torch.tensor([0.0, 0.5], dtype=torch.float64)) == 1
+
+
+def test_a_run_ends_at_its_stated_loss():
+    x, y = samples(5, 3)
+    network = Network.initialise(3, 4, 2, "relu", "ntk", seed=0)
+    descent, orders = GradientDescent(network, x, y, 1e-3, 1), list(sample_orders(5, 3, seed=0))
+    losses = train(descent, orders).losses
+    descent = GradientDescent(network, x, y, 1e-3, 1)
+    assert losses[0] > losses[1]
+    assert len(train(descent, orders, stop_at_loss=losses[1]).losses) == 2
 
 
 def test_accuracy_parts_other_targets_where_it_is_told():

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from ntk_sweep.analysis.rows.courses import over_epochs, statistics
-from ntk_sweep.analysis.rows.group import SHOWN_DIGITS, Group
+from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.over_seeds import ENDS, history
 from ntk_sweep.analysis.rows.runs import Cell, list_cells, rows_of
 from ntk_sweep.analysis.rows.setting import Setting
 from ntk_sweep.analysis.rows.study import GOOD
+from ntk_sweep.data.dataset import SHOWN_DIGITS
 from ntk_sweep.store.columns import CELL, NETWORK, TRAINING_SETTING
 
 LOSSES = {

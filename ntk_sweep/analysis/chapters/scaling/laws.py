@@ -16,16 +16,13 @@ import pandas as pd
 
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.group import Group
-from ntk_sweep.analysis.rows.inputs import find
+from ntk_sweep.analysis.rows.inputs import MOST_INPUTS, find
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 
 MOMENTS = Path(__file__).parent / "moments.csv"
 
 MOST_DEGREE = 10
 """Degrees that are tried: beyond, λ_min is below the rounding unit at any width."""
-
-MOST_INPUTS = 3000
-"""Inputs up to which ranks are computed, in seconds; as for the infinite-width kernel itself."""
 
 
 @dataclass(frozen=True)

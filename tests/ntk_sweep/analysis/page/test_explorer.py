@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy.stats import gmean
 
 from ntk_sweep.analysis.page import explorer
 from ntk_sweep.analysis.page.explorer import ENDS, thinned
@@ -54,6 +56,30 @@ def test_error_bounds_on_a_page_are_never_smaller_than_those_of_the_rows(tmp_pat
     np.testing.assert_allclose(
         numbers(data["spectra"]["values"]), 10.0 ** np.arange(5, -1, -1), rtol=1.7e-4
     )
+
+
+def test_the_interval_on_a_page_is_that_of_the_mean_beside_it(tmp_path):
+    rows = [row(seed=seed, lambda_min=2.0**seed, effective_rank=2.0**seed) for seed in range(5)]
+    (study,) = studies(store(tmp_path, rows))
+    packer = Packer()
+    shown = {item["name"]: item for item in explorer.explorer(study, packer)["quantities"]}
+    raw = inflated(packer.text())
+    for name, mean in (("lambda_min", gmean), ("effective_rank", np.mean)):
+        found = [numbers_at(raw, shown[name][part])[0] for part in ("value", "low", "high")]
+        # The 95 % interval of five seeds leaves out the draw of one seed five times.
+        draws = ([1, 2, 4, 8, 16], [1, 1, 1, 1, 2], [16, 16, 16, 16, 8])
+        assert found == pytest.approx([mean(draw) for draw in draws], rel=1e-5)
+
+
+def test_curves_of_a_cell_have_the_greatest_bound_of_its_seeds(tmp_path, monkeypatch):
+    rows = [row(seed=seed, eigenvalue_errors=[10.0 ** (seed - 9)] * 6) for seed in range(4)]
+    (study,) = studies(store(tmp_path, rows))
+    monkeypatch.setattr(explorer, "MOST_EIGENVALUES", 20)
+    packer = Packer()
+    spectra = explorer.explorer(study, packer)["spectra"]
+    assert spectra["kind"] == "cells"
+    shown = numbers_at(inflated(packer.text()), spectra["errors"])
+    assert shown == pytest.approx(np.full(18, 1e-6), rel=0.0625)
 
 
 def test_thinned_spectra_keep_their_ends():

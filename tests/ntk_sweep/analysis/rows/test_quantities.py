@@ -6,7 +6,7 @@ import pytest
 
 from ntk_sweep.analysis.drawing import cell_grid
 from ntk_sweep.analysis.rows.cells import cells
-from ntk_sweep.analysis.rows.quantities import QUANTITIES, RATIO
+from ntk_sweep.analysis.rows.quantities import QUANTITIES, RATIO, trusted
 from ntk_sweep.store.columns import schema
 from tests.helpers.analysis_rows import frame, row
 
@@ -31,6 +31,11 @@ def test_the_bound_of_the_ratio_holds_whatever_the_two_errors_are():
     bound = RATIO.error(rows).iloc[0]
     worst = max(abs(a / b - 0.5) for a in (0.7, 1.3) for b in (1.5, 2.5))
     assert worst <= bound < 1.2 * worst
+
+
+def test_a_greatest_eigenvalue_below_its_error_bound_is_not_trusted():
+    rows = frame([row(lambda_max=2.0, lambda_max_error=bound) for bound in (1.0, 3.0)])
+    assert trusted(rows, QUANTITIES["lambda_max"]).isna().tolist() == [False, True]
 
 
 def test_a_value_that_does_not_exist_is_undefined():

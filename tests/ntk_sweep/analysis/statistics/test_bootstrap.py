@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, norm, t
 
 from ntk_sweep.analysis.statistics import bootstrap as bootstrap_module
 from ntk_sweep.analysis.statistics.bootstrap import (
@@ -75,6 +75,17 @@ def test_intervals_are_those_of_scipy_at_the_expanded_level(seeds):
     assert (low, high) == pytest.approx(tuple(other.confidence_interval), abs=near)
 
 
+@pytest.mark.parametrize("seeds", [5, 20])
+def test_either_side_of_an_interval_has_the_same_part_of_the_draws(seeds):
+    values = np.random.default_rng(seeds).lognormal(size=(1, seeds))
+    shares, probability = draws(seeds)
+    low, high = mean_intervals(values)
+    mean = (values @ shares.T)[0]
+    assert probability[mean < low].sum() <= tail(seeds) < probability[mean <= low].sum()
+    assert probability[mean > high].sum() <= tail(seeds) < probability[mean >= high].sum()
+    np.testing.assert_allclose(mean_intervals(-values), (-high, -low), rtol=1e-12)
+
+
 def test_the_probability_to_be_the_greatest_is_that_of_every_possible_draw():
     rng = np.random.default_rng(3)
     values = [
@@ -101,6 +112,14 @@ def test_the_probability_to_be_the_greatest_is_that_of_every_possible_draw():
     assert found[2] == 0
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_cells_of_equal_values_are_equally_probable(seeds):
+    values = np.arange(1.0, seeds + 1)
+    found = probability_greatest([values - 4, values, values, values])
+    assert found[0] == 0 and found.sum() == pytest.approx(1)
+    assert found[1:] == pytest.approx(np.full(3, 1 / 3), abs=0.015)
+
+
 def test_above_the_normal_number_of_seeds_the_same_is_said_without_draws(monkeypatch):
     values = np.random.default_rng(3).gamma(2.0, size=(2, 1500))
     drawn = mean_intervals(values)
@@ -112,3 +131,13 @@ def test_above_the_normal_number_of_seeds_the_same_is_said_without_draws(monkeyp
     again = probability_greatest([values[0], values[1] + values[0].mean() - values[1].mean()])
     np.testing.assert_allclose(again, contest, atol=0.02)
     np.testing.assert_allclose(again, 0.5, atol=0.02)
+
+
+def test_normal_means_have_students_interval_and_their_own_standard_error(monkeypatch):
+    monkeypatch.setattr(bootstrap_module, "NORMAL", 2)
+    values = np.array([1.0, 2.0, 6.0])
+    expected = t.interval(0.95, 2, values.mean(), values.std(ddof=1) / np.sqrt(3))
+    assert np.ravel(mean_intervals(values[None])) == pytest.approx(expected)
+    gap = values.std() * np.sqrt(2 / 3)
+    found = probability_greatest([values, values + gap])
+    assert found[1] == pytest.approx(norm.cdf(1), abs=0.015)

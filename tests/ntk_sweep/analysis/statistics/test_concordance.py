@@ -138,11 +138,15 @@ def test_nothing_to_compare_has_no_d(events):
     assert np.isnan(somers_d(x, events, resamples).values).all()
 
 
-def test_many_rows_are_summed_exactly():
-    rows = 4200
-    x = np.arange(rows, dtype=float)[:, None]
-    events = EventTimes(x[:, 0] + 1, np.ones(rows, dtype=bool))
-    assert somers_d(x, events, resample_cells(np.arange(rows) % 5, resamples=3)).values[0] == 1
+def test_a_single_tie_among_many_rows_is_not_lost_in_rounding():
+    rows = 1500
+    x = np.arange(rows, dtype=float)
+    events = EventTimes(x + 1, np.ones(rows, dtype=bool))
+    x[0] = 1
+    five_times = Resamples(np.zeros(rows, dtype=int), np.array([[5]]), 1)
+    found = somers_d(x[:, None], events, five_times)
+    expected = 1 - 2 / (rows * (rows - 1))
+    assert [found.values[0], found.draws[0, 0]] == pytest.approx([expected] * 2, rel=1e-12)
 
 
 @pytest.mark.parametrize("censored", [False, True])

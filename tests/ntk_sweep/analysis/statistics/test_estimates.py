@@ -60,6 +60,19 @@ def test_correlations_stay_within_their_range_and_hold_the_estimate():
     assert -1 < low < 0.97 < high < 1
 
 
+def test_the_edge_of_fishers_scale_is_one_over_the_square_of_the_units():
+    draws = (np.arange(100) < 10).astype(float)[:, None]
+    _, (high,) = intervals(Estimates(np.zeros(1), draws, 10))
+    assert high == pytest.approx(np.tanh(widening(10) * np.arctanh(0.99)))
+
+
+def test_an_interval_needs_half_of_the_resamples():
+    draws = np.column_stack([RNG.normal(size=100)] * 2)
+    draws[:50, 0] = draws[:51, 1] = np.nan
+    low, _ = intervals(Estimates(np.zeros(2), draws, 50, False))
+    assert np.isnan(low).tolist() == [False, True]
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_few_networks_have_no_numbers(rows):

@@ -20,6 +20,7 @@ INF, NAN = np.inf, np.nan
     [
         ([1, 0.1, 0.01], 1.0, True),
         ([1, 0.01, 1, 0.01, 0.001], 2.5, True),  # a first passage would be at 0.5
+        ([1, 0.1], 1.0, True),  # at the threshold counts as below
         ([1, 0.01, 1], 2.0, False),
         ([0.1, 0.05], 0.0, True),
         ([0.05, 1, 0.01], 1.5, True),
@@ -43,9 +44,9 @@ def test_a_loss_of_zero_is_reached_after_the_loss_before():
     assert found.observed[0] and 0 < found.times[0] < 0.01
 
 
-def test_an_exponential_is_interpolated_exactly_at_its_own_times():
-    times = np.array([0, 0.3, 1, 4, 9.5])
-    found = stays_below([3 * np.exp(-0.7 * times)], share_of_start([[3.0]], 0.2), [times])
+def test_an_exponential_is_interpolated_exactly():
+    losses = 3 * np.exp(-0.7 * np.arange(9))
+    found = stays_below([losses], share_of_start([losses], 0.2))
     assert found.times[0] == pytest.approx(np.log(5) / 0.7)
 
 
@@ -70,12 +71,6 @@ def test_a_threshold_that_no_logarithm_has_is_refused(threshold):
         stays_below([[1, 0.5]], threshold)
 
 
-@pytest.mark.parametrize("times", [None, [0], [0, 0], [1, 0], [0, NAN]])
-def test_times_that_fit_no_losses_are_refused(times):
-    with pytest.raises(ValueError, match="each loss needs its time"):
-        stays_below([[1, 0.5]], 0.1, [times])
-
-
 def test_medians_of_seeds():
     times = np.array([1, 9, 5, 2, 9, 9, 4, 7, NAN, NAN, 3, 2, 9])
     observed = np.array([1, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0], dtype=bool)
@@ -83,6 +78,16 @@ def test_medians_of_seeds():
     found = median_times(EventTimes(times, observed), networks)
     np.testing.assert_array_equal(found.times, [5, 9, 5.5, NAN, 3])
     assert found.observed.tolist() == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("times", "events", "least"),
+    [([2, 5, 9], 1, 5), ([7, 5, 9], 1, 7), ([2, 5], 1, 3.5), ([2, 3, 5, INF], 2, 4)],
+)
+def test_a_censored_median_has_the_least_time_that_it_can_have(times, events, least):
+    observed = np.arange(len(times)) < events
+    found = median_times(EventTimes(np.array(times, float), observed), np.zeros(len(times), int))
+    assert (found.times.tolist(), found.observed.tolist()) == ([least], [False])
 
 
 def test_censored_runs_are_last():
