@@ -131,8 +131,10 @@ def assert_as_computed(act, parametrisation, depth, dtype, weight_std=1.0, bias_
     nngp = limit_kernel_spectrum(kernels.nngp)
     conjugate = torch.linalg.eigvalsh(conjugate_kernel(network, x).double())
     for index, end in ((0, "lambda_min"), (-1, "lambda_max")):
-        assert row[f"nngp_{end}"] == nngp.eigenvalues[index]
-        assert row[f"nngp_{end}_error"] == nngp.errors[index]
+        # of a recursion beyond float64 where Θ̄ needs one
+        own, error = row[f"nngp_{end}_error"], float(nngp.errors[index])
+        assert own <= 1.01 * error
+        assert abs(row[f"nngp_{end}"] - float(nngp.eigenvalues[index])) <= own + error
         error = row[f"conjugate_{end}_error"] + tolerance * float(conjugate[-1])
         assert row[f"conjugate_{end}"] == pytest.approx(float(conjugate[index]), abs=error)
     assert len(row["layer_trace_shares"]) == depth
