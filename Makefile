@@ -28,7 +28,7 @@ REPORT ?= report
 
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs published certify benchmark clean
+.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs published certify benchmark gpu clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
@@ -140,6 +140,25 @@ benchmark: $(READY)
 	$(BIN)/python -m benchmarks.sweep.sizes
 	$(BIN)/python -m benchmarks.training
 
+# make gpu	on a machine with a CUDA device: its tests, and its table in docs/reference/performance.md; with the torch of PYTHON, and a download only of packages that it lacks
+GPU_VENV := .venv-gpu
+GPU_NEEDS := beartype hypothesis jaxtyping mpmath pytest
+gpu:
+	@$(PYTHON) -m benchmarks.numerics.gpu check || exit 1; \
+	python=$(PYTHON); modules='import hydra, pandas, pyarrow, ray, rich, scipy, threadpoolctl'; \
+	for module in $(GPU_NEEDS); do modules="$$modules, $$module"; done; \
+	if ! $$python -c "$$modules" 2>/dev/null; then \
+	    echo "installing what $$python lacks into $(GPU_VENV), beside its own torch"; \
+	    $$python -m venv --system-site-packages $(GPU_VENV); \
+	    python=$(GPU_VENV)/bin/python; \
+	    $$python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > $(GPU_VENV)/needs.txt; \
+	    $$python -m pip install --quiet --requirement $(GPU_VENV)/needs.txt $(GPU_NEEDS) || exit 1; \
+	fi; \
+	status=0; \
+	$$python -m pytest -m gpu $$(grep -rl 'mark.gpu' tests --include='*.py') || status=$$?; \
+	$$python -m benchmarks.numerics.gpu || status=$$?; \
+	exit $$status
+
 # make clean	removes the environment and caches; results and reports stay
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(GPU_VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

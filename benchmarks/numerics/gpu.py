@@ -1,10 +1,11 @@
 """The cost of a network among many on a GPU, beside the floor and the CPU of the same machine.
 
-    python -m benchmarks.numerics.gpu
+    python -m benchmarks.numerics.gpu [check]
 
-Needs torch with CUDA, NumPy and this checkout; neither Ray nor Hydra nor anything else of
-ntk-sweep's dependencies. Stacks of draws, each under four activations, N = 200 inputs of 784
-features, float64. Prints a table for docs/reference/performance.md:
+`make gpu` calls it after the tests; with `check` it only looks for a device. Needs torch with CUDA,
+NumPy and this checkout; neither Ray nor Hydra nor anything else of ntk-sweep's dependencies. Stacks
+of draws, each under four activations, N = 200 inputs of 784 features, float64. Prints a table and
+puts it into docs/reference/performance.md:
 
 - drawing the weights on the CPU and taking them to the device;
 - passes, kernel in float64 and kernel one order beyond it, for the whole stack, per network;
@@ -25,6 +26,9 @@ from collections.abc import Callable
 
 import torch
 
+from benchmarks.places import ROOT
+from docs.tools.pages import fill
+
 ACTIVATIONS = ("relu", "elu", "lrelu", "sigmoid")
 STACKS = [(300, 3, 16), (500, 5, 16), (1000, 5, 8), (1000, 10, 8)]
 N_SAMPLES, N_INPUTS = 200, 784
@@ -32,9 +36,11 @@ REPEATS = 5
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the table and puts it into docs/reference/performance.md."""
     if not torch.cuda.is_available():
-        raise SystemExit("torch finds no CUDA device: nothing is measured")
+        raise SystemExit("torch finds no CUDA device: nothing is tested or measured")
+    if sys.argv[1:] == ["check"]:
+        return
     _without_jaxtyping()
     from ntk_sweep.kernel.centred_kernel import double_double_kernel, float64_kernel
     from ntk_sweep.kernel.centred_passes import centred_passes
@@ -42,12 +48,13 @@ def main() -> None:
     from ntk_sweep.network.fully_connected import Network
     from ntk_sweep.network.stacked import NetworkStack
 
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    lines = [f"{torch.cuda.get_device_name()}, torch {torch.__version__}; milliseconds a network:"]
     head = (
         "| stack | drawing | passes | kernel in float64 | beyond float64 | error bounds | their "
         "floor | eigenvalues, CPU |"
     )
-    print(head, "|---" * 8 + "|", sep="\n")
+    lines += ["", head, "|---" * 8 + "|"]
+    print("\n".join(lines))
     x = torch.rand(
         N_SAMPLES, N_INPUTS, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     ).cuda()
@@ -76,15 +83,13 @@ def main() -> None:
         ]
         per_network = [f"{1000 * cell / networks:.3g}" for cell in cells]
         eigenvalues = seconds(lambda theta=theta: torch.linalg.eigh(theta))
-        print(
-            (
-                f"| {networks} networks {width} × {depth} | {' | '.join(per_network)} | "
-                f"{1000 * eigenvalues:.3g} |"
-            ),
-            flush=True,
+        lines.append(
+            f"| {networks} networks {width} × {depth} | {' | '.join(per_network)} | "
+            f"{1000 * eigenvalues:.3g} |"
         )
+        print(lines[-1], flush=True)
         del stack, passes
-    print("\nMilliseconds a network.")
+    fill(ROOT / "docs" / "reference" / "performance.md", "gpu", "\n".join(lines))
 
 
 def floor(width: int, depth: int, seeds: int) -> float:

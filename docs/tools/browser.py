@@ -106,7 +106,7 @@ def opened(page: Page, path: Path) -> Page:
     return page
 
 
-def screenshot(report: Path, target: Path, width: int = 1200) -> None:
+def screenshot(report: Path, target: Path, width: int = 1140) -> None:
     """Writes a PNG of the maps of a report and of the spectrum below.
 
     The pointer stands on the best network.

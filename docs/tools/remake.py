@@ -18,7 +18,7 @@ from pathlib import Path
 
 from docs.tools.browser import BrowserMissing, screenshot
 from docs.tools.pages import fill, write_csv
-from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.drawing import cell_grid
 from ntk_sweep.analysis.drawing.rendering import render
 from ntk_sweep.analysis.drawing.stacked_heatmaps import Panel, stacked, unresolved_count
 from ntk_sweep.analysis.rows.cells import cells, not_positive
@@ -197,7 +197,7 @@ def beside(results: str, results_eigh: str) -> tuple[bytes, str]:
         (results_eigh, "by plain float64, task.method=eigh"),
     ):
         (group,) = groups(load(folder), folder, "fashion_mnist", "thesis", "float64")
-        grid = heatmap.grid(cells(group.rows), "sigmoid")
+        grid = cell_grid.grid(cells(group.rows), "sigmoid")
         block.append(Panel(title, grid))
         counts.append(unresolved_count(grid))
     negative = int(not_positive(group.rows).get("sigmoid", 0))

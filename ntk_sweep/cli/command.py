@@ -15,6 +15,7 @@ from typing import cast
 from ntk_sweep import exit_status
 from ntk_sweep._version import __version__
 from ntk_sweep.cli.streams import Streams
+from ntk_sweep.deferred import defer_parts_of_torch
 from ntk_sweep.dispatch.signals import SIGNALS
 
 RUN, STATUS = "run", "status"
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _end_plainly_on_signals()
     _speak_utf8()
     gc.set_threshold(YOUNG_OBJECTS)
+    defer_parts_of_torch()
     streams = Streams()
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))

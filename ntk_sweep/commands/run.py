@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from itertools import chain
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 
 from ntk_sweep import exit_status
 from ntk_sweep.commands.dry_run import print_estimate
-from ntk_sweep.commands.terminal_tables import summary_of
+from ntk_sweep.commands.terminal_tables import Rows, summary_of
 from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.dispatch.driver import Observer, SweepResult
 from ntk_sweep.dispatch.estimate import estimate
@@ -30,16 +30,13 @@ from ntk_sweep.executors.protocol import Executor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.settings.validation import Reader
 from ntk_sweep.store.columns import schema
-from ntk_sweep.store.reading import latest_good, row_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ntk_sweep.store.reading import latest_good, row_of, rows_at, ticks
 
 SHOWN_FAILURES = 10
 """How many failed points the terminal names; all of them stand in the store."""
 
-CLOCK_TOLERANCE = timedelta(minutes=1)
-"""Clocks that are kept in step differ by less than a second."""
+CLOCK_TOLERANCE = 60
+"""Seconds. Clocks that are kept in step differ by less than a second."""
 
 
 def compute_one(
@@ -154,50 +151,48 @@ def _console() -> Console:
     return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 
 
-def _rows(result: SweepResult) -> dict[str, pd.DataFrame]:
-    """By task, the rows of the sweep's points that are in the stores, one a point."""
-    import pandas as pd  # a third of the start of a command, which one network does without
+def _rows(result: SweepResult) -> dict[str, Rows]:
+    """By task, the rows of the sweep's points that are in the stores, one a point.
 
-    frames: dict[str, list[pd.DataFrame]] = {}
+    Their times are in microseconds since 1970.
+    """
+    found: dict[str, Rows] = {}
     for (_, task), store in result.plan.stores.items():
-        keys = pa.array(
-            sorted({point.key for point in result.plan.points if point.task == task}), pa.string()
-        )
+        wanted = {point.key for point in result.plan.points if point.task == task}
         table = store.read(summary_of(task).columns)
-        table = table.filter(pc.is_in(table["key"], value_set=keys))
-        frames.setdefault(task, []).append(
-            latest_good(table).to_pandas().assign(location=store.location)
+        keys = table["key"].to_pylist()
+        own = [place for place, key in enumerate(keys) if key in wanted]
+        table = latest_good(table if len(own) == len(keys) else rows_at(table, own))
+        times = ticks(table["finished_at"])
+        rows = table.drop_columns("finished_at").to_pylist()
+        found.setdefault(task, []).extend(
+            row | {"finished_at": tick} for row, tick in zip(rows, times, strict=True)
         )
-    return {task: pd.concat(own, ignore_index=True) for task, own in frames.items()}
+    return found
 
 
 def _print_summary(result: SweepResult, console: Console) -> None:
     """The best points, what the rows say against them, how many were computed, and where."""
-    import pandas as pd
-
-    frames = _rows(result)
-    for task, frame in frames.items():
-        summary, good = summary_of(task), frame[frame["status"] != "failed"]
-        if not good.empty:
+    found = _rows(result)
+    for task, rows in found.items():
+        summary, good = summary_of(task), [row for row in rows if row["status"] != "failed"]
+        if good:
             console.print(summary.table(good))
         if remark := summary.remark(good):
             console.print(remark)
-    columns = ["key", "git_commit", "finished_at", "host"]
-    rows = pd.concat([frame[columns] for frame in frames.values()])
-    _print_counts(result, rows, console)
-    _print_clocks(rows, console)
+    everything = list(chain.from_iterable(found.values()))
+    _print_counts(result, everything, console)
+    _print_clocks(everything, console)
     for store in result.plan.stores.values():
         console.print(f"rows: {store.location}")
 
 
-def _print_counts(result: SweepResult, frame: pd.DataFrame, console: Console) -> None:
+def _print_counts(result: SweepResult, rows: Rows, console: Console) -> None:
     computed = {job.point.key for job in result.plan.jobs}
-    others = frame[~frame["key"].isin(computed)]
     own = git_commit()
     # A submitted job does not know its commit, and of rows without one nothing can be said.
-    foreign = (
-        int((others["git_commit"].notna() & (others["git_commit"] != own)).sum()) if own else 0
-    )
+    others = (row["git_commit"] for row in rows if row["key"] not in computed)
+    foreign = sum(commit not in (None, own) for commit in others) if own else 0
     there = f"{result.plan.skipped} were there"
     if foreign:
         there += f" ({foreign} from another commit of the code; force=true computes them anew)"
@@ -208,18 +203,18 @@ def _print_counts(result: SweepResult, frame: pd.DataFrame, console: Console) ->
     )
 
 
-def _print_clocks(frame: pd.DataFrame, console: Console) -> None:
+def _print_clocks(rows: Rows, console: Console) -> None:
     """Warns if rows come from the future: of equal keys the latest is read."""
-    now = datetime.now(UTC)
-    ahead = frame[frame["finished_at"] > now + CLOCK_TOLERANCE]
-    if ahead.empty:
+    now = time.time() * 1e6
+    ahead = [row for row in rows if row["finished_at"] > now + CLOCK_TOLERANCE * 1e6]
+    if not ahead:
         return
-    last = ahead.sort_values("finished_at").iloc[-1]
-    rows = "1 row bears" if len(ahead) == 1 else f"{len(ahead)} rows bear"
+    last = max(ahead, key=lambda row: row["finished_at"])
+    bearing = "1 row bears" if len(ahead) == 1 else f"{len(ahead)} rows bear"
     console.print(
-        f"{rows} a time in the future, up to {duration((last.finished_at - now).total_seconds())} "
-        f"from now: the clock of {last.host}, or that of this machine, is wrong; until then what "
-        "force=true computes is taken for older"
+        f"{bearing} a time in the future, up to {duration((last['finished_at'] - now) / 1e6)} "
+        f"from now: the clock of {last['host']}, or that of this machine, is wrong; until then "
+        "what force=true computes is taken for older"
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from ntk_sweep.data.labelling import COLUMNS as LABELLING
@@ -17,8 +18,8 @@ from ntk_sweep.settings.schema import SGD
 from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.store.columns import GROUP, TRAINING_SETTING
 
-if TYPE_CHECKING:
-    import pandas as pd
+Rows = list[dict[str, Any]]
+"""Rows of one task. No frame: pandas takes a tenth of the time of a small sweep to load."""
 
 SHOWN = 6
 """Digits of an eigenvalue in a table, and of a condition number, at the most."""
@@ -69,8 +70,8 @@ class Summary:
 
     columns: list[str]
     figures: Callable[[Any], list[tuple[str, str]]]
-    table: Callable[[pd.DataFrame], Table]
-    remark: Callable[[pd.DataFrame], str | None]
+    table: Callable[[Rows], Table]
+    remark: Callable[[Rows], str | None]
 
 
 def _kernel_figures(row: Any) -> list[tuple[str, str]]:
@@ -143,17 +144,17 @@ def _condition_number(row: Any) -> str:
     return known(row.condition_number, bound, SHOWN)
 
 
-def _spectrum_table(good: pd.DataFrame) -> Table:
+def _spectrum_table(good: Rows) -> Table:
     table, kinds, varying = _kinds(good, KIND, "greatest lambda_min of this sweep")
     for column in ("lambda_min", "width", "depth", "seed", "points", "unresolved"):
         table.add_column(column, justify="right")
     for names, rows in kinds:
-        resolved = rows[rows["lambda_min_resolved"].astype(bool)]
+        resolved = [row for row in rows if row["lambda_min_resolved"]]
         cells = ["unresolved", "", "", ""]
-        if not resolved.empty:
-            best = resolved.loc[resolved["lambda_min"].idxmax()]
+        if resolved:
+            best = max(resolved, key=lambda row: row["lambda_min"])
             cells = [
-                known(best.lambda_min, best.lambda_min_error, SHOWN),
+                known(best["lambda_min"], best["lambda_min_error"], SHOWN),
                 *(str(best[name]) for name in ("width", "depth", "seed")),
             ]
         table.add_row(
@@ -165,20 +166,20 @@ def _spectrum_table(good: pd.DataFrame) -> Table:
     return table
 
 
-def _training_table(good: pd.DataFrame) -> Table:
+def _training_table(good: Rows) -> Table:
     table, kinds, varying = _kinds(good, KIND + TRAINING_SETTING, "smallest loss of this sweep")
     for column in ("final_loss", "width", "depth", "seed", "median loss", "points", "diverged"):
         table.add_column(column, justify="right")
     for names, rows in kinds:
-        finished = rows[rows["status"] == "ok"]
+        finished = [row for row in rows if row["status"] == "ok"]
         cells = ["diverged", "", "", "", ""]
-        if not finished.empty:
-            best = finished.loc[finished["final_loss"].idxmin()]
+        if finished:
+            best = min(finished, key=lambda row: row["final_loss"])
             cells = [
-                f"{best.final_loss:.6g}",
+                f"{best['final_loss']:.6g}",
                 *(str(best[name]) for name in ("width", "depth", "seed")),
             ]
-            cells.append(f"{finished['final_loss'].median():.6g}")
+            cells.append(f"{np.median([row['final_loss'] for row in finished]):.6g}")
         table.add_row(
             *(names[name] for name in varying),
             *cells,
@@ -189,39 +190,40 @@ def _training_table(good: pd.DataFrame) -> Table:
 
 
 def _kinds(
-    rows: pd.DataFrame, kind: list[str], title: str
-) -> tuple[Table, list[tuple[dict[str, str], pd.DataFrame]], list[str]]:
+    rows: Rows, kind: list[str], title: str
+) -> tuple[Table, list[tuple[dict[str, str], Rows]], list[str]]:
     """Splits rows into kinds that may be compared, activations in their usual order.
 
     Returns:
         A table with a column for each part of the kind that varies, the parts and the rows of each
         kind, and the names of the parts that vary.
     """
-    import pandas as pd
-
+    groups: dict[tuple[Any, ...], Rows] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in kind), []).append(row)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    varying = [name for name in kind if name == "act" or rows[name].nunique(dropna=False) > 1]
+    parts = dict(zip(kind, map(set, zip(*groups, strict=True)), strict=True))
+    varying = [name for name in kind if name == "act" or len(parts[name]) > 1]
     for name in varying:
         table.add_column(name, justify="left")
-    order = rows["act"].map(list(ACTIVATIONS).index)
-    groups = rows.assign(act_order=order).sort_values(
-        [*(name for name in kind if name != "act"), "act_order"], kind="stable"
-    )
     kinds = []
-    for values, own in groups.groupby(kind, sort=False, dropna=False):
-        named = dict(zip(kind, values, strict=True))
+    for values in sorted(groups, key=lambda values: _order(dict(zip(kind, values, strict=True)))):
         names = {
-            name: "—"
-            if pd.isna(value)
-            else str(value)[: 12 if name == "data_fingerprint" else None]
-            for name, value in named.items()
+            name: "—" if value is None else str(value)[: 12 if name == "data_fingerprint" else None]
+            for name, value in zip(kind, values, strict=True)
         }
-        kinds.append((names, own))
+        kinds.append((names, groups[values]))
     return table, kinds, varying
 
 
-def _missed_targets(good: pd.DataFrame) -> str | None:
-    missed = int((~good["meets_target"].astype(bool)).sum())
+def _order(kind: dict[str, Any]) -> tuple[Any, ...]:
+    """The place of a kind: the activation decides last, and what is missing comes last."""
+    others = [(value is None, value) for name, value in kind.items() if name != "act"]
+    return (*others, list(ACTIVATIONS).index(kind["act"]))
+
+
+def _missed_targets(good: Rows) -> str | None:
+    missed = sum(not row["meets_target"] for row in good)
     if not missed:
         return None
     return (
@@ -229,8 +231,8 @@ def _missed_targets(good: pd.DataFrame) -> str | None:
     )
 
 
-def _divergences(good: pd.DataFrame) -> str | None:
-    diverged = int((good["status"] == "diverged").sum())
+def _divergences(good: Rows) -> str | None:
+    diverged = sum(row["status"] == "diverged" for row in good)
     return (
         f"{diverged} of {len(good)} runs diverged: their rows hold the history until the loss "
         "overflowed"

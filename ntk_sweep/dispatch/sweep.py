@@ -155,11 +155,15 @@ def check_memory(
         raise ConfigError(
             f"{job.point} cannot be computed on this machine: {not_enough(need, free)}"
         )
-    if need.peak * min(workers, len(plan.jobs)) > free:
+    workers, each = min(workers, len(plan.jobs)), need.peak
+    if len(plan.jobs) > workers:
+        # some worker computes several points, and keeps limit kernels between them
+        each += need.cached
+    if each * workers > free:
         raise ConfigError(
-            f"{min(workers, len(plan.jobs))} workers at {need.peak / 2**30:.1f} GiB each need more "
-            f"than the {free / 2**30:.1f} GiB that are free: use "
-            f"compute.num_workers={free // need.peak}"
+            f"{workers} workers at {each / 2**30:.1f} GiB each need more than the "
+            f"{free / 2**30:.1f} GiB that are free: use "
+            f"compute.num_workers={max(free // each, 1)}"
         )
 
 

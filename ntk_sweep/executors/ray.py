@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Set
+from types import ModuleType
 from typing import Any
 
 from ntk_sweep.cores import available_cores
 from ntk_sweep.data.dataset import Dataset
+from ntk_sweep.deferred import defer_parts_of_torch
 from ntk_sweep.errors import ClusterError, ConfigError, SweepError
 from ntk_sweep.executors import ray_nodes
 from ntk_sweep.executors.devices import cuda_devices
@@ -210,20 +212,24 @@ def _resources_here(compute: ComputeConfig) -> dict[str, float]:
     return {"CPU": available_cores(), "GPU": gpus}
 
 
+def _worker_module() -> ModuleType:
+    """What computes on a Ray worker; torch is imported there."""
+    defer_parts_of_torch()
+    from ntk_sweep.executors import worker
+
+    return worker
+
+
 def _get_ready(num_threads: int) -> None:
     """Runs on a Ray worker before its first chunk."""
-    from ntk_sweep.executors.worker import prepare_process
-
-    prepare_process(num_threads)
+    _worker_module().prepare_process(num_threads)
 
 
 def _run_chunk(spec: ChunkSpec, dataset: Dataset, is_joined: bool, *limits: Any) -> Report:
-    """Runs on a Ray worker; torch is imported there."""
+    """Runs on a Ray worker."""
     if is_joined:
         ray_nodes.record_node(spec)
-    from ntk_sweep.executors.worker import worker_of_this_process
-
-    return worker_of_this_process().run_chunk(spec, dataset, limits)
+    return _worker_module().worker_of_this_process().run_chunk(spec, dataset, limits)
 
 
 def _compute_limits(spec: LimitRequest, dataset: Dataset, num_threads: int) -> Any:
@@ -231,10 +237,9 @@ def _compute_limits(spec: LimitRequest, dataset: Dataset, num_threads: int) -> A
 
     The points that wait for it become rows with its traceback.
     """
-    from ntk_sweep.executors.worker import prepare_process
+    _worker_module().prepare_process(num_threads)
     from ntk_sweep.tasks.limit_cache import compute_limits
 
-    prepare_process(num_threads)
     try:
         return compute_limits(spec, dataset)
     except Exception as error:  # noqa: BLE001 - as for a point

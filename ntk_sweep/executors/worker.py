@@ -21,7 +21,7 @@ from ntk_sweep.store.writer import PartWriter
 from ntk_sweep.tasks.allowance import Allowance
 from ntk_sweep.tasks.computation import Caches
 from ntk_sweep.tasks.limit_cache import Limit
-from ntk_sweep.tasks.memory import KEPT_BYTES
+from ntk_sweep.tasks.memory import KEPT_BLOCK, KEPT_BYTES
 from ntk_sweep.tasks.rows import compute_rows
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h
@@ -143,5 +143,5 @@ def _keep_memory() -> None:
     # Only glibc has it; Windows does not even name the libraries of a process by None.
     with suppress(TypeError, OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, KEPT_BLOCK)
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)

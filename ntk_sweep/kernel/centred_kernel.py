@@ -62,6 +62,7 @@ class CentredKernel:
     entry_errors: Float[Tensor, " N"] | None = None
     known: dict[int, DoubleDouble] = field(default_factory=dict)
     network: LayeredNetwork | None = None
+    _known_errors: dict[int, GramError] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def single_precision(self) -> bool:
@@ -106,9 +107,11 @@ class CentredKernel:
 
     def double_double_errors(self, orders: int) -> GramError:
         """The error of Θ of `double_double`, on the CPU; known before that is computed."""
-        assert self.passes is not None
-        norm, entries = double_double_errors(self.passes, orders)
-        return GramError(norm.cpu(), entries.cpu())
+        if orders not in self._known_errors:
+            assert self.passes is not None
+            norm, entries = double_double_errors(self.passes, orders)
+            self._known_errors[orders] = GramError(norm.cpu(), entries.cpu())
+        return self._known_errors[orders]
 
 
 def centred_kernel(
@@ -214,7 +217,7 @@ def layer_kernels(passes: CentredPasses) -> Float[Tensor, "D N N"]:
 def underflow_error(a: CentredRows, delta: CentredRows, scale: LayerScale) -> Float[Tensor, "*b"]:
     """Bound of what underflow costs Θ_l in the Frobenius norm, in float64 or double-double."""
     size, terms = a.rows.shape[-2], a.rows.shape[-1] + delta.rows.shape[-1]
-    entries = scale.gram(a.largest_square()) + scale.square * delta.largest_square() + 1
+    entries = scale.gram(a.largest_square) + scale.square * delta.largest_square + 1
     return least_of(torch.float64) * size * terms * entries
 
 
@@ -296,12 +299,12 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
     worst = (2 + depth / 4) * UNIT
     usual = (2 * MULTIPLY_USUAL**2 + (depth + 4) * ADD_USUAL**2) ** 0.5
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
-        inputs, gradients = scale.gram(a.largest_square()), delta.largest_square()
+        inputs, gradients = scale.gram(a.largest_square), delta.largest_square
         of_delta, of_a = (rows.double_double_gram_errors(orders) for rows in (delta, a))
         error = error + of_delta.norm * inputs + scale.square * of_a.norm * gradients
         error = error + worst * size * inputs * gradients
         error = error + underflow_error(a, delta, scale)
-        squares, lengths = scale.gram(a.squares()), delta.squares()
+        squares, lengths = scale.gram(a.squares), delta.squares
         entries = root_sum(
             entries,
             of_delta.entries * squares,

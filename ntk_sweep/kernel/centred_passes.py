@@ -20,6 +20,7 @@ leading dimensions.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -111,6 +112,7 @@ class PreActivation:
     Attributes:
         centre: z̄^l, (1, n); None for zero.
         rows: d^l, (N, n).
+        row_norms: Norm of each row of d^l, (N,).
         total: z^l, (N, n).
         centre_error: As in `CentredRows`.
         row_errors: As in `CentredRows`.
@@ -118,6 +120,7 @@ class PreActivation:
 
     centre: Float[Tensor, "*b 1 n"] | None
     rows: Float[Tensor, "*b N n"]
+    row_norms: Float[Tensor, "*b N"]
     total: Float[Tensor, "*b N n"]
     centre_error: Float[Tensor, "*e 1"]
     row_errors: Float[Tensor, "*b N"]
@@ -128,6 +131,7 @@ class _Slope:
     """σ'(z^l), for the backward pass.
 
     Attributes:
+        activation: σ.
         total: σ'(z^l), (N, n).
         centre: σ'(z̄^l), (1, n).
         rows: σ'(z^l) - σ'(z̄^l), (N, n).
@@ -142,6 +146,7 @@ class _Slope:
             are none.
     """
 
+    activation: Activation
     total: Float[Tensor, "*b N n"]
     centre: Float[Tensor, "*b 1 n"] | None
     rows: Float[Tensor, "*b N n"]
@@ -153,6 +158,16 @@ class _Slope:
     z_centre_error: Float[Tensor, "*y 1"]
     z_norms: Float[Tensor, "*z N"]
     uncertain: Bool[Tensor, "*u N n"] | None
+
+    @cached_property
+    def possible(self) -> Float[Tensor, "*b N"]:
+        """Norm of what each row of |σ'(z^l)| may be."""
+        return row_norms(possible_slopes(self.total, self.uncertain, self.activation))
+
+    @cached_property
+    def possible_rows(self) -> Float[Tensor, "*b N"]:
+        """The same of `rows`."""
+        return row_norms(possible_slopes(self.rows, self.uncertain, self.activation))
 
 
 def centred_passes(
@@ -199,7 +214,7 @@ def centred_passes(
     backward = _output_gradients(outputs, centred=z.centre is not None)
     gradients = [backward]
     for index in range(network.depth - 1, 0, -1):
-        backward = _backward(network.layer(index), backward, slopes.pop(), network.nonlinearity)
+        backward = _backward(network.layer(index), backward, slopes.pop())
         gradients.append(backward)
     return CentredPasses(
         tuple(inputs), tuple(gradients[::-1]), network.scales, outputs, first.inputs
@@ -275,11 +290,13 @@ def _pre_activation(
     """From a^{l-1} to z^l; products that are given are kept."""
     factor, unit, squares = layer.scale.factor, unit_of(a.rows.dtype), layer.column_squares
     rows = layer.forward(a.rows) if products is None else factor * products.rows
-    row_errors = product_errors(a.rows, a.row_norms, a.row_errors, row_norms(rows), squares)
+    norms = row_norms(rows)
+    row_errors = product_errors(a.rows, a.row_norms, a.row_errors, norms, squares)
     if a.centre is None:
         z = rows + layer.shift
-        z_errors = root_sum(row_errors, unit * row_norms(z), unit * _shift_rounding(layer))
-        return PreActivation(None, z, z, a.centre_error, z_errors)
+        norms = row_norms(z)
+        z_errors = root_sum(row_errors, unit * norms, unit * _shift_rounding(layer))
+        return PreActivation(None, z, norms, z, a.centre_error, z_errors)
     if products is None or products.centre is None:
         product = layer.forward(a.centre)
     else:
@@ -289,7 +306,7 @@ def _pre_activation(
         a.centre, row_norms(a.centre), a.centre_error, row_norms(product), squares
     )
     centre_error = centre_error + unit * (row_norms(centre) + _shift_rounding(layer))
-    return PreActivation(centre, rows, centre + rows, centre_error, row_errors)
+    return PreActivation(centre, rows, norms, centre + rows, centre_error, row_errors)
 
 
 def _shift_rounding(layer: LinearLayer) -> Float[Tensor, "*e 1"]:
@@ -306,36 +323,37 @@ def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _S
     uncertain = uncertain_units(activation, z.total, spread)
     if z.centre is None:
         rows, slope_rows = activation.function(z.total), activation.derivative(z.total)
-        slope, centre, slope_centre = slope_rows, None, None
-        centre_error = slope_error = mixed = shared * 0
+        total, centre, slope_centre = slope_rows, None, None
+        centre_error = slope_error = shared * 0
     else:
         assert activation.differences is not None
         rows, slope_rows = activation.differences(z.centre, z.rows)
         centre, slope_centre = activation.function(z.centre), activation.derivative(z.centre)
-        slope = slope_centre + slope_rows
+        total = slope_centre + slope_rows
         centre_error = row_norms(slope_centre) / root * shared + elementwise * row_norms(centre)
         slope_error = elementwise * row_norms(slope_centre)
-        # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by (σ'(z̄ + d) - σ'(z̄)) e
-        mixed = shared / root * row_norms(possible_slopes(slope_rows, uncertain, activation))
     norms = row_norms(rows)
     own = elementwise * norms + least_of(z.total.dtype) * root
-    possible = row_norms(possible_slopes(slope, uncertain, activation))
-    errors = root_sum(possible / root * z.row_errors, own, mixed)
-    slope_errors = root_sum(own, elementwise * row_norms(slope_rows))
-    bend, centre_bend = bends(activation, z, slope, slope_centre, spread)
-    return CentredRows(centre, rows, norms, centre_error, errors), _Slope(
-        total=slope,
+    bend, centre_bend = bends(activation, z, total, slope_centre, spread)
+    slope = _Slope(
+        activation=activation,
+        total=total,
         centre=slope_centre,
         rows=slope_rows,
-        row_errors=slope_errors,
+        row_errors=root_sum(own, elementwise * row_norms(slope_rows)),
         centre_error=slope_error,
         bend=bend,
         centre_bend=centre_bend,
         z_errors=z.row_errors,
         z_centre_error=shared,
-        z_norms=row_norms(z.rows),
+        z_norms=z.row_norms,
         uncertain=uncertain,
     )
+    errors = [slope.possible / root * z.row_errors, own]
+    if centre is not None:
+        # an error e of z̄ changes σ(z̄ + d) - σ(z̄) by (σ'(z̄ + d) - σ'(z̄)) e
+        errors.append(shared / root * slope.possible_rows)
+    return CentredRows(centre, rows, norms, centre_error, root_sum(*errors)), slope
 
 
 def _on_their_sides(
@@ -400,9 +418,7 @@ def bends(
     return bend, activation.bend(z.centre, slope_centre).where(certain, most)
 
 
-def _backward(
-    layer: LinearLayer, delta: CentredRows, slope: _Slope, activation: Activation
-) -> CentredRows:
+def _backward(layer: LinearLayer, delta: CentredRows, slope: _Slope) -> CentredRows:
     """From δ^{l+1} to δ^l."""
     squares, root = layer.row_squares, layer.weight.shape[-1] ** 0.5
     unit = unit_of(delta.rows.dtype)
@@ -412,8 +428,7 @@ def _backward(
     pulled_errors = product_errors(
         delta.rows, delta.row_norms, delta.row_errors, own_norms, squares
     )
-    possible = row_norms(possible_slopes(slope.total, slope.uncertain, activation))
-    errors = possible / root * pulled_errors
+    errors = slope.possible / root * pulled_errors
     centre, centre_error = None, delta.centre_error
     bent = mixed = torch.zeros_like(errors)
     if delta.centre is not None:
@@ -430,8 +445,7 @@ def _backward(
             row_norms(slope.centre) * shared_error + norm * slope.centre_error
         ) / root + 2 * unit * row_norms(centre)
         # an error of the shared signal meets σ'(z) - σ'(z̄) in the rows
-        possible = row_norms(possible_slopes(slope.rows, slope.uncertain, activation))
-        errors = torch.hypot(errors, shared_error / root * possible)
+        errors = torch.hypot(errors, shared_error / root * slope.possible_rows)
     norms, pulled_norms = row_norms(rows), row_norms(pulled)
     if slope.bend is not None:
         bent = row_norms(pulled * slope.bend)
@@ -440,7 +454,7 @@ def _backward(
                 shared * slope.centre_bend
             )
             # an error e of z̄ changes δ^l by σ''(z) e, less what the centre has of it
-            mixed = activation.curvature * (own_norms + slope.z_norms / root * pulled_norms)
+            mixed = slope.activation.curvature * (own_norms + slope.z_norms / root * pulled_norms)
             if mixed.is_cuda or not bool((mixed <= bent).all()):
                 mixed = mixed.minimum(bent + row_norms(pulled * slope.centre_bend))
     own = 4 * unit * norms + least_of(delta.rows.dtype) * root
@@ -451,5 +465,5 @@ def _backward(
         own,
     )
     if slope.uncertain is not None:
-        errors = torch.hypot(errors, row_norms(pulled * jumps(slope.uncertain, activation)))
+        errors = torch.hypot(errors, row_norms(pulled * jumps(slope.uncertain, slope.activation)))
     return CentredRows(centre, rows, norms, centre_error, errors)

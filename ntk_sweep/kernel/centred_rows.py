@@ -7,9 +7,9 @@ leading dimensions.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,8 +17,10 @@ from ntk_sweep.kernel.rounding import row_norms
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     GramError,
+    RowSizes,
     gram,
     gram_errors,
+    powers,
     symmetric_product,
 )
 from ntk_sweep.numerics.gram_tiles import gram_tile
@@ -42,6 +44,7 @@ class CentredRows:
     row_norms: Float[Tensor, "*r N"]
     centre_error: Float[Tensor, "*e 1"]
     row_errors: Float[Tensor, "*f N"]
+    _total_squares: Float[Tensor, "*r N"] | None = field(default=None, init=False, repr=False)
 
     @property
     def total(self) -> Float[Tensor, "*r N n"]:
@@ -64,11 +67,20 @@ class CentredRows:
 
     def gram(self) -> Float[Tensor, "*r N N"]:
         """The Gram matrix of centre + rows in float64; not to be changed in place."""
-        return symmetric_product(self.total)
+        product = symmetric_product(self.total)
+        self._total_squares = product.diagonal(dim1=-2, dim2=-1).clone()
+        return product
+
+    @property
+    def total_squares(self) -> Float[Tensor, "*r N"]:
+        """Each ‖centre + row‖² to rounding; costs nothing after `gram`."""
+        if self._total_squares is None:
+            self._total_squares = row_norms(self.total) ** 2
+        return self._total_squares
 
     def double_double_gram(self, orders: int) -> DoubleDouble:
         """The same in double-double, its upper triangle; see `double_double.gram`."""
-        return gram(self.rows.double(), self._double_centre, orders)
+        return gram(self.rows.double(), self._double_centre, orders, self._powers)
 
     def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
         """A tile of the same Gram matrix."""
@@ -77,19 +89,25 @@ class CentredRows:
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""
-        return gram_errors(self.rows.double(), self._double_centre, orders)
+        sizes = RowSizes(self.rows.shape[-1], self.row_norms, self._powers)
+        return gram_errors(sizes, self._double_centre, orders)
 
+    @cached_property
     def largest_square(self) -> Float[Tensor, "*r"]:
         """An upper bound of the greatest ‖centre + row‖²."""
-        return self.squares().amax(dim=-1)
+        return self.squares.amax(dim=-1)
 
+    @cached_property
     def squares(self) -> Float[Tensor, "*r N"]:
         """An upper bound of each ‖centre + row‖²."""
         lengths = self.row_norms
         if self.centre is not None:
-            norm = torch.linalg.vector_norm(self.centre, dim=(-2, -1), dtype=torch.float64)
-            lengths = lengths + norm[..., None]
+            lengths = lengths + row_norms(self.centre)
         return lengths**2
+
+    @cached_property
+    def _powers(self) -> Float[Tensor, "*r N 1"]:
+        return powers(self.rows.double())
 
     @property
     def _double_centre(self) -> Float[Tensor, "*c 1 n"] | None:

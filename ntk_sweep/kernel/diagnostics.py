@@ -19,6 +19,9 @@ from torch import Tensor
 from ntk_sweep.arrays import without_column
 from ntk_sweep.numerics.tensors import as_tensors
 
+ROWS = 256
+"""Rows of a kernel that are compared at once, lest another kernel be held."""
+
 Matrix = Shaped[Any, "N N"] | Sequence
 Vector = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
 """What users pass: tensors, NumPy arrays or lists."""
@@ -80,11 +83,13 @@ def centred_alignment(kernel: Matrix, targets: Vector) -> float:
     """
     kernel, targets = _with_targets("kernel", kernel, targets)
     kernel = _unit(kernel)
-    centred = kernel - kernel.mean(0, keepdim=True)
-    centred = centred - centred.mean(1, keepdim=True)
+    rounding = _rounding(kernel)
+    # in the memory of the scaled kernel
+    centred = kernel.sub_(kernel.mean(0, keepdim=True))
+    centred = centred.sub_(centred.mean(1, keepdim=True))
     # What centring leaves of a constant kernel, or of constant targets, is rounding and no
     # structure.
-    if not centred.norm() > _rounding(kernel):
+    if not centred.norm() > rounding:
         return math.nan
     return _alignment(centred, _centred(targets))
 
@@ -107,13 +112,20 @@ def class_contrast(kernel: Matrix, labels: Vector) -> float:
     """
     kernel, labels = _with_targets("kernel", kernel, labels, "labels")
     diagonal = kernel.diagonal()
-    same = labels[:, None] == labels[None, :]
-    within = same & ~torch.eye(len(kernel), dtype=torch.bool, device=kernel.device)
-    if not (within.any() and (~same).any() and (diagonal > 0).all()):
+    if not (diagonal > 0).all():
         return math.nan
     root = diagonal.sqrt()
-    cosines = kernel / root[:, None] / root[None, :]
-    return float(cosines[within].mean() - cosines[~same].mean())
+    sums, counts = [0.0, 0.0], [0, 0]
+    for top, rows in zip(range(0, len(kernel), ROWS), kernel.split(ROWS), strict=True):
+        own = slice(top, top + len(rows))
+        cosines = (rows / root[own, None]).div_(root)
+        same = labels[own, None] == labels
+        other = ~same
+        same.diagonal(top).fill_(False)
+        for index, pairs in enumerate((same, other)):
+            sums[index] += float((cosines * pairs).sum())
+            counts[index] += int(pairs.sum())
+    return sums[0] / counts[0] - sums[1] / counts[1] if all(counts) else math.nan
 
 
 def leading_target_shares(
@@ -201,8 +213,11 @@ def relative_distance(kernel: Matrix, reference: Matrix) -> float:
         0.5
     """
     kernel, reference = as_tensors({"kernel": kernel, "reference": reference})
-    largest = reference.abs().max()
-    return float(((kernel - reference) / largest).norm() / (reference / largest).norm())
+    largest = _largest(reference)
+    pairs = zip(kernel.split(ROWS), reference.split(ROWS), strict=True)
+    distances = [float((rows - others).div_(largest).norm()) for rows, others in pairs]
+    lengths = [float((rows / largest).norm()) for rows in reference.split(ROWS)]
+    return math.hypot(*distances) / math.hypot(*lengths)
 
 
 def _with_targets(
@@ -227,7 +242,13 @@ def _centred(values: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
 
 def _unit(values: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
     """Scaled to largest entry 1, so that no square over- or underflows; NaN if all are zero."""
-    return values / values.abs().max()
+    return values / _largest(values)
+
+
+def _largest(values: Float[Tensor, "*s"]) -> Float[Tensor, ""]:
+    """The greatest modulus; takes no memory beside the values."""
+    least, greatest = torch.aminmax(values)
+    return torch.maximum(-least, greatest)
 
 
 def _rounding(values: Float[Tensor, " ..."]) -> float:

@@ -163,7 +163,7 @@ def _activate(
     root, unit = z.hi.shape[-1] ** 0.5, ELEMENTWISE * UNIT
     own = unit * row_norms(value.hi) + LEAST * root
     spread = TAIL / root * z_errors
-    plain = PreActivation(None, z.hi, z.hi, z_errors[:1] * 0, z_errors)
+    plain = PreActivation(None, z.hi, row_norms(z.hi), z.hi, z_errors[:1] * 0, z_errors)
     bend, _ = bends(activation, plain, slope.hi, None, spread)
     uncertain = uncertain_units(activation, z.hi, spread)
     possible = row_norms(possible_slopes(slope.hi, uncertain, activation))

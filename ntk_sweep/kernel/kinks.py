@@ -14,11 +14,14 @@ def uncertain_units(
     """Units too close to a kink; None for none."""
     if not activation.kinked:
         return None
-    near = z.abs() < spread.to(z.dtype)[..., None]
+    sizes, spread = z.abs(), spread.to(z.dtype)
+    # asking costs less than what is done with it, but on a GPU it would wait
+    if not z.is_cuda and not bool((sizes.amin(dim=-1) < spread).any()):
+        return None
+    near = sizes < spread[..., None]
     if isinstance(activation.jump, Tensor):
         near = near & (activation.jump[..., None] > 0)
-    # asking costs less than what is done with it, but on a GPU it would wait
-    return near if near.is_cuda or bool(near.any()) else None
+    return near
 
 
 def possible_slopes(

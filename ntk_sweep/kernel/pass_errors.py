@@ -98,8 +98,8 @@ def pass_errors(passes: CentredPasses, common: Float[Tensor, "*b N N"] | None = 
         square = scale.square
         rows = (
             rows
-            + delta.row_errors**2 * scale.gram(row_norms(a.total) ** 2)
-            + square * row_norms(delta.total) ** 2 * a.row_errors**2
+            + delta.row_errors**2 * scale.gram(a.total_squares)
+            + square * delta.total_squares * a.row_errors**2
         )
         if a.centre is not None:
             mixed = mixed + square * delta.row_norms**2 * a.centre_error**2

@@ -31,7 +31,9 @@ def least_of(dtype: torch.dtype) -> float:
 
 def row_norms(rows: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b m"]:
     """Euclidean norm of each row, float64."""
-    return torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64)
+    # torch takes twice as long where the dtype is named, even if it is that of the rows
+    wider = None if rows.dtype == torch.float64 else torch.float64
+    return torch.linalg.vector_norm(rows, dim=-1, dtype=wider)
 
 
 def root_sum(*errors: Float[Tensor, ...]) -> Float[Tensor, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -180,12 +181,11 @@ def _homogeneous_duals(entry: Activation, pairs: GaussianPairs) -> tuple[Float[T
         cosine = cosine.where(scale > 0, torch.ones_like(scale))
         sine = sine.where(scale > 0, torch.zeros_like(scale))
     apart = 2 * torch.where(cosine > 0, sine * sine / (1 + cosine), 1 - cosine)
-    unit, none = scale.new_ones(1, 1), scale.new_zeros(1, 1)
-    units = unit.expand_as(scale)
+    units = scale.new_ones(1, 1).expand_as(scale)
     function, derivative, distance = entry.closed_dual(
         GaussianPairs(units, units, cosine, apart, sine)
     )
-    square = entry.closed_dual(GaussianPairs(unit, unit, unit, none, none))[0]
+    square = _unit_square(entry)
     half = (distance / (2 * square)).clamp(min=0)
     return (
         scale * function,
@@ -193,6 +193,14 @@ def _homogeneous_duals(entry: Activation, pairs: GaussianPairs) -> tuple[Float[T
         square * (pairs.distance - scale * apart) + scale * distance,
         scale * square * (half * (2 - half)).clamp(min=0).sqrt(),
     )
+
+
+@cache
+def _unit_square(entry: Activation) -> float:
+    """E[σ(u)²] of a closed form, for variance 1."""
+    assert entry.closed_dual is not None
+    one = torch.ones(1, 1, dtype=torch.float64)
+    return float(entry.closed_dual(GaussianPairs.from_covariances(one, one, one))[0])
 
 
 def _scales(pairs: GaussianPairs) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:

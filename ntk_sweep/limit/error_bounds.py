@@ -19,7 +19,7 @@ from ntk_sweep.limit.dual_activations import Duals, dual_error, is_homogeneous
 from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
-from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, power_of_two
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.gaussian_quadrature import Function, line_rule, mean_squares
 
 _EPS = torch.finfo(torch.float64).eps
@@ -37,7 +37,7 @@ class ErrorPropagation:
     The angle θ between two inputs is followed separately from the covariance. Where σ' jumps
     (ReLU), the dual of σ' has the slope 1/sin θ in the covariance. For nearly identical inputs
     this magnifies rounding without limit. But the squared distance is carried with a small
-    *relative* error, and so is θ.
+    *relative* error, and so is θ. Where σ' does not jump, no bound depends on the angle.
 
     Args:
         activation: A name in `ACTIVATIONS`.
@@ -63,15 +63,18 @@ class ErrorPropagation:
         tiny = torch.tensor([-1e-300, 1e-300], dtype=torch.float64)
         slopes = self._activation.derivative(tiny)
         self._jump = float((slopes[1] - slopes[0]).abs())
+        # what jumps has a closed form in the angle
+        assert not self._jump or is_homogeneous(self._activation)
         # Rounding of sums over the features taken as independent (Higham and Mary 2019), as in the
         # spectrum of the empirical kernel.
         unit = (n_in**0.5 + _ROUNDINGS) * _EPS
         self._cov = unit * pairs.scale
-        self._distance = 1e2 * unit * pairs.distance / factors.covariance
-        self._area = area_error
-        self._own_area: Tensor | None = area
-        self._angle = self._angle_error(pairs, factors)
-        self._distance = factors.covariance * self._distance
+        if self._jump:
+            self._distance = 1e2 * unit * pairs.distance / factors.covariance
+            self._area = area_error
+            self._own_area: Tensor | None = area
+            self._angle = self._angle_error(pairs, factors)
+            self._distance = factors.covariance * self._distance
         self._tangent = unit * torch.sqrt(tangent.diagonal()[:, None] * tangent.diagonal()[None, :])
         self._function = self._derivative = torch.zeros_like(tangent)
 
@@ -80,8 +83,9 @@ class ErrorPropagation:
         unit = dual_error(self._name, float(pairs.var_x.max()))
         self._function = self._function_error(pairs, duals, unit)
         self._derivative = self._derivative_error(pairs, duals, unit)
-        self._distance = self._distance_error(pairs, duals)
-        self._area, self._own_area = self._area_error(pairs, duals), duals.area
+        if self._jump:
+            self._distance = self._distance_error(pairs, duals)
+            self._area, self._own_area = self._area_error(pairs, duals), duals.area
 
     def pass_layer(
         self,
@@ -102,8 +106,9 @@ class ErrorPropagation:
         """
         self._tangent = self._tangent_error(factors, duals, tangent, next_tangent)
         self._cov = factors.covariance * self._function + _ROUNDINGS * _EPS * pairs.scale
-        self._angle = self._angle_error(pairs, factors)
-        self._distance = factors.covariance * self._distance
+        if self._jump:
+            self._angle = self._angle_error(pairs, factors)
+            self._distance = factors.covariance * self._distance
 
     def of_tangent(
         self,
@@ -146,36 +151,33 @@ class ErrorPropagation:
 
         A jump of σ' adds a term in its density, and one in the angle where u and v cross it.
         """
+        size = duals.derivative.diagonal()
+        error = unit * _outer(size)
+        if self._jump:
+            error += self._jump**2 / (2 * math.pi) * self._angle
+        if _is_straight(self._activation):
+            return error
         scales, second = pairs.var_x[:, 0].sqrt(), _second_derivative(self._activation)
         bends, moments = mean_squares(second, scales)
-        size = duals.derivative.diagonal()
         peak = second(line_rule(float(scales.max()))[0]).abs().max() if self._jump else 0.0
         variance = pairs.var_x[:, 0]
         density = torch.where(
             variance > 0, 1 / (2 * math.pi * variance).sqrt(), torch.zeros_like(variance)
         )
         curvature = _outer(bends) + self._jump * peak * (density[:, None] + density[None, :])
-        return (
-            unit * _outer(size)
-            + curvature * self._cov
-            + self._variance_terms(pairs, moments, size, curvature)
-            + self._jump**2 / (2 * math.pi) * self._angle
-        )
+        error += curvature * self._cov
+        return error.add_(self._variance_terms(pairs, moments, size, curvature))
 
     def _distance_error(self, pairs: GaussianPairs, duals: Duals) -> Float[Tensor, "N N"]:
-        """Of E[(σ(u) - σ(v))²]: relative for closed forms of kinked activations, else absolute."""
-        if is_homogeneous(self._activation):
-            relative, slope = self._variance_error(pairs), duals.derivative.diagonal()
-            share = self._jump**2 / math.pi
-            bend = (
-                (pairs.angle * pairs.angle.sin() * self._angle + pairs.angle**3 * relative.max())
-                * pairs.scale
-                * share
-            )
-            return 2 * slope.max() * self._distance + bend + _ROUNDINGS * _EPS * duals.distance
-        spread = self._function.diagonal()
-        apart = spread[:, None] + spread[None, :] + 2 * self._function
-        return torch.where(pairs.distance > 0, apart, torch.zeros_like(apart))
+        """Of E[(σ(u) - σ(v))²], relative to it but for what a kink adds."""
+        relative, slope = self._variance_error(pairs), duals.derivative.diagonal()
+        share = self._jump**2 / math.pi
+        bend = (
+            (pairs.angle * pairs.angle.sin() * self._angle + pairs.angle**3 * relative.max())
+            * pairs.scale
+            * share
+        )
+        return 2 * slope.max() * self._distance + bend + _ROUNDINGS * _EPS * duals.distance
 
     def _variance_error(self, pairs: GaussianPairs) -> Float[Tensor, " N"]:
         """The relative errors of the variances; none of a variance that is zero."""
@@ -217,28 +219,15 @@ class ErrorPropagation:
         )
 
     def _area_error(self, pairs: GaussianPairs, duals: Duals) -> Float[Tensor, "N N"]:
-        """Of √(S_ii S_jj - S_ij²), relative for homogeneous activations.
+        """Of √(S_ii S_jj - S_ij²), relative to it.
 
-        Of these an error of θ moves the angle of σ(u) and σ(v) by no more than itself, whereas the
-        lengths count relatively.
+        An error of θ moves the angle of σ(u) and σ(v) by no more than itself, whereas the lengths
+        count relatively.
         """
         assert duals.area is not None
-        squares, own = duals.function.diagonal(), self._function.diagonal()
-        if is_homogeneous(self._activation):
-            relative = self._variance_error(pairs) / 2
-            lengths = relative[:, None] + relative[None, :] + _ROUNDINGS * _EPS
-            return _outer(squares) * self._angle + lengths * duals.area
-        power = power_of_two(squares)
-        rows, columns = squares[:, None] / power, squares[None, :] / power
-        mean, apart = (rows + columns) / 2, duals.distance / power
-        moved = (own[:, None] + own[None, :]) / 2 / power
-        spread = (
-            mean * self._distance / power
-            + (apart + (rows - columns).abs()) * moved
-            + _ROUNDINGS * _EPS * (mean * apart + (rows - columns) ** 2)
-        )
-        root = torch.minimum(spread / (duals.area / power).clamp(min=1e-300), spread.sqrt())
-        return power * root.where(duals.distance > 0, torch.zeros_like(root))
+        relative = self._variance_error(pairs) / 2
+        lengths = relative[:, None] + relative[None, :] + _ROUNDINGS * _EPS
+        return _outer(duals.function.diagonal()) * self._angle + lengths * duals.area
 
     def _angle_error(self, pairs: GaussianPairs, factors: GramFactors) -> Float[Tensor, "N N"]:
         """Of θ, from the area; zero for identical pairs, whose θ is exact.
@@ -265,10 +254,13 @@ def _root_error(error: Float[Tensor, "N N"], root: Float[Tensor, "N N"]) -> Floa
     return torch.minimum(error / root, error.sqrt())
 
 
+def _is_straight(activation: Activation) -> bool:
+    """Whether σ'' is zero away from jumps of σ'."""
+    return isinstance(activation.curvature, float) and activation.curvature == 0
+
+
 def _second_derivative(activation: Activation) -> Function:
     """σ'' by automatic differentiation, zero at jumps of σ'."""
-    if isinstance(activation.curvature, float) and activation.curvature == 0:
-        return torch.zeros_like
 
     def second(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         with torch.enable_grad():

@@ -22,8 +22,26 @@ from torch import Tensor
 
 from ntk_sweep.limit.gram_factors import ExactFactors, exact_gram_factors
 from ntk_sweep.limit.hermite_coefficients import hermite_coefficients
+from ntk_sweep.limit.input_moments import input_moments
 from ntk_sweep.limit.mehler_series import mehler_duals
-from ntk_sweep.limit.taylor_duals import Moments, moment_tables, taylor_differences
+from ntk_sweep.limit.recursion import LimitKernel
+from ntk_sweep.limit.split_matrices import (
+    FLOAT64_UNIT,
+    Differences,
+    Split,
+    doubled,
+    leading,
+    plus,
+    product,
+    scaled_sum,
+    total,
+)
+from ntk_sweep.limit.taylor_duals import (
+    Moments,
+    diagonal_places,
+    moment_tables,
+    taylor_differences,
+)
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
@@ -32,20 +50,20 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     from_float64,
-    gram,
-    gram_error,
-    multiply,
-    upper_places,
+    symmetric,
 )
 from ntk_sweep.numerics.double_double_functions import constant, negative, selected, square_root
 from ntk_sweep.numerics.gaussian_quadrature import line_moments
+
+FLOAT64_BITS = 52
+"""Up to so many bits the differences are in float64."""
 
 _NEAR = 0.05
 """Differences below this share of the variance are tried with Taylor's series first."""
 
 
 class ExtendedKernel(NamedTuple):
-    """Θ̄ at one depth.
+    """One of the two kernels at one depth.
 
     Attributes:
         common: A number near all entries, in double-double.
@@ -57,38 +75,34 @@ class ExtendedKernel(NamedTuple):
     differences: DoubleDouble
     error_norm: float
 
+    @classmethod
+    def of(cls, matrix: Split, size: int) -> ExtendedKernel:
+        """The kernel of N inputs."""
+        return cls(matrix.common, doubled(matrix.differences), size * matrix.error)
+
     @property
     def kernel(self) -> DoubleDouble:
         """The upper triangle, (P,)."""
         return add(self.differences, self.common)
 
+    def rounded(self, size: int) -> LimitKernel:
+        """The kernel of N inputs in float64."""
+        kernel = symmetric(self.kernel.hi, size)
+        rounding = torch.finfo(torch.float64).eps / 2 * float(kernel.abs().sum(1).max())
+        return LimitKernel(kernel, self.error_norm + rounding)
 
-class _Split(NamedTuple):
-    """A symmetric matrix: a common number, differences from it, and a bound of their errors."""
 
-    common: DoubleDouble
-    differences: DoubleDouble
-    error: float
+class ExtendedKernels(NamedTuple):
+    """Θ̄ and K at one depth."""
 
-    @property
-    def largest(self) -> float:
-        """A bound of the modulus of every entry."""
-        return abs(float(self.common.hi)) + self.spread
-
-    @property
-    def spread(self) -> float:
-        """The largest difference."""
-        return float(self.differences.hi.abs().max())
-
-    def whole(self) -> DoubleDouble:
-        """All entries."""
-        return add(self.differences, self.common)
+    ntk: ExtendedKernel
+    nngp: ExtendedKernel
 
 
 def extended_kernels(
     x: Float[Tensor, "N n_in"], deepest: Architecture, depths: Sequence[int], bits: int
-) -> Iterator[tuple[int, ExtendedKernel]]:
-    """Θ̄ of the deepest architecture cut off at each of the depths, in ascending order.
+) -> Iterator[tuple[int, ExtendedKernels]]:
+    """Θ̄ and K of the deepest architecture cut off at each of the depths, in ascending order.
 
     It ends before a depth whose dual activations are out of reach: of an activation without an
     `extended` formula, of variances so large that the series need too many terms, or zero.
@@ -103,56 +117,62 @@ def extended_kernels(
     if activation.extended is None:
         return
     first = exact_gram_factors(deepest, 1, x.shape[1])
-    inner = gram(x)
-    error = float(gram_error(x)) + 8 * UNIT * float(inner.hi.abs().max())
+    moments = input_moments(x)
+    inner = moments.gram
+    error = moments.gram_error + 8 * UNIT * float(inner.hi.abs().max())
     centre = constant(float(inner.hi.mean()))
-    inputs = _Split(centre, add(inner, negative(centre)), error)
-    covariance = _scaled_sum(inputs, first.covariance, first.bias)
-    tangent = _scaled_sum(inputs, first.tangent, first.bias_tangent)
+    inputs = Split(centre, *_in_precision(add(inner, negative(centre)), error, bits))
+    covariance = scaled_sum(inputs, first.covariance, first.bias)
+    tangent = scaled_sum(inputs, first.tangent, first.bias_tangent)
     tables: dict[int, Moments] = {}
     for layer in range(1, deepest.depth):
         duals = _duals(activation, covariance, layer, deepest, tables, size, bits)
         if duals is None:
             return
         function, derivative = duals
-        product = _product(derivative, tangent)
+        product_of = product(derivative, tangent)
         if layer + 1 in depths:
             last = exact_gram_factors(replace(deepest, depth=layer + 1), layer + 1, x.shape[1])
-            kernel = _next_tangent(last, function, product)
-            yield layer + 1, ExtendedKernel(kernel.common, kernel.differences, size * kernel.error)
+            ntk = _next_tangent(last, function, product_of)
+            nngp = scaled_sum(function, last.covariance, last.bias)
+            yield (
+                layer + 1,
+                ExtendedKernels(ExtendedKernel.of(ntk, size), ExtendedKernel.of(nngp, size)),
+            )
         if layer + 1 < deepest.depth:
             hidden = exact_gram_factors(deepest, layer + 1, x.shape[1])
-            tangent = _next_tangent(hidden, function, product)
-            covariance = _scaled_sum(function, hidden.covariance, hidden.bias)
+            tangent = _next_tangent(hidden, function, product_of)
+            covariance = scaled_sum(function, hidden.covariance, hidden.bias)
 
 
 def _duals(
     activation: Activation,
-    covariance: _Split,
+    covariance: Split,
     layer: int,
     deepest: Architecture,
     tables: dict[int, Moments],
     size: int,
     bits: int,
-) -> tuple[_Split, _Split] | None:
+) -> tuple[Split, Split] | None:
     """E[σ(u)σ(v)] and E[σ'(u)σ'(v)]; None where they are out of reach."""
-    rows, columns, _ = upper_places(size, covariance.differences.hi.device)
-    whole = covariance.whole()
-    variances = selected(whole, rows == columns)
-    least, largest = float(variances.hi.min()), float(variances.hi.max())
+    diagonal = diagonal_places(size)
+    least, largest = map(float, torch.aminmax(covariance.entries[diagonal]))
+    spread = covariance.spread
     if least <= 0 or not math.isfinite(largest):
         return None
-    if covariance.spread < _NEAR * least:
+    if spread < _NEAR * least:
         if layer not in tables:
-            tables.update(_tables(activation, whole, layer, deepest, bits))
+            mean = float(covariance.entries.mean())
+            tables.update(_tables(activation, mean, layer, deepest))
         if layer in tables:
             near = _near_duals(tables[layer], covariance, size, bits)
             if near is not None:
                 return near
     # so many more bits as the differences are smaller than the values
-    more = math.ceil(-math.log2(max(covariance.spread / largest, 2.0**-30)))
+    more = math.ceil(-math.log2(max(spread / largest, 2.0**-30)))
     wanted = min(bits + 12 + more, 100)
-    deviations = square_root(variances)
+    whole = covariance.whole()
+    deviations = square_root(selected(whole, diagonal))
     coefficients = hermite_coefficients(activation, deviations, wanted)
     if coefficients is None:
         return None
@@ -162,39 +182,45 @@ def _duals(
     splits = []
     for value, own, slope in zip(duals[:2], duals[2:], slopes, strict=True):
         centre = constant(float(value.hi.mean()))
-        differences = add(value, negative(centre))
-        splits.append(_Split(centre, differences, own + slope * covariance.error))
+        error = own + slope * covariance.error
+        differences = _in_precision(add(value, negative(centre)), error, bits)
+        splits.append(Split(centre, *differences))
     return splits[0], splits[1]
 
 
+def _in_precision(differences: DoubleDouble, error: float, bits: int) -> tuple[Differences, float]:
+    """The differences in the precision that so many bits need, and a bound of their error."""
+    if bits > FLOAT64_BITS:
+        return differences, error
+    return differences.hi, error + FLOAT64_UNIT / 4 * float(differences.hi.abs().max())
+
+
 def _near_duals(
-    moments: Moments, covariance: _Split, size: int, bits: int
-) -> tuple[_Split, _Split] | None:
+    moments: Moments, covariance: Split, size: int, bits: int
+) -> tuple[Split, Split] | None:
     """By Taylor's series around κ."""
     shift = add(covariance.common, constant(-moments.variance))
-    differences = add(covariance.differences, shift)
-    slopes = _sensitivities(
-        moments.coefficients[None], torch.tensor([moments.variance], dtype=torch.float64).sqrt()
-    )
+    differences = plus(covariance.differences, shift)
+    rounded = abs(float(shift.hi)) + float(leading(differences).abs().max())
+    error = covariance.error + covariance.unit / 4 * rounded
     found = []
-    for order, slope in enumerate(slopes):
+    for order in (0, 1):
         values = taylor_differences(moments, order, differences, size, bits)
         if values is None:
             return None
-        # the sensitivities vary by as much as the variance does
-        error = values.error + 1.5 * slope * covariance.error
-        found.append(_Split(selected(moments.table, (order, order)), values.value, error))
+        whole = selected(moments.table, (order, order))
+        found.append(Split(whole, values.value, values.error + values.slope * error))
     return found[0], found[1]
 
 
 def _tables(
-    activation: Activation, whole: DoubleDouble, layer: int, deepest: Architecture, bits: int
+    activation: Activation, mean: float, layer: int, deepest: Architecture
 ) -> dict[int, Moments]:
     """Moments for this layer and those after it, at the variances of identical mean inputs.
 
     These need not be exact: any number near the covariances will do.
     """
-    variances = [float(whole.hi.mean())]
+    variances = [mean]
     for later in range(layer + 1, deepest.depth):
         hidden = exact_gram_factors(deepest, later, 1)
         deviation = from_float64(torch.tensor([variances[-1] ** 0.5], dtype=torch.float64))
@@ -235,37 +261,7 @@ def _sensitivities(
     return found[0], found[1]
 
 
-def _scaled_sum(matrix: _Split, factor: DoubleDouble, bias: DoubleDouble) -> _Split:
-    """The matrix times a factor, plus a bias."""
-    common = add(multiply(matrix.common, factor), bias)
-    differences = multiply(matrix.differences, factor)
-    size = float(factor.hi)
-    rounding = 4 * UNIT * (size * matrix.spread)
-    return _Split(common, differences, size * matrix.error + rounding)
-
-
-def _product(derivative: _Split, tangent: _Split) -> _Split:
-    """The entry-wise product."""
-    differences = add(
-        multiply(derivative.differences, tangent.whole()),
-        multiply(tangent.differences, derivative.common),
-    )
-    rounding = (
-        8
-        * UNIT
-        * (derivative.spread * tangent.largest + tangent.spread * abs(float(derivative.common.hi)))
-    )
-    error = derivative.largest * tangent.error + tangent.largest * derivative.error
-    return _Split(multiply(derivative.common, tangent.common), differences, error + rounding)
-
-
-def _next_tangent(factors: ExactFactors, function: _Split, product: _Split) -> _Split:
+def _next_tangent(factors: ExactFactors, function: Split, product_of: Split) -> Split:
     """T^l from the dual activations of layer l - 1 and their product with T^{l-1}."""
-    own = _scaled_sum(function, factors.tangent, factors.bias_tangent)
-    other = _scaled_sum(product, factors.covariance, constant(0))
-    rounding = 4 * UNIT * (own.spread + other.spread)
-    return _Split(
-        add(own.common, other.common),
-        add(own.differences, other.differences),
-        own.error + other.error + rounding,
-    )
+    own = scaled_sum(function, factors.tangent, factors.bias_tangent)
+    return total(own, scaled_sum(product_of, factors.covariance, constant(0)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from ntk_sweep.network.architecture import Architecture
@@ -80,6 +82,14 @@ def exact_gram_factors(architecture: Architecture, layer: int, n_in: int) -> Exa
     """
     first, last = layer == 1, layer == architecture.depth
     fan_in, fan_out = n_in if first else architecture.width, 1 if last else architecture.width
+    return _exact_factors(replace(architecture, depth=0), first, last, fan_in, fan_out)
+
+
+@lru_cache(maxsize=64)
+def _exact_factors(
+    architecture: Architecture, first: bool, last: bool, fan_in: int, fan_out: int
+) -> ExactFactors:
+    """The same for all layers between the first and the last."""
     entry = PARAMETRISATIONS[architecture.parametrisation]
     plain = entry.layer(fan_in, fan_out, last)
     weight_std, bias_std = Fraction(architecture.weight_std), architecture.bias_std

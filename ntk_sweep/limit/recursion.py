@@ -17,7 +17,7 @@ from torch import Tensor
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.error_bounds import ErrorPropagation
 from ntk_sweep.limit.gram_factors import GramFactors, gram_factors
-from ntk_sweep.limit.input_moments import gram_of, input_area, input_moments
+from ntk_sweep.limit.input_moments import gram_of, input_moments
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.tensors import all_finite, overflow
@@ -160,9 +160,7 @@ def _recursion(
 ) -> Iterator[tuple[int, tuple[_Block, _Block]]]:
     """Θ̄ and K at each of the depths."""
     n_in = x.shape[1]
-    second_moment, distance = input_moments(x)
-    check_overflow("the limit kernel", "the squares of the inputs", second_moment, distance)
-    area, area_error = input_area(x, second_moment, distance)
+    second_moment, distance, area, area_error = input_moments(x)[:4]
     first = gram_factors(deepest, 1, n_in)
     pairs = GaussianPairs.from_layer(second_moment, distance, first.covariance, first.bias, area)
     _check_pairs(1, pairs)

@@ -17,20 +17,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ntk_sweep.limit.hermite_coefficients import GRANTED_BITS
+from ntk_sweep.limit.split_matrices import FLOAT64_UNIT, Differences, leading, plus, times
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     from_float64,
     matmul,
     multiply,
-    symmetric,
     upper,
     upper_places,
 )
@@ -57,12 +57,10 @@ class Moments:
     Attributes:
         variance: κ, exact in float64.
         table: M_mn, (J, J).
-        coefficients: c_k(√κ) in float64, for the sensitivities.
     """
 
     variance: float
     table: DoubleDouble
-    coefficients: Float[Tensor, " K"]
 
 
 def moment_tables(variances: Float[Tensor, " L"], coefficients: DoubleDouble) -> list[Moments]:
@@ -85,27 +83,28 @@ def moment_tables(variances: Float[Tensor, " L"], coefficients: DoubleDouble) ->
     product, _ = matmul(stacked, stacked.hi.mT.contiguous(), 3)
     table = add(product, from_float64(stacked.hi @ stacked.lo.mT))
     return [
-        Moments(float(variances[index]), selected(table, index), coefficients.hi[index])
-        for index in range(len(variances))
+        Moments(float(variances[index]), selected(table, index)) for index in range(len(variances))
     ]
 
 
 @dataclass(frozen=True)
-class Differences:
+class TaylorDifferences:
     """Dual activations less their value for identical pairs of variance κ.
 
     Attributes:
         value: E[f(u)f(v)] - M, (P,).
         error: A bound of its error, the covariances being exact.
+        slope: How much an error of all covariances moves it at most.
     """
 
-    value: DoubleDouble
+    value: Differences
     error: float
+    slope: float
 
 
 def taylor_differences(
-    moments: Moments, order: int, differences: DoubleDouble, size: int, bits: int
-) -> Differences | None:
+    moments: Moments, order: int, differences: Differences, size: int, bits: int
+) -> TaylorDifferences | None:
     """E[σ^(order)(u) σ^(order)(v)] - M_{order, order} for all pairs.
 
     None if the series does not converge fast enough.
@@ -118,44 +117,63 @@ def taylor_differences(
         bits: The error is about 2^-bits of the largest value.
     """
     table = selected(moments.table, (slice(order, None), slice(order, None)))
-    spread = float(differences.hi.abs().max())
+    entries = leading(differences)
+    spread = float(entries.abs().max())
     result = spread * float(table.hi[1, 1].abs() + table.hi[2, 0].abs())
     degree = _degree(table.hi, spread, 2.0**-bits * result)
     if degree is None:
         return None
-    left = _bound(table.hi, spread, degree + 1)
-    rows, columns, _ = upper_places(size, differences.hi.device)
-    diagonal = rows == columns
-    own = selected(differences, diagonal)
+    error = 2 * _bound(table.hi, spread, degree + 1) + 2.0 ** (2 - GRANTED_BITS) * result
     # terms of degree `exact` and more are so small that float64 is enough
-    exact = next(
-        m
-        for m in range(2, degree + 2)
-        if m > degree or _bound(table.hi, spread, m) * 2.0**-50 <= 2.0**-bits * result
-    )
-    square = symmetric(differences.hi, size)
-    powers = torch.stack([(own.hi / 2) ** a / math.factorial(a) for a in range(degree + 1)], 1)
-    bend = multiply(own, scaled(selected(table, (2, 0)), 0.5))
-    linear = add(
-        add(bend.at(rows), bend.at(columns)), multiply(differences, selected(table, (1, 1)))
-    )
-    if exact == 2:
-        rest = torch.zeros_like(square)
-        for c in range(degree, -1, -1):
-            rest = rest * square + _slab(table.hi, c, degree, powers, _skipped(c, 2))
-        value = add(linear, from_float64(upper(rest)))
+    exact = 2
+    if isinstance(differences, DoubleDouble):
+        terms = range(2, degree + 2)
+        small = 2.0 ** (50 - bits) * result
+        exact = next(m for m in terms if m > degree or _bound(table.hi, spread, m) <= small)
     else:
-        high = torch.zeros_like(square)
-        for c in range(degree, exact - 1, -1):
-            high = high * square + _slab(table.hi, c, degree, powers, 0)
-        total = from_float64(upper(high))
-        fine = _fine_powers(own, degree)
+        error += FLOAT64_UNIT * result
+    if exact <= degree:
+        error += 2.0**-48 * _bound(table.hi, spread, exact)
+    # by the terms of degree one, and twice those of degree two, with which the others decay
+    slope = (result + 4 * _bound(table.hi, spread, 2)) / spread if spread else 0.0
+    value = _linear_terms(table, differences, size)
+    own = entries[diagonal_places(size)]
+    powers = torch.stack([(own / 2) ** a / math.factorial(a) for a in range(degree + 1)], 1)
+    high = torch.zeros_like(entries)
+    least = 0 if exact == 2 else exact
+    for c in range(degree, least - 1, -1):
+        slab = _slab(table.hi, c, degree, powers, _skipped(c, 2))
+        high = slab if c == degree else high.mul_(entries).add_(slab)
+    if isinstance(differences, DoubleDouble) and exact > 2:
+        fine = _fine_powers(selected(differences, diagonal_places(size)), degree)
+        sum_of = from_float64(high)
         for c in range(exact - 1, -1, -1):
-            slab = _fine_slab(table, c, degree, fine, _skipped(c, 2))
-            total = add(multiply(total, differences), slab)
-        value = add(linear, total)
-    rounding = 2.0**-48 * _bound(table.hi, spread, exact) if exact <= degree else 0.0
-    return Differences(value, 2 * left + rounding + 2.0 ** (2 - GRANTED_BITS) * result)
+            slab_of = _fine_slab(table, c, degree, fine, _skipped(c, 2))
+            sum_of = add(multiply(sum_of, differences), slab_of)
+        return TaylorDifferences(plus(value, sum_of), error, slope)
+    return TaylorDifferences(plus(value, high), error, slope)
+
+
+def _linear_terms(table: DoubleDouble, differences: Differences, size: int) -> Differences:
+    """M_20 (p_i + p_j)/2 + M_11 d_ij."""
+    rows, columns, _ = upper_places(size, table.hi.device)
+    own = _at(differences, diagonal_places(size))
+    bend = times(own, scaled(selected(table, (2, 0)), 0.5))
+    steep = times(differences, selected(table, (1, 1)))
+    return plus(plus(_at(bend, rows), _at(bend, columns)), steep)
+
+
+def _at(differences: Differences, places: Int64[Tensor, " p"]) -> Differences:
+    if isinstance(differences, DoubleDouble):
+        return differences.at(places)
+    return differences.index_select(-1, places)
+
+
+@lru_cache(maxsize=8)
+def diagonal_places(size: int) -> Int64[Tensor, " N"]:
+    """The places of the diagonal in the order of `upper_places`."""
+    rows, columns, _ = upper_places(size, torch.device("cpu"))
+    return torch.nonzero(rows == columns)[:, 0]
 
 
 def _skipped(c: int, degree: int) -> int:
@@ -163,15 +181,19 @@ def _skipped(c: int, degree: int) -> int:
     return max(degree - c, 0)
 
 
-def _slab_table(
-    table: Float[Tensor, "J J"], c: int, degree: int, skipped: int
-) -> Float[Tensor, "A A"]:
-    """M_{2a+c, 2b+c} / c! for a + b ≤ degree - c, without those of a + b < skipped."""
+@lru_cache(maxsize=256)
+def _slab_places(
+    c: int, degree: int, skipped: int
+) -> tuple[Int64[Tensor, "A A"], Float[Tensor, "A A"]]:
+    """Places of M_{2a+c, 2b+c} in the flattened table, and 1/c! for a + b ≤ degree - c.
+
+    Those of a + b < skipped are left out.
+    """
     count = degree - c + 1
     index = 2 * torch.arange(count) + c
-    chosen = table[index][:, index] / math.factorial(c)
     sums = torch.arange(count)[:, None] + torch.arange(count)
-    return chosen * ((sums < count) & (sums >= skipped))
+    kept = ((sums < count) & (sums >= skipped)).double()
+    return index[:, None] * MOMENTS + index, kept / math.factorial(c)
 
 
 def _slab(
@@ -180,9 +202,11 @@ def _slab(
     degree: int,
     powers: Float[Tensor, "N A"],
     skipped: int,
-) -> Float[Tensor, "N N"]:
+) -> Float[Tensor, " P"]:
+    places, weights = _slab_places(c, degree, skipped)
+    places = places // MOMENTS * len(table) + places % MOMENTS
     own = powers[:, : degree - c + 1]
-    return own @ _slab_table(table, c, degree, skipped) @ own.T
+    return upper(own @ (table.flatten()[places] * weights) @ own.T)
 
 
 def _fine_powers(own: DoubleDouble, degree: int) -> DoubleDouble:

@@ -189,15 +189,21 @@ def powers(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m 1"]:
 
 
 def matmul(
-    a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
+    a: DoubleDouble | Sliced, b: Float[Tensor, "*b k n"], orders: int
 ) -> tuple[DoubleDouble, Float[Tensor, "*b"]]:
-    """The product A · b of `matmul_by_column`, and a bound of its error's Frobenius norm."""
+    """The product A · b of `matmul_by_column`, and a bound of its error's Frobenius norm.
+
+    Args:
+        a: A, or what `sliced` made of it with the same `orders`, if it has several products.
+        b: The other factor.
+        orders: As in `matmul_by_column`.
+    """
     product, errors = matmul_by_column(a, b, orders)
     return product, torch.linalg.vector_norm(errors, dim=-1)
 
 
 def matmul_by_column(
-    a: DoubleDouble, b: Float[Tensor, "*b k n"], orders: int
+    a: DoubleDouble | Sliced, b: Float[Tensor, "*b k n"], orders: int
 ) -> tuple[DoubleDouble, Float[Tensor, "*b n"]]:
     """The product A · b for a float64 matrix b, exact up to what is smaller by 2^(-orders · bits).
 
@@ -222,8 +228,20 @@ def matmul_by_row(
     return _matmul(a, b, orders, _rows, lambda x, y: _rows(x) * _frobenius(y)[..., None])
 
 
+class Sliced(NamedTuple):
+    """The slices A_1, A_2, … of a matrix side by side, (..., m, (orders + 1) k)."""
+
+    whole: Float[Tensor, "*b m slices"]
+
+
+def sliced(a: DoubleDouble, orders: int) -> Sliced:
+    """Cuts the left factor of `matmul` for several products of as many orders."""
+    bits = slice_bits(orders * a.hi.shape[-1])
+    return Sliced(torch.cat(_double_double_slices(a, orders, bits), dim=-1))
+
+
 def _matmul(
-    a: DoubleDouble,
+    a: DoubleDouble | Sliced,
     b: Float[Tensor, "*b k n"],
     orders: int,
     norms: Callable[[Tensor], Tensor],
@@ -232,19 +250,23 @@ def _matmul(
     """The product, and its error in some norms: those of a matrix, and of |X| |Y| at most."""
     terms = b.shape[-2]
     bits = slice_bits(orders * terms)
-    left = _double_double_slices(a, orders, bits)
+    left = a.whole if isinstance(a, Sliced) else sliced(a, orders).whole
     right = [part.mT for part in slices(b.mT, orders + 1, bits)]
     rests = [b]
     for part in right[:-1]:
         rests.append(rests[-1] - part)
+    rests.reverse()
     moduli = sum(
-        norms_of_products(part, rest) for part, rest in zip(left, rests[::-1], strict=True)
+        norms_of_products(part, rest)
+        for part, rest in zip(left.split(terms, dim=-1), rests, strict=True)
     )
     # from the smallest on: only the last sum rounds what is large
-    total = from_float64(torch.cat(left, dim=-1) @ torch.cat(rests[::-1], dim=-2))
+    total = from_float64(left @ torch.cat(rests, dim=-2))
     sums = torch.zeros_like(norms(total.hi))
+    upwards = torch.cat(right[orders - 1 :: -1], dim=-2)
     for order in range(orders, 0, -1):
-        exact = torch.cat(left[:order], dim=-1) @ torch.cat(right[:order][::-1], dim=-2)
+        size = order * terms
+        exact = left[..., :size] @ upwards[..., -size:, :]
         total = add_plain(total, exact)
         sums = sums + norms(total.hi)
     # lo of A and the last rests are rounded once more each
@@ -253,7 +275,10 @@ def _matmul(
 
 
 def gram(
-    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+    rows: Float[Tensor, "*b m k"],
+    centre: Float[Tensor, "*b 1 k"] | None = None,
+    orders: int = 2,
+    power: Float[Tensor, "*b m 1"] | None = None,
 ) -> DoubleDouble:
     """Gram matrix of the rows centre + rows_i (not rounded), to 2^(-orders · bits).
 
@@ -268,11 +293,12 @@ def gram(
         rows: The rows, float64.
         centre: Added to each of them; None for zero.
         orders: 1 or 2.
+        power: `powers` of the rows, where they are known.
 
     Returns:
         Its upper triangle, (..., p) as in `upper_places`; `gram_error` bounds its error.
     """
-    bits, power = slice_bits(rows.shape[-1]), powers(rows)
+    bits, power = slice_bits(rows.shape[-1]), powers(rows) if power is None else power
     parts = slices(rows, orders + 1, bits, power)
     exact = upper(symmetric_product(parts[0]))
     if orders == 1:
@@ -319,14 +345,28 @@ class GramError(NamedTuple):
 def gram_error(
     rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
 ) -> Float[Tensor, "*b"]:
-    """Bound of the Frobenius norm of the error of `gram`."""
-    return gram_errors(rows, centre, orders).norm
+    """Bound of the Frobenius norm of the error of `gram`, at the cost of a few norms."""
+    return gram_errors(RowSizes(rows.shape[-1], _rows(rows), powers(rows)), centre, orders).norm
+
+
+class RowSizes(NamedTuple):
+    """What is known of the rows of a matrix.
+
+    Attributes:
+        terms: How many numbers a row has.
+        lengths: Euclidean norms.
+        powers: As `powers` has them.
+    """
+
+    terms: int
+    lengths: Float[Tensor, "*b m"]
+    powers: Float[Tensor, "*b m 1"]
 
 
 def gram_errors(
-    rows: Float[Tensor, "*b m k"], centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
+    rows: RowSizes, centre: Float[Tensor, "*b 1 k"] | None = None, orders: int = 2
 ) -> GramError:
-    """The error of `gram`, at the cost of a few norms.
+    """The error of `gram` of rows of these sizes.
 
     A float64 sum of k products errs by at most k · 2⁻⁵³ times the product of the lengths of its
     factors, √k · 2⁻⁵³ in root mean square. With M_i = 2^e ≤ 2 max|a_i| the rest R is at most √k M_i
@@ -336,10 +376,9 @@ def gram_errors(
     not, and all others are smaller by 2^-bits. Additions in double-double err by UNIT/4 relative to
     what they add up to, at most 8 of them in a row.
     """
-    terms = rows.shape[-1]
+    terms, lengths, _ = rows
     bits = slice_bits(terms)
-    power = terms**0.5 * powers(rows)[..., 0]
-    lengths = torch.linalg.vector_norm(rows, dim=-1)
+    power = terms**0.5 * rows.powers[..., 0]
     parts = [(_units(terms, 6), lengths, 2.0 ** (-orders * bits) * power)]
     if orders == 2:
         shorter_power = 2.0 ** (-bits - 1) * power

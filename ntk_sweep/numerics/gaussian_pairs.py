@@ -84,7 +84,7 @@ class GaussianPairs:
     @cached_property
     def scale(self) -> Float[Tensor, "*pairs"]:
         """√(var_x var_y), which neither overflows nor underflows."""
-        return self.var_x.sqrt() * self.var_y.sqrt()
+        return (_roots(self.var_x) * _roots(self.var_y)).expand_as(self.cov)
 
     @cached_property
     def angle(self) -> Float[Tensor, "*pairs"]:
@@ -101,6 +101,14 @@ class GaussianPairs:
         """The correlation cov / √(var_x var_y) in [-1, 1]; 0 where a variance is zero."""
         scale = self.scale
         return (self.cov / scale).clamp(-1, 1).where(scale > 0, torch.zeros_like(scale))
+
+
+def _roots(values: Float[Tensor, "*pairs"]) -> Float[Tensor, "*#pairs"]:
+    """Square roots, once for what is repeated along a dimension."""
+    for axis, stride in enumerate(values.stride()):
+        if stride == 0:
+            values = values.narrow(axis, 0, 1)
+    return values.sqrt()
 
 
 def area_of(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel, double_double_kernel
@@ -21,10 +22,10 @@ from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.double_double import DoubleDouble, GramError
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
-from ntk_sweep.spectrum.kernel_solver import BLOCK_ROWS
 from ntk_sweep.spectrum.lowest_eigenvalue import (
     LEADING,
     ROOT_TWO,
+    ROWS,
     LowestEigenvalue,
     NoBoundError,
     certified,
@@ -107,7 +108,9 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel, target: float = TARGET) ->
     if (error := squares_overflow(kernel.theta, kernel.layer_traces)) is not None:
         raise error
     try:
-        return _by_lanczos(kernel, target)
+        # SciPy's BLAS has threads of its own
+        with threadpool_limits(torch.get_num_threads(), user_api="blas"):
+            return _by_lanczos(kernel, target)
     except (NoBoundError, ArpackError) as error:
         # in a kernel that vanishes, or is one vector up to rounding, there may be nothing to find
         if len(kernel.theta) > REFINED_SAMPLES:
@@ -186,8 +189,8 @@ def _orders(kernel: CentredKernel, target: float) -> list[int]:
 def _nearest(theta: Float[Tensor, "N N"]) -> float:
     """An upper bound of λ_min: the least xᵀΘx of x = (e_i - e_j)/√2, and its rounding."""
     squares, least = theta.diagonal(), float(theta.diagonal().min())
-    for top, rows in zip(range(0, len(theta), BLOCK_ROWS), theta.split(BLOCK_ROWS), strict=True):
-        pairs = (squares[top : top + len(rows), None] + squares) / 2 - rows
+    for top, rows in zip(range(0, len(theta), ROWS), theta.split(ROWS), strict=True):
+        pairs = (squares[top : top + len(rows), None] + squares).div_(2).sub_(rows)
         pairs.diagonal(top).fill_(torch.inf)
         least = min(least, float(pairs.min()))
     return max(least, 0.0) + torch.finfo(torch.float64).eps * float(squares.max())

@@ -19,11 +19,13 @@ from ntk_sweep.kernel.pass_errors import PassErrors
 from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
+    Sliced,
     add,
     add_plain,
     from_float64,
     matmul,
     powers,
+    sliced,
     two_prod,
 )
 from ntk_sweep.spectrum.methods import CERTIFIED
@@ -178,6 +180,14 @@ class InverseForm:
         return BoundedValue(value, error) if math.isfinite(value + error) else UNKNOWN
 
     @cached_property
+    def _blocks(self) -> list[DoubleDouble] | list[Sliced]:
+        """Some rows of Θ at a time; sliced once where that takes little memory."""
+        if len(self.vectors) <= BLOCK_ROWS:
+            return [sliced(self.theta, self.orders)]
+        blocks = zip(*(part.split(BLOCK_ROWS) for part in self.theta), strict=True)
+        return [DoubleDouble(*block) for block in blocks]
+
+    @cached_property
     def _gain(self) -> float | None:
         """Bound of ‖Θ^(-½)(1eᵀ + F)‖."""
         solved = self._solve(torch.ones_like(self.eigenvalues))
@@ -220,8 +230,7 @@ class InverseForm:
     ) -> tuple[Float[Tensor, " N"], float]:
         """The residual v - Θx rounded to float64, and a bound of its error."""
         columns = torch.stack(x, dim=1)
-        blocks = zip(*(part.split(BLOCK_ROWS) for part in self.theta), strict=True)
-        parts = [matmul(DoubleDouble(*block), columns, self.orders) for block in blocks]
+        parts = [matmul(block, columns, self.orders) for block in self._blocks]
         high = torch.cat([part.hi for part, _ in parts])
         low = torch.cat([part.lo for part, _ in parts])
         product = add(DoubleDouble(high[:, 0], low[:, 0]), DoubleDouble(high[:, 1], low[:, 1]))

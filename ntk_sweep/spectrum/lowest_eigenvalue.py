@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.linalg.blas import dsymv, dtrsv
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
@@ -23,11 +25,16 @@ from ntk_sweep.numerics.double_double import (
     GramError,
     add,
     add_plain,
-    from_float64,
     matmul,
 )
 from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
-from ntk_sweep.spectrum.kernel_solver import BLOCK_ROWS, multiplied
+from ntk_sweep.numerics.tensors import all_finite
+
+ORDERS = 3
+"""Of products with Θ and with what is taken away: their error is far below that of Θ itself."""
+
+ROWS = 64
+"""Of Θ or A that are multiplied at once: their slices stay in the caches."""
 
 LEADING = 10
 """Eigenvectors of the greatest eigenvalues that are computed: as many as the diagnostics use."""
@@ -191,7 +198,7 @@ def _deflate(
         to_zero: Whether the space is taken away down to zero, so that A shows what else is great;
             its smallest eigenvalues are then those of that space.
     """
-    y, _ = multiplied(theta, from_float64(q))
+    y, _ = _product(theta, q, ORDERS)
     # of the others rounding may be all there is; the last belongs to the greatest eigenvalue
     known = (q * y.hi).sum(0) > 8 * len(q) * _UNIT * y.hi.norm(dim=0)
     known[-1] = True
@@ -203,12 +210,12 @@ def _deflate(
     # slices of a row of Y hold its small columns only if all are of one size
     power = root.log2().round().exp2()
     small = turn * squares.clamp(min=0).sqrt() * (power / root)[:, None]
-    z, _ = matmul(DoubleDouble(y.hi / power, y.lo / power), small, 3)
+    z, _ = matmul(DoubleDouble(y.hi / power, y.lo / power), small, ORDERS)
     norms = float(theta.hi.norm()), float(z.hi.norm()) ** 2
     rounded = [0.0]
     for rows, columns in upper_tiles(len(rest)):
         others = DoubleDouble(z.hi[columns].mT.contiguous(), z.lo[columns].mT.contiguous())
-        product, own = matmul(DoubleDouble(z.hi[rows], z.lo[rows]), others.hi, 3)
+        product, own = matmul(DoubleDouble(z.hi[rows], z.lo[rows]), others.hi, ORDERS)
         product = add_plain(product, z.hi[rows] @ others.lo)
         whole = DoubleDouble(theta.hi[rows, columns], theta.lo[rows, columns])
         tile = add(whole, DoubleDouble(-product.hi, -product.lo)).hi
@@ -239,18 +246,25 @@ def _ritz(
     rest: Float[Tensor, "N N"], w: Float[Tensor, "N k"]
 ) -> tuple[Float[Tensor, "N k"], Float[Tensor, " k"], float]:
     """Ritz vectors and values of A in the span of W, and a bound of their residual's norm."""
-    blocks = rest.split(BLOCK_ROWS)
-    parts = [matmul(from_float64(block), w, 2) for block in blocks]
-    product = torch.cat([part.hi for part, _ in parts])
-    low = torch.cat([part.lo for part, _ in parts])
+    zeros = rest.new_zeros(()).expand_as(rest)
+    (product, low), rounding = _product(DoubleDouble(rest, zeros), w, 2)
     small = w.T @ product + w.T @ low
     values, turn = torch.linalg.eigh((small + small.T) / 2)
     vectors = w @ turn
     residual = torch.linalg.matrix_norm(product - w @ small).item()
-    rounding = math.hypot(*(float(error) for _, error in parts))
     # of the difference, and of W, which is orthonormal to rounding
     own = 8 * _UNIT * len(w) ** 0.5 * torch.linalg.matrix_norm(product).item()
     return vectors, values, residual + rounding + own
+
+
+def _product(
+    matrix: DoubleDouble, columns: Float[Tensor, "N k"], orders: int
+) -> tuple[DoubleDouble, float]:
+    """A matrix times some columns, and a bound of the error's Frobenius norm."""
+    blocks = zip(*(part.split(ROWS) for part in matrix), strict=True)
+    parts = [matmul(DoubleDouble(*block), columns, orders) for block in blocks]
+    high, low = (torch.cat([getattr(part, kind) for part, _ in parts]) for kind in ("hi", "lo"))
+    return DoubleDouble(high, low), math.hypot(*(float(error) for _, error in parts))
 
 
 def _inverse_norm_of_ones(kernel: Deflated, lower: Float[Tensor, "N N"]) -> float:
@@ -262,8 +276,8 @@ def _inverse_norm_of_ones(kernel: Deflated, lower: Float[Tensor, "N N"]) -> floa
     ones = torch.ones_like(explained.hi)
     left = add_plain(DoubleDouble(-explained.hi, -explained.lo), ones)
     own = float((q @ coefficients) @ explained.hi[:, 0])
-    solved = torch.linalg.solve_triangular(lower, left.hi, upper=False)
-    return max(own, 0.0) ** 0.5 + solved.norm().item()
+    solved, _ = dtrtrs(lower.numpy(), left.hi[:, 0].numpy(), lower=1)
+    return max(own, 0.0) ** 0.5 + float(np.linalg.norm(solved))
 
 
 def _nothing_below(rest: Float[Tensor, "N N"], w: Float[Tensor, "N k"], shifted: float) -> bool:
@@ -272,7 +286,7 @@ def _nothing_below(rest: Float[Tensor, "N N"], w: Float[Tensor, "N k"], shifted:
         return False
     matrix = torch.addmm(rest, w, w.T, alpha=2 * shifted)
     matrix.diagonal().sub_(shifted)
-    return not torch.linalg.cholesky_ex(matrix)[1]
+    return _factored(matrix) is not None
 
 
 def _vectors(rest: Float[Tensor, "N N"], lower: Float[Tensor, "N N"]) -> Float[Tensor, "N k"]:
@@ -280,10 +294,17 @@ def _vectors(rest: Float[Tensor, "N N"], lower: Float[Tensor, "N N"]) -> Float[T
     size = len(rest)
     if size <= SMALLEST:
         return torch.linalg.eigh(rest).eigenvectors[:, :LOWEST]
-    inverse = LinearOperator((size, size), matvec=lambda v: _solve(lower, v), dtype=float)
+    triangle = lower.numpy()
+
+    def solve(v: np.ndarray) -> np.ndarray:
+        # LAPACK's routine for several right-hand sides takes twice as long for one
+        half = dtrsv(triangle, v.reshape(-1), lower=1)
+        return dtrsv(triangle, half, lower=1, trans=1, overwrite_x=1)
+
+    inverse = LinearOperator((size, size), matvec=solve, dtype=float)
     start = np.random.default_rng(0).standard_normal(size)
     _, last = eigsh(inverse, k=LOWEST, which="LM", v0=start, tol=LANCZOS)
-    return torch.linalg.qr(torch.cholesky_solve(torch.from_numpy(last), lower)).Q
+    return torch.linalg.qr(torch.from_numpy(dpotrs(triangle, last, lower=1)[0])).Q
 
 
 def greatest_vectors(matrix: Float[Tensor, "N N"]) -> Float[Tensor, "N m"]:
@@ -291,10 +312,10 @@ def greatest_vectors(matrix: Float[Tensor, "N N"]) -> Float[Tensor, "N m"]:
     size = len(matrix)
     if size <= SMALLEST:
         return torch.linalg.eigh(matrix).eigenvectors[:, -LEADING:]
+    # one triangle is read only; BLAS has columns where NumPy has rows
+    columns = matrix.numpy().T
     product = LinearOperator(
-        (size, size),
-        matvec=lambda v: (matrix @ torch.from_numpy(v.reshape(-1))).numpy(),
-        dtype=float,
+        (size, size), matvec=lambda v: dsymv(1.0, columns, v.reshape(-1)), dtype=float
     )
     start = np.random.default_rng(0).standard_normal(size)
     return torch.from_numpy(eigsh(product, k=LEADING, which="LA", v0=start)[1])
@@ -345,9 +366,17 @@ def _cholesky(matrix: Float[Tensor, "N N"], shift: float, sign: int) -> Float[Te
     """The Cholesky factor of sign · A + shift · I; None if there is none."""
     shifted = matrix.clone() if sign > 0 else -matrix
     shifted.diagonal().add_(shift)
-    lower, failed = torch.linalg.cholesky_ex(shifted)
-    return None if failed else lower
+    return _factored(shifted)
 
 
-def _solve(lower: Float[Tensor, "N N"], v: np.ndarray) -> np.ndarray:
-    return torch.cholesky_solve(torch.from_numpy(v.reshape(-1, 1)), lower).numpy()[:, 0]
+def _factored(matrix: Float[Tensor, "N N"]) -> Float[Tensor, "N N"] | None:
+    """The Cholesky factor of a symmetric matrix in its lower triangle, in the matrix's own memory.
+
+    What is above the diagonal is not the factor's. SciPy's LAPACK takes two thirds of the time of
+    torch's, and no further matrix.
+    """
+    # LAPACK has columns where NumPy has rows
+    lower, failed = dpotrf(matrix.numpy().T, lower=1, clean=0, overwrite_a=1)
+    factor = torch.from_numpy(lower)
+    # not every LAPACK stops at a number that is not finite
+    return None if failed or not all_finite(factor.diagonal()) else factor

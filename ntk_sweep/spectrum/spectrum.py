@@ -299,7 +299,7 @@ def _eigh(kernel: CentredKernel, target: float | None = None) -> _Solution:
     theta = kernel.theta
     values, vectors = torch.linalg.eigh(theta)
     unit, size = torch.finfo(torch.float64).eps / 2, len(theta)
-    residual = theta @ vectors - vectors * values
+    residual = (theta @ vectors).sub_(vectors * values)
     length = _norm(theta)
     rounding = SAFETY * unit * ((size / 3) ** 0.5 + 1) * length
     # σ_min(V) ≥ 0.99: LAPACK's vectors are orthonormal to rounding

@@ -6,6 +6,7 @@ The rows of a key are deduplicated here and nowhere else.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -166,7 +167,7 @@ def latest_good(table: pa.Table) -> pa.Table:
     """
     # In Python: asked for NumPy's arrays, Arrow imports pandas, a third of the start of a command.
     keys, states = table["key"].to_pylist(), table["status"].to_pylist()
-    times = table["finished_at"].cast(pa.int64()).to_pylist()
+    times = ticks(table["finished_at"])
     last: dict[str, tuple[tuple[bool, int], int]] = {}
     for place, (key, status, time) in enumerate(zip(keys, states, times, strict=True)):
         rank = (status != "failed", time)
@@ -174,4 +175,19 @@ def latest_good(table: pa.Table) -> pa.Table:
             last[key] = rank, place
     if len(last) == len(keys):
         return table
-    return table.take(pa.array(sorted(place for _, place in last.values()), pa.int64()))
+    return rows_at(table, sorted(place for _, place in last.values()))
+
+
+def ticks(times: pa.ChunkedArray) -> list[int]:
+    """Times in microseconds since 1970.
+
+    Asked for Python's times, Arrow imports pandas; asked to cast, all its functions on columns.
+    """
+    chunks = (chunk.view(pa.int64()) for chunk in times.chunks if len(chunk))
+    return [time for chunk in chunks for time in chunk.to_pylist()]
+
+
+def rows_at(table: pa.Table, places: Sequence[int]) -> pa.Table:
+    """The rows at these places; of a list of numbers, Arrow imports pandas to make an array."""
+    buffer = pa.py_buffer(array("q", places))
+    return table.take(pa.Array.from_buffers(pa.int64(), len(places), [None, buffer]))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.limit.kernel import limit_kernel_spectrum, limits_of
-from ntk_sweep.limit.recursion import LimitKernel
-from ntk_sweep.limit.smallest_eigenvalues import smallest_limit_eigenvalues
+from ntk_sweep.limit.recursion import LimitKernels
+from ntk_sweep.limit.smallest_eigenvalues import sharp_limits
 from ntk_sweep.network.architecture import Architecture
+from ntk_sweep.numerics.dominated_eigenvalue import SmallestEigenvalue
 from ntk_sweep.numerics.tensors import all_finite
 from ntk_sweep.numerics.thresholds import EXTENDED_SAMPLES
 from ntk_sweep.spectrum.extremes import Extremes
@@ -49,34 +50,39 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
         ValueError: The inputs are not finite, or the kernel overflows.
     """
     limits: dict[int, Limit] = {}
+    sharp: dict[int, Limit] | None = None
     x = torch.from_numpy(dataset.x)
     for depth, kernels in limits_of(x, request.architecture, request.depths):
-        spectrum = limit_kernel_spectrum(kernels.ntk)
-        limits[depth] = Limit(
-            kernels.ntk.kernel.numpy(),
-            float(spectrum.eigenvalues[0]),
-            float(spectrum.errors[0]),
-            _extremes(kernels.nngp),
-        )
-    uncertain = [
-        depth
-        for depth, limit in limits.items()
-        if limit.lambda_min_error > TARGET * limit.lambda_min
-    ]
-    if uncertain and len(x) <= EXTENDED_SAMPLES:
-        sharper = smallest_limit_eigenvalues(x, request.architecture, uncertain, TARGET)
-        for depth, least in sharper.items():
-            if least.error < limits[depth].lambda_min_error:
-                limits[depth] = replace(
-                    limits[depth], lambda_min=least.value, lambda_min_error=least.error
-                )
+        limits[depth] = _limit(kernels)
+        if sharp is None and not _is_sharp(limits[depth]) and len(x) <= EXTENDED_SAMPLES:
+            # what float64 does not determine at one depth it hardly does at greater ones
+            left = [other for other in request.depths if other >= depth]
+            found = sharp_limits(x, request.architecture, left, TARGET)
+            sharp = {other: _limit(one.kernels, one.lambda_min) for other, one in found.items()}
+            if len(sharp) == len(left) and all(map(_is_sharp, sharp.values())):
+                return limits | sharp
+        if sharp and depth in sharp:
+            limits[depth] = min(limits[depth], sharp[depth], key=lambda one: one.lambda_min_error)
     return limits
 
 
-def _extremes(limit: LimitKernel) -> Extremes | None:
-    if not (math.isfinite(limit.error_norm) and all_finite(limit.kernel)):
-        return None
-    return Extremes.of(limit_kernel_spectrum(limit))
+def _limit(kernels: LimitKernels, least: SmallestEigenvalue | None = None) -> Limit:
+    """What is said of these kernels; λ_min is that of the float64 entries if it is not given."""
+    if least is None:
+        ends = Extremes.of(limit_kernel_spectrum(kernels.ntk))
+        least = SmallestEigenvalue(ends.lambda_min, ends.lambda_min_error)
+    nngp = kernels.nngp
+    known = math.isfinite(nngp.error_norm) and all_finite(nngp.kernel)
+    return Limit(
+        kernels.ntk.kernel.numpy(),
+        least.value,
+        least.error,
+        Extremes.of(limit_kernel_spectrum(nngp)) if known else None,
+    )
+
+
+def _is_sharp(limit: Limit) -> bool:
+    return limit.lambda_min_error <= TARGET * limit.lambda_min
 
 
 _Key = tuple[str, Architecture]

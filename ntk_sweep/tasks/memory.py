@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,47 +30,93 @@ HELD_WEIGHTS = 2**31
 LIMIT_CACHE_BYTES = 2**27
 """Of limit kernels that a worker keeps for points to come: 400 at 200 inputs."""
 
+KEPT_BLOCK = 2**25
+"""Blocks below this size come from memory that a worker keeps. By default glibc gives blocks back
+as soon as they are free, and every array of a pass is then a thousand page faults, which cost more
+than the arithmetic; larger arrays take longer anyway, and go back to the system at once. Older
+versions of glibc refuse more."""
+
+CHECKED_FROM = 2**30
+"""Bytes from which on a point asks how much memory is free, and gives back what it frees."""
+
 KEPT_BYTES = 2**30
-"""Blocks up to this size come from memory that a worker keeps, and as much of it is kept free. By
-default glibc gives blocks back as soon as they are free, and every array of a pass is then a
-thousand page faults, which cost more than the arithmetic."""
+"""Of that memory as much stays free, until a large point gives it back."""
 
-LAYER_ARRAYS = 4
-"""Arrays (N, n) that the passes hold for each hidden layer: the layer's inputs and gradients with,
-before these, two of slopes."""
+FIRST_ARRAYS = 3
+"""Arrays (N, n) of the first layer, which networks of other activations and scales share: its
+products, and z as rows and as their sum with the centre."""
 
-LAYER_TEMPORARIES = 9
-"""Further ones while a layer is computed, and the products of the first layer, which networks of
-other scales share. Measured on sigmoid networks, with some room."""
+KEPT_ARRAYS = 2
+"""Of each hidden layer that the passes leave: a and δ."""
+
+PASS_ARRAYS = {"relu": 3, "lrelu": 3, "sigmoid": 3}
+"""Of each hidden layer when the forward pass ends: a, and σ'(z) as rows and as their sum."""
+
+CURVED_ARRAYS = 4
+"""The same of other activations: |σ''(z)| is an array of its own."""
+
+PASS_TEMPORARIES = 7
+"""Arrays (N, n) while one layer is computed; six where there is no |σ''(z)|."""
+
+SETTLED_ARRAYS = 2
+"""Further ones of each layer in float32: slopes whose side of a kink float64 settles."""
+
+FACTOR_ARRAYS = 4
+"""Arrays (N, n), float64, for the conjugate kernel: a, [c a, β] and its QR factorisation."""
 
 EXTENDED_ARRAYS = 5
 """Arrays (N, n) that passes in double-double keep for each layer: of its inputs, and of its slopes
 or gradients, two each, and one for error bounds."""
 
-EXTENDED_TEMPORARIES = 36
-"""Further ones while a layer is computed or its Gram matrices are. Measured on sigmoid and GELU
-networks, with some room."""
+EXTENDED_TEMPORARIES = 16
+"""Further ones while a layer is computed. Measured on GELU networks; 12 on ReLU."""
+
+EXTENDED_GRAM_ARRAYS = 23
+"""Further ones, as wide as the inputs if those are wider, while the Gram matrices of a layer are
+computed: slices of both factors."""
 
 EXTENDED_WEIGHT_ARRAYS = 14
 """Arrays of the size of the weights that are multiplied at once: slices, twice."""
 
-TILE_ARRAYS = 4
-"""Arrays of a tile's height and N columns while the kernel is summed up."""
+WHOLE_KERNEL_ARRAYS = 9
+"""Arrays (N, N) while Θ is not summed up in tiles: Θ, a layer, its two Gram matrices, the sum and
+the temporaries of the covariance that the rows' errors share."""
 
-SOLVER_ARRAYS = {"eigh": 6, EXTREME: 5, "compensated": 12, "double-double": 12}
-"""Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them: LAPACK's syevd
-takes two beside its input and vectors, the extreme eigenvalues a Cholesky factor and a copy.
-Measured, with some room."""
+WHOLE_HELD = 3
+"""Of them those that stay: Θ, that covariance, the Gram matrix of the inputs."""
 
-BLOCK_ARRAYS = {"eigh": 0, EXTREME: 0, "compensated": 28, "double-double": 32}
-"""Further ones of `ntk_sweep.numerics.graded_eigenvalues.ROWS` rows or fewer: products in
-double-double take their slices. Measured, with some room."""
+TILE_ARRAYS = 3
+"""Tiles while Θ is summed up: two Gram matrices, and their product."""
+
+DOUBLE_DOUBLE_TILE = 30
+"""Arrays of `ntk_sweep.numerics.gram_tiles.TILE` rows and columns for a tile in double-double."""
+
+DOUBLE_DOUBLE_ROWS = 512
+"""Those rows; the module that has them loads torch."""
+
+DOUBLE_DOUBLE_WHOLE = 16
+"""Arrays (N, N) for Θ in double-double where it is not computed in tiles."""
+
+SOLVER_ARRAYS = {"eigh": 4, EXTREME: 4, "compensated": 13, "double-double": 13}
+"""Arrays (N, N) of the eigen-solver and of what bounds its error, Θ among them. LAPACK's syevd has
+its vectors and two of work; the residual takes as many. For the extreme eigenvalues Θ in
+double-double becomes what is left of it, once more where the first directions hide others, and a
+Cholesky factor takes the place of its low part. The other methods hold Θ in double-double, three
+matrices of a congruence, and at most a singular value decomposition: its input, its vectors on
+both sides, and four of work."""
+
+WHOLE_SOLVER_ARRAYS = 5
+"""Further ones of LAPACK's, where there are so few inputs that single eigenvalues have bounds."""
+
+BLOCK_HELD = {"eigh": 2, EXTREME: 3, "compensated": 8, "double-double": 8}
+"""Arrays (N, N) beside the largest number of blocks."""
+
+BLOCK_ARRAYS = {"eigh": 5, EXTREME: 2, "compensated": 12, "double-double": 14}
+"""Blocks of `ntk_sweep.numerics.graded_eigenvalues.ROWS` rows: the slices of a product in
+double-double."""
 
 BLOCK_ROWS = 1024
 """Those rows; the module that has them loads torch."""
-
-WHOLE_ARRAYS = 15
-"""Arrays (N, N) while Θ in double-double is not summed up in tiles. Measured, with some room."""
 
 BALL_BYTES = 200
 """Of a ball that a list holds, with some room."""
@@ -77,15 +125,15 @@ BALL_SQUARES = 12
 """Matrices of N × N balls that the enclosures of eigenvalues need: 500 inputs at 300 × 8 take 0.4
 GiB in all."""
 
-LIMIT_ARRAYS = 40
+LIMIT_ARRAYS = 42
 """Arrays (N, N) of the recursion for the limit kernel, with its error bounds, or of two tiles
-together. Measured on sigmoid, with some room."""
+together. Measured on sigmoid; 36 on relu."""
 
 LIMIT_HELD = {"eigh": 2, EXTREME: 1, "compensated": 4, "double-double": 4}
 """Arrays (N, N) of a point that are held beside its limit kernel."""
 
-LIMIT_SQUARES = 4
-"""Arrays (N, N) of both limit kernels, and of the solver for their eigenvalues."""
+LIMIT_SQUARES = 2
+"""Arrays (N, N) of both limit kernels."""
 
 FILE_COPIES = 3
 """Of an array that is saved: itself, its bytes, and their room to grow."""
@@ -93,8 +141,11 @@ FILE_COPIES = 3
 LAYER_SQUARES = 5
 """Arrays (N, N) beside: Θ and eigenvectors, and the products of a layer."""
 
-BASE = 430 * 2**20
-"""Bytes of a worker with its libraries."""
+BASE = 400 * 2**20
+"""Bytes of a worker with its libraries: 340 MiB without Ray."""
+
+MARGIN = 1.03
+"""What free blocks among those in use, and arrays of N numbers, take."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +155,12 @@ class MemoryPlan:
     Attributes:
         stages: Bytes of each stage; one follows the other, so that the greatest counts.
         held: Whether the weights are held, rather than drawn layer by layer.
+        cached: Bytes of limit kernels that a worker keeps beside, for points to come.
     """
 
     stages: dict[str, int]
     held: bool
+    cached: int
 
     @property
     def peak(self) -> int:
@@ -144,56 +197,90 @@ def memory_plan(
     weights = bytes_a_number * (width * n_inputs + width * width * (depth - 2))
     held = hold or weights <= HELD_WEIGHTS or method in ("jacobian", CERTIFIED)
     network = weights if held else largest
-    layer = bytes_a_number * n_samples * width
-    kept = layer * (depth - 1) * LAYER_ARRAYS + bytes_a_number * n_samples * n_inputs * 3
-    square, tile = 8 * n_samples**2, 8 * min(n_samples, TILE_ROWS) * n_samples
+    whole = n_samples <= TILE_ROWS
+    square, tile = 8 * n_samples**2, 8 * min(n_samples, TILE_ROWS) ** 2
+    inputs, layer = bytes_a_number * n_samples * n_inputs, bytes_a_number * n_samples * width
+    # the data set in float64, in the network's dtype, and its differences from the mean
+    data = 8 * n_samples * n_inputs + inputs * (1 if bytes_a_number == 8 else 2)
+    shared = network + data + FIRST_ARRAYS * layer
+    hidden = depth - 1
+    passes = (PASS_ARRAYS.get(architecture.activation, CURVED_ARRAYS) * hidden) * layer
+    if bytes_a_number == 4:
+        passes += SETTLED_ARRAYS * (hidden + 1) * layer
+    left = KEPT_ARRAYS * hidden * layer
+    totals = 8 * n_samples * (max(n_inputs, width) + width)
+    kernel = square + TILE_ARRAYS * tile if n_samples > TILE_ROWS else WHOLE_KERNEL_ARRAYS * square
+    own = WHOLE_HELD * square if whole else square
+    # of temporaries of error bounds, which stay if the worker keeps their blocks
+    bounds = 16 * n_samples * n_inputs if 8 * n_samples * n_inputs < KEPT_BLOCK else 0
+    factors = left + bounds if _refinable(method, n_samples) or files else 0
     stages = {
-        "passes": network + kept + layer * LAYER_TEMPORARIES,
-        "kernel": (network if held else 0) + kept + square + tile * TILE_ARRAYS,
-        "eigenvalues": (network if held else 0) + _solver_bytes(method, n_samples, kept),
+        "passes": shared + passes + PASS_TEMPORARIES * layer,
+        "kernel": shared + left + kernel + totals,
+        "conjugate kernel": shared + left + own + FACTOR_ARRAYS * 8 * n_samples * width,
+        "eigenvalues": shared + factors + own - square,
     }
+    stages["eigenvalues"] += _solver_bytes(method, n_samples, left + data)
     numbers = n_samples * (n_inputs + width * (depth - 1))
     refined = method in ("auto", "double-double") and n_samples <= REFINED_SAMPLES
     if refined and numbers <= EXTENDED_ACTIVATIONS:
         # a network that needs them is computed with the arrays of the plain passes beside
-        own = 8 * EXTENDED_ARRAYS * numbers
+        extended = 8 * EXTENDED_ARRAYS * numbers
         block = EXTENDED_WEIGHT_ARRAYS * min(EXTENDED_WEIGHTS, largest // bytes_a_number)
-        once = EXTENDED_TEMPORARIES * n_samples * max(width, n_inputs) + block
-        stages["double-double passes"] = (network if held else largest) + kept + own + 8 * once
-        stages["eigenvalues"] += own
+        grams = EXTENDED_GRAM_ARRAYS * n_samples * max(width, n_inputs)
+        once = max(EXTENDED_TEMPORARIES * n_samples * width + block, grams)
+        stages["double-double passes"] = shared + left + extended + 8 * once
+        stages["eigenvalues"] += extended
     if n_samples <= LIMIT_WHOLE:
-        stages["limit"] = square * LIMIT_ARRAYS
+        held_beside = LIMIT_HELD[_chosen(method, n_samples)] - 1
+        stages["limit"] = shared + factors + own + square * (held_beside + LIMIT_ARRAYS)
     elif n_samples <= LIMIT_SAMPLES:
-        tiles = 8 * (2 * LIMIT_TILE_ROWS) ** 2 * LIMIT_ARRAYS
-        own = LIMIT_HELD[_chosen(method, n_samples)] * square
-        stages["limit"] = (network if held else 0) + kept + own + LIMIT_SQUARES * square + tiles
+        # two tiles together, then LAPACK's copy
+        once = max(8 * (2 * LIMIT_TILE_ROWS) ** 2 * LIMIT_ARRAYS, square)
+        together = LIMIT_HELD[_chosen(method, n_samples)] + LIMIT_SQUARES
+        stages["limit"] = shared + factors + together * square + once
     if files:
         layered = "layer_kernels_file" in files
         squares = len(files) + (depth - 1 if layered else 0)
-        stages["files"] = (network if held else 0) + (kept if layered else 0)
-        stages["files"] += square * (FILE_COPIES * squares + LAYER_SQUARES)
+        stages["files"] = shared + factors + square * (FILE_COPIES * squares + LAYER_SQUARES)
     # the last limit kernel is kept, however large it is
-    base = BASE + (max(LIMIT_CACHE_BYTES, square) if n_samples <= LIMIT_SAMPLES else 0)
-    # free blocks that fit no array are kept beside those in use
-    return MemoryPlan(
-        {name: base + size + min(size, KEPT_BYTES) for name, size in stages.items()}, held
-    )
+    cached = max(LIMIT_CACHE_BYTES, square) if n_samples <= LIMIT_SAMPLES else 0
+    freed = stages["passes"] - shared - (factors and left)
+    if BASE + MARGIN * max(stages.values()) < CHECKED_FROM and layer < KEPT_BLOCK:
+        # nothing is given back, and what the passes free may fit no other array
+        stages = {name: size + (name != "passes") * freed for name, size in stages.items()}
+    planned = {name: int(BASE + MARGIN * size) for name, size in stages.items()}
+    return MemoryPlan(planned, held, cached)
 
 
 def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
-    """What an eigen-solver takes, with the arrays of the passes that it still needs."""
+    """What an eigen-solver takes, Θ included."""
     if method == CERTIFIED:
         # balls in place of the numbers of the passes; the solver of Θ⁻¹ needs less
-        return kept // 2 * BALL_BYTES // 8 + BALL_SQUARES * BALL_BYTES * n_samples**2
+        return kept * BALL_BYTES // 8 + BALL_SQUARES * BALL_BYTES * n_samples**2
     if method == "jacobian":
         # one N² × N block beside the triangles
-        return kept + 3 * 8 * n_samples**3
+        return 3 * 8 * n_samples**3
+    whole, square = n_samples <= TILE_ROWS, 8 * n_samples**2
+    block = 8 * min(n_samples, BLOCK_ROWS) * n_samples
     method = _chosen(method, n_samples)
-    # arrays of the passes are kept for products in double-double, or dropped
-    factors = 0 if method == "eigh" else kept
-    whole = WHOLE_ARRAYS if method == EXTREME and n_samples <= TILE_ROWS else 0
-    squares, blocks = SOLVER_ARRAYS[method] + whole, BLOCK_ARRAYS[method]
-    return factors + 8 * n_samples * (n_samples * squares + min(n_samples, BLOCK_ROWS) * blocks)
+    squares = SOLVER_ARRAYS[method] + (WHOLE_SOLVER_ARRAYS if whole else 0)
+    sizes = [
+        squares * square,
+        BLOCK_HELD[method] * square + BLOCK_ARRAYS[method] * block,
+    ]
+    if method == "eigh":
+        return max(sizes)
+    if whole:
+        return max(*sizes, square * (1 + DOUBLE_DOUBLE_WHOLE))
+    # the blocks of tiles stay; the other methods have use for them
+    tile = 8 * DOUBLE_DOUBLE_ROWS**2
+    return max(sizes) + (DOUBLE_DOUBLE_TILE * tile if method == EXTREME else 0)
+
+
+def _refinable(method: str, n_samples: int) -> bool:
+    """Whether the passes are kept for products in double-double."""
+    return method != "eigh" and (method != "auto" or n_samples <= REFINED_SAMPLES)
 
 
 def _chosen(method: str, n_samples: int) -> str:
@@ -215,6 +302,13 @@ def point_memory(point: Point, n_samples: int, n_inputs: int, *, n_test: int = 0
         hold=TASKS[point.task].changes_weights,
         files=point.files,
     )
+
+
+def give_back() -> None:
+    """Returns free memory to the system, so that a large point takes no more than what it holds."""
+    # only glibc has it; Windows does not even name the libraries of a process by None
+    with suppress(TypeError, OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def not_enough(plan: MemoryPlan, free: int) -> str:

@@ -25,12 +25,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.network.linear_layer import LinearLayer
-from ntk_sweep.training.products import Call, added_product, product
+from ntk_sweep.training.products import Call, Operand, added_product, by_numpy, operand, product
 
 PENDING_ROWS = 16
 """How many rows of factors may be pending before they are added to W.
@@ -53,6 +54,7 @@ class _Step:
         inputs: Where a is put, a part of ã, (B, n_below).
         forward: The calls that make z.
         z: c a W_nowᵀ + β b_now, (B, n_l).
+        outputs: The memory of z.
         gradients: Where g is put, (B, n_l).
         backward: The calls that make the input gradients.
         input_gradients: c g W_now, (B, n_below).
@@ -63,9 +65,10 @@ class _Step:
     inputs: Float[Tensor, "B n_below"]
     forward: tuple[Call, ...]
     z: Float[Tensor, "B n_l"]
-    gradients: Float[Tensor, "B n_l"]
+    outputs: Float[Operand, "B n_l"]
+    gradients: Float[Operand, "B n_l"]
     backward: tuple[Call, ...]
-    input_gradients: Float[Tensor, "B n_below"]
+    input_gradients: Float[Operand, "B n_below"]
     update: tuple[Call, ...]
     pending_after: int
 
@@ -76,30 +79,37 @@ class DenseLayer:
     The step W̃ ← W̃ - c² gᵀã updates weights and bias in one call: W by -c gᵀa and b by -β Σ g.
     Without a bias β is 0, and b stays what it is.
 
-    A step is a call of `forward`; then the gradients of the loss with respect to z, times the step
-    size, are written into `gradients`; then come calls of `backward`, if it is wanted, and
-    `update`. The next step overwrites what they return.
+    A step is a call of `begin`; then a is written into `inputs`; then comes a call of `forward`;
+    then the gradients of the loss with respect to z, times the step size, are written into
+    `gradients`; then come calls of `backward`, if it is wanted, and `update`. The next step
+    overwrites what they return.
 
     Args:
         layer: W, b, c and β at the start; it is copied.
-        batch_size: The largest number of rows that `forward` is given.
+        batch_size: The largest number of rows of a step.
 
     Attributes:
+        inputs: Where a is to be put, (B, n_below).
+        outputs: z, (B, n_l).
         gradients: Where g is to be put, (B, n_l).
 
     Example:
         >>> from ntk_sweep.network.linear_layer import LayerScale
         >>> start = LinearLayer(torch.ones(1, 2), torch.zeros(1), LayerScale(1.0))
         >>> layer = DenseLayer(start, batch_size=1)
-        >>> layer.forward(torch.tensor([[1.0, 2.0]]))
+        >>> layer.begin(1)
+        >>> _ = layer.inputs.copy_(torch.tensor([[1.0, 2.0]]))
+        >>> layer.forward()
         tensor([[3.]])
-        >>> _ = layer.gradients.fill_(0.5)
+        >>> layer.gradients[:] = 0.5
         >>> layer.update()
         >>> layer.parameters()
         (tensor([[0.5000, 0.0000]]), tensor([-0.5000]))
     """
 
-    gradients: Float[Tensor, "B n_l"]
+    inputs: Float[Tensor, "B n_below"]
+    outputs: Float[Operand, "B n_l"]
+    gradients: Float[Operand, "B n_l"]
 
     def __init__(self, layer: LinearLayer, batch_size: int) -> None:
         weight, bias, factor = layer.weight.detach(), layer.bias.detach(), layer.scale.factor
@@ -125,19 +135,20 @@ class DenseLayer:
         self._steps: dict[tuple[int, int], _Step] = {}
         self._flushes: dict[int, Call] = {}
 
-    def forward(self, inputs: Float[Tensor, "B n_below"]) -> Float[Tensor, "B n_l"]:
-        """The pre-activations z for each row a of `inputs`."""
-        count = inputs.shape[0]
+    def begin(self, count: int) -> None:
+        """Makes room for a step of so many rows."""
         if self._pending + count > self._capacity:
             self.flush()
         self._step = step = self._steps.get((self._pending, count)) or self._new_step(count)
-        self.gradients = step.gradients
-        step.inputs.copy_(inputs)
-        for call in step.forward:
-            call()
-        return step.z
+        self.inputs, self.outputs, self.gradients = step.inputs, step.outputs, step.gradients
 
-    def backward(self) -> Float[Tensor, "B n_below"]:
+    def forward(self) -> Float[Tensor, "B n_l"]:
+        """The pre-activations z for each row a of `inputs`."""
+        for call in self._step.forward:
+            call()
+        return self._step.z
+
+    def backward(self) -> Float[Operand, "B n_below"]:
         """The product c g W, the gradients with respect to the layer's inputs."""
         for call in self._step.backward:
             call()
@@ -158,7 +169,9 @@ class DenseLayer:
     def evaluate(self, inputs: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
         """The pre-activations z for any number of rows; not in the middle of a step."""
         self.flush()
-        return torch.addmm(self._bias * self._bias_input, inputs, self._weight.T)
+        z = inputs.new_empty(len(inputs), len(self._weight))
+        product(inputs, self._weight.T, z)()
+        return z.add_(self._bias * self._bias_input)
 
     def parameters(self) -> tuple[Float[Tensor, "n_l n_below"], Float[Tensor, " n_l"]]:
         """Copies of W and b."""
@@ -197,9 +210,10 @@ class DenseLayer:
             inputs=inputs[:, :n_in],
             forward=tuple(forward),
             z=z,
-            gradients=gradients,
+            outputs=operand(z),
+            gradients=operand(gradients),
             backward=tuple(backward),
-            input_gradients=input_gradients[:, :n_in],
+            input_gradients=operand(input_gradients[:, :n_in]),
             update=(self._added(count),) if self._immediate else (),
             pending_after=0 if self._immediate else after,
         )
@@ -207,6 +221,15 @@ class DenseLayer:
 
 
 def _aligned_zeros(rows: int, columns: int, like: Float[Tensor, "_ _"]) -> Float[Tensor, "_ _"]:
-    """Zeros whose rows all begin at a multiple of 64 bytes, with up to 63 bytes more of columns."""
+    """Zeros whose rows all begin at a multiple of 64 bytes, with up to 63 bytes more of columns.
+
+    On the CPU the memory is NumPy's, which asks for huge pages: without them products with more
+    than about 10 MB of weights take a tenth to a fifth longer.
+    """
     entries = 64 // like.element_size()
-    return like.new_zeros(rows, -(-columns // entries) * entries)
+    width = -(-columns // entries) * entries
+    if not by_numpy(like):
+        return like.new_zeros(rows, width)
+    memory = torch.from_numpy(np.zeros(rows * width + entries, dtype=like[:0].numpy().dtype))
+    start = -memory.data_ptr() % 64 // like.element_size()
+    return memory[start : start + rows * width].view(rows, width)

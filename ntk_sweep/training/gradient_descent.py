@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,43 @@ from ntk_sweep.numerics.tensors import as_vector, check_finite
 from ntk_sweep.training.cuda_graph import CudaGraph, capturable
 from ntk_sweep.training.dense_layer import DenseLayer
 from ntk_sweep.training.input_layer import InputLayer, input_layer
+from ntk_sweep.training.products import Operand, entrywise, operand
 
 Targets = Shaped[Any, " N"] | Shaped[Any, "N 1"] | Sequence
 """N targets as users pass them: a tensor, a NumPy array, or a list of numbers."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The memory of a step, made once.
+
+    Attributes:
+        targets: y of its samples, (B, 1).
+        residuals: Where f - y is put, (B, 1).
+        rate: 2η/B, without dimensions.
+        slopes: Where σ'(z) of each layer but the last is put, (B, n_l).
+        backward_slopes: The same memory, from the last layer down.
+    """
+
+    targets: Float[Operand, "B 1"]
+    residuals: Float[Operand, "B 1"]
+    rate: Float[Operand, ""]
+    slopes: list[Float[Tensor, "B _"]]
+    backward_slopes: list[Float[Operand, "B _"]]
+
+    @classmethod
+    def of(
+        cls,
+        targets: Float[Tensor, "B 1"],
+        residuals: Float[Tensor, "B 1"],
+        step_size: float,
+        slopes: list[Float[Tensor, "_ _"]],
+    ) -> _Batch:
+        """The batch of these samples, with slopes in memory that all batches share."""
+        own = [slope[: len(targets)] for slope in slopes]
+        rate = targets.new_tensor(2 * step_size / len(targets))
+        backward = [operand(slope) for slope in own[::-1]]
+        return cls(operand(targets), operand(residuals), operand(rate), own, backward)
 
 
 class GradientDescent:
@@ -74,17 +109,18 @@ class GradientDescent:
         self._activation = ACTIVATIONS[network.activation]
         self._y = y
         self._y_in_order, self._residuals = y[:, None].clone(), torch.empty_like(y[:, None])
-        # What a step needs, made once: the batch's targets, where its residuals are put, and the
-        # factor of its gradients.
-        batches = zip(
-            self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True
-        )
-        self._batches = [
-            (targets, residuals, 2 * step_size / len(targets)) for targets, residuals in batches
-        ]
+        self._subtract, self._multiply = entrywise(y).subtract, entrywise(y).multiply
         self._input: InputLayer = input_layer(network.layer(0), x, batch_size)
         self._upper = [
             DenseLayer(network.layer(index), batch_size) for index in range(1, network.depth)
+        ]
+        widths = [layer.weight.shape[1] for layer in map(network.layer, range(1, network.depth))]
+        slopes = [y.new_empty(batch_size, width) for width in widths]
+        self._batches = [
+            _Batch.of(targets, residuals, step_size, slopes)
+            for targets, residuals in zip(
+                self._y_in_order.split(batch_size), self._residuals.split(batch_size), strict=True
+            )
         ]
         # The layers of the backward pass, from the last one down, each with the one below it.
         self._backward_layers = list(
@@ -131,7 +167,8 @@ class GradientDescent:
         if capturable(self._y, self.steps_per_epoch):
             self._graph.launch(self._steps, self._y.device)
         else:
-            self._steps()
+            with np.errstate(over="ignore", invalid="ignore"):  # the loss tells of an overflow
+                self._steps()
         self._input.end_epoch(samples)
         return float(self._residuals.square().mean())
 
@@ -155,8 +192,9 @@ class GradientDescent:
         return self._outputs_above(self._input.pre_activations())
 
     def _outputs_above(self, z: Float[Tensor, "N n_1"]) -> Float[Tensor, " N"]:
-        for layer in self._upper:
-            z = layer.evaluate(self._activation.function(z))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer in self._upper:
+                z = layer.evaluate(self._activation.function(z))
         return z[:, 0]
 
     def network(self) -> Network:
@@ -172,26 +210,27 @@ class GradientDescent:
 
     def _steps(self) -> None:
         for step, batch in enumerate(self._batches):
-            self._step(step, *batch)
+            self._step(step, batch)
         for layer in self._upper:
             layer.flush()
 
-    def _step(
-        self, step: int, y: Float[Tensor, "B 1"], residuals: Float[Tensor, "B 1"], rate: float
-    ) -> None:
-        """One step of back-propagation; f - y of its samples is put into `residuals`."""
-        slopes = []
+    def _step(self, step: int, batch: _Batch) -> None:
+        """One step of back-propagation; f - y of its samples is put into the residuals."""
+        evaluate, multiply = self._activation.evaluate, self._multiply
         z = self._input.forward(step)
-        for layer in self._upper:
-            a, slope = self._activation.value_and_derivative(z)
-            slopes.append(slope)
-            z = layer.forward(a)
-        torch.sub(z, y, out=residuals)
+        for layer, slope in zip(self._upper, batch.slopes, strict=True):
+            layer.begin(len(z))
+            evaluate(z, layer.inputs, slope)
+            z = layer.forward()
+        top = self._upper[-1]
+        self._subtract(top.outputs, batch.targets, out=batch.residuals)
         # 2η/B is put into the gradient where it is smallest, so that every update has the factor
         # one.
-        torch.mul(residuals, rate, out=self._upper[-1].gradients)
-        for (layer, below), slope in zip(self._backward_layers, slopes[::-1], strict=True):
-            torch.mul(layer.backward(), slope, out=below.gradients)
+        multiply(batch.residuals, batch.rate, out=top.gradients)
+        for (layer, below), factors in zip(
+            self._backward_layers, batch.backward_slopes, strict=True
+        ):
+            multiply(layer.backward(), factors, out=below.gradients)
             layer.update()
         self._input.update()
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.training.dense_layer import PENDING_ROWS, DenseLayer
-from ntk_sweep.training.products import Call, added_product
+from ntk_sweep.training.products import Call, Operand, added_product, copy, operand
 
 GRAM_SAMPLES_PER_FEATURE = 3
 """Up to so many samples an input feature, the first layer is carried as pre-activations.
@@ -33,33 +32,21 @@ GRAM_SAMPLES_PER_FEATURE = 3
 Beyond that the Gram matrix costs more than W. An estimate."""
 
 
-class _PendingUpdate(NamedTuple):
-    """What the z of a batch lacks: the steps since the last block update.
-
-    Attributes:
-        gram: The batch's rows of the Gram matrix, (B, P).
-        gradients: The gradients of the samples of these steps, (P, n_l).
-    """
-
-    gram: Float[Tensor, "B P"]
-    gradients: Float[Tensor, "P n_l"]
-
-
 @dataclass(frozen=True)
 class _BatchViews:
     """The samples of a step; all of it views, made once.
 
     Attributes:
-        z: Their pre-activations as of the last block update, (B, n_l).
+        forward: The calls that make z of what it was at the last block update.
+        z: Their pre-activations, (B, n_l).
         gradients: Where their gradients are put, (B, n_l).
-        pending: What brings z up to date; None if it is.
         block_update: After every `PENDING_ROWS` samples, and after the last, the call that brings
             the z of all samples up to date.
     """
 
+    forward: tuple[Call, ...]
     z: Float[Tensor, "B n_l"]
-    gradients: Float[Tensor, "B n_l"]
-    pending: _PendingUpdate | None
+    gradients: Float[Operand, "B n_l"]
     block_update: Call | None
 
 
@@ -76,7 +63,7 @@ class GramInputLayer:
         gram: c² X Xᵀ + β², (N, N), finite.
     """
 
-    gradients: Float[Tensor, "B n_l"]
+    gradients: Float[Operand, "B n_l"]
 
     def __init__(
         self,
@@ -101,7 +88,9 @@ class GramInputLayer:
         """The pre-activations z of the samples of the given step of the epoch."""
         self._batch = batch = self._batches[step]
         self.gradients = batch.gradients
-        return torch.addmm(batch.z, *batch.pending, alpha=-1) if batch.pending else batch.z
+        for call in batch.forward:
+            call()
+        return batch.z
 
     def update(self) -> None:
         """The step on these samples."""
@@ -142,15 +131,19 @@ class GramInputLayer:
     def _batches_of_an_epoch(self, batch_size: int) -> Iterator[_BatchViews]:
         z, gram, gradients = self._z_in_order, self._gram_in_order, self._gradients
         size, first = len(z), 0  # z contains the gradients of samples before `first`
+        current = torch.empty_like(z[:batch_size])
         for start in range(0, size, batch_size):
             end = min(start + batch_size, size)
-            pending = block_update = None
+            own, block_update = z[start:end], None
+            forward: tuple[Call, ...] = ()
             if start > first:
-                pending = _PendingUpdate(gram[start:end, first:start], gradients[first:start])
+                stale, own = own, current[: end - start]
+                earlier = gram[start:end, first:start], gradients[first:start]
+                forward = copy(stale, own), added_product(own, *earlier, -1.0)
             if end - first >= PENDING_ROWS or end == size:
                 block_update = added_product(z, gram[:, first:end], gradients[first:end], -1.0)
                 first = end
-            yield _BatchViews(z[start:end], gradients[start:end], pending, block_update)
+            yield _BatchViews(forward, own, operand(gradients[start:end]), block_update)
 
 
 class DenseInputLayer:
@@ -162,7 +155,7 @@ class DenseInputLayer:
         batch_size: The number of samples of a step; the last of an epoch may have fewer.
     """
 
-    gradients: Float[Tensor, "B n_l"]
+    gradients: Float[Operand, "B n_l"]
 
     def __init__(self, layer: LinearLayer, x: Float[Tensor, "N n_in"], batch_size: int) -> None:
         self._layer = DenseLayer(layer, batch_size)
@@ -176,9 +169,11 @@ class DenseInputLayer:
     def forward(self, step: int) -> Float[Tensor, "B n_l"]:
         """The pre-activations z of the samples of the given step of the epoch."""
         self._step = step
-        z = self._layer.forward(self._batches[step])
-        self.gradients = self._layer.gradients
-        return z
+        layer, inputs = self._layer, self._batches[step]
+        layer.begin(len(inputs))
+        layer.inputs.copy_(inputs)
+        self.gradients = layer.gradients
+        return layer.forward()
 
     def update(self) -> None:
         """The step on these samples; the last one of an epoch brings the weights up to date."""

@@ -14,10 +14,20 @@ NEVER = {"ray", "sklearn", "IPython"}
 
 FRAMES = {"pandas", "scipy", "matplotlib"}
 
+DEFERRED = {"torch._prims", "torch.export.exported_program", "torch.ao.quantization"}
+"""What the parts of torch that are not used would load."""
+
 COMMANDS = {
-    "help": (["run", "--help"], FRAMES | {"torch", "pyarrow.dataset"}),
-    "a new row": (["run", "RUN", "seed=1"], FRAMES),
-    "a row that is there": (["run", "RUN"], FRAMES | {"torch", "unittest.mock"}),
+    "help": (["run", "--help"], FRAMES | {"torch", "pyarrow.compute"}),
+    "a new row": (["run", "RUN", "seed=1"], FRAMES | DEFERRED | {"pyarrow.compute"}),
+    "a sweep": (
+        ["run", "RUN", "-m", "hydra/launcher=serial", "seed=2,3"],
+        FRAMES | DEFERRED,
+    ),
+    "a row that is there": (
+        ["run", "RUN"],
+        FRAMES | {"torch", "unittest.mock", "pyarrow.compute"},
+    ),
     "status": (["status", "RESULTS"], FRAMES | {"torch", "hydra"}),
     "table1": (
         ["table1", "RESULTS", "-o", "OUT"],

@@ -10,7 +10,7 @@ from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import a_result
-from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.drawing import cell_grid, heatmap
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.cells import not_positive
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN, QUANTITIES, Quantity
@@ -34,10 +34,10 @@ def _compose(study: Study, quantity: Quantity = LAMBDA_MIN, axes: MapAxes = THES
     for act in activations(cells["act"]):
         for place, own in places(cells, axes):
             if (own["act"] == act).any():
-                grid = heatmap.grid(own, act, quantity, axes.both)
+                grid = cell_grid.grid(own, act, quantity, axes.both)
                 draw = partial(heatmap.heatmap, grid, study.group.title + place.words)
-                numbers = heatmap.numbers(own, act, quantity, axes.both)
-                alt = heatmap.alt_text(grid)
+                numbers = cell_grid.numbers(own, act, quantity, axes.both)
+                alt = cell_grid.alt_text(grid)
                 figures.append(NamedFigure(f"{name}-{act}{place.slug}", alt, draw, numbers))
     return Content(LEAD + _unresolved(study), [Section(figures=figures)], explorer=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ntk_sweep.analysis.drawing.heatmap import SHOWN
+from ntk_sweep.analysis.drawing.cell_grid import SHOWN
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.coordinates import ACROSS, AXES, text, values
 from ntk_sweep.analysis.rows.study import Study

@@ -9,7 +9,6 @@ from ntk_sweep.analysis.chapters import (
     inputs,
     kernels,
     prediction,
-    spectra,
     spread,
     summary,
     table1,
@@ -23,6 +22,7 @@ from ntk_sweep.analysis.chapters.flow import composition as flow
 from ntk_sweep.analysis.chapters.generalisation import composition as generalisation
 from ntk_sweep.analysis.chapters.phases import composition as phases
 from ntk_sweep.analysis.chapters.scaling import composition as scaling
+from ntk_sweep.analysis.chapters.spectra import composition as spectra
 from ntk_sweep.analysis.chapters.speed import composition as speed
 
 CHAPTERS: tuple[Chapter, ...] = (

@@ -13,8 +13,8 @@ from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import a_result
-from ntk_sweep.analysis.drawing import heatmap
-from ntk_sweep.analysis.drawing.heatmap import DIGITS, SHOWN
+from ntk_sweep.analysis.drawing import cell_grid, heatmap
+from ntk_sweep.analysis.drawing.cell_grid import DIGITS, SHOWN
 from ntk_sweep.analysis.drawing.stacked_heatmaps import Panel, alt_text, stacked
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.coordinates import AXES, text
@@ -40,7 +40,7 @@ def blocks(
         axes: The coordinates that the maps lie over.
     """
     measured, predicted, ratio = (
-        heatmap.grid(table, act, quantity, axes)
+        cell_grid.grid(table, act, quantity, axes)
         for table, quantity in zip(compared, COMPARED, strict=True)
     )
     above = [
@@ -62,7 +62,7 @@ def numbers(
     for name, quantity, one in zip(
         ("measured", "predicted", "ratio"), COMPARED, compared, strict=True
     ):
-        table = heatmap.numbers(one, act, quantity, axes)
+        table = cell_grid.numbers(one, act, quantity, axes)
         shown = {
             "geometric_mean": name,
             "geometric_error": f"{name}_error",

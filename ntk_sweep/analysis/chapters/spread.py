@@ -12,9 +12,9 @@ from ntk_sweep.analysis.chapters import map_axes
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.map_axes import THESIS, MapAxes, chosen, places
 from ntk_sweep.analysis.chapters.needs import SEEDS, several_seeds
-from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.drawing import cell_grid, heatmap
+from ntk_sweep.analysis.drawing.cell_grid import SHOWN, Grid
 from ntk_sweep.analysis.drawing.colour_scales import ColourScale, colour_scale
-from ntk_sweep.analysis.drawing.heatmap import SHOWN, Grid
 from ntk_sweep.analysis.rows.activations import activations
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN
 from ntk_sweep.analysis.rows.study import Study
@@ -48,7 +48,7 @@ def spread_cells(cells: pd.DataFrame) -> pd.DataFrame:
 
 def spread_grid(cells: pd.DataFrame, act: str, axes: tuple[str, str] = SHOWN) -> Grid:
     """The heat map of an activation."""
-    return heatmap.grid(spread_cells(cells), act, SPREAD, axes)
+    return cell_grid.grid(spread_cells(cells), act, SPREAD, axes)
 
 
 def scale(cells: pd.DataFrame) -> ColourScale | None:
@@ -61,7 +61,7 @@ def numbers(cells: pd.DataFrame, act: str, axes: tuple[str, str] = SHOWN) -> pd.
 
     The columns `seeds`, `mean`, `sd` and their ratio `spread`; NaN for a single seed.
     """
-    table = heatmap.numbers(cells, act, axes=axes)
+    table = cell_grid.numbers(cells, act, axes=axes)
     first = table.columns.get_loc("seeds") + 1
     table = table[[*table.columns[:first], "mean", "sd"]]
     return table.assign(spread=table["sd"] / table["mean"])
@@ -83,7 +83,7 @@ def _compose(study: Study, axes: MapAxes = THESIS) -> Content:
                 draw = partial(heatmap.heatmap, grid, study.group.title + place.words, colours)
                 name = f"{CHAPTER.name}{axes.slug}-{act}{place.slug}"
                 table = numbers(own, act, axes.both)
-                figures.append(NamedFigure(name, heatmap.alt_text(grid), draw, table))
+                figures.append(NamedFigure(name, cell_grid.alt_text(grid), draw, table))
     lead = (
         "The standard deviation of λ_min over the seeds of a cell, over their mean: how far a "
         "single draw may lie from it. Its median over all cells is "

@@ -5,12 +5,16 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ntk_sweep.analysis.rows.runs import Cell
 from ntk_sweep.network.activations.registry import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A6D1B")
 """Told apart by the colour-blind (Okabe and Ito 2008).
@@ -37,6 +41,16 @@ class Look:
         few = np.isfinite(np.asarray(values, dtype=float)).sum() < 2
         every = None if few else (0.03 * (place % 8), 0.24)
         return {"marker": self.marker, "markersize": 3.5, "markevery": every}
+
+    def means(self, axes: Axes, line: pd.DataFrame, x: str, **curve: Any) -> None:
+        """Draws `mean` over the column `x`, within `low` and `high` where these differ."""
+        if (line["low"] < line["high"]).any():
+            axes.fill_between(
+                line[x], line["low"], line["high"], color=self.colour, alpha=0.14, linewidth=0
+            )
+        axes.plot(
+            line[x], line["mean"], color=self.colour, marker=self.marker, markersize=3.2, **curve
+        )
 
 
 def colour(place: int) -> str:

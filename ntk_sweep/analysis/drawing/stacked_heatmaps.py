@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.drawing import cell_grid, heatmap
+from ntk_sweep.analysis.drawing.cell_grid import Grid
 from ntk_sweep.analysis.drawing.colour_scales import colour_scale
-from ntk_sweep.analysis.drawing.heatmap import Grid
 from ntk_sweep.analysis.drawing.rendering import style
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def stacked(blocks: Sequence[Sequence[Panel]], title: str) -> Figure:
 
 def alt_text(blocks: Sequence[Sequence[Panel]]) -> str:
     """The heat maps in words, for those who cannot see them."""
-    return " ".join(heatmap.alt_text(panel.grid) for block in blocks for panel in block)
+    return " ".join(cell_grid.alt_text(panel.grid) for block in blocks for panel in block)
 
 
 def unresolved_count(grid: Grid) -> str:

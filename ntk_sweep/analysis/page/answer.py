@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ntk_sweep.analysis.chapters.speed.associations import LEAST_NETWORKS, associate
-from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY
+from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SHARES
 from ntk_sweep.analysis.chapters.speed.conclusion import reading
 from ntk_sweep.analysis.chapters.speed.tables import d_text, share_text
 from ntk_sweep.analysis.rows.activations import activation_title, activations
@@ -34,10 +34,8 @@ def progress(study: Study) -> str:
         grid = cells["act"].nunique() * cells["width"].nunique() * cells["depth"].nunique()
         done = len(study.group.ok[["act", "width", "depth"]].drop_duplicates())
         seeds = rows["seed"].nunique()
-        parts.append(
-            f"{done} of {grid} networks of the grid computed, with up to {seeds} "
-            f"seed{'s' if seeds > 1 else ''} each"
-        )
+        each = f"up to {seeds} seeds" if seeds > 1 else "one seed"
+        parts.append(f"{done} of {grid} networks of the grid computed, {each} each")
         bad = len(rows) - len(study.group.ok)
         if bad:
             parts.append(f"{bad} point{'s' if bad > 1 else ''} without a result")
@@ -84,8 +82,8 @@ def _axes(study: Study) -> str:
             found = trend(study.group.ok[study.group.ok["act"] == act], axis, other)
             if found is not None:
                 several |= not np.isnan(found.low)
-                text = f"{activation_title(act)} ({found.text(unit)})"
-                words.setdefault(found.verb, []).append(text)
+                same = words.setdefault(found.verb, [])
+                same.append(f"{activation_title(act)} ({found.text('' if same else unit)})")
         if words:
             told = "; ".join(f"{verb} for {', '.join(names)}" for verb, names in words.items())
             sentences.append(f"With {axis}, λ_min {told}.")
@@ -123,11 +121,13 @@ class Trend:
         return "rises" if low > 1 else "falls" if high < 1 else "neither clearly rises nor falls"
 
     def text(self, unit: str) -> str:
-        """The factor, its interval and the steps."""
+        """The factor, its interval and the steps; in short where the unit has been told."""
         many, way = (self.falls, "down") if self.verb == "falls" else (self.rises, "up")
         ends = [number(end, 3) for end in (self.low, self.high)]
         interval = "" if np.isnan(self.low) else f" [{', '.join(ends)}]"
-        return f"× {number(self.factor, 3)} {unit}{interval}, {way} at {many} of {self.steps} steps"
+        steps = f"{many} of {self.steps}"
+        told = f" {unit}{interval}, {way} at {steps} steps" if unit else f"{interval}, {steps}"
+        return f"× {number(self.factor, 3)}{told}"
 
 
 def trend(rows: pd.DataFrame, axis: str, other: str) -> Trend | None:
@@ -174,12 +174,17 @@ def _training(study: Study) -> str:
             else ""
         )
     runs = max(enough, key=lambda one: len(one.networks))
-    found = associate(runs, PRIMARY)
-    line = found.of(LAMBDA_MIN)
-    if line is None:
-        return "Too few runs reach a tenth of their loss to say whether λ_min predicts training."
+    # The share that is spoken of, or where too few come to stay below it, the next greater one.
+    for share in sorted(one for one in SHARES if one >= PRIMARY):
+        found = associate(runs, share)
+        line = found.of(LAMBDA_MIN)
+        if line is not None:
+            return (
+                f"Of {found.networks} networks trained at {runs.setting.title}, λ_min times the "
+                f"step size ranks the epochs to stay below {share_text(share)} with "
+                f"D = {d_text(line)}: {reading(line)}."
+            )
     return (
-        f"Of {found.networks} networks trained at {runs.setting.title}, λ_min times the step size "
-        f"ranks the epochs to stay below {share_text(PRIMARY)} with D = {d_text(line)}: "
-        f"{reading(line)}."
+        f"Too few of {found.networks} trained networks come to stay below {share_text(share)} to "
+        "say whether λ_min predicts training."
     )

@@ -11,8 +11,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from ntk_sweep.analysis.drawing.cell_grid import LIKELY, SHOWN
 from ntk_sweep.analysis.drawing.colour_scales import DIVERGING, SEQUENTIAL
-from ntk_sweep.analysis.drawing.heatmap import LIKELY, SHOWN
 from ntk_sweep.analysis.page.kernels import kernels
 from ntk_sweep.analysis.page.packing import BOUND_BITS, BOUND_STEPS, SPECTRUM_STEPS, Packer
 from ntk_sweep.analysis.rows.activations import activation_title, activations

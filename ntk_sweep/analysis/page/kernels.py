@@ -15,9 +15,9 @@ from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.errors import StoreError
 from ntk_sweep.store.columns import CELL
 
-MOST_ENTRIES = 600_000
-"""Of kernels and their differences in a page, of all groups together; a symmetric matrix is kept
-as its upper triangle. Fifteen networks at N = 200, about a megabyte."""
+MOST_ENTRIES = 280_000
+"""Of kernels, limits and differences in a page, of all groups together; a symmetric matrix is kept
+as its upper triangle. Two networks of five seeds at N = 200, a third of a megabyte."""
 
 MOST_SIDE = 300
 """Pixels of a kernel image; larger kernels are shown by every k-th input."""
@@ -26,7 +26,11 @@ SHADES = 1024
 """Of a kernel."""
 
 DIFFERENCE_SHADES = 256
-"""Of its difference from the limit, which has colours of its own."""
+"""Of its difference from the limit, which has colours of its own; more where the kernel, the sum of
+both, would have fewer than `SHADES`."""
+
+LIMIT_SHADES = 65_536
+"""Of a limit: its steps vanish in the sum."""
 
 
 class Limit(NamedTuple):
@@ -64,6 +68,7 @@ def kernels(
     budget, shown = int(share * MOST_ENTRIES), []
     x = _inputs(study)
     limits: dict[tuple[object, ...], Limit | None] = {}  # seeds share theirs
+    stored: dict[tuple[object, ...], dict[str, Any]] = {}
     for row in ordered.to_dict("records"):
         try:
             theta = study.store.load_kernel(row["kernel_file"])
@@ -75,25 +80,38 @@ def kernels(
         if x is not None and cell not in limits:
             limits[cell] = _limit(x[::step], row)
         limit = limits.get(cell)
-        budget -= theta.size * (1 if limit is None else 2) // 2
+        budget -= theta.size * (1 if limit is None or cell in stored else 2) // 2
         if budget < 0:
             break
-        one = {
+        one: dict[str, Any] = {
             "cell": int((index == [*cell]).all(axis=1).to_numpy().argmax()),
             "seed": int(row["seed"]),
             "side": len(theta),
             "step": step,
-            **_shades(theta, SHADES, packer),
         }
-        if limit is not None:
-            one["difference"] = _shades(theta - limit.kernel, DIFFERENCE_SHADES, packer)
-            if step == 1:
-                one["limit"] = {
-                    "values": packer.add_logs(limit.values[None], SPECTRUM_STEPS),
-                    "errors": packer.add_logs(limit.errors[None], BOUND_STEPS, up=True),
-                }
+        if limit is None:
+            one["kernel"] = _shades(theta, SHADES, packer)
+        else:  # Θ is their sum
+            if cell not in stored:
+                stored[cell] = _stored(limit, step, packer)
+            one["limit"] = stored[cell]
+            difference = theta - limit.kernel
+            finer = SHADES * np.ptp(difference) / (np.ptp(theta) or 1.0)
+            most = int(np.clip(finer, DIFFERENCE_SHADES, LIMIT_SHADES))
+            one["difference"] = _shades(difference, most, packer)
         shown.append(one)
     return shown
+
+
+def _stored(limit: Limit, step: int, packer: Packer) -> dict[str, Any]:
+    """Θ̄ as the page keeps it, with its eigenvalues if all inputs are shown."""
+    shades = _shades(limit.kernel, LIMIT_SHADES, packer)
+    if step > 1:
+        return shades
+    return shades | {
+        "values": packer.add_logs(limit.values[None], SPECTRUM_STEPS),
+        "errors": packer.add_logs(limit.errors[None], BOUND_STEPS, up=True),
+    }
 
 
 def _shades(matrix: np.ndarray, most: int, packer: Packer) -> dict[str, Any]:

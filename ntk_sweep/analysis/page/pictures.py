@@ -20,7 +20,9 @@ _NEEDLESS = (
         b"",
     ),
     # A hundredth of a point is a seventh of a screen's smallest dot at the closest zoom.
-    (re.compile(rb"(\d\.\d\d)\d+"), rb"\1"),
+    (re.compile(rb"([1-9]\d*\.\d\d)\d+"), rb"\1"),
+    # Below one stand the scales of letters, which are points by the thousand.
+    (re.compile(rb"(\b0\.\d{4})\d+"), rb"\1"),
     (re.compile(rb"\n\s*"), b"\n"),
     # Names of parts that nothing refers to.
     (re.compile(rb' id="[A-Za-z]+[A-Za-z0-9.]*_\d+"'), b""),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ntk_sweep.analysis.drawing.rendering import FORMATS, render_many
 from ntk_sweep.analysis.writing.content import Content, NamedFigure, NamedTable
 from ntk_sweep.analysis.writing.files import OutputFolder
 from ntk_sweep.analysis.writing.tables import csv, latex, markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,13 @@ class WrittenSection:
 
 
 def publish(
-    contents: Sequence[tuple[str, Content]], output: OutputFolder
+    contents: Iterable[tuple[str, Content]], output: OutputFolder
 ) -> list[list[WrittenSection]]:
     """Draws and writes contents.
 
     Args:
-        contents: Each with the name of its group, which ends the names of its files.
+        contents: Each with the name of its group, which ends the names of its files. While an
+            iterator composes the later ones, figures of the earlier are drawn.
         output: Where.
 
     Returns:
@@ -59,8 +64,14 @@ def publish(
     Raises:
         AnalysisError: The folder cannot be written.
     """
-    figures = [figure for _, content in contents for figure in content.figures]
-    drawn = iter(render_many([figure.draw for figure in figures]))
+    known = []
+
+    def draws() -> Iterator[Callable[[], Figure]]:
+        for one in contents:
+            known.append(one)
+            yield from (figure.draw for figure in one[1].figures)
+
+    drawn = iter(render_many(draws()))
     return [
         [
             WrittenSection(
@@ -70,7 +81,7 @@ def publish(
             )
             for section in content.sections
         ]
-        for label, content in contents
+        for label, content in known
     ]
 
 

@@ -69,9 +69,10 @@ class Activation:
             terms and what 2⁻¹⁰² |z| more or less of z makes. None if there is no such formula:
             passes are then those of float64 only.
         analytic_width: Up to which |Im z| that σ is analytic; where it is entire, 3.
-        together: z ↦ (σ(z), σ'(z)) in fewer operations than `function` and `derivative` take; None
-            if there is no such formula. The error of σ' may be a few ε where that of `derivative`
-            is a few ε σ'(z): enough for training, too much for a kernel of saturated units.
+        together: (z, value, slope): puts σ(z) and σ'(z) into the latter two, in fewer operations
+            than `function` and `derivative` take; None if there is no such formula. The error of
+            σ' may be a few ε where that of `derivative` is a few ε σ'(z): enough for training, too
+            much for a kernel of saturated units.
         module: The class of `torch.nn` that computes σ; None if there is none.
     """
 
@@ -86,13 +87,23 @@ class Activation:
     extended: Callable[[DoubleDouble], tuple[DoubleDouble, DoubleDouble]] | None = None
     double_double: Callable[[DoubleDouble], DoubleDoublePair] | None = None
     analytic_width: float = 0.0
-    together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    together: Callable[[Tensor, Tensor, Tensor], object] | None = None
     bend: Callable[[Tensor, Tensor], Tensor] | None = None
     module: Module | None = None
 
     def value_and_derivative(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """σ(z) and σ'(z) as cheaply as can be."""
-        return (self.function(z), self.derivative(z)) if self.together is None else self.together(z)
+        value, slope = z.new_empty(z.shape), z.new_empty(z.shape)
+        self.evaluate(z, value, slope)
+        return value, slope
+
+    def evaluate(self, z: Tensor, value: Tensor, slope: Tensor) -> None:
+        """Puts σ(z) and σ'(z) into the latter two, as cheaply as can be."""
+        if self.together is None:
+            value.copy_(self.function(z))
+            slope.copy_(self.derivative(z))
+        else:
+            self.together(z, value, slope)
 
     @property
     def kinked(self) -> bool:

@@ -27,9 +27,12 @@ def _elu_derivative(z: Tensor) -> Tensor:
     return z.clamp(max=0).exp()
 
 
-def _elu_together(z: Tensor) -> tuple[Tensor, Tensor]:
-    negative = z.clamp(max=0).expm1()
-    return z.maximum(negative), negative + 1
+def _elu_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
+    negative = torch.clamp(z, max=0, out=slope).expm1_()
+    torch.maximum(z, negative, out=value)
+    slope.add_(1)
 
 
 def _elu_differences(z: Tensor, d: Tensor) -> Differences:

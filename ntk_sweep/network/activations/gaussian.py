@@ -112,11 +112,13 @@ def _gelu_derivative(z: Tensor) -> Tensor:
     return _normal_cdf(z) + z * (-0.5 * z * z).exp() * (1 / math.sqrt(2 * math.pi))
 
 
-def _gelu_together(z: Tensor) -> tuple[Tensor, Tensor]:
+def _gelu_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
     probability = _normal_cdf(z)
-    return z * probability, probability.addcmul(
-        z, (-0.5 * z * z).exp(), value=1 / math.sqrt(2 * math.pi)
-    )
+    torch.mul(z, probability, out=value)
+    density = torch.mul(z, z, out=slope).mul_(-0.5).exp_()
+    torch.addcmul(probability, z, density, value=1 / math.sqrt(2 * math.pi), out=slope)
 
 
 def _gelu_differences(z: Tensor, d: Tensor) -> Differences:

@@ -140,17 +140,33 @@ def _silu_differences(z: Tensor, d: Tensor) -> Differences:
     return d * shifted.sigmoid() + z * step, step + d * _sigmoid_derivative(shifted) + z * slope
 
 
-def _silu_together(z: Tensor) -> tuple[Tensor, Tensor]:
+def _silu_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
     # s (1 + z (1 - s)) = s + v (1 - s) with s the sigmoid and v = z s the value
-    sigmoid = z.sigmoid()
-    value = z * sigmoid
-    return value, sigmoid.addcmul(value, 1 - sigmoid)
+    sigmoid = torch.sigmoid(z, out=slope)
+    torch.mul(z, sigmoid, out=value)
+    slope.addcmul_(value, 1 - sigmoid)
 
 
 def _silu_bend(z: Tensor, _slope: Tensor) -> Tensor:
     # σ'' = s(z) s(-z) (2 + z (s(-z) - s(z))), and s(z) s(-z) ≤ exp(-|z|)
     size = z.abs()
     return (2 + size) * (-size).exp()
+
+
+def _sigmoid_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
+    torch.sigmoid(z, out=value)
+    torch.addcmul(value, value, value, value=-1, out=slope)
+
+
+def _tanh_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
+    torch.tanh(z, out=value)
+    torch.mul(value, value, out=slope).neg_().add_(1)
 
 
 SIGMOID = Activation(
@@ -164,7 +180,7 @@ SIGMOID = Activation(
     analytic_width=math.pi,
     bend=lambda _, slope: slope,
     double_double=_sigmoid_double_double,
-    together=lambda z: ((value := z.sigmoid()), value.addcmul(value, value, value=-1)),
+    together=_sigmoid_together,
 )
 """σ(z) = s(z); σ'(z) = s(z) s(-z), which keeps its relative accuracy where s(z) is nearly 1.
 
@@ -182,7 +198,7 @@ TANH = Activation(
     analytic_width=math.pi / 2,
     bend=lambda _, slope: 2 * slope,
     double_double=_tanh_double_double,
-    together=lambda z: ((value := z.tanh()), 1 - value * value),
+    together=_tanh_together,
 )
 """σ(z) = tanh z; σ'(z) = 1 - tanh² z = 4 s(2z) s(-2z), without cancellation where tanh z ≈ 1.
 

@@ -31,6 +31,13 @@ def _relu_derivative(z: Tensor) -> Tensor:
     return z.sign().clamp(min=0)
 
 
+def _relu_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
+    torch.clamp(z, min=0, out=value)
+    torch.sign(value, out=slope)
+
+
 def _relu_differences(z: Tensor, d: Tensor) -> Differences:
     return positive_difference(z, d), _relu_derivative(z + d) - _relu_derivative(z)
 
@@ -41,6 +48,13 @@ def _lrelu(z: Tensor) -> Tensor:
 
 def _lrelu_derivative(z: Tensor) -> Tensor:
     return (z.sign() + 1).clamp(min=LRELU_SLOPE, max=1)
+
+
+def _lrelu_together(z: Tensor, value: Tensor, slope: Tensor) -> None:
+    import torch
+
+    torch.sign(z, out=slope).add_(1).clamp_(min=LRELU_SLOPE, max=1)
+    torch.mul(z, slope, out=value)
 
 
 def _lrelu_differences(z: Tensor, d: Tensor) -> Differences:
@@ -95,12 +109,16 @@ def _sin_minus_cos(t: Tensor) -> Tensor:
     Below 1 the two terms cancel (the value is about t³/3), so there it is Σ_k (-1)^{k+1} 2k
     t^{2k+1} / (2k+1)!, k = 1..9, whose first omitted term is below 1e-18 of the sum.
     """
+    least, largest = t.aminmax() if t.numel() else (1.0, 1.0)
+    if least > 1:
+        return t.sin() - t * t.cos()
     small = t.clamp(max=1)
     square = small * small
     series = square * 0
     for k in range(9, 0, -1):
         series.mul_(square).add_((-1) ** (k + 1) * 2 * k / math.factorial(2 * k + 1))
-    return (t.sin() - t * t.cos()).where(t > 1, series.mul_(square).mul_(small))
+    series.mul_(square).mul_(small)
+    return series if largest <= 1 else (t.sin() - t * t.cos()).where(t > 1, series)
 
 
 RELU = Activation(
@@ -113,7 +131,7 @@ RELU = Activation(
     differences=_relu_differences,
     closed_dual=_piecewise_linear_dual(0.0),
     double_double=_relu_double_double,
-    together=lambda z: ((value := z.relu()), value.sign()),
+    together=_relu_together,
 )
 """σ(z) = max(z, 0); σ'(z) = 1 for z > 0, 0 otherwise, σ'(0) = 0 among them."""
 
@@ -126,7 +144,7 @@ LRELU = Activation(
     jump=1 - LRELU_SLOPE,
     differences=_lrelu_differences,
     closed_dual=_piecewise_linear_dual(LRELU_SLOPE),
-    together=lambda z: (z * (slope := _lrelu_derivative(z)), slope),
+    together=_lrelu_together,
     double_double=_lrelu_double_double,
 )
 """σ(z) = z for z > 0, 0.01 z otherwise; σ'(z) = 1 for z ≥ 0, 0.01 otherwise."""

@@ -30,7 +30,7 @@ def test_figures_of_a_row_end_where_their_bounds_begin():
 
 def test_the_table_of_a_sweep_shows_no_digit_too_many():
     text = io.StringIO()
-    Console(file=text, width=200).print(summary_of("spectrum").table(rows()))
+    Console(file=text, width=200).print(summary_of("spectrum").table(rows().to_dict("records")))
     assert " 0.00093 " in text.getvalue() and "0.00093125" not in text.getvalue()
 
 

@@ -197,6 +197,7 @@ def test_a_report_of_an_old_store(tmp_path, name, monkeypatch):
     built = []
 
     def build(draws):
+        draws = list(draws)
         built.extend(draw() for draw in draws)
         return [
             {"svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>", "png": b"", "pdf": b""}

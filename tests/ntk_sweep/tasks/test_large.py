@@ -18,7 +18,6 @@ from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.linear_layer import LinearLayer
-from ntk_sweep.numerics.thresholds import LIMIT_TILE_ROWS, LIMIT_WHOLE
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import (
     ComputeConfig,
@@ -118,83 +117,52 @@ def test_without_a_limit_kernel_above_its_size(monkeypatch, samples, there):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "least", "most"),
+    ("sizes", "squares", "beside"),
     [
-        ((200, 784, 1000, 10, "auto"), 0.3, 1.5),
-        ((12_000, 784, 500, 3, "extreme"), 6.0, 10.0),
-        ((12_000, 784, 1000, 5, "eigh"), 6.5, 12.0),
-        ((12_000, 784, 500, 3, "compensated"), 14.0, 20.0),
-        ((200, 784, 20_000, 100, "auto"), 10.0, 22.0),
+        # what is left of Θ, its factor and Θ in double-double; or both limit kernels and LAPACK's
+        ((12_000, 784, 500, 3, "extreme"), 4, 0.9),
+        # Θ, eigenvectors, both limit kernels and LAPACK's copy
+        ((12_000, 784, 500, 3, "eigh"), 5, 0.9),
+        # products of the first layer are kept, and one matrix of weights
+        ((200, 784, 20_000, 10, "auto"), 0, 4.6),
+        ((200, 784, 1000, 10, "auto"), 0, 0.67),
     ],
 )
-def test_plans_of_known_sizes(sizes, least, most):
+def test_plans_of_known_sizes(sizes, squares, beside):
+    """In GiB: matrices of N × N, and what was measured beside them."""
     n_samples, n_inputs, width, depth, method = sizes
     network = Architecture("relu", width, depth, "thesis")
     plan = memory_plan((n_samples, n_inputs), network, method)
-    assert least <= plan.peak / 2**30 <= most
+    expected = squares * 8 * n_samples**2 / 2**30 + beside
+    assert 0.95 * expected <= plan.peak / 2**30 <= 1.05 * expected
     assert plan.held == (width < 20_000)
     assert f"{plan.peak / 2**30:.1f} GiB at most" in plan.describe()
 
 
-@pytest.mark.parametrize(
-    ("method", "factors", "squares"),
-    [
-        ("eigh", False, 6),
-        ("extreme", True, 20),
-        ("compensated", True, 40),
-        ("double-double", True, 44),
-        ("auto", True, 44),
-    ],
-)
 @pytest.mark.parametrize("bytes_a_number", [8, 4])
-def test_a_plan_is_the_sum_of_its_arrays(method, factors, squares, bytes_a_number):
-    """On 100 inputs of 10 features, a network of width 50 and depth 3: small enough to be held."""
-    point = changed(
-        POINT,
-        settings=SpectrumConfig(method=method),
-        width=50,
-        depth=3,
-        dtype="float64" if bytes_a_number == 8 else "float32",
-    )
-    weights, layer = bytes_a_number * (50 * 10 + 50 * 50), bytes_a_number * 100 * 50
-    passes = 4 * 2 * layer + 3 * bytes_a_number * 100 * 10
-    square = 8 * 100**2
-    expected = {
-        "passes": weights + passes + 9 * layer,
-        "kernel": weights + passes + square + 4 * square,
-        "eigenvalues": weights + factors * passes + squares * square,
-        "limit": 40 * square,
-    }
-    if method in ("auto", "double-double"):
-        own = 8 * 5 * 100 * (10 + 2 * 50)
-        expected["eigenvalues"] += own
-        temporaries = 8 * (36 * 100 * 50 + 14 * 50 * 50)
-        expected["double-double passes"] = weights + passes + own + temporaries
-    base = memory.BASE + memory.LIMIT_CACHE_BYTES
-    found = point_memory(point, 100, 10).stages
-    # blocks as large as those in use are kept free
-    assert {name: (size - base) / 2 for name, size in found.items()} == expected
-    for settings, squares, layered in (
-        ({"save_kernel": True}, 1, False),
-        ({"save_kernel": True, "save_layer_kernels": True, "save_eigenvectors": True}, 5, True),
-    ):
-        saving = changed(point, settings=SpectrumConfig(method=method, **settings))
-        files = weights + layered * passes + (3 * squares + 5) * square
-        found = point_memory(saving, 100, 10).stages
-        assert {name: (size - base) / 2 for name, size in found.items()} == expected | {
-            "files": files
-        }
+@pytest.mark.parametrize(("activation", "arrays"), [("relu", 3), ("gelu", 4)])
+def test_a_plan_of_passes_is_the_sum_of_their_arrays(activation, arrays, bytes_a_number):
+    """On 100 inputs of 10 features, a network of width 50 and depth 4: small enough to be held."""
+    dtype = "float64" if bytes_a_number == 8 else "float32"
+    point = changed(POINT, activation=activation, width=50, depth=4, dtype=dtype)
+    layer, inputs = bytes_a_number * 100 * 50, bytes_a_number * 100 * 10
+    weights = bytes_a_number * (50 * 10 + 2 * 50 * 50)
+    single = bytes_a_number == 4
+    data = 8 * 100 * 10 + (1 + single) * inputs
+    passes = (3 + 3 * arrays + 7 + single * 2 * 4) * layer
+    found = point_memory(point, 100, 10).stages["passes"]
+    assert found == int(memory.BASE + memory.MARGIN * (weights + data + passes))
 
 
-@pytest.mark.parametrize(("method", "held"), [("extreme", 1), ("eigh", 2), ("compensated", 4)])
-def test_a_limit_kernel_in_tiles_is_planned_beside_what_is_held(method, held):
-    samples, network = LIMIT_WHOLE + 1, Architecture("relu", 10, 2, "thesis")
-    found = memory_plan((samples, 1), network, method).stages["limit"]
-    square, passes = 8 * samples**2, 8 * samples * (10 * 4 + 3)
-    arrays = (held + 4) * square + 40 * 8 * (2 * LIMIT_TILE_ROWS) ** 2
-    kept = min(arrays + passes + 80, memory.KEPT_BYTES)
-    base = memory.BASE + max(memory.LIMIT_CACHE_BYTES, square)
-    assert found == base + arrays + passes + 80 + kept
+@pytest.mark.parametrize("method", ["eigh", "extreme", "compensated", "double-double"])
+def test_a_plan_counts_files_and_what_is_kept_for_other_points(method):
+    point = changed(POINT, settings=SpectrumConfig(method=method))
+    saving = changed(point, settings=SpectrumConfig(method=method, save_kernel=True))
+    plain, more = (point_memory(one, 5000, 10) for one in (point, saving))
+    assert "files" not in plain.stages and set(more.stages) == {*plain.stages, "files"}
+    assert plain.cached == 8 * 5000**2
+    assert point_memory(point, 50, 10).cached == memory.LIMIT_CACHE_BYTES
+    assert point_memory(point, 12_001, 10).cached == 0
 
 
 @pytest.mark.slow
@@ -237,7 +205,9 @@ print(int(peak[1]) * 1024, max(stages.values()))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     used, planned = map(int, done.stdout.split())
-    assert planned / 4 < used < planned
+    # auto may have to repeat the passes in double-double, which this network does not need
+    room = 1.6 if method == "auto" else 1.25
+    assert planned / room < used < planned
 
 
 def test_what_is_available(monkeypatch, tmp_path):

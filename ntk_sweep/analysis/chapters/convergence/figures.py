@@ -58,23 +58,11 @@ def convergence_figure(
         axes.set(xscale="log", yscale="log", xlabel="width", ylabel=LIMIT_DISTANCE.symbol)
         for depth in depths:
             line = own[own["depth"] == depth]
-            look = looks[depth]
-            if (line["seeds"] > 1).any():
-                axes.fill_between(
-                    line["width"],
-                    line["low"],
-                    line["high"],
-                    color=look.colour,
-                    alpha=0.13,
-                    linewidth=0,
-                )
-            axes.plot(
-                line["width"],
-                line["mean"],
+            looks[depth].means(
+                axes,
+                line,
+                "width",
                 linestyle="none" if together else "-",
-                marker=look.marker,
-                color=look.colour,
-                markersize=3.2,
                 linewidth=1.1,
                 label=_legend(known.loc[depth]),
             )

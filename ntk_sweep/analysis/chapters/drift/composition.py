@@ -7,11 +7,9 @@ from functools import partial
 from ntk_sweep.analysis.chapters.chapter import Chapter, Command
 from ntk_sweep.analysis.chapters.drift.figures import (
     EIGENVALUES,
-    alt_text,
     eigenvalue_figure,
     eigenvalue_text,
     epoch_figure,
-    width_figure,
 )
 from ntk_sweep.analysis.chapters.drift.numbers import (
     EXPERIMENT,
@@ -23,6 +21,7 @@ from ntk_sweep.analysis.chapters.drift.numbers import (
     slopes,
 )
 from ntk_sweep.analysis.chapters.drift.tables import end_table, slope_table
+from ntk_sweep.analysis.chapters.drift.width_figure import alt_text, width_figure
 from ntk_sweep.analysis.chapters.needs import a_run
 from ntk_sweep.analysis.rows.columns import TRAINING
 from ntk_sweep.analysis.rows.over_seeds import ENDS

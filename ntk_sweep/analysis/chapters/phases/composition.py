@@ -24,7 +24,7 @@ from ntk_sweep.analysis.chapters.phases.numbers import (
     trained,
 )
 from ntk_sweep.analysis.chapters.phases.tables import phase_table
-from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.drawing import cell_grid
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
 from ntk_sweep.analysis.rows.study import Study
@@ -71,7 +71,7 @@ def _compose(study: Study) -> Content:
     for act, width in planes(study.cells()):
         depths, maps = plane_grids(tables, act, width)
         draw = partial(plane_figure, depths, maps, act, f"{group.title}, width {width}")
-        deepest = " ".join(heatmap.alt_text(grids[-1]) for grids in maps.values())
+        deepest = " ".join(cell_grid.alt_text(grids[-1]) for grids in maps.values())
         alt = f"Depths {', '.join(map(str, depths))}; of the greatest: {deepest}"
         own = table[(table["act"] == act) & (table["width"] == width)]
         figures.append(NamedFigure(f"{CHAPTER.name}-{act}-width{width}", alt, draw, own))

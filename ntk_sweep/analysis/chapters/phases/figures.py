@@ -17,10 +17,10 @@ from ntk_sweep.analysis.chapters.phases.numbers import (
     SCALES,
     SHOWN,
 )
-from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.drawing import cell_grid, heatmap
 from ntk_sweep.analysis.drawing.axes import PAPER, grid, heading, log_limits, log_ticks, spread
+from ntk_sweep.analysis.drawing.cell_grid import Grid
 from ntk_sweep.analysis.drawing.colour_scales import colour_scale
-from ntk_sweep.analysis.drawing.heatmap import Grid
 from ntk_sweep.analysis.drawing.looks import activation_looks
 from ntk_sweep.analysis.drawing.rendering import style
 from ntk_sweep.analysis.rows.activations import activation_title, activations
@@ -72,7 +72,7 @@ def plane_grids(
             found[quantity.name] = [
                 # A frame around the greatest would say nothing of the phases.
                 replace(
-                    heatmap.grid(every[every["depth"] == depth], act, quantity, SCALES), best=None
+                    cell_grid.grid(every[every["depth"] == depth], act, quantity, SCALES), best=None
                 )
                 for depth in depths
             ]

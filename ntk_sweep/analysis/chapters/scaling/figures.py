@@ -104,24 +104,7 @@ def _shown(own: pd.DataFrame, axis: Axis) -> list[int]:
 def _lines(axes: Axes, own: pd.DataFrame, axis: Axis) -> None:
     for other, look in ordered_looks(_shown(own, axis)).items():
         line = own[own[axis.other] == other].sort_values(axis.name)
-        known = line[line["mean"].notna()]
-        if known["low"].notna().any():
-            axes.fill_between(
-                known[axis.name],
-                known["low"],
-                known["high"],
-                color=look.colour,
-                alpha=0.15,
-                linewidth=0,
-            )
-        axes.plot(
-            known[axis.name],
-            known["mean"],
-            color=look.colour,
-            marker=look.marker,
-            markersize=3.2,
-            label=str(other),
-        )
+        look.means(axes, line[line["mean"].notna()], axis.name, label=str(other))
         axes.plot(line[axis.name], line["limit"], "--", color=look.colour, linewidth=0.9)
     axes.legend(
         fontsize=8,

@@ -146,10 +146,11 @@ def coefficients(act: str, degree: int | None, deepest: int) -> np.ndarray:
     power = 1 if degree == 1 and order > 1 else order - 0.5
     if own.empty or math.isinf(power):
         return np.full(deepest - 1, np.nan)
+    layers = own[["variance", "slope", "curvature"]].to_numpy()
     found, shrinkage, level, value = [], 1.0, 1.0, 1.0 if power == 1 else 0.0
     for layer in range(deepest - 1):
-        q, slope, curvature = own[["variance", "slope", "curvature"]].iloc[min(layer, len(own) - 1)]
-        after = own["variance"].iloc[min(layer + 1, len(own) - 1)]
+        q, slope, curvature = layers[min(layer, len(own) - 1)]
+        after = layers[min(layer + 1, len(own) - 1), 0]
         if power == 1:
             fresh = (slope + curvature * level) * shrinkage
         else:

@@ -63,13 +63,13 @@ function scaleOf(column, rows, logarithmic, from, to) {
 function ticksOf(column, low, high, log, room) {
   if (column.kind === "word") return column.words.map((word, code) => ({ value: code, text: word }));
   if (log) {
-    const { tickvals, ticktext } = ticks(low, high);
+    const { tickvals, ticktext } = ticks(low, high, room);
     return tickvals.map((place, i) => ({ value: 10 ** place, text: ticktext[i] }));
   }
   const step = roundStep((high - low) / Math.max(2, room / 70));
   const found = [];
   for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + 1e-9 * step; value += step) found.push({ value, text: column.kind === "time" ? new Date(value * 1000).toISOString().slice(5, 16).replace("T", " ") : shortened(formatted(Math.abs(value) < step * 1e-6 ? 0 : value, 4)) });
-  return found;
+  return found.filter(({ text }, i) => !i || text !== found[i - 1].text); // what differs by less than the digits shown has one label
 }
 
 // 1, 2 or 5 times a power of ten, at least this.

@@ -3,8 +3,9 @@
 const DETAILS = [".spectrum", ".about", ".kernels", ".facts", ".packed"];
 
 class Explorer {
-  constructor(place, group, header) {
-    Object.assign(this, { place, group, header, selected: null });
+  // `bench` gives the rows of the group; null where the page has none.
+  constructor(place, group, header, bench) {
+    Object.assign(this, { place, group, header, bench, selected: null, outside: new Set() });
     this.widths = [...new Set(group.width)].sort((a, b) => a - b);
     this.depths = [...new Set(group.depth)].sort((a, b) => a - b);
     this.column = new Map(this.widths.map((width, number) => [width, number]));
@@ -27,6 +28,7 @@ class Explorer {
     this.maps = place.querySelector(".maps");
     this.heard = place.querySelector(".heard");
     this.watchJump();
+    offerRows(this);
     themeListeners.push(() => this.redraw());
   }
 
@@ -117,6 +119,7 @@ class Explorer {
     control.shared.closest("label").hidden = panels.length < 2 || together;
     control.scale.closest("label").hidden = together;
     this.place.querySelector(".scales").hidden = shared || panels.length < 2 || together;
+    this.place.querySelector(".faded").hidden = !this.outside.size;
     const definition = together ? "λ_min measured and predicted from infinite width in the same colours, their ratio, and the spread over seeds" : `${this.shown.title}: ${this.shown.quantity.definition}`;
     this.place.querySelector(".frames").textContent = framesText(this.group, this.shown, together);
     this.place.querySelector(".definition").innerHTML = `${symbols(definition)}.`;
@@ -246,6 +249,7 @@ class Explorer {
       : `${name}, ${seedsText(group.seeds[selected])}` + (chance > 0 ? `; greatest geometric mean λₘᵢₙ of its activation with probability ${probabilityText(chance)}` : "");
     for (const part of DETAILS) find(part).hidden = none;
     this.compared.draw();
+    find(".own-commands").hidden = true;
     if (none) return;
     const kernel = group.kernels.find((one) => one.cell === selected && String(one.seed) === this.control.kernel.value);
     find(".kernels").hidden = !kernel;

@@ -12,9 +12,9 @@ function endsOf(matrix) {
 }
 
 function drawKernels(places, kernel, name, colours) {
-  const theta = matrixOf(kernel.side, kernel), difference = kernel.difference && matrixOf(kernel.side, kernel.difference);
+  const limit = kernel.limit && matrixOf(kernel.side, kernel.limit), difference = limit && matrixOf(kernel.side, kernel.difference);
+  const theta = limit ? limit.map((row, i) => row.map((value, j) => value + difference[i][j])) : matrixOf(kernel.side, kernel.kernel);
   for (const place of [places.limit, places.difference]) place.hidden = !difference;
-  const limit = difference && theta.map((row, i) => row.map((value, j) => value - difference[i][j]));
   const [low, high] = endsOf(limit ? [...theta, ...limit] : theta);
   const shared = { zmin: low, zmax: high, colorscale: colours.viridis };
   const seed = `seed ${kernel.seed}${kernel.step > 1 ? `, every ${kernel.step}th input` : ""}`;

@@ -95,8 +95,9 @@ function ends(values, logarithmic) {
   return least < most ? [least, most] : [least - half, most + half];
 }
 
-// Ticks of a logarithmic axis at round numbers, about seven of them: powers of ten, then 1, 2, 5, then 1 to 9, and in a narrow range equal steps.
-function ticks(low, high) {
+// Ticks of a logarithmic axis of so many pixels at round numbers, about seven of them: powers of ten, then 1, 2, 5, then 1 to 9, and in a narrow range equal steps.
+function ticks(low, high, room = 200) {
+  const apart = (found) => found.every(([place], i) => !i || ((place - found[i - 1][0]) / (high - low)) * room >= 13);
   const inside = (steps, every = 1) => {
     const found = [];
     for (let exponent = Math.ceil((Math.floor(low) - 1) / every) * every; exponent <= high + 1; exponent += every) for (const step of steps) found.push([exponent + Math.log10(step), step, exponent]);
@@ -104,11 +105,11 @@ function ticks(low, high) {
   };
   const choices = [1, 2, 3, 4, 5, 10, 20, 50].reverse().map((every) => inside([1], every));
   choices.push(inside([1, 3]), inside([1, 2, 5]), inside([1, 2, 3, 4, 5, 6, 7, 8, 9]), inside(Array.from({ length: 18 }, (_, i) => 1 + i / 2)));
-  const fitting = choices.filter((one) => one.length >= 3 && one.length <= 8);
+  const fitting = choices.filter((one) => one.length >= 3 && one.length <= 8 && apart(one));
   let found = fitting.at(-1) ?? [];
   if (!found.length || (high - low < 0.4 && low > -3 && high < 4)) {
     found = [];
-    const step = roundStep((10 ** high - 10 ** low) / 6); // within less than a half of a power of ten
+    const step = roundStep((10 ** high - 10 ** low) / Math.min(6, room / 25)); // within less than a half of a power of ten
     for (let value = Math.ceil(10 ** low / step) * step; value <= 10 ** high * (1 + 1e-9); value += step) found.push([Math.log10(value), value, 0]);
     return { tickvals: found.map(([place]) => place), ticktext: found.map(([, value]) => shortened(formatted(value, 4))) };
   }
@@ -135,9 +136,9 @@ function markColour(place, value, range) {
   marker.style.top = `${box.bottom - own.top - share * box.height - 6}px`;
 }
 
-// 0.010 is 0.01, but 10 stays 10.
+// 0.010 is 0.01, and 3.0 × 10⁻⁴ is 3 × 10⁻⁴, but 10 stays 10.
 function shortened(text) {
-  return text.includes(".") && !text.includes("×") ? text.replace(/\.?0+$/, "") : text;
+  return text.includes(".") ? text.replace(/\.?0+(?=$| ×)/, "") : text;
 }
 
 function seedsText(count) {
@@ -171,10 +172,17 @@ function hoverText(group, shown, cell, networkName) {
   return lines.join("<br>");
 }
 
+// Labels of a map's axis: all values if they fit, else multiples of a round number, else every so many.
 function thinnedTicks(values, most) {
-  const step = Math.ceil(values.length / most);
-  const places = values.map((_, place) => place).filter((place) => place % step === 0);
-  return { tickvals: places, ticktext: places.map((place) => String(values[place])) };
+  const places = [...values.keys()];
+  const shown = (kept) => ({ tickvals: kept, ticktext: kept.map((place) => String(values[place])) });
+  if (places.length <= most) return shown(places);
+  for (let step = roundStep(values[1] - values[0]); step < values.at(-1) / 2; step = roundStep(1.5 * step)) {
+    const kept = places.filter((place) => values[place] % step === 0);
+    const even = kept.every((place, i) => i < 2 || place - kept[i - 1] === kept[1] - kept[0]);
+    if (even && kept.length > 2 && kept.length <= most) return shown(kept);
+  }
+  return shown(places.filter((place) => place % Math.ceil(places.length / most) === 0));
 }
 
 function baseLayout() {
@@ -217,13 +225,19 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
     text[row][column] = hoverText(group, shown, cell, name);
   }
   const small = widths.length * depths.length <= MOST_OUTLINED;
-  const marks = logarithmic ? ticks(...range) : null;
+  const height = Math.min(560, Math.max(230, 22 * depths.length + 96));
+  const marks = logarithmic ? ticks(...range, height - 96) : null;
   if (marks && shown.ratio) marks.ticktext = marks.ticktext.map((text) => (text === "1" ? "<b>1</b>" : text));
   const bar = { thickness: 12, outlinewidth: 0, tickcolor: colour("soft"), len: 1, ...(marks ? { tickmode: "array", ...marks } : { exponentformat: "power" }) };
   const traces = [
     { type: "heatmap", z, text, hovertemplate: "%{text}<extra></extra>", zmin: range[0], zmax: range[1], colorscale: header.colours.viridis, colorbar: bar, xgap: small ? 1 : 0, ygap: small ? 1 : 0, zsmooth: false },
     { type: "heatmap", z: gap, hoverinfo: "skip", showscale: false, colorscale: [[0, colour("gap")], [1, colour("gap")]], xgap: small ? 1 : 0, ygap: small ? 1 : 0 },
   ];
+  if (explorer.outside.size) {
+    const outside = grid();
+    for (const cell of explorer.cellsOf[act]) if (explorer.outside.has(cell)) outside[explorer.row.get(group.depth[cell])][explorer.column.get(group.width[cell])] = 1;
+    traces.push({ type: "heatmap", z: outside, hoverinfo: "skip", showscale: false, opacity: 0.8, colorscale: [[0, colour("paper")], [1, colour("paper")]] });
+  }
   if (small && crosses.x.length)
     traces.push({ type: "scatter", mode: "markers", ...crosses, hoverinfo: "skip", showlegend: false, marker: { symbol: "x-thin", size: 6, line: { width: 1, color: colour("cross") } } });
   // Where both meet, the red one has an edge of the other.
@@ -236,7 +250,7 @@ function drawMap(place, explorer, act, shown, range, logarithmic, title) {
   shapes.push(...best.map((cell) => around(cell, "best", 2)));
   const layout = {
     ...baseLayout(),
-    height: Math.min(560, Math.max(230, 22 * depths.length + 96)),
+    height,
     title: { text: escaped(title), x: 0, xref: "paper", xanchor: "left", y: 0.99, yanchor: "top", font: { size: 14 } },
     xaxis: axis("width", { range: [-0.5, widths.length - 0.5], ...thinnedTicks(widths, Math.max(4, Math.floor((place.clientWidth - 130) / 42))), tickangle: 0 }),
     yaxis: axis("depth", { range: [-0.5, depths.length - 0.5], ...thinnedTicks(depths, 20) }),

@@ -85,6 +85,12 @@ class Rows {
     return this.ticked.size ? [...this.ticked].sort((a, b) => a - b) : this.shown;
   }
 
+  // The rows of a network.
+  ofCell(names) {
+    const wanted = Object.entries(names).map(([name, text]) => [this.named.get(name), text]);
+    return [...Array(this.count).keys()].filter((row) => wanted.every(([column, text]) => this.text(column, row) === text));
+  }
+
   // A command line for each cell of some rows and each way of computing it.
   commandsOf(rows) {
     const { acts, act, ways, way, shared } = this.commands;
@@ -148,6 +154,20 @@ function jsonOf(rows, chosen, columns) {
 
 function finiteOrText(value) {
   return typeof value === "number" && !Number.isFinite(value) ? null : value;
+}
+
+// Shows command lines and copies them; returns what is said of it.
+async function showCommands(place, lines) {
+  const text = lines.join("\n"), many = `${lines.length} command${lines.length === 1 ? "" : "s"}`;
+  place.textContent = text;
+  place.hidden = false;
+  try {
+    await navigator.clipboard.writeText(text);
+    return `${many}, copied`;
+  } catch {
+    getSelection().selectAllChildren(place); // the browser lets pages of its kind copy nothing: one key does it
+    return `${many}, marked to be copied`;
+  }
 }
 
 function saved(name, type, text) {

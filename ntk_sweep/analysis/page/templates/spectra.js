@@ -19,7 +19,7 @@ function curvesOf(group, cell) {
 
 // What is predicted for a cell: all eigenvalues of Θ̄ where the page has them, else the least alone.
 function predictedOf(group, cell) {
-  const { limit } = group.kernels.find((one) => one.cell === cell && one.limit) ?? {};
+  const { limit } = group.kernels.find((one) => one.cell === cell && one.limit?.values) ?? {};
   const predicted = group.quantities.find((one) => one.name === "limit_lambda_min");
   return { all: limit ?? null, least: predicted.value[cell], error: predicted.error[cell] };
 }
@@ -56,7 +56,7 @@ function eigenvalueText(index, value, error, label) {
   return `<b>λ<sub>${index}</sub> ${good ? formatted(value, knownDigits(value, error)) : `at most ${formatted(value + error, 2)}`}</b>${good ? ` ± ${formatted(error, 2)}` : ""}<br>${escaped(label)}`;
 }
 
-// The lower end of the axis: below the bounds where they are within sight, else below the data; as `_bottom` of spectra.py.
+// The lower end of the axis: below the bounds where they are within sight, else below the data; as `_bottom` of the chapter on spectra.
 function bottomOf(curves) {
   let least = Infinity, floor = Infinity;
   for (const { values, errors } of curves)
@@ -102,7 +102,7 @@ function indexOf(networks, spectra) {
     traces,
     layout: {
       heading: networks.length === 1 && hidden.length ? `Spectrum, ${networks[0].curves.length} of ${networks[0].known.length} seeds` : "Spectrum",
-      xaxis: axis("index, greatest eigenvalue first", { showgrid: true, gridcolor: colour("grid") }),
+      xaxis: axis("index, greatest eigenvalue first", { range: [1 - 0.02 * spectra.count, 1 + 1.02 * spectra.count], showgrid: true, gridcolor: colour("grid") }),
       yaxis: axis("eigenvalue", { type: "log", range: [Math.log10(bottom), Math.log10(highest || 10 * bottom) + 0.3], showgrid: true, gridcolor: colour("grid"), exponentformat: "power", dtick: highest / bottom > 1e8 ? undefined : 1 }),
     },
     words: `The eigenvalues of the kernel of ${networks.map(({ name }) => name).join(", ")} on a logarithmic axis, ${networks.length === 1 ? every.map(({ name }) => name).join(", ") : "a colour a network"}. They run from ${formatted(most, 3)} down to ${formatted(least, 3)}.`,

@@ -10,10 +10,20 @@ async function start() {
   for (const one of [library, script]) document.head.append(element("script", { textContent: new TextDecoder().decode(one) }));
   const groups = opened(header.groups, numbers), rows = opened(header.rows, numbers), compared = opened(header.compared, numbers), drifts = opened(header.drifts, numbers);
   state.start();
+  const root = document.documentElement;
+  state.bind("page", () => ({ theme: root.dataset.theme ?? "" }), ({ theme }) => {
+    if (theme) root.dataset.theme = theme;
+    else delete root.dataset.theme;
+    themeChanged();
+  });
+  themeButton.addEventListener("click", () => state.changed());
+  const explorers = new Map(), benches = new Map();
   const makers = {
     explorer(place) {
       const group = groups[place.dataset.group];
-      const explorer = new Explorer(place, group, header);
+      const bench = document.querySelector(`.workbench[data-group="${place.dataset.group}"]`);
+      const explorer = new Explorer(place, group, header, bench && (() => begin(bench) ?? benches.get(bench)));
+      explorers.set(place.dataset.group, explorer);
       explorer.start();
       state.bind(`${group.slug}.map`, () => explorer.read(), (values) => explorer.write(values));
     },
@@ -21,7 +31,10 @@ async function start() {
       new Drift(place, drifts[place.dataset.group], place.dataset.slug, header);
     },
     workbench(place) {
-      new Workbench(place, rows[place.dataset.group] ?? compared[place.dataset.compared], place.dataset.slug, header);
+      const { group, compared: pair, slug } = place.dataset;
+      const maps = document.querySelector(`.explorer[data-group="${group}"]`);
+      if (maps) begin(maps); // which follow what the rows show
+      benches.set(place, new Workbench(place, rows[group] ?? compared[pair], slug, header, explorers.get(group)));
     },
   };
   const begin = (place) => {

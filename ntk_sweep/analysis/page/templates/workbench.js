@@ -1,18 +1,19 @@
 // The rows of a group in three views with one selection: table, scatter plot, parallel coordinates.
 
 class Workbench {
-  constructor(place, data, slug, header) {
-    Object.assign(this, { place, header, slug });
+  constructor(place, data, slug, header, explorer = null) {
+    Object.assign(this, { place, header, slug, explorer });
     this.rows = new Rows(data);
     this.build();
     this.rows.listeners.push(() => this.count());
+    if (explorer) follow(explorer, this.rows);
     state.bind(`${slug}.rows`, () => this.read(), (values) => this.write(values));
     this.rows.changed();
     themeListeners.push(() => this.rows.changed());
   }
 
   build() {
-    const { rows, place } = this;
+    const { rows, place, explorer } = this;
     const labelled = (text, control) => element("label", {}, `${text} `, control);
     this.search = element("input", { type: "search", placeholder: "any column", autocomplete: "off" });
     this.search.addEventListener("input", () => {
@@ -40,17 +41,19 @@ class Workbench {
     this.status = element("p", { className: "note count", ariaLive: "polite" });
     this.said = element("p", { className: "unseen", ariaLive: "polite" });
     const shownColumns = () => this.table.columns.map((name) => rows.named.get(name));
-    const exports = element("div", { className: "controls" },
+    const exports = element("div", { className: "controls" }, element("span", { textContent: "Ticked rows, or all that are shown:" }),
       button("CSV", () => saved(`rows-${this.slug}.csv`, "text/csv", csvOf(rows, rows.selected, shownColumns()))),
       button("JSON", () => saved(`rows-${this.slug}.json`, "application/json", jsonOf(rows, rows.selected, shownColumns()))),
-      ...(rows.commands ? [button("Command", () => this.command())] : []), clear);
+      ...(rows.commands ? [button("Command", () => this.command())] : []), ...(explorer ? [button("Spectra", () => this.say(showSpectra(explorer, rows)))] : []), clear);
     this.commandPlace = element("pre", { hidden: true, tabIndex: 0 });
     const tablePlace = element("div");
     const form = element("form", { className: "controls", ariaLabel: `Which rows are shown${place.dataset.of}` }, labelled("Search", this.search));
     form.addEventListener("submit", (event) => event.preventDefault());
-    const picking = element("details", { className: "columns" }, element("summary", { textContent: `Columns, ${rows.columns.length} of them` }), this.picker);
+    const summary = element("summary", { textContent: `Columns, ${rows.columns.length} of them` });
+    summary.addEventListener("click", () => setTimeout(() => state.changed()));
+    this.picking = element("details", { className: "columns" }, summary, this.picker);
     this.views = element("div", { className: "views" });
-    place.append(form, this.status, this.said, this.views, exports, this.commandPlace, picking, tablePlace);
+    place.append(form, this.status, this.said, this.views, exports, this.commandPlace, this.picking, tablePlace);
     this.table = new RowTable(tablePlace, rows, this);
     const parallelPlace = element("div", { className: "parallel" }), scatterPlace = element("div", { className: "scatter" });
     this.views.append(scatterPlace, parallelPlace);
@@ -85,24 +88,13 @@ class Workbench {
   }
 
   async command() {
-    const lines = this.rows.commandsOf(this.rows.selected);
-    const text = lines.join("\n");
-    this.commandPlace.textContent = text;
-    this.commandPlace.hidden = false;
-    let copied = "";
-    try {
-      await navigator.clipboard.writeText(text);
-      copied = ", copied";
-    } catch {
-      getSelection().selectAllChildren(this.commandPlace); // the browser lets pages of its kind copy nothing: one key does it
-      copied = ", marked to be copied";
-    }
-    this.say(`${lines.length} command${lines.length === 1 ? "" : "s"}${copied}`);
+    this.say(await showCommands(this.commandPlace, this.rows.commandsOf(this.rows.selected)));
   }
 
   read() {
     const { rows, table } = this;
     const values = { sort: table.sort ? `${table.down ? "-" : ""}${table.sort}` : "", columns: table.columns.join(","), search: rows.search };
+    values.picking = this.picking.open ? "open" : "";
     values.ticked = [...rows.ticked].map((row) => rows.keyOf(row)).join(",");
     for (const [name, text] of rows.conditions) values[`where.${name}`] = text;
     return { ...values, ...this.scatter.read() };
@@ -114,6 +106,7 @@ class Workbench {
     table.down = (values.sort ?? "").startsWith("-");
     const columns = (values.columns ?? "").split(",").filter((name) => rows.named.has(name));
     for (const box of this.picker.querySelectorAll("input")) box.checked = columns.includes(box.value);
+    this.picking.open = values.picking === "open";
     rows.search = this.search.value = values.search ?? "";
     rows.conditions = new Map(Object.entries(values).filter(([name]) => name.startsWith("where.")).map(([name, text]) => [name.slice(6), text]));
     const keys = new Set((values.ticked ?? "").split(",").filter(Boolean));

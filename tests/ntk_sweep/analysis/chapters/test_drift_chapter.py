@@ -10,6 +10,7 @@ import pytest
 from ntk_sweep.analysis.chapters.drift import figures as drift_figures
 from ntk_sweep.analysis.chapters.drift import numbers as drift
 from ntk_sweep.analysis.chapters.drift import tables as drift_tables
+from ntk_sweep.analysis.chapters.drift import width_figure as against_width
 from ntk_sweep.analysis.cli import main
 from ntk_sweep.analysis.drawing.rendering import render
 from ntk_sweep.analysis.errors import AnalysisError
@@ -238,13 +239,13 @@ def test_every_drift_can_be_drawn(rows, recwarn):
     points = drift.drift(found)
     fits = drift.slopes(points)
     if len(fits):
-        assert colours(drift_figures.width_figure(points, fits, "title")) > 10
+        assert colours(against_width.width_figure(points, fits, "title")) > 10
     for depth in points.loc[points["epoch"] > 0, "depth"].unique():
         own = points[points["depth"] == depth]
         for draw in (drift_figures.epoch_figure, drift_figures.eigenvalue_figure):
             assert colours(draw(own, "title")) > 10
         assert f"at depth {depth}" in drift_figures.eigenvalue_text(own)
-    assert "against width" in drift_figures.alt_text(points, fits)
+    assert "against width" in against_width.alt_text(points, fits)
     for table in (
         drift_tables.slope_table(found, points, fits),
         drift_tables.end_table(found, points),
@@ -260,7 +261,7 @@ def test_activations_that_change_by_far_less_have_panels_of_their_own():
         for width in (50, 400)
     ]
     points = drift.drift(only_runs(rows))
-    above, below = drift_figures.width_figure(points, drift.slopes(points)).axes
+    above, below = against_width.width_figure(points, drift.slopes(points)).axes
     names = [[t.get_text() for t in axes.get_legend().get_texts()] for axes in (above, below)]
     assert [[name.partition(":")[0] for name in own] for own in names] == [
         ["ReLU", "ELU"],
@@ -272,7 +273,7 @@ def test_activations_that_change_by_far_less_have_panels_of_their_own():
 
 def test_medians_and_the_fitted_line_are_drawn():
     points = drift.drift(only_runs(powers(-0.5, factors=(1.0, 1.0))))
-    axes = drift_figures.width_figure(points, drift.slopes(points)).axes[0]
+    axes = against_width.width_figure(points, drift.slopes(points)).axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     markers, line = [one for one in axes.get_lines() if len(one.get_xdata()) > 0][-2:]
     assert markers.get_ydata().tolist() == pytest.approx([3 * w**-0.5 for w in WIDTHS])
@@ -285,7 +286,7 @@ def test_the_same_rows_give_the_same_bytes():
     def draw() -> list[bytes]:
         points = drift.drift(only_runs(EDGES["power law"]))
         drawn = (
-            drift_figures.width_figure(points, drift.slopes(points)),
+            against_width.width_figure(points, drift.slopes(points)),
             drift_figures.epoch_figure(points),
             drift_figures.eigenvalue_figure(points),
         )

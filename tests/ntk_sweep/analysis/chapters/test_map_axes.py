@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ntk_sweep.analysis.cli import main
-from ntk_sweep.analysis.drawing import heatmap
+from ntk_sweep.analysis.drawing import cell_grid, heatmap
 from ntk_sweep.analysis.rows.cells import cells
 from ntk_sweep.analysis.rows.grouping import groups
 from ntk_sweep.analysis.rows.study import put_together, studies
@@ -74,12 +74,12 @@ def test_what_lies_on_no_axis_makes_a_map_each_or_is_chosen(tmp_path, undrawn):
 
 def test_ticks_and_words_name_the_scales_and_no_biases(tmp_path):
     (study,) = put_together(studies(store(tmp_path, plane())), ("weight_std", "bias_std"))
-    shown = heatmap.grid(study.cells(), "relu", axes=("weight_std", "bias_std"))
+    shown = cell_grid.grid(study.cells(), "relu", axes=("weight_std", "bias_std"))
     axes = heatmap.heatmap(shown).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "0", "1"]
     assert axes.get_ylabel() == r"$\sigma_b$"
     assert shown.best == (2, 2)
-    words = heatmap.alt_text(shown)
+    words = cell_grid.alt_text(shown)
     assert "the scale of weights (0.5 to 2) and the scale of biases (none, 0 to 1)" in words
     assert "1 hold no result" in words
 

@@ -9,7 +9,7 @@ import pytest
 from ntk_sweep.analysis.chapters import prediction
 from ntk_sweep.analysis.chapters.convergence.figures import convergence_figure
 from ntk_sweep.analysis.chapters.convergence.numbers import distances, slopes
-from ntk_sweep.analysis.drawing import heatmap as heatmaps
+from ntk_sweep.analysis.drawing import cell_grid
 from ntk_sweep.analysis.drawing import stacked_heatmaps as panels
 from ntk_sweep.analysis.drawing.rendering import render
 from ntk_sweep.analysis.rows.cells import cells
@@ -38,7 +38,7 @@ def test_what_does_not_exceed_its_bound_is_unresolved(measured, predicted, state
     table = prediction.numbers(compared_cells(rows), "relu").iloc[0]
     assert tuple(table[["measured_state", "predicted_state", "ratio_state"]]) == states
     for quantity, state in zip((LAMBDA_MIN, LIMIT_LAMBDA_MIN, RATIO), states, strict=True):
-        shown = heatmaps.grid(cells(rows, quantity), "relu", quantity)
+        shown = cell_grid.grid(cells(rows, quantity), "relu", quantity)
         assert shown.unresolved.all() == (state == "unresolved") == np.isnan(shown.value).all()
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ntk_sweep.analysis.chapters import spectra
-from ntk_sweep.analysis.chapters.spectra import comparison_table
+from ntk_sweep.analysis.chapters.spectra import figures, numbers
+from ntk_sweep.analysis.chapters.spectra.tables import comparison_table
 from ntk_sweep.analysis.rows import inputs
 from ntk_sweep.analysis.rows.cells import cells
 from ntk_sweep.analysis.statistics.decay import exponential
@@ -18,16 +18,16 @@ from tests.helpers.pixels import colours
 
 
 def test_a_spectrum_begins_with_the_greatest_eigenvalue():
-    points = spectra.spectrum(np.array([1e-12, 2.0, 5.0]), np.array([1e-9, 1e-9, 1e-9]))
+    points = numbers.spectrum(np.array([1e-12, 2.0, 5.0]), np.array([1e-9, 1e-9, 1e-9]))
     assert points["eigenvalue"].tolist() == [5.0, 2.0, 1e-12]
     assert points["index"].tolist() == [1, 2, 3]
     assert points["resolved"].tolist() == [True, True, False]
-    assert "1 lie below the error bound" in spectra.alt_text(points, "a network")
+    assert "1 lie below the error bound" in figures.alt_text(points, "a network")
 
 
 def test_unresolved_eigenvalues_are_drawn_as_upper_bounds():
-    points = spectra.spectrum(np.array([0.0, 1e-10, 2.0]), np.full(3, 1e-9))
-    axes = spectra.spectrum_figure(points, "title").axes[0]
+    points = numbers.spectrum(np.array([0.0, 1e-10, 2.0]), np.full(3, 1e-9))
+    axes = figures.spectrum_figure(points, "title").axes[0]
     by_label = {line.get_label(): line for line in axes.get_lines()}
     (hollow,) = [line for label, line in by_label.items() if label.startswith("unresolved")]
     assert hollow.get_ydata().tolist() == pytest.approx([1.1e-9, 1e-9])
@@ -39,18 +39,18 @@ def test_an_exponential_decay_and_the_rank_of_the_inputs_are_drawn():
     # λ_1 stands apart, and the last eigenvalue is unresolved.
     index = np.arange(1, 9)
     values = np.where(index == 1, 1e6, 5 * np.exp(-0.7 * index))
-    points = spectra.spectrum(values, np.where(index == 8, 1.0, 1e-9))
-    fit = spectra.decay(points)
+    points = numbers.spectrum(values, np.where(index == 8, 1.0, 1e-9))
+    fit = numbers.decay(points)
     assert (fit.level, fit.rate, fit.explained) == pytest.approx((5, 0.7, 1))
-    axes = spectra.spectrum_figure(points, "title", 4).axes[0]
+    axes = figures.spectrum_figure(points, "title", 4).axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}
     assert lines["rank of the centred inputs + 1 = 4"].get_xdata() == [4, 4]
     (dashed,) = (line for line in lines.values() if line.get_linestyle() == "--")
     assert dashed.get_xdata().tolist() == [2, 7]
     assert dashed.get_ydata() == pytest.approx(5 * np.exp([-1.4, -4.9]))
     assert "R^2$ = 1.00" in dashed.get_label()
-    assert "plus 1, 4, is marked" in spectra.alt_text(points, "a network", 4)
-    whole = spectra.spectrum_figure(points, "title", 8).axes[0]
+    assert "plus 1, 4, is marked" in figures.alt_text(points, "a network", 4)
+    whole = figures.spectrum_figure(points, "title", 8).axes[0]
     assert not any(line.get_label().startswith("rank") for line in whole.get_lines())
 
 
@@ -84,8 +84,8 @@ def test_the_rank_is_that_of_the_inputs_after_centring(monkeypatch):
     ],
 )
 def test_every_spectrum_can_be_drawn(values, error, recwarn):
-    points = spectra.spectrum(np.array(values), np.full(len(values), error))
-    assert colours(spectra.spectrum_figure(points, "title")) > 10
+    points = numbers.spectrum(np.array(values), np.full(len(values), error))
+    assert colours(figures.spectrum_figure(points, "title")) > 10
     assert [str(warning.message) for warning in recwarn] == []
 
 

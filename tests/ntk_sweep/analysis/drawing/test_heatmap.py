@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ntk_sweep.analysis.drawing import cell_grid
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
 from ntk_sweep.analysis.rows.best_cells import with_probabilities
 from ntk_sweep.analysis.rows.cells import cells
@@ -15,7 +16,7 @@ from tests.helpers.pixels import colours, pixels
 
 def test_a_grid_tells_resolved_unresolved_and_missing_cells_apart():
     table = cells(frame(grid()))
-    relu, sigmoid = heatmaps.grid(table, "relu"), heatmaps.grid(table, "sigmoid")
+    relu, sigmoid = cell_grid.grid(table, "relu"), cell_grid.grid(table, "sigmoid")
     assert relu.columns == [30, 75, 400]
     assert relu.rows == [2, 3]
     assert relu.missing.tolist() == [[False, True, False], [False, False, False]]
@@ -25,7 +26,7 @@ def test_a_grid_tells_resolved_unresolved_and_missing_cells_apart():
 
 
 def test_the_numbers_of_a_heat_map_hold_every_cell():
-    table = heatmaps.numbers(cells(frame([*grid(), failed("relu", 75, 2)])), "relu")
+    table = cell_grid.numbers(cells(frame([*grid(), failed("relu", 75, 2)])), "relu")
     assert table.set_index(["width", "depth"])["state"].to_dict() == {
         (30, 2): "resolved",
         (30, 3): "resolved",
@@ -35,7 +36,7 @@ def test_the_numbers_of_a_heat_map_hold_every_cell():
         (400, 3): "resolved",
     }
     missing = (
-        heatmaps.numbers(cells(frame(grid())), "relu").set_index(["width", "depth"]).loc[(75, 2)]
+        cell_grid.numbers(cells(frame(grid())), "relu").set_index(["width", "depth"]).loc[(75, 2)]
     )
     assert (missing["state"], missing["seeds"]) == ("missing", 0)
     assert np.isnan(missing["geometric_mean"])
@@ -58,16 +59,16 @@ def test_the_numbers_of_a_heat_map_hold_every_cell():
     ids=["grid", "one cell", "one unresolved", "one failed", "many widths", "large"],
 )
 def test_every_heat_map_can_be_drawn(rows):
-    shown = heatmaps.grid(cells(frame(rows)), "relu")
+    shown = cell_grid.grid(cells(frame(rows)), "relu")
     assert colours(heatmaps.heatmap(shown, "subtitle")) > 10
-    assert "Heat map" in heatmaps.alt_text(shown)
+    assert "Heat map" in cell_grid.alt_text(shown)
 
 
 def test_unresolved_cells_are_hatched_and_missing_ones_empty():
     rows = [row(width=w, depth=d, lambda_min=1.0 + w) for w in (10, 20) for d in (2, 3)]
     full, hatched, missing = rows, [*rows[:3], row(width=20, depth=3, lambda_min=0.0)], rows[:3]
     images = [
-        pixels(heatmaps.heatmap(heatmaps.grid(cells(frame(one)), "relu")))
+        pixels(heatmaps.heatmap(cell_grid.grid(cells(frame(one)), "relu")))
         for one in (full, hatched, missing)
     ]
     grey = [(abs(image.astype(int) - 0x77).max(axis=1) < 3).mean() for image in images]
@@ -77,7 +78,7 @@ def test_unresolved_cells_are_hatched_and_missing_ones_empty():
 
 
 def test_ticks_are_thinned_and_name_actual_widths():
-    shown = heatmaps.grid(cells(frame([row(width=7 * w) for w in range(1, 70)])), "relu")
+    shown = cell_grid.grid(cells(frame([row(width=7 * w) for w in range(1, 70)])), "relu")
     axes = heatmaps.heatmap(shown).axes[0]
     labels = [int(label.get_text()) for label in axes.get_xticklabels()]
     assert len(labels) == 20
@@ -91,7 +92,7 @@ def test_ticks_are_thinned_and_name_actual_widths():
 def test_hatches_and_frame_stand_on_their_cells():
     # Widths 30, 75, 400 and depths 2, 3: of the sigmoid networks (30, 3) is unresolved and (400, 2)
     # is the greatest.
-    axes = heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid")).axes[0]
+    axes = heatmaps.heatmap(cell_grid.grid(cells(frame(grid())), "sigmoid")).axes[0]
     (framed,) = axes.patches
     assert framed.get_xy() == (1.5, -0.5)
     (hatched,) = (collection for collection in axes.collections if collection.get_hatch())
@@ -118,7 +119,7 @@ def test_frames_stand_on_the_cells_that_may_have_the_greatest_geometric_mean():
         [1 / 4, 3 / 4 * 11 / 16, 3 / 4 * 5 / 16, 0], abs=0.015
     )
     assert np.isnan(found[90])
-    shown = heatmaps.grid(table, "relu")
+    shown = cell_grid.grid(table, "relu")
     assert (shown.best, shown.likely) == ((0, 1), ((0, 0), (0, 1), (0, 2)))
     figure = heatmaps.heatmap(shown)
     assert [patch.get_xy() for patch in figure.axes[0].patches] == [
@@ -128,8 +129,8 @@ def test_frames_stand_on_the_cells_that_may_have_the_greatest_geometric_mean():
     ]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0] == "greatest mean: probability above 5 %"
-    assert "3 cells have it with more than 5 %" in heatmaps.alt_text(shown)
-    assert heatmaps.numbers(table, "relu")["probability"][:4].tolist() == found[:4].tolist()
+    assert "3 cells have it with more than 5 %" in cell_grid.alt_text(shown)
+    assert cell_grid.numbers(table, "relu")["probability"][:4].tolist() == found[:4].tolist()
 
 
 def test_the_cells_of_other_maps_are_no_rivals():
@@ -163,11 +164,11 @@ ROWS = {
 )
 def test_every_quantity_can_be_drawn(name, rows):
     quantity = QUANTITIES[name]
-    shown = heatmaps.grid(cells(frame(rows), quantity), "relu", quantity)
+    shown = cell_grid.grid(cells(frame(rows), quantity), "relu", quantity)
     assert colours(heatmaps.heatmap(shown, "subtitle")) > 10
-    assert quantity.words in heatmaps.alt_text(shown)
+    assert quantity.words in cell_grid.alt_text(shown)
     assert (
-        heatmaps.numbers(cells(frame(rows), quantity), "relu", quantity)["state"]
+        cell_grid.numbers(cells(frame(rows), quantity), "relu", quantity)["state"]
         .isin(["resolved", "unresolved", "missing", "failed"])
         .all()
     )

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ntk_sweep.analysis.page.document import Contents
+from ntk_sweep.analysis.page.document import page as page_text
 from ntk_sweep.analysis.page.model import PageComparison
-from ntk_sweep.analysis.page.report import Contents
-from ntk_sweep.analysis.page.report import page as page_text
 from ntk_sweep.analysis.page.row_table import packed_rows
 from tests.ntk_sweep.analysis.page.test_page_rows_browser import lit, shown
 

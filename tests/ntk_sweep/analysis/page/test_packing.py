@@ -74,3 +74,7 @@ def test_a_slimmed_figure_is_the_same_to_the_eye():
     for text in (svg, small):  # what is referred to is still there
         named = set(re.findall(rb' id="([^"]*)"', text))
         assert set(re.findall(rb"(?:url\(|href=\")#([^)\"]*)", text)) <= named
+    scales = [
+        [float(one) for one in re.findall(rb"scale\((-?[\d.]+)", text)] for text in (svg, small)
+    ]
+    assert scales[1] == pytest.approx(scales[0], rel=5e-3) and min(scales[0]) < 0.02  # letters

@@ -174,6 +174,34 @@ def test_an_address_leads_to_a_view_and_back_works(report, bench, browser):
     assert "quantity=alignment" in page.url and page.url.split("#")[1].startswith("heatmaps-")
 
 
+def test_maps_and_rows_share_a_selection(bench):
+    page, place = bench
+    maps = page.locator(".explorer").first
+    for name, value in (("act", "0"), ("width", "75"), ("depth", "3")):
+        maps.locator(f"[data-control={name}]").select_option(value)
+    maps.locator(".own-command").click()
+    command = maps.locator(".own-commands").inner_text()
+    assert command.startswith("ntk-sweep run -m act=relu width=75 depth=3 seed=0,1,2 data=digits")
+    maps.locator(".own-rows").click()
+    assert shown(place) == 3 and maps.locator(".faded").is_visible()
+    assert set(column(place, "width")) == {"75"} and set(column(place, "act")) == {"relu"}
+    faded = "map => map.data.find((one) => one.opacity)?.z.flat().filter(Boolean).length ?? 0"
+    page.wait_for_timeout(300)
+    # All but one of six cells of ReLU, and all of sigmoid, which lacks one.
+    assert [one.evaluate(faded) for one in maps.locator(".map").all()] == [5, 5]
+    page.locator("#theme").click()
+    assert "page.theme=dark" in page.url
+    page.go_back()
+    page.go_back()
+    page.wait_for_timeout(300)
+    assert shown(place) > 3 and not maps.locator(".faded").is_visible()
+    assert page.evaluate("document.documentElement.dataset.theme ?? ''") == ""
+    place.locator("input[data-filter=width]").fill("30,75")
+    place.locator("input[data-filter=width]").press("Enter")
+    place.get_by_role("button", name="Spectra").click()
+    assert maps.locator(".compared li").count() > 2
+
+
 def test_nothing_stands_in_the_way_of_other_senses(bench):
     """By axe-core, where `NTK_SWEEP_AXE` names its axe.min.js."""
     page, _ = bench

@@ -93,10 +93,12 @@ def any_rows(seed: int) -> tuple[list[dict], list[dict]]:
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_a_page_of_any_store(seed, tmp_path, monkeypatch):
     def drawn(draws):
+        files = []
         for draw in draws:
             draw()
             plt.close("all")
-        return [UNDRAWN for _ in draws]
+            files.append(UNDRAWN)
+        return files
 
     monkeypatch.setattr("ntk_sweep.analysis.writing.publishing.render_many", drawn)
     spectra, runs = any_rows(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ntk_sweep.analysis.drawing import heatmap as heatmaps
+from ntk_sweep.analysis.drawing import cell_grid
 from ntk_sweep.analysis.rows.cells import cells
 from ntk_sweep.analysis.rows.quantities import QUANTITIES, RATIO
 from ntk_sweep.store.columns import schema
@@ -35,7 +35,7 @@ def test_the_bound_of_the_ratio_holds_whatever_the_two_errors_are():
 
 def test_a_value_that_does_not_exist_is_undefined():
     rows = frame([row(), row(seed=1, class_contrast=None)])
-    table = heatmaps.numbers(
+    table = cell_grid.numbers(
         cells(rows, QUANTITIES["class_contrast"]), "relu", QUANTITIES["class_contrast"]
     )
     assert table["state"].tolist() == ["undefined"]

@@ -1,0 +1,36 @@
+"""A torch whose parts are loaded when they are first used is whole for whoever uses them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.places import ROOT
+
+DEFER = """
+from ntk_sweep.deferred import PARTS, _Deferred, defer_parts_of_torch
+defer_parts_of_torch()
+import torch, sys
+assert {name for name, module in sys.modules.items() if type(module) is _Deferred} == PARTS
+"""
+USES = {
+    "an attribute of a part": "torch.optim.SGD",
+    "a module that parts load": "import torch._prims as p; assert p is sys.modules['torch._prims']",
+}
+REPORT = """
+torch = {name: getattr(module, "__loader__", None) for name, module in sorted(sys.modules.items())
+         if name.startswith("torch")}
+print({name: type(loader).__name__ for name, loader in torch.items()})
+import torch
+print(torch.linalg.eigh(torch.empty(3, 3, device="meta"))[0].shape)
+"""
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_the_first_use_of_a_deferred_part_makes_torch_whole(use):
+    def state(start):
+        code = "\n".join([start, use, REPORT])
+        words = [sys.executable, "-c", code]
+        return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+
+    assert state(DEFER) == state("import torch, sys")
