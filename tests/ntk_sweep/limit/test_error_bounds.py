@@ -158,7 +158,9 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
         assert (change <= bound + 1e-13).all(), name
 
 
-@pytest.mark.parametrize("activation", [name for name, entry in ACTIVATIONS.items() if entry.kinked])
+@pytest.mark.parametrize(
+    "activation", [name for name, entry in ACTIVATIONS.items() if entry.kinked]
+)
 def test_the_bias_turns_an_error_of_the_distance_into_one_of_the_angle(activation, monkeypatch):
     """Of parallel inputs, which have no angle of their own."""
     monkeypatch.setattr(error_bounds, "_EPS", 1e-9)
