@@ -7,7 +7,7 @@ import torch
 from ntk_sweep.limit import error_bounds
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.gram_factors import GramFactors
-from ntk_sweep.limit.kernel import limit_kernels, limit_ntk, limit_ntks
+from ntk_sweep.limit.kernel import limit_kernels, limit_ntks
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, area_of
