@@ -4,7 +4,7 @@ import mpmath as mp
 import pytest
 import torch
 
-from ntk_sweep.limit import error_bounds, recursion
+from ntk_sweep.limit import error_bounds
 from ntk_sweep.limit.dual_activations import Duals, gram_duals
 from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.limit.kernel import limit_kernels, limit_ntks
@@ -108,17 +108,6 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
         assert error <= result.error_norm
         # Random signs mostly cancel, whereas a bound adds them up, over 12 inputs and 6 layers.
         assert result.error_norm <= 1e3 * error
-
-
-@pytest.mark.parametrize("activation", ["relu", "erf"])
-def test_tiles_have_the_bound_of_the_whole(activation, monkeypatch):
-    x = inputs(8) * torch.arange(1, 9)[:, None]
-    whole = limit_kernels(x, activation, 100, 4, "ntk")
-    monkeypatch.setattr(recursion, "LIMIT_WHOLE", 0)
-    monkeypatch.setattr(recursion, "LIMIT_TILE_ROWS", 3)
-    tiled = limit_kernels(x, activation, 100, 4, "ntk")
-    for one, other in ((tiled.ntk, whole.ntk), (tiled.nngp, whole.nngp)):
-        assert one.error_norm == pytest.approx(other.error_norm, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Protects the ends of a spectrum that are computed without the rest of it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
-from ntk_sweep.kernel.pass_errors import PassErrors
+from ntk_sweep.kernel.pass_errors import PassErrors, seen_errors
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.spectrum import extreme_eigenvalues as extremes
 from ntk_sweep.spectrum import lowest_eigenvalue as lowest
@@ -101,9 +103,10 @@ def test_a_singular_kernel_is_unresolved(smallest):
 
 
 @pytest.mark.parametrize("end", [0, -1])
-def test_a_missed_eigenvalue_widens_the_bound(monkeypatch, end):
+@pytest.mark.parametrize("above", [[], [1100.0, 1101.0], [5e4, 5.1e4]])
+def test_a_missed_eigenvalue_widens_the_bound(monkeypatch, end, above):
     """Lanczos may converge to the wrong eigenvalues; the factorisations tell."""
-    values = [1.0, 1.5, *np.linspace(2, 1e3, 38)]
+    values = [1.0, 1.5, *np.linspace(2, 1e3, 38), *above]
 
     def beside(matrix, *_):
         vectors = torch.linalg.eigh(matrix).eigenvectors
@@ -162,7 +165,34 @@ def test_kernels_in_tiles_have_the_same_ends(monkeypatch):
     monkeypatch.setattr("ntk_sweep.numerics.gram_tiles.TILE", 8)
     tiled = extreme_eigenvalues(network, x)
     assert abs(tiled.lambda_min - whole.lambda_min) <= tiled.lambda_min_error
-    assert tiled.lambda_min_error == pytest.approx(whole.lambda_min_error, rel=0.01)
+    assert tiled.lambda_min_error == pytest.approx(whole.lambda_min_error, rel=0.01, abs=0)
+
+
+def test_errors_of_other_rows_reach_the_smallest_eigenvalue_squared(monkeypatch):
+    """Its own vector sees nothing of them."""
+    wrong = torch.diag(torch.tensor([1.0, 2.0**0.5], dtype=torch.float64))
+    rows = torch.tensor([[0.0, 0.0], [0.1, 0.0]], dtype=torch.float64)
+    change = abs(1 - float(torch.linalg.svdvals(wrong - rows)[-1]) ** 2)
+    errors = PassErrors(torch.zeros(1, dtype=torch.float64), rows.norm(dim=1))
+    network = Network.initialise(3, 4, 3, "relu", "ntk", seed=1)
+    kernel = centred_kernel(centred_passes(network, images(2, 3)))
+    kernel = dataclasses.replace(kernel, pass_errors=errors)
+    monkeypatch.setattr(extremes, "seen_errors", lambda *_: torch.zeros(1, dtype=torch.float64))
+    first = torch.eye(2, dtype=torch.float64)[:, :1]
+    values = torch.ones(1, dtype=torch.float64)
+    found = lowest.LowestEigenvalue(1.0, 0.0, first, values, beyond=2.0, inverse_norm=1.0)
+    assert change <= extremes._seen(kernel, found) <= 20 * change
+
+
+def test_what_a_vector_sees_is_that_of_the_covariance():
+    """For nearly equal inputs, whose errors are shared, and a bias that outweighs them."""
+    x = 1 + 1e-6 * images(12, 5)
+    network = Network.initialise(5, 20, 3, "sigmoid", "ntk", seed=1, bias_std=30.0)
+    passes = centred_passes(network, x)
+    errors = centred_kernel(passes).pass_errors
+    v = torch.full((12, 1), 12**-0.5, dtype=torch.float64)
+    covariance = float(v[:, 0] @ errors.covariance @ v[:, 0]) ** 0.5
+    assert 0.99 * covariance <= float(seen_errors(passes, errors, v)) <= 1.5 * covariance
 
 
 def test_mistakes_are_explained():

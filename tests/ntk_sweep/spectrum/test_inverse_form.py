@@ -95,6 +95,20 @@ def test_graded_kernels_of_wrong_jacobians(size, digits, seed, shared, rows, alo
     assert error <= value
 
 
+def test_a_shared_error_that_the_solution_does_not_see_counts_squared():
+    """1ᵀΘ⁻¹v is zero: the form changes by ((Je)ᵀx)² 1ᵀΘ⁻¹1 only."""
+    generator = torch.Generator().manual_seed(3)
+    wrong = torch.randn(4, 8, dtype=torch.float64, generator=generator)
+    x = torch.tensor([1.0, -1, 2, -2], dtype=torch.float64)
+    theta = wrong @ wrong.T
+    common = wrong.T @ x
+    common *= 0.4 / float(common.norm() * torch.linalg.inv(theta).sum() ** 0.5)
+    errors = PassErrors(common.norm()[None], torch.zeros(4, dtype=torch.float64))
+    value, error = form_of(rounded(gram_of(wrong)), errors)(theta @ x)
+    change = off_by(value, exact_inverse_form(gram_of(wrong, -common.expand(4, -1)), theta @ x))
+    assert 0.1 * error < change <= error
+
+
 NETWORKS = [
     ("relu", (8, 30, 20, 3), torch.float64, "eigh"),
     ("sigmoid", (8, 8, 10, 6), torch.float64, "compensated"),
