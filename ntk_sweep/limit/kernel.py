@@ -17,9 +17,7 @@ from ntk_sweep.limit.recursion import LimitKernel, LimitKernels, check_overflow,
 from ntk_sweep.network.architecture import Architecture, check_names
 from ntk_sweep.network.fully_connected import Inputs, OtherInputs
 from ntk_sweep.network.integers import integer_fault
-from ntk_sweep.numerics.end_eigenvalues import end_eigenvalues
 from ntk_sweep.numerics.tensors import as_tensor, check_finite
-from ntk_sweep.spectrum.extremes import Extremes
 from ntk_sweep.spectrum.spectrum import Spectrum
 
 ROWS_AT_ONCE = 512
@@ -161,43 +159,16 @@ def limit_kernel_spectrum(limit: LimitKernel) -> Spectrum:
         >>> limit_kernel_spectrum(kernels[3]).resolved
         tensor([False,  True,  True])
     """
-    _check_symmetric(limit)
-    eigenvalues = torch.linalg.eigvalsh(limit.kernel)
-    errors = torch.full_like(eigenvalues, _eigenvalue_error(limit, float(eigenvalues[-1])))
-    return Spectrum(eigenvalues.clamp(min=0), errors, method="limit")
-
-
-def limit_kernel_extremes(limit: LimitKernel) -> Extremes:
-    """The ends of `limit_kernel_spectrum`, with its bound, for half the time.
-
-    Raises:
-        ValueError: The kernel is one between two sets of inputs.
-
-    Example:
-        >>> x = torch.tensor([[1.0], [1.0], [2.0]], dtype=torch.float64)
-        >>> kernels = limit_ntks(x, "relu", width=100, depths=(2,), parametrisation="ntk")
-        >>> round(limit_kernel_extremes(kernels[2]).lambda_max, 6)
-        11.447417
-    """
-    _check_symmetric(limit)
-    least, greatest = end_eigenvalues(limit.kernel)
-    error = _eigenvalue_error(limit, greatest)
-    return Extremes(max(least, 0.0), error, max(greatest, 0.0), error)
-
-
-def _eigenvalue_error(limit: LimitKernel, greatest: float) -> float:
-    return limit.error_norm + torch.finfo(torch.float64).eps * len(limit.kernel) * abs(greatest)
-
-
-def _check_symmetric(limit: LimitKernel) -> None:
     kernel = limit.kernel
-    if len(kernel) == kernel.shape[1] and torch.equal(kernel, kernel.T):
-        return
     if len(kernel) != kernel.shape[1] or _asymmetry(kernel) > 2 * limit.error_norm:
         raise ValueError(
             f"the kernel, {tuple(kernel.shape)}, is not symmetric, but only a kernel of one "
             "set of inputs has eigenvalues: leave x2 out"
         )
+    eigenvalues = torch.linalg.eigvalsh(kernel)
+    solver = torch.finfo(torch.float64).eps * len(eigenvalues) * float(eigenvalues[-1].abs())
+    errors = torch.full_like(eigenvalues, limit.error_norm + solver)
+    return Spectrum(eigenvalues.clamp(min=0), errors, method="limit")
 
 
 def _asymmetry(kernel: Float[Tensor, "N N"]) -> float:

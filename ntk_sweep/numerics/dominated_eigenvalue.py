@@ -12,8 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.numerics.end_eigenvalues import end_eigenvalues
-
 _EPS = torch.finfo(torch.float64).eps
 
 
@@ -95,7 +93,8 @@ def dominated_eigenvalue(
     error += (4 * terms + 16) * own + size * products + 4 * size * far
     value, apart = 0.0, math.inf
     while True:
-        value, greatest = end_eigenvalues(corner - torch.outer(y, y / (great - value)))
+        eigenvalues = torch.linalg.eigvalsh(corner - torch.outer(y, y / (great - value)))
+        value, greatest = float(eigenvalues[0]), float(eigenvalues[-1])
         of_value = _EPS * (error + size * max(abs(value), abs(greatest)) + 4 * size * abs(value))
         most = value + of_value
         if not (of_value < value and most < 0.1 * great):

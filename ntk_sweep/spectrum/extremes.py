@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from ntk_sweep.spectrum.spectrum import Spectrum
+
 
 @dataclass(frozen=True)
 class Extremes:
@@ -20,6 +22,12 @@ class Extremes:
     lambda_min_error: float
     lambda_max: float
     lambda_max_error: float
+
+    @classmethod
+    def of(cls, spectrum: Spectrum) -> Extremes:
+        """Those of a whole spectrum."""
+        values, errors = spectrum.eigenvalues, spectrum.errors
+        return cls(float(values[0]), float(errors[0]), float(values[-1]), float(errors[-1]))
 
     @property
     def resolved(self) -> bool:

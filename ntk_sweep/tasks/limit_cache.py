@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.limit.kernel import limit_kernel_extremes, limits_of
+from ntk_sweep.limit.kernel import limit_kernel_spectrum, limits_of
 from ntk_sweep.limit.recursion import LimitKernels
 from ntk_sweep.limit.smallest_eigenvalues import sharp_limits
 from ntk_sweep.network.architecture import Architecture
@@ -69,7 +69,7 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
 def _limit(kernels: LimitKernels, least: SmallestEigenvalue | None = None) -> Limit:
     """What is said of these kernels; λ_min is that of the float64 entries if it is not given."""
     if least is None:
-        ends = limit_kernel_extremes(kernels.ntk)
+        ends = Extremes.of(limit_kernel_spectrum(kernels.ntk))
         least = SmallestEigenvalue(ends.lambda_min, ends.lambda_min_error)
     nngp = kernels.nngp
     known = math.isfinite(nngp.error_norm) and all_finite(nngp.kernel)
@@ -77,7 +77,7 @@ def _limit(kernels: LimitKernels, least: SmallestEigenvalue | None = None) -> Li
         kernels.ntk.kernel.numpy(),
         least.value,
         least.error,
-        limit_kernel_extremes(nngp) if known else None,
+        Extremes.of(limit_kernel_spectrum(nngp)) if known else None,
     )
 
 

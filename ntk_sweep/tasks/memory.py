@@ -36,6 +36,9 @@ as soon as they are free, and every array of a pass is then a thousand page faul
 than the arithmetic; larger arrays take longer anyway, and go back to the system at once. Older
 versions of glibc refuse more."""
 
+CHECKED_FROM = 2**30
+"""Bytes from which on a point asks how much memory is free, and gives back what it frees."""
+
 KEPT_BYTES = 2**30
 """Of that memory as much stays free, until a large point gives it back."""
 
@@ -242,6 +245,10 @@ def memory_plan(
         stages["files"] = shared + factors + square * (FILE_COPIES * squares + LAYER_SQUARES)
     # the last limit kernel is kept, however large it is
     cached = max(LIMIT_CACHE_BYTES, square) if n_samples <= LIMIT_SAMPLES else 0
+    freed = stages["passes"] - shared - (factors and left)
+    if BASE + MARGIN * max(stages.values()) < CHECKED_FROM and layer < KEPT_BLOCK:
+        # nothing is given back, and what the passes free may fit no other array
+        stages = {name: size + (name != "passes") * freed for name, size in stages.items()}
     planned = {name: int(BASE + MARGIN * size) for name, size in stages.items()}
     return MemoryPlan(planned, held, cached)
 

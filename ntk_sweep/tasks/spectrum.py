@@ -31,11 +31,14 @@ from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
 from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME
 from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
-from ntk_sweep.tasks.memory import available_memory, give_back, not_enough, point_memory
+from ntk_sweep.tasks.memory import (
+    CHECKED_FROM,
+    available_memory,
+    give_back,
+    not_enough,
+    point_memory,
+)
 from ntk_sweep.tasks.saved import LAYER_KERNELS, eigenvectors, saved_arrays
-
-CHECKED_FROM = 2**30
-"""Bytes below which a point does not ask how much memory is free."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,13 @@ def _kernel(
         method in ("auto", "jacobian", CERTIFIED) and len(dataset.x) <= REFINED_SAMPLES
     )
     passes = centred_passes(network, inputs.rows, first)
+    if large:
+        # kernels are too large for the blocks that the passes free
+        give_back()
     kept = refinable or LAYER_KERNELS in point.files
     kernel = centred_kernel(passes, kept, network if refinable else None)
     conjugate = conjugate_extremes(ConjugateFactor.of(passes, point.architecture))
     if large:
-        # the eigen-solver's matrices are too large for the blocks that the passes leave
         del passes, first
         give_back()
     return network, inputs.rows, kernel, conjugate
@@ -136,12 +141,11 @@ def spectrum_columns(
 ) -> dict[str, Any]:
     """The columns of the task, from a point's kernels and their eigenvalues."""
     vectors = eigenvectors(spectrum, kernel.theta)
-    values, errors = spectrum.eigenvalues, spectrum.errors
-    ends = Extremes(*map(float, (values[0], errors[0], values[-1], errors[-1])))
+    values, ends = spectrum.eigenvalues, Extremes.of(spectrum)
     columns = _end_columns(ends, spectrum.method, spectrum.target, spectrum.meets_target)
     columns |= {
         "eigenvalues": values.numpy(),
-        "eigenvalue_errors": errors.numpy(),
+        "eigenvalue_errors": spectrum.errors.numpy(),
         "effective_rank": effective_rank(values),
     }
     columns |= {

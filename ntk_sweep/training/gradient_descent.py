@@ -167,7 +167,8 @@ class GradientDescent:
         if capturable(self._y, self.steps_per_epoch):
             self._graph.launch(self._steps, self._y.device)
         else:
-            self._steps()
+            with np.errstate(over="ignore", invalid="ignore"):  # the loss tells of an overflow
+                self._steps()
         self._input.end_epoch(samples)
         return float(self._residuals.square().mean())
 
@@ -191,8 +192,9 @@ class GradientDescent:
         return self._outputs_above(self._input.pre_activations())
 
     def _outputs_above(self, z: Float[Tensor, "N n_1"]) -> Float[Tensor, " N"]:
-        for layer in self._upper:
-            z = layer.evaluate(self._activation.function(z))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer in self._upper:
+                z = layer.evaluate(self._activation.function(z))
         return z[:, 0]
 
     def network(self) -> Network:

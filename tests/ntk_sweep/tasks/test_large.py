@@ -118,7 +118,7 @@ def test_without_a_limit_kernel_above_its_size(monkeypatch, samples, there):
         ((12_000, 784, 500, 3, "eigh"), 5, 0.9),
         # products of the first layer are kept, and one matrix of weights
         ((200, 784, 20_000, 10, "auto"), 0, 4.6),
-        ((200, 784, 1000, 10, "auto"), 0, 0.65),
+        ((200, 784, 1000, 10, "auto"), 0, 0.67),
     ],
 )
 def test_plans_of_known_sizes(sizes, squares, beside):
@@ -198,7 +198,9 @@ print(int(peak[1]) * 1024, max(stages.values()))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     used, planned = map(int, done.stdout.split())
-    assert planned / 1.25 < used < planned
+    # auto may have to repeat the passes in double-double, which this network does not need
+    room = 1.6 if method == "auto" else 1.25
+    assert planned / room < used < planned
 
 
 def test_what_is_available(monkeypatch, tmp_path):
