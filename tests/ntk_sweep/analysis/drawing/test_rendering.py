@@ -67,7 +67,7 @@ def test_formulas_are_parsed_once_and_look_the_same():
 
 
 def test_remembered_ticks_look_the_same():
-    drawn = [heatmaps.heatmap(heatmaps.grid(cells(frame(grid())), "sigmoid")) for _ in range(2)]
+    drawn = [heatmaps.heatmap(cell_grid.grid(cells(frame(grid())), "sigmoid")) for _ in range(2)]
     remembered_ticks.remember_ticks(drawn[0])
     for kind in FORMATS:
         assert render(drawn[0], kind) == render(drawn[1], kind), kind
@@ -80,7 +80,7 @@ def test_what_is_drawn_once_looks_as_if_drawn_for_each_format(cells_shown):
     unresolved = value < 0.2
     value[unresolved] = np.nan
     sides = [list(range(cells_shown))] * 2
-    shown = heatmaps.Grid("relu", heatmaps.SHOWN, *sides, value, unresolved, (0, 1), "2 seeds")
+    shown = cell_grid.Grid("relu", cell_grid.SHOWN, *sides, value, unresolved, (0, 1), "2 seeds")
     figures = [heatmaps.heatmap(shown) for _ in range(2)]
     for figure in figures:
         figure.dpi = rendering.DPI
