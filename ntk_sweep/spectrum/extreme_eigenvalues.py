@@ -50,6 +50,12 @@ class ExtremeEigenvalues(Extremes):
 
     leading: Float[Tensor, "N _"] = field(repr=False)
 
+    @classmethod
+    def of(cls, spectrum: Spectrum) -> ExtremeEigenvalues:
+        """Those of a whole spectrum with its eigenvectors."""
+        assert spectrum.eigenvectors is not None
+        return cls(**vars(Extremes.of(spectrum)), leading=spectrum.eigenvectors[:, -LEADING:])
+
 
 def extreme_eigenvalues(network: Network, x: Inputs, target: float = TARGET) -> ExtremeEigenvalues:
     """λ_min and λ_max of the empirical NTK on `x`; see `kernel_extreme_eigenvalues`.
@@ -106,19 +112,8 @@ def kernel_extreme_eigenvalues(kernel: CentredKernel, target: float = TARGET) ->
                 "no bound of λ_min was found, as the kernel is zero or of rank one up to rounding: "
                 "use the method eigh"
             ) from error
-    return _of_all(kernel_spectrum(kernel, "eigh" if kernel.passes is None else "auto", target))
-
-
-def _of_all(spectrum: Spectrum) -> ExtremeEigenvalues:
-    """The two ends of a whole spectrum."""
-    assert spectrum.eigenvectors is not None
-    values, errors = spectrum.eigenvalues.tolist(), spectrum.errors.tolist()
-    return ExtremeEigenvalues(
-        lambda_min=values[0],
-        lambda_min_error=errors[0],
-        lambda_max=values[-1],
-        lambda_max_error=errors[-1],
-        leading=spectrum.eigenvectors[:, -LEADING:],
+    return ExtremeEigenvalues.of(
+        kernel_spectrum(kernel, "eigh" if kernel.passes is None else "auto", target)
     )
 
 

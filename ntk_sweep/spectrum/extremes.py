@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from jaxtyping import Float
-from torch import Tensor
+from ntk_sweep.spectrum.spectrum import Spectrum
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,10 @@ class Extremes:
     lambda_max_error: float
 
     @classmethod
-    def of(cls, eigenvalues: Float[Tensor, " N"], errors: Float[Tensor, " N"]) -> Extremes:
-        """Those of a whole spectrum, ascending, and of the bounds of its errors."""
-        return cls(*(float(one[place]) for place in (0, -1) for one in (eigenvalues, errors)))
+    def of(cls, spectrum: Spectrum) -> Extremes:
+        """Those of a whole spectrum."""
+        values, errors = spectrum.eigenvalues, spectrum.errors
+        return cls(float(values[0]), float(errors[0]), float(values[-1]), float(errors[-1]))
 
     @property
     def resolved(self) -> bool:

@@ -79,8 +79,7 @@ def _limit(kernels: LimitKernels, least: SmallestEigenvalue | None = None) -> Li
 
 
 def _extremes(limit: LimitKernel) -> Extremes:
-    spectrum = limit_kernel_spectrum(limit)
-    return Extremes.of(spectrum.eigenvalues, spectrum.errors)
+    return Extremes.of(limit_kernel_spectrum(limit))
 
 
 def _is_sharp(limit: Limit) -> bool:

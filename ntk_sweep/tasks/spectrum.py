@@ -141,13 +141,11 @@ def spectrum_columns(
 ) -> dict[str, Any]:
     """The columns of the task, from a point's kernels and their eigenvalues."""
     vectors = eigenvectors(spectrum, kernel.theta)
-    values, errors = spectrum.eigenvalues, spectrum.errors
-    columns = _end_columns(
-        Extremes.of(values, errors), spectrum.method, spectrum.target, spectrum.meets_target
-    )
+    values, ends = spectrum.eigenvalues, Extremes.of(spectrum)
+    columns = _end_columns(ends, spectrum.method, spectrum.target, spectrum.meets_target)
     columns |= {
         "eigenvalues": values.numpy(),
-        "eigenvalue_errors": errors.numpy(),
+        "eigenvalue_errors": spectrum.errors.numpy(),
         "effective_rank": effective_rank(values),
     }
     columns |= {
