@@ -104,7 +104,6 @@ def main(results: str, results_eigh: str) -> None:
             made = Path(folder) / f"{name}-{GROUP}.md"
             content = once(filed(made) if name in LONG else made.read_text())
             fill(PAGE, name, first_note(content) if name == DEFINED else content)
-    training(results)
     with tempfile.TemporaryDirectory() as folder:
         analyse(results, folder, "report")
         try:
@@ -116,14 +115,16 @@ def main(results: str, results_eigh: str) -> None:
     figure, text = beside(results, results_eigh)
     (DOCS / "figures" / "sigmoid-methods.png").write_bytes(figure)
     fill(PAGE, "sigmoid", text)
+    training(results)
 
 
 def training(results: str) -> None:
     """The training runs: tables and the figures that belong to them, in the order of `TRAINING`."""
     with tempfile.TemporaryDirectory() as folder:
-        for command in TRAINING_COMMANDS:
-            analyse(results, folder, *command)
         for name, parts in TRAINING.items():
+            for command in TRAINING_COMMANDS:
+                if command[0] == name:
+                    analyse(results, folder, *command)
             content: list[str] = []
             for pattern, words in parts:
                 found = sorted(Path(folder).glob(f"{pattern}-{GROUP}.{'png' if words else 'md'}"))
