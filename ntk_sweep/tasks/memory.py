@@ -147,9 +147,9 @@ BASE = 400 * 2**20
 MARGIN = 1.03
 """What free blocks among those in use, and arrays of N numbers, take."""
 
-KEPT_MARGIN = 1.3
-"""The same where matrices are blocks that are kept, but for the limit kernel, of which all is
-measured: 1.03 to 1.23 for 1,500 inputs and 600 × 5."""
+KEPT_MARGIN = 1.5
+"""The same of the eigen-solver where its matrices are blocks that are kept: up to 1.4 for 1,500
+inputs and 600 × 5."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,8 @@ def memory_plan(
         "conjugate kernel": shared + left + own + FACTOR_ARRAYS * 8 * n_samples * width,
         "eigenvalues": shared + factors + own - square,
     }
-    stages["eigenvalues"] += _solver_bytes(method, n_samples, left + data)
+    solver = _solver_bytes(method, n_samples, left + data)
+    stages["eigenvalues"] += int(KEPT_MARGIN * solver) if square < KEPT_BLOCK else solver
     numbers = n_samples * (n_inputs + width * (depth - 1))
     refined = method in ("auto", "double-double") and n_samples <= REFINED_SAMPLES
     if refined and numbers <= EXTENDED_ACTIVATIONS:
@@ -253,11 +254,7 @@ def memory_plan(
     if BASE + MARGIN * max(stages.values()) < CHECKED_FROM and layer < KEPT_BLOCK:
         # nothing is given back, and what the passes free may fit no other array
         stages = {name: size + (name != "passes") * freed for name, size in stages.items()}
-    margin = KEPT_MARGIN if square < KEPT_BLOCK else MARGIN
-    planned = {
-        name: int(BASE + (MARGIN if name == "limit" else margin) * size)
-        for name, size in stages.items()
-    }
+    planned = {name: int(BASE + MARGIN * size) for name, size in stages.items()}
     return MemoryPlan(planned, held, cached)
 
 
