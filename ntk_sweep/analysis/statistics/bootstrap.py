@@ -135,20 +135,24 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
         np.array([value.max() for value in values]) >= values[int(means.argmax())].min()
     )
     generator = np.random.default_rng(_SEED)
-    greatest, first = np.full(CONTESTS, -np.inf), np.zeros(CONTESTS, dtype=np.intp)
-    reached = np.empty((len(rivals), CONTESTS), dtype=bool)
-    for line, place in enumerate(rivals):
+    greatest, winner = np.full(CONTESTS, -np.inf), np.zeros(CONTESTS, dtype=np.intp)
+    ties = []
+    for place in rivals:
         own, n = values[place], len(values[place])
         if n > NORMAL:
             drawn = generator.normal(own.mean(), own.std() / np.sqrt(n), CONTESTS)
         else:
             drawn = own[generator.integers(n, size=(CONTESTS, n))].mean(axis=1)
-        reached[line] = drawn >= greatest
-        first[drawn > greatest] = line
-        np.maximum(greatest, drawn, out=greatest)
-    # A mean that a later one exceeds does not win.
-    reached &= first <= np.arange(len(rivals))[:, None]
-    parts = 1 / reached.sum(axis=0)
-    probability = np.zeros(len(values))
-    probability[rivals] = [parts[won].sum() / CONTESTS for won in reached]
-    return probability
+        equal = np.flatnonzero(drawn == greatest)
+        ties.append((place, equal, winner[equal]))
+        won = drawn > greatest
+        greatest[won], winner[won] = drawn[won], place
+    # Those that a later mean exceeds count no more.
+    held = [(place, equal[winner[equal] == first]) for place, equal, first in ties]
+    sharing = np.ones(CONTESTS)
+    for _, equal in held:
+        sharing[equal] += 1
+    wins = np.bincount(winner, weights=1 / sharing, minlength=len(values))
+    for place, equal in held:
+        wins[place] += (1 / sharing[equal]).sum()
+    return wins / CONTESTS
