@@ -144,15 +144,17 @@ benchmark: $(READY)
 GPU_VENV := .venv-gpu
 GPU_NEEDS := beartype hypothesis jaxtyping mpmath pytest
 gpu:
+	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo "$(PYTHON) has no torch: make gpu PYTHON=… names one that has"; exit 1; }
 	@$(PYTHON) -m benchmarks.numerics.gpu check || exit 1; \
-	python=$(PYTHON); modules='import hydra, pandas, pyarrow, ray, rich, scipy, threadpoolctl'; \
+	python=$(PYTHON); modules='import hydra, pandas, psutil, pyarrow, ray, rich, scipy, threadpoolctl'; \
 	for module in $(GPU_NEEDS); do modules="$$modules, $$module"; done; \
 	if ! $$python -c "$$modules" 2>/dev/null; then \
 	    echo "installing what $$python lacks into $(GPU_VENV), beside its own torch"; \
 	    $$python -m venv --system-site-packages $(GPU_VENV); \
 	    python=$(GPU_VENV)/bin/python; \
 	    $$python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > $(GPU_VENV)/needs.txt; \
-	    $$python -m pip install --quiet --requirement $(GPU_VENV)/needs.txt $(GPU_NEEDS) || exit 1; \
+	    $$python -m pip install --quiet --requirement $(GPU_VENV)/needs.txt $(GPU_NEEDS) || \
+	        { echo "without these packages nothing is tested, only measured"; $(PYTHON) -m benchmarks.numerics.gpu; exit 1; }; \
 	fi; \
 	status=0; \
 	$$python -m pytest -m gpu $$(grep -rl 'mark.gpu' tests --include='*.py') || status=$$?; \

@@ -126,11 +126,18 @@ def seconds(compute: Callable[[], object], repeats: int = REPEATS) -> float:
 
 
 def _without_jaxtyping() -> None:
-    """The numerics name jaxtyping in annotations only, which nothing evaluates here."""
+    """The numerics name jaxtyping in annotations and their aliases, which nothing evaluates here."""
     if importlib.util.find_spec("jaxtyping") is None:
         module = types.ModuleType("jaxtyping")
-        module.__getattr__ = lambda name: object  # type: ignore[method-assign]
+        vars(module)["__getattr__"] = lambda name: _Shaped
         sys.modules["jaxtyping"] = module
+
+
+class _Shaped:
+    """Stands for each of jaxtyping's types."""
+
+    def __class_getitem__(cls, shape: object) -> type:
+        return cls
 
 
 if __name__ == "__main__":
