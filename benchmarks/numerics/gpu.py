@@ -126,7 +126,7 @@ def seconds(compute: Callable[[], object], repeats: int = REPEATS) -> float:
 
 
 def _without_jaxtyping() -> None:
-    """The numerics name jaxtyping in annotations and their aliases, which nothing evaluates here."""
+    """The numerics name jaxtyping in annotations and aliases, which nothing evaluates here."""
     if importlib.util.find_spec("jaxtyping") is None:
         module = types.ModuleType("jaxtyping")
         vars(module)["__getattr__"] = lambda name: _Shaped
