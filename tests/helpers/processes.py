@@ -75,10 +75,10 @@ def start(
     )
 
 
-def wait_for(condition, what, *processes):
+def wait_for(condition, what, *processes, limit=TIME_LIMIT):
     """What `condition` returns once it is true; an error at once when one of the processes that
     must live for it has ended."""
-    deadline = time.monotonic() + TIME_LIMIT
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         ended = [process for process in processes if process.poll() is not None]
         found = condition()

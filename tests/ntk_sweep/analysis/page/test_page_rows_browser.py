@@ -183,7 +183,8 @@ def test_maps_and_rows_share_a_selection(bench):
     command = maps.locator(".own-commands").inner_text()
     assert command.startswith("ntk-sweep run -m act=relu width=75 depth=3 seed=0,1,2 data=digits")
     maps.locator(".own-rows").click()
-    assert shown(place) == 3 and maps.locator(".faded").is_visible()
+    maps.locator(".faded").wait_for()
+    assert shown(place) == 3
     assert set(column(place, "width")) == {"75"} and set(column(place, "act")) == {"relu"}
     faded = "map => map.data.find((one) => one.opacity)?.z.flat().filter(Boolean).length ?? 0"
     page.wait_for_timeout(300)
@@ -193,8 +194,8 @@ def test_maps_and_rows_share_a_selection(bench):
     assert "page.theme=dark" in page.url
     page.go_back()
     page.go_back()
-    page.wait_for_timeout(300)
-    assert shown(place) > 3 and not maps.locator(".faded").is_visible()
+    maps.locator(".faded").wait_for(state="hidden")
+    assert shown(place) > 3
     assert page.evaluate("document.documentElement.dataset.theme ?? ''") == ""
     place.locator("input[data-filter=width]").fill("30,75")
     place.locator("input[data-filter=width]").press("Enter")
