@@ -162,7 +162,7 @@ def test_a_plan_counts_files_and_what_is_kept_for_other_points(method):
 @pytest.mark.parametrize(
     ("n_samples", "width", "depth", "act", "method"),
     [
-        (1500, 600, 5, "sigmoid", "eigh"),
+        pytest.param(1500, 600, 5, "sigmoid", "eigh", marks=pytest.mark.long),
         (1000, 100, 3, "relu", "double-double"),
         (300, 2500, 4, "sigmoid", "auto"),
         (2200, 100, 3, "relu", "extreme"),

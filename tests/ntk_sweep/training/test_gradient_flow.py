@@ -63,9 +63,9 @@ def solved(network, x, y, times, rtol=1e-11):
 
 
 QUICK = {("sigmoid", "ntk"), ("gelu", "thesis")}
-ONCE = {("tanh", "standard"), ("erf", "thesis"), ("silu", "ntk"), ("sigmoid", "standard")}
-"""With the quick ones every activation at least once and every parametrisation twice: that is a
-factor of each layer, whatever σ is."""
+ONCE = {("tanh", "standard"), ("erf", "ntk")}
+"""With the quick ones every parametrisation, a factor of each layer whatever σ is, and all
+activations but one; the rest is left to `make test-long`."""
 
 CASES = [
     pytest.param(
@@ -264,7 +264,7 @@ def test_a_flow_ends_at_the_loss_asked_for():
     network = network_of("tanh", width=30)
     run = follow(network, X, Y, stop_at_loss=1e-3)
     assert run.losses[-1] <= 1e-3 < run.losses[-2]
-    whole = follow(network, X, Y)
+    whole = follow(network, X, Y, tolerance=0.1)
     assert whole.losses[-1] <= STOP_AT_LOSS < whole.losses[-2]
     none = follow(network, X, Y, stop_at_loss=100.0)
     assert (none.steps, len(none.losses), none.times.tolist()) == (0, 1, [0.0])
