@@ -25,6 +25,9 @@ from ntk_sweep.numerics.double_double import (
 )
 from ntk_sweep.numerics.gram_tiles import gram_tile
 
+INPUT_ORDERS = 2
+"""Of products of the inputs, whatever those of later layers: the inputs have no centre."""
+
 
 @dataclass(eq=False)
 class CentredRows:
@@ -79,7 +82,11 @@ class CentredRows:
         return self._total_squares
 
     def double_double_gram(self, orders: int) -> DoubleDouble:
-        """The same in double-double, its upper triangle; see `double_double.gram`."""
+        """The same in double-double, its upper triangle; see `double_double.gram`.
+
+        Args:
+            orders: As there. Without any, what is short beside the centre is multiplied in float64.
+        """
         return gram(self.rows.double(), self._double_centre, orders, self._powers)
 
     def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
@@ -128,7 +135,7 @@ class ExactInputs(CentredRows):
         super().__init__(None, x, norms, norms[..., :1] * 0, norms * 0)
         self._gram: Tensor | None = None
         self._multiplicities: Tensor | None = None
-        self._double_double_grams: dict[int, DoubleDouble] = {}
+        self._double_double_gram: DoubleDouble | None = None
 
     @property
     def multiplicities(self) -> Float[Tensor, " N"]:
@@ -148,7 +155,15 @@ class ExactInputs(CentredRows):
         return self._gram
 
     def double_double_gram(self, orders: int) -> DoubleDouble:
-        """The same in double-double, its upper triangle."""
-        if orders not in self._double_double_grams:
-            self._double_double_grams[orders] = super().double_double_gram(orders)
-        return self._double_double_grams[orders]
+        """The same in double-double, its upper triangle, whatever the orders."""
+        if self._double_double_gram is None:
+            self._double_double_gram = super().double_double_gram(INPUT_ORDERS)
+        return self._double_double_gram
+
+    def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
+        """A tile of the same Gram matrix."""
+        return super().double_double_tile(rows, columns, INPUT_ORDERS)
+
+    def double_double_gram_errors(self, orders: int) -> GramError:
+        """The error of `double_double_gram`."""
+        return super().double_double_gram_errors(INPUT_ORDERS)

@@ -43,6 +43,13 @@ ADD_USUAL, MULTIPLY_USUAL = UNIT / 32, UNIT / 16
 _GRAM_ORDERS = 4
 """Of `double_double_gram`: what is left is then below `UNIT`, whatever the number of terms."""
 
+MOST_CENTRE_SLICES = 4
+"""Of rows and centre in their products."""
+
+LONG_CENTRES = (2.0**16, 2.0**35)
+"""How many times larger than the rows a centre has to be for one slice more, and for two: with some
+19 bits each, its products err less than those of the rows."""
+
 THREADED_ROWS = 1000
 """Rows from which on NumPy multiplies on several threads. It has threads of its own, which wait for
 further work on the cores that torch's need meanwhile; in small products that costs more than the
@@ -284,15 +291,16 @@ def gram(
 
     A slice has some 21 bits. With slices S_1, S_2 and the rest R, the products S_1 S_1ᵀ and, for
     two orders, S_1 S_2ᵀ + (S_1 S_2ᵀ)ᵀ are exact. What is left is summed in float64: for one order T
-    + Tᵀ with T = (S_1 + R/2) Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ.
+    + Tᵀ with T = (S_1 + R/2) Rᵀ, for two S_1 Rᵀ + (S_1 Rᵀ)ᵀ + (S_2 + R)(S_2 + R)ᵀ; for none the
+    products of the rows, which errs little beside the centre where the rows are short.
 
-    Products with the centre, which can be much larger than the rows, are taken to three orders if
-    those of the rows are to two.
+    Products with the centre, which can be much longer than the rows, are taken to three orders; to
+    one or two where those of the rows are to none and it is not so long (`centre_slices`).
 
     Args:
         rows: The rows, float64.
         centre: Added to each of them; None for zero.
-        orders: 1 or 2.
+        orders: 0, 1 or 2.
         power: `powers` of the rows, where they are known.
 
     Returns:
@@ -301,7 +309,9 @@ def gram(
     bits, power = slice_bits(rows.shape[-1]), powers(rows) if power is None else power
     parts = slices(rows, orders + 1, bits, power)
     exact = upper(symmetric_product(parts[0]))
-    if orders == 1:
+    if orders == 0:
+        total = from_float64(exact)
+    elif orders == 1:
         first, rest = parts
         half = torch.add(first, rest, alpha=0.5) @ rest.mT
         total = two_sum(exact, upper(half) + upper(half.mT))
@@ -310,12 +320,13 @@ def gram(
         cross, half = (first @ torch.cat((second, rest), dim=-2).mT).chunk(2, dim=-1)
         tail = (upper(half) + upper(half.mT)) + upper(symmetric_product(second + rest))
         total = add_plain(add_plain(two_sum(upper(cross), upper(cross.mT)), exact), tail)
-        parts = [first, second, *slices(rest, 2, bits, power * 2.0 ** (-2 * bits))]
     if centre is None:
         return total
-    column = centre_products(parts, centre, bits - 2)
+    count = centre_slices(power, centre, orders)
+    column = centre_products(parts, centre, bits, power, count)
     rows_of, columns_of, _ = upper_places(rows.shape[-2], rows.device)
-    return add(total, add(column.at(rows_of), column.at(columns_of)))
+    beside = add(column.at(rows_of), column.at(columns_of))
+    return add(total, beside) if orders else add_plain(beside, total.hi)
 
 
 def double_double_gram(rows: DoubleDouble) -> DoubleDouble:
@@ -381,12 +392,13 @@ def gram_errors(
     terms, lengths, _ = rows
     bits = slice_bits(terms)
     power = terms**0.5 * rows.powers[..., 0]
-    parts = [(_units(terms, 6), lengths, 2.0 ** (-orders * bits) * power)]
+    rest = 2.0 ** (-orders * bits) * power if orders else lengths
+    parts = [(_units(terms, 6), lengths, rest)]
     if orders == 2:
         shorter_power = 2.0 ** (-bits - 1) * power
         parts.append((_units(terms, 6), shorter_power, shorter_power))
     if centre is not None:
-        count, shorter = _centre_slices(orders), bits - 2
+        count, shorter = centre_slices(rows.powers, centre, orders), bits - 2
         largest = terms**0.5 * powers(centre)[..., 0]
         length = torch.linalg.vector_norm(centre, dim=-1)
         units = _units(terms, count**2, 2.0 ** (-(count - 1) * shorter))
@@ -462,20 +474,46 @@ def symmetric_product(rows: Float[Tensor, "*b m k"]) -> Float[Tensor, "*b m m"]:
     return product.triu() + product.triu(1).mT
 
 
-def _centre_slices(orders: int) -> int:
-    """How many slices rows and centre have in products with the centre."""
-    return 2 * orders
+def centre_slices(
+    power: Float[Tensor, "*b m 1"], centre: Float[Tensor, "*b 1 k"], orders: int
+) -> int:
+    """How many slices rows and centre have in their products.
+
+    Args:
+        power: `powers` of the rows.
+        centre: The centre.
+        orders: Of the products of the rows.
+    """
+    if orders or centre.device.type != "cpu":
+        return MOST_CENTRE_SLICES  # a GPU would wait for the ratio
+    ratio = float((powers(centre) / power.amax(dim=-2, keepdim=True)).max())
+    more = sum(not ratio <= long for long in LONG_CENTRES)
+    return 2 + more
 
 
 def centre_products(
-    parts: list[Float[Tensor, "*b m k"]], centre: Float[Tensor, "*b 1 k"], bits: int
+    parts: list[Float[Tensor, "*b m k"]],
+    centre: Float[Tensor, "*b 1 k"],
+    bits: int,
+    power: Float[Tensor, "*b m 1"],
+    count: int,
 ) -> DoubleDouble:
-    """c·a_i + c·c/2 for the slices of the rows a_i and the centre c, (..., m).
+    """c·a_i + c·c/2 for the rows a_i and the centre c, (..., m).
 
     With shorter slices of the centre sums of products of equal order, four at the most, are exact
     too.
+
+    Args:
+        parts: The rows in slices of these bits, the last of them the rest.
+        centre: c.
+        bits: Of the slices.
+        power: `powers` of the rows.
+        count: From `centre_slices`.
     """
-    right = slices(centre, len(parts), bits)
+    *parts, rest = parts
+    power = power * 2.0 ** (-len(parts) * bits)
+    parts = [*parts, *slices(rest, count - len(parts), bits, power)]
+    right = slices(centre, count, bits - 2)
     columns = torch.cat(right, dim=-2).mT
     rows = _by_order(torch.stack([part @ columns for part in parts], dim=-1))
     square = _by_order(torch.stack([part @ columns for part in right], dim=-1))

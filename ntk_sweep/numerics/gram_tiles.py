@@ -13,6 +13,8 @@ from ntk_sweep.numerics.double_double import (
     add,
     add_plain,
     centre_products,
+    centre_slices,
+    from_float64,
     powers,
     slice_bits,
     slices,
@@ -40,7 +42,7 @@ def gram_tile(
 ) -> DoubleDouble:
     """The entries of `double_double.gram` between two parts of its rows, (m, p).
 
-    The sums are the same, and so are the bounds of `double_double.gram_errors`.
+    The sums are the same, or of more slices, and the bounds those of `double_double.gram_errors`.
     """
     bits = slice_bits(rows.shape[-1])
     scales = [powers(part) for part in (rows, others)]
@@ -49,7 +51,9 @@ def gram_tile(
         for part, scale in zip((rows, others), scales, strict=True)
     )
     exact = _product(a[0], b[0])
-    if orders == 1:
+    if orders == 0:
+        total = from_float64(exact)
+    elif orders == 1:
         left, right = (torch.add(part[0], part[1], alpha=0.5) for part in (a, b))
         total = two_sum(exact, _product(left, b[1]).add_(_product(a[1], right)))
     else:
@@ -58,13 +62,12 @@ def gram_tile(
         )
         cross = two_sum(_product(a[0], b[1]), _product(a[1], b[0]))
         total = add_plain(add_plain(cross, exact), tail)
-        a, b = (
-            [*part[:2], *slices(part[2], 2, bits, scale * 2.0 ** (-2 * bits))]
-            for part, scale in zip((a, b), scales, strict=True)
-        )
     if centre is None:
         return total
-    of_rows, of_others = (centre_products(part, centre, bits - 2) for part in (a, b))
+    of_rows, of_others = (
+        centre_products(part, centre, bits, scale, centre_slices(scale, centre, orders))
+        for part, scale in zip((a, b), scales, strict=True)
+    )
     own = DoubleDouble(of_rows.hi[:, None], of_rows.lo[:, None])
     return add(total, add(own, of_others))
 

@@ -36,7 +36,7 @@ from ntk_sweep.spectrum.lowest_eigenvalue import (
     lowest_eigenvalue,
 )
 from ntk_sweep.spectrum.perturbation import perturbation_bound
-from ntk_sweep.spectrum.spectrum import ORDERS, TARGET, Spectrum, kernel_spectrum
+from ntk_sweep.spectrum.spectrum import CANDIDATES, TARGET, Spectrum, kernel_spectrum
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _orders(kernel: CentredKernel, target: float) -> list[int]:
     """The orders of Θ that may meet the target; the last in any case."""
     if kernel.passes is None:
         return [0]
-    *first, last = (orders.kernel for orders in ORDERS.values())
+    *first, last = sorted({orders.kernel for _, orders in CANDIDATES})
     most = target * _nearest(kernel.theta)
     errors = {one: kernel.double_double_errors(one).entries.mean() for one in first}
     return [*(one for one in first if SAFETY * ROOT_TWO * float(errors[one]) <= most), last]

@@ -29,7 +29,7 @@ from ntk_sweep.numerics.double_double import (
     two_prod,
 )
 from ntk_sweep.spectrum.methods import CERTIFIED
-from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum
+from ntk_sweep.spectrum.spectrum import Spectrum, kernel_spectrum
 
 MAX_STEPS = 8
 """Of iterative refinement. One or two are enough where eigenvalues meet their target; more only
@@ -98,8 +98,8 @@ def inverse_form(kernel: CentredKernel, spectrum: Spectrum) -> InverseForm:
         assert kernel.extended is not None
         kernel = kernel.extended
     assert spectrum.eigenvectors is not None
-    if spectrum.method in ORDERS and bool(spectrum.resolved[0]):
-        orders = ORDERS[spectrum.method]
+    orders = spectrum.orders
+    if orders is not None and bool(spectrum.resolved[0]):
         theta, products = kernel.double_double(orders.kernel), orders.products
         error = kernel.double_double_error(orders.kernel)
     else:

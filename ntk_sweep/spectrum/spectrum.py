@@ -14,7 +14,6 @@ from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
 from ntk_sweep.kernel.pass_errors import SAFETY, pass_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
-from ntk_sweep.numerics.double_double import GramError
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES, TILE_ROWS
@@ -39,6 +38,15 @@ class Orders(NamedTuple):
 ORDERS = {"compensated": Orders(1, 2), "double-double": Orders(2, 3)}
 """The second reaches 1e-31 λ_max; the first costs half as much and is enough for condition numbers
 up to about 1e9."""
+
+CANDIDATES = (
+    ("compensated", Orders(0, 2)),
+    ("compensated", ORDERS["compensated"]),
+    ("double-double", Orders(1, 3)),
+    ("double-double", ORDERS["double-double"]),
+)
+"""What `auto` tries, from the cheapest on. Rows around a centre that are short beside it need few
+orders."""
 
 REFINED_ANGLE = 1e-13
 """What an eigenvector of a refined method may have of another one: the rounding of a product of
@@ -71,6 +79,7 @@ class Spectrum:
             close or unresolved eigenvalues are arbitrary rotations.
         extended: Whether the passes are those in double-double
             (`ntk_sweep.kernel.extended_passes`).
+        orders: Of the kernel and its solver; None where Θ in float64 was enough.
     """
 
     eigenvalues: Float[Tensor, " N"]
@@ -79,6 +88,7 @@ class Spectrum:
     target: float = TARGET
     eigenvectors: Float[Tensor, "N N"] | None = field(default=None, repr=False)
     extended: bool = False
+    orders: Orders | None = field(default=None, repr=False)
 
     @property
     def resolved(self) -> Bool[Tensor, " N"]:
@@ -194,21 +204,36 @@ def kernel_spectrum(
             if last or not improvable:
                 return spectrum if last else _extended(kernel, spectrum, method)
         vectors, least = solution.vectors, float(solution.eigenvalues[0] - solution.errors[0])
-    for name, orders in ORDERS.items():
-        if method not in ("auto", name):
+    candidates = CANDIDATES if method == "auto" else [(method, ORDERS[method])]
+    for name, orders in candidates:
+        final = (name, orders) == candidates[-1]
+        if least is not None and not final and not _hopeful(kernel, orders, target, least):
             continue
-        kernel_error = kernel.double_double_errors(orders.kernel)
-        single = SAFETY * ROOT_TWO * float(kernel_error.entries.mean())
-        # the error of the kernel alone may leave no hope for the target
-        if least is not None and name == "compensated" and single > target / 4 * least:
-            continue
-        solution = _refined(kernel, orders, kernel_error, vectors)
-        if method == "auto" and name != list(ORDERS)[-1] and not solution.within(target):
+        solution = _refined(kernel, orders, vectors)
+        if not final and not solution.within(target):
             continue
         spectrum, improvable = _with_pass_errors(kernel, solution, name, target)
+        spectrum = replace(spectrum, orders=orders)
         if not improvable:
             break
     return spectrum if method == "compensated" else _extended(kernel, spectrum, method)
+
+
+def _hopeful(kernel: CentredKernel, orders: Orders, target: float, least: float) -> bool:
+    """Whether the target may be met: the error of the kernel alone may leave no hope.
+
+    Args:
+        kernel: The kernel; what is known of it in more orders is not computed in fewer.
+        orders: Those in question.
+        target: The relative error that is asked for.
+        least: A lower bound of λ_min, not positive where float64 does not resolve it.
+    """
+    if orders.kernel < max(kernel.known, default=0):
+        return False
+    if least <= 0:
+        return orders.products == ORDERS["double-double"].products
+    error = float(kernel.double_double_errors(orders.kernel).entries.mean())
+    return SAFETY * ROOT_TWO * error <= target * least
 
 
 def _extended(kernel: CentredKernel, spectrum: Spectrum, method: str) -> Spectrum:
@@ -267,10 +292,10 @@ def _with_pass_errors(
 def _refined(
     kernel: CentredKernel,
     orders: Orders,
-    kernel_error: GramError,
     vectors: Float[Tensor, "N N"] | None,
 ) -> _Solution:
     """The eigenvalues of Θ in double-double, from approximate eigenvectors if there are any."""
+    kernel_error = kernel.double_double_errors(orders.kernel)
     theta = kernel.double_double(orders.kernel)
     if not all(map(all_finite, theta)):
         raise overflow("the kernel", "its entries in double-double", torch.float64)

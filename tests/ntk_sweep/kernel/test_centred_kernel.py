@@ -20,6 +20,8 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.network.stacked import NetworkStack
 from ntk_sweep.numerics import double_double
+from ntk_sweep.numerics.double_double import RowSizes, gram, gram_errors, powers
+from ntk_sweep.numerics.gram_tiles import gram_tile
 
 X = torch.from_numpy(np.random.default_rng(3).random((6, 5)))
 MANY = torch.from_numpy(np.random.default_rng(3).random((30, 5)))
@@ -142,7 +144,16 @@ def test_networks_on_the_same_inputs_share_their_gram_matrices(monkeypatch):
     assert sum(torch.equal(rows, X) for rows in products) == 3
 
 
-def test_orders_have_gram_matrices_of_their_own():
+@pytest.mark.parametrize("orders", [0, 1, 2])
+def test_inputs_without_a_centre_are_multiplied_beyond_float64_whatever_the_orders(orders):
     inputs = ExactInputs(X)
-    first, second = inputs.double_double_gram(1), inputs.double_double_gram(2)
-    assert inputs.double_double_gram(1) is first is not second
+    whole = inputs.double_double_gram(orders)
+    assert whole is ExactInputs.double_double_gram(inputs, 2)
+    for part, own in zip(whole, gram(X, None, 2), strict=True):
+        assert torch.equal(part, own)
+    tile = inputs.double_double_tile(slice(0, 2), slice(2, 4), orders)
+    for part, own in zip(tile, gram_tile(X[:2], X[2:4], None, 2), strict=True):
+        assert torch.equal(part, own)
+    errors = gram_errors(RowSizes(X.shape[1], X.norm(dim=1), powers(X)), None, 2)
+    for part, own in zip(inputs.double_double_gram_errors(orders), errors, strict=True):
+        torch.testing.assert_close(part, own, rtol=1e-12, atol=0)

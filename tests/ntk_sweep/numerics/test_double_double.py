@@ -143,8 +143,8 @@ def test_matmul(shape, decades, orders, reached):
     assert error <= reached * a.hi.norm().item() * b.norm().item()
 
 
-@pytest.mark.parametrize("orders", [1, 2])
-@pytest.mark.parametrize("spread", [None, 1.0, 1e-6])
+@pytest.mark.parametrize("orders", [0, 1, 2])
+@pytest.mark.parametrize("spread", [None, 1.0, 1e-6, 1e-12])
 @pytest.mark.parametrize("shape", [(1, 1), (4, 30), (3, 900)], ids=str)
 def test_gram(shape, spread, orders):
     rows = numbers(*shape, seed=17, decades=3)
@@ -221,15 +221,19 @@ def test_looseness_of_products_in_double_double(terms):
     assert 2 <= 1 / root_mean_square(shares) <= 12
 
 
-@pytest.mark.parametrize("orders", [1, 2])
+@pytest.mark.parametrize("orders", [0, 1, 2])
 def test_matrices_side_by_side_are_those_alone(orders):
     rows, centres = numbers(2, 3, 4, 30, seed=21, decades=3), numbers(2, 3, 1, 30, seed=23)
     together, bounds = gram(rows, centres, orders), gram_error(rows, centres, orders)
     for i, j in itertools.product(range(2), range(3)):
         alone = gram(rows[i, j], centres[i, j], orders)
-        torch.testing.assert_close(together.hi[i, j], alone.hi, rtol=1e-15, atol=0)
+        torch.testing.assert_close(together.hi[i, j], alone.hi, rtol=1e-15, atol=1e-15)
+        # sums in float64 round, and those of one matrix go another way
         torch.testing.assert_close(
-            together.hi[i, j] - alone.hi + together.lo[i, j], alone.lo, rtol=0, atol=1e-20
+            together.hi[i, j] - alone.hi + together.lo[i, j],
+            alone.lo,
+            rtol=0,
+            atol=1e-20 if orders else float(bounds[i, j]) / 30,
         )
         torch.testing.assert_close(
             bounds[i, j], gram_error(rows[i, j], centres[i, j], orders), rtol=1e-12, atol=0

@@ -145,15 +145,26 @@ def test_plain_passes_serve_activations_without_differences(monkeypatch):
 
 
 def test_auto_takes_the_cheapest_method_that_meets_the_target():
-    network, x = Network.initialise(8, 10, 8, "sigmoid", "thesis", seed=1), images(6, 8)
-    assert ntk_spectrum(network, x).method == "double-double"
-    assert ntk_spectrum(network, x, target=1.0).method == "eigh"
-    easy = Network.initialise(8, 30, 2, "relu", "thesis", seed=1)
-    assert ntk_spectrum(easy, x).method == "eigh"
-    between = Network.initialise(8, 10, 4, "sigmoid", "thesis", seed=1)
-    assert ntk_spectrum(between, x).method == "compensated"
-    out_of_reach = ntk_spectrum(network, x, target=1e-16)
-    assert out_of_reach.method == "double-double" and not out_of_reach.meets_target
+    x = images(6, 8)
+
+    def spectrum(depth, **settings):
+        network = Network.initialise(8, 10, depth, "sigmoid", "thesis", seed=1)
+        return ntk_spectrum(network, x, **settings)
+
+    easy = ntk_spectrum(Network.initialise(8, 30, 2, "relu", "thesis", seed=1), x)
+    assert (easy.method, easy.orders) == ("eigh", None)
+    for depth, method, orders in (
+        (4, "compensated", (0, 2)),
+        (8, "compensated", (0, 2)),
+        (20, "double-double", (1, 3)),
+    ):
+        found = spectrum(depth)
+        assert (found.method, found.orders) == (method, orders) and found.meets_target
+    assert spectrum(8, target=1.0).method == "eigh"
+    # the kernel's rounding in float64 alone is 1e-13 of λ_min
+    assert spectrum(8, target=1e-14).orders == (1, 2)
+    out_of_reach = spectrum(8, target=1e-16)
+    assert out_of_reach.orders == (2, 3) and not out_of_reach.meets_target
 
 
 def test_only_double_double_makes_float32_meet_the_target():
