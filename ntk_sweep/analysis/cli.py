@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -106,7 +107,17 @@ def main(
         before_drawing: Is called before a command that draws figures.
     """
     console = _plain()
-    options = parser(others).parse_args(arguments)
+    top = parser(others)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words:
+        top.print_help(sys.stderr)
+        return exit_status.MISTAKE
+    options, unknown = top.parse_known_args(words)
+    if unknown:
+        top.error(
+            f"unrecognized arguments: {' '.join(unknown)}; `ntk-sweep {options.command} --help` "
+            "lists those that there are"
+        )
     if options.chapter is None or options.chapter.command.draws:
         before_drawing()
     try:

@@ -145,6 +145,14 @@ def test_mistakes_are_told_in_one_message(results, tmp_path, capsys, arguments, 
     assert "Traceback" not in error
 
 
+def test_wrong_words_lead_to_a_help_page(capsys):
+    assert main([]) == 2
+    assert "table1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["heatmaps", "results", "--dta", "digits"])
+    assert "--dta digits; `ntk-sweep heatmaps --help` lists" in capsys.readouterr().err
+
+
 def test_of_many_groups_an_error_shows_three(tmp_path, capsys):
     results = store(tmp_path / "r", [row(weight_std=float(std)) for std in range(1, 6)])
     assert main(["spectrum", results, "--width", "5", "-o", str(tmp_path)]) == 2
