@@ -84,7 +84,9 @@ function framed(group, shown, cells) {
 function framesText(group, shown, together) {
   if (!together && (!shown.quantity.greatest || shown.values !== shown.quantity.value)) return "";
   if (!contested(group) || (!together && !shown.quantity.seeded)) return "Red frame: the greatest value of an activation.";
-  return `Red frames: cells that have the greatest geometric mean of their activation with a probability above ${Math.round(100 * group.likely)} %.`;
+  const known = new Set(group.act.filter((_, cell) => group.probability[cell] >= 0));
+  const others = known.size < group.activations.length ? " Where no probability is known: the greatest value." : "";
+  return `Red frames: cells that have the greatest geometric mean of their activation with a probability above ${Math.round(100 * group.likely)} %.${others}`;
 }
 
 function finite(values, cells) {
