@@ -50,7 +50,7 @@ def test_the_page_needs_nothing_but_itself(results, tmp_path, undrawn):
     listed = re.search(r'<dl class="absent">.*?</dl>', text, re.DOTALL)[0]
     assert listed.count("<dt") == listed.count("<code>") == 7
     assert "This command adds it" not in text
-    assert "(width × depth): 300 in the mean of 2 seeds (95 %: 200 to 400); with" in text
+    assert "(width × depth): 300 in the mean of 2 seeds (range: 200 to 400); with" in text
     assert f"ntk-sweep report {results} --images FOLDER" in text
 
 
@@ -111,8 +111,9 @@ def report(results: str, folder: Path, *options: str) -> str:
     return (folder / "index.html").read_text()
 
 
-def test_without_training_runs_each_part_says_what_makes_them(tmp_path, undrawn):
+def test_without_training_runs_each_part_says_what_makes_them(tmp_path, undrawn, capsys):
     text = report(store(tmp_path / "r", [row()]), tmp_path)
+    assert re.fullmatch(r"rows read; drawing \d+ figures\n", capsys.readouterr().err)
     for name, command in zip(("training", "bounds", "drift", "speed"), COMMANDS, strict=True):
         shown = section(text, name)
         assert "There is no training run." in shown
