@@ -31,8 +31,8 @@ from ntk_sweep.numerics.gaussian_quadrature import (
 )
 
 _TAIL = 1e-15
-"""Last Chebyshev coefficients at which a grid is fine enough, relative to the largest E[f²]:
-rounding leaves about 1e-16 in each."""
+"""Last Chebyshev coefficients at which a grid is fine enough: what is interpolated is divided by
+√(E[f(u)²] E[f(v)²]), and rounding leaves about 1e-16 in each."""
 
 _MOST_SCALES, _MOST_ANGLES = 40, 80
 """Largest grid that is tried; beyond, quadrature pair by pair takes no longer (tuned at N =
@@ -42,9 +42,8 @@ _CELL = 0.25
 """Grids end at multiples of it, so that few serve all layers and widths; tuned: with half and with
 twice as much a sweep takes as long."""
 
-_WIDEST_RATIO = 4.0
-"""Largest ratio of scales that shares a grid: errors are relative to the largest E[f²], which goes
-like the square of the scale."""
+_WIDEST_RATIO = 100.0
+"""Largest ratio of scales that shares a grid: wider ones need more points than `_MOST_SCALES`."""
 
 
 def gram_expectations(
@@ -63,7 +62,10 @@ def gram_expectations(
     if grids is not None:
         for moment, values in zip(moments, grids.rests(scales, pairs.angle), strict=True):
             mean, slope = moment.hermite[:, 0], moment.hermite[:, 1]
-            values.addr_(mean, mean).addcmul_(pairs.correlation, torch.outer(slope, slope))
+            sizes = moment.square.sqrt()
+            values.mul_(torch.outer(sizes, sizes)).addr_(mean, mean).addcmul_(
+                pairs.correlation, torch.outer(slope, slope)
+            )
             upper = values.triu_(1)
             grams.append(upper + upper.T)
     else:
@@ -140,7 +142,7 @@ class _Axis(NamedTuple):
 
 @dataclass(frozen=True)
 class _Grids:
-    """Chebyshev coefficients of the expectations without Hermite orders 0 and 1.
+    """Chebyshev coefficients of the expectations without Hermite orders 0 and 1, over their sizes.
 
     Attributes:
         scales: The axis of log √E[u²].
@@ -195,10 +197,8 @@ def _fine_grids(
         moments = [line_moments(function, scales) for function in functions]
         values = _grid_values(functions, moments, scales, angles.clamp(0, math.pi), largest)
         coefficients = tuple(map(_coefficients, values))
-        tolerances = [_TAIL * float(moment.square.max()) for moment in moments]
         finer_angles, finer_scales = (
-            max(_points_needed(c, axis, t) for c, t in zip(coefficients, tolerances, strict=True))
-            for axis in (0, 1)
+            max(_points_needed(c, axis) for c in coefficients) for axis in (0, 1)
         )
         if finer_angles == n_angles and finer_scales == n_scales:
             return _Grids(of_scales, of_angles, coefficients)
@@ -217,7 +217,7 @@ def _grid_values(
     angles: Float[Tensor, " A"],
     largest: float,
 ) -> list[Float[Tensor, "A S S"]]:
-    """The expectations on the grid, (n_angles, n_scales, n_scales) for each function."""
+    """The same expectations on the grid, (n_angles, n_scales, n_scales) for each function."""
     values = [
         torch.empty(len(angles), len(scales), len(scales), dtype=torch.float64) for _ in functions
     ]
@@ -230,7 +230,8 @@ def _grid_values(
                 left = remainder(function, moment, scales, sign * near[None]).mul_(weight.flatten())
                 half.addmm_(left, remainder(function, moment, scales, sign * far[None]).T)
             value[q] = half + half.T
-    return values
+    sizes = [moment.square.sqrt() for moment in moments]
+    return [value / torch.outer(size, size) for value, size in zip(values, sizes, strict=True)]
 
 
 def _coefficients(values: Float[Tensor, "A S S"]) -> Float[Tensor, "A S S"]:
@@ -244,7 +245,7 @@ def _coefficients(values: Float[Tensor, "A S S"]) -> Float[Tensor, "A S S"]:
     return values
 
 
-def _points_needed(coefficients: Float[Tensor, "A S S"], axis: int, tolerance: float) -> int:
+def _points_needed(coefficients: Float[Tensor, "A S S"], axis: int) -> int:
     """The grid points an axis needs.
 
     Those it has if its last two coefficients are small, else as geometric decay foretells.
@@ -256,7 +257,7 @@ def _points_needed(coefficients: Float[Tensor, "A S S"], axis: int, tolerance: f
         float(coefficients.abs().max()),
         float(coefficients.narrow(axis, count - 2, 2).abs().max()),
     )
-    if tail <= tolerance:
+    if tail <= _TAIL:
         return count
     decay = max(math.log(head / tail), 1.0) / (count - 2)
-    return max(count + 2, 3 + math.ceil(math.log(head / tolerance) / decay))
+    return max(count + 2, 3 + math.ceil(math.log(head / _TAIL) / decay))

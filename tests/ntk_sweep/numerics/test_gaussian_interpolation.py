@@ -15,8 +15,9 @@ def layer(kind, count=60):
     x = torch.rand(count, 12, generator=generator, dtype=torch.float64)
     if kind == "centred":
         x = x - x.mean(0)
-    if kind == "wide":
-        x = x * torch.logspace(-1.5, 1.5, count, dtype=torch.float64)[:, None]
+    if kind in ("uneven", "wide"):
+        ends = {"uneven": 0.6, "wide": 1.5}[kind]
+        x = x * torch.logspace(-ends, ends, count, dtype=torch.float64)[:, None]
     if kind == "alike":
         x = x[:1] + 1e-5 * x
     gain = {"large": 300.0, "wide": 1.0}.get(kind, 0.3)
@@ -26,11 +27,11 @@ def layer(kind, count=60):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVATIONS)
-@pytest.mark.parametrize("kind", ["plain", "centred", "alike", "large", "wide"])
+@pytest.mark.parametrize("kind", ["plain", "centred", "alike", "uneven", "large", "wide"])
 def test_against_pair_by_pair(name, kind, monkeypatch):
     # Scales that differ as much as the wide ones go to the quadrature pair by pair, which is slow.
     pairs = layer(kind, 12 if kind == "wide" else 60)
-    if kind in ("plain", "centred", "alike"):
+    if kind not in ("large", "wide"):
         monkeypatch.setattr(
             "ntk_sweep.numerics.gaussian_interpolation.pair_expectations", None
         )  # the grid must do
