@@ -443,13 +443,12 @@ def _summed_errors(
     """
     norm, entries = torch.zeros_like(like[..., 0]), torch.zeros_like(like)
     for (worst, usual), x, y in parts:
-        long, other = (torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y))
+        long, other = (_scaled_rows(z[..., None, :]) for z in (x, y))
         norm = norm + worst * (long * other)[..., 0]
         # by the inequality of Cauchy and Schwarz, x and y scaled to one length
         ratio = (other / long).nan_to_num(0.0, 0.0, 0.0)
-        entries = entries + usual / 2 * (
-            x**2 * ratio + y**2 * (1 / ratio).nan_to_num(0.0, 0.0, 0.0)
-        )
+        inverse = (1 / ratio).nan_to_num(0.0, 0.0, 0.0)
+        entries = entries + usual / 2 * (x * (x * ratio) + y * (y * inverse))
     return GramError(norm, entries)
 
 
@@ -555,6 +554,12 @@ def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
 def _rows(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b m"]:
     """Euclidean norm of each row."""
     return torch.linalg.vector_norm(x, dim=-1)
+
+
+def _scaled_rows(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b m"]:
+    """The same where squares of the entries, themselves products, may underflow."""
+    power = powers(x)
+    return _rows(x / power) * power[..., 0]
 
 
 def _columns(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b n"]:
