@@ -335,9 +335,20 @@ def double_double_gram(rows: DoubleDouble) -> DoubleDouble:
     With rows X + x it is (X + x) Xᵀ + (X + x) xᵀ, each a product of `matmul`, the second of fewer
     orders, since it is smaller by 2⁻⁵³. `double_double_gram_errors` bounds the error.
     """
-    product, _ = matmul_by_row(rows, rows.hi.mT, _GRAM_ORDERS)
-    rest, _ = matmul_by_row(rows, rows.lo.mT, _GRAM_ORDERS - 2)
-    return add(*(DoubleDouble(*map(upper, part)) for part in (product, rest)))
+    return add(*(DoubleDouble(*map(upper, part)) for part in _double_double_products(rows, rows)))
+
+
+def double_double_gram_tile(rows: DoubleDouble, others: DoubleDouble) -> DoubleDouble:
+    """The entries of `double_double_gram` between two parts of its rows, (m, p)."""
+    return add(*_double_double_products(rows, others))
+
+
+def _double_double_products(
+    rows: DoubleDouble, others: DoubleDouble
+) -> tuple[DoubleDouble, DoubleDouble]:
+    product, _ = matmul_by_row(rows, others.hi.mT, _GRAM_ORDERS)
+    rest, _ = matmul_by_row(rows, others.lo.mT, _GRAM_ORDERS - 2)
+    return product, rest
 
 
 class GramError(NamedTuple):
