@@ -65,7 +65,9 @@ class ExtendedRows(CentredRows):
 
     def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
         """A tile of the same Gram matrix."""
-        return double_double_gram_tile(self.value[rows], self.value[columns])
+        high, low = self.value
+        own, others = (DoubleDouble(high[part], low[part]) for part in (rows, columns))
+        return double_double_gram_tile(own, others)
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""
