@@ -32,6 +32,7 @@ from ntk_sweep.numerics.double_double import (
     add,
     double_double_gram,
     double_double_gram_errors,
+    double_double_gram_tile,
     from_float64,
     matmul_by_row,
     multiply,
@@ -61,6 +62,12 @@ class ExtendedRows(CentredRows):
     def double_double_gram(self, orders: int) -> DoubleDouble:
         """The Gram matrix to the last bit of the rows, whatever the orders: its upper triangle."""
         return double_double_gram(self.value)
+
+    def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
+        """A tile of the same Gram matrix."""
+        high, low = self.value
+        own, others = (DoubleDouble(high[part], low[part]) for part in (rows, columns))
+        return double_double_gram_tile(own, others)
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""

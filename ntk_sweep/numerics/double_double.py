@@ -335,9 +335,20 @@ def double_double_gram(rows: DoubleDouble) -> DoubleDouble:
     With rows X + x it is (X + x) Xᵀ + (X + x) xᵀ, each a product of `matmul`, the second of fewer
     orders, since it is smaller by 2⁻⁵³. `double_double_gram_errors` bounds the error.
     """
-    product, _ = matmul_by_row(rows, rows.hi.mT, _GRAM_ORDERS)
-    rest, _ = matmul_by_row(rows, rows.lo.mT, _GRAM_ORDERS - 2)
-    return add(*(DoubleDouble(*map(upper, part)) for part in (product, rest)))
+    return add(*(DoubleDouble(*map(upper, part)) for part in _double_double_products(rows, rows)))
+
+
+def double_double_gram_tile(rows: DoubleDouble, others: DoubleDouble) -> DoubleDouble:
+    """The entries of `double_double_gram` between two parts of its rows, (m, p)."""
+    return add(*_double_double_products(rows, others))
+
+
+def _double_double_products(
+    rows: DoubleDouble, others: DoubleDouble
+) -> tuple[DoubleDouble, DoubleDouble]:
+    product, _ = matmul_by_row(rows, others.hi.mT, _GRAM_ORDERS)
+    rest, _ = matmul_by_row(rows, others.lo.mT, _GRAM_ORDERS - 2)
+    return product, rest
 
 
 class GramError(NamedTuple):
@@ -443,13 +454,12 @@ def _summed_errors(
     """
     norm, entries = torch.zeros_like(like[..., 0]), torch.zeros_like(like)
     for (worst, usual), x, y in parts:
-        long, other = (torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y))
+        long, other = (_scaled_rows(z[..., None, :]) for z in (x, y))
         norm = norm + worst * (long * other)[..., 0]
         # by the inequality of Cauchy and Schwarz, x and y scaled to one length
         ratio = (other / long).nan_to_num(0.0, 0.0, 0.0)
-        entries = entries + usual / 2 * (
-            x**2 * ratio + y**2 * (1 / ratio).nan_to_num(0.0, 0.0, 0.0)
-        )
+        inverse = (1 / ratio).nan_to_num(0.0, 0.0, 0.0)
+        entries = entries + usual / 2 * (x * (x * ratio) + y * (y * inverse))
     return GramError(norm, entries)
 
 
@@ -555,6 +565,12 @@ def _frobenius(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b"]:
 def _rows(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b m"]:
     """Euclidean norm of each row."""
     return torch.linalg.vector_norm(x, dim=-1)
+
+
+def _scaled_rows(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b m"]:
+    """The same where squares of the entries, themselves products, may underflow."""
+    power = powers(x)
+    return _rows(x / power) * power[..., 0]
 
 
 def _columns(x: Float[Tensor, "*b m n"]) -> Float[Tensor, "*b n"]:

@@ -39,6 +39,9 @@ NEGLIGIBLE = 1e-12
 """Entries of H off its diagonal that may stay there, small beside a target of 1e-9; they occur
 between neighbouring eigenvalues."""
 
+FAR = 1e-4
+"""Of Λ, relatively: what is farther from the diagonal of B counts absolutely, in its own column."""
+
 ROWS, COLUMNS = 1024, 512
 """Of blocks of matrices: products in double-double take some 20 arrays as high or as wide."""
 
@@ -108,8 +111,10 @@ def graded_spectrum(
     congruence = _congruence(theta, vectors, start, orders, inner=0)
     if congruence.left < 1 and congruence.floor > NEGLIGIBLE * congruence.diagonal.min():
         # its matrices are not needed beside those of the next
+        turned, diagonal = congruence.vectors, congruence.diagonal
         del congruence
-        congruence = _congruence(theta, vectors, start, orders)
+        congruence = _congruence(theta, turned, diagonal, orders)
+        del turned
     del vectors
     for _ in range(MAX_ROTATIONS):
         if congruence.left < 1:
@@ -180,7 +185,7 @@ class _Congruence:
         columns: The same of an entry whose smaller eigenvalue is that of the column, (N,).
         beside: Second-order terms beside a null space.
         orthogonality: Bound of what orthonormal columns change, relative to D.
-        skewed: ‖H - I‖_F, null spaces left out.
+        skewed: ‖H - I‖_F, null spaces left out; the diagonal of H is B_ii / Λ_i here.
         raised: How far the diagonal was raised.
         angles: Those of step 2, zero where they are not small.
         left: The largest ratio of an entry without an angle to what may stay; below 1 there is
@@ -214,7 +219,9 @@ def _congruence(
     entry and its mirror image, W_ij in the column of the larger Λ, makes the columns of VS
     orthonormal to ‖W‖². It leaves B_ij = v_iᵀr_j with j the smaller of the two, and B_ii = Λ_i +
     v_iᵀr_i / (1 + W_ii), up to second-order terms, relatively: with h = ‖D⁻¹(B - Λ)D⁻¹‖, D = Λ^½,
-    they are within 2h‖P‖ + (1 + h)‖P‖², since the smaller Λ stands before its row of P.
+    they are within 2h‖P‖ + (1 + h)‖P‖², since the smaller Λ stands before its row of P. A Λ_j that
+    is far from B_jj costs the entries of row and column j up to the diagonal |P_ji (B_jj - Λ_j)|
+    instead.
 
     Args:
         theta: Θ.
@@ -230,6 +237,7 @@ def _congruence(
     overlap = symmetric_product(transposed)
     overlap.diagonal().sub_(1)
     # a float64 product of N terms errs by N u times the moduli (Higham 2002, section 3.1)
+    heights = torch.linalg.vector_norm(overlap, dim=1) + 0.51 * EPS * size**1.5
     triangle = torch.linalg.matrix_norm(overlap).item() + 0.51 * EPS * size**2
     lengthened = 1 + overlap.diagonal()
     del overlap
@@ -241,12 +249,15 @@ def _congruence(
         rests = torch.linalg.vector_norm(residual, dim=0)
         products, inner_errors = v.T @ residual, 0.51 * EPS * size**1.5 * rests
     del residual, transposed
-    columns = columns + inner_errors
+    missed = products.diagonal().abs()
+    far = missed > FAR * values
+    columns = columns + inner_errors + (2 * heights * missed).where(far, torch.zeros_like(missed))
     floor = 2**0.5 * columns.norm().item()
     plain = values + products.diagonal() / lengthened
     diagonal = plain.clamp(min=floor)
     off = _mirrored(products)
     angles, left, skewed, beside = _angles(off, diagonal, floor)
+    skewed = math.hypot(skewed, (missed / values).masked_fill(far, 0).nan_to_num(0.0).norm().item())
     # what is left of second order; beside a null space it is an absolute error
     return _Congruence(
         vectors=v,

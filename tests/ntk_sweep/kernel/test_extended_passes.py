@@ -6,7 +6,7 @@ import mpmath as mp
 import pytest
 import torch
 
-from ntk_sweep.kernel.centred_kernel import centred_kernel
+from ntk_sweep.kernel.centred_kernel import centred_kernel, double_double_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.centred_rows import ExactInputs
 from ntk_sweep.kernel.extended_passes import extended_passes
@@ -72,3 +72,14 @@ def test_a_kernel_knows_its_extended_one_where_there_is_one():
     assert centred_kernel(passes, network=network).extended is not None
     equal = centred_passes(network, x[[0, 1, 2, 0]])
     assert centred_kernel(equal, network=network).extended is None
+
+
+def test_tiles_have_the_low_parts_too(monkeypatch):
+    network = Network.initialise(3, 10, 3, "sigmoid", "ntk", seed=1)
+    passes = extended_passes(network, ExactInputs(normals(7, 3) + 5))
+    whole = double_double_kernel(passes)
+    monkeypatch.setattr("ntk_sweep.kernel.centred_kernel.TILE_ROWS", 3)
+    monkeypatch.setattr("ntk_sweep.numerics.gram_tiles.TILE", 3)
+    tiles = double_double_kernel(passes)
+    apart = (tiles.hi - whole.hi) + (tiles.lo - whole.lo)
+    assert apart.norm() <= centred_kernel(passes).double_double_error(2)

@@ -208,6 +208,19 @@ def test_looseness_of_products(decades, orders):
     assert 100 <= 1 / root_mean_square(products) <= 1000
 
 
+@pytest.mark.parametrize("orders", [0, 1, 2])
+def test_errors_of_products_of_small_rows_do_not_underflow(orders):
+    rows, centre, scale = 1e-5 * numbers(4, 30, seed=1), numbers(1, 30, seed=2), 2.0**-300
+
+    def errors(x: Tensor, c: Tensor):
+        return gram_errors(RowSizes(30, x.norm(dim=1), powers(x)), c, orders)
+
+    for small, usual in zip(
+        errors(scale * rows, scale * centre), errors(rows, centre), strict=True
+    ):
+        torch.testing.assert_close(small / scale**2, usual, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("terms", [1, 3, 40])
 def test_looseness_of_products_in_double_double(terms):
     shares = []

@@ -1,5 +1,7 @@
 """Protects eigenvalues in double-double: mpmath gives the same, and so do blocks."""
 
+from fractions import Fraction
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -99,6 +101,24 @@ def test_bounds_cover_what_rotations_leave(theta, vectors, monkeypatch):
     assert_within(theta, spectrum)
     # the small ones do not spoil the greatest
     assert spectrum.relative + spectrum.absolute <= 0.75
+
+
+def test_bounds_cover_what_poor_eigenvalues_of_a_rotation_leave(monkeypatch):
+    """A noisy null space makes them far too large, and V is orthonormal to rounding only."""
+    size, rotation = 300, graded_eigenvalues._rotation
+
+    def poor(off, diagonal):
+        turned, values = rotation(off, diagonal)
+        return turned, 1e6 * values
+
+    monkeypatch.setattr(graded_eigenvalues, "_rotation", poor)
+    theta = torch.ones(size, size).double() + 2.0**-10 * torch.eye(size).double()
+    vectors = torch.linalg.eigh(theta).eigenvectors + 1e-5 * normal(size, size)
+    spectrum = graded_spectrum(from_float64(theta), 2, torch.linalg.qr(vectors).Q)
+    greatest = spectrum.eigenvalues[-1].item()
+    error = abs(Fraction(greatest) - size - Fraction(1, 2**10))
+    assert error <= spectrum.relative * greatest + spectrum.single[-1].item()
+    assert spectrum.absolute <= 1e-5 * greatest
 
 
 @pytest.mark.parametrize("spread", [1, 6, 12])
