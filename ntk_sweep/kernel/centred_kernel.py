@@ -82,7 +82,7 @@ class CentredKernel:
             return None
         if sum(rows.rows.numel() for rows in passes.inputs) > EXTENDED_ACTIVATIONS:
             return None
-        if bool((passes.network_inputs.multiplicities > 1).any()):
+        if passes.network_inputs.has_equals:
             return None
         try:
             return centred_kernel(extended_passes(network, passes.network_inputs))
@@ -151,7 +151,7 @@ class Float64Kernel(NamedTuple):
         layer_traces: tr Θ_l.
         error: Estimate of ‖Θ - Θ(passes)‖_F.
         entry_errors: w, (N,): entry (i, j) of Θ errs by (w_i w_j)^½ in root mean square, entries
-            independently; w_i counts once for each input equal to i.
+            independently; w_i counts once for each input that rounds like i.
         common: The sum of `pass_errors.add_common_covariance` over the layers; None
             for so many inputs that Θ is computed in tiles.
     """
@@ -288,7 +288,7 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
 
     ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of
     a row's norm. The mean squares of independent roundings add up, and Σ_l x_li x_lj is at most the
-    product of the lengths of x_i and x_j. An input that k inputs are equal to has k times its own
+    product of the lengths of x_i and x_j. An input that k inputs round like has k times its own
     share of `entries`.
     """
     error = passes.inputs[0].row_norms.new_zeros(())

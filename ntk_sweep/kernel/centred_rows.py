@@ -6,10 +6,10 @@ leading dimensions.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,6 +29,10 @@ from ntk_sweep.numerics.thresholds import TILE_ROWS
 INPUT_ORDERS = 2
 """Of products of the inputs, whatever those of later layers: the inputs have no centre, and their
 Gram matrix is kept."""
+
+ALIKE = 1e-13
+"""Of the length of inputs, how far apart they may be for their passes to round alike: some hundred
+units of rounding."""
 
 TILED_INPUT_ORDERS = 1
 """The same, at least, where they are too many for it to be kept."""
@@ -139,19 +143,30 @@ class ExactInputs(CentredRows):
         norms = row_norms(x)
         super().__init__(None, x, norms, norms[..., :1] * 0, norms * 0)
         self._gram: Tensor | None = None
-        self._multiplicities: Tensor | None = None
         self._double_double_gram: DoubleDouble | None = None
 
-    @property
+    @cached_property
+    def has_equals(self) -> bool:
+        """Whether two inputs are equal."""
+        # -0 becomes 0
+        return len({row.tobytes() for row in (self.rows + 0.0).cpu().numpy()}) < len(self.rows)
+
+    @cached_property
     def multiplicities(self) -> Float[Tensor, " N"]:
-        """How many inputs are equal to each, itself included."""
-        if self._multiplicities is None:
-            # -0 becomes 0
-            names = [row.tobytes() for row in (self.rows + 0.0).cpu().numpy()]
-            counts = Counter(names)
-            equal = [counts[name] for name in names]
-            self._multiplicities = self.row_norms.new_tensor(equal)
-        return self._multiplicities
+        """How many inputs round like each, itself included: those within `ALIKE` of it.
+
+        They are neighbours in the order along one direction. Others may happen to lie there too,
+        which makes bounds wider and no less true.
+        """
+        rows = self.rows.double().cpu()
+        rows = rows / powers(rows).max()
+        direction = torch.arange(1.0, rows.shape[1] + 1, dtype=torch.float64).cos()
+        places, order = (rows @ direction).sort()
+        apart = places.diff() > ALIKE * rows.norm(dim=1).max() * direction.norm()
+        groups = torch.cat((places.new_zeros(1), apart.cumsum(0))).long()
+        counts = torch.empty_like(places)
+        counts[order] = groups.bincount()[groups].double()
+        return counts.to(self.row_norms)
 
     def gram(self) -> Float[Tensor, "N N"]:
         """The Gram matrix of the inputs in float64; not to be changed in place."""

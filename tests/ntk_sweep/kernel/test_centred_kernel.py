@@ -164,3 +164,15 @@ def test_inputs_without_a_centre_are_multiplied_beyond_float64_whatever_the_orde
     for part, own in zip(tile, gram_tile(X[:2], X[2:4], None, max(orders, 1)), strict=True):
         assert torch.equal(part, own)
     assert (inputs.double_double_gram_errors(orders).norm > errors.norm) == (orders < 2)
+
+
+def test_inputs_count_those_that_round_like_them():
+    rows = X.repeat(2, 1)
+    rows[6] += 1e-15
+    rows[7] *= 1 + 1e-11
+    rows[8] = -rows[8]
+    inputs = ExactInputs(1e-200 * rows)
+    assert inputs.multiplicities.tolist() == [2, 1, 1, 2, 2, 2, 2, 1, 1, 2, 2, 2]
+    assert inputs.has_equals and not ExactInputs(rows[:9]).has_equals
+    assert ExactInputs(torch.tensor([[0.0, 1.0], [-0.0, 1.0]])).has_equals
+    assert ExactInputs(torch.zeros(1, 3)).multiplicities.tolist() == [1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,6 +135,16 @@ def test_inputs_of_unusual_size(size):
     assert_within_bounds(
         ntk_spectrum(network, x, method="double-double"), exact_spectrum(network, x)
     )
+
+
+def test_inputs_that_differ_by_rounding_only_round_alike():
+    draws = np.random.default_rng(1)
+    base = draws.random((1, 50)) + 1e-3 * draws.standard_normal((2, 50))
+    x = np.repeat(base, 50, 0) + 1e-14 * draws.standard_normal((100, 50))
+    network = Network.initialise(50, 300, 3, "sigmoid", "thesis", seed=1)
+    plain, refined = (ntk_spectrum(network, x, method=name) for name in ("eigh", "double-double"))
+    errors = (plain.eigenvalues - refined.eigenvalues).abs()
+    assert (errors <= plain.errors + refined.errors).all()
 
 
 def test_plain_passes_serve_activations_without_differences(monkeypatch):
