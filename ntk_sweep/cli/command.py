@@ -69,9 +69,18 @@ def _run(words: list[str]) -> int:
 
         return status(words[1:])
     from ntk_sweep.analysis.cli import main as analyse
+
+    return analyse(words, OTHERS, _get_ready_to_draw)
+
+
+def _get_ready_to_draw(files: bool) -> None:
     from ntk_sweep.cli.matplotlib_settings import load_matplotlib
 
-    return analyse(words, OTHERS, load_matplotlib)
+    load_matplotlib()
+    if files:
+        from ntk_sweep.analysis.drawing.processes import fork_early
+
+        fork_early()
 
 
 def _fault_of_names(words: list[str]) -> str | None:
@@ -114,14 +123,17 @@ def _kill_helpers() -> bool:
     """Ends the processes of a pool, also one that is being started; whether there were any.
 
     `multiprocessing.active_children` does not know the latter, which would tell of its end in a
-    traceback.
+    traceback. Those that were forked it knows.
     """
+    import multiprocessing
+
     import psutil
 
+    forked = {child.pid for child in multiprocessing.active_children()}
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.Error):
-            if any("spawn_main" in word for word in child.cmdline()):
+            if child.pid in forked or any("spawn_main" in word for word in child.cmdline()):
                 child.kill()
                 found.append(child)
     return bool(found)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import io
-import logging
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ntk_sweep.analysis.drawing.copied_ticks import copied_ticks
 from ntk_sweep.analysis.drawing.formulas import parse_formulas_once
+from ntk_sweep.analysis.drawing.processes import forked_before, signals_left_to_parent, spawned
 from ntk_sweep.analysis.drawing.remembered_ticks import remember_ticks
 from ntk_sweep.cores import available_cores
 
@@ -195,16 +193,14 @@ def render_many(draws: Iterable[Callable[[], Figure]]) -> list[dict[str, bytes]]
     sent: list[Future[dict[str, bytes]]] = []
     own: dict[int, dict[str, bytes]] = {}
     with ExitStack() as stack:
-        pool = None
+        pool = stack.enter_context(forked_before())
         for draw in draws:
             known.append(draw)
-            if not others or len(known) < MANY:
-                continue
-            if pool is None:
-                pool = _processes(others)
-                stack.callback(pool.shutdown, cancel_futures=True)
-            with _signals_left_to_parent():
-                sent += [pool.submit(_drawn, one) for one in known[len(sent) :]]
+            if pool is None and others and len(known) >= MANY:
+                pool = stack.enter_context(spawned(others))
+            if pool is not None:
+                with signals_left_to_parent():
+                    sent += [pool.submit(_drawn, one) for one in known[len(sent) :]]
         # From the end, where the others have not begun.
         for place in reversed(range(len(known))):
             if place >= len(sent) or sent[place].cancel():
@@ -215,43 +211,6 @@ def render_many(draws: Iterable[Callable[[], Figure]]) -> list[dict[str, bytes]]
         return [drawn[place] for place in range(len(known))]
 
 
-def _processes(number: int) -> ProcessPoolExecutor:
-    """Processes to draw, each started when there is a figure for it."""
-    return ProcessPoolExecutor(
-        number,
-        # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for
-        # ever.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
-        initargs=gc.get_threshold(),
-    )
-
-
-def _begin(*young_objects: int) -> None:
-    """Garbage is looked for as seldom as in the parent."""
-    gc.set_threshold(*young_objects)
-    # What matplotlib warns of when it is loaded, the parent was told already.
-    logging.disable(logging.WARNING)
-
-
-@contextmanager
-def _signals_left_to_parent() -> Iterator[None]:
-    """Processes started in here wait for this one to end them, also at Ctrl-C.
-
-    A terminal sends it to all processes of a command, and each would say so.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # Not every system knows SIGHUP.
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    ends = {getattr(signal, name) for name in names if hasattr(signal, name)}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _drawn(draw: Callable[[], Figure]) -> dict[str, bytes]:
-    return render_all(draw())
+    with copied_ticks():
+        return render_all(draw())
