@@ -13,6 +13,7 @@ import numpy as np
 from ntk_sweep.analysis.drawing.copied_ticks import copied_ticks
 from ntk_sweep.analysis.drawing.formulas import parse_formulas_once
 from ntk_sweep.analysis.drawing.processes import forked_before, signals_left_to_parent, spawned
+from ntk_sweep.analysis.drawing.remembered_texts import remembered_texts
 from ntk_sweep.analysis.drawing.remembered_ticks import remember_ticks
 from ntk_sweep.cores import available_cores
 
@@ -127,7 +128,7 @@ def _png(page: Figure) -> bytes:
     page.dpi = DPI
     canvas = FigureCanvasAgg(page)
     canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     buffer = io.BytesIO()
     image.save(buffer, "PNG", dpi=(DPI, DPI), compress_level=COMPRESSION)
     return buffer.getvalue()
@@ -212,5 +213,5 @@ def render_many(draws: Iterable[Callable[[], Figure]]) -> list[dict[str, bytes]]
 
 
 def _drawn(draw: Callable[[], Figure]) -> dict[str, bytes]:
-    with copied_ticks():
+    with copied_ticks(), remembered_texts():
         return render_all(draw())
