@@ -20,8 +20,14 @@ from ntk_sweep.cores import available_cores
 MOST_FORKED = 16
 """Each is forked whether there are figures for it or not, which takes 6 ms."""
 
-_LOADED = ("figure", "backends.backend_agg", "backends.backend_svg", "backends.backend_pdf")
-"""Of matplotlib; what draws a figure in all formats."""
+_LOADED = (
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.backends.backend_pdf",
+    "scipy.special",
+)
+"""What all processes need that draw figures of a report."""
 
 _forked: list[ProcessPoolExecutor] = []
 
@@ -39,7 +45,7 @@ def fork_early() -> None:
     if _forked or not others or sys.platform != "linux" or threading.active_count() > 1:
         return
     for name in _LOADED:
-        import_module(f"matplotlib.{name}")
+        import_module(name)
     gc.freeze()  # what was loaded stays, and is not looked through for garbage
     pool = _pool(others, "fork")
     with signals_left_to_parent(), warnings.catch_warnings():
