@@ -6,8 +6,8 @@ share most of their labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from typing import Any
 
@@ -17,7 +17,6 @@ MANY_LAYOUTS = 8192
 _LOOK = attrgetter(
     "_text",
     "_rotation",
-    "_transform_rotates_text",
     "_rotation_mode",
     "_horizontalalignment",
     "_verticalalignment",
@@ -37,12 +36,29 @@ def remembered_texts() -> Iterator[None]:
 
     Where a version of matplotlib lays texts out in another way, all is as without us.
     """
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.backends.backend_pdf import RendererPdf
+    from matplotlib.ft2font import FT2Font
     from matplotlib.text import Text
+    from matplotlib.textpath import TextToPath
 
-    plain: Any = getattr(Text, "_get_layout", None)
-    if plain is None:
+    replaced = [(Text, "_get_layout", _remembered_layout)]
+    if hasattr(FT2Font, "_layout"):
+        replaced += [
+            (RendererAgg, "_prepare_font", _remembering_font),
+            (RendererPdf, "_get_font_ttf", _remembering_font),
+            (TextToPath, "_get_font", _remembering_font),
+        ]
+    with ExitStack() as stack:
+        for owner, name, made in replaced:
+            if plain := getattr(owner, name, None):
+                stack.callback(setattr, owner, name, plain)
+                setattr(owner, name, made(plain))
         yield
-        return
+
+
+def _remembered_layout(plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The layout of the lines of a text beside one another."""
 
     def layout(text: Any, renderer: Any) -> Any:
         try:
@@ -50,17 +66,40 @@ def remembered_texts() -> Iterator[None]:
             font = (*vars(text._fontproperties).values(),)
         except AttributeError:
             return plain(text, renderer)
-        if text.get_wrap() or look[2]:  # depend on the place
+        if text.get_wrap() or text.get_transform_rotates_text():  # depend on the place
             return plain(text, renderer)
         key = (type(renderer), text.get_figure(root=True).dpi, *look, *font)
-        if key not in _known:
-            if len(_known) >= MANY_LAYOUTS:
-                _known.clear()
-            _known[key] = plain(text, renderer)
-        return _known[key]
+        return _answer(key, lambda: plain(text, renderer))
 
-    Text._get_layout = layout  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        Text._get_layout = plain  # type: ignore[attr-defined]
+    return layout
+
+
+def _remembering_font(plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A font that knows the places of letters in lines that it has laid out in this size."""
+
+    def font(owner: Any, properties: Any) -> Any:
+        size = (type(owner), getattr(owner, "dpi", 0), properties.get_size_in_points())
+        return _Font(plain(owner, properties), size)
+
+    return font
+
+
+class _Font:
+    def __init__(self, font: Any, size: tuple[Any, ...]) -> None:
+        self._font = font
+        self._size = size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._font, name)
+
+    def _layout(self, line: str, *settings: Any, **named: Any) -> Any:
+        key = (self._font, *self._size, line, settings, *named.items())
+        return _answer(key, lambda: self._font._layout(line, *settings, **named))
+
+
+def _answer(key: tuple[Any, ...], find: Callable[[], Any]) -> Any:
+    if key not in _known:
+        if len(_known) >= MANY_LAYOUTS:
+            _known.clear()
+        _known[key] = find()
+    return _known[key]
