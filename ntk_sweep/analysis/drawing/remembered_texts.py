@@ -42,7 +42,9 @@ def remembered_texts() -> Iterator[None]:
     from matplotlib.text import Text
     from matplotlib.textpath import TextToPath
 
-    replaced = [(Text, "_get_layout", _remembered_layout)]
+    replaced: list[tuple[type, str, Callable[[Any], Any]]] = [
+        (Text, "_get_layout", _remembered_layout)
+    ]
     if hasattr(FT2Font, "_layout"):
         replaced += [
             (RendererAgg, "_prepare_font", _remembering_font),

@@ -39,7 +39,8 @@ class Cells:
     def __init__(self, rows: pd.DataFrame, coordinates: Sequence[str] = CELL) -> None:
         by = [*coordinates]
         for name in set(ACROSS) - set(by):
-            assert rows[name].nunique(dropna=False) <= 1, f"rows of several {name} are never averaged"
+            several = rows[name].nunique(dropna=False) > 1
+            assert not several, f"rows of several {name} are never averaged"
         keys = numbered(rows[by], by)
         self._rows = rows
         self._number = keys.groupby(by).ngroup().rename("cell")
@@ -111,9 +112,7 @@ def _statistics(table: pd.DataFrame, grouped: DataFrameGroupBy) -> pd.DataFrame:
             "greatest": values.max(),
         }
     )
-    return statistics.join(intervals(table, ["cell"], "value")).join(
-        logarithmic.where(least > 0)
-    )
+    return statistics.join(intervals(table, ["cell"], "value")).join(logarithmic.where(least > 0))
 
 
 def not_positive(rows: pd.DataFrame, coordinates: Sequence[str] = CELL) -> pd.Series:
