@@ -2,10 +2,11 @@
 
     python -m benchmarks.sweep.grid [--before COMMIT]
 
-The 720 networks of `+experiment=thesis_grid` on Fashion-MNIST (read from `$NTK_SWEEP_DATA` where
-that is set), with one seed and with ten: exact spectra, limit kernels, Hydra, Ray, Parquet and
-progress included, each a process of its own from its start to its end. An earlier version is
-checked out into a folder of its own and runs in the same environment; it takes one seed only.
+The 720 networks of `+experiment=thesis_grid` on digits and on Fashion-MNIST (read from
+`$NTK_SWEEP_DATA` where that is set), the latter with ten seeds too: exact spectra, limit kernels,
+Hydra, Ray, Parquet and progress included, each a process of its own from its start to its end. An
+earlier version is checked out into a folder of its own and runs in the same environment; it takes
+one seed only.
 
 Where the time goes is measured in one process on one thread, over the networks of four widths.
 """
@@ -27,7 +28,9 @@ from benchmarks.places import ROOT
 from docs.tools.pages import fill
 from ntk_sweep.cores import available_cores
 
-SEEDS = (1, 10)
+DATA = ("digits", "fashion_mnist")
+
+MANY_SEEDS = 10
 
 
 def main() -> None:
@@ -37,29 +40,33 @@ def main() -> None:
     )
     parser.add_argument("--before", metavar="COMMIT", help="an earlier version of the code")
     before = parser.parse_args().before
-    lines = ["| version | networks | seconds | workers |", "|---|---|---|---|"]
+    lines = ["| version | data | networks | seconds | workers |", "|---|---|---|---|---|"]
     print("\n".join(lines))
     profiles = {}
     for name, commit in ([(f"before ({before})", before)] if before else []) + [("now", None)]:
         with checkout(commit) as folder:
-            for seeds in SEEDS if commit is None else SEEDS[:1]:
+            runs = [(data, 1) for data in DATA]
+            for data, seeds in runs if commit else [*runs, (DATA[-1], MANY_SEEDS)]:
+                seconds = sweep(folder, data, seeds)
                 lines.append(
-                    f"| {name} | {720 * seeds} | {sweep(folder, seeds):.0f} | {available_cores()} |"
+                    f"| {name} | {data} | {720 * seeds} | {seconds:.0f} | {available_cores()} |"
                 )
                 print(lines[-1], flush=True)
-            profiles[name] = profile(folder)
+            for data in DATA:
+                profiles[f"{name}, {data}"] = profile(folder, data)
+    shown = len(lines)
     lines += [
         "",
         "| ms a network | " + " | ".join(profiles) + " |",
         "|---" * (len(profiles) + 1) + "|",
     ]
-    for part in profiles["now"]:
+    for part in profiles[f"now, {DATA[0]}"]:
         lines.append(
             f"| {part} | "
             + " | ".join(f"{own.get(part, 0):.1f}" for own in profiles.values())
             + " |"
         )
-    print("\n".join(lines[len(SEEDS) + 3 :]))
+    print("\n".join(lines[shown:]))
     fill(ROOT / "docs" / "reference" / "performance.md", "grid", "\n".join(lines))
 
 
@@ -78,7 +85,7 @@ def checkout(commit: str | None) -> Iterator[Path]:
             subprocess.run([*git, "remove", "--force", folder], check=True)
 
 
-def sweep(folder: Path, seeds: int) -> float:
+def sweep(folder: Path, data: str, seeds: int) -> float:
     """Seconds of the whole command."""
     with tempfile.TemporaryDirectory() as results:
         command = [
@@ -86,6 +93,7 @@ def sweep(folder: Path, seeds: int) -> float:
             str(folder / "launch.py"),
             "+experiment=thesis_grid",
             f"seed=range(0,{seeds})",
+            f"data={data}",
             f"results={results}",
         ]
         start = time.perf_counter()
@@ -95,9 +103,9 @@ def sweep(folder: Path, seeds: int) -> float:
         return time.perf_counter() - start
 
 
-def profile(folder: Path) -> dict[str, float]:
+def profile(folder: Path, data: str) -> dict[str, float]:
     """Milliseconds a network of each part of the numerics."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "sweep" / "grid_profile.py")]
+    command = [sys.executable, str(ROOT / "benchmarks" / "sweep" / "grid_profile.py"), data]
     done = subprocess.run(
         command, check=True, cwd=folder, env=_environment(folder), capture_output=True, text=True
     )

@@ -1,5 +1,7 @@
 """Where the time of the grid's numerics goes; `benchmarks.sweep.grid` runs it.
 
+    python -m benchmarks.sweep.grid_profile DATA
+
 The version of the code on the path is the one measured.
 
 Prints a line of JSON: milliseconds a network of each part, on one thread.
@@ -93,7 +95,7 @@ def main() -> None:
     prepare = getattr(sys.modules.get("ntk_sweep.executors.worker"), "prepare_process", None)
     if prepare:
         prepare(1)
-    dataset = load_dataset("fashion_mnist", [0, 9], 100)
+    dataset = load_dataset(sys.argv[1], [0, 9], 100)
     points = [
         Point(
             SpectrumConfig(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,9 @@ from ntk_sweep.analysis.writing.files import OutputFolder
 from ntk_sweep.analysis.writing.publishing import publish
 from ntk_sweep.analysis.writing.tables import markdown
 from ntk_sweep.errors import SweepError
+
+SHOWN_GROUPS = 3
+"""Groups of which an error says one by one what they lack."""
 
 _EPILOG = """\
 examples:
@@ -103,8 +107,18 @@ def main(
         before_drawing: Is called before a command that draws figures. Its argument is whether it
             draws them for files.
     """
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    options = parser(others).parse_args(arguments)
+    console = _plain()
+    top = parser(others)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words:
+        top.print_help(sys.stderr)
+        return exit_status.MISTAKE
+    options, unknown = top.parse_known_args(words)
+    if unknown:
+        top.error(
+            f"unrecognized arguments: {' '.join(unknown)}; `ntk-sweep {options.command} --help` "
+            "lists those that there are"
+        )
     if options.chapter is None or options.chapter.command.draws:
         before_drawing(not getattr(options, "watch", False))
     try:
@@ -113,9 +127,14 @@ def main(
         else:
             _write(options.chapter, options, console)
     except SweepError as error:
-        Console(highlight=False, soft_wrap=True, markup=False, stderr=True).print(f"error: {error}")
+        _plain(stderr=True).print(f"error: {error}")
         return exit_status.MISTAKE
     return 0
+
+
+def _plain(stderr: bool = False) -> Console:
+    """A console that prints text as it is."""
+    return Console(highlight=False, soft_wrap=True, markup=False, stderr=stderr)
 
 
 def parser(
@@ -195,10 +214,12 @@ class _Wrapped(argparse.RawDescriptionHelpFormatter):
 def _report(options: argparse.Namespace, console: Console) -> None:
     from ntk_sweep.analysis.page.report import FIGURES, TABLES, report
 
+    progress = _plain(stderr=True)
+
     def write(drawn: bool = True) -> Path:
         found = studies(options.results, _choice(options), options.images)
         others = studies(options.other, _choice(options), options.images) if options.other else ()
-        return report(found, options.output, options.date, others, drawn)
+        return report(found, options.output, options.date, others, drawn, progress.print)
 
     if options.watch:
         _watch(options, partial(write, drawn=False), console)
@@ -271,8 +292,22 @@ def contents(
             continue
         found.append((study.group.label, content))
     if not found:
-        raise AnalysisError("\n".join(errors))
+        raise AnalysisError(_of_each(errors))
     return found, errors
+
+
+def _of_each(messages: Sequence[str]) -> str:
+    """What is missing of each group; of many groups only some."""
+    others = len(messages) - SHOWN_GROUPS
+    end = (
+        [
+            f"… and the same of {others} other groups: choose with --data, --parametrisation, "
+            "--weight-std, --bias-std, --dtype"
+        ]
+        if others > 0
+        else []
+    )
+    return "\n".join([*messages[:SHOWN_GROUPS], *end])
 
 
 def _studies(chapter: Chapter, options: argparse.Namespace) -> list[Study]:
@@ -288,12 +323,12 @@ def _studies(chapter: Chapter, options: argparse.Namespace) -> list[Study]:
     task = chapter.tasks[0]
     known = [study for study in found if study.has(task)]
     if not known:
-        asked = "\n".join(
+        asked = [
             f"{study.group.title}: there are no rows of the task {task}: make some with\n"
             f"  {study.group.command(*chapter.makes)}"
             for study in found
-        )
-        raise AnalysisError(asked)
+        ]
+        raise AnalysisError(_of_each(asked))
     return known
 
 

@@ -124,7 +124,12 @@ def _several(text: str) -> str | None:
     if not found:
         return None
     override = found[1]
-    hint = f"; {one_text(override)}" if override.split("=")[0].lstrip("+") in free_texts() else ""
+    name, _, values = override.partition("=")
+    field = setting_fields().get(name.lstrip("+"))
+    hint = f"; {one_text(override)}" if name.lstrip("+") in free_texts() else ""
+    if field and str(field.type).startswith("list") and "[" not in values:
+        line = corrected(override, f"{name}=[{values}]")
+        return f"{override} holds several values: a list stands in brackets:\n  {line}"
     return f"{override} holds several values: add -m to sweep over them{hint}"
 
 
@@ -139,6 +144,11 @@ def _wrong_value(text: str) -> str:
     )
     text = re.sub(
         r"Value '(.*)' of type '\w+' could not be converted to Float", r"'\1' is not a number", text
+    )
+    text = re.sub(
+        r"^(\S+?)=(.*): Invalid value assigned: \w+ is not a ListConfig.*",
+        r"\1=\2: a list stands in brackets, such as '\1=[0,1]'",
+        text,
     )
     text = re.sub(r"Value '(.*)' is not a valid bool.*", r"'\1' is neither true nor false", text)
     text = re.sub(r"field '.*' is not Optional", "it must have a value", text)

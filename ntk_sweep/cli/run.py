@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -19,7 +19,7 @@ from ntk_sweep.cli.composed_once import ComposedOnce
 from ntk_sweep.cli.messages import plain_errors
 from ntk_sweep.cli.typed import as_typed
 from ntk_sweep.commands.run import compute_one
-from ntk_sweep.errors import PointFailed
+from ntk_sweep.errors import ConfigError, PointFailed
 
 CONF = Path(__file__).parents[1] / "conf"
 """The settings and experiments of the package; `--config-dir` adds a folder of one's own."""
@@ -57,12 +57,19 @@ def _parser() -> ArgumentParser:
     """Hydra's parser of flags, which takes them between settings, and texts as they are typed."""
     parser = get_args_parser()
 
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(
+            f"{message}. Settings are typed name=value, such as act=relu; `ntk-sweep run --help` "
+            "lists them, and the flags"
+        )
+
     def parse_args() -> Namespace:
         given = parser.parse_intermixed_args()
         given.overrides = as_typed(given.overrides)
         return given
 
     parser.parse_args = parse_args  # type: ignore[method-assign, assignment]
+    parser.error = refuse  # type: ignore[method-assign]
     for action in parser._actions:
         if "--version" in action.option_strings:
             action.help = f"The version of ntk-sweep ({__version__})"

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ntk_sweep import exit_status
 from ntk_sweep.commands.dry_run import print_estimate
-from ntk_sweep.commands.terminal_tables import Rows, summary_of
+from ntk_sweep.commands.terminal_tables import Rows, classes_text, summary_of
 from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.dispatch.driver import Observer, SweepResult
 from ntk_sweep.dispatch.estimate import estimate
@@ -62,7 +62,9 @@ def compute_one(
     # Arrow would import pandas for a time.
     columns = [name for name in summary.columns if name != "finished_at"]
     row = row_of(store, point.key, columns)
-    data = ", ".join([f"{row['n_samples']} inputs", *filter(None, [Labelling.of_row(row).title])])
+    classes = classes_text(row)
+    known = [f"classes {classes}" if classes else "", Labelling.of_row(row).title]
+    data = ", ".join([f"{row['n_samples']} inputs", *filter(None, known)])
     console.print(f"{point} on data={row['data']} ({data})")
     kinds = schema(point.task)
     shown = SimpleNamespace(
@@ -197,9 +199,9 @@ def _print_counts(result: SweepResult, rows: Rows, console: Console) -> None:
     if foreign:
         there += f" ({foreign} from another commit of the code; force=true computes them anew)"
     done = len(result.plan.jobs) - len(result.failed) - len(result.left)
+    points = "1 point" if done == 1 else f"{done} points"
     console.print(
-        f"{done} points computed in {duration(result.seconds)}, {there}, {len(result.failed)} "
-        "failed"
+        f"{points} computed in {duration(result.seconds)}, {there}, {len(result.failed)} failed"
     )
 
 

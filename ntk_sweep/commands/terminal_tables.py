@@ -27,6 +27,9 @@ SHOWN = 6
 KIND = [*GROUP, "act"]
 """Only rows that agree in these may be compared."""
 
+FILES = ("kernel_file", "layer_kernels_file", "eigenvectors_file")
+"""Matrices that a spectrum may have beside its row."""
+
 RATE_UNITS = {"inverse_lambda_max": "/lambda_max", "inverse_max_diagonal": "/max Theta_ii"}
 
 _COMMON = [
@@ -40,6 +43,7 @@ _COMMON = [
     "depth",
     "seed",
     "n_samples",
+    "data_classes",
     *LABELLING,
     "lambda_min",
     "lambda_min_error",
@@ -102,6 +106,7 @@ def _spectrum_figures(row: Any) -> list[tuple[str, str]]:
         *_kernel_figures(row),
         ("method", row.method + missed),
         ("seconds", f"{row.seconds:.3f}"),
+        *((name, getattr(row, name)) for name in FILES if isinstance(getattr(row, name), str)),
     ]
 
 
@@ -206,12 +211,15 @@ def _kinds(
     varying = [name for name in kind if name == "act" or len(parts[name]) > 1]
     for name in varying:
         table.add_column(name, justify="left")
+    several_classes = len({classes_text(own[0]) for own in groups.values()}) > 1
     kinds = []
     for values in sorted(groups, key=lambda values: _order(dict(zip(kind, values, strict=True)))):
         names = {
             name: "—" if value is None else str(value)[: 12 if name == "data_fingerprint" else None]
             for name, value in zip(kind, values, strict=True)
         }
+        if several_classes and (classes := classes_text(groups[values][0])):
+            names["data_fingerprint"] += f" (classes {classes})"
         kinds.append((names, groups[values]))
     return table, kinds, varying
 
@@ -220,6 +228,12 @@ def _order(kind: dict[str, Any]) -> tuple[Any, ...]:
     """The place of a kind: the activation decides last, and what is missing comes last."""
     others = [(value is None, value) for name, value in kind.items() if name != "act"]
     return (*others, list(ACTIVATIONS).index(kind["act"]))
+
+
+def classes_text(row: dict[str, Any]) -> str:
+    """The two labels that a row's data keep; nothing where they are not labels."""
+    classes = row["data_classes"]
+    return "" if classes is None else " and ".join(map(str, classes))
 
 
 def _missed_targets(good: Rows) -> str | None:
@@ -243,7 +257,7 @@ def _divergences(good: Rows) -> str | None:
 
 def spectrum_summary() -> Summary:
     """How spectra are shown: the greatest λ_min of each kind."""
-    return Summary(_COMMON, _spectrum_figures, _spectrum_table, _missed_targets)
+    return Summary([*_COMMON, *FILES], _spectrum_figures, _spectrum_table, _missed_targets)
 
 
 def training_summary() -> Summary:

@@ -59,7 +59,8 @@ def _read(file: Path) -> dict[str, np.ndarray]:
     except Exception as error:
         # A damaged file makes NumPy, zipfile, zlib and struct fail, each with errors of its own.
         raise DataError(
-            f"data.path={file} cannot be read as an npz file ({type(error).__name__}: {error})"
+            f"data.path={file} cannot be read as an npz file ({type(error).__name__}: {error}): "
+            "numpy.savez(FILE, x=…, y=…) writes one"
         ) from error
     if missing := [name for name in ARRAYS if name not in arrays]:
         raise DataError(

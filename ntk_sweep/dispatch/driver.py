@@ -101,7 +101,9 @@ class Driver:
         total = len(self._plan.jobs) + self._plan.skipped
         executor = self._start(executor_class, console)
         try:
-            console.print(f"{len(self._plan.jobs)} points to compute {executor.describe()}")
+            many = len(self._plan.jobs)
+            points = "1 point" if many == 1 else f"{many} points"
+            console.print(f"{points} to compute {executor.describe()}")
             self._guard.install()  # Ray set handlers of its own when it started
             with SweepProgress(console, total, self._plan.skipped, cost) as progress:
                 self._loop(executor, progress)

@@ -24,9 +24,14 @@ from ntk_sweep.numerics.double_double import (
     symmetric_product,
 )
 from ntk_sweep.numerics.gram_tiles import gram_tile
+from ntk_sweep.numerics.thresholds import TILE_ROWS
 
 INPUT_ORDERS = 2
-"""Of products of the inputs, whatever those of later layers: the inputs have no centre."""
+"""Of products of the inputs, whatever those of later layers: the inputs have no centre, and their
+Gram matrix is kept."""
+
+TILED_INPUT_ORDERS = 1
+"""The same, at least, where they are too many for it to be kept."""
 
 
 @dataclass(eq=False)
@@ -162,8 +167,12 @@ class ExactInputs(CentredRows):
 
     def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
         """A tile of the same Gram matrix."""
-        return super().double_double_tile(rows, columns, INPUT_ORDERS)
+        return super().double_double_tile(rows, columns, self._own_orders(orders))
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""
-        return super().double_double_gram_errors(INPUT_ORDERS)
+        return super().double_double_gram_errors(self._own_orders(orders))
+
+    def _own_orders(self, orders: int) -> int:
+        tiled = len(self.rows) > TILE_ROWS
+        return max(orders, TILED_INPUT_ORDERS) if tiled else INPUT_ORDERS

@@ -29,6 +29,18 @@ ZIP_USE = "zip takes two settings or more that advance together, such as zip=wid
 
 GROUPS = ("task", "data", "compute")
 
+_ELSEWHERE = {
+    "activation": "act",
+    "dataset": "data",
+    "gpus": "compute.num_gpus",
+    "layers": "depth",
+    "lr": "task.learning_rate",
+    "output": "results",
+    "precision": "dtype",
+    "workers": "compute.num_workers",
+}
+"""What settings are called in other programs, where no name of ours is close."""
+
 _SINGLE = [item.name for item in fields(SweepConfig) if item.name not in GROUPS]
 
 
@@ -125,9 +137,11 @@ def unknown_setting(name: str, task: str | None = None) -> str:
         return f"{ZIP_USE}; for several zips, repeat it"
     owners = [other for other in TASKS if name in setting_names(other)]
     if owners:
-        return f"{name} is a setting of {' and '.join(f'task={owner}' for owner in owners)} only"
+        tasks = " and ".join(f"task={owner}" for owner in owners)
+        return f"{name} is a setting of {tasks} only: leave it out, or choose that task"
     known = setting_names(task)
-    close = difflib.get_close_matches(name, known, n=1)
+    usual = _ELSEWHERE.get(name)
+    close = [usual] if usual else difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"unknown setting '{name}'.{hint}\nThe settings are: {', '.join(known)}"
 

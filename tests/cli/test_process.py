@@ -1,6 +1,7 @@
 """Protects the process of a command: how signals end it, and that any locale will do."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -112,12 +113,14 @@ def test_a_report_that_is_interrupted_takes_its_helpers_along(tmp_path, number):
 
     try:
         drawing = wait_for(helpers, "the drawing of figures", process)
-        if number == signal.SIGKILL:
+        killed = number == signal.SIGKILL
+        if killed:
             process.kill()
-            assert process.wait() == -number
         else:
             os.killpg(process.pid, number)  # as a terminal does
-            assert ended(process) == (128 + number, "", "")
+        status, out, err = ended(process)
+        assert (status, out) == (-number if killed else 128 + number, "")
+        assert re.fullmatch(r"(rows read; drawing \d+ figures\n)?", err)
         psutil.wait_procs(drawing, timeout=30)
         assert not [child for child in drawing if child.is_running()]
     finally:

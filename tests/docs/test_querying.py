@@ -30,6 +30,7 @@ def answers(tmp_path_factory):
     ]
     rows.append(failed("elu", 80, 2, 0, error="Traceback\nRuntimeError: no memory"))
     rows.append(row("elu", 80, 3, 0, 1e-12))
+    rows.append(row("relu", 20, 2, 0, 1e6, data="digits", data_fingerprint="d" * 64))
     old = {**rows[0], "finished_at": datetime(2020, 1, 1, tzinfo=UTC), "lambda_min": 1e6}
     results = store(tmp_path_factory.mktemp("results"), [old])
     eigenvalues, vectors = np.asarray(rows[0]["eigenvalues"]), np.eye(len(rows[0]["eigenvalues"]))
@@ -61,6 +62,7 @@ def test_there_are_ten_questions_and_two_for_sql():
 
 def test_counts_and_reasons(answers):
     assert answers["counts"].to_dict() == {
+        ("digits", "thesis", "ok"): 1,
         ("fashion_mnist", "thesis", "failed"): 1,
         ("fashion_mnist", "thesis", "ok"): 17,
     }
@@ -86,7 +88,7 @@ def test_sql_and_pandas_agree(answers):
 
 def test_every_reader_sees_all_rows_by_the_name_of_the_folder(answers):
     lengths = {reader: len(rows) for reader, rows in answers["frames"].items()}
-    assert lengths == dict.fromkeys(["pandas", "PyArrow", "Polars", "DuckDB"], 19)
+    assert lengths == dict.fromkeys(["pandas", "PyArrow", "Polars", "DuckDB"], 20)
 
 
 def test_errors_growth_and_ratio(answers):
@@ -112,6 +114,6 @@ def test_spread_and_pairs(answers):
 
 def test_cost(answers):
     # A failed point costs time too.
-    assert answers["cost"]["count"].sum() == 18
-    assert answers["cost"]["sum"].sum() == pytest.approx(18 * 0.5)
+    assert answers["cost"]["count"].sum() == 19
+    assert answers["cost"]["sum"].sum() == pytest.approx(19 * 0.5)
     assert len(answers["slowest"]) == 3

@@ -46,7 +46,7 @@ PART = (
     "tests/docs/test_habits.py::test_make_help_names_every_target_and_variable",
     "tests/faults/test_faults.py::test_what_a_killed_writer_leaves_harms_nobody[fsync-1-1]",
     "tests/ntk_sweep/analysis/test_notebook.py",
-    "tests/ntk_sweep/executors/test_ray.py::test_an_interrupted_sweep_says_how_to_go_on",
+    "tests/ntk_sweep/executors/test_private_ray.py",
     "tests/ntk_sweep/store/test_session.py",
 )
 """One test or more of each kind that starts processes, prints, draws or writes."""

@@ -13,10 +13,14 @@ defer_parts_of_torch()
 import torch, sys
 assert any(type(module) is _Deferred for module in sys.modules.values())  # which, torch decides
 """
-USES = {
-    "an attribute of a part": "torch.optim.SGD",
-    "a module that parts load": "import torch._prims as p; assert p is sys.modules['torch._prims']",
-}
+USES = [
+    pytest.param("torch.optim.SGD", id="an attribute of a part", marks=pytest.mark.slow),
+    pytest.param(
+        "import torch._prims as p; assert p is sys.modules['torch._prims']",
+        id="a module that parts load",
+        marks=pytest.mark.long,
+    ),
+]
 REPORT = """
 torch = {name: getattr(module, "__loader__", None) for name, module in sorted(sys.modules.items())
          if name.startswith("torch")}
@@ -26,7 +30,7 @@ print(torch.linalg.eigh(torch.empty(3, 3, device="meta"))[0].shape)
 """
 
 
-@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("use", USES)
 def test_the_first_use_of_a_deferred_part_makes_torch_whole(use):
     def state(start):
         code = "\n".join([start, use, REPORT])

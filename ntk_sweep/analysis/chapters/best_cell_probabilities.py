@@ -52,15 +52,12 @@ def probability_table(group: Group, likely: pd.DataFrame) -> Table:
         ]
         for line in likely.to_dict("records")
     ]
-    notes = (
-        [
-            "The probability to have the greatest mean λ_min among all widths and depths of the "
-            "activation: bootstrap over the seeds, independent from cell to cell. Five cells of "
-            "each activation at the most."
-        ]
-        if rows
-        else []
-    )
+    notes = [
+        "The probability to have the greatest mean λ_min among all widths and depths of the "
+        "activation: bootstrap over the seeds, independent from cell to cell. Five cells of "
+        "each activation at the most; none of an activation of which a cell with a single seed may "
+        "be the greatest."
+    ]
     columns = ["Activation", "width", "depth", "seeds", "λ_min", "95 % interval", "probability"]
     return Table(
         f"The cells most likely to have the greatest λ_min ({group.title})", columns, rows, notes

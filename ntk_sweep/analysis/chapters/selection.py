@@ -10,6 +10,7 @@ import pandas as pd
 from ntk_sweep.analysis.rows.networks import KERNELS, Selection, of_thesis
 from ntk_sweep.analysis.rows.study import Study
 from ntk_sweep.analysis.writing.content import Missing
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.store.columns import CELL
 
 EXEMPLARS = Selection()
@@ -48,9 +49,12 @@ def selection_missing(
     if wanted != EXEMPLARS:
         if len(wanted.of(rows)):
             return None
+        sentence = f"no {noun} for {wanted} ({group.title})"
+        if wanted.act not in (None, *ACTIVATIONS):
+            known = ", ".join(ACTIVATIONS)
+            return Missing(sentence, "", f"{sentence}: the activations are {known}")
         settings = [f"{name}={value}" for name, value in wanted.given.items()]
         command = group.command(*settings, *(["task.save_kernel=true"] if what == "kernel" else []))
-        sentence = f"no {noun} for {wanted} ({group.title})"
         return Missing(sentence, command, f"{sentence}: make it with\n  {command}")
     there = len(of_thesis(rows).drop_duplicates(CELL))
     networks = {0: "either network", 1: "one of the two networks"}.get(there)

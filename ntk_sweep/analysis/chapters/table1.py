@@ -116,7 +116,8 @@ def notes(cells: pd.DataFrame, compared: bool) -> list[str]:
             )
         if found["seeds"].min() < found["seeds"].max():
             sentences.append(
-                "A cell with fewer seeds scatters more, and is more easily the greatest by chance."
+                "A cell with fewer seeds scatters more, and is more easily the greatest by chance. "
+                "Where one with a single seed may be, there is no probability."
             )
     sentences.append("The error bound is that of the computation, not of the draw.")
     unresolved, failed = int((cells["unresolved"] > 0).sum()), int(cells["failed"].sum())

@@ -11,6 +11,7 @@ from ntk_sweep.analysis.chapters.speed.associations import LEAST_NETWORKS, assoc
 from ntk_sweep.analysis.chapters.speed.candidates import LAMBDA_MIN, PRIMARY, SHARES
 from ntk_sweep.analysis.chapters.speed.conclusion import reading
 from ntk_sweep.analysis.chapters.speed.tables import d_text, share_text
+from ntk_sweep.analysis.chapters.table1 import FEW_SEEDS
 from ntk_sweep.analysis.rows.activations import activation_title, activations
 from ntk_sweep.analysis.rows.quantities import LAMBDA_MIN as LAMBDA_MIN_OF_ROWS
 from ntk_sweep.analysis.rows.quantities import trusted
@@ -58,7 +59,8 @@ def _greatest(study: Study) -> str:
         value = f"{number(row['lambda_min'], 3)}, of a single draw"
     else:
         interval = interval_text(row["low"], row["high"], row["error"])
-        value = f"{number(row['lambda_min'], 3)} in the mean of {many} seeds (95 %: {interval})"
+        level = "range" if many < FEW_SEEDS else "95 %"
+        value = f"{number(row['lambda_min'], 3)} in the mean of {many} seeds ({level}: {interval})"
     chances = study.probabilities
     own = chances[
         (chances["act"] == row["act"])
@@ -88,7 +90,8 @@ def _axes(study: Study) -> str:
             told = "; ".join(f"{verb} for {', '.join(names)}" for verb, names in words.items())
             sentences.append(f"With {axis}, λ_min {told}.")
     if several:
-        sentences.append("In brackets: 95 % over seeds.")
+        few = study.group.ok["seed"].nunique() < FEW_SEEDS
+        sentences.append(f"In brackets: {'the range' if few else '95 %'} over seeds.")
     return " ".join(sentences)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def report(
     date: str = "",
     others: Sequence[Study] = (),
     drawn: bool = True,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Writes the page, `index.html`, and the files beside it; returns the page's path.
 
@@ -41,6 +42,7 @@ def report(
             same bytes.
         others: Those of another store, to be compared with.
         drawn: Whether figures are drawn.
+        tell: Takes what there is to draw, which takes longest.
 
     Raises:
         AnalysisError: Two stores have no group in common, or the folder cannot be written.
@@ -57,6 +59,9 @@ def report(
             content = chapter.content(one) if drawn else _undrawn(chapter.content(one))
             composed.append((place, chapter, one.group, content))
             yield one.group.label, content
+        figures = sum(len(part[-1].figures) for part in composed)
+        if figures:
+            tell(f"rows read; drawing {figures} figure{'s' if figures > 1 else ''}")
         # Other processes draw meanwhile.
         interactive.extend(drawn_by_page(one, held, output, 1 / len(studies)) for one in studies)
 

@@ -63,8 +63,7 @@ def probabilities(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `act`, `width`, `depth`, `probability`, of the cells that may be the greatest: all seeds
-        resolved. NaN where no cell of the activation has more than one seed, since then nothing is
-        known of the spread.
+        resolved. NaN for an activation of which a cell that may be the greatest has one seed.
     """
     table = rows[CELL].assign(value=trusted(rows, LAMBDA_MIN))[rows["status"] == "ok"]
     parts = []
@@ -73,9 +72,8 @@ def probabilities(rows: pd.DataFrame) -> pd.DataFrame:
         lists = lists[[bool(np.isfinite(values).all()) for values in lists]]
         if lists.empty:
             continue
-        single = max(map(len, lists)) == 1
-        probability = np.full(len(lists), np.nan) if single else probability_greatest(list(lists))
-        parts.append(lists.index.to_frame(index=False).assign(probability=probability))
+        chances = probability_greatest(list(lists))
+        parts.append(lists.index.to_frame(index=False).assign(probability=chances))
     return (
         pd.concat(parts, ignore_index=True)
         if parts
@@ -99,7 +97,8 @@ def with_probabilities(
             activation, are on different maps.
 
     Returns:
-        The cells; NaN where one is not resolved, or where no cell of its map has several seeds.
+        The cells; NaN where one is not resolved, or where a cell of its map that may be the
+        greatest has one seed.
     """
     by = [name for name in cells if name in ("act", *AXES)]
     value = trusted(rows, quantity).where(rows["status"] == "ok")
@@ -110,6 +109,5 @@ def with_probabilities(
     probability = pd.Series(np.nan, cells.index)
     for _, own in keys[cells["resolved"]].groupby([name for name in by if name not in axes]):
         lists = [seeds[key] for key in own.itertuples(index=False, name=None)]
-        if max(map(len, lists)) > 1:
-            probability[own.index] = probability_greatest(lists)
+        probability[own.index] = probability_greatest(lists)
     return cells.assign(probability=probability)

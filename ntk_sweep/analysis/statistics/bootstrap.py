@@ -125,10 +125,14 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
     Each draws its seeds anew and independently of the others.
 
     Weights of different widths and depths are independent also for equal seeds, so the cells are
-    drawn one by one. A cell of one seed always draws that one. Equal means share a win.
+    drawn one by one. Equal means share a win.
 
     Args:
         values: The seeds' values of each cell.
+
+    Returns:
+        NaN for all where a cell that may win has one seed: nothing is known of its spread, and it
+        would draw that one every time.
     """
     means = np.array([value.mean() for value in values])
     # Who cannot exceed the worst draw of the best cell can never win: its draws would be made in
@@ -136,6 +140,8 @@ def probability_greatest(values: list[np.ndarray]) -> np.ndarray:
     rivals = np.flatnonzero(
         np.array([value.max() for value in values]) >= values[int(means.argmax())].min()
     )
+    if any(len(values[place]) < 2 for place in rivals):
+        return np.full(len(values), np.nan)
     generator = np.random.default_rng(_SEED)
     greatest, winner = np.full(CONTESTS, -np.inf), np.zeros(CONTESTS, dtype=np.intp)
     ties = []

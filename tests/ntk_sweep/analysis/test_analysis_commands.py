@@ -125,6 +125,10 @@ def test_groups_get_files_and_chapters_of_their_own(tmp_path, capsys, undrawn):
             r"no saved kernel for --act elu .*\n  ntk-sweep run act=elu task.save_kernel=true",
         ),
         (
+            ["spectrum", "{results}", "--act", "rleu"],
+            r"no spectrum for --act rleu .*: the activations are relu, elu, .*silu\n$",
+        ),
+        (
             ["spectrum", "{results}", "--width", "5"],
             r"no spectrum for --width 5 .*\n  ntk-sweep run width=5 results=",
         ),
@@ -139,6 +143,22 @@ def test_mistakes_are_told_in_one_message(results, tmp_path, capsys, arguments, 
     error = capsys.readouterr().err
     assert re.search(message, error)
     assert "Traceback" not in error
+
+
+def test_wrong_words_lead_to_a_help_page(capsys):
+    assert main([]) == 2
+    assert "table1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["heatmaps", "results", "--dta", "digits"])
+    assert "--dta digits; `ntk-sweep heatmaps --help` lists" in capsys.readouterr().err
+
+
+def test_of_many_groups_an_error_shows_three(tmp_path, capsys):
+    results = store(tmp_path / "r", [row(weight_std=float(std)) for std in range(1, 6)])
+    assert main(["spectrum", results, "--width", "5", "-o", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("make it with") == 3
+    assert "… and the same of 2 other groups: choose with --data" in error
 
 
 def test_without_the_thesis_networks_the_command_that_makes_them_is_named(tmp_path, capsys):

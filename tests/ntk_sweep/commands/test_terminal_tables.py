@@ -34,6 +34,15 @@ def test_the_table_of_a_sweep_shows_no_digit_too_many():
     assert " 0.00093 " in text.getvalue() and "0.00093125" not in text.getvalue()
 
 
+def test_other_classes_and_saved_files_are_named():
+    both = [row(), row(data_classes=[3, 5], data_fingerprint="e" * 64)]
+    text = io.StringIO()
+    Console(file=text, width=200).print(summary_of("spectrum").table(both))
+    assert "eeeeeeeeeeee (classes 3 and 5)" in text.getvalue()
+    made = frame([row(kernel_file="_kernels/spectrum/k.npy")]).iloc[0]
+    assert dict(summary_of("spectrum").figures(made))["kernel_file"] == made.kernel_file
+
+
 def test_an_unresolved_row_shows_no_digits():
     figures = dict(summary_of("spectrum").figures(rows(lambda_min_resolved=False).iloc[0]))
     assert figures["lambda_min"].startswith("unresolved: at most 0.00094")

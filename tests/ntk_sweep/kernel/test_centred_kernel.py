@@ -145,7 +145,9 @@ def test_networks_on_the_same_inputs_share_their_gram_matrices(monkeypatch):
 
 
 @pytest.mark.parametrize("orders", [0, 1, 2])
-def test_inputs_without_a_centre_are_multiplied_beyond_float64_whatever_the_orders(orders):
+def test_inputs_without_a_centre_are_multiplied_beyond_float64_whatever_the_orders(
+    orders, monkeypatch
+):
     inputs = ExactInputs(X)
     whole = inputs.double_double_gram(orders)
     assert whole is ExactInputs.double_double_gram(inputs, 2)
@@ -157,3 +159,8 @@ def test_inputs_without_a_centre_are_multiplied_beyond_float64_whatever_the_orde
     errors = gram_errors(RowSizes(X.shape[1], X.norm(dim=1), powers(X)), None, 2)
     for part, own in zip(inputs.double_double_gram_errors(orders), errors, strict=True):
         torch.testing.assert_close(part, own, rtol=1e-12, atol=0)
+    monkeypatch.setattr("ntk_sweep.kernel.centred_rows.TILE_ROWS", 5)
+    tile = inputs.double_double_tile(slice(0, 2), slice(2, 4), orders)
+    for part, own in zip(tile, gram_tile(X[:2], X[2:4], None, max(orders, 1)), strict=True):
+        assert torch.equal(part, own)
+    assert (inputs.double_double_gram_errors(orders).norm > errors.norm) == (orders < 2)

@@ -37,7 +37,7 @@ def test_bounds_of_cheaper_methods_hold(path, method):
     assert (absolute_errors(spectrum.eigenvalues, exact) <= spectrum.errors).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_jacobian_agrees(path):
     network, x, exact = reference(path)

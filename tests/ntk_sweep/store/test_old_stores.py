@@ -191,7 +191,9 @@ def test_chapters_take_rows_of_all_versions_in_one_folder(tmp_path, command, cap
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OLD)
+@pytest.mark.parametrize(
+    "name", [OLD[0], *(pytest.param(name, marks=pytest.mark.long) for name in OLD[1:])]
+)
 def test_a_report_of_an_old_store(tmp_path, name, monkeypatch):
     """With every figure built of the rows; that figures become files does not depend on these."""
     built = []

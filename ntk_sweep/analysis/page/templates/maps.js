@@ -28,6 +28,11 @@ function several(group) {
   return group.seeds.some((count) => count > 1);
 }
 
+// Where a cell that may be the greatest has one seed, no probability is known.
+function contested(group) {
+  return group.probability.some((value) => value >= 0);
+}
+
 // The views that a quantity has; those of the others are greyed, with the reason.
 function viewsOf(group, quantity) {
   return {
@@ -35,7 +40,7 @@ function viewsOf(group, quantity) {
     predicted: quantity.views ? "" : "only λ_min is predicted",
     ratio: quantity.views ? "" : "only λ_min is predicted",
     spread: quantity.sd ? "" : several(group) ? "does not depend on the seed" : "one seed has no spread",
-    probability: !quantity.views ? "of λ_min only" : several(group) ? "" : "one seed tells no probability",
+    probability: !quantity.views ? "of λ_min only" : contested(group) ? "" : "single draws tell no probability",
     together: quantity.views ? "" : "of λ_min only",
   };
 }
@@ -78,8 +83,10 @@ function framed(group, shown, cells) {
 
 function framesText(group, shown, together) {
   if (!together && (!shown.quantity.greatest || shown.values !== shown.quantity.value)) return "";
-  if (!several(group) || (!together && !shown.quantity.seeded)) return "Red frame: the greatest value of an activation.";
-  return `Red frames: cells that have the greatest geometric mean of their activation with a probability above ${Math.round(100 * group.likely)} %.`;
+  if (!contested(group) || (!together && !shown.quantity.seeded)) return "Red frame: the greatest value of an activation.";
+  const known = new Set(group.act.filter((_, cell) => group.probability[cell] >= 0));
+  const others = known.size < group.activations.length ? " Where no probability is known: the greatest value." : "";
+  return `Red frames: cells that have the greatest geometric mean of their activation with a probability above ${Math.round(100 * group.likely)} %.${others}`;
 }
 
 function finite(values, cells) {

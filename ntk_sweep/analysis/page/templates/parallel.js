@@ -107,7 +107,9 @@ class Parallel {
       pen.textAlign = "center";
       pen.textBaseline = "top";
       pen.font = "600 12px system-ui, sans-serif";
-      pen.fillText(column.name, x, i % 2 && this.width < 560 ? 14 : 0, (2 * (this.width - 92)) / Math.max(1, this.axes.length - 1) - 8);
+      const most = (2 * (this.width - 92)) / Math.max(1, this.axes.length - 1) - 8;
+      const half = Math.min(pen.measureText(column.name).width, most) / 2; // long names end at the border
+      pen.fillText(column.name, Math.max(half, Math.min(x, this.width - half)), i % 2 && this.width < 560 ? 14 : 0, most);
       pen.font = "11px system-ui, sans-serif";
       pen.textBaseline = "middle";
       pen.textAlign = i === this.axes.length - 1 ? "right" : "left";

@@ -16,10 +16,11 @@ from tests.helpers.report_pages import inflated, numbers_at
 def test_the_sentences_are_those_of_the_rows(tmp_path):
     (study,) = studies(store(tmp_path, grid()))
     greatest, axes = answer(study)
-    assert "for ReLU 400 × 2 (width × depth): 300 in the mean of 2 seeds (95 %: 200 to" in greatest
+    assert "for ReLU 400 × 2 (width × depth): 300 in the mean of 2 seeds (range: 200 to" in greatest
     # λ_min is w / d of every seed: a doubling doubles it, a layer more leaves two thirds.
     assert "With width, λ_min rises for ReLU (× 2.00 a doubling [2.00, 2.00], up at 3 of 3" in axes
     assert "With depth, λ_min falls for ReLU (× 0.667 a layer [0.667, 0.667], down at 2 of" in axes
+    assert axes.endswith("In brackets: the range over seeds.")  # two seeds make no 95 %
     assert progress(study).startswith("11 of 12 networks of the grid computed")
 
 

@@ -90,7 +90,7 @@ def any_rows(seed: int) -> tuple[list[dict], list[dict]]:
     return spectra, runs
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 4))])
 def test_a_page_of_any_store(seed, tmp_path, monkeypatch):
     def drawn(draws):
         files = []

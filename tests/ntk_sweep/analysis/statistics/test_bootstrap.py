@@ -112,9 +112,15 @@ def test_the_probability_to_be_the_greatest_is_that_of_every_possible_draw():
     assert found[2] == 0
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_cells_of_equal_values_are_equally_probable(seeds):
-    values = np.arange(1.0, seeds + 1)
+def test_a_single_draw_that_may_win_leaves_no_probability():
+    several, lower = np.array([1.0, 3.0]), np.array([0.5])
+    assert probability_greatest([several, lower]).tolist() == [1, 0]
+    for single in (2.0, 9.0):
+        assert np.isnan(probability_greatest([several, np.array([single])])).all()
+
+
+def test_cells_of_equal_values_are_equally_probable():
+    values = np.arange(1.0, 4.0)
     found = probability_greatest([values - 4, values, values, values])
     assert found[0] == 0 and found.sum() == pytest.approx(1)
     assert found[1:] == pytest.approx(np.full(3, 1 / 3), abs=0.015)
