@@ -122,22 +122,23 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _kill_helpers() -> bool:
-    """Ends the processes of a pool, also one that is being started; whether there were any.
+    """Ends the processes of a pool; whether some were spawned, which have semaphores to remove.
 
-    `multiprocessing.active_children` does not know the latter, which would tell of its end in a
-    traceback. Those that were forked it knows.
+    `multiprocessing.active_children` knows those that were forked. One that is being spawned it
+    does not know, which would tell of its end in a traceback.
     """
     import multiprocessing
 
     import psutil
 
-    forked = {child.pid for child in multiprocessing.active_children()}
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.Error):
-            if child.pid in forked or any("spawn_main" in word for word in child.cmdline()):
+            if any("spawn_main" in word for word in child.cmdline()):
                 child.kill()
                 found.append(child)
+    for forked in multiprocessing.active_children():
+        forked.kill()
     return bool(found)
 
 
