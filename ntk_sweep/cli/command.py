@@ -74,11 +74,9 @@ def _run(words: list[str]) -> int:
 
 
 def _get_ready_to_draw(files: bool) -> None:
-    from ntk_sweep.cli.loaded_later import load_later
     from ntk_sweep.cli.matplotlib_settings import load_matplotlib
 
     load_matplotlib()
-    load_later()
     if files:
         from ntk_sweep.analysis.drawing.processes import fork_early
 

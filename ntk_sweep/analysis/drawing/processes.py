@@ -25,9 +25,8 @@ _LOADED = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "matplotlib.backends.backend_pdf",
-    "scipy.special",
 )
-"""What all processes need that draw figures of a report."""
+"""What draws a figure in all formats."""
 
 _forked: list[ProcessPoolExecutor] = []
 
