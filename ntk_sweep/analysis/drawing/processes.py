@@ -38,6 +38,8 @@ def fork_early() -> None:
     it also has the locks that threads of Arrow hold at that moment, for ever; so it is made before
     Arrow reads anything. The threads that libraries start when they are loaded (of OpenBLAS, and of
     Arrow's allocator) are known to their libraries' handlers of forks.
+
+    Nothing is drawn before: a font that is open has one place in its file for all processes.
     """
     others = min(available_cores() - 1, MOST_FORKED)
     # On macOS, libraries of the system do not survive a fork.

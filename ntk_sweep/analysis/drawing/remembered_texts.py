@@ -6,6 +6,7 @@ share most of their labels.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
@@ -28,6 +29,10 @@ _LOOK = attrgetter(
 """What a layout depends on, besides font and resolution; not on the place."""
 
 _known: dict[tuple[Any, ...], Any] = {}
+
+if hasattr(os, "register_at_fork"):
+    # Forks share the place in the files of fonts that are open, of which layouts hold some.
+    os.register_at_fork(after_in_child=_known.clear)
 
 
 @contextmanager

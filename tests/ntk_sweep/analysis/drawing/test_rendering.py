@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib
@@ -146,3 +148,17 @@ def test_figures_are_drawn_by_no_more_processes_than_there_are_cores(monkeypatch
     draws = [lambda number=number: number for number in range(rendering.MANY)]
     assert rendering.render_many(draws) == list(range(rendering.MANY))
     assert pools == expected
+
+
+def test_no_font_is_open_where_helpers_are_forked():
+    """Its place in the file would be that of all processes."""
+    program = (
+        "import os\n"
+        "from ntk_sweep.analysis import cli\n"
+        "from ntk_sweep.analysis.drawing.processes import fork_early\n"
+        "fork_early()\n"
+        "files = [os.path.realpath(f'/proc/self/fd/{one}') for one in os.listdir('/proc/self/fd')]\n"
+        "print([file for file in files if file.endswith(('.ttf', '.otf', '.ttc'))])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "[]\n", "")
