@@ -97,14 +97,15 @@ _REPORT = Command(
 def main(
     arguments: Sequence[str] | None = None,
     others: Mapping[str, str] = {},
-    before_drawing: Callable[[], None] = lambda: None,
+    before_drawing: Callable[[bool], None] = lambda files: None,
 ) -> int:
     """Runs a command; returns the exit status.
 
     Args:
         arguments: As typed; by default those of this process.
         others: Commands that are run elsewhere, and what each does, for the help page.
-        before_drawing: Is called before a command that draws figures.
+        before_drawing: Is called before a command that draws figures. Its argument is whether it
+            draws them for files.
     """
     console = _plain()
     top = parser(others)
@@ -119,7 +120,7 @@ def main(
             "lists those that there are"
         )
     if options.chapter is None or options.chapter.command.draws:
-        before_drawing()
+        before_drawing(not getattr(options, "watch", False))
     try:
         if options.chapter is None:
             _report(options, console)

@@ -69,9 +69,18 @@ def _run(words: list[str]) -> int:
 
         return status(words[1:])
     from ntk_sweep.analysis.cli import main as analyse
+
+    return analyse(words, OTHERS, _get_ready_to_draw)
+
+
+def _get_ready_to_draw(files: bool) -> None:
     from ntk_sweep.cli.matplotlib_settings import load_matplotlib
 
-    return analyse(words, OTHERS, load_matplotlib)
+    load_matplotlib()
+    if files:
+        from ntk_sweep.analysis.drawing.processes import fork_early
+
+        fork_early()
 
 
 def _fault_of_names(words: list[str]) -> str | None:
@@ -111,11 +120,13 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _kill_helpers() -> bool:
-    """Ends the processes of a pool, also one that is being started; whether there were any.
+    """Ends the processes of a pool; whether some were spawned, which have semaphores to remove.
 
-    `multiprocessing.active_children` does not know the latter, which would tell of its end in a
-    traceback.
+    `multiprocessing.active_children` knows those that were forked. One that is being spawned it
+    does not know, which would tell of its end in a traceback.
     """
+    import multiprocessing
+
     import psutil
 
     found = []
@@ -124,6 +135,8 @@ def _kill_helpers() -> bool:
             if any("spawn_main" in word for word in child.cmdline()):
                 child.kill()
                 found.append(child)
+    for forked in multiprocessing.active_children():
+        forked.kill()
     return bool(found)
 
 

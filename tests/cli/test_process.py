@@ -100,7 +100,7 @@ def test_nohup_is_respected(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_report_that_is_interrupted_takes_its_helpers_along(tmp_path, number):
     small = ("data=digits", "data.n_per_class=4,5,6", "width=10,20,30", "depth=2,3")
     assert launch("-m", "hydra/launcher=serial", *small, f"results={tmp_path}") == 0
@@ -108,15 +108,18 @@ def test_a_report_that_is_interrupted_takes_its_helpers_along(tmp_path, number):
 
     def helpers():
         with suppress(psutil.Error):
-            found = psutil.Process(process.pid).children()
-            return [child for child in found if "spawn_main" in " ".join(child.cmdline())]
+            return psutil.Process(process.pid).children()
         return []
 
     try:
         drawing = wait_for(helpers, "the drawing of figures", process)
-        os.killpg(process.pid, number)  # as a terminal does
+        killed = number == signal.SIGKILL
+        if killed:
+            process.kill()
+        else:
+            os.killpg(process.pid, number)  # as a terminal does
         status, out, err = ended(process)
-        assert (status, out) == (128 + number, "")
+        assert (status, out) == (-number if killed else 128 + number, "")
         assert re.fullmatch(r"(rows read; drawing \d+ figures\n)?", err)
         psutil.wait_procs(drawing, timeout=30)
         assert not [child for child in drawing if child.is_running()]

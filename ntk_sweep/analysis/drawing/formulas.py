@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -60,3 +61,7 @@ def parse_formulas_once() -> None:
         return shared(output, text, dpi, font, *key)
 
     parser_class._parse_cached = parse
+    if hasattr(os, "register_at_fork"):
+        # Forks share the place in the files of fonts that are open, of which formulas hold some.
+        for known in (shared, scaled):
+            os.register_at_fork(after_in_child=known.cache_clear)

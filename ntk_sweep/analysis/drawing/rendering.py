@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import gc
 import io
-import logging
-import multiprocessing
-import signal
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ntk_sweep.analysis.drawing.copied_ticks import copied_ticks
 from ntk_sweep.analysis.drawing.formulas import parse_formulas_once
+from ntk_sweep.analysis.drawing.processes import forked_before, signals_left_to_parent, spawned
+from ntk_sweep.analysis.drawing.remembered_texts import remembered_texts
 from ntk_sweep.analysis.drawing.remembered_ticks import remember_ticks
 from ntk_sweep.cores import available_cores
 
@@ -82,7 +83,10 @@ def style() -> Iterator[None]:
 
 
 COMPRESSION = 3
-"""Of PNG files, from 1 to 9: a tenth larger than with 6, in two thirds of the time."""
+"""Of PNG files, from 1 to 9: a fifth larger than with 6, in half the time."""
+
+INCH = 0.0254
+"""In metres."""
 
 PADDING = 0.05
 """Inches of white around a figure."""
@@ -122,17 +126,36 @@ def render_all(figure: Figure) -> dict[str, bytes]:
 
 
 def _png(page: Figure) -> bytes:
-    """A page as PNG, without the transparency that no figure has: a third faster."""
+    """A page as PNG, without the transparency that no figure has: a third faster.
+
+    Pixels are compressed as they are. Pillow would first try five filters on each line, which
+    takes longer than the rest, and makes the file of a figure a twentieth smaller.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image  # matplotlib brings it along
 
     page.dpi = DPI
     canvas = FigureCanvasAgg(page)
     canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", dpi=(DPI, DPI), compress_level=COMPRESSION)
-    return buffer.getvalue()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    lines = np.zeros((image.height, 1 + 3 * image.width), dtype=np.uint8)  # each begins with: plain
+    lines[:, 1:] = np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(image.height, -1)
+    metre = round(DPI / INCH)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        _chunk(name, content)
+        for name, content in (
+            (b"IHDR", struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 0)),
+            (b"pHYs", struct.pack(">IIB", metre, metre, 1)),
+            (b"IDAT", zlib.compress(lines.tobytes(), COMPRESSION)),
+            (b"IEND", b""),
+        )
+    )
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    """A part of a PNG file."""
+    check = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
 
 
 def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
@@ -195,16 +218,14 @@ def render_many(draws: Iterable[Callable[[], Figure]]) -> list[dict[str, bytes]]
     sent: list[Future[dict[str, bytes]]] = []
     own: dict[int, dict[str, bytes]] = {}
     with ExitStack() as stack:
-        pool = None
+        pool = stack.enter_context(forked_before())
         for draw in draws:
             known.append(draw)
-            if not others or len(known) < MANY:
-                continue
-            if pool is None:
-                pool = _processes(others)
-                stack.callback(pool.shutdown, cancel_futures=True)
-            with _signals_left_to_parent():
-                sent += [pool.submit(_drawn, one) for one in known[len(sent) :]]
+            if pool is None and others and len(known) >= MANY:
+                pool = stack.enter_context(spawned(others))
+            if pool is not None:
+                with signals_left_to_parent():
+                    sent += [pool.submit(_drawn, one) for one in known[len(sent) :]]
         # From the end, where the others have not begun.
         for place in reversed(range(len(known))):
             if place >= len(sent) or sent[place].cancel():
@@ -215,43 +236,6 @@ def render_many(draws: Iterable[Callable[[], Figure]]) -> list[dict[str, bytes]]
         return [drawn[place] for place in range(len(known))]
 
 
-def _processes(number: int) -> ProcessPoolExecutor:
-    """Processes to draw, each started when there is a figure for it."""
-    return ProcessPoolExecutor(
-        number,
-        # Not forked: threads of Arrow may hold locks at this moment, which a fork would keep for
-        # ever.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
-        initargs=gc.get_threshold(),
-    )
-
-
-def _begin(*young_objects: int) -> None:
-    """Garbage is looked for as seldom as in the parent."""
-    gc.set_threshold(*young_objects)
-    # What matplotlib warns of when it is loaded, the parent was told already.
-    logging.disable(logging.WARNING)
-
-
-@contextmanager
-def _signals_left_to_parent() -> Iterator[None]:
-    """Processes started in here wait for this one to end them, also at Ctrl-C.
-
-    A terminal sends it to all processes of a command, and each would say so.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # Not every system knows SIGHUP.
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    ends = {getattr(signal, name) for name in names if hasattr(signal, name)}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _drawn(draw: Callable[[], Figure]) -> dict[str, bytes]:
-    return render_all(draw())
+    with copied_ticks(), remembered_texts():
+        return render_all(draw())

@@ -29,6 +29,9 @@ BOUND_BITS = 4
 BOUND_STEPS = 16
 """To a factor of two, of an error bound in a spectrum, which is rounded up, by at most 5 %."""
 
+COMPRESSION = 7
+"""From 1 to 9: a hundredth larger than with 9, in a quarter of the time."""
+
 _LOWEST = 1100
 """Less than this is no base-2 exponent of a float64, negated."""
 
@@ -132,7 +135,7 @@ def rounded(values: np.ndarray, bits: int, up: bool = False) -> np.ndarray:
 
 def compressed(raw: bytes) -> str:
     """Bytes as text of a gzip stream without a date: the same bytes give the same text."""
-    return as_text(gzip.compress(raw, 9, mtime=0))
+    return as_text(gzip.compress(raw, COMPRESSION, mtime=0))
 
 
 def as_text(raw: bytes) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.best_cells import best_cells, probabilities, with_probabilities
-from ntk_sweep.analysis.rows.cells import cells
+from ntk_sweep.analysis.rows.cells import Cells
 from ntk_sweep.analysis.rows.columns import SPECTRUM, TRAINING
 from ntk_sweep.analysis.rows.group import Group, together
 from ntk_sweep.analysis.rows.grouping import EVERY_GROUP, IDENTITY, GroupChoice, identify, load
@@ -55,10 +55,14 @@ class Study:
         self._contested: dict[tuple[object, ...], pd.DataFrame] = {}
 
     def cells(self, quantity: Quantity = LAMBDA_MIN) -> pd.DataFrame:
-        """A quantity of every cell (`ntk_sweep.analysis.rows.cells.cells`)."""
+        """A quantity of every cell (`ntk_sweep.analysis.rows.cells.Cells`)."""
         if quantity.name not in self._cells:
-            self._cells[quantity.name] = cells(self.group.rows, quantity, self.group.coordinates)
+            self._cells[quantity.name] = self._places.of(quantity)
         return self._cells[quantity.name]
+
+    @cached_property
+    def _places(self) -> Cells:
+        return Cells(self.group.rows, self.group.coordinates)
 
     def contested(
         self, cells: pd.DataFrame, quantity: Quantity, axes: tuple[str, str]

@@ -109,6 +109,8 @@ def intervals(table: pd.DataFrame, cell: list[str], column: str) -> pd.DataFrame
         `low` and `high`, indexed by `cell`.
     """
     known = table.dropna(subset=column).sort_values(cell, kind="stable")
+    if not known.duplicated(cell).any():
+        return known[cell].assign(low=np.nan, high=np.nan).set_index(cell)
     sizes = known.groupby(cell)[column].transform("size")
     parts = []
     for size, same in known.groupby(sizes, sort=True):

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.axis import Axis
+from matplotlib.text import Text
+from matplotlib.textpath import TextToPath
 from PIL import Image
 
 from ntk_sweep.analysis.chapters import kernels
 from ntk_sweep.analysis.chapters.spectra.figures import spectrum_figure
 from ntk_sweep.analysis.chapters.spectra.numbers import spectrum
-from ntk_sweep.analysis.drawing import cell_grid, formulas, remembered_ticks, rendering
+from ntk_sweep.analysis.drawing import (
+    cell_grid,
+    formulas,
+    processes,
+    remembered_ticks,
+    rendering,
+)
 from ntk_sweep.analysis.drawing import heatmap as heatmaps
 from ntk_sweep.analysis.drawing.rendering import FORMATS, render
 from ntk_sweep.analysis.rows.cells import cells
@@ -73,6 +84,17 @@ def test_remembered_ticks_look_the_same():
         assert render(drawn[0], kind) == render(drawn[1], kind), kind
 
 
+def test_what_is_copied_and_remembered_gives_the_same_bytes():
+    def draw():
+        return heatmaps.heatmap(cell_grid.grid(cells(frame(grid())), "sigmoid"), "digits\nα")
+
+    methods = Axis._get_tick, Text._get_layout, TextToPath._get_font
+    plain = rendering.render_all(draw())
+    (first,), (again,) = (rendering.render_many([draw]) for _ in range(2))
+    assert plain == first == again
+    assert (Axis._get_tick, Text._get_layout, TextToPath._get_font) == methods
+
+
 @pytest.mark.parametrize("cells_shown", [4, 60], ids=["outlined", "an image inside"])
 def test_what_is_drawn_once_looks_as_if_drawn_for_each_format(cells_shown):
     rng = np.random.default_rng(0)
@@ -121,8 +143,23 @@ def test_figures_are_drawn_by_no_more_processes_than_there_are_cores(monkeypatch
         return ThreadPoolExecutor(1)
 
     monkeypatch.setattr(rendering, "available_cores", lambda: cores)
-    monkeypatch.setattr(rendering, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(rendering, "render_all", lambda figure: figure)
     draws = [lambda number=number: number for number in range(rendering.MANY)]
     assert rendering.render_many(draws) == list(range(rendering.MANY))
     assert pools == expected
+
+
+def test_no_font_is_open_where_helpers_are_forked():
+    """Its place in the file would be that of all processes."""
+    program = (
+        "import os\n"
+        "from ntk_sweep.analysis import cli\n"
+        "from ntk_sweep.analysis.drawing.processes import fork_early\n"
+        "fork_early()\n"
+        "folder = '/proc/self/fd'\n"
+        "files = [os.path.realpath(os.path.join(folder, one)) for one in os.listdir(folder)]\n"
+        "print([file for file in files if file.endswith(('.ttf', '.otf', '.ttc'))])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "[]\n", "")
