@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
@@ -83,10 +81,7 @@ def style() -> Iterator[None]:
 
 
 COMPRESSION = 3
-"""Of PNG files, from 1 to 9: a fifth larger than with 6, in half the time."""
-
-INCH = 0.0254
-"""In metres."""
+"""Of PNG files, from 1 to 9: a tenth larger than with 6, in two thirds of the time."""
 
 PADDING = 0.05
 """Inches of white around a figure."""
@@ -126,11 +121,7 @@ def render_all(figure: Figure) -> dict[str, bytes]:
 
 
 def _png(page: Figure) -> bytes:
-    """A page as PNG, without the transparency that no figure has: a third faster.
-
-    Pixels are compressed as they are. Pillow would first try five filters on each line, which
-    takes longer than the rest, and makes the file of a figure a twentieth smaller.
-    """
+    """A page as PNG, without the transparency that no figure has: a third faster."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image  # matplotlib brings it along
 
@@ -138,24 +129,9 @@ def _png(page: Figure) -> bytes:
     canvas = FigureCanvasAgg(page)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    lines = np.zeros((image.height, 1 + 3 * image.width), dtype=np.uint8)  # each begins with: plain
-    lines[:, 1:] = np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(image.height, -1)
-    metre = round(DPI / INCH)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        _chunk(name, content)
-        for name, content in (
-            (b"IHDR", struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 0)),
-            (b"pHYs", struct.pack(">IIB", metre, metre, 1)),
-            (b"IDAT", zlib.compress(lines.tobytes(), COMPRESSION)),
-            (b"IEND", b""),
-        )
-    )
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    """A part of a PNG file."""
-    check = zlib.crc32(name + content)
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", dpi=(DPI, DPI), compress_level=COMPRESSION)
+    return buffer.getvalue()
 
 
 def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
