@@ -49,7 +49,6 @@ LARGE = [
     (12_000, "relu", 500, 3, "extreme"),
     (12_000, "sigmoid", 300, 8, "extreme"),
     (12_000, "relu", 500, 3, "eigh"),
-    (12_000, "relu", 500, 3, "compensated"),
     (200, "relu", 20_000, 3, "auto"),
     (200, "relu", 20_000, 10, "auto"),
     (200, "relu", 1000, 100, "auto"),

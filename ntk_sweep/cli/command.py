@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import cast
 
@@ -70,17 +70,18 @@ def _run(words: list[str]) -> int:
         return status(words[1:])
     from ntk_sweep.analysis.cli import main as analyse
 
-    return analyse(words, OTHERS, _get_ready_to_draw)
+    with ExitStack() as ended_with_command:
 
+        def get_ready_to_draw(files: bool) -> None:
+            from ntk_sweep.cli.matplotlib_settings import load_matplotlib
 
-def _get_ready_to_draw(files: bool) -> None:
-    from ntk_sweep.cli.matplotlib_settings import load_matplotlib
+            load_matplotlib()
+            if files:
+                from ntk_sweep.analysis.drawing.processes import forked_early
 
-    load_matplotlib()
-    if files:
-        from ntk_sweep.analysis.drawing.processes import fork_early
+                ended_with_command.enter_context(forked_early())
 
-        fork_early()
+        return analyse(words, OTHERS, get_ready_to_draw)
 
 
 def _fault_of_names(words: list[str]) -> str | None:

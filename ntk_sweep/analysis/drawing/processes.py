@@ -31,8 +31,11 @@ _LOADED = (
 _forked: list[ProcessPoolExecutor] = []
 
 
-def fork_early() -> None:
+@contextmanager
+def forked_early() -> Iterator[None]:
     """Forks processes that draw the figures of this command, where that is safe.
+
+    Those that nobody took end with the context: Python may complain if it ends before them.
 
     A fork has what this process has loaded, and a process that is started must load it again. But
     it also has the locks that threads of Arrow hold at that moment, for ever; so it is made before
@@ -44,6 +47,7 @@ def fork_early() -> None:
     others = min(available_cores() - 1, MOST_FORKED)
     # On macOS, libraries of the system do not survive a fork.
     if _forked or not others or sys.platform != "linux" or threading.active_count() > 1:
+        yield
         return
     for name in _LOADED:
         import_module(name)
@@ -54,11 +58,16 @@ def fork_early() -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         pool.submit(gc.isenabled)
     _forked.append(pool)
+    try:
+        yield
+    finally:
+        with forked_before():
+            pass
 
 
 @contextmanager
 def forked_before() -> Iterator[ProcessPoolExecutor | None]:
-    """The processes of `fork_early`, if there are any; they end with the context."""
+    """The processes of `forked_early`, if there are any; they end with the context."""
     pool = _forked.pop() if _forked else None
     try:
         yield pool

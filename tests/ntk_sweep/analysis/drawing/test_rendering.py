@@ -155,10 +155,10 @@ def test_no_font_is_open_where_helpers_are_forked():
     program = (
         "import os\n"
         "from ntk_sweep.analysis import cli\n"
-        "from ntk_sweep.analysis.drawing.processes import fork_early\n"
-        "fork_early()\n"
+        "from ntk_sweep.analysis.drawing.processes import forked_early\n"
         "folder = '/proc/self/fd'\n"
-        "files = [os.path.realpath(os.path.join(folder, one)) for one in os.listdir(folder)]\n"
+        "with forked_early():\n"
+        "    files = [os.path.realpath(os.path.join(folder, one)) for one in os.listdir(folder)]\n"
         "print([file for file in files if file.endswith(('.ttf', '.otf', '.ttc'))])\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
