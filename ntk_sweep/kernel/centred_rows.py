@@ -159,7 +159,7 @@ class ExactInputs(CentredRows):
         which makes bounds wider and no less true.
         """
         rows = self.rows.double().cpu()
-        rows = rows / powers(rows).max()
+        rows = rows / powers(rows.reshape(1, -1))
         direction = torch.arange(1.0, rows.shape[1] + 1, dtype=torch.float64).cos()
         places, order = (rows @ direction).sort()
         apart = places.diff() > ALIKE * rows.norm(dim=1).max() * direction.norm()

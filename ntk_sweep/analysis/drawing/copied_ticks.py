@@ -6,7 +6,7 @@ properties of the first one. That takes a fifth of drawing a figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -24,12 +24,11 @@ def copied_ticks() -> Iterator[None]:
     """
     from matplotlib.axis import Axis
 
-    names = ("_get_tick", "_copy_tick_props")
-    plain = {name: getattr(Axis, name, None) for name in names}
-    if None in plain.values():
+    make: Any = getattr(Axis, "_get_tick", None)
+    match: Any = getattr(Axis, "_copy_tick_props", None)
+    if make is None or match is None:
         yield
         return
-    make: Any = plain["_get_tick"]
 
     def copied(axis: Any, major: bool) -> Any:
         known = axis.majorTicks if major else axis.minorTicks
@@ -38,12 +37,15 @@ def copied_ticks() -> Iterator[None]:
     def same_already(axis: Any, first: Any, other: Any) -> None:
         """A copy has the properties of the first."""
 
-    Axis._get_tick, Axis._copy_tick_props = copied, same_already  # type: ignore[attr-defined]
+    _replace(Axis, copied, same_already)
     try:
         yield
     finally:
-        for name, method in plain.items():
-            setattr(Axis, name, method)
+        _replace(Axis, make, match)
+
+
+def _replace(axis: Any, make: Callable[..., Any], match: Callable[..., None]) -> None:
+    axis._get_tick, axis._copy_tick_props = make, match
 
 
 def _copy_of_tick(first: Any) -> Any:

@@ -173,6 +173,8 @@ def test_inputs_count_those_that_round_like_them():
     rows[8] = -rows[8]
     inputs = ExactInputs(1e-200 * rows)
     assert inputs.multiplicities.tolist() == [2, 1, 1, 2, 2, 2, 2, 1, 1, 2, 2, 2]
+    beside_zero = ExactInputs(1e-200 * torch.cat((X, X[:1] + 1e-15, X[:1] * 0)))
+    assert beside_zero.multiplicities.tolist() == [2, 1, 1, 1, 1, 1, 2, 1]
     assert inputs.has_equals and not ExactInputs(rows[:9]).has_equals
     assert ExactInputs(torch.tensor([[0.0, 1.0], [-0.0, 1.0]])).has_equals
     assert ExactInputs(torch.zeros(1, 3)).multiplicities.tolist() == [1]
