@@ -295,7 +295,8 @@ def gram(
     products of the rows, which errs little beside the centre where the rows are short.
 
     Products with the centre, which can be much longer than the rows, are taken to three orders; to
-    one or two where those of the rows are to none and it is not so long (`centre_slices`).
+    one or two where those of the rows are to none and it is not so long (`centre_slices`). Its own
+    square, one number, always is to three.
 
     Args:
         rows: The rows, float64.
@@ -409,14 +410,19 @@ def gram_errors(
         shorter_power = 2.0 ** (-bits - 1) * power
         parts.append((_units(terms, 6), shorter_power, shorter_power))
     if centre is not None:
-        count, shorter = centre_slices(rows.powers, centre, orders), bits - 2
         largest = terms**0.5 * powers(centre)[..., 0]
         length = torch.linalg.vector_norm(centre, dim=-1)
-        units = _units(terms, count**2, 2.0 ** (-(count - 1) * shorter))
-        others = (count - 2 + count**2 * 2.0**-shorter) * largest
-        column = lengths * largest + power * length + others * power
-        column = column + 0.5 * (2 * length + others) * largest
-        parts.append((units, 2 * column, torch.ones_like(column)))
+        for count, of_rows in (
+            (centre_slices(rows.powers, centre, orders), True),
+            (MOST_CENTRE_SLICES, False),
+        ):
+            units = _units(terms, count**2, 2.0 ** (-(count - 1) * (bits - 2)))
+            others = (count - 2 + count**2 * 2.0 ** (2 - bits)) * largest
+            if of_rows:
+                column = lengths * largest + power * length + others * power
+            else:
+                column = (0.5 * (2 * length + others) * largest).expand_as(lengths)
+            parts.append((units, 2 * column, torch.ones_like(column)))
         lengths = lengths + length
     parts.append(((2 * UNIT * 1.01, 8**0.5 / 4 * UNIT), lengths, lengths))
     return _summed_errors(parts, lengths)
@@ -523,11 +529,18 @@ def centre_products(
     *parts, rest = parts
     power = power * 2.0 ** (-len(parts) * bits)
     parts = [*parts, *slices(rest, count - len(parts), bits, power)]
-    right = slices(centre, count, bits - 2)
-    columns = torch.cat(right, dim=-2).mT
-    rows = _by_order(torch.stack([part @ columns for part in parts], dim=-1))
-    square = _by_order(torch.stack([part @ columns for part in right], dim=-1))
+    rows = _sliced_products(parts, slices(centre, count, bits - 2))
+    # one number, which may be much larger than all others
+    own = slices(centre, MOST_CENTRE_SLICES, bits - 2)
+    square = _sliced_products(own, own)
     return add(rows, DoubleDouble(0.5 * square.hi, 0.5 * square.lo))
+
+
+def _sliced_products(
+    left: list[Float[Tensor, "*b m k"]], right: list[Float[Tensor, "*b 1 k"]]
+) -> DoubleDouble:
+    columns = torch.cat(right, dim=-2).mT
+    return _by_order(torch.stack([part @ columns for part in left], dim=-1))
 
 
 def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:

@@ -168,6 +168,12 @@ def test_gram(shape, spread, orders):
     assert bound <= 1e6 * max(error, 2.0**-106 * result.hi.norm().item())
 
 
+@pytest.mark.parametrize("length", [1.0, 1e4, 1e8])
+def test_a_long_centre_costs_products_of_short_rows_little(length):
+    rows, centre = numbers(4, 900, seed=17), length * numbers(1, 900, seed=19)
+    assert gram_error(rows, centre, 0) < 10 * gram_error(rows, None, 0)
+
+
 def difference(a: list[list[Fraction]], b: list[list[Fraction]]) -> Tensor:
     """Rounded to float64."""
     rows = [[float(p - q) for p, q in zip(r, s, strict=True)] for r, s in zip(a, b, strict=True)]
