@@ -117,8 +117,8 @@ def ntk_spectrum(
     | jacobian | about ε √(N λ_max λ_i) | 2 |
     | certified | ε λ_i / 2, passes included | 80 |
 
-    `auto` takes the first of the upper three whose bound meets the target, the latter two with fewer
-    orders of the kernel (`CANDIDATES`) where these suffice, and eigh for more than
+    `auto` takes the first of the upper three whose bound meets the target, the latter two with
+    fewer orders of the kernel (`CANDIDATES`) where these suffice, and eigh for more than
     `REFINED_SAMPLES` inputs. Where double-double misses it, and `auto` with a float64 network, they
     repeat the passes in double-double, in fifteen to thirty times as long, for up to
     `EXTENDED_ACTIVATIONS` numbers a^l. jacobian is an independent check. certified takes up to 500

@@ -245,7 +245,7 @@ def memory_plan(
         stages["limit"] = shared + factors + own + square * (held_beside + LIMIT_ARRAYS)
     elif n_samples <= LIMIT_SAMPLES:
         # two tiles together, whose blocks stay, then LAPACK's copy
-        once = 8 * (2 * LIMIT_TILE_ROWS) ** 2 * LIMIT_ARRAYS + LIMIT_SOLVER_ARRAYS * square
+        once = 8 * (2 * LIMIT_TILE_ROWS) ** 2 * LIMIT_ARRAYS + int(LIMIT_SOLVER_ARRAYS * square)
         together = LIMIT_HELD[_chosen(method, n_samples)] + LIMIT_SQUARES
         stages["limit"] = shared + factors + together * square + once
     if files:
