@@ -30,6 +30,10 @@ LIMIT_TILE_ROWS = 500
 """Of more inputs, those of which two parts go through it together. Tuned: larger tiles take as long
 and more memory."""
 
+LIMIT_SPECTRUM = 1500
+"""Number of inputs up to which the two ends of the spectrum of an infinite-width kernel come from
+all its eigenvalues."""
+
 EXTENDED_SAMPLES = 1000
 """Number of inputs up to which λ_min of the infinite-width kernel is computed beyond float64."""
 
