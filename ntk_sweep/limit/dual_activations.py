@@ -244,18 +244,18 @@ def _homogeneous_duals(
     if 0 in (float(pairs.var_x.min()), float(pairs.var_y.min())):
         cosine = cosine.where(scale > 0, torch.ones_like(scale))
         sine = sine.where(scale > 0, torch.zeros_like(scale))
-    apart = 2 * torch.where(cosine > 0, sine * sine / (1 + cosine), 1 - cosine)
+    apart = torch.where(cosine > 0, (sine * sine).div_(1 + cosine), 1 - cosine).mul_(2)
     unit = scale.new_ones(())
     function, derivative, distance = entry.closed_dual(
         GaussianPairs(unit, unit, cosine, apart, sine)
     )
     square = _unit_square(entry)
-    half = (distance / (2 * square)).clamp(min=0)
+    half = (distance / (2 * square)).clamp_(min=0)
     return (
         scale * function,
         derivative,
-        square * (pairs.distance - scale * apart) + scale * distance,
-        scale * square * (half * (2 - half)).clamp(min=0).sqrt(),
+        (pairs.distance - scale * apart).mul_(square).addcmul_(scale, distance),
+        (2 - half).mul_(half).clamp_(min=0).sqrt_().mul_(scale).mul_(square),
     )
 
 

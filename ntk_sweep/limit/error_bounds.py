@@ -165,6 +165,7 @@ class ErrorPropagation:
             rows: The inputs of the rows.
             columns: Those of the columns.
         """
+        self._passed = pairs, rows, columns
         largest = max(float(of.max()) for of in (rows.variance, columns.variance))
         unit = dual_error(self._name, largest)
         both = (rows, columns)
@@ -186,9 +187,12 @@ class ErrorPropagation:
             error = moved.mul_(_means(rows.errors.bends, columns.errors.bends))
             error.addr_(unit * sizes[0] + bent[0], sizes[1]).addr_(sizes[0], bent[1])
         self._derivative = error
-        if self._jump:
-            self._distance = self._distance_error(pairs, duals, rows, columns)
-            self._area, self._own_area = self._area_error(duals, rows, columns), duals.area
+
+    def pass_distance(self, duals: Duals) -> None:
+        """From errors of distance and area to those of the dual activations that were passed."""
+        pairs, rows, columns = self._passed
+        self._distance = self._distance_error(pairs, duals, rows, columns)
+        self._area, self._own_area = self._area_error(duals, rows, columns), duals.area
 
     def pass_layer(
         self,
@@ -208,6 +212,8 @@ class ErrorPropagation:
             pairs: K^l.
         """
         self._tangent = self._tangent_error(factors, duals, tangent, next_tangent)
+        if self._jump:
+            self.pass_distance(duals)
         self._cov = factors.covariance * self._function + _ROUNDINGS * _EPS * pairs.scale
         if self._jump:
             self._angle = self._angle_error(pairs, factors)
@@ -248,12 +254,11 @@ class ErrorPropagation:
             )
         )
         share = self._jump**2 / math.pi
-        bend = (
-            (pairs.angle * pairs.angle.sin() * self._angle + pairs.angle**3 * (2 * half))
-            * pairs.scale
-            * share
-        )
-        return 2 * slope * self._distance + bend + _ROUNDINGS * _EPS * duals.distance
+        angle = pairs.angle
+        # θ sin θ δθ + 2 h θ³
+        bend = angle.sin().mul_(self._angle).addcmul_(angle, angle, value=2 * half).mul_(angle)
+        bend.mul_(pairs.scale).mul_(share).add_(self._distance, alpha=2 * slope)
+        return bend.add_(duals.distance, alpha=_ROUNDINGS * _EPS)
 
     def _tangent_error(
         self,
@@ -262,12 +267,10 @@ class ErrorPropagation:
         tangent: Float[Tensor, "R C"],
         result: Float[Tensor, "R C"],
     ) -> Float[Tensor, "R C"]:
-        products = duals.derivative.abs() * self._tangent + tangent.abs() * self._derivative
-        return (
-            factors.tangent * self._function
-            + factors.covariance * products
-            + _ROUNDINGS * _EPS * result.abs()
-        )
+        products = duals.derivative.abs().mul_(self._tangent)
+        products.addcmul_(tangent.abs(), self._derivative).mul_(factors.covariance)
+        products.add_(self._function, alpha=factors.tangent)
+        return products.add_(result.abs(), alpha=_ROUNDINGS * _EPS)
 
     def _area_error(self, duals: Duals, rows: Own, columns: Own) -> Float[Tensor, "R C"]:
         """Of √(S_ii S_jj - S_ij²), relative to it.
@@ -289,15 +292,15 @@ class ErrorPropagation:
         gain, bias, own = factors.covariance, factors.bias, self._own_area
         assert own is not None
         least = pairs.area.clamp(min=1e-300)
-        area = (
-            gain * self._area * (gain * (2 * own + self._area) / least).clamp(max=1)
-            + _root_error(gain * bias * self._distance, least)
-            + _ROUNDINGS * _EPS * pairs.area
-        )
+        error = torch.add(self._area, own, alpha=2).div_(least).mul_(gain).clamp_(max=1)
+        error.mul_(self._area).mul_(gain)
+        if bias:
+            error.add_(_root_error(gain * bias * self._distance, least))
+        error.add_(pairs.area, alpha=_ROUNDINGS * _EPS).mul_(pairs.correlation.abs())
         scale = pairs.scale.clamp(min=1e-300)
-        error = area / scale * pairs.correlation.abs() + pairs.area / scale * (self._cov / scale)
-        known = (pairs.distance == 0) | (pairs.scale == 0)  # no angle is defined at zero variance
-        return error.where(~known, torch.zeros_like(error))
+        error.addcmul_(self._cov / scale, pairs.area).div_(scale)
+        # no angle is defined at zero variance
+        return error.masked_fill_((pairs.distance == 0) | (pairs.scale == 0), 0.0)
 
 
 def _root_error(error: Float[Tensor, "R C"], root: Float[Tensor, "R C"]) -> Float[Tensor, "R C"]:

@@ -6,6 +6,7 @@ in columns.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -38,6 +39,10 @@ Beyond it the Gram matrix loses two digits at most."""
 _PAIRS_AT_ONCE = 4096
 """Differences x_i - x_j held in memory together: 26 MB at 784 features."""
 
+_ENOUGH = 1e-16
+"""Error of an angle that Gram matrices to one order may leave: a fortieth of what is granted to the
+dual activations."""
+
 _SQUARES_AT_ONCE = 64
 """Inputs whose squares are the diagonal of a Gram matrix."""
 
@@ -51,14 +56,14 @@ class InputMoments:
         second_moment: ‖x_i‖².
         squares: The same of the scaled inputs, in double-double.
         power: A power of two near their greatest length.
-        gram_error: A bound of the error of an inner product of scaled inputs.
+        longest: What bounds the errors of all inner products.
     """
 
     scaled: Float[Tensor, "N n_in"]
     second_moment: Float[Tensor, " N"]
     squares: DoubleDouble
     power: float
-    gram_error: float
+    longest: RowSizes
 
     def at(self, index: slice) -> InputMoments:
         """Those of some of the inputs."""
@@ -72,13 +77,25 @@ class InputMoments:
         """The moments of all pairs of these inputs, exactly symmetric."""
         size, entries = len(self.scaled), gram(self.scaled)
         inner = DoubleDouble(symmetric(entries.hi, size), symmetric(entries.lo, size))
-        upper = _distances(self, self, same=True).triu_(1)
-        return _pair_moments(self, self, upper + upper.T, inner)
+        upper = _distances(self, self, inner.hi).triu_(1)
+        return _pair_moments(self, self, upper + upper.T, inner, self.inner_error(2))
 
     def with_others(self, others: InputMoments) -> PairMoments:
         """The moments of all pairs of one of these inputs and one of others of the same power."""
-        distance = _distances(self, others, same=False)
-        return _pair_moments(self, others, distance, gram_tile(self.scaled, others.scaled))
+        inner, error = gram_tile(self.scaled, others.scaled, orders=1), self.inner_error(1)
+        distance = _distances(self, others, inner.hi)
+        found = _pair_moments(self, others, distance, inner, error)
+        squares = self.squares.hi, others.squares.hi
+        least = float(found.area.masked_fill(distance == 0, torch.inf).min()) / self.power**2
+        shortest = math.sqrt(float(squares[0].min()) * float(squares[1].min()))
+        if 8 * error * float(max(of.max() for of in squares)) <= _ENOUGH * least * shortest:
+            return found
+        inner, error = gram_tile(self.scaled, others.scaled), self.inner_error(2)
+        return _pair_moments(self, others, distance, inner, error)
+
+    def inner_error(self, orders: int) -> float:
+        """A bound of the error of an inner product of scaled inputs, to so many orders."""
+        return float(gram_errors(self.longest, orders=orders).norm)
 
 
 class PairMoments(NamedTuple):
@@ -121,7 +138,7 @@ def input_moments(x: Float[Tensor, "N n_in"]) -> InputMoments:
     # the longest rows bound what any two of them err by
     longest = torch.linalg.vector_norm(scaled, dim=1).max().reshape(1)
     most = RowSizes(scaled.shape[1], longest, powers(scaled).max().reshape(1, 1))
-    found = InputMoments(scaled, second_moment, squares, power, float(gram_errors(most).norm))
+    found = InputMoments(scaled, second_moment, squares, power, most)
     if len(x) <= LIMITS_KEPT_BELOW:
         _LAST[:] = [(x.clone(), found)]
     return found
@@ -133,18 +150,20 @@ def _squares(x: Float[Tensor, "N n_in"]) -> DoubleDouble:
     return gram(x)[rows == columns]
 
 
-def _distances(rows: InputMoments, columns: InputMoments, same: bool) -> Float[Tensor, "R C"]:
+def _distances(
+    rows: InputMoments, columns: InputMoments, inner: Float[Tensor, "R C"]
+) -> Float[Tensor, "R C"]:
     """‖x_i - x_j‖² of scaled inputs; of the same inputs those of the upper triangle.
 
     Small distances are summed from differences, so that they keep their relative accuracy.
     """
-    x, y = rows.scaled, columns.scaled
-    lengths = (rows.second_moment[:, None] + columns.second_moment) / rows.power**2
-    distance = torch.sub(lengths, x @ y.T, alpha=2).clamp_(min=0)
+    lengths = rows.squares.hi[:, None] + columns.squares.hi
+    distance = torch.sub(lengths, inner, alpha=2).clamp_(min=0)
     near = distance < lengths.mul_(_NEAR)
-    i, j = (near.triu_(1) if same else near).nonzero(as_tuple=True)
+    i, j = (near.triu_(1) if columns is rows else near).nonzero(as_tuple=True)
     for first, second in zip(i.split(_PAIRS_AT_ONCE), j.split(_PAIRS_AT_ONCE), strict=True):
-        distance[first, second] = (x[first] - y[second]).square_().sum(1)
+        differences = rows.scaled[first] - columns.scaled[second]
+        distance[first, second] = differences.square_().sum(1)
     return distance
 
 
@@ -153,8 +172,9 @@ def _pair_moments(
     columns: InputMoments,
     distance: Float[Tensor, "R C"],
     inner: DoubleDouble,
+    error: float,
 ) -> PairMoments:
-    """From distances and inner products of scaled inputs.
+    """From distances and inner products of scaled inputs, and a bound of the errors of these.
 
     The Gram matrix is in double-double: nothing but a bias keeps parallel inputs apart from nearly
     parallel ones.
@@ -170,7 +190,7 @@ def _pair_moments(
     zeros = spread.new_zeros(())
     area = spread.sqrt().where(apart, zeros)
     # |⟨x, y⟩| is at most the mean of the squares
-    uncertain = (x.hi + y.hi).mul_(4 * rows.gram_error).add_(outer.hi, alpha=8 * UNIT)
+    uncertain = (x.hi + y.hi).mul_(4 * error).add_(outer.hi, alpha=8 * UNIT)
     uncertain.add_(spread, alpha=torch.finfo(torch.float64).eps)
     bound = torch.minimum(uncertain / area.clamp(min=1e-300), uncertain.sqrt())
     return PairMoments(
@@ -178,5 +198,5 @@ def _pair_moments(
         area * square,
         bound.where(apart, zeros) * square,
         DoubleDouble(inner.hi * square, inner.lo * square),
-        rows.gram_error * square,
+        error * square,
     )

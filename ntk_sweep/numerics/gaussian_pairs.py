@@ -77,8 +77,10 @@ class GaussianPairs:
         """
         if area is None:
             area = area_of(rows, columns, distance)
-        cov = gain * ((rows + columns) / 2 - distance / 2) + bias
-        whole = torch.hypot(gain * area, (gain * bias * distance).sqrt())
+        cov = (rows / 2 + columns / 2).sub(distance, alpha=0.5).mul_(gain).add_(bias)
+        whole = gain * area
+        if bias:
+            whole = torch.hypot(whole, (gain * bias * distance).sqrt_())
         return cls(gain * rows + bias, gain * columns + bias, cov, gain * distance, whole)
 
     @cached_property
