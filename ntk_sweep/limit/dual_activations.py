@@ -213,16 +213,16 @@ def _closed_duals(
     assert entry.closed_dual is not None
     area = None
     if is_homogeneous(entry):
-        *values, area = _homogeneous_duals(entry, pairs)
+        function, derivative, distance, area = _homogeneous_duals(entry, pairs)
     else:
-        values = [*entry.closed_dual(pairs)]
+        function, derivative, distance = entry.closed_dual(pairs)
     if 0 in (float(pairs.var_x.min()), float(pairs.var_y.min())):
         a, b = _scales(pairs)
-        values = [
+        function, derivative, distance = (
             _with_zero_variance(entry, order, value.flatten(), a, b).reshape(value.shape)
-            for order, value in enumerate(values)
-        ]
-    return *values, area
+            for order, value in enumerate((function, derivative, distance))
+        )
+    return function, derivative, distance, area
 
 
 def _homogeneous_duals(
@@ -269,8 +269,8 @@ def _unit_square(entry: Activation) -> float:
 
 def _scales(pairs: GaussianPairs) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
     """√E[u²] and √E[v²] of each pair."""
-    variances = (pairs.var_x, pairs.var_y)
-    return tuple(of.expand_as(pairs.cov).reshape(-1).sqrt() for of in variances)
+    x, y = (of.expand_as(pairs.cov).reshape(-1) for of in (pairs.var_x, pairs.var_y))
+    return x.sqrt(), y.sqrt()
 
 
 def _check_covariances(activation: str, covariances: dict[str, Float[Tensor, "*_"]]) -> None:

@@ -7,7 +7,7 @@ in columns.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -69,8 +69,10 @@ class InputMoments:
         """Those of some of the inputs."""
         if len(self.scaled[index]) == len(self.scaled):
             return self
-        parts = (self.scaled[index], self.second_moment[index], self.squares[index])
-        return replace(self, **dict(zip(("scaled", "second_moment", "squares"), parts, strict=True)))
+        squares = DoubleDouble(*(part[index] for part in self.squares))
+        return InputMoments(
+            self.scaled[index], self.second_moment[index], squares, self.power, self.longest
+        )
 
     @cached_property
     def among_themselves(self) -> PairMoments:
@@ -128,17 +130,17 @@ def input_moments(x: Float[Tensor, "N n_in"]) -> InputMoments:
     """
     if _LAST and torch.equal(_LAST[0][0], x):
         return _LAST[0][1]
-    second_moment = (x * x).sum(1)
-    if not all_finite(4 * second_moment):
+    lengths = torch.linalg.vector_norm(x, dim=1)
+    if not all_finite(4 * lengths**2):
         raise overflow("the limit kernel", "the squares of the inputs", torch.float64)
-    power = power_of_two(second_moment.sqrt())
+    power = power_of_two(lengths)
     scaled = x / power
     parts = [_squares(part) for part in scaled.split(_SQUARES_AT_ONCE)]
     squares = DoubleDouble(*(torch.cat(kind) for kind in zip(*parts, strict=True)))
     # the longest rows bound what any two of them err by
-    longest = torch.linalg.vector_norm(scaled, dim=1).max().reshape(1)
+    longest = (lengths / power).max().reshape(1)
     most = RowSizes(scaled.shape[1], longest, powers(scaled).max().reshape(1, 1))
-    found = InputMoments(scaled, second_moment, squares, power, most)
+    found = InputMoments(scaled, squares.hi * power**2, squares, power, most)
     if len(x) <= LIMITS_KEPT_BELOW:
         _LAST[:] = [(x.clone(), found)]
     return found
@@ -147,7 +149,7 @@ def input_moments(x: Float[Tensor, "N n_in"]) -> InputMoments:
 def _squares(x: Float[Tensor, "N n_in"]) -> DoubleDouble:
     """The diagonal of the Gram matrix."""
     rows, columns, _ = upper_places(len(x), x.device)
-    return gram(x)[rows == columns]
+    return DoubleDouble(*(part[rows == columns] for part in gram(x)))
 
 
 def _distances(

@@ -29,7 +29,8 @@ from ntk_sweep.limit.input_moments import InputMoments, input_moments
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 from ntk_sweep.numerics.tensors import all_finite, overflow
-from ntk_sweep.numerics.thresholds import LIMIT_TILE_ROWS, LIMIT_WHOLE
+from ntk_sweep.numerics.thresholds import LIMIT_TILE_ROWS
+
 
 @dataclass(frozen=True)
 class LimitKernel:
@@ -78,6 +79,18 @@ def kernels_by_depth(
     Raises:
         ValueError: A number on the way to Θ̄ overflows.
     """
+    sums = _summed(x, x2, deepest, depths)
+    for depth in depths:
+        yield depth, _checked(depth, [total.kernel() for total in sums.pop(depth)])
+
+
+def _summed(
+    x: Float[Tensor, "N n_in"],
+    x2: Float[Tensor, "M n_in"] | None,
+    deepest: Architecture,
+    depths: Sequence[int],
+) -> dict[int, list[_Sum]]:
+    """Both kernels of each depth, put together from their blocks."""
     inputs = input_moments(x if x2 is None else torch.cat([x, x2]))
     own = _own_layers(inputs, deepest, x.shape[1])
     shape = (len(x), len(x if x2 is None else x2))
@@ -90,15 +103,11 @@ def kernels_by_depth(
         for depth, blocks in _recursion(*both, deepest, depths):
             for total, block in zip(sums[depth], blocks, strict=True):
                 total.put(rows, columns, block)
-    for depth in depths:
-        yield depth, _checked(depth, [total.kernel() for total in sums.pop(depth)])
+    return sums
 
 
 def _blocks(size: int, other: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of the blocks of a kernel, of a symmetric one those above the diagonal."""
-    if symmetric and size <= LIMIT_WHOLE:
-        yield slice(0, size), slice(0, size)
-        return
     of_rows = _parts(size, LIMIT_TILE_ROWS)
     of_columns = of_rows if symmetric else _parts(other, LIMIT_TILE_ROWS**2 // of_rows[0].stop)
     for index, rows in enumerate(of_rows):

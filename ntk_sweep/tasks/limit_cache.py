@@ -75,7 +75,10 @@ def _limit(kernels: LimitKernels, least: SmallestEigenvalue | None = None) -> Li
     nngp = kernels.nngp
     known = math.isfinite(nngp.error_norm) and all_finite(nngp.kernel)
     return Limit(
-        kernels.ntk.kernel.numpy(), least.value, least.error, limit_extremes(nngp) if known else None
+        kernels.ntk.kernel.numpy(),
+        least.value,
+        least.error,
+        limit_extremes(nngp) if known else None,
     )
 
 

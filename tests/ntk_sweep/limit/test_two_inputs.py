@@ -163,7 +163,6 @@ def test_many_inputs_go_in_tiles(monkeypatch, activation):
     x[20] = x[2] + 1e-9 * x[1]  # nearly equal, and in different tiles
     network = Architecture(activation, 50, 5, "thesis")
     whole = dict(limits_of(x, network, (3, 5)))
-    monkeypatch.setattr("ntk_sweep.limit.recursion.LIMIT_WHOLE", 10)
     monkeypatch.setattr("ntk_sweep.limit.recursion.LIMIT_TILE_ROWS", 5)
     for depth, tiled in limits_of(x, network, (3, 5)):
         for kind in ("ntk", "nngp"):
