@@ -10,105 +10,19 @@ Dimension letters in the annotations: N inputs; R of them in rows and C in colum
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.limit.dual_activations import Duals, OwnDuals, dual_error, is_homogeneous
+from ntk_sweep.limit.dual_activations import Duals, dual_error, is_homogeneous
 from ntk_sweep.limit.gram_factors import GramFactors
-from ntk_sweep.network.activations.activation import Activation
+from ntk_sweep.limit.single_inputs import ROUNDING, Own, first_error
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
-from ntk_sweep.numerics.gaussian_quadrature import Function, mean_squares
-
-_EPS = torch.finfo(torch.float64).eps
 
 _TINY = 1e-290
 """Added to the bound of each entry: what underflow costs."""
-
-_ROUNDINGS = 8
-"""Rounding errors granted to each entry-wise formula: none has more operations in sequence."""
-
-
-class OwnErrors(NamedTuple):
-    """What the bounds of pairs take of single inputs of a layer.
-
-    Attributes:
-        half: Half the relative errors of the variances; 0 of a variance that is zero.
-        slopes: √E[(u σ'(u))²].
-        bends: √E[σ''(u)²]; 0 of a piecewise linear σ.
-        bent: √E[(u σ''(u))²], likewise.
-    """
-
-    half: Float[Tensor, " N"]
-    slopes: Float[Tensor, " N"]
-    bends: Float[Tensor, " N"]
-    bent: Float[Tensor, " N"]
-
-    @classmethod
-    def of(
-        cls, activation: str, variance: Float[Tensor, " N"], error: Float[Tensor, " N"]
-    ) -> OwnErrors:
-        """Those of inputs whose pre-activations have this variance, with these errors."""
-        entry, scales, none = ACTIVATIONS[activation], variance.sqrt(), torch.zeros_like(variance)
-        half = torch.where(variance > 0, error / (2 * variance), none)
-        _, slopes = mean_squares(entry.derivative, scales)
-        if _is_straight(entry):
-            return cls(half, slopes.sqrt(), none, none)
-        bends = mean_squares(_second_derivative(entry), scales)
-        return cls(half, slopes.sqrt(), *(of.sqrt() for of in bends))
-
-
-class Own(NamedTuple):
-    """What the pairs of a layer take of its single inputs.
-
-    Attributes:
-        variance: K_ii of the pre-activations.
-        duals: The dual activations of an input with itself.
-        errors: What bounds take.
-    """
-
-    variance: Float[Tensor, " N"]
-    duals: OwnDuals
-    errors: OwnErrors
-
-    def at(self, index: slice) -> Own:
-        """Those of some of the inputs."""
-        return Own(
-            self.variance[index],
-            OwnDuals(*(of[index] for of in self.duals)),
-            OwnErrors(*(of[index] for of in self.errors)),
-        )
-
-
-def first_error(n_in: int) -> float:
-    """The error of a sum over the features of an input, relative to the lengths of both factors.
-
-    Roundings are taken as independent (Higham and Mary 2019), as in the spectrum of the empirical
-    kernel.
-    """
-    return (n_in**0.5 + _ROUNDINGS) * _EPS
-
-
-def next_variance_error(
-    activation: str, own: Own, error: Float[Tensor, " N"], gain: float, result: Float[Tensor, " N"]
-) -> Float[Tensor, " N"]:
-    """The errors of the variances of the next layer, from those of this one.
-
-    Args:
-        activation: A name in `ACTIVATIONS`.
-        own: The inputs in this layer.
-        error: The errors of its variances.
-        gain: The factor of E[σ(u)²] in the variances of the next layer.
-        result: Those.
-    """
-    unit = dual_error(activation, float(own.variance.max()))
-    size, slope, half = own.duals.function, own.duals.derivative, own.errors.half
-    function = unit * size + slope * (error + 2 * half * own.variance)
-    function += 2 * half * own.errors.slopes * size.sqrt()
-    return gain * function + _ROUNDINGS * _EPS * result
 
 
 class ErrorPropagation:
@@ -214,7 +128,7 @@ class ErrorPropagation:
         self._tangent = self._tangent_error(factors, duals, tangent, next_tangent)
         if self._jump:
             self.pass_distance(duals)
-        self._cov = factors.covariance * self._function + _ROUNDINGS * _EPS * pairs.scale
+        self._cov = factors.covariance * self._function + ROUNDING * pairs.scale
         if self._jump:
             self._angle = self._angle_error(pairs, factors)
             self._distance = factors.covariance * self._distance
@@ -239,7 +153,7 @@ class ErrorPropagation:
             rows: K^l of each input of the rows with itself.
             columns: The same of the columns.
         """
-        rounding = _means(_ROUNDINGS * _EPS * rows.sqrt(), columns.sqrt())
+        rounding = _means(ROUNDING * rows.sqrt(), columns.sqrt())
         return rounding.add_(self._function, alpha=factors.covariance).add_(_TINY)
 
     def _distance_error(
@@ -258,7 +172,7 @@ class ErrorPropagation:
         # θ sin θ δθ + 2 h θ³
         bend = angle.sin().mul_(self._angle).addcmul_(angle, angle, value=2 * half).mul_(angle)
         bend.mul_(pairs.scale).mul_(share).add_(self._distance, alpha=2 * slope)
-        return bend.add_(duals.distance, alpha=_ROUNDINGS * _EPS)
+        return bend.add_(duals.distance, alpha=ROUNDING)
 
     def _tangent_error(
         self,
@@ -270,7 +184,7 @@ class ErrorPropagation:
         products = duals.derivative.abs().mul_(self._tangent)
         products.addcmul_(tangent.abs(), self._derivative).mul_(factors.covariance)
         products.add_(self._function, alpha=factors.tangent)
-        return products.add_(result.abs(), alpha=_ROUNDINGS * _EPS)
+        return products.add_(result.abs(), alpha=ROUNDING)
 
     def _area_error(self, duals: Duals, rows: Own, columns: Own) -> Float[Tensor, "R C"]:
         """Of √(S_ii S_jj - S_ij²), relative to it.
@@ -279,7 +193,7 @@ class ErrorPropagation:
         count relatively.
         """
         assert duals.area is not None
-        lengths = rows.errors.half[:, None] + columns.errors.half + _ROUNDINGS * _EPS
+        lengths = rows.errors.half[:, None] + columns.errors.half + ROUNDING
         sizes = _means(rows.duals.function.sqrt(), columns.duals.function.sqrt())
         return sizes.mul_(self._angle).add_(lengths.mul_(duals.area))
 
@@ -296,7 +210,7 @@ class ErrorPropagation:
         error.mul_(self._area).mul_(gain)
         if bias:
             error.add_(_root_error(gain * bias * self._distance, least))
-        error.add_(pairs.area, alpha=_ROUNDINGS * _EPS).mul_(pairs.correlation.abs())
+        error.add_(pairs.area, alpha=ROUNDING).mul_(pairs.correlation.abs())
         scale = pairs.scale.clamp(min=1e-300)
         error.addcmul_(self._cov / scale, pairs.area).div_(scale)
         # no angle is defined at zero variance
@@ -306,25 +220,6 @@ class ErrorPropagation:
 def _root_error(error: Float[Tensor, "R C"], root: Float[Tensor, "R C"]) -> Float[Tensor, "R C"]:
     """A bound of |√(a² + e) - a| for |e| up to `error`, a > 0 being `root`."""
     return torch.minimum(error / root, error.sqrt())
-
-
-def _is_straight(activation: Activation) -> bool:
-    """Whether σ'' is zero away from jumps of σ'."""
-    return isinstance(activation.curvature, float) and activation.curvature == 0
-
-
-def _second_derivative(activation: Activation) -> Function:
-    """σ'' by automatic differentiation, zero at jumps of σ'."""
-
-    def second(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        with torch.enable_grad():
-            z = z.detach().requires_grad_()
-            slopes = activation.derivative(z)
-            if not slopes.requires_grad:
-                return torch.zeros_like(z)
-            return torch.autograd.grad(slopes.sum(), z)[0]
-
-    return second
 
 
 def _means(rows: Float[Tensor, " R"], columns: Float[Tensor, " C"]) -> Float[Tensor, "R C"]:

@@ -65,7 +65,7 @@ def _by_lanczos(kernel: Float[Tensor, "N N"]) -> tuple[float, float, float, floa
         if max(error, 2 * rounding) > allowed:
             return None
         least = _least(kernel, rounding)
-    except (NoBoundError, ArpackError):
+    except (NoBoundError, ArpackError, OverflowError):  # squares may overflow
         return None
     for margin in (rounding, allowed - rounding):
         # no eigenvalue is smaller than that

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.limit.recursion import LimitKernel, LimitKernels, check_overflow, kernels_by_depth
+from ntk_sweep.limit.recursion import LimitKernel, LimitKernels, kernels_by_depth
+from ntk_sweep.limit.single_inputs import check_overflow
 from ntk_sweep.network.architecture import Architecture, check_names
 from ntk_sweep.network.fully_connected import Inputs, OtherInputs
 from ntk_sweep.network.integers import integer_fault

@@ -16,19 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.limit.dual_activations import Duals, gram_duals, own_duals
-from ntk_sweep.limit.error_bounds import (
-    ErrorPropagation,
-    Own,
-    OwnErrors,
-    first_error,
-    next_variance_error,
-)
+from ntk_sweep.limit.dual_activations import Duals, gram_duals
+from ntk_sweep.limit.error_bounds import ErrorPropagation
 from ntk_sweep.limit.gram_factors import GramFactors, gram_factors
 from ntk_sweep.limit.input_moments import InputMoments, input_moments
+from ntk_sweep.limit.single_inputs import Own, check_overflow, own_layers, variances_of
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
-from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import LIMIT_TILE_ROWS
 
 
@@ -92,7 +86,7 @@ def _summed(
 ) -> dict[int, list[_Sum]]:
     """Both kernels of each depth, put together from their blocks."""
     inputs = input_moments(x if x2 is None else torch.cat([x, x2]))
-    own = _own_layers(inputs, deepest, x.shape[1])
+    own = own_layers(inputs.second_moment, deepest, x.shape[1])
     shape = (len(x), len(x if x2 is None else x2))
     sums = {depth: [_Sum(shape, x2 is None) for _ in range(2)] for depth in depths}
     for rows, columns in _blocks(*shape, symmetric=x2 is None):
@@ -167,25 +161,6 @@ def _checked(depth: int, kernels: Sequence[LimitKernel]) -> LimitKernels:
     return LimitKernels(ntk, nngp)
 
 
-def _own_layers(inputs: InputMoments, deepest: Architecture, n_in: int) -> list[Own]:
-    """The single inputs in the layers 1 to D - 1: what the pairs of all blocks share."""
-    layers: list[Own] = []
-    second_moment, error = inputs.second_moment, torch.zeros_like(inputs.second_moment)
-    for layer in range(1, deepest.depth):
-        factors = gram_factors(deepest, layer, n_in)
-        variance = factors.covariance * second_moment + factors.bias
-        _check_variances(layer, variance, second_moment)
-        if layers:
-            gain = factors.covariance
-            error = next_variance_error(deepest.activation, layers[-1], error, gain, variance)
-        else:
-            error = first_error(n_in) * variance
-        duals = own_duals(deepest.activation, variance)
-        layers.append(Own(variance, duals, OwnErrors.of(deepest.activation, variance, error)))
-        second_moment = duals.function
-    return layers
-
-
 class _Inputs(NamedTuple):
     """Inputs of the rows or the columns of a block.
 
@@ -258,35 +233,8 @@ def _pairs(
     pairs = GaussianPairs.from_layer(
         rows, columns, distance, factors.covariance, factors.bias, area
     )
-    check_overflow("the limit kernel", _place(layer), pairs.distance, pairs.cov, pairs.area)
+    check_overflow("the limit kernel", variances_of(layer), pairs.distance, pairs.cov, pairs.area)
     return pairs
-
-
-def _check_variances(layer: int, *values: Float[Tensor, " N"]) -> None:
-    """Raises a ValueError if a variance overflows, or the product of two, which angles need.
-
-    Formulas take up to four times such a product; a wrong angle would not show.
-    """
-    variance, second_moment = values
-    # the greatest product is that of one with itself
-    check_overflow("the limit kernel", _place(layer), 16 * variance**2, 4 * second_moment)
-
-
-def _place(layer: int) -> str:
-    return f"the variances of the pre-activations of layer {layer}, or their products"
-
-
-def check_overflow(quantity: str, place: str, *values: Float[Tensor, ...] | float) -> None:
-    """Raises a ValueError if a value is not finite.
-
-    Args:
-        quantity: What is not finite for it.
-        place: What the values are.
-        values: The values.
-    """
-    for value in values:
-        if not all_finite(torch.as_tensor(value, dtype=torch.float64)):
-            raise overflow(quantity, place, torch.float64)
 
 
 def _next_tangent(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.numerics.double_double import (
+    THREADED_ROWS,
     DoubleDouble,
     add,
     add_plain,
@@ -78,7 +79,10 @@ def mirrored(tile: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:
 
 
 def _product(rows: Float[Tensor, "m k"], others: Float[Tensor, "p k"]) -> Float[Tensor, "m p"]:
-    """Rows · othersᵀ; NumPy's BLAS is the faster one on some processors, and never the slower."""
-    if rows.device.type != "cpu":
-        return rows @ others.mT
-    return torch.from_numpy(rows.numpy() @ others.numpy().T)
+    """Rows · othersᵀ.
+
+    NumPy's BLAS is the faster one on some processors, and never the slower on one thread.
+    """
+    if rows.device.type == "cpu" and (torch.get_num_threads() == 1 or len(rows) >= THREADED_ROWS):
+        return torch.from_numpy(rows.numpy() @ others.numpy().T)
+    return rows @ others.mT

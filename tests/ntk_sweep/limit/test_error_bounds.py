@@ -4,7 +4,7 @@ import mpmath as mp
 import pytest
 import torch
 
-from ntk_sweep.limit import error_bounds
+from ntk_sweep.limit import error_bounds, single_inputs
 from ntk_sweep.limit.dual_activations import Duals, gram_duals, own_duals
 from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.limit.kernel import limit_kernels, limit_ntks
@@ -81,7 +81,8 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
     # on purpose and at random.
     unit, x, depth = 1e-8, inputs(12), 6
     exact = limit_kernels(x, activation, 100, depth, "thesis")
-    monkeypatch.setattr(error_bounds, "dual_error", lambda *_: unit)
+    for module in (error_bounds, single_inputs):
+        monkeypatch.setattr(module, "dual_error", lambda *_: unit)
     generator = torch.Generator().manual_seed(3)
 
     def own(name, variance):
@@ -110,7 +111,7 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
         distance = (size[:, None] + size[None, :] - 2 * function).clamp(min=0).fill_diagonal_(0)
         return Duals(function, derivative, distance)
 
-    monkeypatch.setattr("ntk_sweep.limit.recursion.own_duals", own)
+    monkeypatch.setattr("ntk_sweep.limit.single_inputs.own_duals", own)
     monkeypatch.setattr("ntk_sweep.limit.recursion.gram_duals", perturbed)
     found = limit_kernels(x, activation, 100, depth, "thesis")
     for result, wanted in ((found.ntk, exact.ntk), (found.nngp, exact.nngp)):
@@ -120,6 +121,11 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
         assert result.error_norm <= 1e3 * error
 
 
+def with_large_rounding(monkeypatch):
+    monkeypatch.setattr(single_inputs, "_EPS", 1e-9)
+    monkeypatch.setattr(error_bounds, "ROUNDING", single_inputs._ROUNDINGS * 1e-9)
+
+
 def sides(second_moment):
     """Those of rows and columns."""
     return second_moment[:, None], second_moment[None, :]
@@ -127,10 +133,10 @@ def sides(second_moment):
 
 def of_layer(activation, variance, error):
     """Single inputs whose variances have these errors."""
-    return error_bounds.Own(
+    return single_inputs.Own(
         variance,
         own_duals(activation, variance),
-        error_bounds.OwnErrors.of(activation, variance, error),
+        single_inputs.OwnErrors.of(activation, variance, error),
     )
 
 
@@ -140,9 +146,9 @@ def of_layer(activation, variance, error):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch):
     """One layer with a large rounding unit, and moments that are off by as much as is granted."""
-    monkeypatch.setattr(error_bounds, "_EPS", 1e-9)
+    with_large_rounding(monkeypatch)
     n_in = 9
-    unit = (n_in**0.5 + error_bounds._ROUNDINGS) * 1e-9
+    unit = (n_in**0.5 + single_inputs._ROUNDINGS) * 1e-9
     second_moment = torch.tensor([1.0, 1.1, 0.9], dtype=torch.float64)
     distance = torch.tensor([[0, 0.04, 1.5], [0.04, 0, 1.2], [1.5, 1.2, 0]], dtype=torch.float64)
     pairs = GaussianPairs.from_layer(*sides(second_moment), distance, 1.0)
@@ -191,12 +197,12 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
 )
 def test_the_bias_turns_an_error_of_the_distance_into_one_of_the_angle(activation, monkeypatch):
     """Of parallel inputs, which have no angle of their own."""
-    monkeypatch.setattr(error_bounds, "_EPS", 1e-9)
+    with_large_rounding(monkeypatch)
     lengths, none = torch.tensor([1.0, 1.2], dtype=torch.float64), torch.zeros(2, 2).double()
     distance = (lengths[:, None] - lengths) ** 2
     pairs, moved = (
         GaussianPairs.from_layer(*sides(lengths**2), d, 1.0, 1.0, none)
-        for d in (distance, (1 + 98 * (3 + error_bounds._ROUNDINGS) * 1e-9) * distance)
+        for d in (distance, (1 + 98 * (3 + single_inputs._ROUNDINGS) * 1e-9) * distance)
     )
     factors = GramFactors(1.0, 1.0, 1.0, 1.0)
     own = (lengths**2, lengths**2)
