@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ntk_sweep.limit.kernel import limit_kernel_spectrum, solver_error
 from ntk_sweep.limit.recursion import LimitKernel
-from ntk_sweep.numerics.thresholds import LIMIT_SPECTRUM
 from ntk_sweep.spectrum.extreme_eigenvalues import greatest_eigenvalue
 from ntk_sweep.spectrum.extremes import Extremes
 from ntk_sweep.spectrum.lowest_eigenvalue import (
@@ -35,7 +34,7 @@ SHARE = 0.1
 
 
 def limit_extremes(limit: LimitKernel) -> Extremes:
-    """λ_min and λ_max of Θ̄, or of K; of many inputs without the rest of the spectrum.
+    """λ_min and λ_max of Θ̄, or of K, without the rest of the spectrum.
 
     Lanczos's method finds them, for λ_min on the inverse by a Cholesky factor. That no eigenvalue
     is smaller a second factorisation shows, as in `ntk_sweep.spectrum.extreme_eigenvalues`. Where
@@ -44,11 +43,9 @@ def limit_extremes(limit: LimitKernel) -> Extremes:
     Args:
         limit: A kernel of one set of inputs.
     """
-    found = None
-    if len(limit.kernel) > LIMIT_SPECTRUM:
-        # SciPy's BLAS has threads of its own
-        with threadpool_limits(torch.get_num_threads(), user_api="blas"):
-            found = _by_lanczos(limit.kernel)
+    # SciPy's BLAS has threads of its own
+    with threadpool_limits(torch.get_num_threads(), user_api="blas"):
+        found = _by_lanczos(limit.kernel)
     if found is None:
         return Extremes.of(limit_kernel_spectrum(limit))
     least, least_error, greatest, greatest_error = found

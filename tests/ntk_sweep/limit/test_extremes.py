@@ -11,11 +11,6 @@ from ntk_sweep.limit.recursion import LimitKernel
 from ntk_sweep.spectrum.extremes import Extremes
 
 
-@pytest.fixture(autouse=True)
-def few_are_many(monkeypatch):
-    monkeypatch.setattr(extremes, "LIMIT_SPECTRUM", 10)
-
-
 def without_the_rest(monkeypatch, limit):
     """The ends if they come without the whole spectrum."""
     monkeypatch.setattr(extremes, "limit_kernel_spectrum", None)
@@ -35,7 +30,6 @@ def test_ends_of_limit_kernels(monkeypatch, activation, depth, equal):
     for limit in (kernels.ntk, kernels.nngp):
         whole = Extremes.of(limit_kernel_spectrum(limit))
         found = without_the_rest(monkeypatch, limit)
-        monkeypatch.setattr(extremes, "LIMIT_SPECTRUM", 10)
         assert limit.error_norm < found.lambda_min_error <= whole.lambda_min_error
         assert limit.error_norm < found.lambda_max_error <= whole.lambda_max_error
         assert abs(found.lambda_max - whole.lambda_max) <= whole.lambda_max_error
