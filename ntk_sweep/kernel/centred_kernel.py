@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from ntk_sweep.kernel.extended_passes import extended_passes
 from ntk_sweep.kernel.overflow import kernel_overflow
 from ntk_sweep.kernel.pass_errors import PassErrors, add_common_covariance, pass_errors
 from ntk_sweep.kernel.rounding import least_of, root_sum, unit_of
+from ntk_sweep.kernel.short_rows import ShortRows, short_rows_errors
 from ntk_sweep.network.layered import LayeredNetwork
 from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
 from ntk_sweep.numerics.double_double import (
@@ -101,6 +103,11 @@ class CentredKernel:
             self.known[orders] = double_double_kernel(self.passes, orders).to("cpu")
         return self.known[orders]
 
+    def keep(self, orders: int, theta: DoubleDouble, errors: GramError) -> None:
+        """Keeps Θ of so many orders, and its errors, for `double_double`."""
+        self.known[orders] = theta.to("cpu")
+        self._known_errors[orders] = GramError(*(part.cpu() for part in errors))
+
     def double_double_error(self, orders: int) -> float:
         """Bound of ‖Θ - Θ(passes)‖_F for Θ of `double_double`; known before that is computed."""
         return float(self.double_double_errors(orders).norm)
@@ -127,20 +134,27 @@ def centred_kernel(
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
     """
-    theta, traces, error, entries, common = float64_kernel(passes)
+    refined = None
+    if len(passes.outputs) <= TILE_ROWS and all(a.centre is not None for a in passes.inputs[1:]):
+        plain, *refined = rounded_kernel(passes)
+    else:
+        plain = float64_kernel(passes)
+    theta, traces, error, entries, common = plain
     errors = pass_errors(passes, common)
     if not all(map(all_finite, (passes.outputs, theta, error, errors.shared, errors.rows))):
         raise kernel_overflow(passes, theta, traces)
-    kept = passes if refinable else None
-    return CentredKernel(
+    kernel = CentredKernel(
         theta=theta.cpu(),
         layer_traces=traces.cpu(),
         error=float(error),
         pass_errors=errors.cpu(),
-        passes=kept,
+        passes=passes if refinable else None,
         entry_errors=entries.cpu(),
         network=network,
     )
+    if refined is not None and refinable:
+        kernel.keep(0, *refined)
+    return kernel
 
 
 class Float64Kernel(NamedTuple):
@@ -201,6 +215,42 @@ def float64_kernel(
     return Float64Kernel(theta, torch.stack(traces, dim=-1), error, entries, common)
 
 
+def rounded_kernel(passes: CentredPasses) -> tuple[Float64Kernel, DoubleDouble, GramError]:
+    """Θ in double-double to order 0, its error, and the same rounded to float64.
+
+    Rows are short beside their centre, so that their products in float64 err less than those of
+    centre + row. It takes longer than `float64_kernel`, and less than both.
+    """
+    layers = tuple(zip(passes.inputs, passes.gradients, passes.scales, strict=True))
+    outputs, short = passes.outputs, ShortRows(passes)
+    traces = outputs.new_zeros(len(layers), dtype=torch.float64)
+    common = outputs.new_zeros(2 * outputs.shape, dtype=torch.float64)
+
+    def tile(rows: slice, columns: slice) -> DoubleDouble:
+        part = common[rows, columns]
+
+        def seen(index: int, inputs: Tensor, gradients: Tensor) -> None:
+            a, delta, scale = layers[index]
+            add_common_covariance(part, a, delta, scale.factor, inputs, gradients)
+            if rows == columns:
+                traces[index] += torch.dot(inputs.diagonal(), gradients.diagonal())
+
+        theta = short.tile(rows, columns, seen)
+        if rows != columns:
+            common[columns, rows] = part.T
+        return theta
+
+    theta = _assembled(outputs, tile)
+    errors, unit = double_double_errors(passes, 0), unit_of(torch.float64)
+    copies = passes.network_inputs.multiplicities
+    # |Θ_ij| is at most the root of Θ_ii Θ_jj
+    entries = errors.entries / copies + unit * theta.hi.diagonal()
+    # squares of independent errors add up to that of the sum of w
+    norm = entries.sum() + sum(map(underflow_error, passes.inputs, passes.gradients, passes.scales))
+    plain = Float64Kernel(theta.hi, traces, norm, entries * copies, common)
+    return plain, theta, errors
+
+
 def layer_kernels(passes: CentredPasses) -> Float[Tensor, "D N N"]:
     """Θ_l = (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + β_l²) of each layer, on the CPU.
 
@@ -250,37 +300,51 @@ def double_double_kernel(passes: CentredPasses, orders: int = 2) -> DoubleDouble
 
     Args:
         passes: The passes.
-        orders: As in `ntk_sweep.numerics.double_double.gram`.
+        orders: As in `ntk_sweep.numerics.double_double.gram`; 0 for `ShortRows`, of one network.
     """
-    if passes.outputs.ndim == 1 and len(passes.outputs) > TILE_ROWS:
-        return _in_tiles(passes, orders)
+    outputs = passes.outputs
+    if orders == 0:
+        return _assembled(outputs, ShortRows(passes).tile)
+    if outputs.ndim == 1 and len(outputs) > TILE_ROWS:
+        return _assembled(outputs, partial(_layers_tile, passes, orders))
     layers = zip(passes.inputs, passes.gradients, passes.scales, strict=True)
     theta = summed_layers(
         LayerGrams(scale, delta.double_double_gram(orders), a.double_double_gram(orders))
         for a, delta, scale in layers
     )
-    size = passes.outputs.shape[-1]
+    size = outputs.shape[-1]
     return DoubleDouble(symmetric(theta.hi, size), symmetric(theta.lo, size))
 
 
-def _in_tiles(passes: CentredPasses, orders: int) -> DoubleDouble:
-    """Θ in double-double tile by tile, those below the diagonal as mirror images."""
-    size = len(passes.outputs)
-    theta = [passes.outputs.new_empty(size, size, dtype=torch.float64) for _ in range(2)]
-    for rows, columns in upper_tiles(size):
-        tile = summed_layers(
-            LayerGrams(
-                scale,
-                delta.double_double_tile(rows, columns, orders),
-                a.double_double_tile(rows, columns, orders),
-            )
-            for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True)
-        )
-        for whole, part in zip(theta, tile, strict=True):
-            whole[rows, columns] = mirrored(part) if rows == columns else part
+def _assembled(
+    outputs: Float[Tensor, " N"], tile: Callable[[slice, slice], DoubleDouble]
+) -> DoubleDouble:
+    """Θ from its tiles; those below the diagonal are mirror images.
+
+    Args:
+        outputs: Gives size and device.
+        tile: Takes rows and columns; exactly symmetric where they are the same.
+    """
+    theta = [outputs.new_empty(2 * outputs.shape, dtype=torch.float64) for _ in range(2)]
+    for rows, columns in upper_tiles(len(outputs)):
+        for whole, part in zip(theta, tile(rows, columns), strict=True):
+            whole[rows, columns] = part
             if rows != columns:
                 whole[columns, rows] = part.mT
     return DoubleDouble(*theta)
+
+
+def _layers_tile(passes: CentredPasses, orders: int, rows: slice, columns: slice) -> DoubleDouble:
+    """A tile of Θ, exactly symmetric on the diagonal."""
+    tile = summed_layers(
+        LayerGrams(
+            scale,
+            delta.double_double_tile(rows, columns, orders),
+            a.double_double_tile(rows, columns, orders),
+        )
+        for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True)
+    )
+    return DoubleDouble(*map(mirrored, tile)) if rows == columns else tile
 
 
 def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
@@ -311,4 +375,7 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
             scale.square * of_a.entries * lengths,
             usual * squares * lengths,
         )
+    if orders == 0:
+        more = short_rows_errors(passes)
+        error, entries = error + more.norm, root_sum(entries, more.entries)
     return GramError(error, entries * passes.network_inputs.multiplicities)

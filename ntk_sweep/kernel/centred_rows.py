@@ -18,12 +18,15 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     GramError,
     RowSizes,
+    centre_terms,
     gram,
     gram_errors,
     powers,
+    symmetric,
     symmetric_product,
 )
-from ntk_sweep.numerics.gram_tiles import gram_tile
+from ntk_sweep.numerics.double_double_functions import selected
+from ntk_sweep.numerics.gram_tiles import gram_tile, rows_product
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
 INPUT_ORDERS = 2
@@ -85,28 +88,60 @@ class CentredRows:
 
     @property
     def total_squares(self) -> Float[Tensor, "*r N"]:
-        """Each ‖centre + row‖² to rounding; costs nothing after `gram`."""
+        """Each ‖centre + row‖² to rounding; costs nothing after `gram` or `centre_terms`."""
         if self._total_squares is None:
             self._total_squares = row_norms(self.total) ** 2
         return self._total_squares
 
+    def product(self, rows: slice, columns: slice) -> Float[Tensor, "m p"]:
+        """Products of the rows alone, in float64; symmetric where both are the same."""
+        own = self.rows[rows].double()
+        if rows == columns:
+            return symmetric_product(own)
+        return rows_product(own, self.rows[columns].double())
+
     def double_double_gram(self, orders: int) -> DoubleDouble:
-        """The same in double-double, its upper triangle; see `double_double.gram`.
+        """The Gram matrix in double-double, its upper triangle; see `double_double.gram`.
 
         Args:
-            orders: As there. Without any, what is short beside the centre is multiplied in float64.
+            orders: As there.
         """
         return gram(self.rows.double(), self._double_centre, orders, self._powers)
 
     def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
         """A tile of the same Gram matrix."""
         own, others = (self.rows[part].double() for part in (rows, columns))
-        return gram_tile(own, others, self._double_centre, orders)
+        terms = self._long_centre_terms
+        ends = None if terms is None else (selected(terms, rows), selected(terms, columns))
+        return gram_tile(own, others, ends, orders)
 
     def double_double_gram_errors(self, orders: int) -> GramError:
-        """The error of `double_double_gram`."""
+        """The error of `double_double_gram`; for no orders, of `product` and `centre_terms`."""
         sizes = RowSizes(self.rows.shape[-1], self.row_norms, self._powers)
-        return gram_errors(sizes, self._double_centre, orders)
+        return gram_errors(sizes, self._centre_sizes, orders)
+
+    @cached_property
+    def centre_terms(self) -> DoubleDouble | None:
+        """What the centre adds to `product`: see `double_double.centre_terms`, for short rows."""
+        terms = self._centre_terms(0)
+        if terms is not None:
+            self._total_squares = (self.row_norms**2 + 2 * terms.hi).clamp(min=0)
+        return terms
+
+    @cached_property
+    def _long_centre_terms(self) -> DoubleDouble | None:
+        return self._centre_terms(1)
+
+    def _centre_terms(self, orders: int) -> DoubleDouble | None:
+        centre, sizes = self._double_centre, self._centre_sizes
+        if centre is None or sizes is None:
+            return None
+        return centre_terms(self.rows.double(), centre, self._powers, sizes.powers, orders)
+
+    @cached_property
+    def _centre_sizes(self) -> RowSizes | None:
+        centre = self._double_centre
+        return None if centre is None else RowSizes.of(centre)
 
     @cached_property
     def largest_square(self) -> Float[Tensor, "*r"]:
@@ -117,8 +152,8 @@ class CentredRows:
     def squares(self) -> Float[Tensor, "*r N"]:
         """An upper bound of each ‖centre + row‖²."""
         lengths = self.row_norms
-        if self.centre is not None:
-            lengths = lengths + row_norms(self.centre)
+        if self._centre_sizes is not None:
+            lengths = lengths + self._centre_sizes.lengths
         return lengths**2
 
     @cached_property
@@ -174,6 +209,12 @@ class ExactInputs(CentredRows):
             self._gram = super().gram()
         return self._gram
 
+    def product(self, rows: slice, columns: slice) -> Float[Tensor, "m p"]:
+        """Entries of the Gram matrix in float64; not to be changed in place."""
+        if len(self.rows) > TILE_ROWS:
+            return super().product(rows, columns)
+        return self.gram()[rows, columns]
+
     def double_double_gram(self, orders: int) -> DoubleDouble:
         """The same in double-double, its upper triangle, whatever the orders."""
         if self._double_double_gram is None:
@@ -182,7 +223,14 @@ class ExactInputs(CentredRows):
 
     def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
         """A tile of the same Gram matrix."""
-        return super().double_double_tile(rows, columns, self._own_orders(orders))
+        if len(self.rows) > TILE_ROWS:
+            return super().double_double_tile(rows, columns, self._own_orders(orders))
+        return selected(self._whole, (rows, columns))
+
+    @cached_property
+    def _whole(self) -> DoubleDouble:
+        gram, size = self.double_double_gram(INPUT_ORDERS), len(self.rows)
+        return DoubleDouble(symmetric(gram.hi, size), symmetric(gram.lo, size))
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""
