@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses
-from ntk_sweep.kernel.centred_rows import CentredRows
+from ntk_sweep.kernel.centred_rows import CentredRows, gram_errors_of, stacked
 from ntk_sweep.kernel.extended_passes import extended_passes
 from ntk_sweep.kernel.overflow import kernel_overflow
 from ntk_sweep.kernel.pass_errors import PassErrors, add_common_covariance, pass_errors
@@ -134,9 +134,9 @@ def centred_kernel(
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
     """
-    refined = None
+    refined: tuple[DoubleDouble, GramError] | None = None
     if len(passes.outputs) <= TILE_ROWS and all(a.centre is not None for a in passes.inputs[1:]):
-        plain, *refined = rounded_kernel(passes)
+        plain, refined = rounded_kernel(passes)
     else:
         plain = float64_kernel(passes)
     theta, traces, error, entries, common = plain
@@ -215,7 +215,9 @@ def float64_kernel(
     return Float64Kernel(theta, torch.stack(traces, dim=-1), error, entries, common)
 
 
-def rounded_kernel(passes: CentredPasses) -> tuple[Float64Kernel, DoubleDouble, GramError]:
+def rounded_kernel(
+    passes: CentredPasses,
+) -> tuple[Float64Kernel, tuple[DoubleDouble, GramError]]:
     """Θ in double-double to order 0, its error, and the same rounded to float64.
 
     Rows are short beside their centre, so that their products in float64 err less than those of
@@ -248,7 +250,7 @@ def rounded_kernel(passes: CentredPasses) -> tuple[Float64Kernel, DoubleDouble, 
     # squares of independent errors add up to that of the sum of w
     norm = entries.sum() + sum(map(underflow_error, passes.inputs, passes.gradients, passes.scales))
     plain = Float64Kernel(theta.hi, traces, norm, entries * copies, common)
-    return plain, theta, errors
+    return plain, (theta, errors)
 
 
 def layer_kernels(passes: CentredPasses) -> Float[Tensor, "D N N"]:
@@ -355,26 +357,25 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
     product of the lengths of x_i and x_j. An input that k inputs round like has k times its own
     share of `entries`.
     """
-    error = passes.inputs[0].row_norms.new_zeros(())
-    entries = torch.zeros_like(passes.outputs, dtype=torch.float64)
-    size, depth = passes.outputs.shape[-1], len(passes.scales)
+    layers = list(zip(passes.inputs, passes.gradients, passes.scales, strict=True))
+    size, depth = passes.outputs.shape[-1], len(layers)
+    of_a, of_delta = (gram_errors_of(rows, orders) for rows in (passes.inputs, passes.gradients))
+    squares = stacked([scale.gram(a.squares) for a, _, scale in layers])
+    lengths = stacked([delta.squares for _, delta, _ in layers])
+    factors = lengths.new_tensor([scale.square for *_, scale in layers])
+    factors = factors.reshape(-1, *(lengths.ndim - 1) * [1])
     # two products of half a UNIT, and a quarter for each sum, of which there is one a layer and a
     # few more
     worst = (2 + depth / 4) * UNIT
     usual = (2 * MULTIPLY_USUAL**2 + (depth + 4) * ADD_USUAL**2) ** 0.5
-    for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
-        inputs, gradients = scale.gram(a.largest_square), delta.largest_square
-        of_delta, of_a = (rows.double_double_gram_errors(orders) for rows in (delta, a))
-        error = error + of_delta.norm * inputs + scale.square * of_a.norm * gradients
-        error = error + worst * size * inputs * gradients
-        error = error + underflow_error(a, delta, scale)
-        squares, lengths = scale.gram(a.squares), delta.squares
-        entries = root_sum(
-            entries,
-            of_delta.entries * squares,
-            scale.square * of_a.entries * lengths,
-            usual * squares * lengths,
-        )
+    inputs, gradients = squares.amax(-1), lengths.amax(-1)
+    error = (
+        of_delta.norm * inputs
+        + factors[..., 0] * of_a.norm * gradients
+        + worst * size * inputs * gradients
+    ).sum(0) + sum(map(underflow_error, *zip(*layers, strict=True)))
+    products = (of_delta.entries * squares, factors * of_a.entries * lengths)
+    entries = root_sum(*products, usual * squares * lengths).square().sum(0).sqrt()
     if orders == 0:
         more = short_rows_errors(passes)
         error, entries = error + more.norm, root_sum(entries, more.entries)

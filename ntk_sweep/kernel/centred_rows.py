@@ -6,6 +6,7 @@ leading dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,6 +19,7 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     GramError,
     RowSizes,
+    centre_slices,
     centre_terms,
     gram,
     gram_errors,
@@ -117,8 +119,14 @@ class CentredRows:
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`; for no orders, of `product` and `centre_terms`."""
-        sizes = RowSizes(self.rows.shape[-1], self.row_norms, self._powers)
-        return gram_errors(sizes, self._centre_sizes, orders)
+        return gram_errors(self.sizes, self.centre_sizes, orders)
+
+    def errors_like(self, orders: int) -> Hashable:
+        """What rows have in common that `gram_errors` takes together."""
+        if (centre := self.centre_sizes) is None:
+            return self.rows.shape
+        count = centre_slices(self._powers, centre.powers, orders)
+        return self.rows.shape, centre.lengths.shape, count
 
     @cached_property
     def centre_terms(self) -> DoubleDouble | None:
@@ -133,13 +141,19 @@ class CentredRows:
         return self._centre_terms(1)
 
     def _centre_terms(self, orders: int) -> DoubleDouble | None:
-        centre, sizes = self._double_centre, self._centre_sizes
+        centre, sizes = self._double_centre, self.centre_sizes
         if centre is None or sizes is None:
             return None
         return centre_terms(self.rows.double(), centre, self._powers, sizes.powers, orders)
 
+    @property
+    def sizes(self) -> RowSizes:
+        """What bounds need to know of the rows."""
+        return RowSizes(self.rows.shape[-1], self.row_norms, self._powers)
+
     @cached_property
-    def _centre_sizes(self) -> RowSizes | None:
+    def centre_sizes(self) -> RowSizes | None:
+        """And of the centre."""
         centre = self._double_centre
         return None if centre is None else RowSizes.of(centre)
 
@@ -152,8 +166,8 @@ class CentredRows:
     def squares(self) -> Float[Tensor, "*r N"]:
         """An upper bound of each ‖centre + row‖²."""
         lengths = self.row_norms
-        if self._centre_sizes is not None:
-            lengths = lengths + self._centre_sizes.lengths
+        if self.centre_sizes is not None:
+            lengths = lengths + self.centre_sizes.lengths
         return lengths**2
 
     @cached_property
@@ -163,6 +177,38 @@ class CentredRows:
     @property
     def _double_centre(self) -> Float[Tensor, "*c 1 n"] | None:
         return None if self.centre is None else self.centre.double()
+
+
+def gram_errors_of(layers: Sequence[CentredRows], orders: int) -> GramError:
+    """The errors of the Gram matrices of all layers, (D, ...)."""
+    alike: dict[Hashable, list[int]] = {}
+    for index, rows in enumerate(layers):
+        alike.setdefault(rows.errors_like(orders), []).append(index)
+    found: dict[int, GramError] = {}
+    for places in alike.values():
+        if len(places) == 1:
+            found[places[0]] = layers[places[0]].double_double_gram_errors(orders)
+            continue
+        group = [layers[place] for place in places]
+        sizes = _together([rows.sizes for rows in group])
+        centres = [rows.centre_sizes for rows in group if rows.centre_sizes is not None]
+        errors = gram_errors(sizes, _together(centres) if centres else None, orders)
+        found.update(zip(places, map(GramError, *errors), strict=True))
+    ordered = [found[index] for index in range(len(layers))]
+    return GramError(*(stacked(parts) for parts in zip(*ordered, strict=True)))
+
+
+def _together(sizes: Sequence[RowSizes]) -> RowSizes:
+    return RowSizes(
+        sizes[0].terms,
+        torch.stack([one.lengths for one in sizes]),
+        torch.stack([one.powers for one in sizes]),
+    )
+
+
+def stacked(layers: Sequence[Float[Tensor, ...]]) -> Float[Tensor, "D ..."]:
+    """Values of each layer, those that several networks share repeated for each."""
+    return torch.stack(torch.broadcast_tensors(*layers))
 
 
 class ExactInputs(CentredRows):
@@ -235,6 +281,10 @@ class ExactInputs(CentredRows):
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""
         return super().double_double_gram_errors(self._own_orders(orders))
+
+    def errors_like(self, orders: int) -> Hashable:
+        """Nothing, as the orders may be others."""
+        return id(self)
 
     def _own_orders(self, orders: int) -> int:
         tiled = len(self.rows) > TILE_ROWS

@@ -149,14 +149,14 @@ def short_rows_errors(passes: CentredPasses) -> GramError:
     δδᵀ, and one a layer, all independent; the second, whose factors have rows of squares below 2
     max|δδᵀ| max|c² aaᵀ + β²| a layer, five additions of all of it.
     """
+    layers = list(zip(passes.inputs, passes.gradients, passes.scales, strict=True))
     short = torch.zeros_like(passes.outputs, dtype=torch.float64)
-    long = short[..., 0]
-    for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
+    long = short[0] * 0
+    for a, delta, scale in layers:
         short = short + delta.row_norms**2 * scale.gram(a.total_squares)
         if not isinstance(a, ExactInputs):
             short = short + scale.square * a.row_norms**2 * delta.total_squares
         long = long + scale.gram(a.largest_square) * delta.largest_square
-    entries = (10 + len(passes.scales)) * unit_of(torch.float64) * short
-    return GramError(
-        entries.sum(-1) + 3 * len(short) * UNIT * long, entries + 10 * ADD_USUAL * long
-    )
+    count, unit = 10 + len(layers), unit_of(torch.float64)
+    norm = count * unit * short.sum() + 3 * len(short) * UNIT * long
+    return GramError(norm, count**0.5 * unit * short + 10 * ADD_USUAL * long)
