@@ -43,8 +43,9 @@ from ntk_sweep.numerics.double_double import (
 from ntk_sweep.numerics.double_double_functions import scaled
 from ntk_sweep.numerics.gram_tiles import mirrored
 
-Seen = Callable[[int, Tensor, Tensor], None]
-"""Takes the index of a layer and its entries of c² a aᵀ + β² and of δ δᵀ, in float64."""
+Seen = Callable[[int, slice, slice, Tensor, Tensor], None]
+"""Takes the index of a layer, rows, columns and what is there of c² a aᵀ + β² and of δ δᵀ, in
+float64."""
 
 
 class _Layer(NamedTuple):
@@ -91,7 +92,7 @@ class ShortRows:
             else:
                 short.addcmul_(inputs, ends, value=scale.square)
             if seen is not None:
-                seen(index, products, gradients + ends)
+                seen(index, rows, columns, products, gradients + ends)
         total = add_plain(total, short)
         return DoubleDouble(*map(mirrored, total)) if rows == columns else total
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ntk_sweep.kernel import centred_kernel
-from ntk_sweep.kernel.centred_kernel import (
+from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes
+from ntk_sweep.kernel.double_double_kernel import (
     double_double_errors,
     double_double_kernel,
-    float64_kernel,
     rounded_kernel,
 )
-from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes
+from ntk_sweep.kernel.float64_kernel import float64_kernel
 from ntk_sweep.kernel.pass_errors import pass_errors
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.numerics import gram_tiles
@@ -76,7 +75,6 @@ def test_rounded_it_is_the_float64_kernel_with_narrower_bounds(activation, depth
 def test_tiles_make_the_same_kernel(monkeypatch, activation):
     passes: CentredPasses = passes_of(activation, 4)
     whole, errors = double_double_kernel(passes, 0), double_double_errors(passes, 0)
-    monkeypatch.setattr(centred_kernel, "TILE_ROWS", 5)
     monkeypatch.setattr("ntk_sweep.kernel.centred_rows.TILE_ROWS", 5)
     monkeypatch.setattr(gram_tiles, "TILE", 5)
     tiled = double_double_kernel(passes, 0)
