@@ -24,7 +24,6 @@ from ntk_sweep.numerics.double_double import (
     gram,
     gram_errors,
     powers,
-    symmetric,
     symmetric_product,
 )
 from ntk_sweep.numerics.double_double_functions import selected
@@ -271,12 +270,13 @@ class ExactInputs(CentredRows):
         """A tile of the same Gram matrix."""
         if len(self.rows) > TILE_ROWS:
             return super().double_double_tile(rows, columns, self._own_orders(orders))
-        return selected(self._whole, (rows, columns))
-
-    @cached_property
-    def _whole(self) -> DoubleDouble:
-        gram, size = self.double_double_gram(INPUT_ORDERS), len(self.rows)
-        return DoubleDouble(symmetric(gram.hi, size), symmetric(gram.lo, size))
+        size, gram = len(self.rows), self.double_double_gram(INPUT_ORDERS)
+        places = torch.arange(size, device=self.rows.device)
+        row, column = torch.meshgrid(places[rows], places[columns], indexing="ij")
+        least = row.minimum(column)
+        # rows of the triangle before this one, and what precedes the place in it
+        index = least * (2 * size - least - 1) // 2 + row.maximum(column)
+        return DoubleDouble(*(part[index] for part in gram))
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""

@@ -82,8 +82,12 @@ WHOLE_KERNEL_ARRAYS = 9
 """Arrays (N, N) while Θ is not summed up in tiles: Θ, a layer, its two Gram matrices, the sum and
 the temporaries of the covariance that the rows' errors share."""
 
-WHOLE_HELD = 3
-"""Of them those that stay: Θ, that covariance, the Gram matrix of the inputs."""
+WHOLE_HELD = 4
+"""Of them those that stay: Θ, that covariance, the Gram matrices of the inputs in float64 and, half
+of it, in double-double."""
+
+REFINED_HELD = 1
+"""And what double-double adds to Θ, where that is kept."""
 
 TILE_ARRAYS = 3
 """Tiles while Θ is summed up: two Gram matrices, and their product."""
@@ -151,8 +155,8 @@ BASE = 400 * 2**20
 MARGIN = 1.03
 """What free blocks among those in use, and arrays of N numbers, take."""
 
-KEPT_MARGIN = 1.5
-"""The same of the eigen-solver where its matrices are blocks that are kept: up to 1.4 for 1,500
+KEPT_MARGIN = 1.7
+"""The same of the eigen-solver where its matrices are blocks that are kept: up to 1.6 for 1,500
 inputs and 600 × 5."""
 
 
@@ -218,10 +222,11 @@ def memory_plan(
     left = KEPT_ARRAYS * hidden * layer
     totals = 8 * n_samples * (max(n_inputs, width) + width)
     kernel = square + TILE_ARRAYS * tile if n_samples > TILE_ROWS else WHOLE_KERNEL_ARRAYS * square
-    own = WHOLE_HELD * square if whole else square
+    refinable = _refinable(method, n_samples)
+    own = (WHOLE_HELD + REFINED_HELD * refinable) * square if whole else square
     # of temporaries of error bounds, which stay if the worker keeps their blocks
     bounds = 16 * n_samples * n_inputs if 8 * n_samples * n_inputs < KEPT_BLOCK else 0
-    factors = left + bounds if _refinable(method, n_samples) or files else 0
+    factors = left + bounds if refinable or files else 0
     stages = {
         "passes": shared + passes + PASS_TEMPORARIES * layer,
         "kernel": shared + left + kernel + totals,
