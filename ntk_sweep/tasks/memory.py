@@ -78,9 +78,12 @@ computed: slices of both factors."""
 EXTENDED_WEIGHT_ARRAYS = 14
 """Arrays of the size of the weights that are multiplied at once: slices, twice."""
 
-WHOLE_KERNEL_ARRAYS = 9
-"""Arrays (N, N) while Θ is not summed up in tiles: Θ, a layer, its two Gram matrices, the sum and
-the temporaries of the covariance that the rows' errors share."""
+WHOLE_KERNEL_ARRAYS = 14
+"""Arrays (N, N) while Θ is not summed up in tiles: Θ in double-double, the covariance that the
+rows' errors share, the Gram matrix of the inputs beyond float64, and what lies free between."""
+
+INPUT_SLICES = 5
+"""Arrays of the size of the inputs for that Gram matrix."""
 
 WHOLE_HELD = 4
 """Of them those that stay: Θ, that covariance, the Gram matrices of the inputs in float64 and, half
@@ -155,8 +158,8 @@ BASE = 400 * 2**20
 MARGIN = 1.03
 """What free blocks among those in use, and arrays of N numbers, take."""
 
-KEPT_MARGIN = 1.7
-"""The same of the eigen-solver where its matrices are blocks that are kept: up to 1.6 for 1,500
+KEPT_MARGIN = 1.5
+"""The same of the eigen-solver where its matrices are blocks that are kept: up to 1.4 for 1,500
 inputs and 600 × 5."""
 
 
@@ -221,7 +224,9 @@ def memory_plan(
         passes += SETTLED_ARRAYS * (hidden + 1) * layer
     left = KEPT_ARRAYS * hidden * layer
     totals = 8 * n_samples * (max(n_inputs, width) + width)
-    kernel = square + TILE_ARRAYS * tile if n_samples > TILE_ROWS else WHOLE_KERNEL_ARRAYS * square
+    kernel = square + TILE_ARRAYS * tile
+    if whole:
+        kernel = WHOLE_KERNEL_ARRAYS * square + INPUT_SLICES * 8 * n_samples * n_inputs
     refinable = _refinable(method, n_samples)
     own = (WHOLE_HELD + REFINED_HELD * refinable) * square if whole else square
     # of temporaries of error bounds, which stay if the worker keeps their blocks
