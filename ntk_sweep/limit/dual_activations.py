@@ -2,7 +2,7 @@
 
 They come in closed form or by quadrature. The name is that of Daniely et al. 2016.
 
-Dimension letters in the annotations: N Gaussians, P pairs.
+Dimension letters in the annotations: N Gaussians; P pairs, or those of R Gaussians with C others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Shaped
@@ -19,8 +19,8 @@ from torch import Tensor
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_interpolation import gram_expectations
-from ntk_sweep.numerics.gaussian_pairs import GaussianPairs, area_of
-from ntk_sweep.numerics.gaussian_quadrature import line_moments, pair_expectations
+from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
+from ntk_sweep.numerics.gaussian_quadrature import Moments, line_moments, pair_expectations
 from ntk_sweep.numerics.tensors import as_tensor
 
 Covariances = Shaped[Any, "*#pairs"] | Sequence
@@ -52,13 +52,38 @@ class Duals:
         function: E[σ(u)σ(v)].
         derivative: E[σ'(u)σ'(v)].
         distance: E[(σ(u) - σ(v))²].
-        area: √(E[σ(u)²] E[σ(v)²] - E[σ(u)σ(v)]²); None where it was not asked for.
+        area: √(E[σ(u)²] E[σ(v)²] - E[σ(u)σ(v)]²), of a homogeneous σ.
     """
 
     function: Float[Tensor, "*pairs"]
     derivative: Float[Tensor, "*pairs"]
     distance: Float[Tensor, "*pairs"]
     area: Float[Tensor, "*pairs"] | None = None
+
+
+class OwnDuals(NamedTuple):
+    """What the dual activations of pairs take of single Gaussians u.
+
+    Attributes:
+        function: E[σ(u)²].
+        derivative: E[σ'(u)²].
+        function_hermite: First Hermite coefficients of σ, as `Moments` has them; none where there
+            is a closed form.
+        derivative_hermite: Those of σ'.
+    """
+
+    function: Float[Tensor, " N"]
+    derivative: Float[Tensor, " N"]
+    function_hermite: Float[Tensor, "N _"]
+    derivative_hermite: Float[Tensor, "N _"]
+
+    @property
+    def moments(self) -> tuple[Moments, Moments]:
+        """Those of σ and of σ'."""
+        return (
+            Moments(self.function_hermite, self.function),
+            Moments(self.derivative_hermite, self.derivative),
+        )
 
 
 def dual_activations(
@@ -115,46 +140,59 @@ def dual_error(activation: str, largest_variance: float) -> float:
     return _QUADRATURE_ERROR if largest_variance <= _WIDE else _WIDE_QUADRATURE_ERROR
 
 
-def gram_duals(activation: str, pairs: GaussianPairs) -> Duals:
-    """The dual activations of all pairs of N Gaussians, symmetric (N, N).
+def own_duals(activation: str, variance: Float[Tensor, " N"]) -> OwnDuals:
+    """What `gram_duals` takes of single Gaussians.
+
+    Args:
+        activation: A name in `ACTIVATIONS`.
+        variance: E[u²].
+    """
+    entry = ACTIVATIONS[activation]
+    if entry.closed_dual is None:
+        functions = (entry.function, entry.derivative)
+        moments = [line_moments(f, variance.sqrt()) for f in functions]
+        return OwnDuals(*(of.square for of in moments), *(of.hermite for of in moments))
+    none = torch.zeros_like(variance)
+    function, derivative, *_ = _closed_duals(
+        entry, GaussianPairs(variance, variance, variance, none, none)
+    )
+    return OwnDuals(function, derivative, *2 * (variance.new_empty(len(variance), 0),))
+
+
+def gram_duals(activation: str, pairs: GaussianPairs, rows: OwnDuals, columns: OwnDuals) -> Duals:
+    """The dual activations of all pairs of R Gaussians with C others, (R, C).
 
     Errors are below `dual_error` of √(E[σ(u)²] E[σ(v)²]). Identical pairs (distance exactly 0) give
     identical rows. Of zero variance is the pre-activation of a zero input without bias.
 
     Args:
         activation: A name in `ACTIVATIONS`.
-        pairs: All pairs of N Gaussians, (N, N), as `GaussianPairs.from_layer` makes them.
+        pairs: The pairs, as `GaussianPairs.from_layer` makes them.
+        rows: The `own_duals` of the R Gaussians.
+        columns: Those of the C others; the same object for pairs of one set, whose dual activations
+            are exactly symmetric.
 
     Example:
         >>> one = torch.ones(2, dtype=torch.float64)
-        >>> pairs = GaussianPairs.from_layer(one, 2 - 2 * torch.eye(2, dtype=torch.float64), 1.0)
-        >>> gram_duals("relu", pairs).derivative
+        >>> distance = 2 - 2 * torch.eye(2, dtype=torch.float64)
+        >>> pairs = GaussianPairs.from_layer(one[:, None], one[None], distance, 1.0)
+        >>> own = own_duals("relu", 2 * one)
+        >>> gram_duals("relu", pairs, own, own).derivative
         tensor([[0.5000, 0.3333],
                 [0.3333, 0.5000]], dtype=torch.float64)
     """
     entry, area = ACTIVATIONS[activation], None
-    if is_homogeneous(entry):
-        function, derivative, distance, area = _homogeneous_duals(entry, pairs)
-    elif entry.closed_dual is not None:
-        function, derivative, distance = entry.closed_dual(pairs)
-    else:
-        scales = pairs.var_x[:, 0].sqrt()
+    if entry.closed_dual is None:
         functions = (entry.function, entry.derivative)
-        moments = [line_moments(f, scales) for f in functions]
-        function, derivative = gram_expectations(functions, moments, pairs)
-        distance = moments[0].square[:, None] + moments[0].square[None, :] - 2 * function
-        derivative = torch.where(pairs.distance > 0, derivative, moments[1].square[:, None])
-    if entry.closed_dual is not None and float(pairs.var_x.min()) == 0:
-        a, b = _scales(pairs)
-        function, derivative, distance = (
-            _with_zero_variance(entry, order, value.flatten(), a, b).reshape(value.shape)
-            for order, value in enumerate((function, derivative, distance))
-        )
+        moments = rows.moments
+        others = moments if columns is rows else columns.moments
+        function, derivative = gram_expectations(functions, moments, others, pairs)
+        distance = rows.function[:, None] + columns.function[None, :] - 2 * function
+    else:
+        function, derivative, distance, area = _closed_duals(entry, pairs)
     distance = torch.where(
         pairs.distance > 0, distance.clamp(min=_APART), torch.zeros_like(distance)
     )
-    if area is None:
-        area = area_of(function.diagonal(), distance)
     return Duals(function, derivative, distance, area)
 
 
@@ -163,7 +201,33 @@ def is_homogeneous(entry: Activation) -> bool:
     return entry.closed_dual is not None and entry.kinked and bool(entry.curvature == 0)
 
 
-def _homogeneous_duals(entry: Activation, pairs: GaussianPairs) -> tuple[Float[Tensor, "N N"], ...]:
+def _closed_duals(
+    entry: Activation, pairs: GaussianPairs
+) -> tuple[
+    Float[Tensor, "*pairs"],
+    Float[Tensor, "*pairs"],
+    Float[Tensor, "*pairs"],
+    Float[Tensor, "*pairs"] | None,
+]:
+    """The three duals, and the area of a homogeneous σ, in closed form."""
+    assert entry.closed_dual is not None
+    area = None
+    if is_homogeneous(entry):
+        function, derivative, distance, area = _homogeneous_duals(entry, pairs)
+    else:
+        function, derivative, distance = entry.closed_dual(pairs)
+    if 0 in (float(pairs.var_x.min()), float(pairs.var_y.min())):
+        a, b = _scales(pairs)
+        function, derivative, distance = (
+            _with_zero_variance(entry, order, value.flatten(), a, b).reshape(value.shape)
+            for order, value in enumerate((function, derivative, distance))
+        )
+    return function, derivative, distance, area
+
+
+def _homogeneous_duals(
+    entry: Activation, pairs: GaussianPairs
+) -> tuple[Float[Tensor, "*pairs"], ...]:
     """The three duals and the area of a homogeneous σ, from those of pairs of variance 1.
 
     Let u and v have the deviations a and b and the angle θ, and û and v̂ the deviation 1 and the
@@ -177,21 +241,21 @@ def _homogeneous_duals(entry: Activation, pairs: GaussianPairs) -> tuple[Float[T
     assert entry.closed_dual is not None
     scale, cosine = pairs.scale, pairs.correlation
     sine = pairs.area / scale
-    if float(pairs.var_x.min()) == 0:
+    if 0 in (float(pairs.var_x.min()), float(pairs.var_y.min())):
         cosine = cosine.where(scale > 0, torch.ones_like(scale))
         sine = sine.where(scale > 0, torch.zeros_like(scale))
-    apart = 2 * torch.where(cosine > 0, sine * sine / (1 + cosine), 1 - cosine)
-    units = scale.new_ones(1, 1).expand_as(scale)
+    apart = torch.where(cosine > 0, (sine * sine).div_(1 + cosine), 1 - cosine).mul_(2)
+    unit = scale.new_ones(())
     function, derivative, distance = entry.closed_dual(
-        GaussianPairs(units, units, cosine, apart, sine)
+        GaussianPairs(unit, unit, cosine, apart, sine)
     )
     square = _unit_square(entry)
-    half = (distance / (2 * square)).clamp(min=0)
+    half = (distance / (2 * square)).clamp_(min=0)
     return (
         scale * function,
         derivative,
-        square * (pairs.distance - scale * apart) + scale * distance,
-        scale * square * (half * (2 - half)).clamp(min=0).sqrt(),
+        (pairs.distance - scale * apart).mul_(square).addcmul_(scale, distance),
+        (2 - half).mul_(half).clamp_(min=0).sqrt_().mul_(scale).mul_(square),
     )
 
 
@@ -205,7 +269,8 @@ def _unit_square(entry: Activation) -> float:
 
 def _scales(pairs: GaussianPairs) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
     """√E[u²] and √E[v²] of each pair."""
-    return pairs.var_x.reshape(-1).sqrt(), pairs.var_y.reshape(-1).sqrt()
+    x, y = (of.expand_as(pairs.cov).reshape(-1) for of in (pairs.var_x, pairs.var_y))
+    return x.sqrt(), y.sqrt()
 
 
 def _check_covariances(activation: str, covariances: dict[str, Float[Tensor, "*_"]]) -> None:

@@ -4,23 +4,24 @@ The bounds are entry-wise and of first order. `docs/theory/limit.md` derives the
 "Error bounds". By Price's theorem the sensitivities of a dual activation are Gaussian
 expectations. Cauchy and Schwarz bound these by one-dimensional integrals.
 
-Dimension letter in the annotations: N inputs.
+Dimension letters in the annotations: N inputs; R of them in rows and C in columns.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.limit.dual_activations import Duals, dual_error, is_homogeneous
+from ntk_sweep.limit.dual_activations import Duals, OwnDuals, dual_error, is_homogeneous
 from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
-from ntk_sweep.numerics.gaussian_quadrature import Function, line_rule, mean_squares
+from ntk_sweep.numerics.gaussian_quadrature import Function, mean_squares
 
 _EPS = torch.finfo(torch.float64).eps
 
@@ -29,6 +30,85 @@ _TINY = 1e-290
 
 _ROUNDINGS = 8
 """Rounding errors granted to each entry-wise formula: none has more operations in sequence."""
+
+
+class OwnErrors(NamedTuple):
+    """What the bounds of pairs take of single inputs of a layer.
+
+    Attributes:
+        half: Half the relative errors of the variances; 0 of a variance that is zero.
+        slopes: √E[(u σ'(u))²].
+        bends: √E[σ''(u)²]; 0 of a piecewise linear σ.
+        bent: √E[(u σ''(u))²], likewise.
+    """
+
+    half: Float[Tensor, " N"]
+    slopes: Float[Tensor, " N"]
+    bends: Float[Tensor, " N"]
+    bent: Float[Tensor, " N"]
+
+    @classmethod
+    def of(
+        cls, activation: str, variance: Float[Tensor, " N"], error: Float[Tensor, " N"]
+    ) -> OwnErrors:
+        """Those of inputs whose pre-activations have this variance, with these errors."""
+        entry, scales, none = ACTIVATIONS[activation], variance.sqrt(), torch.zeros_like(variance)
+        half = torch.where(variance > 0, error / (2 * variance), none)
+        _, slopes = mean_squares(entry.derivative, scales)
+        if _is_straight(entry):
+            return cls(half, slopes.sqrt(), none, none)
+        bends = mean_squares(_second_derivative(entry), scales)
+        return cls(half, slopes.sqrt(), *(of.sqrt() for of in bends))
+
+
+class Own(NamedTuple):
+    """What the pairs of a layer take of its single inputs.
+
+    Attributes:
+        variance: K_ii of the pre-activations.
+        duals: The dual activations of an input with itself.
+        errors: What bounds take.
+    """
+
+    variance: Float[Tensor, " N"]
+    duals: OwnDuals
+    errors: OwnErrors
+
+    def at(self, index: slice) -> Own:
+        """Those of some of the inputs."""
+        return Own(
+            self.variance[index],
+            OwnDuals(*(of[index] for of in self.duals)),
+            OwnErrors(*(of[index] for of in self.errors)),
+        )
+
+
+def first_error(n_in: int) -> float:
+    """The error of a sum over the features of an input, relative to the lengths of both factors.
+
+    Roundings are taken as independent (Higham and Mary 2019), as in the spectrum of the empirical
+    kernel.
+    """
+    return (n_in**0.5 + _ROUNDINGS) * _EPS
+
+
+def next_variance_error(
+    activation: str, own: Own, error: Float[Tensor, " N"], gain: float, result: Float[Tensor, " N"]
+) -> Float[Tensor, " N"]:
+    """The errors of the variances of the next layer, from those of this one.
+
+    Args:
+        activation: A name in `ACTIVATIONS`.
+        own: The inputs in this layer.
+        error: The errors of its variances.
+        gain: The factor of E[σ(u)²] in the variances of the next layer.
+        result: Those.
+    """
+    unit = dual_error(activation, float(own.variance.max()))
+    size, slope, half = own.duals.function, own.duals.derivative, own.errors.half
+    function = unit * size + slope * (error + 2 * half * own.variance)
+    function += 2 * half * own.errors.slopes * size.sqrt()
+    return gain * function + _ROUNDINGS * _EPS * result
 
 
 class ErrorPropagation:
@@ -42,7 +122,7 @@ class ErrorPropagation:
     Args:
         activation: A name in `ACTIVATIONS`.
         pairs: K^1, the covariances of the first pre-activations.
-        tangent: T^1.
+        tangent: T^1 of each input with itself, of rows and of columns.
         n_in: The features of an input, over which Gram matrix and distances are summed.
         area: √(‖x_i‖² ‖x_j‖² - ⟨x_i, x_j⟩²).
         area_error: A bound of its error.
@@ -53,10 +133,10 @@ class ErrorPropagation:
         self,
         activation: str,
         pairs: GaussianPairs,
-        tangent: Float[Tensor, "N N"],
+        tangent: tuple[Float[Tensor, " R"], Float[Tensor, " C"]],
         n_in: int,
-        area: Float[Tensor, "N N"],
-        area_error: Float[Tensor, "N N"],
+        area: Float[Tensor, "R C"],
+        area_error: Float[Tensor, "R C"],
         factors: GramFactors,
     ) -> None:
         self._name, self._activation = activation, ACTIVATIONS[activation]
@@ -65,9 +145,7 @@ class ErrorPropagation:
         self._jump = float((slopes[1] - slopes[0]).abs())
         # what jumps has a closed form in the angle
         assert not self._jump or is_homogeneous(self._activation)
-        # Rounding of sums over the features taken as independent (Higham and Mary 2019), as in the
-        # spectrum of the empirical kernel.
-        unit = (n_in**0.5 + _ROUNDINGS) * _EPS
+        unit = first_error(n_in)
         self._cov = unit * pairs.scale
         if self._jump:
             self._distance = 1e2 * unit * pairs.distance / factors.covariance
@@ -75,24 +153,53 @@ class ErrorPropagation:
             self._own_area: Tensor | None = area
             self._angle = self._angle_error(pairs, factors)
             self._distance = factors.covariance * self._distance
-        self._tangent = unit * torch.sqrt(tangent.diagonal()[:, None] * tangent.diagonal()[None, :])
-        self._function = self._derivative = torch.zeros_like(tangent)
+        self._tangent = _means(unit * tangent[0].sqrt(), tangent[1].sqrt())
+        self._function = self._derivative = torch.zeros_like(pairs.cov)
 
-    def pass_activation(self, pairs: GaussianPairs, duals: Duals) -> None:
-        """From errors of the covariance to errors of the dual activations."""
-        unit = dual_error(self._name, float(pairs.var_x.max()))
-        self._function = self._function_error(pairs, duals, unit)
-        self._derivative = self._derivative_error(pairs, duals, unit)
+    def pass_activation(self, pairs: GaussianPairs, duals: Duals, rows: Own, columns: Own) -> None:
+        """From errors of the covariance to errors of the dual activations.
+
+        Args:
+            pairs: K^l.
+            duals: Its dual activations.
+            rows: The inputs of the rows.
+            columns: Those of the columns.
+        """
+        self._passed = pairs, rows, columns
+        largest = max(float(of.max()) for of in (rows.variance, columns.variance))
+        unit = dual_error(self._name, largest)
+        both = (rows, columns)
+        # errors of the variances move the covariance, too, at a constant correlation
+        moved = rows.errors.half[:, None] + columns.errors.half[None, :]
+        moved = moved.mul_(pairs.cov.abs()).add_(self._cov)
+        sizes = [own.duals.function.sqrt() for own in both]
+        slopes = [own.errors.half * own.errors.slopes for own in both]
+        error = moved * duals.derivative.abs()
+        error.addr_(unit * sizes[0] + slopes[0], sizes[1]).addr_(sizes[0], slopes[1])
+        self._function = error
+        sizes = [own.duals.derivative.sqrt() for own in both]
         if self._jump:
-            self._distance = self._distance_error(pairs, duals)
-            self._area, self._own_area = self._area_error(pairs, duals), duals.area
+            error = torch.addr(
+                self._angle, unit * sizes[0], sizes[1], beta=self._jump**2 / (2 * math.pi)
+            )
+        else:
+            bent = [own.errors.half * own.errors.bent for own in both]
+            error = moved.mul_(_means(rows.errors.bends, columns.errors.bends))
+            error.addr_(unit * sizes[0] + bent[0], sizes[1]).addr_(sizes[0], bent[1])
+        self._derivative = error
+
+    def pass_distance(self, duals: Duals) -> None:
+        """From errors of distance and area to those of the dual activations that were passed."""
+        pairs, rows, columns = self._passed
+        self._distance = self._distance_error(pairs, duals, rows, columns)
+        self._area, self._own_area = self._area_error(duals, rows, columns), duals.area
 
     def pass_layer(
         self,
         factors: GramFactors,
         duals: Duals,
-        tangent: Float[Tensor, "N N"],
-        next_tangent: Float[Tensor, "N N"],
+        tangent: Float[Tensor, "R C"],
+        next_tangent: Float[Tensor, "R C"],
         pairs: GaussianPairs,
     ) -> None:
         """From errors of the dual activations to errors of the next layer.
@@ -105,6 +212,8 @@ class ErrorPropagation:
             pairs: K^l.
         """
         self._tangent = self._tangent_error(factors, duals, tangent, next_tangent)
+        if self._jump:
+            self.pass_distance(duals)
         self._cov = factors.covariance * self._function + _ROUNDINGS * _EPS * pairs.scale
         if self._jump:
             self._angle = self._angle_error(pairs, factors)
@@ -114,122 +223,67 @@ class ErrorPropagation:
         self,
         factors: GramFactors,
         duals: Duals,
-        tangent: Float[Tensor, "N N"],
-        kernel: Float[Tensor, "N N"],
-    ) -> Float[Tensor, "N N"]:
+        tangent: Float[Tensor, "R C"],
+        kernel: Float[Tensor, "R C"],
+    ) -> Float[Tensor, "R C"]:
         """Bounds of the errors of Θ̄'s entries, from the arguments of `pass_layer`."""
         return self._tangent_error(factors, duals, tangent, kernel) + _TINY
 
     def of_covariance(
-        self, factors: GramFactors, covariance: Float[Tensor, "N N"]
-    ) -> Float[Tensor, "N N"]:
+        self, factors: GramFactors, rows: Float[Tensor, " R"], columns: Float[Tensor, " C"]
+    ) -> Float[Tensor, "R C"]:
         """Bounds of the errors of the entries of K^l, the covariance of the outputs.
 
         Args:
             factors: Those of layer l.
-            covariance: K^l.
+            rows: K^l of each input of the rows with itself.
+            columns: The same of the columns.
         """
-        rounding = _ROUNDINGS * _EPS * _outer(covariance.diagonal())
-        return factors.covariance * self._function + rounding + _TINY
+        rounding = _means(_ROUNDINGS * _EPS * rows.sqrt(), columns.sqrt())
+        return rounding.add_(self._function, alpha=factors.covariance).add_(_TINY)
 
-    def _function_error(
-        self, pairs: GaussianPairs, duals: Duals, unit: float
-    ) -> Float[Tensor, "N N"]:
-        """Of E[σ(u)σ(v)], whose derivative in the covariance is E[σ'(u)σ'(v)]."""
-        _, moments = mean_squares(self._activation.derivative, pairs.var_x[:, 0].sqrt())
-        size, gradient = duals.function.diagonal(), duals.derivative.abs()
-        return (
-            unit * _outer(size)
-            + gradient * self._cov
-            + self._variance_terms(pairs, moments, size, gradient)
-        )
-
-    def _derivative_error(
-        self, pairs: GaussianPairs, duals: Duals, unit: float
-    ) -> Float[Tensor, "N N"]:
-        """Of E[σ'(u)σ'(v)], whose derivative in the covariance is E[σ''(u)σ''(v)].
-
-        A jump of σ' adds a term in its density, and one in the angle where u and v cross it.
-        """
-        size = duals.derivative.diagonal()
-        error = unit * _outer(size)
-        if self._jump:
-            error += self._jump**2 / (2 * math.pi) * self._angle
-        if _is_straight(self._activation):
-            return error
-        scales, second = pairs.var_x[:, 0].sqrt(), _second_derivative(self._activation)
-        bends, moments = mean_squares(second, scales)
-        peak = second(line_rule(float(scales.max()))[0]).abs().max() if self._jump else 0.0
-        variance = pairs.var_x[:, 0]
-        density = torch.where(
-            variance > 0, 1 / (2 * math.pi * variance).sqrt(), torch.zeros_like(variance)
-        )
-        curvature = _outer(bends) + self._jump * peak * (density[:, None] + density[None, :])
-        error += curvature * self._cov
-        return error.add_(self._variance_terms(pairs, moments, size, curvature))
-
-    def _distance_error(self, pairs: GaussianPairs, duals: Duals) -> Float[Tensor, "N N"]:
+    def _distance_error(
+        self, pairs: GaussianPairs, duals: Duals, rows: Own, columns: Own
+    ) -> Float[Tensor, "R C"]:
         """Of E[(σ(u) - σ(v))²], relative to it but for what a kink adds."""
-        relative, slope = self._variance_error(pairs), duals.derivative.diagonal()
-        share = self._jump**2 / math.pi
-        bend = (
-            (pairs.angle * pairs.angle.sin() * self._angle + pairs.angle**3 * relative.max())
-            * pairs.scale
-            * share
+        half, slope = (
+            max(float(of.max()) for of in parts)
+            for parts in (
+                (rows.errors.half, columns.errors.half),
+                (rows.duals.derivative, columns.duals.derivative),
+            )
         )
-        return 2 * slope.max() * self._distance + bend + _ROUNDINGS * _EPS * duals.distance
-
-    def _variance_error(self, pairs: GaussianPairs) -> Float[Tensor, " N"]:
-        """The relative errors of the variances; none of a variance that is zero."""
-        variance, error = pairs.var_x[:, 0], self._cov.diagonal()
-        return torch.where(variance > 0, error / variance, torch.zeros_like(error))
-
-    def _variance_terms(
-        self,
-        pairs: GaussianPairs,
-        moments: Float[Tensor, " N"],
-        size: Float[Tensor, " N"],
-        gradient: Float[Tensor, "N N"],
-    ) -> Float[Tensor, "N N"]:
-        """What errors of the two variances add to that of E[f(u)f(v)].
-
-        Args:
-            pairs: The covariances.
-            moments: E[(u f'(u))²].
-            size: E[f(u)²].
-            gradient: A bound of |∂E[f(u)f(v)]/∂E[uv]|.
-        """
-        relative, mixed = self._variance_error(pairs), pairs.cov.abs() * gradient
-        products = torch.addr(mixed, moments.sqrt(), size.sqrt())
-        half = products.mul_(0.5 * relative[:, None])
-        return half + half.T
+        share = self._jump**2 / math.pi
+        angle = pairs.angle
+        # θ sin θ δθ + 2 h θ³
+        bend = angle.sin().mul_(self._angle).addcmul_(angle, angle, value=2 * half).mul_(angle)
+        bend.mul_(pairs.scale).mul_(share).add_(self._distance, alpha=2 * slope)
+        return bend.add_(duals.distance, alpha=_ROUNDINGS * _EPS)
 
     def _tangent_error(
         self,
         factors: GramFactors,
         duals: Duals,
-        tangent: Float[Tensor, "N N"],
-        result: Float[Tensor, "N N"],
-    ) -> Float[Tensor, "N N"]:
-        products = duals.derivative.abs() * self._tangent + tangent.abs() * self._derivative
-        return (
-            factors.tangent * self._function
-            + factors.covariance * products
-            + _ROUNDINGS * _EPS * result.abs()
-        )
+        tangent: Float[Tensor, "R C"],
+        result: Float[Tensor, "R C"],
+    ) -> Float[Tensor, "R C"]:
+        products = duals.derivative.abs().mul_(self._tangent)
+        products.addcmul_(tangent.abs(), self._derivative).mul_(factors.covariance)
+        products.add_(self._function, alpha=factors.tangent)
+        return products.add_(result.abs(), alpha=_ROUNDINGS * _EPS)
 
-    def _area_error(self, pairs: GaussianPairs, duals: Duals) -> Float[Tensor, "N N"]:
+    def _area_error(self, duals: Duals, rows: Own, columns: Own) -> Float[Tensor, "R C"]:
         """Of √(S_ii S_jj - S_ij²), relative to it.
 
         An error of θ moves the angle of σ(u) and σ(v) by no more than itself, whereas the lengths
         count relatively.
         """
         assert duals.area is not None
-        relative = self._variance_error(pairs) / 2
-        lengths = relative[:, None] + relative[None, :] + _ROUNDINGS * _EPS
-        return _outer(duals.function.diagonal()) * self._angle + lengths * duals.area
+        lengths = rows.errors.half[:, None] + columns.errors.half + _ROUNDINGS * _EPS
+        sizes = _means(rows.duals.function.sqrt(), columns.duals.function.sqrt())
+        return sizes.mul_(self._angle).add_(lengths.mul_(duals.area))
 
-    def _angle_error(self, pairs: GaussianPairs, factors: GramFactors) -> Float[Tensor, "N N"]:
+    def _angle_error(self, pairs: GaussianPairs, factors: GramFactors) -> Float[Tensor, "R C"]:
         """Of θ, from the area; zero for identical pairs, whose θ is exact.
 
         With A the area of the layer's inputs that of the pre-activations is a = √((c A)² + c b Δ),
@@ -238,18 +292,18 @@ class ErrorPropagation:
         gain, bias, own = factors.covariance, factors.bias, self._own_area
         assert own is not None
         least = pairs.area.clamp(min=1e-300)
-        area = (
-            gain * self._area * (gain * (2 * own + self._area) / least).clamp(max=1)
-            + _root_error(gain * bias * self._distance, least)
-            + _ROUNDINGS * _EPS * pairs.area
-        )
+        error = torch.add(self._area, own, alpha=2).div_(least).mul_(gain).clamp_(max=1)
+        error.mul_(self._area).mul_(gain)
+        if bias:
+            error.add_(_root_error(gain * bias * self._distance, least))
+        error.add_(pairs.area, alpha=_ROUNDINGS * _EPS).mul_(pairs.correlation.abs())
         scale = pairs.scale.clamp(min=1e-300)
-        error = area / scale * pairs.correlation.abs() + pairs.area / scale * (self._cov / scale)
-        known = (pairs.distance == 0) | (pairs.scale == 0)  # no angle is defined at zero variance
-        return error.where(~known, torch.zeros_like(error))
+        error.addcmul_(self._cov / scale, pairs.area).div_(scale)
+        # no angle is defined at zero variance
+        return error.masked_fill_((pairs.distance == 0) | (pairs.scale == 0), 0.0)
 
 
-def _root_error(error: Float[Tensor, "N N"], root: Float[Tensor, "N N"]) -> Float[Tensor, "N N"]:
+def _root_error(error: Float[Tensor, "R C"], root: Float[Tensor, "R C"]) -> Float[Tensor, "R C"]:
     """A bound of |√(a² + e) - a| for |e| up to `error`, a > 0 being `root`."""
     return torch.minimum(error / root, error.sqrt())
 
@@ -273,7 +327,6 @@ def _second_derivative(activation: Activation) -> Function:
     return second
 
 
-def _outer(values: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
-    """The geometric means √(v_i v_j)."""
-    roots = values.sqrt()
-    return roots[:, None] * roots[None, :]
+def _means(rows: Float[Tensor, " R"], columns: Float[Tensor, " C"]) -> Float[Tensor, "R C"]:
+    """The products of each two: geometric means of squares, from their roots."""
+    return rows[:, None] * columns[None, :]

@@ -51,6 +51,7 @@ from ntk_sweep.numerics.double_double import (
     add,
     from_float64,
     symmetric,
+    upper,
 )
 from ntk_sweep.numerics.double_double_functions import constant, negative, selected, square_root
 from ntk_sweep.numerics.gaussian_quadrature import line_moments
@@ -117,8 +118,8 @@ def extended_kernels(
     if activation.extended is None:
         return
     first = exact_gram_factors(deepest, 1, x.shape[1])
-    moments = input_moments(x)
-    inner = moments.gram
+    moments = input_moments(x).among_themselves
+    inner = DoubleDouble(*map(upper, moments.gram))
     error = moments.gram_error + 8 * UNIT * float(inner.hi.abs().max())
     centre = constant(float(inner.hi.mean()))
     inputs = Split(centre, *_in_precision(add(inner, negative(centre)), error, bits))

@@ -166,9 +166,14 @@ def limit_kernel_spectrum(limit: LimitKernel) -> Spectrum:
             "set of inputs has eigenvalues: leave x2 out"
         )
     eigenvalues = torch.linalg.eigvalsh(kernel)
-    solver = torch.finfo(torch.float64).eps * len(eigenvalues) * float(eigenvalues[-1].abs())
+    solver = solver_error(len(eigenvalues), float(eigenvalues[-1].abs()))
     errors = torch.full_like(eigenvalues, limit.error_norm + solver)
     return Spectrum(eigenvalues.clamp(min=0), errors, method="limit")
+
+
+def solver_error(size: int, greatest: float) -> float:
+    """What LAPACK's eigenvalues of N inputs err by, N ε λ_max."""
+    return torch.finfo(torch.float64).eps * size * greatest
 
 
 def _asymmetry(kernel: Float[Tensor, "N N"]) -> float:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
@@ -47,64 +47,85 @@ _WIDEST_RATIO = 100.0
 
 
 def gram_expectations(
-    functions: Sequence[Function], moments: Sequence[Moments], pairs: GaussianPairs
-) -> list[Float[Tensor, "N N"]]:
-    """E[f(u_i)f(u_j)] for each function f and all i, j, exactly symmetric.
+    functions: Sequence[Function],
+    rows: Sequence[Moments],
+    columns: Sequence[Moments],
+    pairs: GaussianPairs,
+) -> list[Float[Tensor, "R C"]]:
+    """E[f(u_i)f(v_j)] for each function f, and all i and j.
+
+    Identical pairs (distance exactly 0) have E[f(u_i)²]. Where rows and columns are the same object
+    the result is exactly symmetric.
 
     Args:
         functions: The functions f.
-        moments: Their moments at the scales √E[u_i²].
-        pairs: All pairs of N Gaussians, as `GaussianPairs.from_layer` makes them.
+        rows: Their moments at the scales √E[u_i²].
+        columns: Their moments at the scales √E[v_j²].
+        pairs: The pairs, (R, C), as `GaussianPairs.from_layer` makes them.
     """
-    scales = pairs.var_x[:, 0].sqrt()
-    grids = _grids(functions, scales, pairs.angle)
-    grams = []
+    same = columns is rows
+    scales = pairs.var_x[:, 0].sqrt(), pairs.var_y[0].sqrt()
+    apart = pairs.distance > 0
+    grids = _grids(functions, scales, pairs.angle, apart, same)
     if grids is not None:
-        for moment, values in zip(moments, grids.rests(scales, pairs.angle), strict=True):
-            mean, slope = moment.hermite[:, 0], moment.hermite[:, 1]
-            sizes = moment.square.sqrt()
-            values.mul_(torch.outer(sizes, sizes)).addr_(mean, mean).addcmul_(
-                pairs.correlation, torch.outer(slope, slope)
+        grams = grids.rests(scales, pairs.angle)
+        for moments, others, values in zip(rows, columns, grams, strict=True):
+            sizes = torch.outer(moments.square.sqrt(), others.square.sqrt())
+            (mean, slope), (mean_y, slope_y) = (of.hermite.T[:2] for of in (moments, others))
+            values.mul_(sizes).addr_(mean, mean_y).addcmul_(
+                pairs.correlation, torch.outer(slope, slope_y)
             )
-            upper = values.triu_(1)
-            grams.append(upper + upper.T)
     else:
-        rows, columns = torch.triu_indices(len(scales), len(scales), 1)
-        pairwise = pair_expectations(
-            functions,
-            scales[rows],
-            scales[columns],
-            pairs.angle[rows, columns],
-            pairs.coangle[rows, columns],
-            pairs.correlation[rows, columns],
-        )
-        for entries in pairwise:
-            gram = torch.zeros_like(pairs.cov)
-            gram[rows, columns] = gram[columns, rows] = entries
-            grams.append(gram)
-    for moment, gram in zip(moments, grams, strict=True):
-        gram.diagonal().copy_(moment.square)
+        grams = _pair_by_pair(functions, scales, pairs, apart.triu(1) if same else apart)
+    found = []
+    for moments, values in zip(rows, grams, strict=True):
+        if same:
+            values = values.triu_(1)
+            values = values + values.T
+        found.append(values.where(apart, moments.square[:, None]))
+    return found
+
+
+def _pair_by_pair(
+    functions: Sequence[Function],
+    scales: tuple[Float[Tensor, " R"], Float[Tensor, " C"]],
+    pairs: GaussianPairs,
+    wanted: Bool[Tensor, "R C"],
+) -> list[Float[Tensor, "R C"]]:
+    """By quadrature of each pair that is wanted, zero elsewhere."""
+    i, j = wanted.nonzero(as_tuple=True)
+    angles = (pairs.angle[i, j], pairs.coangle[i, j], pairs.correlation[i, j])
+    grams = [torch.zeros_like(pairs.cov) for _ in functions]
+    entries = pair_expectations(functions, scales[0][i], scales[1][j], *angles)
+    for gram, values in zip(grams, entries, strict=True):
+        gram[i, j] = values
     return grams
 
 
 def _grids(
-    functions: Sequence[Function], scales: Float[Tensor, " N"], angle: Float[Tensor, "N N"]
+    functions: Sequence[Function],
+    scales: tuple[Float[Tensor, " R"], Float[Tensor, " C"]],
+    angle: Float[Tensor, "R C"],
+    apart: Bool[Tensor, "R C"],
+    same: bool,
 ) -> _Grids | None:
     """Grids over these scales and angles; None if pair by pair is cheaper, or none is fine enough.
 
     They reach to the next multiples of `_CELL`, so that layers and widths share them.
     """
-    count = len(scales)
-    least, largest = float(scales.min()), float(scales.max())
-    if count < 2 or least == 0 or largest > _WIDEST_RATIO * least:
+    ends = [torch.aminmax(of) for of in scales]
+    least, largest = float(min(end.min for end in ends)), float(max(end.max for end in ends))
+    count = len(angle) * (len(angle) - 1) // 2 if same else angle.numel()
+    if least == 0 or largest > _WIDEST_RATIO * least or not apart.any():
         return None
     of_scales = _Axis.around(math.log(least), math.log(largest))
     rate = steepness(math.exp(of_scales.high))
-    off = angle.masked_fill(torch.eye(count, dtype=torch.bool), float(angle[0, 1]))
-    of_angles = _Axis.around(*(math.asinh(rate * float(end)) for end in off.aminmax()))
+    # the angle of identical pairs is 0
+    nearest = float(angle.masked_fill(~apart, math.inf).min())
+    of_angles = _Axis.around(*(math.asinh(rate * end) for end in (nearest, float(angle.max()))))
     of_angles = of_angles._replace(high=min(of_angles.high, math.asinh(rate * math.pi)))
     grids = _fine_grids(tuple(functions), of_scales, of_angles)
-    if grids is None or grids.points >= count * (count - 1) // 2:
+    if grids is None or grids.points >= count:
         return None
     return grids
 
@@ -161,18 +182,19 @@ class _Grids:
         return self.coefficients[0].shape[0] * self.coefficients[0].shape[1]
 
     def rests(
-        self, scales: Float[Tensor, " N"], angle: Float[Tensor, "N N"]
-    ) -> list[Float[Tensor, "N N"]]:
-        """Σ_k (P C_k Pᵀ)_ij T_k(θ_ij), by Clenshaw's recurrence over k; symmetric to rounding."""
-        polynomials = self.scales.polynomials(scales.log(), self.coefficients[0].shape[1])
+        self, scales: tuple[Float[Tensor, " R"], Float[Tensor, " C"]], angle: Float[Tensor, "R C"]
+    ) -> list[Float[Tensor, "R C"]]:
+        """Σ_k (P C_k Qᵀ)_ij T_k(θ_ij), by Clenshaw's recurrence over k."""
+        count = self.coefficients[0].shape[1]
+        of_rows, of_columns = (self.scales.polynomials(of.log(), count) for of in scales)
         rate = steepness(math.exp(self.scales.high))
         position = self.angles.position((rate * angle).asinh_())
         twice, found = 2 * position, []
         for coefficients in self.coefficients:
-            parts = polynomials @ coefficients
+            parts = of_rows @ coefficients
             current, previous = torch.zeros_like(position), torch.zeros_like(position)
             for k in range(len(coefficients) - 1, -1, -1):
-                previous.addmm_(parts[k], polynomials.T, beta=-1)
+                previous.addmm_(parts[k], of_columns.T, beta=-1)
                 previous.addcmul_(twice if k else position, current)
                 current, previous = previous, current
             found.append(current)

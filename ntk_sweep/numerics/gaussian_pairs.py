@@ -28,8 +28,8 @@ class GaussianPairs:
         area: √(var_x var_y - cov²), of the parallelogram of two vectors with this Gram matrix.
     """
 
-    var_x: Float[Tensor, "*pairs"]
-    var_y: Float[Tensor, "*pairs"]
+    var_x: Float[Tensor, "*#pairs"]
+    var_y: Float[Tensor, "*#pairs"]
     cov: Float[Tensor, "*pairs"]
     distance: Float[Tensor, "*pairs"]
     area: Float[Tensor, "*pairs"]
@@ -54,11 +54,12 @@ class GaussianPairs:
     @classmethod
     def from_layer(
         cls,
-        second_moment: Float[Tensor, " N"],
-        distance: Float[Tensor, "N N"],
+        rows: Float[Tensor, "*#pairs"],
+        columns: Float[Tensor, "*#pairs"],
+        distance: Float[Tensor, "*pairs"],
         gain: float,
         bias: float = 1.0,
-        area: Float[Tensor, "N N"] | None = None,
+        area: Float[Tensor, "*pairs"] | None = None,
     ) -> GaussianPairs:
         """Pre-activations of a layer, k = gain·s + bias.
 
@@ -67,24 +68,25 @@ class GaussianPairs:
         last term keeps its relative accuracy however small Δ is.
 
         Args:
-            second_moment: s_ii.
-            distance: Δ_ij, symmetric with zero diagonal.
+            rows: s_ii, (R, 1) for pairs (R, C).
+            columns: s_jj, (1, C).
+            distance: Δ_ij, exactly 0 for identical inputs.
             gain: Factor of the Gram matrix.
             bias: Variance of the bias.
             area: A_ij; None takes `area_of`.
         """
         if area is None:
-            area = area_of(second_moment, distance)
-        rows, columns = second_moment[:, None], second_moment[None, :]
-        cov = gain * ((rows + columns) / 2 - distance / 2) + bias
-        var_x, var_y = torch.broadcast_tensors(gain * rows + bias, gain * columns + bias)
-        whole = torch.hypot(gain * area, (gain * bias * distance).sqrt())
-        return cls(var_x, var_y, cov, gain * distance, whole)
+            area = area_of(rows, columns, distance)
+        cov = (rows / 2 + columns / 2).sub(distance, alpha=0.5).mul_(gain).add_(bias)
+        whole = gain * area
+        if bias:
+            whole = torch.hypot(whole, (gain * bias * distance).sqrt_())
+        return cls(gain * rows + bias, gain * columns + bias, cov, gain * distance, whole)
 
     @cached_property
     def scale(self) -> Float[Tensor, "*pairs"]:
         """√(var_x var_y), which neither overflows nor underflows."""
-        return (_roots(self.var_x) * _roots(self.var_y)).expand_as(self.cov)
+        return (self.var_x.sqrt() * self.var_y.sqrt()).expand_as(self.cov)
 
     @cached_property
     def angle(self) -> Float[Tensor, "*pairs"]:
@@ -103,25 +105,19 @@ class GaussianPairs:
         return (self.cov / scale).clamp(-1, 1).where(scale > 0, torch.zeros_like(scale))
 
 
-def _roots(values: Float[Tensor, "*pairs"]) -> Float[Tensor, "*#pairs"]:
-    """Square roots, once for what is repeated along a dimension."""
-    for axis, stride in enumerate(values.stride()):
-        if stride == 0:
-            values = values.narrow(axis, 0, 1)
-    return values.sqrt()
-
-
 def area_of(
-    second_moment: Float[Tensor, " N"], distance: Float[Tensor, "N N"]
-) -> Float[Tensor, "N N"]:
-    """√(s_ii s_jj - s_ij²) from s_ii and Δ_ij = s_ii + s_jj - 2 s_ij.
+    rows: Float[Tensor, "*#pairs"],
+    columns: Float[Tensor, "*#pairs"],
+    distance: Float[Tensor, "*pairs"],
+) -> Float[Tensor, "*pairs"]:
+    """√(s_ii s_jj - s_ij²) from s_ii and s_jj, and Δ_ij = s_ii + s_jj - 2 s_ij.
 
     With m = (s_ii + s_jj)/2 and q = (s_ii - s_jj)/2 its square is mΔ - Δ²/4 - q², which keeps its
     relative accuracy for small Δ unless the two vectors are nearly parallel and of different
     length.
     """
-    power = power_of_two(second_moment)
-    rows, columns = second_moment[:, None] / power, second_moment[None, :] / power
+    power = max(power_of_two(rows), power_of_two(columns))
+    rows, columns = rows / power, columns / power
     mean, half_difference, distance = (rows + columns) / 2, (rows - columns) / 2, distance / power
     spread = mean * distance - distance * distance / 4 - half_difference * half_difference
     # rounding is no area where one of the vectors has no length

@@ -122,7 +122,7 @@ def _by_lanczos(kernel: CentredKernel, target: float) -> ExtremeEigenvalues:
     """Without the rest of the spectrum."""
     theta = kernel.theta
     leading = greatest_vectors(theta)
-    greatest, own_greatest = _greatest(theta, leading[:, -1])
+    greatest, own_greatest = greatest_eigenvalue(theta, leading[:, -1])
     own_greatest += kernel.error
     for orders in _orders(kernel, target):
         refined, errors = _double_double(kernel, orders)
@@ -148,7 +148,9 @@ def _by_lanczos(kernel: CentredKernel, target: float) -> ExtremeEigenvalues:
     )
 
 
-def _greatest(theta: Float[Tensor, "N N"], vector: Float[Tensor, " N"]) -> tuple[float, float]:
+def greatest_eigenvalue(
+    theta: Float[Tensor, "N N"], vector: Float[Tensor, " N"]
+) -> tuple[float, float]:
     """The greatest eigenvalue, from its vector, and a bound of its error."""
     rounding = factorisation_error(theta)
     product = theta @ vector

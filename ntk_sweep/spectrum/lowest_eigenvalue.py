@@ -148,7 +148,7 @@ def lowest_eigenvalue(kernel: Deflated) -> LowestEigenvalue:
     rest, size = kernel.rest, len(kernel.rest)
     rounding = factorisation_error(rest)
     shift, lower = factor(rest, rounding)
-    vectors, values, residual = _ritz(rest, _vectors(rest, lower))
+    vectors, values, residual = _ritz(rest, lowest_vectors(rest, lower))
     value = float(values[0])
     inverse_norm = _inverse_norm_of_ones(kernel, lower)
     del lower
@@ -289,11 +289,23 @@ def _nothing_below(rest: Float[Tensor, "N N"], w: Float[Tensor, "N k"], shifted:
     return _factored(matrix) is not None
 
 
-def _vectors(rest: Float[Tensor, "N N"], lower: Float[Tensor, "N N"]) -> Float[Tensor, "N k"]:
-    """Orthonormal approximate eigenvectors of the smallest eigenvalues."""
+def lowest_vectors(
+    rest: Float[Tensor, "N N"],
+    lower: Float[Tensor, "N N"],
+    count: int = LOWEST,
+    tolerance: float = LANCZOS,
+) -> Float[Tensor, "N k"]:
+    """Orthonormal approximate eigenvectors of the smallest eigenvalues.
+
+    Args:
+        rest: The matrix, or one near it.
+        lower: Its Cholesky factor.
+        count: Of eigenvectors.
+        tolerance: Asked of Lanczos's vectors.
+    """
     size = len(rest)
     if size <= SMALLEST:
-        return torch.linalg.eigh(rest).eigenvectors[:, :LOWEST]
+        return torch.linalg.eigh(rest).eigenvectors[:, :count]
     triangle = lower.numpy()
 
     def solve(v: np.ndarray) -> np.ndarray:
@@ -303,22 +315,22 @@ def _vectors(rest: Float[Tensor, "N N"], lower: Float[Tensor, "N N"]) -> Float[T
 
     inverse = LinearOperator((size, size), matvec=solve, dtype=float)
     start = np.random.default_rng(0).standard_normal(size)
-    _, last = eigsh(inverse, k=LOWEST, which="LM", v0=start, tol=LANCZOS)
+    _, last = eigsh(inverse, k=count, which="LM", v0=start, tol=tolerance)
     return torch.linalg.qr(torch.from_numpy(dpotrs(triangle, last, lower=1)[0])).Q
 
 
-def greatest_vectors(matrix: Float[Tensor, "N N"]) -> Float[Tensor, "N m"]:
-    """Eigenvectors of the `LEADING` greatest eigenvalues, ascending, by Lanczos's method."""
+def greatest_vectors(matrix: Float[Tensor, "N N"], count: int = LEADING) -> Float[Tensor, "N m"]:
+    """Eigenvectors of as many greatest eigenvalues, ascending, by Lanczos's method."""
     size = len(matrix)
     if size <= SMALLEST:
-        return torch.linalg.eigh(matrix).eigenvectors[:, -LEADING:]
+        return torch.linalg.eigh(matrix).eigenvectors[:, -count:]
     # one triangle is read only; BLAS has columns where NumPy has rows
     columns = matrix.numpy().T
     product = LinearOperator(
         (size, size), matvec=lambda v: dsymv(1.0, columns, v.reshape(-1)), dtype=float
     )
     start = np.random.default_rng(0).standard_normal(size)
-    return torch.from_numpy(eigsh(product, k=LEADING, which="LA", v0=start)[1])
+    return torch.from_numpy(eigsh(product, k=count, which="LA", v0=start)[1])
 
 
 def factorisation_error(matrix: Float[Tensor, "N N"]) -> float:
@@ -335,7 +347,7 @@ def factor(matrix: Float[Tensor, "N N"], rounding: float) -> tuple[float, Float[
     """
     shift = 0.0
     for _ in range(ATTEMPTS):
-        lower = _cholesky(matrix, shift, 1)
+        lower = cholesky(matrix, shift, 1)
         if lower is not None:
             return shift, lower
         shift = max(2 * shift, rounding)
@@ -356,13 +368,13 @@ def certified(
     value = (vector @ product / (vector @ vector)).item()
     margin = max((product - value * vector).norm().item(), rounding)
     for _ in range(ATTEMPTS):
-        if _cholesky(matrix, -sign * (value - sign * margin), sign) is not None:
+        if cholesky(matrix, -sign * (value - sign * margin), sign) is not None:
             return value, margin + rounding
         margin *= 10
     raise NoBoundError(f"no bound was found for the eigenvalue near {value:g}")
 
 
-def _cholesky(matrix: Float[Tensor, "N N"], shift: float, sign: int) -> Float[Tensor, "N N"] | None:
+def cholesky(matrix: Float[Tensor, "N N"], shift: float, sign: int) -> Float[Tensor, "N N"] | None:
     """The Cholesky factor of sign · A + shift · I; None if there is none."""
     shifted = matrix.clone() if sign > 0 else -matrix
     shifted.diagonal().add_(shift)

@@ -17,7 +17,7 @@ from torch import Tensor
 from ntk_sweep.limit.kernel import limits_of
 from ntk_sweep.limit.recursion import LimitKernel
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.numerics.thresholds import LIMIT_WHOLE
+from ntk_sweep.numerics.thresholds import LIMIT_REGRESSION
 from ntk_sweep.spectrum.kernel_regression import KernelRegression, Predictions
 from ntk_sweep.tasks.computation import Computation
 from ntk_sweep.tasks.spectrum import InitialKernel
@@ -96,7 +96,7 @@ def _limit_regressions(work: Computation) -> tuple[KernelRegression, KernelRegre
     dataset, architecture = work.dataset, work.point.architecture
     assert dataset.test is not None
     together = torch.from_numpy(np.concatenate([dataset.x, dataset.test.x]))
-    if len(together) > LIMIT_WHOLE:
+    if len(together) > LIMIT_REGRESSION:
         return None
     ((_, kernels),) = limits_of(together, architecture, (architecture.depth,))
     return _regression(kernels.ntk, len(dataset.x)), _regression(kernels.nngp, len(dataset.x))

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.limit.kernel import limit_kernel_spectrum, limits_of
-from ntk_sweep.limit.recursion import LimitKernel, LimitKernels
+from ntk_sweep.limit.extremes import limit_extremes
+from ntk_sweep.limit.kernel import limits_of
+from ntk_sweep.limit.recursion import LimitKernels
 from ntk_sweep.limit.smallest_eigenvalues import sharp_limits
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.dominated_eigenvalue import SmallestEigenvalue
@@ -69,17 +70,16 @@ def compute_limits(request: LimitRequest, dataset: Dataset) -> dict[int, Limit]:
 def _limit(kernels: LimitKernels, least: SmallestEigenvalue | None = None) -> Limit:
     """What is said of these kernels; λ_min is that of the float64 entries if it is not given."""
     if least is None:
-        ends = _extremes(kernels.ntk)
+        ends = limit_extremes(kernels.ntk)
         least = SmallestEigenvalue(ends.lambda_min, ends.lambda_min_error)
     nngp = kernels.nngp
     known = math.isfinite(nngp.error_norm) and all_finite(nngp.kernel)
     return Limit(
-        kernels.ntk.kernel.numpy(), least.value, least.error, _extremes(nngp) if known else None
+        kernels.ntk.kernel.numpy(),
+        least.value,
+        least.error,
+        limit_extremes(nngp) if known else None,
     )
-
-
-def _extremes(limit: LimitKernel) -> Extremes:
-    return Extremes.of(limit_kernel_spectrum(limit))
 
 
 def _is_sharp(limit: Limit) -> bool:

@@ -13,10 +13,10 @@ import psutil
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import (
     EXTENDED_ACTIVATIONS,
+    EXTENDED_SAMPLES,
     EXTENDED_WEIGHTS,
     LIMIT_SAMPLES,
     LIMIT_TILE_ROWS,
-    LIMIT_WHOLE,
     REFINED_SAMPLES,
     TILE_ROWS,
 )
@@ -132,16 +132,20 @@ BALL_SQUARES = 12
 """Matrices of N × N balls that the enclosures of eigenvalues need: 500 inputs at 300 × 8 take 0.4
 GiB in all."""
 
-LIMIT_ARRAYS = 42
-"""Arrays (N, N) of the recursion for the limit kernel, with its error bounds, or of two tiles
-together. Measured on sigmoid; 36 on relu."""
+LIMIT_ARRAYS = 66
+"""Tiles of the recursion for the limit kernels, with its error bounds. Measured on relu; 57 on
+sigmoid."""
+
+LIMIT_EXTENDED_ARRAYS = {"sigmoid": 86, "tanh": 86, "silu": 86}
+"""Arrays (N, N) where λ_min of the limit kernel is computed beyond float64. Measured on sigmoid, at
+1,000 inputs and a depth of 10."""
 
 LIMIT_HELD = {"eigh": 2, EXTREME: 1, "compensated": 4, "double-double": 4}
 """Arrays (N, N) of a point that are held beside its limit kernel."""
 
 LIMIT_SOLVER_ARRAYS = 1.35
-"""Arrays (N, N) of the eigenvalues of one: LAPACK's copy, and what checks take. Measured at 4,000
-and 12,000 inputs."""
+"""Arrays (N, N) of the eigenvalues of one: LAPACK's copy, and what checks take, or one Cholesky
+factor. Measured at 4,000 and 12,000 inputs."""
 
 LIMIT_SQUARES = 2
 """Arrays (N, N) of both limit kernels."""
@@ -250,12 +254,12 @@ def memory_plan(
         once = max(EXTENDED_TEMPORARIES * n_samples * width + block, grams)
         stages["double-double passes"] = shared + left + extended + 8 * once
         stages["eigenvalues"] += extended
-    if n_samples <= LIMIT_WHOLE:
-        held_beside = LIMIT_HELD[_chosen(method, n_samples)] - 1
-        stages["limit"] = shared + factors + own + square * (held_beside + LIMIT_ARRAYS)
-    elif n_samples <= LIMIT_SAMPLES:
-        # two tiles together, whose blocks stay, then LAPACK's copy
-        once = 8 * (2 * LIMIT_TILE_ROWS) ** 2 * LIMIT_ARRAYS + int(LIMIT_SOLVER_ARRAYS * square)
+    if n_samples <= LIMIT_SAMPLES:
+        # tiles, whose blocks stay, then LAPACK's copy
+        once = LIMIT_ARRAYS * 8 * min(n_samples, LIMIT_TILE_ROWS) ** 2
+        once += max(int(LIMIT_SOLVER_ARRAYS * square), 8 * n_samples * n_inputs)
+        if n_samples <= EXTENDED_SAMPLES:
+            once = max(once, LIMIT_EXTENDED_ARRAYS.get(architecture.activation, 0) * square)
         together = LIMIT_HELD[_chosen(method, n_samples)] + LIMIT_SQUARES
         stages["limit"] = shared + factors + together * square + once
     if files:

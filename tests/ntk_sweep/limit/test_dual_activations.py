@@ -142,8 +142,10 @@ def test_zero_variance_is_a_constant(name):
 def test_distance_of_nearly_identical_inputs_keeps_its_relative_accuracy(name):
     slope = 0 if name == "relu" else mp.mpf("0.01")
     for gap in (1e-2, 1e-5, 1e-9):
+        squares = torch.tensor([1.5, 1.5], dtype=torch.float64)
         pairs = GaussianPairs.from_layer(
-            torch.tensor([1.5, 1.5], dtype=torch.float64),
+            squares[:, None],
+            squares[None, :],
             gap**2 * (1 - torch.eye(2, dtype=torch.float64)),
             gain=1.0,
         )

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ntk_sweep.limit import error_bounds
-from ntk_sweep.limit.dual_activations import Duals, gram_duals
+from ntk_sweep.limit.dual_activations import Duals, gram_duals, own_duals
 from ntk_sweep.limit.gram_factors import GramFactors
 from ntk_sweep.limit.kernel import limit_kernels, limit_ntks
 from ntk_sweep.network.activations.registry import ACTIVATIONS
@@ -84,23 +84,33 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
     monkeypatch.setattr(error_bounds, "dual_error", lambda *_: unit)
     generator = torch.Generator().manual_seed(3)
 
-    def perturbed(name, pairs):
-        duals, count = gram_duals(name, pairs), len(pairs.cov)
+    def own(name, variance):
+        duals = own_duals(name, variance)
+        function, derivative = (
+            of * (1 + unit * torch.randn(len(of), generator=generator, dtype=torch.float64).sign())
+            for of in duals[:2]
+        )
+        return duals._replace(function=function, derivative=derivative)
+
+    def perturbed(name, pairs, rows, columns):
+        assert columns is rows
+        # of single inputs the errors are those of `own`
+        duals, count = gram_duals(name, pairs, rows, columns), len(pairs.cov)
         signs = [
-            torch.randn(count, count, generator=generator, dtype=torch.float64).triu().sign()
+            torch.randn(count, count, generator=generator, dtype=torch.float64).triu(1).sign()
             for _ in range(2)
         ]
         function, derivative = (
-            value
-            + unit
-            * (sign + sign.T).clamp(-1, 1)
-            * (value.diagonal()[:, None] * value.diagonal()[None, :]).sqrt()
-            for value, sign in zip((duals.function, duals.derivative), signs, strict=True)
+            value + unit * (sign + sign.T) * (size[:, None] * size[None, :]).sqrt()
+            for value, sign, size in zip(
+                (duals.function, duals.derivative), signs, rows[:2], strict=True
+            )
         )
-        size = function.diagonal()
+        size = rows.function
         distance = (size[:, None] + size[None, :] - 2 * function).clamp(min=0).fill_diagonal_(0)
-        return Duals(function, derivative, distance, area_of(size, distance))
+        return Duals(function, derivative, distance)
 
+    monkeypatch.setattr("ntk_sweep.limit.recursion.own_duals", own)
     monkeypatch.setattr("ntk_sweep.limit.recursion.gram_duals", perturbed)
     found = limit_kernels(x, activation, 100, depth, "thesis")
     for result, wanted in ((found.ntk, exact.ntk), (found.nngp, exact.nngp)):
@@ -108,6 +118,20 @@ def test_error_bound_covers_perturbed_duals(activation, monkeypatch):
         assert error <= result.error_norm
         # Random signs mostly cancel, whereas a bound adds them up, over 12 inputs and 6 layers.
         assert result.error_norm <= 1e3 * error
+
+
+def sides(second_moment):
+    """Those of rows and columns."""
+    return second_moment[:, None], second_moment[None, :]
+
+
+def of_layer(activation, variance, error):
+    """Single inputs whose variances have these errors."""
+    return error_bounds.Own(
+        variance,
+        own_duals(activation, variance),
+        error_bounds.OwnErrors.of(activation, variance, error),
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,9 +145,8 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
     unit = (n_in**0.5 + error_bounds._ROUNDINGS) * 1e-9
     second_moment = torch.tensor([1.0, 1.1, 0.9], dtype=torch.float64)
     distance = torch.tensor([[0, 0.04, 1.5], [0.04, 0, 1.2], [1.5, 1.2, 0]], dtype=torch.float64)
-    pairs = GaussianPairs.from_layer(second_moment, distance, 1.0)
-    duals = gram_duals(activation, pairs)
-    area = area_of(second_moment, distance)
+    pairs = GaussianPairs.from_layer(*sides(second_moment), distance, 1.0)
+    area = area_of(*sides(second_moment), distance)
     # what errors of distances and moments make of it
     lengths = second_moment[:, None] + second_moment[None, :]
     spread = 1e2 * unit * distance * lengths + unit * (distance + lengths) * (lengths + 2)
@@ -131,7 +154,7 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
     errors = error_bounds.ErrorPropagation(
         activation,
         pairs,
-        torch.ones_like(distance),
+        (second_moment, second_moment),
         n_in,
         area,
         area_error,
@@ -141,7 +164,9 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
     if perturbed == "one variance":
         variance[1:], errors._cov, far = 0, torch.diag(variance / 0.98), distance > 0
         errors._cov[1:] = 0
-    errors.pass_activation(pairs, duals)
+    own = of_layer(activation, second_moment + 1, errors._cov.diagonal())
+    duals = gram_duals(activation, pairs, own.duals, own.duals)
+    errors.pass_activation(pairs, duals, own, own)
     if perturbed == "near distance":
         distance = torch.where(far, distance, distance * (1 + 98 * unit))
     else:
@@ -149,9 +174,12 @@ def test_errors_of_the_inputs_reach_the_duals(activation, perturbed, monkeypatch
         shift = sign * (variance[:, None] + variance[None, :]) - 2 * variance.min()
         second_moment = second_moment + sign * variance
         distance = torch.where(far, distance + shift, distance)
-    moved = gram_duals(activation, GaussianPairs.from_layer(second_moment, distance, 1.0))
+    shifted = GaussianPairs.from_layer(*sides(second_moment), distance, 1.0)
+    duals_of = own_duals(activation, second_moment + 1)
+    moved = gram_duals(activation, shifted, duals_of, duals_of)
     bounds = {"function": errors._function, "derivative": errors._derivative}
     if errors._jump:
+        errors.pass_distance(duals)
         bounds["distance"] = errors._distance
     for name, bound in bounds.items():
         change = (getattr(moved, name) - getattr(duals, name)).abs()
@@ -167,11 +195,12 @@ def test_the_bias_turns_an_error_of_the_distance_into_one_of_the_angle(activatio
     lengths, none = torch.tensor([1.0, 1.2], dtype=torch.float64), torch.zeros(2, 2).double()
     distance = (lengths[:, None] - lengths) ** 2
     pairs, moved = (
-        GaussianPairs.from_layer(lengths**2, d, 1.0, 1.0, none)
+        GaussianPairs.from_layer(*sides(lengths**2), d, 1.0, 1.0, none)
         for d in (distance, (1 + 98 * (3 + error_bounds._ROUNDINGS) * 1e-9) * distance)
     )
     factors = GramFactors(1.0, 1.0, 1.0, 1.0)
-    errors = error_bounds.ErrorPropagation(activation, pairs, none + 1, 9, none, none, factors)
+    own = (lengths**2, lengths**2)
+    errors = error_bounds.ErrorPropagation(activation, pairs, own, 9, none, none, factors)
     assert ((moved.angle - pairs.angle).abs() <= errors._angle + 1e-15).all()
     assert errors._angle[0, 1] <= 3 * (moved.angle - pairs.angle)[0, 1]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ntk_sweep.limit.dual_activations import gram_duals
+from ntk_sweep.limit.dual_activations import gram_duals, own_duals
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.gaussian_interpolation import gram_expectations
 from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
@@ -22,7 +22,16 @@ def layer(kind, count=60):
         x = x[:1] + 1e-5 * x
     gain = {"large": 300.0, "wide": 1.0}.get(kind, 0.3)
     distance = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square()
-    return GaussianPairs.from_layer((x * x).sum(1), distance, gain)
+    return of_layer((x * x).sum(1), distance, gain)
+
+
+def of_layer(squares, distance, gain):
+    return GaussianPairs.from_layer(squares[:, None], squares[None, :], distance, gain)
+
+
+def duals_of(name, pairs):
+    own = own_duals(name, pairs.var_x[:, 0])
+    return gram_duals(name, pairs, own, own)
 
 
 @pytest.mark.slow
@@ -38,7 +47,7 @@ def test_against_pair_by_pair(name, kind, monkeypatch):
     functions = (ACTIVATIONS[name].function, ACTIVATIONS[name].derivative)
     scales = pairs.var_x[:, 0].sqrt()
     moments = [line_moments(f, scales) for f in functions]
-    grams = gram_expectations(functions, moments, pairs)
+    grams = gram_expectations(functions, moments, moments, pairs)
     generator = torch.Generator().manual_seed(6)
     i, j = torch.randint(len(scales), (2, 100), generator=generator)
     plain = pair_expectations(
@@ -61,7 +70,7 @@ def test_against_pair_by_pair(name, kind, monkeypatch):
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_inputs(name, count):
     pairs = layer("plain", count)
-    duals = gram_duals(name, pairs)
+    duals = duals_of(name, pairs)
     assert duals.function.shape == (count, count)
     assert torch.isfinite(duals.derivative).all()
 
@@ -69,8 +78,8 @@ def test_few_inputs(name, count):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_identical_inputs_give_identical_rows(name):
     x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [0.5, -1.0]], dtype=torch.float64)
-    pairs = GaussianPairs.from_layer((x * x).sum(1), torch.cdist(x, x).square(), 0.5)
-    duals = gram_duals(name, pairs)
+    pairs = of_layer((x * x).sum(1), torch.cdist(x, x).square(), 0.5)
+    duals = duals_of(name, pairs)
     assert float(duals.distance[0, 1]) == 0
     torch.testing.assert_close(duals.function[0], duals.function[1], rtol=1e-13, atol=0)
     torch.testing.assert_close(duals.derivative[0], duals.derivative[1], rtol=1e-13, atol=0)

@@ -112,7 +112,7 @@ def test_a_missed_eigenvalue_widens_the_bound(monkeypatch, end, above):
         vectors = torch.linalg.eigh(matrix).eigenvectors
         return vectors[:, 1 : LOWEST + 1] if end == 0 else vectors[:, -LEADING - 1 : -1]
 
-    module, name = (lowest, "_vectors") if end == 0 else (extremes, "greatest_vectors")
+    module, name = (lowest, "lowest_vectors") if end == 0 else (extremes, "greatest_vectors")
     monkeypatch.setattr(module, name, beside)
     found = kernel_extreme_eigenvalues(kernel_of(values))
     assert abs(found.lambda_min - values[0]) <= found.lambda_min_error
