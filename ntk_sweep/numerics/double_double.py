@@ -565,8 +565,9 @@ def _centre_products(
 def _sliced_products(
     left: list[Float[Tensor, "*b m k"]], right: list[Float[Tensor, "*b 1 k"]]
 ) -> DoubleDouble:
-    columns = torch.cat(right, dim=-2).mT
-    return _by_order(torch.stack([part @ columns for part in left], dim=-1))
+    # a few rows times the transpose take a quarter of the time of the same as columns
+    rows = torch.cat(right, dim=-2)
+    return _by_order(torch.stack([(rows @ part.mT).mT for part in left], dim=-1))
 
 
 def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
