@@ -138,15 +138,16 @@ def test_no_format_cuts_the_ink_of_another(place):
 def test_figures_are_drawn_by_no_more_processes_than_there_are_cores(monkeypatch, cores, expected):
     pools = []
 
-    def pool(size, **_):
+    def pool(size, *, initargs, **_):
         pools.append(size)
+        monkeypatch.setattr(processes, "_turns", initargs[0])
         return ThreadPoolExecutor(1)
 
     monkeypatch.setattr(rendering, "available_cores", lambda: cores)
     monkeypatch.setattr(processes, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(rendering, "render_all", lambda figure: figure)
-    draws = [lambda number=number: number for number in range(rendering.MANY)]
-    assert rendering.render_many(draws) == list(range(rendering.MANY))
+    draws = [lambda number=number: number for number in range(1, rendering.MANY + 1)]
+    assert list(rendering.render_many(draws)) == list(range(1, rendering.MANY + 1))
     assert pools == expected
 
 
