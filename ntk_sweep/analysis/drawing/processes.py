@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from ntk_sweep.cores import available_cores
 
 MOST_FORKED = 16
@@ -96,17 +98,20 @@ def forked_early() -> Iterator[None]:
     for name in _LOADED:
         import_module(name)
     gc.freeze()  # what was loaded stays, and is not looked through for garbage
-    helpers = Helpers(others, "fork")
-    with warnings.catch_warnings():
-        # Python warns of forks beside threads.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        helpers.submit(gc.isenabled)
-    _forked.append(helpers)
-    try:
-        yield
-    finally:
-        with forked_before():
-            pass
+    # On cores that helpers keep busy, threads of BLAS wait for one another: a small matrix takes
+    # 0.1 s in place of a millisecond.
+    with threadpool_limits(1, user_api="blas"):
+        helpers = Helpers(others, "fork")
+        with warnings.catch_warnings():
+            # Python warns of forks beside threads.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            helpers.submit(gc.isenabled)
+        _forked.append(helpers)
+        try:
+            yield
+        finally:
+            with forked_before():
+                pass
 
 
 @contextmanager
