@@ -51,7 +51,7 @@ def under(network, activation):
     ("parametrisation", "seeds", "scales"),
     [
         ("thesis", 1, (1.0, 1.0)),
-        *((name, 3, (1.0, 1.0)) for name in PARAMETRISATIONS),
+        *(pytest.param(name, 3, (1.0, 1.0), marks=pytest.mark.long) for name in PARAMETRISATIONS),
         *((name, 2, (1.5, 0.3)) for name in PARAMETRISATIONS),
         ("ntk", 2, (0.7, None)),
     ],
