@@ -1,4 +1,4 @@
-"""Parts of torch that are loaded where they are first used.
+"""Modules that libraries ask for, and that are loaded where they are first used.
 
 `import torch` takes half of the time of a small point. Two fifths of that go to modules of which
 nothing here uses anything: kernels for tensors without data, export, quantisation, distributions,
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader, find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +36,28 @@ PARTS = frozenset(
 The first has no names that matter: it registers the kernels of the device "meta", which nothing
 here computes on.
 """
+
+
+UNDRAWN = ("fontTools.subset", "numpy.f2py")
+"""What matplotlib and scipy ask for, and what no figure or table uses: the subsets of fonts of type
+42, and the translator of Fortran. They take a fifth of the start of a report."""
+
+
+def defer_modules(names: Sequence[str]) -> None:
+    """Has modules loaded at the first use of one of their names; those that are loaded stay."""
+    for name in names:
+        package, _, own = name.rpartition(".")
+        try:
+            spec = None if name in sys.modules else find_spec(name)
+        except ModuleNotFoundError:  # nor is its package there
+            continue
+        if spec is None or spec.loader is None:
+            continue
+        spec.loader = LazyLoader(spec.loader)
+        module = sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        # Whoever looks for it among the loaded modules would load it.
+        setattr(sys.modules[package], own, module)
 
 
 def defer_parts_of_torch() -> None:

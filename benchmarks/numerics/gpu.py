@@ -42,8 +42,8 @@ def main() -> None:
     if sys.argv[1:] == ["check"]:
         return
     _without_jaxtyping()
-    from ntk_sweep.kernel.centred_kernel import double_double_kernel, float64_kernel
     from ntk_sweep.kernel.centred_passes import centred_passes
+    from ntk_sweep.kernel.double_double_kernel import double_double_kernel, rounded_kernel
     from ntk_sweep.kernel.pass_errors import pass_errors
     from ntk_sweep.network.fully_connected import Network
     from ntk_sweep.network.stacked import NetworkStack
@@ -72,11 +72,11 @@ def main() -> None:
 
         stack = draw()
         passes = centred_passes(stack, x)
-        theta = float64_kernel(passes)[0][0, 0].cpu()
+        theta = rounded_kernel(passes, 1)[0].theta[0, 0].cpu()
         cells = [
             seconds(draw, 1),
             seconds(lambda stack=stack: centred_passes(stack, x)),
-            seconds(lambda passes=passes: float64_kernel(passes)),
+            seconds(lambda passes=passes: rounded_kernel(passes, 1)),
             seconds(lambda passes=passes: double_double_kernel(passes, 1)),
             seconds(lambda passes=passes: pass_errors(passes)),
             floor(width, depth, seeds),

@@ -93,8 +93,8 @@ def _by_flint(network: Network, x: Tensor) -> float:
     """The relative radius of λ_min of Θ in double-double."""
     from flint import arb, arb_mat, ctx
 
-    from ntk_sweep.kernel.centred_kernel import double_double_kernel
     from ntk_sweep.kernel.centred_passes import centred_passes
+    from ntk_sweep.kernel.double_double_kernel import double_double_kernel
 
     ctx.prec = PEER_BITS
     parts = (part.flatten().tolist() for part in double_double_kernel(centred_passes(network, x)))

@@ -162,7 +162,9 @@ class Splitter:
         name, _, text = line.partition("=")
         is_integer = _INTEGER.fullmatch(text) is not None
         if is_integer and name in self._integers:
-            return replace(self._integers[name], _value=int(text), input_line=line), _Kind.VALUE
+            override = replace(self._integers[name], _value=int(text), input_line=line)
+            self._parsed[line] = (override, _Kind.VALUE)
+            return self._parsed[line]
         override = self._parser.parse_override(line)
         chooses = self._is_group(override.key_or_group)
         chooses = chooses and not isinstance(override.value(), dict)

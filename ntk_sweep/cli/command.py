@@ -15,7 +15,7 @@ from typing import cast
 from ntk_sweep import exit_status
 from ntk_sweep._version import __version__
 from ntk_sweep.cli.streams import Streams
-from ntk_sweep.deferred import defer_parts_of_torch
+from ntk_sweep.deferred import UNDRAWN, defer_modules, defer_parts_of_torch
 from ntk_sweep.dispatch.signals import SIGNALS
 
 RUN, STATUS = "run", "status"
@@ -75,6 +75,7 @@ def _run(words: list[str]) -> int:
         def get_ready_to_draw(files: bool) -> None:
             from ntk_sweep.cli.matplotlib_settings import load_matplotlib
 
+            defer_modules(UNDRAWN)
             load_matplotlib()
             if files:
                 from ntk_sweep.analysis.drawing.processes import forked_early

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rich.console import Console
 
 from ntk_sweep.dispatch.cost import SIZES, TRAINING, expected_seconds, seconds_of
-from ntk_sweep.dispatch.plan import Job, Plan, make_plan, open_stores
+from ntk_sweep.dispatch.plan import Job, Plan, located, make_plan, open_stores
 from ntk_sweep.dispatch.sweep import check_memory, check_samples, check_settings, largest_job
 from ntk_sweep.executors.protocol import Executor
-from ntk_sweep.settings.locations import absolute_results
 from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.store.columns import schema
 from ntk_sweep.store.filesystems import FAILURES, check_writable
@@ -94,7 +93,7 @@ def estimate(configs: Iterable[SweepConfig], executor_class: type[Executor]) -> 
         ConfigError, DataError, StoreError: A sweep would be refused; or the data are not here, and
             a sweep would download them.
     """
-    configs = [replace(config, results=absolute_results(config.results)) for config in configs]
+    configs = located(configs)
     compute = check_settings(configs, executor_class)
     stores = open_stores(configs)
     for store in stores.values():

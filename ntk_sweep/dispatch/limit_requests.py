@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from ntk_sweep.dispatch.plan import Job
 from ntk_sweep.dispatch.queue import Chunk
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
 from ntk_sweep.tasks.limit_request import LimitRequest, limit_request
+
+MANY_ARCHITECTURES = 65_536
+"""More than most sweeps have; their networks differ in the seed besides."""
 
 
 class LimitPlan:
@@ -40,4 +44,9 @@ class LimitPlan:
 
 def _without_depth(job: Job) -> tuple[str, Architecture]:
     """What the depths of one recursion share."""
-    return (job.point.data_fingerprint, replace(job.point.architecture, depth=0))
+    return (job.point.data_fingerprint, _shared(job.point.architecture))
+
+
+@lru_cache(maxsize=MANY_ARCHITECTURES)
+def _shared(architecture: Architecture) -> Architecture:
+    return replace(architecture, depth=0)

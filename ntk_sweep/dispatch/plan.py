@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 from ntk_sweep.data.dataset import Dataset, load_dataset
+from ntk_sweep.settings.locations import absolute_results
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import DataConfig, SweepConfig
 from ntk_sweep.store.reading import finished
@@ -63,6 +65,12 @@ class Plan:
     jobs: list[Job]
     skipped: int
     stores: dict[StoreId, Store]
+
+
+def located(configs: Iterable[SweepConfig]) -> list[SweepConfig]:
+    """Points whose results are spelt in one way: those of one folder must meet in one store."""
+    absolute = cache(absolute_results)
+    return [replace(config, results=absolute(config.results)) for config in configs]
 
 
 def open_stores(configs: Iterable[SweepConfig]) -> dict[StoreId, Store]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 from rich.console import Console
 
 from ntk_sweep.dispatch.cost import expected_seconds
 from ntk_sweep.dispatch.driver import Driver, Observer, SweepResult
-from ntk_sweep.dispatch.plan import Job, Plan, StoreId, make_plan, open_stores
+from ntk_sweep.dispatch.plan import Job, Plan, StoreId, located, make_plan, open_stores
 from ntk_sweep.dispatch.progress import sign_of_life
 from ntk_sweep.dispatch.signals import SignalGuard
 from ntk_sweep.errors import ConfigError, StoreError
 from ntk_sweep.executors.protocol import Executor
-from ntk_sweep.settings.locations import absolute_results, refuse_job_folders
+from ntk_sweep.settings.locations import refuse_job_folders
 from ntk_sweep.settings.schema import ComputeConfig, SweepConfig
 from ntk_sweep.settings.validation import validate_data_files
 from ntk_sweep.spectrum.methods import CERTIFIED, samples_fault
@@ -53,8 +52,7 @@ def run_sweep(
         ClusterError: Ray cannot be started, or was lost.
         Interrupted: By SIGINT, SIGTERM or SIGHUP; what was finished is in the store.
     """
-    # One folder has many spellings, but its points must meet in one store.
-    configs = [replace(config, results=absolute_results(config.results)) for config in configs]
+    configs = located(configs)
     compute = check_settings(configs, executor_class)
     stores = open_stores(configs)
     with ExitStack() as stack:

@@ -9,30 +9,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses
-from ntk_sweep.kernel.centred_rows import CentredRows
+from ntk_sweep.kernel.double_double_kernel import (
+    double_double_errors,
+    double_double_kernel,
+    rounded_kernel,
+)
 from ntk_sweep.kernel.extended_passes import extended_passes
+from ntk_sweep.kernel.float64_kernel import float64_kernel
 from ntk_sweep.kernel.overflow import kernel_overflow
-from ntk_sweep.kernel.pass_errors import PassErrors, add_common_covariance, pass_errors
-from ntk_sweep.kernel.rounding import least_of, root_sum, unit_of
+from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
 from ntk_sweep.network.layered import LayeredNetwork
-from ntk_sweep.network.linear_layer import LayerGrams, LayerScale, summed_layers
 from ntk_sweep.numerics.double_double import (
-    ADD_USUAL,
-    MULTIPLY_USUAL,
-    UNIT,
     DoubleDouble,
     GramError,
-    symmetric,
-    symmetric_product,
 )
-from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
 from ntk_sweep.numerics.tensors import all_finite
 from ntk_sweep.numerics.thresholds import EXTENDED_ACTIVATIONS, TILE_ROWS
 
@@ -101,6 +97,11 @@ class CentredKernel:
             self.known[orders] = double_double_kernel(self.passes, orders).to("cpu")
         return self.known[orders]
 
+    def keep(self, orders: int, theta: DoubleDouble, errors: GramError) -> None:
+        """Keeps Θ of so many orders, and its errors, for `double_double`."""
+        self.known[orders] = theta.to("cpu")
+        self._known_errors[orders] = GramError(*(part.cpu() for part in errors))
+
     def double_double_error(self, orders: int) -> float:
         """Bound of ‖Θ - Θ(passes)‖_F for Θ of `double_double`; known before that is computed."""
         return float(self.double_double_errors(orders).norm)
@@ -127,188 +128,24 @@ def centred_kernel(
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
     """
-    theta, traces, error, entries, common = float64_kernel(passes)
+    refined: tuple[DoubleDouble, GramError] | None = None
+    if len(passes.outputs) <= TILE_ROWS and all(a.centre is not None for a in passes.inputs[1:]):
+        plain, refined = rounded_kernel(passes)
+    else:
+        plain = float64_kernel(passes)
+    theta, traces, error, entries, common = plain
     errors = pass_errors(passes, common)
     if not all(map(all_finite, (passes.outputs, theta, error, errors.shared, errors.rows))):
         raise kernel_overflow(passes, theta, traces)
-    kept = passes if refinable else None
-    return CentredKernel(
+    kernel = CentredKernel(
         theta=theta.cpu(),
         layer_traces=traces.cpu(),
         error=float(error),
         pass_errors=errors.cpu(),
-        passes=kept,
+        passes=passes if refinable else None,
         entry_errors=entries.cpu(),
         network=network,
     )
-
-
-class Float64Kernel(NamedTuple):
-    """Θ in float64, of one network or of several side by side.
-
-    Attributes:
-        theta: Θ.
-        layer_traces: tr Θ_l.
-        error: Estimate of ‖Θ - Θ(passes)‖_F.
-        entry_errors: w, (N,): entry (i, j) of Θ errs by (w_i w_j)^½ in root mean square, entries
-            independently; w_i counts once for each input that rounds like i.
-        common: The sum of `pass_errors.add_common_covariance` over the layers; None
-            for so many inputs that Θ is computed in tiles.
-    """
-
-    theta: Float[Tensor, "*b N N"]
-    layer_traces: Float[Tensor, "*b D"]
-    error: Float[Tensor, "*b"]
-    entry_errors: Float[Tensor, "*b N"]
-    common: Float[Tensor, "*b N N"] | None
-
-
-def float64_kernel(
-    passes: CentredPasses,
-) -> Float64Kernel:
-    """Θ in float64, and what is known of its errors.
-
-    An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019:
-    independent roundings, u = ε/2), and eight u cover centre + row and the elementwise operations;
-    the Frobenius norm of such errors of layer l is at most tr Θ_l.
-    """
-    outputs = passes.outputs
-    tiled = outputs.ndim == 1 and len(outputs) > TILE_ROWS
-    theta, traces, common = None, [], None
-    error, unit = outputs.new_zeros((), dtype=torch.float64), unit_of(torch.float64)
-    entries = torch.zeros_like(outputs, dtype=torch.float64)
-    for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
-        if tiled:
-            if theta is None:
-                shape = 2 * outputs.shape
-                theta = torch.zeros(shape, dtype=torch.float64, device=outputs.device)
-            diagonal = _add_in_tiles(theta, a, delta, scale)
-        else:
-            gradients, squares = delta.gram(), scale.gram(a.gram())
-            layer = gradients * squares
-            theta = layer if theta is None else theta + layer
-            if common is None:
-                zeros = torch.zeros_like(outputs, dtype=torch.float64)
-                common = zeros[..., None] * zeros[..., None, :]
-            add_common_covariance(common, a, delta, scale.factor, squares, gradients)
-            diagonal = layer.diagonal(dim1=-2, dim2=-1)
-        traces.append(diagonal.sum(-1))
-        units = unit * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8)
-        entries = entries + units * diagonal
-        error = error + units * traces[-1] + underflow_error(a, delta, scale)
-    assert theta is not None
-    entries = entries * passes.network_inputs.multiplicities
-    return Float64Kernel(theta, torch.stack(traces, dim=-1), error, entries, common)
-
-
-def layer_kernels(passes: CentredPasses) -> Float[Tensor, "D N N"]:
-    """Θ_l = (δ^l δ^lᵀ) ∘ (c_l² a^{l-1} a^{l-1}ᵀ + β_l²) of each layer, on the CPU.
-
-    They are float64 and exactly symmetric, and their sum is Θ of `float64_kernel` to rounding.
-    """
-    size = passes.outputs.shape[-1]
-    theta = torch.empty(len(passes.scales), size, size, dtype=torch.float64)
-    layers = zip(passes.inputs, passes.gradients, passes.scales, strict=True)
-    for own, (a, delta, scale) in zip(theta, layers, strict=True):
-        own.copy_(delta.gram() * scale.gram(a.gram()))
-    return theta
-
-
-def underflow_error(a: CentredRows, delta: CentredRows, scale: LayerScale) -> Float[Tensor, "*b"]:
-    """Bound of what underflow costs Θ_l in the Frobenius norm, in float64 or double-double."""
-    size, terms = a.rows.shape[-2], a.rows.shape[-1] + delta.rows.shape[-1]
-    entries = scale.gram(a.largest_square) + scale.square * delta.largest_square + 1
-    return least_of(torch.float64) * size * terms * entries
-
-
-def _add_in_tiles(
-    theta: Float[Tensor, "N N"], a: CentredRows, delta: CentredRows, scale: LayerScale
-) -> Float[Tensor, " N"]:
-    """Adds Θ_l to Θ tile by tile, those below the diagonal as mirror images.
-
-    Returns:
-        The diagonal of Θ_l.
-    """
-    inputs, gradients, diagonals = a.total, delta.total, []
-    for top in range(0, len(theta), TILE_ROWS):
-        rows = slice(top, top + TILE_ROWS)
-        square = symmetric_product(inputs[rows])
-        layer = symmetric_product(gradients[rows]) * scale.gram(square, out=square)
-        theta[rows, rows] += layer
-        diagonals.append(layer.diagonal().clone())
-        for left in range(top + TILE_ROWS, len(theta), TILE_ROWS):
-            columns = slice(left, left + TILE_ROWS)
-            tile = inputs[rows] @ inputs[columns].T
-            layer = scale.gram(tile, out=tile).mul_(gradients[rows] @ gradients[columns].T)
-            theta[rows, columns] += layer
-            theta[columns, rows] += layer.T
-    return torch.cat(diagonals)
-
-
-def double_double_kernel(passes: CentredPasses, orders: int = 2) -> DoubleDouble:
-    """Θ in double-double, up to the error of `double_double_errors`.
-
-    Args:
-        passes: The passes.
-        orders: As in `ntk_sweep.numerics.double_double.gram`.
-    """
-    if passes.outputs.ndim == 1 and len(passes.outputs) > TILE_ROWS:
-        return _in_tiles(passes, orders)
-    layers = zip(passes.inputs, passes.gradients, passes.scales, strict=True)
-    theta = summed_layers(
-        LayerGrams(scale, delta.double_double_gram(orders), a.double_double_gram(orders))
-        for a, delta, scale in layers
-    )
-    size = passes.outputs.shape[-1]
-    return DoubleDouble(symmetric(theta.hi, size), symmetric(theta.lo, size))
-
-
-def _in_tiles(passes: CentredPasses, orders: int) -> DoubleDouble:
-    """Θ in double-double tile by tile, those below the diagonal as mirror images."""
-    size = len(passes.outputs)
-    theta = [passes.outputs.new_empty(size, size, dtype=torch.float64) for _ in range(2)]
-    for rows, columns in upper_tiles(size):
-        tile = summed_layers(
-            LayerGrams(
-                scale,
-                delta.double_double_tile(rows, columns, orders),
-                a.double_double_tile(rows, columns, orders),
-            )
-            for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True)
-        )
-        for whole, part in zip(theta, tile, strict=True):
-            whole[rows, columns] = mirrored(part) if rows == columns else part
-            if rows != columns:
-                whole[columns, rows] = part.mT
-    return DoubleDouble(*theta)
-
-
-def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
-    """The error Θ - Θ(passes) of Θ of `double_double_kernel`, without computing it.
-
-    ‖P ∘ Q‖_F ≤ max|P| ‖Q‖_F, and the entries of a Gram matrix are bounded by the greatest square of
-    a row's norm. The mean squares of independent roundings add up, and Σ_l x_li x_lj is at most the
-    product of the lengths of x_i and x_j. An input that k inputs round like has k times its own
-    share of `entries`.
-    """
-    error = passes.inputs[0].row_norms.new_zeros(())
-    entries = torch.zeros_like(passes.outputs, dtype=torch.float64)
-    size, depth = passes.outputs.shape[-1], len(passes.scales)
-    # two products of half a UNIT, and a quarter for each sum, of which there is one a layer and a
-    # few more
-    worst = (2 + depth / 4) * UNIT
-    usual = (2 * MULTIPLY_USUAL**2 + (depth + 4) * ADD_USUAL**2) ** 0.5
-    for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
-        inputs, gradients = scale.gram(a.largest_square), delta.largest_square
-        of_delta, of_a = (rows.double_double_gram_errors(orders) for rows in (delta, a))
-        error = error + of_delta.norm * inputs + scale.square * of_a.norm * gradients
-        error = error + worst * size * inputs * gradients
-        error = error + underflow_error(a, delta, scale)
-        squares, lengths = scale.gram(a.squares), delta.squares
-        entries = root_sum(
-            entries,
-            of_delta.entries * squares,
-            scale.square * of_a.entries * lengths,
-            usual * squares * lengths,
-        )
-    return GramError(error, entries * passes.network_inputs.multiplicities)
+    if refined is not None and refinable:
+        kernel.keep(0, *refined)
+    return kernel

@@ -6,6 +6,7 @@ leading dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,12 +19,15 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     GramError,
     RowSizes,
+    centre_slices,
+    centre_terms,
     gram,
     gram_errors,
     powers,
     symmetric_product,
 )
-from ntk_sweep.numerics.gram_tiles import gram_tile
+from ntk_sweep.numerics.double_double_functions import selected
+from ntk_sweep.numerics.gram_tiles import gram_tile, rows_product
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
 INPUT_ORDERS = 2
@@ -85,28 +89,72 @@ class CentredRows:
 
     @property
     def total_squares(self) -> Float[Tensor, "*r N"]:
-        """Each ‖centre + row‖² to rounding; costs nothing after `gram`."""
+        """Each ‖centre + row‖² to rounding; costs nothing after `gram` or `centre_terms`."""
         if self._total_squares is None:
             self._total_squares = row_norms(self.total) ** 2
         return self._total_squares
 
+    def product(self, rows: slice, columns: slice) -> Float[Tensor, "m p"]:
+        """Products of the rows alone, in float64; symmetric where both are the same."""
+        own = self.rows[rows].double()
+        if rows == columns:
+            return symmetric_product(own)
+        return rows_product(own, self.rows[columns].double())
+
     def double_double_gram(self, orders: int) -> DoubleDouble:
-        """The same in double-double, its upper triangle; see `double_double.gram`.
+        """The Gram matrix in double-double, its upper triangle; see `double_double.gram`.
 
         Args:
-            orders: As there. Without any, what is short beside the centre is multiplied in float64.
+            orders: As there.
         """
         return gram(self.rows.double(), self._double_centre, orders, self._powers)
 
     def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
         """A tile of the same Gram matrix."""
         own, others = (self.rows[part].double() for part in (rows, columns))
-        return gram_tile(own, others, self._double_centre, orders)
+        terms = self._long_centre_terms
+        ends = None if terms is None else (selected(terms, rows), selected(terms, columns))
+        return gram_tile(own, others, ends, orders)
 
     def double_double_gram_errors(self, orders: int) -> GramError:
-        """The error of `double_double_gram`."""
-        sizes = RowSizes(self.rows.shape[-1], self.row_norms, self._powers)
-        return gram_errors(sizes, self._double_centre, orders)
+        """The error of `double_double_gram`; for no orders, of `product` and `centre_terms`."""
+        return gram_errors(self.sizes, self.centre_sizes, orders)
+
+    def errors_like(self, orders: int) -> Hashable:
+        """What rows have in common that `gram_errors` takes together."""
+        if (centre := self.centre_sizes) is None:
+            return self.rows.shape
+        count = centre_slices(self._powers, centre.powers, orders)
+        return self.rows.shape, centre.lengths.shape, count
+
+    @cached_property
+    def centre_terms(self) -> DoubleDouble | None:
+        """What the centre adds to `product`: see `double_double.centre_terms`, for short rows."""
+        terms = self._centre_terms(0)
+        if terms is not None:
+            self._total_squares = (self.row_norms**2 + 2 * terms.hi).clamp(min=0)
+        return terms
+
+    @cached_property
+    def _long_centre_terms(self) -> DoubleDouble | None:
+        return self._centre_terms(1)
+
+    def _centre_terms(self, orders: int) -> DoubleDouble | None:
+        centre, sizes = self._double_centre, self.centre_sizes
+        if centre is None or sizes is None:
+            return None
+        return centre_terms(self.rows.double(), centre, self._powers, sizes.powers, orders)
+
+    @property
+    def sizes(self) -> RowSizes:
+        """What bounds need to know of the rows."""
+        return RowSizes(self.rows.shape[-1], self.row_norms, self._powers)
+
+    @cached_property
+    def centre_sizes(self) -> RowSizes | None:
+        """And of the centre."""
+        centre = self._double_centre
+        return None if centre is None else RowSizes.of(centre)
 
     @cached_property
     def largest_square(self) -> Float[Tensor, "*r"]:
@@ -117,8 +165,8 @@ class CentredRows:
     def squares(self) -> Float[Tensor, "*r N"]:
         """An upper bound of each ‖centre + row‖²."""
         lengths = self.row_norms
-        if self.centre is not None:
-            lengths = lengths + row_norms(self.centre)
+        if self.centre_sizes is not None:
+            lengths = lengths + self.centre_sizes.lengths
         return lengths**2
 
     @cached_property
@@ -128,6 +176,38 @@ class CentredRows:
     @property
     def _double_centre(self) -> Float[Tensor, "*c 1 n"] | None:
         return None if self.centre is None else self.centre.double()
+
+
+def gram_errors_of(layers: Sequence[CentredRows], orders: int) -> GramError:
+    """The errors of the Gram matrices of all layers, (D, ...)."""
+    alike: dict[Hashable, list[int]] = {}
+    for index, rows in enumerate(layers):
+        alike.setdefault(rows.errors_like(orders), []).append(index)
+    found: dict[int, GramError] = {}
+    for places in alike.values():
+        if len(places) == 1:
+            found[places[0]] = layers[places[0]].double_double_gram_errors(orders)
+            continue
+        group = [layers[place] for place in places]
+        sizes = _together([rows.sizes for rows in group])
+        centres = [rows.centre_sizes for rows in group if rows.centre_sizes is not None]
+        errors = gram_errors(sizes, _together(centres) if centres else None, orders)
+        found.update(zip(places, map(GramError, *errors), strict=True))
+    ordered = [found[index] for index in range(len(layers))]
+    return GramError(*(stacked(parts) for parts in zip(*ordered, strict=True)))
+
+
+def _together(sizes: Sequence[RowSizes]) -> RowSizes:
+    return RowSizes(
+        sizes[0].terms,
+        torch.stack([one.lengths for one in sizes]),
+        torch.stack([one.powers for one in sizes]),
+    )
+
+
+def stacked(layers: Sequence[Float[Tensor, ...]]) -> Float[Tensor, "D ..."]:
+    """Values of each layer, those that several networks share repeated for each."""
+    return torch.stack(torch.broadcast_tensors(*layers))
 
 
 class ExactInputs(CentredRows):
@@ -174,6 +254,12 @@ class ExactInputs(CentredRows):
             self._gram = super().gram()
         return self._gram
 
+    def product(self, rows: slice, columns: slice) -> Float[Tensor, "m p"]:
+        """Entries of the Gram matrix in float64; not to be changed in place."""
+        if len(self.rows) > TILE_ROWS:
+            return super().product(rows, columns)
+        return self.gram()[rows, columns]
+
     def double_double_gram(self, orders: int) -> DoubleDouble:
         """The same in double-double, its upper triangle, whatever the orders."""
         if self._double_double_gram is None:
@@ -182,11 +268,23 @@ class ExactInputs(CentredRows):
 
     def double_double_tile(self, rows: slice, columns: slice, orders: int) -> DoubleDouble:
         """A tile of the same Gram matrix."""
-        return super().double_double_tile(rows, columns, self._own_orders(orders))
+        if len(self.rows) > TILE_ROWS:
+            return super().double_double_tile(rows, columns, self._own_orders(orders))
+        size, gram = len(self.rows), self.double_double_gram(INPUT_ORDERS)
+        places = torch.arange(size, device=self.rows.device)
+        row, column = torch.meshgrid(places[rows], places[columns], indexing="ij")
+        least = row.minimum(column)
+        # rows of the triangle before this one, and what precedes the place in it
+        index = least * (2 * size - least - 1) // 2 + row.maximum(column)
+        return DoubleDouble(*(part[index] for part in gram))
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""
         return super().double_double_gram_errors(self._own_orders(orders))
+
+    def errors_like(self, orders: int) -> Hashable:
+        """Nothing, as the orders may be others."""
+        return id(self)
 
     def _own_orders(self, orders: int) -> int:
         tiled = len(self.rows) > TILE_ROWS

@@ -50,12 +50,12 @@ class PassErrors:
 
 
 def add_common_covariance(
-    total: Float[Tensor, "*b N N"],
+    total: Float[Tensor, "*b m p"],
     a: CentredRows,
     delta: CentredRows,
     factor: float,
-    inputs: Float[Tensor, "*a N N"],
-    gradients: Float[Tensor, "*d N N"],
+    inputs: Float[Tensor, "*a m p"],
+    gradients: Float[Tensor, "*d m p"],
 ) -> None:
     """Adds what a layer's centres bring to C, without the safety factor: ‖ε_δ̄‖² K + c² ‖ε_ā‖² Δ.
 

@@ -13,10 +13,6 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     add_plain,
-    centre_products,
-    centre_slices,
-    from_float64,
-    powers,
     slice_bits,
     slices,
     two_sum,
@@ -38,39 +34,34 @@ def upper_tiles(size: int) -> Iterator[tuple[slice, slice]]:
 def gram_tile(
     rows: Float[Tensor, "m k"],
     others: Float[Tensor, "p k"],
-    centre: Float[Tensor, "1 k"] | None = None,
+    ends: tuple[DoubleDouble, DoubleDouble] | None = None,
     orders: int = 2,
 ) -> DoubleDouble:
     """The entries of `double_double.gram` between two parts of its rows, (m, p).
 
-    The sums are the same, or of more slices, and the bounds those of `double_double.gram_errors`.
+    The sums are the same, and the bounds those of `double_double.gram_errors`.
+
+    Args:
+        rows: One part.
+        others: The other.
+        ends: `double_double.centre_terms` of both; None without a centre.
+        orders: As there.
     """
     bits = slice_bits(rows.shape[-1])
-    scales = [powers(part) for part in (rows, others)]
-    a, b = (
-        slices(part, orders + 1, bits, scale)
-        for part, scale in zip((rows, others), scales, strict=True)
-    )
-    exact = _product(a[0], b[0])
-    if orders == 0:
-        total = from_float64(exact)
-    elif orders == 1:
+    a, b = (slices(part, orders + 1, bits) for part in (rows, others))
+    exact = rows_product(a[0], b[0])
+    if orders == 1:
         left, right = (torch.add(part[0], part[1], alpha=0.5) for part in (a, b))
-        total = two_sum(exact, _product(left, b[1]).add_(_product(a[1], right)))
+        total = two_sum(exact, rows_product(left, b[1]).add_(rows_product(a[1], right)))
     else:
-        tail = (
-            _product(a[0], b[2]).add_(_product(a[2], b[0])).add_(_product(a[1] + a[2], b[1] + b[2]))
-        )
-        cross = two_sum(_product(a[0], b[1]), _product(a[1], b[0]))
+        tail = rows_product(a[0], b[2]).add_(rows_product(a[2], b[0]))
+        tail.add_(rows_product(a[1] + a[2], b[1] + b[2]))
+        cross = two_sum(rows_product(a[0], b[1]), rows_product(a[1], b[0]))
         total = add_plain(add_plain(cross, exact), tail)
-    if centre is None:
+    if ends is None:
         return total
-    of_rows, of_others = (
-        centre_products(part, centre, bits, scale, centre_slices(scale, centre, orders))
-        for part, scale in zip((a, b), scales, strict=True)
-    )
-    own = DoubleDouble(of_rows.hi[:, None], of_rows.lo[:, None])
-    return add(total, add(own, of_others))
+    own, beside = ends
+    return add(total, add(DoubleDouble(own.hi[:, None], own.lo[:, None]), beside))
 
 
 def mirrored(tile: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:
@@ -78,7 +69,7 @@ def mirrored(tile: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:
     return tile.triu() + tile.triu(1).mT
 
 
-def _product(rows: Float[Tensor, "m k"], others: Float[Tensor, "p k"]) -> Float[Tensor, "m p"]:
+def rows_product(rows: Float[Tensor, "m k"], others: Float[Tensor, "p k"]) -> Float[Tensor, "m p"]:
     """Rows · othersᵀ.
 
     NumPy's BLAS is the faster one on some processors, and never the slower on one thread.

@@ -37,6 +37,9 @@ No name is added here: a new field is left out of the key at its default, so tha
 rows stay what they are. The default of such a field must never change."""
 
 
+_as_json = json.JSONEncoder(sort_keys=True).encode
+
+
 @dataclass(frozen=True)
 class Point:
     """One network on one data set, and what is to be computed of it.
@@ -86,6 +89,8 @@ class Point:
 
     def with_files(self, columns: Collection[str]) -> Point:
         """The same point, of which these files are wanted too."""
+        if self.files.issuperset(columns):
+            return self
         names = [name for name, column in BY_PRODUCTS.items() if column in columns]
         wanted: dict[str, Any] = dict.fromkeys(names, True)
         return replace(self, settings=replace(self.settings, **wanted))
@@ -112,7 +117,7 @@ class Point:
         architecture = {SETTING_OF.get(name, name): value for name, value in network.items()}
         values = own | architecture | settings
         assert len(values) == len(own) + len(architecture) + len(settings), "a name is used twice"
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(_as_json(values).encode()).hexdigest()
 
     def __str__(self) -> str:
         network = self.architecture

@@ -14,8 +14,9 @@ from scipy.sparse.linalg import ArpackError
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel, double_double_kernel
+from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
+from ntk_sweep.kernel.double_double_kernel import double_double_kernel
 from ntk_sweep.kernel.overflow import squares_overflow
 from ntk_sweep.kernel.pass_errors import SAFETY, seen_errors
 from ntk_sweep.network.fully_connected import Inputs, Network

@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 
-import psutil
 from pyarrow import fs
 
 from ntk_sweep.store.filesystems import FAILURES
@@ -230,15 +229,24 @@ def _machine() -> str:
 
 def _started(pid: int) -> int:
     """When a process started; 0 if there is none of this number, or it cannot be told."""
+    if not _has_proc():
+        return _started_without_proc(pid)
     try:
-        if not _has_proc():
-            process = psutil.Process(pid)
-            return 0 if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
         with open(f"/proc/{pid}/stat") as file:
             # The name, in parentheses, may hold blanks; a zombie has ended.
             state, *fields = file.read().rpartition(") ")[2].split()
             return 0 if state == "Z" else int(fields[18])
-    except (OSError, ValueError, IndexError, psutil.Error):
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _started_without_proc(pid: int) -> int:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
+    except (OSError, psutil.Error):
         return 0
 
 

@@ -78,12 +78,19 @@ computed: slices of both factors."""
 EXTENDED_WEIGHT_ARRAYS = 14
 """Arrays of the size of the weights that are multiplied at once: slices, twice."""
 
-WHOLE_KERNEL_ARRAYS = 9
-"""Arrays (N, N) while Θ is not summed up in tiles: Θ, a layer, its two Gram matrices, the sum and
-the temporaries of the covariance that the rows' errors share."""
+WHOLE_KERNEL_ARRAYS = 14
+"""Arrays (N, N) while Θ is not summed up in tiles: Θ in double-double, the covariance that the
+rows' errors share, the Gram matrix of the inputs beyond float64, and what lies free between."""
 
-WHOLE_HELD = 3
-"""Of them those that stay: Θ, that covariance, the Gram matrix of the inputs."""
+INPUT_SLICES = 5
+"""Arrays of the size of the inputs for that Gram matrix."""
+
+WHOLE_HELD = 4
+"""Of them those that stay: Θ, that covariance, the Gram matrices of the inputs in float64 and, half
+of it, in double-double."""
+
+REFINED_HELD = 1
+"""And what double-double adds to Θ, where that is kept."""
 
 TILE_ARRAYS = 3
 """Tiles while Θ is summed up: two Gram matrices, and their product."""
@@ -221,11 +228,14 @@ def memory_plan(
         passes += SETTLED_ARRAYS * (hidden + 1) * layer
     left = KEPT_ARRAYS * hidden * layer
     totals = 8 * n_samples * (max(n_inputs, width) + width)
-    kernel = square + TILE_ARRAYS * tile if n_samples > TILE_ROWS else WHOLE_KERNEL_ARRAYS * square
-    own = WHOLE_HELD * square if whole else square
+    kernel = square + TILE_ARRAYS * tile
+    if whole:
+        kernel = WHOLE_KERNEL_ARRAYS * square + INPUT_SLICES * 8 * n_samples * n_inputs
+    refinable = _refinable(method, n_samples)
+    own = (WHOLE_HELD + REFINED_HELD * refinable) * square if whole else square
     # of temporaries of error bounds, which stay if the worker keeps their blocks
     bounds = 16 * n_samples * n_inputs if 8 * n_samples * n_inputs < KEPT_BLOCK else 0
-    factors = left + bounds if _refinable(method, n_samples) or files else 0
+    factors = left + bounds if refinable or files else 0
     stages = {
         "passes": shared + passes + PASS_TEMPORARIES * layer,
         "kernel": shared + left + kernel + totals,

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.kernel.centred_kernel import CentredKernel, layer_kernels
+from ntk_sweep.kernel.centred_kernel import CentredKernel
+from ntk_sweep.kernel.float64_kernel import layer_kernels
 from ntk_sweep.settings.point import Point
 from ntk_sweep.spectrum.spectrum import Spectrum
 

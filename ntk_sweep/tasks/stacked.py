@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.kernel.centred_kernel import CentredKernel, double_double_kernel, float64_kernel
+from ntk_sweep.kernel.centred_kernel import CentredKernel
 from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes, first_layer
 from ntk_sweep.kernel.centred_rows import ExactInputs
+from ntk_sweep.kernel.double_double_kernel import rounded_kernel
 from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
@@ -165,8 +166,7 @@ def _launch(points: list[list[Point]], dataset: Dataset, device: torch.device) -
     draws = [Network.from_initialisation(initialisation_of(row[0], inputs)) for row in points]
     stack = NetworkStack(draws, [point.architecture.activation for point in points[0]])
     passes = centred_passes(stack, inputs.rows, first_layer(stack, inputs))
-    plain = float64_kernel(passes)
-    refined = double_double_kernel(passes, ORDERS_AT_ONCE)
+    plain, (refined, _) = rounded_kernel(passes, ORDERS_AT_ONCE)
     errors = pass_errors(passes, plain.common)
     assert errors.covariance is not None
     # what does not depend on the draw or the activation is still wanted for each

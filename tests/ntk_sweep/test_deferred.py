@@ -38,3 +38,19 @@ def test_the_first_use_of_a_deferred_part_makes_torch_whole(use):
         return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True).stdout
 
     assert state(DEFER) == state("import torch, sys")
+
+
+def test_a_deferred_module_is_loaded_at_its_first_use():
+    code = (
+        "import sys\n"
+        "from ntk_sweep.deferred import UNDRAWN, defer_modules\n"
+        "defer_modules([*UNDRAWN, 'no_such_package.part', 'fontTools.no_such_part'])\n"
+        "import matplotlib.backends.backend_pdf, scipy.special\n"
+        "parts = ['fontTools.ttLib', 'numpy.f2py.rules']\n"
+        "assert not any(name in sys.modules for name in parts)\n"
+        "from fontTools import subset\n"
+        "import numpy.f2py\n"
+        "assert subset.Subsetter and numpy.f2py.run_main\n"
+        "assert all(name in sys.modules for name in parts)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

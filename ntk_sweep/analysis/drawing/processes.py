@@ -10,10 +10,13 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from ntk_sweep.cores import available_cores
 
@@ -28,7 +31,50 @@ _LOADED = (
 )
 """What draws a figure in all formats."""
 
-_forked: list[ProcessPoolExecutor] = []
+
+class Helpers:
+    """Processes beside this one, which take what was handed over first while it takes the last.
+
+    A pool of processes would have its next tasks sent ahead, and this one would wait for them.
+
+    Args:
+        number: How many, each started when there is work for it.
+        method: Of `multiprocessing`, by which they are started.
+    """
+
+    def __init__(self, number: int, method: str) -> None:
+        context = multiprocessing.get_context(method)
+        self._turns = context.Semaphore(0)
+        self._pool = ProcessPoolExecutor(
+            number,
+            mp_context=context,
+            initializer=_begin,
+            initargs=(self._turns, *gc.get_threshold()),
+        )
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Hands work over; its result is None where `takes_last` came before it."""
+        self._turns.release()
+        with signals_left_to_parent():
+            return self._pool.submit(_in_turn, work, *arguments)
+
+    def takes_last(self) -> bool:
+        """Whether the last of the work that nobody has taken is left to this process."""
+        return self._turns.acquire(block=False)
+
+    def end(self) -> None:
+        """Waits for work that has begun; no other is begun."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+_forked: list[Helpers] = []
+
+_turns: Any = None
+"""In a helper, the semaphore of its parent: one for each piece of work that nobody has taken."""
+
+
+def _in_turn(work: Callable[..., Any], *arguments: Any) -> Any:
+    return work(*arguments) if _turns.acquire(block=False) else None
 
 
 @contextmanager
@@ -52,51 +98,47 @@ def forked_early() -> Iterator[None]:
     for name in _LOADED:
         import_module(name)
     gc.freeze()  # what was loaded stays, and is not looked through for garbage
-    pool = _pool(others, "fork")
-    with signals_left_to_parent(), warnings.catch_warnings():
-        # Python warns of forks beside threads.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pool.submit(gc.isenabled)
-    _forked.append(pool)
-    try:
-        yield
-    finally:
-        with forked_before():
-            pass
+    # On cores that helpers keep busy, threads of BLAS wait for one another: a small matrix takes
+    # 0.1 s in place of a millisecond.
+    with threadpool_limits(1, user_api="blas"):
+        helpers = Helpers(others, "fork")
+        with warnings.catch_warnings():
+            # Python warns of forks beside threads.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            helpers.submit(gc.isenabled)
+        _forked.append(helpers)
+        try:
+            yield
+        finally:
+            with forked_before():
+                pass
 
 
 @contextmanager
-def forked_before() -> Iterator[ProcessPoolExecutor | None]:
+def forked_before() -> Iterator[Helpers | None]:
     """The processes of `forked_early`, if there are any; they end with the context."""
-    pool = _forked.pop() if _forked else None
+    helpers = _forked.pop() if _forked else None
     try:
-        yield pool
+        yield helpers
     finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+        if helpers is not None:
+            helpers.end()
 
 
 @contextmanager
-def spawned(number: int) -> Iterator[ProcessPoolExecutor]:
+def spawned(number: int) -> Iterator[Helpers]:
     """Processes that are each started when there is a figure for it; they end with the context."""
-    pool = _pool(number, "spawn")
+    helpers = Helpers(number, "spawn")
     try:
-        yield pool
+        yield helpers
     finally:
-        pool.shutdown(cancel_futures=True)
+        helpers.end()
 
 
-def _pool(number: int, method: str) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        number,
-        mp_context=multiprocessing.get_context(method),
-        initializer=_begin,
-        initargs=gc.get_threshold(),
-    )
-
-
-def _begin(*young_objects: int) -> None:
+def _begin(turns: Any, *young_objects: int) -> None:
     """Garbage is looked for as seldom as in the parent."""
+    global _turns
+    _turns = turns
     gc.set_threshold(*young_objects)
     # What matplotlib warns of when it is loaded, the parent was told already.
     logging.disable(logging.WARNING)

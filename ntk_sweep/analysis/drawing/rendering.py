@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from ntk_sweep.analysis.drawing.copied_ticks import copied_ticks
 from ntk_sweep.analysis.drawing.formulas import parse_formulas_once
-from ntk_sweep.analysis.drawing.processes import forked_before, signals_left_to_parent, spawned
+from ntk_sweep.analysis.drawing.processes import forked_before, spawned
 from ntk_sweep.analysis.drawing.remembered_texts import remembered_texts
 from ntk_sweep.analysis.drawing.remembered_ticks import remember_ticks
 from ntk_sweep.cores import available_cores
@@ -182,34 +182,48 @@ def _texts(figure: Figure, renderer: Any) -> Iterator[Bbox]:
         yield up.from_extents(middle_x, up.y0, middle_x, up.y1)
 
 
-def render_many(draws: Iterable[Callable[[], Figure]]) -> list[dict[str, bytes]]:
+def render_many(draws: Iterable[Callable[[], Figure]]) -> Iterator[dict[str, bytes]]:
     """What each of `draws` returns, in all of `FORMATS`; on all cores where they are many.
 
     Args:
         draws: Functions that can be pickled, such as a `functools.partial` of one at the top of a
             module. While an iterator makes the later ones, other processes draw the earlier.
+
+    Returns:
+        The files in the order of `draws`, which are all made by then; some may still be drawn.
     """
     others = available_cores() - 1
     known: list[Callable[[], Figure]] = []
-    sent: list[Future[dict[str, bytes]]] = []
+    sent: list[Future[dict[str, bytes] | None]] = []
     own: dict[int, dict[str, bytes]] = {}
     with ExitStack() as stack:
-        pool = stack.enter_context(forked_before())
+        helpers = stack.enter_context(forked_before())
         for draw in draws:
             known.append(draw)
-            if pool is None and others and len(known) >= MANY:
-                pool = stack.enter_context(spawned(others))
-            if pool is not None:
-                with signals_left_to_parent():
-                    sent += [pool.submit(_drawn, one) for one in known[len(sent) :]]
+            if helpers is None and others and len(known) >= MANY:
+                helpers = stack.enter_context(spawned(others))
+            if helpers is not None:
+                sent += [helpers.submit(_drawn, one) for one in known[len(sent) :]]
         # From the end, where the others have not begun.
         for place in reversed(range(len(known))):
-            if place >= len(sent) or sent[place].cancel():
-                own[place] = _drawn(known[place])
-        drawn = own | {
-            place: sent[place].result() for place in range(len(known)) if place not in own
-        }
-        return [drawn[place] for place in range(len(known))]
+            if helpers is not None and not helpers.takes_last():
+                break
+            own[place] = _drawn(known[place])
+        rest = stack.pop_all()
+    return _in_order(known, own, sent, rest)
+
+
+def _in_order(
+    known: Sequence[Callable[[], Figure]],
+    own: dict[int, dict[str, bytes]],
+    sent: Sequence[Future[dict[str, bytes] | None]],
+    helpers: ExitStack,
+) -> Iterator[dict[str, bytes]]:
+    """The figures of this process and of its helpers, which end with the last."""
+    with helpers:
+        for place, draw in enumerate(known):
+            # Of several helpers, one may come late to what it was sent.
+            yield own.get(place) or sent[place].result() or _drawn(draw)
 
 
 def _drawn(draw: Callable[[], Figure]) -> dict[str, bytes]:

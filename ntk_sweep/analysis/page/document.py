@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from ntk_sweep.analysis.page.explorer import colour_maps
@@ -46,10 +46,22 @@ HELD_SCRIPTS = (
 
 @dataclass
 class Contents:
-    """What the sections of a page put into its blocks: numbers, and figures."""
+    """What the sections of a page put into its blocks: numbers, and figures.
+
+    Attributes:
+        numbers: Takes numbers.
+        figures: Those drawn, for the page.
+        packed: The block of numbers, once `pack` was called.
+    """
 
     numbers: Packer = field(default_factory=Packer)
     figures: list[bytes] = field(default_factory=list)
+    packed: str = ""
+
+    def pack(self) -> None:
+        """Makes all of the page that waits for no figure; there are no further numbers."""
+        self.packed = self.numbers.text()
+        _template(), _script(), _library()
 
     def draw(self, svg: bytes) -> tuple[int, int]:
         """Adds a figure, and returns its first byte and its length."""
@@ -65,14 +77,6 @@ def page(
     comparisons: Sequence[PageComparison] = (),
 ) -> str:
     """The page as HTML; everything that is printed is escaped."""
-
-    def read(name: str) -> str:
-        return _templates().joinpath(name).read_text(encoding="utf-8")
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["symbols"] = html_text
     data = {
         "colours": colour_maps(),
         "groups": [group.data for group in groups],
@@ -83,16 +87,16 @@ def page(
     # A name in a row may hold "</script>".
     header = json.dumps(data, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
     library, library_name = _library()
-    text = environment.from_string(read("report.html")).render(
+    text = _template().render(
         groups=groups,
         comparisons=comparisons,
         citation=CITATION,
         date=date,
-        style=Markup(read("report.css")),
-        opening=Markup("\n".join(map(read, SCRIPTS))),
-        script=Markup(compressed("\n".join(['"use strict";', *map(read, HELD_SCRIPTS)]).encode())),
+        style=Markup(_read("report.css")),
+        opening=Markup("\n".join(map(_read, SCRIPTS))),
+        script=Markup(_script()),
         header=Markup(header),
-        numbers=Markup(held.numbers.text()),
+        numbers=Markup(held.packed),
         figures=Markup(compressed(b"".join(held.figures))),
         library=Markup(library),
         library_name=library_name,
@@ -101,11 +105,30 @@ def page(
 
 
 @cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["symbols"] = html_text
+    return environment.from_string(_read("report.html"))
+
+
+@cache
+def _script() -> str:
+    """What the page holds compressed."""
+    return compressed("\n".join(['"use strict";', *map(_read, HELD_SCRIPTS)]).encode())
+
+
+@cache
 def _library() -> tuple[str, str]:
     """The plotting library, compressed, and its name and version as it calls itself."""
     raw = _templates().joinpath("plotly-cartesian.min.js.gz").read_bytes()
     named = re.search(rb"plotly\.js [^\n]*v([\d.]+)", gzip.decompress(raw)[:300])
     return as_text(raw), f"plotly.js {named[1].decode()}" if named else "plotly.js"
+
+
+def _read(name: str) -> str:
+    return _templates().joinpath(name).read_text(encoding="utf-8")
 
 
 def _templates() -> Traversable:

@@ -184,13 +184,20 @@ def _over_seeds(
 
     Three rows a cell, with the greatest bound of a seed.
     """
-    distinct = np.unique(place)
-    curves, bounds = [], []
-    for cell in distinct:
-        own = values[place == cell]
-        curves += [own.mean(axis=0), own.min(axis=0), own.max(axis=0)]
-        bounds += [errors[place == cell].max(axis=0)] * 3
-    return np.array(curves), np.array(bounds), np.repeat(distinct, 3)
+    assert (np.diff(place) >= 0).all(), "the rows of a group are ordered by cell"
+    distinct, first, seeds = np.unique(place, return_index=True, return_counts=True)
+    sums = values[first]
+    for seed in range(1, seeds.max()):
+        more = seeds > seed
+        sums[more] += values[first[more] + seed]
+    curves = [
+        sums / seeds[:, None],
+        np.minimum.reduceat(values, first),
+        np.maximum.reduceat(values, first),
+    ]
+    bounds = np.maximum.reduceat(errors, first)
+    several = np.stack(curves, axis=1).reshape(-1, values.shape[1])
+    return several, np.repeat(bounds, 3, axis=0), np.repeat(distinct, 3)
 
 
 def thinned(count: int, most: int) -> np.ndarray:

@@ -52,7 +52,9 @@ def _with_palette(png: bytes) -> bytes:
     from PIL import Image  # matplotlib brings it along
 
     dots = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
-    colours, places = np.unique(dots.reshape(-1, 4), axis=0, return_inverse=True)
+    # A colour as one number: rows of four are sorted thirty times as slowly.
+    numbers, places = np.unique(dots.view(">u4").astype(np.uint32), return_inverse=True)
+    colours = numbers.astype(">u4").view(np.uint8).reshape(-1, 4)
     if len(colours) > 256 or (colours[:, 3] < 255).any():
         return png
     image = Image.fromarray(places.reshape(dots.shape[:2]).astype(np.uint8), "P")

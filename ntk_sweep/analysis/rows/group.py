@@ -9,6 +9,7 @@ import math
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -127,10 +128,11 @@ class Group:
         spans = [f"{name} {span(self.values(name))}" for name in self.across if name != "n_samples"]
         return ", ".join([self.parametrisation, *self._fixed_scales, *spans])
 
-    @property
+    @cached_property
     def ok(self) -> pd.DataFrame:
         """The rows that hold a result; failed and diverged ones never enter a table or a figure."""
-        return self.rows[self.rows["status"] == "ok"]
+        good = self.rows["status"] == "ok"
+        return self.rows if good.all() else self.rows[good]
 
     def of(self, rows: pd.DataFrame) -> Group:
         """The group with its own of some rows, one row a network."""

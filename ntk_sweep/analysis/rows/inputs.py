@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ntk_sweep.analysis.errors import AnalysisError
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.data.dataset import Dataset, find_again
 from ntk_sweep.errors import DataError
+
+KEPT = 4
+"""Data sets that several chapters look at, one after the other."""
 
 MOST_INPUTS = 3000
 """Inputs up to which a rank is computed, in seconds."""
@@ -25,7 +30,7 @@ def find(group: Group, source: str | None = None) -> Dataset:
         AnalysisError: It is not there, or is not the one; the message says which.
     """
     try:
-        return find_again(
+        return _found(
             group.data,
             group.fingerprint,
             group.classes,
@@ -36,6 +41,9 @@ def find(group: Group, source: str | None = None) -> Dataset:
         )
     except DataError as error:
         raise AnalysisError(str(error)) from error
+
+
+_found = lru_cache(maxsize=KEPT)(find_again)
 
 
 def affine_rank(group: Group, source: str | None = None) -> int | None:

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from ntk_sweep.kernel import centred_kernel
-from ntk_sweep.kernel.centred_kernel import (
-    double_double_errors,
-    double_double_kernel,
-    float64_kernel,
-)
+from ntk_sweep.kernel import float64_kernel as float64_module
 from ntk_sweep.kernel.centred_passes import centred_passes, first_layer
 from ntk_sweep.kernel.centred_rows import ExactInputs
+from ntk_sweep.kernel.double_double_kernel import (
+    double_double_errors,
+    double_double_kernel,
+    rounded_kernel,
+)
+from ntk_sweep.kernel.float64_kernel import float64_kernel
 from ntk_sweep.kernel.pass_errors import pass_errors
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
@@ -50,7 +51,7 @@ def under(network, activation):
     ("parametrisation", "seeds", "scales"),
     [
         ("thesis", 1, (1.0, 1.0)),
-        *((name, 3, (1.0, 1.0)) for name in PARAMETRISATIONS),
+        *(pytest.param(name, 3, (1.0, 1.0), marks=pytest.mark.long) for name in PARAMETRISATIONS),
         *((name, 2, (1.5, 0.3)) for name in PARAMETRISATIONS),
         ("ntk", 2, (0.7, None)),
     ],
@@ -61,8 +62,8 @@ def test_networks_side_by_side_are_the_networks_alone(
 ):
     networks, x = draws(seeds, parametrisation, dtype, *scales), X.to(dtype)
     together = centred_passes(NetworkStack(networks, activations), x)
-    whole = float64_kernel(together)
-    refined, errors = double_double_kernel(together, 1), pass_errors(together, whole.common)
+    whole, (refined, _) = rounded_kernel(together, 1)
+    errors = pass_errors(together, whole.common)
     tolerance = 40 * torch.finfo(dtype).eps
     for seed, network in enumerate(networks):
         for index, activation in enumerate(activations):
@@ -71,7 +72,7 @@ def test_networks_side_by_side_are_the_networks_alone(
             torch.testing.assert_close(
                 together[at].outputs, alone.outputs, rtol=tolerance, atol=tolerance
             )
-            plain = float64_kernel(alone)
+            plain, _ = rounded_kernel(alone, 1)
             for part, own in zip(whole[:4], plain[:4], strict=True):
                 torch.testing.assert_close(
                     part.expand(seeds, len(activations), *own.shape)[at],
@@ -108,7 +109,7 @@ def test_plain_passes_may_be_stacked_too(monkeypatch):
 def test_tiles_make_the_same_kernel(monkeypatch, activation, rows):
     passes = centred_passes(Network.initialise(5, 9, 4, activation, "thesis", 3), MANY)
     whole = float64_kernel(passes)
-    monkeypatch.setattr(centred_kernel, "TILE_ROWS", rows)
+    monkeypatch.setattr(float64_module, "TILE_ROWS", rows)
     tiled = float64_kernel(passes)
     assert torch.equal(tiled[0], tiled[0].T)
     assert tiled.common is None

@@ -6,9 +6,10 @@ import mpmath as mp
 import pytest
 import torch
 
-from ntk_sweep.kernel.centred_kernel import centred_kernel, double_double_kernel
+from ntk_sweep.kernel.centred_kernel import centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.centred_rows import ExactInputs
+from ntk_sweep.kernel.double_double_kernel import double_double_kernel
 from ntk_sweep.kernel.extended_passes import extended_passes
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
@@ -78,7 +79,7 @@ def test_tiles_have_the_low_parts_too(monkeypatch):
     network = Network.initialise(3, 10, 3, "sigmoid", "ntk", seed=1)
     passes = extended_passes(network, ExactInputs(normals(7, 3) + 5))
     whole = double_double_kernel(passes)
-    monkeypatch.setattr("ntk_sweep.kernel.centred_kernel.TILE_ROWS", 3)
+    monkeypatch.setattr("ntk_sweep.kernel.double_double_kernel.TILE_ROWS", 3)
     monkeypatch.setattr("ntk_sweep.numerics.gram_tiles.TILE", 3)
     tiles = double_double_kernel(passes)
     apart = (tiles.hi - whole.hi) + (tiles.lo - whole.lo)

@@ -130,7 +130,11 @@ CASES = [
 
 
 @pytest.mark.parametrize(("activation", "parametrisation", "scales", "shape"), CASES, ids=str)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float64, pytest.param(torch.float32, marks=pytest.mark.long)],
+    ids=["float64", "float32"],
+)
 def test_spectra_lie_within_their_bounds(activation, parametrisation, scales, shape, dtype):
     count, features, width, depth = shape
     network = Network.initialise(
@@ -150,7 +154,9 @@ def test_spectra_lie_within_their_bounds(activation, parametrisation, scales, sh
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "elu"])
-@pytest.mark.parametrize("bias_std", [0.0, 1.0, None])
+@pytest.mark.parametrize(
+    "bias_std", [0.0, *(pytest.param(other, marks=pytest.mark.long) for other in (1.0, None))]
+)
 def test_large_weights_are_fine_or_overflow_with_a_message(activation, bias_std):
     x = images(6, 8)
 
@@ -171,12 +177,13 @@ def test_large_weights_are_fine_or_overflow_with_a_message(activation, bias_std)
 
 
 SMALL = [
-    (activation, weight_std, bias_std)
+    pytest.param(activation, weight_std, bias_std, marks=[pytest.mark.long] * ((w + 2 * b) % 3 > 0))
     for w, weight_std in enumerate([0.1, 1e-6, 1e-20])
     for b, bias_std in enumerate([0.0, None, 1e-8])
     for activation in (("relu", "tanh", "sigmoid")[(w + b) % 3],)
 ]
-"""A Latin square: every two of activation, σ_w and σ_b meet once."""
+"""A Latin square: every two of activation, σ_w and σ_b meet once; each is in one case that is not
+long."""
 
 
 @pytest.mark.parametrize(("activation", "weight_std", "bias_std"), SMALL)

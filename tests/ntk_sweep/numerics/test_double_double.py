@@ -16,6 +16,7 @@ from ntk_sweep.numerics.double_double import (
     RowSizes,
     add,
     add_plain,
+    centre_terms,
     double_double_gram,
     double_double_gram_errors,
     from_float64,
@@ -143,6 +144,18 @@ def test_matmul(shape, decades, orders, reached):
     assert error <= reached * a.hi.norm().item() * b.norm().item()
 
 
+def gram_matrix(rows: Tensor, centre: Tensor | None, orders: int) -> DoubleDouble:
+    """By `gram`; without orders what stands for it."""
+    if orders:
+        return DoubleDouble(*(symmetric(part, len(rows)) for part in gram(rows, centre, orders)))
+    product = from_float64(symmetric_product(rows))
+    if centre is None:
+        return product
+    ends = centre_terms(rows, centre, powers(rows), powers(centre))
+    column = DoubleDouble(ends.hi[:, None], ends.lo[:, None])
+    return add_plain(add(column, ends), product.hi)
+
+
 @pytest.mark.parametrize("orders", [0, 1, 2])
 @pytest.mark.parametrize("spread", [None, 1.0, 1e-6, 1e-12])
 @pytest.mark.parametrize("shape", [(1, 1), (4, 30), (3, 900)], ids=str)
@@ -156,8 +169,7 @@ def test_gram(shape, spread, orders):
             [x + c for x, c in zip(row, fractions(centre)[0], strict=True)]
             for row in fractions(rows)
         ]
-    upper_triangle = gram(rows, centre, orders)
-    result = DoubleDouble(*(symmetric(part, len(rows)) for part in upper_triangle))
+    result = gram_matrix(rows, centre, orders)
     error = distance(
         fractions(result), product(total, [list(column) for column in zip(*total, strict=True)])
     )
@@ -201,8 +213,7 @@ def test_looseness_of_products(decades, orders):
         exact = fractions(rows)
         found = DoubleDouble(*(symmetric(part, 6) for part in gram(rows, None, orders)))
         errors = difference(fractions(found), product(exact, transposed(exact)))
-        sizes = RowSizes(30, rows.norm(dim=1), powers(rows))
-        norm, w = gram_errors(sizes, None, orders)
+        norm, w = gram_errors(RowSizes.of(rows), None, orders)
         entries.append(errors / torch.outer(w, w).sqrt())
         norms.append(errors.norm() / norm)
         left, right = double_double_numbers(6, 30, seed=seed), numbers(30, 4, seed=seed + 9)
@@ -219,7 +230,7 @@ def test_errors_of_products_of_small_rows_do_not_underflow(orders):
     rows, centre, scale = 1e-5 * numbers(4, 30, seed=1), numbers(1, 30, seed=2), 2.0**-300
 
     def errors(x: Tensor, c: Tensor):
-        return gram_errors(RowSizes(30, x.norm(dim=1), powers(x)), c, orders)
+        return gram_errors(RowSizes.of(x), RowSizes.of(c), orders)
 
     for small, usual in zip(
         errors(scale * rows, scale * centre), errors(rows, centre), strict=True
@@ -240,7 +251,7 @@ def test_looseness_of_products_in_double_double(terms):
     assert 2 <= 1 / root_mean_square(shares) <= 12
 
 
-@pytest.mark.parametrize("orders", [0, 1, 2])
+@pytest.mark.parametrize("orders", [1, 2])
 def test_matrices_side_by_side_are_those_alone(orders):
     rows, centres = numbers(2, 3, 4, 30, seed=21, decades=3), numbers(2, 3, 1, 30, seed=23)
     together, bounds = gram(rows, centres, orders), gram_error(rows, centres, orders)
@@ -252,7 +263,7 @@ def test_matrices_side_by_side_are_those_alone(orders):
             together.hi[i, j] - alone.hi + together.lo[i, j],
             alone.lo,
             rtol=0,
-            atol=1e-20 if orders else float(bounds[i, j]) / 30,
+            atol=1e-20,
         )
         torch.testing.assert_close(
             bounds[i, j], gram_error(rows[i, j], centres[i, j], orders), rtol=1e-12, atol=0

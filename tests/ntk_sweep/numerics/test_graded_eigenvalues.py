@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from ntk_sweep.numerics import graded_eigenvalues, gram_tiles
-from ntk_sweep.numerics.double_double import from_float64, gram
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+    centre_terms,
+    from_float64,
+    gram,
+    powers,
+)
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 
 
@@ -143,7 +149,11 @@ def test_blocks_give_the_same_eigenvalues(monkeypatch, spread, start):
 def test_a_tile_is_a_part_of_the_gram_matrix(orders, centred):
     a = rows(12, 30, 3)
     centre = 1e3 * rows(1, 30, 0) if centred else None
-    whole, tile = gram(a, centre, orders), gram_tiles.gram_tile(a[:5], a[5:], centre, orders)
+    whole, ends = gram(a, centre, orders), None
+    if centre is not None:
+        terms = centre_terms(a, centre, powers(a), powers(centre), orders)
+        ends = tuple(DoubleDouble(*(x[part] for x in terms)) for part in (slice(5), slice(5, 12)))
+    tile = gram_tiles.gram_tile(a[:5], a[5:], ends, orders)
     upper = np.triu_indices(12)
     places = {place: index for index, place in enumerate(zip(*upper, strict=True))}
     wanted = torch.tensor([[places[i, j] for j in range(5, 12)] for i in range(5)])

@@ -161,7 +161,7 @@ def test_a_kernel_of_rank_one_has_the_ends_of_the_whole_spectrum(size, monkeypat
 def test_kernels_in_tiles_have_the_same_ends(monkeypatch):
     network, x = Network.initialise(8, 40, 3, "sigmoid", "thesis", seed=1), images(60, 8)
     whole = extreme_eigenvalues(network, x)
-    monkeypatch.setattr("ntk_sweep.kernel.centred_kernel.TILE_ROWS", 8)
+    monkeypatch.setattr("ntk_sweep.kernel.double_double_kernel.TILE_ROWS", 8)
     monkeypatch.setattr("ntk_sweep.numerics.gram_tiles.TILE", 8)
     tiled = extreme_eigenvalues(network, x)
     assert abs(tiled.lambda_min - whole.lambda_min) <= tiled.lambda_min_error

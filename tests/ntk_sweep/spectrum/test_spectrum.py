@@ -165,7 +165,7 @@ def test_auto_takes_the_cheapest_method_that_meets_the_target():
     easy = ntk_spectrum(Network.initialise(8, 30, 2, "relu", "thesis", seed=1), x)
     assert (easy.method, easy.orders) == ("eigh", None)
     for depth, method, orders in (
-        (4, "compensated", (0, 2)),
+        (5, "compensated", (0, 2)),
         (8, "compensated", (0, 2)),
         (12, "double-double", (1, 3)),
     ):

@@ -48,7 +48,9 @@ def points(**changes):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("method", ["auto", "eigh", "double-double"])
 def test_rows(dtype, method):
-    wanted = points(dtype=dtype, settings=SpectrumConfig(method=method, save_kernel=True))
+    # no bound of these networks is so near the target that roundings would decide
+    settings = SpectrumConfig(method=method, target=3e-10, save_kernel=True)
+    wanted = points(dtype=dtype, settings=settings)
     results = {
         result.row["key"]: result for result in stacked_rows(wanted, DATASET, "cpu", "commit")
     }

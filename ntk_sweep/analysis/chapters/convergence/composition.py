@@ -9,6 +9,7 @@ from ntk_sweep.analysis.chapters.convergence.figures import MOST_LINES, alt_text
 from ntk_sweep.analysis.chapters.convergence.numbers import (
     distances,
     is_pooled,
+    pooled,
     slopes,
     widths_missing,
 )
@@ -28,8 +29,9 @@ def _compose(study: Study) -> Content:
     fits = slopes(points)
     figures = []
     for act in activations(points["act"]):
-        draw = partial(convergence_figure, points, fits, act, group.title)
         own = points[points["act"] == act]
+        line = pooled(own) if is_pooled(own) else None
+        draw = partial(convergence_figure, points, fits, act, group.title, line)
         alt = alt_text(points, fits, act)
         figures.append(NamedFigure(f"{CHAPTER.name}-{act}", alt, draw, own))
     single = (

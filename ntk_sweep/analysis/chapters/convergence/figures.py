@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ntk_sweep.analysis.chapters.convergence.numbers import is_pooled, pooled
+from ntk_sweep.analysis.chapters.convergence.numbers import is_pooled
 from ntk_sweep.analysis.chapters.convergence.tables import slope_text
 from ntk_sweep.analysis.drawing.axes import grid, log_ticks, spread, width_ticks
 from ntk_sweep.analysis.drawing.looks import ordered_looks
@@ -31,7 +31,11 @@ them."""
 
 
 def convergence_figure(
-    points: pd.DataFrame, fits: pd.DataFrame, act: str, subtitle: str = ""
+    points: pd.DataFrame,
+    fits: pd.DataFrame,
+    act: str,
+    subtitle: str = "",
+    line: tuple[float, float, float] | None = None,
 ) -> Figure:
     """The distance against width for an activation, a line a depth.
 
@@ -43,6 +47,7 @@ def convergence_figure(
         fits: From `slopes`.
         act: The activation.
         subtitle: A second line of the title, such as the data set.
+        line: The one of all depths, from `pooled`; None for a line a depth.
     """
     from matplotlib.figure import Figure
 
@@ -51,23 +56,21 @@ def convergence_figure(
     depths = shown_depths(points, act)
     every = sorted(points["depth"].unique())
     looks = ordered_looks(every)
-    together = is_pooled(own)
     with style():
         figure = Figure(figsize=(6.2, 3.7), layout="constrained")
         axes = figure.add_subplot()
         axes.set(xscale="log", yscale="log", xlabel="width", ylabel=LIMIT_DISTANCE.symbol)
         for depth in depths:
-            line = own[own["depth"] == depth]
             looks[depth].means(
                 axes,
-                line,
+                own[own["depth"] == depth],
                 "width",
-                linestyle="none" if together else "-",
+                linestyle="none" if line else "-",
                 linewidth=1.1,
                 label=_legend(known.loc[depth]),
             )
-        if together:
-            _pooled_line(axes, own)
+        if line:
+            _pooled_line(axes, own, line)
         _reference(axes, own)
         limits = _limits(points)
         axes.set_ylim(*limits)
@@ -110,9 +113,9 @@ def _legend(fit: pd.Series) -> str:
     return f"{fit.name}: {slope_text(fit)}".replace("-", "\N{MINUS SIGN}")
 
 
-def _pooled_line(axes: Axes, own: pd.DataFrame) -> None:
+def _pooled_line(axes: Axes, own: pd.DataFrame, line: tuple[float, float, float]) -> None:
     """The line of `pooled` at the mean height of all depths."""
-    slope, half, level = pooled(own)
+    slope, half, level = line
     if np.isnan(slope):
         return
     ends = np.array([own["width"].min(), own["width"].max()], dtype=float)

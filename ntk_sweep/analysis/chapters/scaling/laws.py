@@ -127,6 +127,7 @@ def deep_factor(act: str) -> float:
     return math.sqrt(slope) if first_jump(act) == 1 else slope
 
 
+@cache
 def coefficients(act: str, degree: int | None, deepest: int) -> np.ndarray:
     """c_D for D = 2 to `deepest`: λ_min under `thesis` tends to c_D n^(1-k) times what x decides.
 

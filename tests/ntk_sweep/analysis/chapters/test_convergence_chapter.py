@@ -11,7 +11,14 @@ from ntk_sweep.analysis.chapters.convergence.figures import (
     convergence_figure,
     shown_depths,
 )
-from ntk_sweep.analysis.chapters.convergence.numbers import BAND, _fit, distances, pooled, slopes
+from ntk_sweep.analysis.chapters.convergence.numbers import (
+    BAND,
+    _fit,
+    distances,
+    is_pooled,
+    pooled,
+    slopes,
+)
 from ntk_sweep.analysis.chapters.convergence.tables import slope_table
 from ntk_sweep.analysis.writing.tables import html, latex, markdown
 from tests.helpers.analysis_rows import failed, frame, group, row
@@ -91,7 +98,8 @@ def test_the_table_of_slopes_has_a_row_a_depth():
 def test_every_convergence_can_be_drawn(rows, recwarn):
     points = distances(frame(rows))
     fits = slopes(points)
-    figure = convergence_figure(points, fits, "relu", "subtitle")
+    line = pooled(points) if is_pooled(points) else None
+    figure = convergence_figure(points, fits, "relu", "subtitle", line)
     assert colours(figure) > 10
     assert len(shown_depths(points, "relu")) <= MOST_LINES
     assert "reference line of slope -1/2" in alt_text(points, fits, "relu")
@@ -116,7 +124,7 @@ def test_single_seeds_are_points_with_one_line_for_all_depths():
     assert (slope, level) == pytest.approx((solution[0], np.exp(solution[1:].mean())))
     assert (slope, level) == pytest.approx((-0.7, 2.0))
     assert half == pytest.approx(2.570582 * np.sqrt(variance))  # 97.5 % of Student's t with 5
-    axes = convergence_figure(points, slopes(points), "relu").axes[0]
+    axes = convergence_figure(points, slopes(points), "relu", "", (slope, half, level)).axes[0]
     (line,) = [
         line for line in axes.get_lines() if line.get_label().startswith("all depths: −0.70")
     ]

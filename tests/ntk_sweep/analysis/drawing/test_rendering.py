@@ -6,7 +6,7 @@ import io
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import matplotlib
 import numpy as np
@@ -138,16 +138,30 @@ def test_no_format_cuts_the_ink_of_another(place):
 def test_figures_are_drawn_by_no_more_processes_than_there_are_cores(monkeypatch, cores, expected):
     pools = []
 
-    def pool(size, **_):
+    def pool(size, *, initargs, **_):
         pools.append(size)
+        monkeypatch.setattr(processes, "_turns", initargs[0])
         return ThreadPoolExecutor(1)
 
     monkeypatch.setattr(rendering, "available_cores", lambda: cores)
     monkeypatch.setattr(processes, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(rendering, "render_all", lambda figure: figure)
-    draws = [lambda number=number: number for number in range(rendering.MANY)]
-    assert rendering.render_many(draws) == list(range(rendering.MANY))
+    draws = [lambda number=number: number for number in range(1, rendering.MANY + 1)]
+    assert list(rendering.render_many(draws)) == list(range(1, rendering.MANY + 1))
     assert pools == expected
+
+
+def test_what_a_helper_came_late_to_is_drawn_all_the_same(monkeypatch):
+    class Late(processes.Helpers):
+        def submit(self, work, *arguments):
+            late = Future()
+            late.set_result(None)
+            return late
+
+    helpers = Late(1, "spawn")
+    monkeypatch.setattr(processes, "_forked", [helpers])
+    monkeypatch.setattr(rendering, "render_all", lambda figure: figure)
+    assert list(rendering.render_many([lambda: "first", lambda: "last"])) == ["first", "last"]
 
 
 def test_no_font_is_open_where_helpers_are_forked():

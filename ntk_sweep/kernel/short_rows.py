@@ -1,0 +1,163 @@
+"""Θ in double-double where products of rows, short beside their centres, are in float64.
+
+With a_i = ā + g_i and δ_i = δ̄ + d_i,
+
+    a aᵀ = G + p 1ᵀ + 1 pᵀ,   G = g gᵀ,   p_i = ⟨ā, g_i⟩ + ‖ā‖²/2,
+
+likewise δ δᵀ = H + q 1ᵀ + 1 qᵀ, and layer l of Θ, (δ δᵀ) ∘ (c² a aᵀ + β²), is
+
+    H_ij (c² (G_ij + p_i + p_j) + β²) + c² G_ij (q_i + q_j)
+        + c² (q_i p_j + p_i q_j) + (c² q_i p_i + β² q_i) + (c² q_j p_j + β² q_j).
+
+The first line is in float64. No rows shorten the second: p, q and it are in double-double. Summed
+over the layers it is a product of matrices of a few columns. The inputs of the first layer are no
+rows around a centre, and their Gram matrix is in double-double too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntk_sweep.kernel.centred_passes import CentredPasses
+from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
+from ntk_sweep.kernel.rounding import unit_of
+from ntk_sweep.network.linear_layer import LayerScale
+from ntk_sweep.numerics.double_double import (
+    ADD_USUAL,
+    UNIT,
+    DoubleDouble,
+    GramError,
+    add,
+    add_plain,
+    double_double_gram_tile,
+    from_float64,
+    multiply,
+    powers,
+    two_prod,
+)
+from ntk_sweep.numerics.double_double_functions import scaled
+from ntk_sweep.numerics.gram_tiles import mirrored
+
+Seen = Callable[[int, slice, slice, Tensor, Tensor], None]
+"""Takes the index of a layer, rows, columns and what is there of c² a aᵀ + β² and of δ δᵀ, in
+float64."""
+
+
+class _Layer(NamedTuple):
+    """A layer, p and q; None without a centre."""
+
+    inputs: CentredRows
+    gradients: CentredRows
+    scale: LayerScale
+    p: DoubleDouble | None
+    q: DoubleDouble | None
+
+
+class ShortRows:
+    """Θ of centred passes of one network, tile by tile.
+
+    Args:
+        passes: The passes.
+    """
+
+    def __init__(self, passes: CentredPasses) -> None:
+        layers = zip(passes.inputs, passes.gradients, passes.scales, strict=True)
+        self._layers = [
+            _Layer(a, delta, scale, a.centre_terms, delta.centre_terms)
+            for a, delta, scale in layers
+        ]
+        left, right = zip(*self._columns(), strict=True)
+        self._left, self._right = _beside(left), _beside(right)
+
+    def tile(self, rows: slice, columns: slice, seen: Seen | None = None) -> DoubleDouble:
+        """Some rows and columns of Θ; exactly symmetric where they are the same."""
+        total = double_double_gram_tile(
+            DoubleDouble(*(part[rows] for part in self._left)),
+            DoubleDouble(*(part[columns] for part in self._right)),
+        )
+        short = torch.zeros_like(total.hi)
+        for index, (a, delta, scale, p, q) in enumerate(self._layers):
+            inputs, gradients = a.product(rows, columns), delta.product(rows, columns)
+            ends = torch.zeros_like(short) if q is None else _ends(q.hi, rows, columns)
+            products = scale.gram(inputs if p is None else inputs + _ends(p.hi, rows, columns))
+            short.addcmul_(gradients, products)
+            if isinstance(a, ExactInputs):
+                if q is not None:
+                    total = add(total, self._first(rows, columns))
+            else:
+                short.addcmul_(inputs, ends, value=scale.square)
+            if seen is not None:
+                seen(index, rows, columns, products, gradients + ends)
+        total = add_plain(total, short)
+        return DoubleDouble(*map(mirrored, total)) if rows == columns else total
+
+    def _first(self, rows: slice, columns: slice) -> DoubleDouble:
+        """c² G_ij (q_i + q_j) of the first layer."""
+        a, _, scale, _, q = self._layers[0]
+        assert q is not None
+        ends = add(
+            DoubleDouble(*(part[rows, None] for part in q)),
+            DoubleDouble(*(part[columns] for part in q)),
+        )
+        product = multiply(ends, a.double_double_tile(rows, columns, 0))
+        return product if scale.factor == 1 else multiply(product, _square(q, scale.factor))
+
+    def _columns(self) -> Iterator[tuple[DoubleDouble, DoubleDouble]]:
+        """Columns of the two factors of the second line, near each other in size."""
+        alone = from_float64(self._layers[0].inputs.row_norms * 0)
+        for _, _, scale, p, q in self._layers:
+            if q is None:
+                continue
+            own = multiply(q, _square(q, scale.bias))
+            if p is not None:
+                of_weights = multiply(p, _square(p, scale.factor))
+                yield from _balanced(of_weights, q)
+                own = add(own, multiply(q, of_weights))
+            alone = add(alone, own)
+        yield from _balanced(alone, from_float64(torch.ones_like(alone.hi)))
+
+
+def _square(like: DoubleDouble, number: float) -> DoubleDouble:
+    value = like.hi.new_tensor(number)
+    return two_prod(value, value)
+
+
+def _balanced(x: DoubleDouble, y: DoubleDouble) -> Iterator[tuple[DoubleDouble, DoubleDouble]]:
+    """X yᵀ and y xᵀ, both vectors scaled by a power of two to about the same size."""
+    roots = [powers(part.hi.abs().sqrt()[None])[0] for part in (x, y)]
+    x, y = scaled(x, roots[1] / roots[0]), scaled(y, roots[0] / roots[1])
+    yield x, y
+    yield y, x
+
+
+def _beside(columns: tuple[DoubleDouble, ...]) -> DoubleDouble:
+    return DoubleDouble(*(torch.stack(part, dim=1) for part in zip(*columns, strict=True)))
+
+
+def _ends(values: Float[Tensor, " N"], rows: slice, columns: slice) -> Float[Tensor, "m p"]:
+    return values[rows, None] + values[columns]
+
+
+def short_rows_errors(passes: CentredPasses) -> GramError:
+    """What `ShortRows` adds to the errors of Gram matrices, as `GramError` has it.
+
+    Of layer l the first line has ten roundings at most of |H_ij| (c² aaᵀ + β²) and of c² |G_ij|
+    δδᵀ, and one a layer, all independent; the second, whose factors have rows of squares below 2
+    max|δδᵀ| max|c² aaᵀ + β²| a layer, five additions of all of it.
+    """
+    layers = list(zip(passes.inputs, passes.gradients, passes.scales, strict=True))
+    short = torch.zeros_like(passes.outputs, dtype=torch.float64)
+    long = short[0] * 0
+    for a, delta, scale in layers:
+        short = short + delta.row_norms**2 * scale.gram(a.total_squares)
+        if not isinstance(a, ExactInputs):
+            short = short + scale.square * a.row_norms**2 * delta.total_squares
+        long = long + scale.gram(a.largest_square) * delta.largest_square
+    count, unit = 10 + len(layers), unit_of(torch.float64)
+    norm = count * unit * short.sum() + 3 * len(short) * UNIT * long
+    return GramError(norm, count**0.5 * unit * short + 10 * ADD_USUAL * long)

@@ -1,0 +1,82 @@
+"""Protects Θ of order 0: products of rows in float64, all else in double-double."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes
+from ntk_sweep.kernel.double_double_kernel import (
+    double_double_errors,
+    double_double_kernel,
+    rounded_kernel,
+)
+from ntk_sweep.kernel.float64_kernel import float64_kernel
+from ntk_sweep.kernel.pass_errors import pass_errors
+from ntk_sweep.network.fully_connected import Network
+from ntk_sweep.numerics import gram_tiles
+from ntk_sweep.numerics.double_double import DoubleDouble
+
+X = 1 + 0.2 * torch.randn(13, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+SCALES = {"parametrisation": "ntk", "weight_std": 1.3, "bias_std": 0.4}
+
+
+def passes_of(activation: str, depth: int, x=X, parametrisation="thesis", **scales):
+    network = Network.initialise(x.shape[1], 40, depth, activation, parametrisation, 5, **scales)
+    return centred_passes(network, x)
+
+
+def distance(one: DoubleDouble, other: DoubleDouble) -> torch.Tensor:
+    return ((one.hi - other.hi) + (one.lo - other.lo)).abs()
+
+
+CASES = [
+    ("relu", 2, {}),
+    ("relu", 5, {}),
+    ("sigmoid", 6, {}),
+    ("elu", 4, SCALES),
+    ("tanh", 3, {**SCALES, "bias_std": None}),
+    ("sigmoid", 3, {"x": X[:2]}),
+    ("sigmoid", 4, {"x": 1 + 1e-9 * X}),
+    ("gelu", 4, {"x": -1e3 * X}),
+]
+
+
+@pytest.mark.parametrize(("activation", "depth", "more"), CASES)
+def test_it_errs_by_less_than_its_bounds(activation, depth, more):
+    passes = passes_of(activation, depth, **more)
+    theta, exact = double_double_kernel(passes, 0), double_double_kernel(passes, 2)
+    norm, entries = double_double_errors(passes, 0)
+    apart = distance(theta, exact)
+    assert float(apart.norm()) <= float(norm)
+    assert bool((apart <= 4 * torch.outer(entries, entries).sqrt()).all())
+    assert torch.equal(theta.hi, theta.hi.T) and torch.equal(theta.lo, theta.lo.T)
+
+
+@pytest.mark.parametrize(("activation", "depth", "more"), CASES)
+def test_rounded_it_is_the_float64_kernel_with_narrower_bounds(activation, depth, more):
+    passes = passes_of(activation, depth, **more)
+    plain, (kernel, _) = rounded_kernel(passes)
+    own, exact = float64_kernel(passes), double_double_kernel(passes, 2)
+    apart = ((plain.theta - exact.hi) - exact.lo).abs()
+    assert torch.equal(plain.theta, kernel.hi)
+    assert float(apart.norm()) <= float(plain.error) <= float(own.error)
+    assert bool((apart <= 4 * torch.outer(*2 * [plain.entry_errors]).sqrt()).all())
+    torch.testing.assert_close(plain.theta, own.theta, rtol=1e-12, atol=0)
+    torch.testing.assert_close(plain.layer_traces, own.layer_traces, rtol=1e-12, atol=0)
+    torch.testing.assert_close(plain.common, own.common, rtol=1e-9, atol=0)
+    fresh = passes_of(activation, depth, **more)
+    torch.testing.assert_close(
+        pass_errors(passes, plain.common).rows, pass_errors(fresh).rows, rtol=1e-9, atol=0
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_tiles_make_the_same_kernel(monkeypatch, activation):
+    passes: CentredPasses = passes_of(activation, 4)
+    whole, errors = double_double_kernel(passes, 0), double_double_errors(passes, 0)
+    monkeypatch.setattr("ntk_sweep.kernel.centred_rows.TILE_ROWS", 5)
+    monkeypatch.setattr(gram_tiles, "TILE", 5)
+    tiled = double_double_kernel(passes, 0)
+    assert torch.equal(tiled.hi, tiled.hi.T)
+    assert float(distance(tiled, whole).norm()) <= 2 * float(errors.norm)
