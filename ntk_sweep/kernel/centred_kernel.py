@@ -21,7 +21,11 @@ from ntk_sweep.kernel.double_double_kernel import (
     rounded_kernel,
 )
 from ntk_sweep.kernel.extended_passes import extended_passes
-from ntk_sweep.kernel.float64_kernel import float64_kernel
+from ntk_sweep.kernel.float64_kernel import (
+    Float64Kernel,
+    float64_entry_errors,
+    float64_kernel,
+)
 from ntk_sweep.kernel.overflow import kernel_overflow
 from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
 from ntk_sweep.network.layered import LayeredNetwork
@@ -128,10 +132,13 @@ def centred_kernel(
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
     """
+    plain: Float64Kernel | None = None
     refined: tuple[DoubleDouble, GramError] | None = None
     if len(passes.outputs) <= TILE_ROWS and all(a.centre is not None for a in passes.inputs[1:]):
         plain, refined = rounded_kernel(passes)
-    else:
+        if bool((plain.entry_errors > float64_entry_errors(passes)).any()):
+            plain = None  # centre and rows cancel
+    if plain is None:
         plain = float64_kernel(passes)
     theta, traces, error, entries, common = plain
     errors = pass_errors(passes, common)

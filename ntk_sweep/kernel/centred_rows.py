@@ -38,6 +38,10 @@ ALIKE = 1e-13
 """Of the length of inputs, how far apart they may be for their passes to round alike: some hundred
 units of rounding."""
 
+CANCELLED = 1e-6
+"""Of the squares of centre and row, what their sum may have left for its square to be known from
+theirs."""
+
 TILED_INPUT_ORDERS = 1
 """The same, at least, where they are too many for it to be kept."""
 
@@ -132,7 +136,9 @@ class CentredRows:
         """What the centre adds to `product`: see `double_double.centre_terms`, for short rows."""
         terms = self._centre_terms(0)
         if terms is not None:
-            self._total_squares = (self.row_norms**2 + 2 * terms.hi).clamp(min=0)
+            squares = self.row_norms**2 + 2 * terms.hi
+            if bool((squares > CANCELLED * self.squares).all()):
+                self._total_squares = squares
         return terms
 
     @cached_property

@@ -51,7 +51,7 @@ def float64_kernel(passes: CentredPasses) -> Float64Kernel:
     outputs = passes.outputs
     tiled = outputs.ndim == 1 and len(outputs) > TILE_ROWS
     theta, traces, common = None, [], None
-    error, unit = outputs.new_zeros((), dtype=torch.float64), unit_of(torch.float64)
+    error = outputs.new_zeros((), dtype=torch.float64)
     entries = torch.zeros_like(outputs, dtype=torch.float64)
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         if tiled:
@@ -69,7 +69,7 @@ def float64_kernel(passes: CentredPasses) -> Float64Kernel:
             add_common_covariance(common, a, delta, scale.factor, squares, gradients)
             diagonal = layer.diagonal(dim1=-2, dim2=-1)
         traces.append(diagonal.sum(-1))
-        units = unit * (a.rows.shape[-1] ** 0.5 + delta.rows.shape[-1] ** 0.5 + 8)
+        units = _units(a, delta)
         entries = entries + units * diagonal
         error = error + units * traces[-1]
     assert theta is not None
@@ -89,6 +89,20 @@ def layer_kernels(passes: CentredPasses) -> Float[Tensor, "D N N"]:
     for own, (a, delta, scale) in zip(theta, layers, strict=True):
         own.copy_(delta.gram() * scale.gram(a.gram()))
     return theta
+
+
+def float64_entry_errors(passes: CentredPasses) -> Float[Tensor, " N"]:
+    """`Float64Kernel.entry_errors` of `float64_kernel`, without computing it."""
+    entries = torch.zeros_like(passes.outputs, dtype=torch.float64)
+    for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
+        diagonal = delta.total_squares * scale.gram(a.total_squares)
+        entries = entries + _units(a, delta) * diagonal
+    return entries * passes.network_inputs.multiplicities
+
+
+def _units(a: CentredRows, delta: CentredRows) -> float:
+    terms = (a.rows.shape[-1], delta.rows.shape[-1])
+    return unit_of(torch.float64) * (terms[0] ** 0.5 + terms[1] ** 0.5 + 8)
 
 
 def underflow_error(passes: CentredPasses) -> Float[Tensor, "*b"]:

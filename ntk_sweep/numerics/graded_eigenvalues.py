@@ -108,8 +108,10 @@ def graded_spectrum(
         vectors = torch.linalg.eigh(theta.hi).eigenvectors
     vectors = vectors.flip(1)
     start = torch.cat([(part * (theta.hi @ part)).sum(0) for part in vectors.split(COLUMNS, dim=1)])
-    if EPS * start.max() > SMALL_ANGLE * start.min():
-        vectors, start = _deflated(theta, vectors[:, start.argmax()], start.max())
+    greatest = start.max()
+    # noise has no positive part
+    if greatest > 0 and EPS * greatest > SMALL_ANGLE * start.min():
+        vectors, start = _deflated(theta, vectors[:, start.argmax()], greatest)
     congruence = _congruence(theta, vectors, start, orders, inner=0)
     if congruence.left < 1 and congruence.floor > NEGLIGIBLE * congruence.diagonal.min():
         # its matrices are not needed beside those of the next

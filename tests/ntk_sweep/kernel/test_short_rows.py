@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ntk_sweep.kernel.centred_kernel import centred_kernel
 from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes
 from ntk_sweep.kernel.double_double_kernel import (
     double_double_errors,
@@ -16,6 +17,7 @@ from ntk_sweep.kernel.pass_errors import pass_errors
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.numerics import gram_tiles
 from ntk_sweep.numerics.double_double import DoubleDouble
+from ntk_sweep.spectrum.spectrum import ntk_spectrum
 
 X = 1 + 0.2 * torch.randn(13, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 SCALES = {"parametrisation": "ntk", "weight_std": 1.3, "bias_std": 0.4}
@@ -80,3 +82,18 @@ def test_tiles_make_the_same_kernel(monkeypatch, activation):
     tiled = double_double_kernel(passes, 0)
     assert torch.equal(tiled.hi, tiled.hi.T)
     assert float(distance(tiled, whole).norm()) <= 2 * float(errors.norm)
+
+
+def test_rows_that_cancel_their_centre_are_left_to_float64():
+    """An input whose units are all dead, beside one that keeps those of the mean alive."""
+    drawn = Network.initialise(3, 40, 4, "relu", "ntk", 5, bias_std=None)
+    weights = [weight.abs() for weight in drawn.weights]
+    network = Network(weights, drawn.biases, "relu", "ntk", 1.0, None)
+    x = torch.tensor([[5.0, 4.0, 6.0], [-1.0, -1.0, -2.0], [3.0, 3.0, 1.0]], dtype=torch.float64)
+    kernel, plain = (make(centred_passes(network, x)) for make in (centred_kernel, float64_kernel))
+    assert torch.equal(kernel.theta, plain.theta)
+    assert torch.equal(kernel.entry_errors, plain.entry_errors)
+    for method in ("auto", "compensated", "double-double"):
+        spectrum = ntk_spectrum(network, x, method)
+        assert float(spectrum.eigenvalues[0]) <= float(spectrum.errors[0])
+        assert bool(spectrum.resolved[1:].all())
