@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -51,17 +51,19 @@ class Contents:
     Attributes:
         numbers: Takes numbers.
         figures: Those drawn, for the page.
-        packed: The block of numbers, once `pack` was called.
     """
 
     numbers: Packer = field(default_factory=Packer)
     figures: list[bytes] = field(default_factory=list)
-    packed: str = ""
 
-    def pack(self) -> None:
-        """Makes all of the page that waits for no figure; there are no further numbers."""
-        self.packed = self.numbers.text()
-        _template(), _script(), _library()
+    @cached_property
+    def packed(self) -> str:
+        """The block of numbers; there are no further ones."""
+        return self.numbers.text()
+
+    def prepare(self) -> None:
+        """Makes all of the page that waits for no figure."""
+        _ = self.packed, _template(), _script(), _library()
 
     def draw(self, svg: bytes) -> tuple[int, int]:
         """Adds a figure, and returns its first byte and its length."""

@@ -64,7 +64,7 @@ def report(
             tell(f"rows read; drawing {figures} figure{'s' if figures > 1 else ''}")
         # Other processes draw meanwhile.
         interactive.extend(drawn_by_page(one, held, output, 1 / len(studies)) for one in studies)
-        held.pack()
+        held.prepare()
 
     written = publish(contents(), output)
     parts = [(*part, sections) for part, sections in zip(composed, written, strict=True)]

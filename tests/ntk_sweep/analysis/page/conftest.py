@@ -82,7 +82,7 @@ def first_drawn(draws):
     """Only the first figures, and the last of these for all others: drawing takes longer than all
     else here."""
     draws = list(draws)
-    drawn = render_many(draws[:DRAWN])
+    drawn = list(render_many(draws[:DRAWN]))
     return [*drawn, *[drawn[-1]] * (len(draws) - DRAWN)]
 
 
