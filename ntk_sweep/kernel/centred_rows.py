@@ -230,6 +230,7 @@ class ExactInputs(CentredRows):
         super().__init__(None, x, norms, norms[..., :1] * 0, norms * 0)
         self._gram: Tensor | None = None
         self._double_double_gram: DoubleDouble | None = None
+        self._errors: dict[int, GramError] = {}
 
     @cached_property
     def has_equals(self) -> bool:
@@ -286,7 +287,10 @@ class ExactInputs(CentredRows):
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""
-        return super().double_double_gram_errors(self._own_orders(orders))
+        orders = self._own_orders(orders)
+        if orders not in self._errors:
+            self._errors[orders] = super().double_double_gram_errors(orders)
+        return self._errors[orders]
 
     def errors_like(self, orders: int) -> Hashable:
         """Nothing, as the orders may be others."""

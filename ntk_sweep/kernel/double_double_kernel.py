@@ -141,7 +141,8 @@ def double_double_errors(passes: CentredPasses, orders: int = 2) -> GramError:
     """
     layers = list(zip(passes.inputs, passes.gradients, passes.scales, strict=True))
     size, depth = passes.outputs.shape[-1], len(layers)
-    of_a, of_delta = (gram_errors_of(rows, orders) for rows in (passes.inputs, passes.gradients))
+    both = gram_errors_of((*passes.inputs, *passes.gradients), orders)
+    of_a, of_delta = map(GramError, *(part.split(depth) for part in both))
     squares = stacked([scale.gram(a.squares) for a, _, scale in layers])
     lengths = stacked([delta.squares for _, delta, _ in layers])
     factors = lengths.new_tensor([scale.square for *_, scale in layers])

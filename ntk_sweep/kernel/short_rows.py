@@ -16,7 +16,7 @@ rows around a centre, and their Gram matrix is in double-double too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,9 +34,9 @@ from ntk_sweep.numerics.double_double import (
     GramError,
     add,
     add_plain,
-    double_double_gram_tile,
     from_float64,
     multiply,
+    narrow_product,
     powers,
     two_prod,
 )
@@ -71,12 +71,11 @@ class ShortRows:
             _Layer(a, delta, scale, a.centre_terms, delta.centre_terms)
             for a, delta, scale in layers
         ]
-        left, right = zip(*self._columns(), strict=True)
-        self._left, self._right = _beside(left), _beside(right)
+        self._left, self._right = self._factors()
 
     def tile(self, rows: slice, columns: slice, seen: Seen | None = None) -> DoubleDouble:
         """Some rows and columns of Θ; exactly symmetric where they are the same."""
-        total = double_double_gram_tile(
+        total = narrow_product(
             DoubleDouble(*(part[rows] for part in self._left)),
             DoubleDouble(*(part[columns] for part in self._right)),
         )
@@ -105,38 +104,46 @@ class ShortRows:
             DoubleDouble(*(part[columns] for part in q)),
         )
         product = multiply(ends, a.double_double_tile(rows, columns, 0))
-        return product if scale.factor == 1 else multiply(product, _square(q, scale.factor))
+        return product if scale.factor == 1 else multiply(product, _squares(q.hi, [scale.factor]))
 
-    def _columns(self) -> Iterator[tuple[DoubleDouble, DoubleDouble]]:
-        """Columns of the two factors of the second line, near each other in size."""
-        alone = from_float64(self._layers[0].inputs.row_norms * 0)
-        for _, _, scale, p, q in self._layers:
-            if q is None:
-                continue
-            own = multiply(q, _square(q, scale.bias))
-            if p is not None:
-                of_weights = multiply(p, _square(p, scale.factor))
-                yield from _balanced(of_weights, q)
-                own = add(own, multiply(q, of_weights))
+    def _factors(self) -> tuple[DoubleDouble, DoubleDouble]:
+        """The two factors of the second line, (N, 2D + 2)."""
+        *_, scales, p, q = zip(*self._layers, strict=True)
+        like = self._layers[0].inputs.row_norms
+        p, q = (_rows(values, like) for values in (p, q))
+        of_weights = multiply(p, _squares(like, [scale.factor for scale in scales]))
+        of_biases = multiply(q, _squares(like, [scale.bias for scale in scales]))
+        alone = from_float64(like * 0)
+        for own in _each(add(of_biases, multiply(q, of_weights))):
             alone = add(alone, own)
-        yield from _balanced(alone, from_float64(torch.ones_like(alone.hi)))
+        ones = from_float64(torch.ones_like(like))
+        x, y = _rows([*_each(of_weights), alone], like), _rows([*_each(q), ones], like)
+        # all of a layer scaled by a power of two to about the same size
+        roots = [powers(part.hi.abs().sqrt()) for part in (x, y)]
+        x, y = scaled(x, roots[1] / roots[0]), scaled(y, roots[0] / roots[1])
+        return _beside(x, y), _beside(y, x)
 
 
-def _square(like: DoubleDouble, number: float) -> DoubleDouble:
-    value = like.hi.new_tensor(number)
-    return two_prod(value, value)
+def _squares(like: Float[Tensor, " N"], numbers: Sequence[float]) -> DoubleDouble:
+    """The exact squares, (D, 1)."""
+    values = like.new_tensor(numbers)[:, None]
+    return two_prod(values, values)
 
 
-def _balanced(x: DoubleDouble, y: DoubleDouble) -> Iterator[tuple[DoubleDouble, DoubleDouble]]:
-    """X yᵀ and y xᵀ, both vectors scaled by a power of two to about the same size."""
-    roots = [powers(part.hi.abs().sqrt()[None])[0] for part in (x, y)]
-    x, y = scaled(x, roots[1] / roots[0]), scaled(y, roots[0] / roots[1])
-    yield x, y
-    yield y, x
+def _rows(values: Sequence[DoubleDouble | None], like: Float[Tensor, " N"]) -> DoubleDouble:
+    """Vectors one below the other, (D, N); None for zeros."""
+    zero = from_float64(like * 0)
+    parts = zip(*(zero if one is None else one for one in values), strict=True)
+    return DoubleDouble(*map(torch.stack, parts))
 
 
-def _beside(columns: tuple[DoubleDouble, ...]) -> DoubleDouble:
-    return DoubleDouble(*(torch.stack(part, dim=1) for part in zip(*columns, strict=True)))
+def _beside(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    """Rows of both, as columns."""
+    return DoubleDouble(*(torch.cat(parts).T for parts in zip(x, y, strict=True)))
+
+
+def _each(rows: DoubleDouble) -> Iterator[DoubleDouble]:
+    return map(DoubleDouble, *rows)
 
 
 def _ends(values: Float[Tensor, " N"], rows: slice, columns: slice) -> Float[Tensor, "m p"]:

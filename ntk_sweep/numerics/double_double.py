@@ -368,6 +368,23 @@ def _double_double_products(
     return product, rest
 
 
+def narrow_product(left: DoubleDouble, right: DoubleDouble) -> DoubleDouble:
+    """Left · rightᵀ, (m, p), of matrices of few columns, to some UNIT of the products of row norms.
+
+    Four slices and a rest of each, as in `matmul_by_column`; what lies beyond S_1 R and its like is
+    below `UNIT`.
+    """
+    terms, count = left.hi.shape[-1], _GRAM_ORDERS
+    bits = slice_bits(count * terms)
+    a, b = (_double_double_slices(part, count, bits) for part in (left, right))
+    whole, upwards = torch.cat(a, dim=-1), torch.cat(b[::-1], dim=-1).mT
+    total = from_float64(whole @ upwards)
+    for order in range(count, 0, -1):
+        size = order * terms
+        total = add_plain(total, whole[..., :size] @ upwards[..., -size:, :])
+    return total
+
+
 class GramError(NamedTuple):
     """What a Gram matrix of `gram` errs by.
 
@@ -576,13 +593,19 @@ def _by_order(products: Float[Tensor, "*b m count count"]) -> DoubleDouble:
     Those with s + t ≤ count - 2 (from 0) are exact, the others are added up in float64.
     """
     count = products.shape[-1]
-    order = torch.arange(count, device=products.device)
-    order = (order[:, None] + order).clamp(max=count - 1).flatten()
-    by_order = products.flatten(-2) @ torch.nn.functional.one_hot(order).to(products.dtype)
+    by_order = products.flatten(-2) @ _orders(count, products.device)
     total = from_float64(by_order[..., 0])
     for index in range(1, count):
         total = add_plain(total, by_order[..., index])
     return total
+
+
+@lru_cache(maxsize=8)
+def _orders(count: int, device: torch.device) -> Float[Tensor, "squares count"]:
+    """Of each s and t, one at s + t, and at `count` - 1 where that is more."""
+    order = torch.arange(count, device=device)
+    order = (order[:, None] + order).clamp(max=count - 1).flatten()
+    return torch.nn.functional.one_hot(order).to(torch.float64)
 
 
 def _double_double_slices(x: DoubleDouble, count: int, bits: int) -> list[Float[Tensor, "*b m k"]]:
