@@ -75,13 +75,14 @@ def double_double_kernel(
     Args:
         passes: The passes.
         orders: As in `ntk_sweep.numerics.double_double.gram`; 0 for `ShortRows`, of one network.
-        seen: Is told the factors of each layer, as float64 has them; not where Θ of some orders is
-            computed in tiles.
+        seen: Is told the factors of each layer, as float64 has them; there is none for Θ of some
+            orders in tiles.
     """
     outputs = passes.outputs
     if orders == 0:
         return _assembled(outputs, partial(ShortRows(passes).tile, seen=seen))
     if outputs.ndim == 1 and len(outputs) > TILE_ROWS:
+        assert seen is None, "only tiles of order 0 tell of their layers"
         return _assembled(outputs, partial(_layers_tile, passes, orders))
     size = outputs.shape[-1]
 

@@ -42,40 +42,30 @@ class Float64Kernel(NamedTuple):
 
 
 def float64_kernel(passes: CentredPasses) -> Float64Kernel:
-    """Θ in float64, and what is known of its errors.
+    """Θ of one network in float64, and what is known of its errors.
 
     An entry of a Gram matrix errs by about √n u ‖a_i‖ ‖a_j‖ (Higham and Mary 2019:
     independent roundings, u = ε/2), and eight u cover centre + row and the elementwise operations;
     the Frobenius norm of such errors of layer l is at most tr Θ_l.
     """
-    outputs = passes.outputs
-    tiled = outputs.ndim == 1 and len(outputs) > TILE_ROWS
-    theta, traces, common = None, [], None
-    error = outputs.new_zeros((), dtype=torch.float64)
+    outputs, traces = passes.outputs, []
+    theta = outputs.new_zeros(*outputs.shape, outputs.shape[-1], dtype=torch.float64)
+    common = None if len(outputs) > TILE_ROWS else torch.zeros_like(theta)
     entries = torch.zeros_like(outputs, dtype=torch.float64)
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
-        if tiled:
-            if theta is None:
-                shape = 2 * outputs.shape
-                theta = torch.zeros(shape, dtype=torch.float64, device=outputs.device)
+        if common is None:
             diagonal = _add_in_tiles(theta, a, delta, scale)
         else:
             gradients, squares = delta.gram(), scale.gram(a.gram())
             layer = gradients * squares
-            theta = layer if theta is None else theta + layer
-            if common is None:
-                zeros = torch.zeros_like(outputs, dtype=torch.float64)
-                common = zeros[..., None] * zeros[..., None, :]
+            theta += layer
             add_common_covariance(common, a, delta, scale.factor, squares, gradients)
-            diagonal = layer.diagonal(dim1=-2, dim2=-1)
-        traces.append(diagonal.sum(-1))
-        units = _units(a, delta)
-        entries = entries + units * diagonal
-        error = error + units * traces[-1]
-    assert theta is not None
+            diagonal = layer.diagonal()
+        traces.append(diagonal.sum())
+        entries = entries + _units(a, delta) * diagonal
+    error = entries.sum() + underflow_error(passes)
     entries = entries * passes.network_inputs.multiplicities
-    error = error + underflow_error(passes)
-    return Float64Kernel(theta, torch.stack(traces, dim=-1), error, entries, common)
+    return Float64Kernel(theta, torch.stack(traces), error, entries, common)
 
 
 def layer_kernels(passes: CentredPasses) -> Float[Tensor, "D N N"]:
