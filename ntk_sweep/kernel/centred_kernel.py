@@ -31,6 +31,8 @@ from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
 from ntk_sweep.network.layered import LayeredNetwork
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
+)
+from ntk_sweep.numerics.gram_matrices import (
     GramError,
 )
 from ntk_sweep.numerics.tensors import all_finite
@@ -93,7 +95,7 @@ class CentredKernel:
         """Θ in double-double on the CPU, up to the error of `double_double_errors`.
 
         Args:
-            orders: As in `ntk_sweep.numerics.double_double.gram`.
+            orders: As in `ntk_sweep.numerics.gram_matrices.gram`.
         """
         if orders not in self.known:
             assert self.passes is not None

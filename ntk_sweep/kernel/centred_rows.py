@@ -17,17 +17,21 @@ from torch import Tensor
 from ntk_sweep.kernel.rounding import row_norms
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
+)
+from ntk_sweep.numerics.double_double_functions import selected
+from ntk_sweep.numerics.gram_matrices import (
     GramError,
     RowSizes,
     centre_slices,
     centre_terms,
     gram,
     gram_errors,
+)
+from ntk_sweep.numerics.gram_tiles import gram_tile, rows_product
+from ntk_sweep.numerics.sliced_products import (
     powers,
     symmetric_product,
 )
-from ntk_sweep.numerics.double_double_functions import selected
-from ntk_sweep.numerics.gram_tiles import gram_tile, rows_product
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
 INPUT_ORDERS = 2
@@ -106,7 +110,7 @@ class CentredRows:
         return rows_product(own, self.rows[columns].double())
 
     def double_double_gram(self, orders: int) -> DoubleDouble:
-        """The Gram matrix in double-double, its upper triangle; see `double_double.gram`.
+        """The Gram matrix in double-double, its upper triangle; see `gram_matrices.gram`.
 
         Args:
             orders: As there.
@@ -133,7 +137,7 @@ class CentredRows:
 
     @cached_property
     def centre_terms(self) -> DoubleDouble | None:
-        """What the centre adds to `product`: see `double_double.centre_terms`, for short rows."""
+        """What the centre adds to `product`: see `gram_matrices.centre_terms`, for short rows."""
         terms = self._centre_terms(0)
         if terms is not None:
             squares = self.row_norms**2 + 2 * terms.hi
@@ -283,7 +287,7 @@ class ExactInputs(CentredRows):
         least = row.minimum(column)
         # rows of the triangle before this one, and what precedes the place in it
         index = least * (2 * size - least - 1) // 2 + row.maximum(column)
-        return DoubleDouble(*(part[index] for part in gram))
+        return selected(gram, index)
 
     def double_double_gram_errors(self, orders: int) -> GramError:
         """The error of `double_double_gram`."""

@@ -21,8 +21,10 @@ from ntk_sweep.numerics.double_double import (
     MULTIPLY_USUAL,
     UNIT,
     DoubleDouble,
-    GramError,
     symmetric,
+)
+from ntk_sweep.numerics.gram_matrices import (
+    GramError,
 )
 from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
 from ntk_sweep.numerics.thresholds import TILE_ROWS
@@ -74,7 +76,7 @@ def double_double_kernel(
 
     Args:
         passes: The passes.
-        orders: As in `ntk_sweep.numerics.double_double.gram`; 0 for `ShortRows`, of one network.
+        orders: As in `ntk_sweep.numerics.gram_matrices.gram`; 0 for `ShortRows`, of one network.
         seen: Is told the factors of each layer, as float64 has them; there is none for Θ of some
             orders in tiles.
     """

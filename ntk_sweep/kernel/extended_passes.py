@@ -29,15 +29,19 @@ from ntk_sweep.network.linear_layer import LayerScale
 from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
-    GramError,
     add,
+    from_float64,
+    multiply,
+    two_prod,
+)
+from ntk_sweep.numerics.gram_matrices import (
+    GramError,
     double_double_gram,
     double_double_gram_errors,
     double_double_gram_tile,
-    from_float64,
+)
+from ntk_sweep.numerics.sliced_products import (
     matmul_by_row,
-    multiply,
-    two_prod,
 )
 from ntk_sweep.numerics.thresholds import EXTENDED_WEIGHTS
 

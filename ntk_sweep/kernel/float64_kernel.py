@@ -17,7 +17,9 @@ from ntk_sweep.kernel.centred_rows import CentredRows
 from ntk_sweep.kernel.pass_errors import add_common_covariance
 from ntk_sweep.kernel.rounding import least_of, unit_of
 from ntk_sweep.network.linear_layer import LayerScale
-from ntk_sweep.numerics.double_double import symmetric_product
+from ntk_sweep.numerics.sliced_products import (
+    symmetric_product,
+)
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
 

@@ -31,17 +31,21 @@ from ntk_sweep.numerics.double_double import (
     ADD_USUAL,
     UNIT,
     DoubleDouble,
-    GramError,
     add,
     add_plain,
     from_float64,
     multiply,
-    narrow_product,
-    powers,
     two_prod,
 )
-from ntk_sweep.numerics.double_double_functions import scaled
+from ntk_sweep.numerics.double_double_functions import scaled, selected
+from ntk_sweep.numerics.gram_matrices import (
+    GramError,
+)
 from ntk_sweep.numerics.gram_tiles import mirrored
+from ntk_sweep.numerics.sliced_products import (
+    narrow_product,
+    powers,
+)
 
 Seen = Callable[[int, slice, slice, Tensor, Tensor], None]
 """Takes the index of a layer, rows, columns and what is there of c² a aᵀ + β² and of δ δᵀ, in
@@ -76,8 +80,8 @@ class ShortRows:
     def tile(self, rows: slice, columns: slice, seen: Seen | None = None) -> DoubleDouble:
         """Some rows and columns of Θ; exactly symmetric where they are the same."""
         total = narrow_product(
-            DoubleDouble(*(part[rows] for part in self._left)),
-            DoubleDouble(*(part[columns] for part in self._right)),
+            selected(self._left, rows),
+            selected(self._right, columns),
         )
         short = torch.zeros_like(total.hi)
         for index, (a, delta, scale, p, q) in enumerate(self._layers):
@@ -99,10 +103,7 @@ class ShortRows:
         """c² G_ij (q_i + q_j) of the first layer."""
         a, _, scale, _, q = self._layers[0]
         assert q is not None
-        ends = add(
-            DoubleDouble(*(part[rows, None] for part in q)),
-            DoubleDouble(*(part[columns] for part in q)),
-        )
+        ends = add(selected(q, (rows, None)), selected(q, columns))
         product = multiply(ends, a.double_double_tile(rows, columns, 0))
         return product if scale.factor == 1 else multiply(product, _squares(q.hi, [scale.factor]))
 

@@ -19,7 +19,6 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     from_float64,
-    matmul,
     multiply,
     two_prod,
 )
@@ -31,6 +30,9 @@ from ntk_sweep.numerics.double_double_functions import (
     scaled,
     selected,
     square_root,
+)
+from ntk_sweep.numerics.sliced_products import (
+    matmul,
 )
 
 _RULES = ((80, 14.5, 90.0), (100, 18.0, 110.0))

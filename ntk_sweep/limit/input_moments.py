@@ -18,16 +18,21 @@ from torch import Tensor
 from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
-    RowSizes,
-    gram,
-    gram_errors,
-    powers,
     symmetric,
     two_prod,
     upper_places,
 )
+from ntk_sweep.numerics.double_double_functions import selected
 from ntk_sweep.numerics.gaussian_pairs import power_of_two
+from ntk_sweep.numerics.gram_matrices import (
+    RowSizes,
+    gram,
+    gram_errors,
+)
 from ntk_sweep.numerics.gram_tiles import gram_tile
+from ntk_sweep.numerics.sliced_products import (
+    powers,
+)
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import LIMITS_KEPT_BELOW
 
@@ -69,7 +74,7 @@ class InputMoments:
         """Those of some of the inputs."""
         if len(self.scaled[index]) == len(self.scaled):
             return self
-        squares = DoubleDouble(*(part[index] for part in self.squares))
+        squares = selected(self.squares, index)
         return InputMoments(
             self.scaled[index], self.second_moment[index], squares, self.power, self.longest
         )
@@ -149,7 +154,7 @@ def input_moments(x: Float[Tensor, "N n_in"]) -> InputMoments:
 def _squares(x: Float[Tensor, "N n_in"]) -> DoubleDouble:
     """The diagonal of the Gram matrix."""
     rows, columns, _ = upper_places(len(x), x.device)
-    return DoubleDouble(*(part[rows == columns] for part in gram(x)))
+    return selected(gram(x), rows == columns)
 
 
 def _distances(
@@ -182,7 +187,7 @@ def _pair_moments(
     parallel ones.
     """
     square, apart = rows.power**2, distance > 0
-    x, y = (DoubleDouble(*(part[:, None] for part in of.squares)) for of in (rows, columns))
+    x, y = (selected(of.squares, (slice(None), None)) for of in (rows, columns))
     y = DoubleDouble(y.hi.T, y.lo.T)
     outer, own = two_prod(x.hi, y.hi), two_prod(inner.hi, inner.hi)
     # what the product of two high parts leaves out

@@ -16,7 +16,10 @@ from ntk_sweep.limit.extended_recursion import FLOAT64_BITS, extended_kernels
 from ntk_sweep.limit.recursion import LimitKernels
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.dominated_eigenvalue import SmallestEigenvalue
-from ntk_sweep.numerics.double_double import DoubleDouble, symmetric
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+    symmetric,
+)
 from ntk_sweep.numerics.smallest_eigenvalue import LEFT_PER_ROW, smallest_eigenvalue
 
 _BITS = (FLOAT64_BITS, 58, 84)

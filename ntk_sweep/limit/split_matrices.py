@@ -14,7 +14,13 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.numerics.double_double import UNIT, DoubleDouble, add, from_float64, multiply
+from ntk_sweep.numerics.double_double import (
+    UNIT,
+    DoubleDouble,
+    add,
+    from_float64,
+    multiply,
+)
 
 Differences = DoubleDouble | Float[Tensor, " ..."]
 """Entries of a matrix less its common number, (P,), or numbers that they are combined with."""

@@ -29,7 +29,6 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     from_float64,
-    matmul,
     multiply,
     upper,
     upper_places,
@@ -40,6 +39,9 @@ from ntk_sweep.numerics.double_double_functions import (
     scaled,
     selected,
     square_root,
+)
+from ntk_sweep.numerics.sliced_products import (
+    matmul,
 )
 
 MOST = 12

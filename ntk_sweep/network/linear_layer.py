@@ -18,7 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS, exact_square
-from ntk_sweep.numerics.double_double import DoubleDouble, add, multiply, two_prod
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+    add,
+    multiply,
+    two_prod,
+)
 from ntk_sweep.numerics.double_double_functions import constant, square_root
 
 ROWS_AT_ONCE = 256

@@ -8,7 +8,12 @@ from fractions import Fraction
 
 import torch
 
-from ntk_sweep.numerics.double_double import DoubleDouble, add, from_float64, multiply
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+    add,
+    from_float64,
+    multiply,
+)
 from ntk_sweep.numerics.double_double_functions import (
     chosen,
     constant,

@@ -20,9 +20,12 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     add,
     from_float64,
+    two_prod,
+)
+from ntk_sweep.numerics.double_double_functions import selected
+from ntk_sweep.numerics.sliced_products import (
     matmul_by_column,
     symmetric_product,
-    two_prod,
 )
 
 EPS = torch.finfo(torch.float64).eps
@@ -88,8 +91,8 @@ def graded_spectrum(
 
     Args:
         theta: Θ.
-        orders: Of the products in `ntk_sweep.numerics.double_double.matmul`: the absolute error is
-            about 2^(-21·orders - 53) λ_max.
+        orders: Of the products in `ntk_sweep.numerics.sliced_products.matmul`: the absolute error
+            is about 2^(-21·orders - 53) λ_max.
         vectors: Eigenvectors of a matrix near Θ in the columns, in ascending order of eigenvalues,
             if known; they save a solver.
 
@@ -153,7 +156,7 @@ def _deflated(
     root = greatest.sqrt() * first
     left = torch.empty_like(theta.hi)
     for rows in _parts(len(left), ROWS):
-        block = DoubleDouble(theta.hi[rows], theta.lo[rows])
+        block = selected(theta, rows)
         left[rows] = _minus(block, two_prod(root[rows, None], root))
     image = left @ first
     image -= first * ((first @ image) / 2)
@@ -313,7 +316,7 @@ def _residual(
         squares = torch.zeros_like(scales)
         lengths = torch.zeros_like(scales)
         for rows in _parts(len(v), ROWS):
-            block = DoubleDouble(theta.hi[rows], theta.lo[rows])
+            block = selected(theta, rows)
             product, own = matmul_by_column(block, factors, orders)
             scaled = two_prod(factors[rows], scales)
             residual[rows, columns] = _minus(product, scaled)

@@ -9,13 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.numerics.double_double import (
-    THREADED_ROWS,
     DoubleDouble,
     add,
     add_plain,
+    two_sum,
+)
+from ntk_sweep.numerics.sliced_products import (
+    THREADED_ROWS,
     slice_bits,
     slices,
-    two_sum,
 )
 
 TILE = 512
@@ -37,14 +39,14 @@ def gram_tile(
     ends: tuple[DoubleDouble, DoubleDouble] | None = None,
     orders: int = 2,
 ) -> DoubleDouble:
-    """The entries of `double_double.gram` between two parts of its rows, (m, p).
+    """The entries of `gram_matrices.gram` between two parts of its rows, (m, p).
 
-    The sums are the same, and the bounds those of `double_double.gram_errors`.
+    The sums are the same, and the bounds those of `gram_matrices.gram_errors`.
 
     Args:
         rows: One part.
         others: The other.
-        ends: `double_double.centre_terms` of both; None without a centre.
+        ends: `gram_matrices.centre_terms` of both; None without a centre.
         orders: As there.
     """
     bits = slice_bits(rows.shape[-1])

@@ -26,15 +26,19 @@ from ntk_sweep.numerics.double_double import (
     add,
     add_plain,
     from_float64,
-    gram,
-    gram_error,
-    matmul,
     multiply,
-    slice_bits,
-    slices,
     symmetric,
     two_prod,
     two_sum,
+)
+from ntk_sweep.numerics.gram_matrices import (
+    gram,
+    gram_error,
+)
+from ntk_sweep.numerics.sliced_products import (
+    matmul,
+    slice_bits,
+    slices,
 )
 
 _EPS = torch.finfo(torch.float64).eps

@@ -20,7 +20,12 @@ from ntk_sweep.kernel.double_double_kernel import double_double_kernel
 from ntk_sweep.kernel.overflow import squares_overflow
 from ntk_sweep.kernel.pass_errors import SAFETY, seen_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
-from ntk_sweep.numerics.double_double import DoubleDouble, GramError
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+)
+from ntk_sweep.numerics.gram_matrices import (
+    GramError,
+)
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.extremes import Extremes

@@ -19,14 +19,16 @@ from ntk_sweep.kernel.pass_errors import PassErrors
 from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
-    Sliced,
     add,
     add_plain,
     from_float64,
+    two_prod,
+)
+from ntk_sweep.numerics.sliced_products import (
+    Sliced,
     matmul,
     powers,
     sliced,
-    two_prod,
 )
 from ntk_sweep.spectrum.methods import CERTIFIED
 from ntk_sweep.spectrum.spectrum import Spectrum, kernel_spectrum
@@ -150,7 +152,7 @@ class InverseForm:
         eigenvalues: Ascending, (N,).
         vectors: Approximate eigenvectors in the columns, (N, N).
         lower: A lower bound of λ_min; not positive where that is unresolved.
-        orders: Of products with Θ, as in `ntk_sweep.numerics.double_double.matmul`.
+        orders: Of products with Θ, as in `ntk_sweep.numerics.sliced_products.matmul`.
     """
 
     theta: DoubleDouble

@@ -19,7 +19,10 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_kernel import centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.network.fully_connected import Inputs, Network, OtherInputs
-from ntk_sweep.numerics.double_double import DoubleDouble, from_float64
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+    from_float64,
+)
 from ntk_sweep.numerics.tensors import as_tensor, as_vector, check_finite
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.inverse_form import InverseForm
@@ -40,7 +43,7 @@ TestVector = Shaped[Any, " M"] | Shaped[Any, "M 1"] | Sequence
 """A number a test input, likewise."""
 
 KERNEL_ORDERS = 2
-"""Of the network's own kernel, as in `ntk_sweep.numerics.double_double.gram`."""
+"""Of the network's own kernel, as in `ntk_sweep.numerics.gram_matrices.gram`."""
 
 
 @dataclass(frozen=True)

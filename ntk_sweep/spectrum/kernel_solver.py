@@ -20,14 +20,16 @@ from ntk_sweep.numerics.double_double import (
     add,
     add_plain,
     from_float64,
+)
+from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
+from ntk_sweep.numerics.sliced_products import (
     matmul,
     powers,
 )
-from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 
 ORDERS = 3
-"""Orders of the products with Θ in `ntk_sweep.numerics.double_double.matmul`: their error, about
+"""Orders of the products with Θ in `ntk_sweep.numerics.sliced_products.matmul`: their error, about
 1e-19 N ‖Θ‖ ‖x‖, is far below that of a kernel in float64."""
 
 MAX_STEPS = 8

@@ -22,12 +22,16 @@ from ntk_sweep.kernel.pass_errors import SAFETY
 from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
-    GramError,
     add,
     add_plain,
-    matmul,
+)
+from ntk_sweep.numerics.gram_matrices import (
+    GramError,
 )
 from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
+from ntk_sweep.numerics.sliced_products import (
+    matmul,
+)
 from ntk_sweep.numerics.tensors import all_finite
 
 ORDERS = 3

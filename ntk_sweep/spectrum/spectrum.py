@@ -26,7 +26,7 @@ class Orders(NamedTuple):
     """How many times products are taken some 21 bits beyond float64.
 
     Attributes:
-        kernel: Those of the kernel (`ntk_sweep.numerics.double_double.gram`).
+        kernel: Those of the kernel (`ntk_sweep.numerics.gram_matrices.gram`).
         products: Those of the residual of its eigenvectors
             (`ntk_sweep.numerics.graded_eigenvalues`).
     """

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ntk_sweep.numerics.double_double import DoubleDouble
+    from ntk_sweep.numerics.double_double import (
+        DoubleDouble,
+    )
     from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 
 Differences = tuple["Tensor", "Tensor"]

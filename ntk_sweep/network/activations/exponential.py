@@ -16,7 +16,9 @@ from ntk_sweep.network.activations.activation import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ntk_sweep.numerics.double_double import DoubleDouble
+    from ntk_sweep.numerics.double_double import (
+        DoubleDouble,
+    )
 
 
 def _elu(z: Tensor) -> Tensor:
@@ -43,7 +45,9 @@ def _elu_differences(z: Tensor, d: Tensor) -> Differences:
 
 
 def _elu_double_double(z: DoubleDouble) -> DoubleDoublePair:
-    from ntk_sweep.numerics.double_double import add
+    from ntk_sweep.numerics.double_double import (
+        add,
+    )
     from ntk_sweep.numerics.double_double_functions import (
         decaying_difference,
         decaying_exponential,

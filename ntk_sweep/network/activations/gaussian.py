@@ -19,7 +19,9 @@ from ntk_sweep.network.activations.activation import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ntk_sweep.numerics.double_double import DoubleDouble
+    from ntk_sweep.numerics.double_double import (
+        DoubleDouble,
+    )
     from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 
 
@@ -68,7 +70,10 @@ def _erf_double_double(z: DoubleDouble) -> DoubleDoublePair:
 
 def _gelu_double_double(z: DoubleDouble) -> DoubleDoublePair:
     from ntk_sweep.numerics import double_double_normal as normal
-    from ntk_sweep.numerics.double_double import add, multiply
+    from ntk_sweep.numerics.double_double import (
+        add,
+        multiply,
+    )
     from ntk_sweep.numerics.double_double_functions import (
         chosen,
         constant,

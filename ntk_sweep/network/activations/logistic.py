@@ -16,7 +16,9 @@ from ntk_sweep.network.activations.activation import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ntk_sweep.numerics.double_double import DoubleDouble
+    from ntk_sweep.numerics.double_double import (
+        DoubleDouble,
+    )
 
 
 def _half_tanh(z: DoubleDouble) -> DoubleDouble:
@@ -34,20 +36,26 @@ def _half_tanh(z: DoubleDouble) -> DoubleDouble:
 
 
 def _sigmoid_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
-    from ntk_sweep.numerics.double_double import from_float64
+    from ntk_sweep.numerics.double_double import (
+        from_float64,
+    )
 
     return from_float64(z.hi * 0 + 0.5), _half_tanh(z)
 
 
 def _tanh_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
-    from ntk_sweep.numerics.double_double import from_float64
+    from ntk_sweep.numerics.double_double import (
+        from_float64,
+    )
     from ntk_sweep.numerics.double_double_functions import scaled
 
     return from_float64(z.hi * 0), scaled(_half_tanh(scaled(z, 2.0)), 2.0)
 
 
 def _silu_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
-    from ntk_sweep.numerics.double_double import multiply
+    from ntk_sweep.numerics.double_double import (
+        multiply,
+    )
     from ntk_sweep.numerics.double_double_functions import scaled
 
     return multiply(z, _half_tanh(z)), scaled(z, 0.5)
@@ -55,7 +63,10 @@ def _silu_extended(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
 
 def _logistic_double_double(z: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble, DoubleDouble]:
     """s(z), s(-z) and s'(z), from 1 / (1 + e) and e / (1 + e) with e = exp(-|z|)."""
-    from ntk_sweep.numerics.double_double import add, multiply
+    from ntk_sweep.numerics.double_double import (
+        add,
+        multiply,
+    )
     from ntk_sweep.numerics.double_double_functions import (
         chosen,
         constant,
@@ -80,7 +91,9 @@ def _sigmoid_double_double(z: DoubleDouble) -> DoubleDoublePair:
 
 def _tanh_double_double(z: DoubleDouble) -> DoubleDoublePair:
     # with e = exp(-2|z|): (1 - e) / (1 + e) and 4 e / (1 + e)²
-    from ntk_sweep.numerics.double_double import add
+    from ntk_sweep.numerics.double_double import (
+        add,
+    )
     from ntk_sweep.numerics.double_double_functions import (
         constant,
         decaying_difference,
@@ -96,7 +109,10 @@ def _tanh_double_double(z: DoubleDouble) -> DoubleDoublePair:
 
 
 def _silu_double_double(z: DoubleDouble) -> DoubleDoublePair:
-    from ntk_sweep.numerics.double_double import add, multiply
+    from ntk_sweep.numerics.double_double import (
+        add,
+        multiply,
+    )
     from ntk_sweep.numerics.double_double_functions import constant
 
     value, mirrored, _ = _logistic_double_double(z)

@@ -19,7 +19,9 @@ from ntk_sweep.network.activations.activation import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ntk_sweep.numerics.double_double import DoubleDouble
+    from ntk_sweep.numerics.double_double import (
+        DoubleDouble,
+    )
     from ntk_sweep.numerics.gaussian_pairs import GaussianPairs
 
 
@@ -63,7 +65,9 @@ def _lrelu_differences(z: Tensor, d: Tensor) -> Differences:
 
 
 def _relu_double_double(z: DoubleDouble) -> DoubleDoublePair:
-    from ntk_sweep.numerics.double_double import from_float64
+    from ntk_sweep.numerics.double_double import (
+        from_float64,
+    )
     from ntk_sweep.numerics.double_double_functions import scaled
 
     slope = _relu_derivative(z.hi)
@@ -71,7 +75,10 @@ def _relu_double_double(z: DoubleDouble) -> DoubleDoublePair:
 
 
 def _lrelu_double_double(z: DoubleDouble) -> DoubleDoublePair:
-    from ntk_sweep.numerics.double_double import from_float64, multiply
+    from ntk_sweep.numerics.double_double import (
+        from_float64,
+        multiply,
+    )
 
     slope = from_float64(_lrelu_derivative(z.hi))
     return multiply(z, slope), slope

@@ -20,9 +20,16 @@ from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from ntk_sweep.network.stacked import NetworkStack
-from ntk_sweep.numerics import double_double
-from ntk_sweep.numerics.double_double import RowSizes, gram, gram_errors, powers
+from ntk_sweep.numerics import sliced_products
+from ntk_sweep.numerics.gram_matrices import (
+    RowSizes,
+    gram,
+    gram_errors,
+)
 from ntk_sweep.numerics.gram_tiles import gram_tile
+from ntk_sweep.numerics.sliced_products import (
+    powers,
+)
 
 X = torch.from_numpy(np.random.default_rng(3).random((6, 5)))
 MANY = torch.from_numpy(np.random.default_rng(3).random((30, 5)))
@@ -123,7 +130,7 @@ def test_tiles_make_the_same_kernel(monkeypatch, activation, rows):
 def test_networks_on_the_same_inputs_share_their_gram_matrices(monkeypatch):
     """Also the first layer; and the kernel is the one of inputs that are not shared."""
     products = []
-    plain = double_double.symmetric_product
+    plain = sliced_products.symmetric_product
 
     def counted(rows):
         products.append(rows)

@@ -9,7 +9,10 @@ from ntk_sweep.limit.extended_recursion import extended_kernels
 from ntk_sweep.limit.kernel import limit_kernel_spectrum, limit_ntks
 from ntk_sweep.limit.smallest_eigenvalues import sharp_limits
 from ntk_sweep.network.architecture import Architecture
-from ntk_sweep.numerics.double_double import DoubleDouble, add
+from ntk_sweep.numerics.double_double import (
+    DoubleDouble,
+    add,
+)
 from ntk_sweep.numerics.double_double_functions import negative
 from ntk_sweep.numerics.smallest_eigenvalue import smallest_eigenvalue
 from ntk_sweep.tasks.limit_cache import TARGET, compute_limits

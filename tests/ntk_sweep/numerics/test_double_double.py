@@ -13,27 +13,31 @@ from torch import Tensor
 from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
-    RowSizes,
     add,
     add_plain,
-    centre_terms,
-    double_double_gram,
-    double_double_gram_errors,
     from_float64,
-    gram,
-    gram_error,
-    gram_errors,
-    matmul,
-    matmul_by_row,
     multiply,
-    powers,
-    slice_bits,
-    slices,
     symmetric,
-    symmetric_product,
     two_prod,
     two_sum,
     upper,
+)
+from ntk_sweep.numerics.gram_matrices import (
+    RowSizes,
+    centre_terms,
+    double_double_gram,
+    double_double_gram_errors,
+    gram,
+    gram_error,
+    gram_errors,
+)
+from ntk_sweep.numerics.sliced_products import (
+    matmul,
+    matmul_by_row,
+    powers,
+    slice_bits,
+    slices,
+    symmetric_product,
 )
 
 
@@ -295,7 +299,7 @@ def test_zero_rows():
 @pytest.mark.parametrize("threaded_rows", [0, 10**9])
 def test_symmetric_products_on_any_number_of_threads(threads, threaded_rows, monkeypatch):
     """Of whole numbers, so that every way of summing them up is exact."""
-    monkeypatch.setattr("ntk_sweep.numerics.double_double.THREADED_ROWS", threaded_rows)
+    monkeypatch.setattr("ntk_sweep.numerics.sliced_products.THREADED_ROWS", threaded_rows)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -10,12 +10,16 @@ import torch
 from ntk_sweep.numerics import graded_eigenvalues, gram_tiles
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
-    centre_terms,
     from_float64,
-    gram,
-    powers,
 )
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
+from ntk_sweep.numerics.gram_matrices import (
+    centre_terms,
+    gram,
+)
+from ntk_sweep.numerics.sliced_products import (
+    powers,
+)
 
 
 def rows(count, features, spread):
