@@ -1,8 +1,8 @@
 """Eigenvalues of a positive semi-definite matrix in double-double, to full relative accuracy.
 
 A matrix with λ_max/λ_min up to 1e25 still determines its small eigenvalues if its entries are known
-to 1e-30; what is missing is a solver that does not lose them. Two congruences in double-double
-bring the matrix close to a diagonal, and the remainder is bounded.
+to 1e-30; what is missing is a solver that does not lose them. One or two congruences in
+double-double bring the matrix close to a diagonal, and the remainder is bounded.
 """
 
 from __future__ import annotations
@@ -80,9 +80,10 @@ def graded_spectrum(
 
     Θ is on the CPU.
 
-    1. V from LAPACK's eigen-solver, B = VᵀΘV, and B = D H D with D = diag(B)^½. H is well
-       conditioned even where Θ is not (Demmel and Veselić 1992), so the left singular vectors U of
-       D chol(H), in float64, are good rotations; V ← V U.
+    1. V from LAPACK's eigen-solver, for Θ less its greatest part where rounding of that would be
+       too much. B = VᵀΘV, and B = D H D with D = diag(B)^½. H is well conditioned even where Θ is
+       not (Demmel and Veselić 1992), so the left singular vectors U of D chol(H), in float64, are
+       good rotations where one is still needed; V ← V U.
     2. B again. What is left off its diagonal is taken away by T = I + K with the small angles K_ij
        = B_ij / (B_jj - B_ii), whose effect on the diagonal is of second order.
     3. TᵀBT = D (I + M) D, with eigenvalues within ‖M‖ of those of D², relatively (Ostrowski;
@@ -107,14 +108,7 @@ def graded_spectrum(
     if not theta.hi.any():
         zeros = torch.zeros(size, dtype=torch.float64)
         return GradedSpectrum(zeros, 0.0, 0.0, torch.eye(size, dtype=torch.float64), zeros)
-    if vectors is None:
-        vectors = torch.linalg.eigh(theta.hi).eigenvectors
-    vectors = vectors.flip(1)
-    start = torch.cat([(part * (theta.hi @ part)).sum(0) for part in vectors.split(COLUMNS, dim=1)])
-    greatest = start.max()
-    # noise has no positive part
-    if greatest > 0 and EPS * greatest > SMALL_ANGLE * start.min():
-        vectors, start = _deflated(theta, vectors[:, start.argmax()], greatest)
+    vectors, start = _start(theta, vectors)
     congruence = _congruence(theta, vectors, start, orders, inner=0)
     if congruence.left < 1 and congruence.floor > NEGLIGIBLE * congruence.diagonal.min():
         # its matrices are not needed beside those of the next
@@ -142,6 +136,27 @@ def graded_spectrum(
         rows.copy_((rows + rows @ congruence.angles)[:, order])
     single = (congruence.columns + beside).clamp(max=absolute)
     return GradedSpectrum(values[order].clamp(min=0), relative, absolute, turned, single[order])
+
+
+def _start(
+    theta: DoubleDouble, vectors: Float[Tensor, "N N"] | None
+) -> tuple[Float[Tensor, "N N"], Float[Tensor, " N"]]:
+    """Approximate eigenvectors and eigenvalues of Θ, the greatest first.
+
+    Args:
+        theta: Θ.
+        vectors: As in `graded_spectrum`.
+    """
+    if vectors is None:
+        vectors = torch.linalg.eigh(theta.hi).eigenvectors
+    vectors = vectors.flip(1)
+    values = [(part * (theta.hi @ part)).sum(0) for part in vectors.split(COLUMNS, dim=1)]
+    start = torch.cat(values)
+    greatest = start.max()
+    # noise has no positive part
+    if greatest > 0 and EPS * greatest > SMALL_ANGLE * start.min():
+        return _deflated(theta, vectors[:, start.argmax()], greatest)
+    return vectors, start
 
 
 def _deflated(

@@ -136,9 +136,12 @@ LIMIT_ARRAYS = 66
 """Tiles of the recursion for the limit kernels, with its error bounds. Measured on relu; 57 on
 sigmoid."""
 
-LIMIT_EXTENDED_ARRAYS = {"sigmoid": 86, "tanh": 86, "silu": 86}
-"""Arrays (N, N) where λ_min of the limit kernel is computed beyond float64. Measured on sigmoid, at
-1,000 inputs and a depth of 10."""
+LIMIT_EXTENDED = ("sigmoid", "silu", "tanh")
+"""Activations for which λ_min of the limit kernel may be computed beyond float64; their registry
+loads torch."""
+
+LIMIT_EXTENDED_ARRAYS = 86
+"""Arrays (N, N) for it. Measured on sigmoid, at 1,000 inputs and a depth of 10."""
 
 LIMIT_HELD = {"eigh": 2, EXTREME: 1, "compensated": 4, "double-double": 4}
 """Arrays (N, N) of a point that are held beside its limit kernel."""
@@ -255,13 +258,8 @@ def memory_plan(
         stages["double-double passes"] = shared + left + extended + 8 * once
         stages["eigenvalues"] += extended
     if n_samples <= LIMIT_SAMPLES:
-        # tiles, whose blocks stay, then LAPACK's copy
-        once = LIMIT_ARRAYS * 8 * min(n_samples, LIMIT_TILE_ROWS) ** 2
-        once += max(int(LIMIT_SOLVER_ARRAYS * square), 8 * n_samples * n_inputs)
-        if n_samples <= EXTENDED_SAMPLES:
-            once = max(once, LIMIT_EXTENDED_ARRAYS.get(architecture.activation, 0) * square)
-        together = LIMIT_HELD[_chosen(method, n_samples)] + LIMIT_SQUARES
-        stages["limit"] = shared + factors + together * square + once
+        limit = _limit_bytes(method, shape, architecture.activation)
+        stages["limit"] = shared + factors + limit
     if files:
         layered = "layer_kernels_file" in files
         squares = len(files) + (depth - 1 if layered else 0)
@@ -274,6 +272,18 @@ def memory_plan(
         stages = {name: size + (name != "passes") * freed for name, size in stages.items()}
     planned = {name: int(BASE + MARGIN * size) for name, size in stages.items()}
     return MemoryPlan(planned, held, cached)
+
+
+def _limit_bytes(method: str, shape: tuple[int, int], activation: str) -> int:
+    """What the limit kernels take, and what of the point is held beside them."""
+    n_samples, n_inputs = shape
+    square = 8 * n_samples**2
+    # tiles, whose blocks stay, then LAPACK's copy
+    once = LIMIT_ARRAYS * 8 * min(n_samples, LIMIT_TILE_ROWS) ** 2
+    once += max(int(LIMIT_SOLVER_ARRAYS * square), 8 * n_samples * n_inputs)
+    if n_samples <= EXTENDED_SAMPLES and activation in LIMIT_EXTENDED:
+        once = max(once, LIMIT_EXTENDED_ARRAYS * square)
+    return (LIMIT_HELD[_chosen(method, n_samples)] + LIMIT_SQUARES) * square + once
 
 
 def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
