@@ -166,8 +166,11 @@ MARGIN = 1.03
 """What free blocks among those in use, and arrays of N numbers, take."""
 
 KEPT_MARGIN = 1.5
-"""The same of the eigen-solver where its matrices are blocks that are kept: up to 1.4 for 1,500
-inputs and 600 × 5."""
+"""The same where a matrix is a block that is kept: up to 1.4 of the eigen-solver, for 1,500 inputs
+and 600 × 5, and of what the passes leave 1.5, for 200 inputs and 20,000 × 10."""
+
+LARGE_SHARE = 4
+"""Arrays of the passes of more than this part of `KEPT_BLOCK` leave gaps among them."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,8 @@ def memory_plan(
     passes = (PASS_ARRAYS.get(architecture.activation, CURVED_ARRAYS) * hidden) * layer
     if bytes_a_number == 4:
         passes += SETTLED_ARRAYS * (hidden + 1) * layer
+    if KEPT_BLOCK // LARGE_SHARE < layer < KEPT_BLOCK:
+        passes = int(KEPT_MARGIN * passes)
     left = KEPT_ARRAYS * hidden * layer
     totals = 8 * n_samples * (max(n_inputs, width) + width)
     kernel = square + TILE_ARRAYS * tile
