@@ -16,13 +16,15 @@ def real_array(name: str, values: Any) -> Float[np.ndarray, ...]:
         values: Anything of which NumPy makes an array.
 
     Raises:
-        ValueError: They are no array of real numbers.
+        ValueError: They are no array of real numbers, or some are masked.
 
     Example:
         >>> real_array("x", [[1, 2], [3, 4]])
         array([[1., 2.],
                [3., 4.]])
     """
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked values: fill them in or leave their rows out")
     try:
         array = np.asarray(values)
     except Exception as error:

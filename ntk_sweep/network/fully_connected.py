@@ -314,9 +314,14 @@ class Network:
 
         Raises:
             ValueError: `x` holds no real numbers, is empty, does not fit, or is not finite, or a
-                parameter is not.
+                parameter is not; or torch.autocast would round a float32 network's products.
         """
         weight = self._layers[0].weight
+        if weight.dtype == torch.float32 and torch.is_autocast_enabled(weight.device.type):
+            raise ValueError(
+                "torch.autocast is on, and rounds the products of a float32 network to fewer "
+                "digits: compute the kernel outside of it"
+            )
         x = as_tensor(name, x, weight.dtype, weight.device)
         check_inputs(x, weight.shape[1], weight.dtype, weight.device, name)
         if len(x) == 0:

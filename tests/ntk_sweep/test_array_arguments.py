@@ -206,6 +206,7 @@ NONSENSE = [
     (np.where(X[1, 1] == X, np.nan, X), r"x holds values that are not finite \(NaN or infinity\)"),
     ((X * np.inf).tolist(), "x holds values that are not finite"),
     (torch.from_numpy(X) * torch.nan, "x holds values that are not finite"),
+    (np.ma.masked_greater(X, X[1, 1]), "x has masked values"),
 ]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from ntk_sweep import ntk_spectrum
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
 from tests.helpers import oracles
@@ -179,6 +180,17 @@ def test_inputs_of_another_dtype_are_refused():
             match=r"x is torch\.float32 on cpu, but the network is torch\.float64 on cpu: convert",
         ):
             method(random_inputs(2, 3).float())
+
+
+def test_autocast_is_refused_where_it_would_round():
+    single = Network.initialise(3, 4, 3, "relu", "ntk", seed=0, dtype=torch.float32)
+    double = Network.initialise(3, 4, 3, "relu", "ntk", seed=0)
+    x = random_inputs(5, 3)
+    expected = ntk_spectrum(double, x).eigenvalues
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with pytest.raises(ValueError, match=r"torch\.autocast is on"):
+            ntk_spectrum(single, x.float())
+        assert torch.equal(ntk_spectrum(double, x).eigenvalues, expected)
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 1), ()])
