@@ -350,7 +350,9 @@ def test_chunks_become_smaller_where_workers_are_slow(base):
 
     configs = [dataclasses.replace(base, seed=seed, width=3) for seed in range(42)]
     run_sweep(configs, Slow, QUIET)
-    assert sizes == [21] + [1] * 21
+    first, *others = sizes
+    # Python rounds sums of floats differently from 3.12 on
+    assert first in (20, 21) and others == [1] * (42 - first)
 
 
 def failing_at(width, slots_wanted=1, executor=SerialExecutor):
