@@ -88,7 +88,9 @@ def of_networks(count: int) -> list[str]:
         own.append((certified.errors / certified.eigenvalues)[certified.resolved])
         name = str(dtype).removeprefix("torch.")
         spectra = {method: ntk_spectrum(network, x, method=method) for method in METHODS}
-        once = kernel_spectrum(centred_kernel(centred_passes(network, network.as_inputs(x))))
+        once = kernel_spectrum(
+            centred_kernel(centred_passes(network, network.as_inputs(x)), target=TARGET)
+        )
         ways = {"auto": spectra["auto"], "double-double": spectra["double-double"]}
         for way, spectrum in (*ways.items(), ("auto without passes in double-double", once)):
             if right(spectrum, certified):

@@ -27,7 +27,7 @@ from ntk_sweep.kernel.float64_kernel import (
     float64_kernel,
 )
 from ntk_sweep.kernel.overflow import kernel_overflow
-from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
+from ntk_sweep.kernel.pass_errors import ROOT_TWO, SAFETY, PassErrors, pass_errors
 from ntk_sweep.network.layered import LayeredNetwork
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
@@ -37,6 +37,9 @@ from ntk_sweep.numerics.gram_matrices import (
 )
 from ntk_sweep.numerics.tensors import all_finite
 from ntk_sweep.numerics.thresholds import EXTENDED_ACTIVATIONS, TILE_ROWS
+
+ITERATIONS = 3
+"""Of inverse iteration for λ_min."""
 
 
 @dataclass(frozen=True)
@@ -122,26 +125,38 @@ class CentredKernel:
 
 
 def centred_kernel(
-    passes: CentredPasses, refinable: bool = True, network: LayeredNetwork | None = None
+    passes: CentredPasses,
+    refinable: bool = True,
+    network: LayeredNetwork | None = None,
+    target: float = 0.0,
 ) -> CentredKernel:
     """Θ in float64, whatever the dtype of the passes.
+
+    It comes from Gram matrices in float64 where their errors leave hope of the target; else it is
+    rounded from double-double, which takes twice as long and errs less.
 
     Args:
         passes: From `ntk_sweep.kernel.centred_passes.centred_passes`.
         refinable: Whether Θ in double-double may be asked for; if not, the passes are not kept.
         network: That of the passes, for `CentredKernel.extended`.
+        target: The relative error that is asked of the eigenvalues.
 
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
     """
     plain: Float64Kernel | None = None
     refined: tuple[DoubleDouble, GramError] | None = None
-    if len(passes.outputs) <= TILE_ROWS and all(a.centre is not None for a in passes.inputs[1:]):
-        plain, refined = rounded_kernel(passes)
-        if bool((plain.entry_errors > float64_entry_errors(passes)).any()):
-            plain = None  # centre and rows cancel
-    if plain is None:
+    few, centres = len(passes.outputs) <= TILE_ROWS, [a.centre for a in passes.inputs[1:]]
+    roundable = few and all(centre is not None for centre in centres)
+    if target > 0 or not roundable:
         plain = float64_kernel(passes)
+    if roundable and (plain is None or not _is_hopeful(plain, target)):
+        plain = None  # gives back its memory
+        rounded, refined = rounded_kernel(passes)
+        if bool((rounded.entry_errors <= float64_entry_errors(passes)).all()):
+            plain = rounded
+    if plain is None:
+        plain = float64_kernel(passes)  # centre and rows cancel
     theta, traces, error, entries, common = plain
     errors = pass_errors(passes, common)
     if not all(map(all_finite, (passes.outputs, theta, error, errors.shared, errors.rows))):
@@ -158,3 +173,22 @@ def centred_kernel(
     if refined is not None and refinable:
         kernel.keep(0, *refined)
     return kernel
+
+
+def _is_hopeful(kernel: Float64Kernel, target: float) -> bool:
+    """Whether the errors of Θ leave hope of a relative error of λ_min.
+
+    Inverse iteration gives an upper bound of λ_min, which was never twice λ_min in the networks of
+    `benchmarks.sweep.grid`.
+    """
+    theta = kernel.theta
+    lower, failed = torch.linalg.cholesky_ex(theta)
+    if bool(failed):
+        return False
+    vector = torch.ones_like(theta[:, :1])
+    vector[1::2] = -1
+    for _ in range(ITERATIONS):
+        vector = torch.cholesky_solve(vector, lower)
+        vector /= torch.linalg.vector_norm(vector)
+    above = float((vector * (theta @ vector)).sum())
+    return SAFETY * ROOT_TWO * float(kernel.entry_errors.mean()) <= target * above

@@ -18,6 +18,8 @@ vectors with many independent components, which keep within a few per cent of th
 covers what the error model leaves out. Tuned: the estimates exceed the actual errors without it in
 all tests."""
 
+ROOT_TWO = 2**0.5
+"""An entry of a symmetric matrix and its mirror image err alike."""
 
 SQUARED_AWAY = 1e-160
 """Errors below it have squares that underflow."""

@@ -18,7 +18,7 @@ from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.double_double_kernel import double_double_kernel
 from ntk_sweep.kernel.overflow import squares_overflow
-from ntk_sweep.kernel.pass_errors import SAFETY, seen_errors
+from ntk_sweep.kernel.pass_errors import ROOT_TWO, SAFETY, seen_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
@@ -31,7 +31,6 @@ from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.extremes import Extremes
 from ntk_sweep.spectrum.lowest_eigenvalue import (
     LEADING,
-    ROOT_TWO,
     ROWS,
     LowestEigenvalue,
     NoBoundError,

@@ -18,7 +18,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from ntk_sweep.kernel.pass_errors import SAFETY
+from ntk_sweep.kernel.pass_errors import ROOT_TWO, SAFETY
 from ntk_sweep.numerics.double_double import (
     UNIT,
     DoubleDouble,
@@ -61,8 +61,6 @@ UNDERFLOW = 1e-290
 ATTEMPTS = 20
 """Of a shift or a margin, each larger than the last, before it is given up; one is enough where
 Lanczos found the right vectors."""
-
-ROOT_TWO = 2**0.5
 
 _UNIT = torch.finfo(torch.float64).eps / 2
 

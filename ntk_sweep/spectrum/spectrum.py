@@ -12,7 +12,7 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
-from ntk_sweep.kernel.pass_errors import SAFETY, pass_errors
+from ntk_sweep.kernel.pass_errors import ROOT_TWO, SAFETY, pass_errors
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
@@ -56,9 +56,6 @@ TARGET = 1e-9
 """Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and
 within reach of the bounds of all but a few networks (`python -m benchmarks.numerics.accuracy`)."""
 
-
-ROOT_TWO = 2**0.5
-"""An entry of a symmetric matrix and its mirror image err alike."""
 
 VANISHING = 1e-120
 """The trace below which squares of errors in double-double, 1e-31 of it, underflow: LAPACK's
@@ -160,8 +157,14 @@ def ntk_spectrum(
     if method == "jacobian":
         return _jacobian(network, x, target)
     refinable = method in ORDERS or (method == "auto" and len(x) <= REFINED_SAMPLES)
-    kernel = centred_kernel(centred_passes(network, x), refinable, network)
+    passes = centred_passes(network, x)
+    kernel = centred_kernel(passes, refinable, network, asked_of_float64(method, target))
     return kernel_spectrum(kernel, method, target)
+
+
+def asked_of_float64(method: str, target: float) -> float:
+    """The relative error with which Θ in float64 is enough: only `auto` leaves the choice."""
+    return target if method == "auto" else 0.0
 
 
 def _jacobian(network: Network, x: Float[Tensor, "N n_in"], target: float) -> Spectrum:

@@ -29,7 +29,13 @@ from ntk_sweep.spectrum.conjugate_extremes import ConjugateFactor, conjugate_ext
 from ntk_sweep.spectrum.extremes import Extremes, extreme_columns
 from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form
 from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME
-from ntk_sweep.spectrum.spectrum import ORDERS, Spectrum, kernel_spectrum, ntk_spectrum
+from ntk_sweep.spectrum.spectrum import (
+    ORDERS,
+    Spectrum,
+    asked_of_float64,
+    kernel_spectrum,
+    ntk_spectrum,
+)
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.memory import (
     CHECKED_FROM,
@@ -74,7 +80,7 @@ def compute_spectrum(work: Computation) -> Computed:
     settings = work.point.settings
     assert isinstance(settings, SpectrumConfig)
     if settings.method == EXTREME:
-        _, _, kernel, conjugate = _kernel(work, EXTREME)
+        _, _, kernel, conjugate = _kernel(work, EXTREME, settings.target)
         columns = _extreme_columns(work, kernel, conjugate, settings.target)
         return columns, saved_arrays(work.point, kernel)
     initial = initial_kernel(work, settings.method, settings.target)
@@ -88,7 +94,7 @@ def initial_kernel(work: Computation, method: str, target: float) -> InitialKern
         ValueError: The kernel is not finite.
         MemoryError: There is not enough memory.
     """
-    network, x, kernel, conjugate = _kernel(work, method)
+    network, x, kernel, conjugate = _kernel(work, method, target)
     if method in ("jacobian", CERTIFIED):
         assert isinstance(network, Network)
         spectrum = ntk_spectrum(network, x, method, target)
@@ -101,7 +107,7 @@ def initial_kernel(work: Computation, method: str, target: float) -> InitialKern
 
 
 def _kernel(
-    work: Computation, method: str
+    work: Computation, method: str, target: float
 ) -> tuple[Network | StreamedNetwork, Tensor, CentredKernel, Extremes | None]:
     """The network of a point, the inputs in its dtype and on its device, and its kernel.
 
@@ -124,7 +130,8 @@ def _kernel(
         # kernels are too large for the blocks that the passes free
         give_back()
     kept = refinable or LAYER_KERNELS in point.files
-    kernel = centred_kernel(passes, kept, network if refinable else None)
+    asked = asked_of_float64(method, target)
+    kernel = centred_kernel(passes, kept, network if refinable else None, asked)
     conjugate = conjugate_extremes(ConjugateFactor.of(passes, point.architecture))
     if large:
         del passes, first

@@ -27,7 +27,7 @@ from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.numerics.tensors import overflow
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import TrainingConfig
-from ntk_sweep.spectrum.spectrum import TARGET, kernel_spectrum
+from ntk_sweep.spectrum.spectrum import TARGET, asked_of_float64, kernel_spectrum
 from ntk_sweep.tasks.computation import Computation, Computed
 from ntk_sweep.tasks.generalisation import (
     course_columns,
@@ -247,7 +247,9 @@ class _KernelHistory:
 
     def _figures(self, network: Network) -> tuple[float, ...]:
         try:
-            kernel = centred_kernel(centred_passes(network, self._initial.x), network=network)
+            passes = centred_passes(network, self._initial.x)
+            asked = asked_of_float64(self._method, TARGET)
+            kernel = centred_kernel(passes, network=network, target=asked)
             spectrum, theta = kernel_spectrum(kernel, self._method, TARGET), kernel.theta
         except ValueError:
             return (math.nan,) * 5

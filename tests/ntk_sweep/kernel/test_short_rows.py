@@ -86,6 +86,33 @@ def test_tiles_make_the_same_kernel(monkeypatch, activation):
     assert float(distance(tiled, whole).norm()) <= 2 * float(errors.norm)
 
 
+@pytest.mark.parametrize(
+    ("activation", "depth", "target", "rounded"),
+    [
+        ("relu", 2, 1e-9, False),
+        ("relu", 2, 1e-15, True),
+        ("relu", 2, 0.0, True),
+        ("sigmoid", 6, 1e-9, True),
+        ("sigmoid", 16, 1e9, True),  # no Cholesky factor
+    ],
+)
+def test_float64_is_left_where_it_leaves_no_hope_of_the_target(activation, depth, target, rounded):
+    passes = passes_of(activation, depth)
+    kernel, plain = centred_kernel(passes, target=target), float64_kernel(passes)
+    assert torch.equal(kernel.theta, plain.theta) != rounded
+    assert set(kernel.known) == ({0} if rounded else set())
+    if not rounded:
+        assert torch.equal(kernel.entry_errors, plain.entry_errors)
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", "sigmoid"])
+def test_both_ways_to_the_kernel_agree_within_their_bounds(activation):
+    network = Network.initialise(X.shape[1], 40, 3, activation, "thesis", 5)
+    auto, eigh = (ntk_spectrum(network, X, method) for method in ("auto", "eigh"))
+    assert auto.meets_target
+    assert bool(((auto.eigenvalues - eigh.eigenvalues).abs() <= auto.errors + eigh.errors).all())
+
+
 def test_rows_that_cancel_their_centre_are_left_to_float64():
     """An input whose units are all dead, beside one that keeps those of the mean alive."""
     drawn = Network.initialise(3, 40, 4, "relu", "ntk", 5, bias_std=None)
