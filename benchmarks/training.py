@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.places import ROOT
 from docs.tools.pages import fill_filed
+from ntk_sweep.executors.worker import prepare_process
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.training.gradient_descent import GradientDescent
 
@@ -97,7 +98,8 @@ class Measured:
 
 def main() -> None:
     """Prints the table and files it beside docs/reference/performance.md."""
-    torch.set_num_threads(1)
+    # NumPy's and SciPy's BLAS have threads of their own
+    prepare_process(1)
     lines = [
         (
             "| network | batch size | dtype | nn.Module and optim.SGD, µs a step | ntk-sweep, µs a "
