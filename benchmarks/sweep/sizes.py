@@ -39,7 +39,8 @@ from ntk_sweep.analysis.drawing.rendering import render, style
 from ntk_sweep.cores import available_cores
 from ntk_sweep.executors.worker import prepare_process
 from ntk_sweep.kernel.centred_passes import centred_passes
-from ntk_sweep.kernel.double_double_kernel import double_double_kernel, rounded_kernel
+from ntk_sweep.kernel.double_double_kernel import double_double_kernel
+from ntk_sweep.kernel.float64_kernel import float64_kernel
 
 N_INPUTS = 784
 Points = list[tuple[int, float]]
@@ -243,7 +244,7 @@ def _passes(n_samples: int, width: int, depth: int) -> float:
 
 def _kernel(n_samples: int, width: int, depth: int) -> float:
     passes = centred_passes(*_network(n_samples, width, depth))
-    return _least(lambda: rounded_kernel(passes))
+    return _least(lambda: float64_kernel(passes))
 
 
 def _double_double(n_samples: int, width: int, depth: int) -> float:

@@ -27,14 +27,10 @@ from ntk_sweep.kernel.float64_kernel import (
     float64_kernel,
 )
 from ntk_sweep.kernel.overflow import kernel_overflow
-from ntk_sweep.kernel.pass_errors import ROOT_TWO, SAFETY, PassErrors, pass_errors
+from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors, spread_error
 from ntk_sweep.network.layered import LayeredNetwork
-from ntk_sweep.numerics.double_double import (
-    DoubleDouble,
-)
-from ntk_sweep.numerics.gram_matrices import (
-    GramError,
-)
+from ntk_sweep.numerics.double_double import DoubleDouble
+from ntk_sweep.numerics.gram_matrices import GramError
 from ntk_sweep.numerics.tensors import all_finite
 from ntk_sweep.numerics.thresholds import EXTENDED_ACTIVATIONS, TILE_ROWS
 
@@ -133,13 +129,13 @@ def centred_kernel(
     """Θ in float64, whatever the dtype of the passes.
 
     It comes from Gram matrices in float64 where their errors leave hope of the target; else it is
-    rounded from double-double, which takes twice as long and errs less.
+    rounded from double-double, which takes two to three times as long and errs less.
 
     Args:
         passes: From `ntk_sweep.kernel.centred_passes.centred_passes`.
         refinable: Whether Θ in double-double may be asked for; if not, the passes are not kept.
         network: That of the passes, for `CentredKernel.extended`.
-        target: The relative error that is asked of the eigenvalues.
+        target: The relative error that is asked of the eigenvalues; 0 for the Θ that errs less.
 
     Raises:
         ValueError: The network's output, Θ or a bound of the passes' errors is not finite.
@@ -179,7 +175,7 @@ def _is_hopeful(kernel: Float64Kernel, target: float) -> bool:
     """Whether the errors of Θ leave hope of a relative error of λ_min.
 
     Inverse iteration gives an upper bound of λ_min, which was never twice λ_min in the networks of
-    `benchmarks.sweep.grid`.
+    `benchmarks.sweep.grid_profile`.
     """
     theta = kernel.theta
     lower, failed = torch.linalg.cholesky_ex(theta)
@@ -191,4 +187,4 @@ def _is_hopeful(kernel: Float64Kernel, target: float) -> bool:
         vector = torch.cholesky_solve(vector, lower)
         vector /= torch.linalg.vector_norm(vector)
     above = float((vector * (theta @ vector)).sum())
-    return SAFETY * ROOT_TWO * float(kernel.entry_errors.mean()) <= target * above
+    return spread_error(kernel.entry_errors) <= target * above

@@ -23,9 +23,7 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     symmetric,
 )
-from ntk_sweep.numerics.gram_matrices import (
-    GramError,
-)
+from ntk_sweep.numerics.gram_matrices import GramError
 from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
@@ -37,8 +35,8 @@ def rounded_kernel(
 ) -> tuple[Float64Kernel, tuple[DoubleDouble, GramError]]:
     """Θ in double-double and its error; and before them the same rounded to float64.
 
-    At order 0 that takes little longer than Gram matrices in float64. Rows are short beside their
-    centre, so that it errs less.
+    At order 0 that takes two to three times as long as Gram matrices in float64. Rows are short
+    beside their centre, so that it errs less.
 
     Args:
         passes: The passes.

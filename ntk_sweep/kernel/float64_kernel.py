@@ -1,7 +1,7 @@
 """The kernel of centred passes in float64, from Gram matrices of centre + rows.
 
-It serves passes without a centre, and more inputs than `TILE_ROWS`, of which whole matrices in
-double-double would need too much memory.
+It serves where its errors leave hope of what is asked, passes without a centre, and more inputs
+than `TILE_ROWS`, of which whole matrices in double-double would need too much memory.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from ntk_sweep.kernel.centred_rows import CentredRows
 from ntk_sweep.kernel.pass_errors import add_common_covariance
 from ntk_sweep.kernel.rounding import least_of, unit_of
 from ntk_sweep.network.linear_layer import LayerScale
-from ntk_sweep.numerics.sliced_products import (
-    symmetric_product,
-)
+from ntk_sweep.numerics.sliced_products import symmetric_product
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
 

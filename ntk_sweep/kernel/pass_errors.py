@@ -25,6 +25,15 @@ SQUARED_AWAY = 1e-160
 """Errors below it have squares that underflow."""
 
 
+def spread_error(entries: Float[Tensor, " N"]) -> float:
+    """What errors of a kernel's entries do to an eigenvalue whose eigenvector is spread evenly.
+
+    Args:
+        entries: w, such that entry (i, j) errs by (w_i w_j)^½ in root mean square.
+    """
+    return SAFETY * ROOT_TWO * float(entries.mean())
+
+
 @dataclass(frozen=True)
 class PassErrors:
     """The Jacobian of the passes is J + 1 eᵀ + F, with J the exact one.

@@ -18,14 +18,10 @@ from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.double_double_kernel import double_double_kernel
 from ntk_sweep.kernel.overflow import squares_overflow
-from ntk_sweep.kernel.pass_errors import ROOT_TWO, SAFETY, seen_errors
+from ntk_sweep.kernel.pass_errors import seen_errors, spread_error
 from ntk_sweep.network.fully_connected import Inputs, Network
-from ntk_sweep.numerics.double_double import (
-    DoubleDouble,
-)
-from ntk_sweep.numerics.gram_matrices import (
-    GramError,
-)
+from ntk_sweep.numerics.double_double import DoubleDouble
+from ntk_sweep.numerics.gram_matrices import GramError
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.extremes import Extremes
@@ -172,8 +168,8 @@ def _orders(kernel: CentredKernel, target: float) -> list[int]:
         return [0]
     *first, last = sorted({orders.kernel for _, orders in CANDIDATES})
     most = target * _nearest(kernel.theta)
-    errors = {one: kernel.double_double_errors(one).entries.mean() for one in first}
-    return [*(one for one in first if SAFETY * ROOT_TWO * float(errors[one]) <= most), last]
+    errors = {one: spread_error(kernel.double_double_errors(one).entries) for one in first}
+    return [*(one for one in first if errors[one] <= most), last]
 
 
 def _nearest(theta: Float[Tensor, "N N"]) -> float:

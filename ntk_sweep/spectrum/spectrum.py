@@ -12,7 +12,7 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_kernel import CentredKernel, centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.overflow import squares_overflow
-from ntk_sweep.kernel.pass_errors import ROOT_TWO, SAFETY, pass_errors
+from ntk_sweep.kernel.pass_errors import ROOT_TWO, SAFETY, pass_errors, spread_error
 from ntk_sweep.network.fully_connected import Inputs, Network
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.numerics.tensors import all_finite, overflow
@@ -236,8 +236,8 @@ def _hopeful(kernel: CentredKernel, orders: Orders, target: float, least: float)
         return False
     if least <= 0:
         return orders.products == ORDERS["double-double"].products
-    error = float(kernel.double_double_errors(orders.kernel).entries.mean())
-    return SAFETY * ROOT_TWO * error <= target * least
+    entries = kernel.double_double_errors(orders.kernel).entries
+    return spread_error(entries) <= target * least
 
 
 def _extended(kernel: CentredKernel, spectrum: Spectrum, method: str) -> Spectrum:
