@@ -15,9 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.kernel.rounding import row_norms
-from ntk_sweep.numerics.double_double import (
-    DoubleDouble,
-)
+from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.numerics.double_double_functions import selected
 from ntk_sweep.numerics.gram_matrices import (
     GramError,

@@ -12,9 +12,7 @@ from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Inputs, Network, OtherInputs
 from ntk_sweep.network.linear_layer import LayerScale
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.numerics.sliced_products import (
-    symmetric_product,
-)
+from ntk_sweep.numerics.sliced_products import symmetric_product
 from ntk_sweep.numerics.tensors import all_finite, overflow
 
 

@@ -6,9 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntk_sweep.network.fully_connected import Inputs, Network, OtherInputs
-from ntk_sweep.numerics.sliced_products import (
-    symmetric_product,
-)
+from ntk_sweep.numerics.sliced_products import symmetric_product
 from ntk_sweep.numerics.tensors import all_finite, overflow
 
 

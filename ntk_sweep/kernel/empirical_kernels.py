@@ -17,9 +17,7 @@ from ntk_sweep.kernel.pass_errors import SAFETY, pass_errors
 from ntk_sweep.kernel.rounding import least_of, row_norms, unit_of
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Inputs, Network, OtherInputs
-from ntk_sweep.numerics.sliced_products import (
-    symmetric_product,
-)
+from ntk_sweep.numerics.sliced_products import symmetric_product
 from ntk_sweep.numerics.tensors import all_finite, overflow
 
 ROUNDINGS = 8

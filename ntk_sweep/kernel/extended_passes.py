@@ -40,9 +40,7 @@ from ntk_sweep.numerics.gram_matrices import (
     double_double_gram_errors,
     double_double_gram_tile,
 )
-from ntk_sweep.numerics.sliced_products import (
-    matmul_by_row,
-)
+from ntk_sweep.numerics.sliced_products import matmul_by_row
 from ntk_sweep.numerics.thresholds import EXTENDED_WEIGHTS
 
 ORDERS = 3

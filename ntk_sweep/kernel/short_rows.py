@@ -38,9 +38,7 @@ from ntk_sweep.numerics.double_double import (
     two_prod,
 )
 from ntk_sweep.numerics.double_double_functions import scaled, selected
-from ntk_sweep.numerics.gram_matrices import (
-    GramError,
-)
+from ntk_sweep.numerics.gram_matrices import GramError
 from ntk_sweep.numerics.gram_tiles import mirrored
 from ntk_sweep.numerics.sliced_products import (
     narrow_product,

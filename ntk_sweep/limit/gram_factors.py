@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS, exact_square
-from ntk_sweep.numerics.double_double import (
-    DoubleDouble,
-)
+from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.numerics.double_double_functions import constant
 
 

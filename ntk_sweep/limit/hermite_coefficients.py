@@ -31,9 +31,7 @@ from ntk_sweep.numerics.double_double_functions import (
     selected,
     square_root,
 )
-from ntk_sweep.numerics.sliced_products import (
-    matmul,
-)
+from ntk_sweep.numerics.sliced_products import matmul
 
 _RULES = ((80, 14.5, 90.0), (100, 18.0, 110.0))
 """Rules for so many bits: where Gaussian integrals are cut, and the decay asked of the trapezoidal

@@ -30,9 +30,7 @@ from ntk_sweep.numerics.gram_matrices import (
     gram_errors,
 )
 from ntk_sweep.numerics.gram_tiles import gram_tile
-from ntk_sweep.numerics.sliced_products import (
-    powers,
-)
+from ntk_sweep.numerics.sliced_products import powers
 from ntk_sweep.numerics.tensors import all_finite, overflow
 from ntk_sweep.numerics.thresholds import LIMITS_KEPT_BELOW
 

@@ -40,9 +40,7 @@ from ntk_sweep.numerics.double_double_functions import (
     selected,
     square_root,
 )
-from ntk_sweep.numerics.sliced_products import (
-    matmul,
-)
+from ntk_sweep.numerics.sliced_products import matmul
 
 MOST = 12
 """Degree of the longest series that is tried; Mehler's series is faster then."""

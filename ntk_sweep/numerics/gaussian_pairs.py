@@ -10,9 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntk_sweep.numerics.double_double import (
-    two_prod,
-)
+from ntk_sweep.numerics.double_double import two_prod
 
 
 @dataclass(frozen=True)

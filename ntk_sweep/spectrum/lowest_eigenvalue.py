@@ -25,13 +25,9 @@ from ntk_sweep.numerics.double_double import (
     add,
     add_plain,
 )
-from ntk_sweep.numerics.gram_matrices import (
-    GramError,
-)
+from ntk_sweep.numerics.gram_matrices import GramError
 from ntk_sweep.numerics.gram_tiles import mirrored, upper_tiles
-from ntk_sweep.numerics.sliced_products import (
-    matmul,
-)
+from ntk_sweep.numerics.sliced_products import matmul
 from ntk_sweep.numerics.tensors import all_finite
 
 ORDERS = 3

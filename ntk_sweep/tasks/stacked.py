@@ -23,9 +23,7 @@ from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.linear_layer import LayerScale
 from ntk_sweep.network.stacked import NetworkStack
-from ntk_sweep.numerics.double_double import (
-    DoubleDouble,
-)
+from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import SpectrumConfig

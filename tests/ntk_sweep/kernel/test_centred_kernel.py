@@ -27,9 +27,7 @@ from ntk_sweep.numerics.gram_matrices import (
     gram_errors,
 )
 from ntk_sweep.numerics.gram_tiles import gram_tile
-from ntk_sweep.numerics.sliced_products import (
-    powers,
-)
+from ntk_sweep.numerics.sliced_products import powers
 
 X = torch.from_numpy(np.random.default_rng(3).random((6, 5)))
 MANY = torch.from_numpy(np.random.default_rng(3).random((30, 5)))

@@ -14,9 +14,7 @@ from ntk_sweep.kernel.extended_passes import extended_passes
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.numerics.double_double import (
-    two_sum,
-)
+from ntk_sweep.numerics.double_double import two_sum
 from tests.helpers.activations import with_formula
 from tests.helpers.exact import DIGITS, FUNCTIONS, exact_kernel
 

@@ -16,9 +16,7 @@ from ntk_sweep.kernel.float64_kernel import float64_kernel
 from ntk_sweep.kernel.pass_errors import pass_errors
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.numerics import gram_tiles
-from ntk_sweep.numerics.double_double import (
-    DoubleDouble,
-)
+from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.spectrum.spectrum import ntk_spectrum
 
 X = 1 + 0.2 * torch.randn(13, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))

@@ -12,9 +12,7 @@ from ntk_sweep.network.linear_layer import (
     summed_layers,
 )
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
-from ntk_sweep.numerics.double_double import (
-    from_float64,
-)
+from ntk_sweep.numerics.double_double import from_float64
 
 GENERATOR = np.random.default_rng(3)
 X = torch.from_numpy(GENERATOR.random((6, 5)))

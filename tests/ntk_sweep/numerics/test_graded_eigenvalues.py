@@ -17,9 +17,7 @@ from ntk_sweep.numerics.gram_matrices import (
     centre_terms,
     gram,
 )
-from ntk_sweep.numerics.sliced_products import (
-    powers,
-)
+from ntk_sweep.numerics.sliced_products import powers
 
 
 def rows(count, features, spread):

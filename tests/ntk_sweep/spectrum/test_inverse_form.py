@@ -15,9 +15,7 @@ from ntk_sweep.kernel.centred_kernel import centred_kernel
 from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.pass_errors import PassErrors
 from ntk_sweep.network.fully_connected import Network
-from ntk_sweep.numerics.double_double import (
-    DoubleDouble,
-)
+from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.numerics.graded_eigenvalues import graded_spectrum
 from ntk_sweep.spectrum import inverse_form as module
 from ntk_sweep.spectrum.inverse_form import InverseForm, inverse_form

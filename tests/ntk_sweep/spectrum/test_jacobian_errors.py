@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntk_sweep.kernel.pass_errors import PassErrors
-from ntk_sweep.numerics.double_double import (
-    DoubleDouble,
-)
+from ntk_sweep.numerics.double_double import DoubleDouble
 from ntk_sweep.spectrum.jacobian_errors import JacobianErrors
 from ntk_sweep.spectrum.kernel_regression import KernelRegression
 from ntk_sweep.spectrum.kernel_solver import kernel_solver

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from ntk_sweep.analysis.rows.cells import cells, seeds_text
-from ntk_sweep.analysis.statistics.bootstrap import (
-    mean_intervals,
-)
+from ntk_sweep.analysis.statistics.bootstrap import mean_intervals
 from tests.helpers.analysis_rows import failed, frame, row
 
 
