@@ -41,7 +41,7 @@ WIDTHS = range(3, 23)
 
 @pytest.fixture
 def data(tmp_path):
-    np.savez(tmp_path / "data.npz", x=np.random.default_rng(1).random((40, 4)), y=np.arange(40))
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(1).random((40, 40)), y=np.arange(40))
     return DataConfig("npz", path=str(tmp_path / "data.npz"))
 
 
