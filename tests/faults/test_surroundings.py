@@ -76,7 +76,7 @@ def test_processes_that_tests_start_mind_their_signals():
     assert asked.stdout == "['SIG_DFL', 'SIG_DFL']\n", asked.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hostile_environment_changes_nothing(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -48,12 +48,12 @@ def check(function, *arguments):
         assert all(np.isfinite(np.asarray(part)).all() for part in found)
 
 
-LONG = [pytest.param(size, marks=pytest.mark.long) for size in (1e37, 1e60, 1e100, 1e300)]
+LONG = [pytest.param(size, marks=pytest.mark.long) for size in (1e37, 1e60, 1e77, 1e100, 1e300)]
 """Orders of magnitude between those at which float32, squares and float64 overflow."""
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("size", [3e38, 1e77, 1e155, 1.7e308, *LONG])
+@pytest.mark.parametrize("size", [3e38, 1e155, 1.7e308, *LONG])
 def test_networks_of_large_inputs_yield_numbers_or_a_reason(size, activation):
     for parametrisation in PARAMETRISATIONS:
         for dtype in (torch.float64, torch.float32):
