@@ -9,21 +9,26 @@ of process time, so that other work on the machine counts as little as can be; m
 `ROUNDS`, and the ratio is the median of the rounds' ratios, between the least and the greatest of
 them. "Products alone" is what multiplying with all weight matrices but the first takes, once from
 either side, in the order of a step: less no step can cost that does both.
+
+Then two processes train the networks of the thesis at the same time, as two workers do, and one of
+them alone, in turns.
 """
 
 from __future__ import annotations
 
 import math
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.places import ROOT
-from docs.tools.pages import fill_filed
+from docs.tools.pages import fill, fill_filed
 from ntk_sweep.executors.worker import prepare_process
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.training.gradient_descent import GradientDescent
@@ -79,6 +84,11 @@ CASES = [
     ),
 ]
 
+OF_THE_THESIS = (Case("relu", 800, 3), Case("sigmoid", 300, 8))
+"""What two processes train at once."""
+
+EPOCHS_AT_ONCE = 20
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -113,10 +123,20 @@ def main() -> None:
         print(lines[-1], flush=True)
     page = ROOT / "docs" / "reference" / "performance.md"
     fill_filed(page, "training", "Microseconds a step, by network, batch size and precision", lines)
+    lines = [
+        "| network | one alone, µs a step | two at once, µs a step | ratio |",
+        "|---|---|---|---|",
+        *(
+            f"| {case.act} {case.width} × {case.depth} | {at_once(case)} |"
+            for case in OF_THE_THESIS
+        ),
+    ]
+    print("\n".join(lines))
+    fill(page, "training at once", "\n".join(lines))
 
 
-def measure(case: Case) -> Measured:
-    """Both steps, in turns."""
+def prepared(case: Case) -> tuple[torch.Tensor, torch.Tensor, Network]:
+    """Inputs, targets and the network to begin with."""
     x = torch.rand(
         N_SAMPLES, 784, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     ).to(case.dtype)
@@ -124,6 +144,12 @@ def measure(case: Case) -> Measured:
     network = Network.initialise(
         784, case.width, case.depth, case.act, "standard", seed=0, dtype=case.dtype
     )
+    return x, y, network
+
+
+def measure(case: Case) -> Measured:
+    """Both steps, in turns."""
+    x, y, network = prepared(case)
     module = as_module(network)
     optimiser = torch.optim.SGD(module.parameters(), lr=STEP_SIZE)
     criterion = nn.MSELoss()
@@ -157,6 +183,58 @@ def measure(case: Case) -> Measured:
             times.append(time.process_time())
         rounds.append(np.diff(times) / epochs / len(batches))
     return Measured(*np.array(rounds).T)
+
+
+def at_once(case: Case) -> str:
+    """One process alone, and two at the same time, in turns."""
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in range(2)]
+    processes = [
+        context.Process(target=_train_when_asked, args=(case, theirs)) for _, theirs in pipes
+    ]
+    for process in processes:
+        process.start()
+    ours = [own for own, _ in pipes]
+    try:
+        for own in ours:
+            own.recv()  # it is ready
+        rounds = [(max(_asked(ours[:1])), max(_asked(ours))) for _ in range(ROUNDS)]
+    finally:
+        for own in ours:
+            own.send(False)
+        for process in processes:
+            process.join()
+    alone, both = np.array(rounds).T
+    ratios = both / alone
+    return (
+        f"{np.median(alone) * 1e6:.0f} | {np.median(both) * 1e6:.0f} | "
+        f"{np.median(ratios):.2f} ({ratios.min():.2f}, {ratios.max():.2f})"
+    )
+
+
+def _asked(connections: list[Connection]) -> list[float]:
+    """Seconds of a step in each process, all of which train at the same time."""
+    for connection in connections:
+        connection.send(True)
+    return [connection.recv() for connection in connections]
+
+
+def _train_when_asked(case: Case, connection: Connection) -> None:
+    """What each of the processes does."""
+    prepare_process(1)
+    x, y, network = prepared(case)
+    descent, order = (
+        GradientDescent(network, x, y, STEP_SIZE, case.batch_size),
+        np.arange(N_SAMPLES),
+    )
+    descent.epoch(order)
+    connection.send(None)
+    while connection.recv():
+        start = time.process_time()
+        for _ in range(EPOCHS_AT_ONCE):
+            descent.epoch(order)
+        steps = EPOCHS_AT_ONCE * descent.steps_per_epoch
+        connection.send((time.process_time() - start) / steps)
 
 
 def products(network: Network, batch_size: int) -> Callable[[], None]:

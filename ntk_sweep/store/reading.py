@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ntk_sweep.settings.point import BY_PRODUCTS
 from ntk_sweep.settings.tasks import TASKS
-from ntk_sweep.store.columns import GROUP, NETWORK
+from ntk_sweep.store.columns import GROUP, NETWORK, RUN
 from ntk_sweep.store.filesystems import split_location, without_credentials
 from ntk_sweep.store.store import Store
 
@@ -48,8 +48,8 @@ class Entry:
 def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The rows of a task as a frame: one row a point, the latest good one.
 
-    A point that only failed has its latest failure. Of points that several versions of the numerics
-    computed, the rows of the newest are kept.
+    A point that only failed has its latest failure. Where several versions of the numerics computed
+    a network, or trained it the same way, the rows of the newest are kept.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as results, Store(results, "spectrum").open_session():
@@ -76,10 +76,11 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
             f"there is no folder {shown}: run a sweep first, for example `ntk-sweep run act=relu`"
         )
     frame = latest_good(store.read()).to_pandas()
-    point = [*GROUP, *NETWORK]
-    newest = frame.groupby(point, dropna=False)["numerics_version"].transform("max")
+    # spectra are not trained, and have none of the columns that say how
+    same = [name for name in (*GROUP, *RUN, "test_fingerprint") if name in frame]
+    newest = frame.groupby(same, dropna=False)["numerics_version"].transform("max")
     return frame[frame["numerics_version"] == newest].sort_values(
-        [*point, "key"], ignore_index=True
+        [*GROUP, *NETWORK, "key"], ignore_index=True
     )
 
 

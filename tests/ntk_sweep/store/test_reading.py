@@ -182,6 +182,27 @@ def test_rows_of_older_numerics_give_way_to_newer_ones(store):
     assert keys_of(load_results(store.folder)) == ["new", "other"]
 
 
+def test_older_numerics_give_way_for_the_same_training_of_the_same_network_only(tmp_path):
+    def run(key, **values):
+        setting = {"learning_rate": 0.01, "learning_rate_unit": "absolute", "batch_size": 1}
+        setting |= {"epochs": 2, "shuffle": True, "optimiser": "sgd", "centre_outputs": False}
+        return make_row(key, task="training", **(setting | {"bias_std": None} | values))
+
+    rows = [
+        run("new", numerics_version=3),
+        run("old"),
+        run("another rate", learning_rate=0.001),
+        run("another network", seed=1),
+        run("other test inputs", test_fingerprint="e" * 64),
+        run("recorded", record_kernel_every=1),
+    ]
+    store = Store(str(tmp_path / "results"), "training")
+    with store.open_session():
+        PartWriter(store).commit(rows)
+        frame = load_results(store.folder)
+    assert keys_of(frame) == sorted({row["key"] for row in rows} - {"old"})
+
+
 def test_a_point_is_done_with_the_files_that_are_asked_for():
     nothing, kernel = frozenset(), frozenset({"kernel_file"})
     assert Entry("ok", nothing).serves(nothing) and Entry("ok", kernel).serves(nothing)
