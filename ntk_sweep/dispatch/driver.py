@@ -27,6 +27,7 @@ from ntk_sweep.store.lease import Lease
 from ntk_sweep.store.reading import finished, row_of
 from ntk_sweep.store.writer import PartWriter
 from ntk_sweep.tasks.allowance import overtime
+from ntk_sweep.tasks.common_columns import failed_row
 
 POLL_SECONDS = 0.5
 """How long to wait for a report before the progress is drawn again."""
@@ -216,8 +217,6 @@ class Driver:
 
     def _give_up(self, job: Job, error: str) -> None:
         """Records a job as failed."""
-        from ntk_sweep.tasks.rows import failed_row
-
         if job.store_id not in self._writers:
             self._writers[job.store_id] = PartWriter(self._plan.stores[job.store_id])
         row = failed_row(job.point, job.dataset, error, self._git_commit)

@@ -27,6 +27,7 @@ from ntk_sweep.numerics.sliced_products import (
     matmul_by_column,
     symmetric_product,
 )
+from ntk_sweep.numerics.thresholds import GRADED_ROWS
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -45,8 +46,8 @@ between neighbouring eigenvalues."""
 FAR = 1e-4
 """Of Λ, relatively: what is farther from the diagonal of B counts absolutely, in its own column."""
 
-ROWS, COLUMNS = 1024, 512
-"""Of blocks of matrices: products in double-double take some 20 arrays as high or as wide."""
+COLUMNS = 512
+"""Of blocks of matrices."""
 
 NULL = 1e6
 """Eigenvalues below this multiple of the absolute error are given an absolute bound only, lest the
@@ -132,7 +133,7 @@ def graded_spectrum(
     values, residual = _second_order(congruence)
     relative, absolute, beside = _bounds(congruence, residual)
     order, turned = values.argsort(), congruence.vectors
-    for rows in turned.split(ROWS):
+    for rows in turned.split(GRADED_ROWS):
         rows.copy_((rows + rows @ congruence.angles)[:, order])
     single = (congruence.columns + beside).clamp(max=absolute)
     return GradedSpectrum(values[order].clamp(min=0), relative, absolute, turned, single[order])
@@ -170,7 +171,7 @@ def _deflated(
     """
     root = greatest.sqrt() * first
     left = torch.empty_like(theta.hi)
-    for rows in _parts(len(left), ROWS):
+    for rows in _parts(len(left), GRADED_ROWS):
         block = selected(theta, rows)
         left[rows] = _minus(block, two_prod(root[rows, None], root))
     image = left @ first
@@ -330,7 +331,7 @@ def _residual(
         factors, scales = v[:, columns], values[columns]
         squares = torch.zeros_like(scales)
         lengths = torch.zeros_like(scales)
-        for rows in _parts(len(v), ROWS):
+        for rows in _parts(len(v), GRADED_ROWS):
             block = selected(theta, rows)
             product, own = matmul_by_column(block, factors, orders)
             scaled = two_prod(factors[rows], scales)
@@ -350,7 +351,7 @@ def _inner_products(
     """VᵀR beyond float64, rounded to it, and bounds of the errors of its columns."""
     products, squares = torch.empty_like(residual), torch.zeros_like(residual[0])
     for columns in _parts(len(residual), COLUMNS):
-        for rows in _parts(len(residual), ROWS):
+        for rows in _parts(len(residual), GRADED_ROWS):
             block = from_float64(transposed[rows])
             product, own = matmul_by_column(block, residual[:, columns], orders)
             products[rows, columns] = product.hi
@@ -361,7 +362,7 @@ def _inner_products(
 def _mirrored(products: Float[Tensor, "N N"]) -> Float[Tensor, "N N"]:
     """The upper triangle and its mirror image, zero on the diagonal, in place."""
     products.triu_(1)
-    for rows in _parts(len(products), ROWS):
+    for rows in _parts(len(products), GRADED_ROWS):
         square = products[rows, rows]
         square += square.mT.clone()
         products[rows.stop :, rows] = products[rows, rows.stop :].mT
@@ -378,7 +379,7 @@ def _angles(
     """
     angles, root, tiny = torch.empty_like(off), diagonal.sqrt(), diagonal < NULL * floor
     left, skewed, beside = [], [], []
-    for rows in _parts(len(off), ROWS):
+    for rows in _parts(len(off), GRADED_ROWS):
         part, null = off[rows], tiny[rows, None] | tiny
         quotients = part / (diagonal - diagonal[rows, None])
         taken = quotients.abs() < SMALL_ANGLE  # false for 0/0
@@ -438,7 +439,7 @@ def _second_order(congruence: _Congruence) -> tuple[Float[Tensor, " N"], _Residu
     weighted = (diagonal @ angles**2).sqrt()
     root, tiny = diagonal.sqrt(), diagonal < NULL * congruence.floor
     values, norms = diagonal.clone(), []
-    for rows in _parts(len(off), ROWS):
+    for rows in _parts(len(off), GRADED_ROWS):
         own, part, turns = diagonal[rows, None], off[rows], angles[rows]
         second = product[rows] + product[:, rows].T + angles[:, rows].T @ turned
         values[rows] += second.diagonal(rows.start)

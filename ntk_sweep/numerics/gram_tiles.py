@@ -19,15 +19,13 @@ from ntk_sweep.numerics.sliced_products import (
     slice_bits,
     slices,
 )
-
-TILE = 512
-"""Rows and columns of a tile: its temporaries of 2 MB each stay in the caches. Tuned on two
-cores."""
+from ntk_sweep.numerics.thresholds import DOUBLE_DOUBLE_TILE_ROWS
 
 
 def upper_tiles(size: int) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of the tiles on and above the diagonal of a symmetric matrix."""
-    parts = [slice(top, min(top + TILE, size)) for top in range(0, size, TILE)]
+    step = DOUBLE_DOUBLE_TILE_ROWS
+    parts = [slice(top, min(top + step, size)) for top in range(0, size, step)]
     for index, rows in enumerate(parts):
         for columns in parts[index:]:
             yield rows, columns

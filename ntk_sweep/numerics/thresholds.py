@@ -1,4 +1,4 @@
-"""Numbers of inputs from which on another method is used.
+"""Numbers of inputs from which on another method is used, and sizes of blocks.
 
 They stand in one place, since the memory plan has to know them all.
 """
@@ -43,3 +43,11 @@ together: at most 2 MB each."""
 
 TILE_ROWS = 2048
 """Rows of Θ that are computed together; up to so many inputs, all of them."""
+
+DOUBLE_DOUBLE_TILE_ROWS = 512
+"""Rows and columns of a tile of Θ in double-double: its temporaries of 2 MB each stay in the
+caches. Tuned on two cores."""
+
+GRADED_ROWS = 1024
+"""Rows of the blocks in which a spectrum in double-double multiplies matrices: such products take
+some 20 arrays as high or as wide."""

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import psutil
 
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.numerics.thresholds import (
+    DOUBLE_DOUBLE_TILE_ROWS,
     EXTENDED_ACTIVATIONS,
     EXTENDED_SAMPLES,
     EXTENDED_WEIGHTS,
+    GRADED_ROWS,
     LIMIT_SAMPLES,
     LIMIT_TILE_ROWS,
     REFINED_SAMPLES,
@@ -96,10 +99,7 @@ TILE_ARRAYS = 3
 """Tiles while Θ is summed up: two Gram matrices, and their product."""
 
 DOUBLE_DOUBLE_TILE = 30
-"""Arrays of `ntk_sweep.numerics.gram_tiles.TILE` rows and columns for a tile in double-double."""
-
-DOUBLE_DOUBLE_ROWS = 512
-"""Those rows; the module that has them loads torch."""
+"""Arrays of `DOUBLE_DOUBLE_TILE_ROWS` rows and columns for a tile in double-double."""
 
 DOUBLE_DOUBLE_WHOLE = 16
 """Arrays (N, N) for Θ in double-double where it is not computed in tiles."""
@@ -119,11 +119,7 @@ BLOCK_HELD = {"eigh": 2, EXTREME: 3, "compensated": 8, "double-double": 8}
 """Arrays (N, N) beside the largest number of blocks."""
 
 BLOCK_ARRAYS = {"eigh": 5, EXTREME: 2, "compensated": 12, "double-double": 14}
-"""Blocks of `ntk_sweep.numerics.graded_eigenvalues.ROWS` rows: the slices of a product in
-double-double."""
-
-BLOCK_ROWS = 1024
-"""Those rows; the module that has them loads torch."""
+"""Blocks of `GRADED_ROWS` rows: the slices of a product in double-double."""
 
 BALL_BYTES = 200
 """Of a ball that a list holds, with some room."""
@@ -136,12 +132,9 @@ LIMIT_ARRAYS = 66
 """Tiles of the recursion for the limit kernels, with its error bounds. Measured on relu; 57 on
 sigmoid."""
 
-LIMIT_EXTENDED = ("sigmoid", "silu", "tanh")
-"""Activations for which λ_min of the limit kernel may be computed beyond float64; their registry
-loads torch."""
-
 LIMIT_EXTENDED_ARRAYS = 86
-"""Arrays (N, N) for it. Measured on sigmoid, at 1,000 inputs and a depth of 10."""
+"""Arrays (N, N) for λ_min of the limit kernel beyond float64. Measured on sigmoid, at 1,000 inputs
+and a depth of 10."""
 
 LIMIT_HELD = {"eigh": 2, EXTREME: 1, "compensated": 4, "double-double": 4}
 """Arrays (N, N) of a point that are held beside its limit kernel."""
@@ -286,7 +279,7 @@ def _limit_bytes(method: str, shape: tuple[int, int], activation: str) -> int:
     # tiles, whose blocks stay, then LAPACK's copy
     once = LIMIT_ARRAYS * 8 * min(n_samples, LIMIT_TILE_ROWS) ** 2
     once += max(int(LIMIT_SOLVER_ARRAYS * square), 8 * n_samples * n_inputs)
-    if n_samples <= EXTENDED_SAMPLES and activation in LIMIT_EXTENDED:
+    if n_samples <= EXTENDED_SAMPLES and ACTIVATIONS[activation].extended is not None:
         once = max(once, LIMIT_EXTENDED_ARRAYS * square)
     return (LIMIT_HELD[_chosen(method, n_samples)] + LIMIT_SQUARES) * square + once
 
@@ -300,7 +293,7 @@ def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
         # one N² × N block beside the triangles
         return 3 * 8 * n_samples**3
     whole, square = n_samples <= TILE_ROWS, 8 * n_samples**2
-    block = 8 * min(n_samples, BLOCK_ROWS) * n_samples
+    block = 8 * min(n_samples, GRADED_ROWS) * n_samples
     method = _chosen(method, n_samples)
     squares = SOLVER_ARRAYS[method] + (WHOLE_SOLVER_ARRAYS if whole else 0)
     sizes = [
@@ -312,7 +305,7 @@ def _solver_bytes(method: str, n_samples: int, kept: int) -> int:
     if whole:
         return max(*sizes, square * (1 + DOUBLE_DOUBLE_WHOLE))
     # the blocks of tiles stay; the other methods have use for them
-    tile = 8 * DOUBLE_DOUBLE_ROWS**2
+    tile = 8 * DOUBLE_DOUBLE_TILE_ROWS**2
     return max(sizes) + (DOUBLE_DOUBLE_TILE * tile if method == EXTREME else 0)
 
 

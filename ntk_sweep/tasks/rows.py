@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import platform
-import socket
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import torch
 
-from ntk_sweep._version import __version__
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.settings.point import NUMERICS_VERSION, Point
+from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.tasks.allowance import UNLIMITED, Allowance, Overtime
+from ntk_sweep.tasks.common_columns import coordinates, provenance
 from ntk_sweep.tasks.computation import Caches, Computation, Computed
 from ntk_sweep.tasks.stacked import can_be_stacked, compute_stacked
 
@@ -99,7 +96,7 @@ def stacked_rows(
                     "device": _device_name(used),
                     "seconds": time.perf_counter() - start,
                 }
-                row = _coordinates(point, dataset) | columns | _provenance(git_commit)
+                row = coordinates(point, dataset) | columns | provenance(git_commit)
                 yield Result(row, arrays)
             start = time.perf_counter()
     for point in left.values():
@@ -134,15 +131,7 @@ def compute_row(
     except (Exception, Overtime):  # noqa: BLE001 - whatever a point raises becomes its row
         results, arrays = {"status": "failed", "error": traceback.format_exc()}, {}
     results["seconds"] = time.perf_counter() - start
-    return Result(_coordinates(point, dataset) | results | _provenance(git_commit), arrays)
-
-
-def failed_row(
-    point: Point, dataset: Dataset, error: str, git_commit: str | None
-) -> dict[str, Any]:
-    """The row of a point that took its worker down with it."""
-    results = {"status": "failed", "error": error}
-    return _coordinates(point, dataset) | results | _provenance(git_commit)
+    return Result(coordinates(point, dataset) | results | provenance(git_commit), arrays)
 
 
 def torch_device(name: str) -> torch.device:
@@ -165,36 +154,3 @@ def _is_cuda(name: str) -> bool:
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _coordinates(point: Point, dataset: Dataset) -> dict[str, Any]:
-    """What says which point this is, and on which data."""
-    n_samples, n_inputs = dataset.x.shape
-    return {
-        "key": point.key,
-        "task": point.task,
-        **point.coordinates,
-        **point.settings.columns(n_samples),
-        "numerics_version": NUMERICS_VERSION,
-        "data": dataset.name,
-        "data_fingerprint": dataset.fingerprint,
-        "data_classes": dataset.classes,
-        **dataset.labelling.columns(dataset.classes is not None),
-        "data_normalise": dataset.normalise,
-        "n_samples": n_samples,
-        "n_inputs": n_inputs,
-        "test_fingerprint": point.test_fingerprint,
-        "n_test_samples": dataset.n_test if point.test_fingerprint else None,
-    }
-
-
-def _provenance(git_commit: str | None) -> dict[str, Any]:
-    """What says where and with what the row was computed."""
-    return {
-        "finished_at": datetime.now(UTC),
-        "host": socket.gethostname(),
-        "version": __version__,
-        "torch_version": str(torch.__version__),
-        "python_version": platform.python_version(),
-        "git_commit": git_commit,
-    }

@@ -80,7 +80,7 @@ def test_tiles_have_the_low_parts_too(monkeypatch):
     passes = extended_passes(network, ExactInputs(normals(7, 3) + 5))
     whole = double_double_kernel(passes)
     monkeypatch.setattr("ntk_sweep.kernel.double_double_kernel.TILE_ROWS", 3)
-    monkeypatch.setattr("ntk_sweep.numerics.gram_tiles.TILE", 3)
+    monkeypatch.setattr("ntk_sweep.numerics.gram_tiles.DOUBLE_DOUBLE_TILE_ROWS", 3)
     tiles = double_double_kernel(passes)
     apart = (tiles.hi - whole.hi) + (tiles.lo - whole.lo)
     assert apart.norm() <= centred_kernel(passes).double_double_error(2)

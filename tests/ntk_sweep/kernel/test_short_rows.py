@@ -78,7 +78,7 @@ def test_tiles_make_the_same_kernel(monkeypatch, activation):
     passes: CentredPasses = passes_of(activation, 4)
     whole, errors = double_double_kernel(passes, 0), double_double_errors(passes, 0)
     monkeypatch.setattr("ntk_sweep.kernel.centred_rows.TILE_ROWS", 5)
-    monkeypatch.setattr(gram_tiles, "TILE", 5)
+    monkeypatch.setattr(gram_tiles, "DOUBLE_DOUBLE_TILE_ROWS", 5)
     tiled = double_double_kernel(passes, 0)
     assert torch.equal(tiled.hi, tiled.hi.T)
     assert float(distance(tiled, whole).norm()) <= 2 * float(errors.norm)

@@ -136,7 +136,7 @@ def test_blocks_give_the_same_eigenvalues(monkeypatch, spread, start):
     theta = from_float64(factor @ factor.T)
     vectors = torch.linalg.eigh(theta.hi + 1e-9).eigenvectors if start else None
     whole = graded_spectrum(theta, 2, vectors)
-    monkeypatch.setattr(graded_eigenvalues, "ROWS", 8)
+    monkeypatch.setattr(graded_eigenvalues, "GRADED_ROWS", 8)
     monkeypatch.setattr(graded_eigenvalues, "COLUMNS", 5)
     blocks = graded_spectrum(theta, 2, vectors)
     error = whole.relative * whole.eigenvalues + whole.absolute

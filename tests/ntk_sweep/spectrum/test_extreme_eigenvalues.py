@@ -162,7 +162,7 @@ def test_kernels_in_tiles_have_the_same_ends(monkeypatch):
     network, x = Network.initialise(8, 40, 3, "sigmoid", "thesis", seed=1), images(60, 8)
     whole = extreme_eigenvalues(network, x)
     monkeypatch.setattr("ntk_sweep.kernel.double_double_kernel.TILE_ROWS", 8)
-    monkeypatch.setattr("ntk_sweep.numerics.gram_tiles.TILE", 8)
+    monkeypatch.setattr("ntk_sweep.numerics.gram_tiles.DOUBLE_DOUBLE_TILE_ROWS", 8)
     tiled = extreme_eigenvalues(network, x)
     assert abs(tiled.lambda_min - whole.lambda_min) <= tiled.lambda_min_error
     assert tiled.lambda_min_error == pytest.approx(whole.lambda_min_error, rel=0.01, abs=0)

@@ -15,7 +15,6 @@ from ntk_sweep.dispatch import sweep as dispatch
 from ntk_sweep.errors import ConfigError
 from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.executors.serial import SerialExecutor
-from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.linear_layer import LinearLayer
 from ntk_sweep.settings.point import Point
@@ -157,11 +156,6 @@ def test_a_plan_counts_files_and_what_is_kept_for_other_points(method):
     assert plain.cached == 8 * 5000**2
     assert point_memory(point, 50, 10).cached == memory.LIMIT_CACHE_BYTES
     assert point_memory(point, 12_001, 10).cached == 0
-
-
-def test_the_plan_knows_which_limit_kernels_go_beyond_float64():
-    beyond = {name for name, entry in ACTIVATIONS.items() if entry.extended is not None}
-    assert beyond == set(memory.LIMIT_EXTENDED)
 
 
 @pytest.mark.slow
