@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from ntk_sweep.kernel import diagnostics
 from ntk_sweep.kernel.diagnostics import (
     centred_alignment,
     class_contrast,
@@ -78,6 +79,24 @@ def test_class_contrast():
     assert math.isnan(class_contrast(ideal(), torch.arange(5)))
     assert math.isnan(class_contrast(tensor([[1]]), tensor([0])))
     assert math.isnan(class_contrast(0 * ideal(), Y))
+
+
+@pytest.mark.parametrize("rows", [2, 3, 256])
+def test_many_inputs_are_taken_in_blocks(monkeypatch, rows):
+    monkeypatch.setattr(diagnostics, "ROWS", rows)
+    a, b = torch.randn(2, 7, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    kernel, other, labels = a @ a.T, b @ b.T, tensor([0, 1, 0, 1, 1, 0, 2])
+    cosines = {
+        (i, j): float(kernel[i, j] / (kernel[i, i] * kernel[j, j]).sqrt())
+        for i in range(7)
+        for j in range(7)
+        if i != j
+    }
+    kinds = [[c for (i, j), c in cosines.items() if (labels[i] == labels[j]) == s] for s in (1, 0)]
+    means = [sum(kind) / len(kind) for kind in kinds]
+    assert class_contrast(kernel, labels) == pytest.approx(means[0] - means[1], rel=1e-12)
+    distance = (kernel - other).norm() / other.norm()
+    assert relative_distance(kernel, other) == pytest.approx(float(distance), rel=1e-12)
 
 
 def test_leading_target_shares():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ntk_sweep.analysis.rows.cells import cells, seeds_text
+from ntk_sweep.analysis.rows.quantities import QUANTITIES
 from ntk_sweep.analysis.statistics.bootstrap import mean_intervals
 from tests.helpers.analysis_rows import failed, frame, row
 
@@ -35,6 +36,17 @@ def test_one_unresolved_seed_leaves_a_cell_without_numbers():
 def test_what_has_no_logarithm_is_unresolved_whatever_its_row_says(value):
     cell = cells(frame([row(lambda_min=value, lambda_min_resolved=True)])).iloc[0]
     assert (cell["unresolved"], cell["resolved"]) == (1, False)
+
+
+@pytest.mark.parametrize("values", [(4.0, 1.0), (4.0, -1.0), (4.0, 0.0)])
+def test_no_geometric_mean_is_of_a_part_of_the_values(values):
+    found = frame([row(seed=seed, centred_alignment=value) for seed, value in enumerate(values)])
+    cell = cells(found, QUANTITIES["centred_alignment"]).iloc[0]
+    assert cell["mean"] == sum(values) / 2
+    if min(values) > 0:
+        assert cell["geometric_mean"] == pytest.approx(2.0)
+    else:
+        assert math.isnan(cell["geometric_mean"])
 
 
 def test_failed_and_diverged_rows_are_counted_and_nothing_else():

@@ -20,6 +20,12 @@ def test_a_network_computed_twice_counts_once_and_the_latest_good_row_wins():
     assert rows["lambda_min"].tolist() == [3.0]
 
 
+def test_a_good_row_goes_before_a_failed_one_that_knows_test_inputs():
+    good = row(lambda_min=3.0, key="a", n_test_samples=None)
+    tested = failed(key="b", n_test_samples=40, finished_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert group([good, tested]).rows["lambda_min"].tolist() == [3.0]
+
+
 def test_data_sets_parametrisations_and_dtypes_are_kept_apart():
     rows = [
         row(),
