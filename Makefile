@@ -28,7 +28,7 @@ REPORT ?= report
 
 PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs published certify benchmark gpu clean
+.PHONY: help sweep study report test test-all test-long lint browser partition slurm image-test soak audit docs published numerics certify benchmark gpu clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile | expand -t 22
@@ -126,6 +126,15 @@ docs: $(READY)
 # make published	fills docs/published.md: what papers state, computed again, in ten minutes
 published: $(READY)
 	$(BIN)/python -m docs.tools.published
+
+# make numerics	measures what bounds cost, where precision ends, and the laws of scaling; fills docs/theory
+numerics: $(READY)
+	$(BIN)/python -m benchmarks.numerics.accuracy
+	$(BIN)/python -m benchmarks.numerics.looseness
+	$(BIN)/python -m benchmarks.numerics.single_precision
+	$(BIN)/python -m benchmarks.numerics.switching $(DATA_ROOT)
+	$(BIN)/python -m benchmarks.numerics.scaling $(DATA_ROOT)
+	$(BIN)/python -m benchmarks.numerics.moments
 
 # make certify	compares error bounds with theorems on 1000 random networks; fills docs/theory/numerics.md
 certify: $(READY)

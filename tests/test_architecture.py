@@ -1,6 +1,7 @@
 """Protects the house: who imports whom, what loads torch, and what the numerics must not know."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,11 +21,36 @@ LIGHT = [
     "ntk_sweep.store.writer",
 ]
 DOORS = sorted(path.parent for path in (ROOT / "ntk_sweep").rglob("__init__.py"))
+PACKAGES = {path.name for path in DOORS if path.parent.name == "ntk_sweep"} - {"conf", "ntk_sweep"}
 NUMERICS = sorted(
     path
     for name in ("numerics", "network", "kernel", "spectrum", "limit", "training", "dynamics")
     for path in (ROOT / "ntk_sweep" / name).rglob("*.py")
 )
+
+
+def imported_by(package):
+    """The packages of ntk_sweep whose modules this one imports."""
+    found = set()
+    for path in (ROOT / "ntk_sweep" / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ntk_sweep."):
+                found.add(node.module.split(".")[1])
+    return (found & PACKAGES) - {package}
+
+
+def test_the_table_of_packages_says_what_each_imports():
+    rows = re.findall(
+        r"^\| (`ntk_sweep/.*/`) \|.*\| ([^|]*) \|$",
+        (ROOT / "docs" / "development.md").read_text(),
+        re.MULTILINE,
+    )
+    stated = {
+        package: PACKAGES & set(re.findall(r"\w+", imports))
+        for names, imports in rows
+        for package in re.findall(r"ntk_sweep/(\w+)/", names)
+    }
+    assert stated == {package: imported_by(package) for package in PACKAGES}
 
 
 def module_name(path):

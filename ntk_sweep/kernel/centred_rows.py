@@ -36,6 +36,9 @@ INPUT_ORDERS = 2
 """Of products of the inputs, whatever those of later layers: the inputs have no centre, and their
 Gram matrix is kept."""
 
+TILED_INPUT_ORDERS = 1
+"""The same, at least, where they are too many for it to be kept."""
+
 ALIKE = 1e-13
 """Of the length of inputs, how far apart they may be for their passes to round alike: some hundred
 units of rounding."""
@@ -43,9 +46,6 @@ units of rounding."""
 CANCELLED = 1e-6
 """Of the squares of centre and row, what their sum may have left for its square to be known from
 theirs."""
-
-TILED_INPUT_ORDERS = 1
-"""The same, at least, where they are too many for it to be kept."""
 
 
 @dataclass(eq=False)

@@ -13,16 +13,13 @@ from torch import Tensor
 
 from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes
 from ntk_sweep.kernel.conjugate import conjugate_passes
+from ntk_sweep.kernel.float64_kernel import product_units
 from ntk_sweep.kernel.pass_errors import SAFETY, pass_errors
-from ntk_sweep.kernel.rounding import least_of, row_norms, unit_of
+from ntk_sweep.kernel.rounding import least_of, row_norms
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Inputs, Network, OtherInputs
 from ntk_sweep.numerics.sliced_products import symmetric_product
 from ntk_sweep.numerics.tensors import all_finite, overflow
-
-ROUNDINGS = 8
-"""Units of rounding beside those of the two products of a layer: the sums of centre and rows, and
-the elementwise operations, as in `ntk_sweep.kernel.centred_kernel`."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +112,12 @@ def _kernel(name: str, passes: CentredPasses, split: int | None) -> EmpiricalKer
         inputs, gradients = a.total, delta.total
         layer = scale.gram(_products(inputs, split)) * _products(gradients, split)
         own = scale.gram(row_norms(inputs) ** 2) * row_norms(gradients) ** 2
-        terms = inputs.shape[-1], gradients.shape[-1]
-        units = terms[0] ** 0.5 + terms[1] ** 0.5 + ROUNDINGS
+        terms = inputs.shape[-1] + gradients.shape[-1]
         # what underflows in a product meets the other one's entries
-        lost = least_of(torch.float64) * sum(terms) * (1 + own)
+        lost = least_of(torch.float64) * terms * (1 + own)
         length = own.sqrt()
         kernel = kernel + layer
-        errors = errors + SAFETY * unit_of(torch.float64) * units * _outer(length, split)
+        errors = errors + SAFETY * product_units(a, delta) * _outer(length, split)
         errors = errors + _outer(lost.sqrt(), split)
         squares = squares + own
     found = pass_errors(passes)

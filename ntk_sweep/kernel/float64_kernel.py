@@ -20,6 +20,10 @@ from ntk_sweep.network.linear_layer import LayerScale
 from ntk_sweep.numerics.sliced_products import symmetric_product
 from ntk_sweep.numerics.thresholds import TILE_ROWS
 
+ROUNDINGS = 8
+"""Units of rounding beside those of the two products of a layer: the sums of centre and rows, and
+the elementwise operations."""
+
 
 class Float64Kernel(NamedTuple):
     """Θ in float64, of one network or of several side by side.
@@ -62,7 +66,7 @@ def float64_kernel(passes: CentredPasses) -> Float64Kernel:
             add_common_covariance(common, a, delta, scale.factor, squares, gradients)
             diagonal = layer.diagonal()
         traces.append(diagonal.sum())
-        entries = entries + _units(a, delta) * diagonal
+        entries = entries + product_units(a, delta) * diagonal
     error = entries.sum() + underflow_error(passes)
     entries = entries * passes.network_inputs.multiplicities
     return Float64Kernel(theta, torch.stack(traces), error, entries, common)
@@ -86,13 +90,17 @@ def float64_entry_errors(passes: CentredPasses) -> Float[Tensor, " N"]:
     entries = torch.zeros_like(passes.outputs, dtype=torch.float64)
     for a, delta, scale in zip(passes.inputs, passes.gradients, passes.scales, strict=True):
         diagonal = delta.total_squares * scale.gram(a.total_squares)
-        entries = entries + _units(a, delta) * diagonal
+        entries = entries + product_units(a, delta) * diagonal
     return entries * passes.network_inputs.multiplicities
 
 
-def _units(a: CentredRows, delta: CentredRows) -> float:
+def product_units(a: CentredRows, delta: CentredRows) -> float:
+    """The error of an entry of Θ_l from Gram matrices in float64, relative to ‖J_i‖ ‖J_j‖.
+
+    In root mean square: √n u of each Gram matrix, and `ROUNDINGS` of them for all else.
+    """
     terms = (a.rows.shape[-1], delta.rows.shape[-1])
-    return unit_of(torch.float64) * (terms[0] ** 0.5 + terms[1] ** 0.5 + 8)
+    return unit_of(torch.float64) * (terms[0] ** 0.5 + terms[1] ** 0.5 + ROUNDINGS)
 
 
 def underflow_error(passes: CentredPasses) -> Float[Tensor, "*b"]:

@@ -344,7 +344,7 @@ class Network:
 
 
 def _affine(layer: LinearLayer, rows: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
-    """Z = c a Wᵀ + β b, rounded once."""
+    """The pre-activations z = c a Wᵀ + β b, rounded once."""
     return torch.addmm(layer.shift, rows, layer.weight.T, alpha=layer.scale.factor)
 
 

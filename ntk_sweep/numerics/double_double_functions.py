@@ -40,7 +40,7 @@ def selected(x: DoubleDouble, index: Any) -> DoubleDouble:
 
 
 def chosen(condition: Bool[Tensor, " ..."], x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
-    """X where the condition holds, y elsewhere."""
+    """The entries of x where the condition holds, those of y elsewhere."""
     return DoubleDouble(*(a.where(condition, b) for a, b in zip(x, y, strict=True)))
 
 

@@ -400,7 +400,7 @@ def _parts(size: int, height: int) -> list[slice]:
 
 
 def _minus(x: DoubleDouble, y: DoubleDouble) -> Float[Tensor, "N k"]:
-    """X - y as one float64 number, to a unit of rounding of it and UNIT (|x| + |y|)."""
+    """The difference x - y in float64, to a unit of rounding of it and UNIT (|x| + |y|)."""
     difference = add(x, DoubleDouble(-y.hi, -y.lo))
     return difference.hi + difference.lo
 

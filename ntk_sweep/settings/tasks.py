@@ -1,7 +1,6 @@
-"""The tasks: one entry each, and nothing to change elsewhere to add one.
+"""The tasks: one entry each.
 
-Beside the entry a task needs a class of settings in `ntk_sweep.settings.schema`, a module that
-computes it, and a file in `conf/task` with its defaults. References are text, so that the entry
+What a new task takes beside it stands in CONTRIBUTING.md. References are text, so that the entry
 loads no torch.
 """
 

@@ -1,7 +1,7 @@
 """The columns of the stored rows, in groups, and the names by which rows are grouped.
 
-The code, not the first file, says what a table holds. A new column is one line in its group here,
-and its value where it is computed.
+The code, not the first file, says what a table holds. What a new column takes stands in
+CONTRIBUTING.md.
 """
 
 from __future__ import annotations

@@ -134,5 +134,5 @@ class FlatNetwork:
 
 
 def _affine(layer: LinearLayer, rows: Float[Tensor, "N n_below"]) -> Float[Tensor, "N n_l"]:
-    """Z = c a Wᵀ + β b."""
+    """The pre-activations z = c a Wᵀ + β b."""
     return torch.addmm(layer.shift, rows, layer.weight.T, alpha=layer.scale.factor)

@@ -36,7 +36,7 @@ class _Batch:
     """The memory of a step, made once.
 
     Attributes:
-        targets: y of its samples, (B, 1).
+        targets: y of its samples, or y + f_0 where f - f_0 is trained, (B, 1).
         residuals: Where f - y is put, (B, 1).
         rate: 2η/B, without dimensions.
         slopes: Where σ'(z) of each layer but the last is put, (B, n_l).
@@ -131,7 +131,7 @@ class GradientDescent:
 
     @property
     def targets(self) -> Float[Tensor, " N"]:
-        """Y."""
+        """The targets y."""
         return self._y
 
     @property

@@ -65,7 +65,7 @@ class FlowRun:
         losses: L, (T,).
         local_rates: -d log L/dt = 4 rᵀΘr / (N rᵀr) with r = f - y, (T,).
         kernel_drifts: ‖Θ_t - Θ_0‖_F / ‖Θ_0‖_F, (T,).
-        accuracies: The share of samples on the right side of the middle of the targets, (T,).
+        accuracies: The share of samples on the right side of the threshold, (T,).
         initial_outputs: What is trained, f or f - f_0, at the start, (N,).
         outputs: The same at the end, (N,).
         steps: T - 1.

@@ -103,7 +103,7 @@ class GramInputLayer:
         self._summed_gradients.index_add_(0, order, self._gradients)
 
     def pre_activations(self) -> Float[Tensor, "N n_l"]:
-        """Z of all samples in their own order; not in the middle of an epoch."""
+        """The pre-activations of all samples in their own order; not in the middle of an epoch."""
         return self._z
 
     def others(self, x: Float[Tensor, "M n_in"]) -> Callable[[], Float[Tensor, "M n_l"]]:

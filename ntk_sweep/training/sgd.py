@@ -25,12 +25,13 @@ class TrainingRun:
     """The history of a run of E completed epochs.
 
     Attributes:
-        losses: (1/N) Σ (f - y)² over all samples, before training and after every epoch, (E + 1,).
+        losses: (1/N) Σ (f - y)² over all samples, before training and after every epoch, (E + 1,),
+            with f - f_0 for f where that is trained.
         running_losses: The mean squared error of the samples in each epoch, each before its own
             step, (E,).
         accuracies: The share of samples on the right side of the threshold, (E + 1,).
-        initial_outputs: f(x) before training, (N,).
-        outputs: f(x) at the end, (N,).
+        initial_outputs: What is trained, f or f - f_0, before training, (N,).
+        outputs: The same at the end, (N,).
         steps: How many steps were taken.
         diverged: Whether the loss overflowed, which ended the run; `losses` then ends with an
             infinity or a NaN.

@@ -317,9 +317,9 @@ def test_a_small_study_is_enough_for_a_ranking_and_for_the_flow(composer):
     assert len(jobs) == 3 * len(networks)
 
 
-def test_the_drift_is_recorded_over_widths_50_to_1000_and_all_activations(composer):
+def test_the_drift_is_recorded_over_widths_50_to_1000_and_many_activations(composer):
     jobs = experiment(composer, "drift")
-    assert values(jobs, "act") == set(ACTIVATIONS)
+    assert {"relu", "elu", "lrelu", "sigmoid", "tanh"} < values(jobs, "act") <= set(ACTIVATIONS)
     widths = sorted(map(int, values(jobs, "width")))
     assert (widths[0], widths[-1]) == (50, 1000)
     assert values(jobs, "seed") == set("01234")

@@ -11,7 +11,6 @@ from hydra.core.config_store import ConfigStore
 
 from hydra_plugins.ntk_sweep_hydra.launchers import register
 from ntk_sweep.errors import ConfigError
-from ntk_sweep.executors.ray import RayExecutor
 from ntk_sweep.executors.registry import EXECUTORS, load_executor
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.store.reading import load_results
@@ -55,15 +54,8 @@ def test_an_executor_is_one_entry(counting, monkeypatch, tmp_path, npz):
     assert load_results(tmp_path / "spectrum").width.tolist() == [3, 4]
 
 
-def test_the_names_stand_for_these_classes():
-    assert {name: load_executor(name) for name in EXECUTORS} == {
-        "serial": SerialExecutor,
-        "ray": RayExecutor,
-    }
-
-
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"foo is unknown.*launcher=serial, hydra/launcher=ray"):
+    with pytest.raises(ConfigError, match=r"foo is unknown.*launcher=serial, .*launcher=ray"):
         load_executor("foo")
 
 
