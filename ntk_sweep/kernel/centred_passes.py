@@ -399,9 +399,9 @@ def bends(
     spread: Float[Tensor, "*s N"],
 ) -> tuple[Float[Tensor, "*b N n"] | None, Float[Tensor, "*b 1 n"] | None]:
     """Bounds of |σ''(z)| and |σ''(z̄)|, `curvature` where z is not known well enough."""
-    curvature = activation.curvature
-    if isinstance(curvature, float) and curvature == 0:
+    if activation.piecewise_linear:
         return None, None
+    curvature = activation.curvature
     if activation.bend is None:
         limit = slope.new_ones(()) * curvature
         limit = limit[..., None] if limit.ndim else limit

@@ -198,7 +198,7 @@ def gram_duals(activation: str, pairs: GaussianPairs, rows: OwnDuals, columns: O
 
 def is_homogeneous(entry: Activation) -> bool:
     """Whether σ(s z) = s σ(z) for s > 0: a piecewise linear σ, whose dual is in closed form."""
-    return entry.closed_dual is not None and entry.kinked and bool(entry.curvature == 0)
+    return entry.closed_dual is not None and entry.kinked and entry.piecewise_linear
 
 
 def _closed_duals(

@@ -59,7 +59,7 @@ def layer_moments(activation: str, layers: int) -> list[LayerMoments]:
 
 def _second_derivative(entry: Activation, u: Tensor) -> Tensor:
     """σ'' by automatic differentiation, away from zero."""
-    if entry.curvature == 0:
+    if entry.piecewise_linear:
         return torch.zeros_like(u)
     with torch.enable_grad():
         place = u.detach().clone().requires_grad_()

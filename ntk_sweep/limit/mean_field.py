@@ -18,10 +18,10 @@ from ntk_sweep.limit.dual_activations import Covariances, dual_activations
 from ntk_sweep.limit.fixed_points import GREATEST, LEAST, VarianceMap, correlation_fixed_point
 from ntk_sweep.limit.scales import check_number, squared_scales
 from ntk_sweep.limit.variance_moments import (
-    kinked_at_zero,
     slope_at_infinity,
     variance_moments,
 )
+from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.architecture import check_activation
 from ntk_sweep.numerics.tensors import as_tensor
 
@@ -242,7 +242,7 @@ def _correlations(
     variances: VarianceMap, variance: float, slope: float
 ) -> tuple[float | None, float]:
     """c* and C'(c*)."""
-    if variance == 0 and not kinked_at_zero(variances.activation):
+    if variance == 0 and not ACTIVATIONS[variances.activation].kinked:
         return None, 1.0
     if variance == 0 or math.isinf(variance):
         return 1.0, 1.0

@@ -52,7 +52,7 @@ class OwnErrors(NamedTuple):
         entry, scales, none = ACTIVATIONS[activation], variance.sqrt(), torch.zeros_like(variance)
         half = torch.where(variance > 0, error / (2 * variance), none)
         _, slopes = mean_squares(entry.derivative, scales)
-        if _is_straight(entry):
+        if entry.piecewise_linear:
             return cls(half, slopes.sqrt(), none, none)
         bends = mean_squares(_second_derivative(entry), scales)
         return cls(half, slopes.sqrt(), *(of.sqrt() for of in bends))
@@ -162,11 +162,6 @@ def check_overflow(quantity: str, place: str, *values: Float[Tensor, ...] | floa
     for value in values:
         if not all_finite(torch.as_tensor(value, dtype=torch.float64)):
             raise overflow(quantity, place, torch.float64)
-
-
-def _is_straight(activation: Activation) -> bool:
-    """Whether σ'' is zero away from jumps of σ'."""
-    return isinstance(activation.curvature, float) and activation.curvature == 0
 
 
 def _second_derivative(activation: Activation) -> Function:

@@ -78,16 +78,6 @@ def slope_at_infinity(activation: str) -> float:
     return float(ends.square().mean())
 
 
-def kinked_at_zero(activation: str) -> bool:
-    """Whether σ' jumps at zero.
-
-    Example:
-        >>> kinked_at_zero("relu"), kinked_at_zero("elu")
-        (True, False)
-    """
-    return ACTIVATIONS[activation].kinked
-
-
 def _squares(
     entry: Activation, scales: Float[Tensor, " N"]
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
@@ -104,7 +94,7 @@ def _growth_at_zero(entry: Activation, slope: Float[Tensor, " N"]) -> Float[Tens
     """E[σ'² + σσ''] at u = 0, with the mean of σ'' from both sides."""
     place = torch.tensor([-_NEAR_ZERO, _NEAR_ZERO], dtype=torch.float64, requires_grad=True)
     value = float(entry.function(place.detach()).mean())
-    if value == 0 or entry.curvature == 0:
+    if value == 0 or entry.piecewise_linear:
         return slope
     with torch.enable_grad():
         (second,) = torch.autograd.grad(entry.derivative(place).sum(), place)

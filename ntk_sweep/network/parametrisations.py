@@ -55,7 +55,7 @@ class Parametrisation:
         weight_std: float = 1.0,
         bias_std: float | None = 1.0,
     ) -> LayerFactors:
-        """What the scales come to in one layer: nothing else knows where they enter.
+        """What the scales come to in one layer.
 
         Args:
             fan_in: n_{l-1}.

@@ -208,11 +208,6 @@ def agreeing(rows: pd.DataFrame, values: Mapping[str, Any]) -> pd.Series:
     return reduce(and_, alike)
 
 
-def result_columns(task: str) -> list[str]:
-    """The names of the columns that hold what `task` computes."""
-    return [name for group in TASKS[task].columns for name, _, _ in _RESULTS[group]]
-
-
 def schema(task: str) -> pa.Schema:
     """The Arrow schema of the rows of `task`, with its version in the metadata.
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ntk_sweep.analysis.rows.group import Group
 from ntk_sweep.analysis.rows.grouping import groups
-from ntk_sweep.store.columns import result_columns, schema
+from ntk_sweep.store.columns import schema
 from ntk_sweep.store.store import Store
 from ntk_sweep.store.writer import PartWriter
 
@@ -108,8 +108,9 @@ def failed(
 ) -> dict[str, Any]:
     """A row without a result."""
     good = row(act, width, depth, seed, **changes)
-    nothing = dict.fromkeys(result_columns("spectrum"))
-    return good | nothing | {"status": "failed", "error": error}
+    names = schema("spectrum").names
+    computed = names[names.index("n_test_samples") + 1 : names.index("status")]
+    return good | dict.fromkeys(computed) | {"status": "failed", "error": error}
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -114,6 +114,11 @@ class Activation:
         """Whether σ' jumps at zero."""
         return not (isinstance(self.jump, float) and self.jump == 0.0)
 
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether σ'' is zero away from a jump of σ'."""
+        return isinstance(self.curvature, float) and self.curvature == 0
+
 
 def with_long_steps(
     function: Callable[[Tensor], Tensor],

@@ -14,7 +14,6 @@ from ntk_sweep.store.columns import (
     RUN,
     SCHEMA_VERSION,
     TRAINING_SETTING,
-    result_columns,
     schema,
 )
 from tests.helpers.places import STORES
@@ -61,7 +60,7 @@ def test_stored_parts_have_the_columns_of_their_version(name):
 def test_no_column_is_twice_and_groups_name_columns(task):
     names = schema(task).names
     assert len(set(names)) == len(names)
-    assert set(names) >= {*GROUP, *CELL, *NETWORK, *result_columns(task)}
+    assert set(names) >= {*GROUP, *CELL, *NETWORK}
 
 
 def test_runs_are_named_by_columns_of_training():
