@@ -14,6 +14,7 @@ from ntk_sweep.data.labelling import COLUMNS as LABELLING
 from ntk_sweep.digits import known, ratio_bound, with_bound
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES
+from ntk_sweep.settings.point import BY_PRODUCTS
 from ntk_sweep.settings.schema import SGD
 from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.store.columns import GROUP, TRAINING_SETTING
@@ -27,8 +28,7 @@ SHOWN = 6
 KIND = [*GROUP, "act"]
 """Only rows that agree in these may be compared."""
 
-FILES = ("kernel_file", "layer_kernels_file", "eigenvectors_file")
-"""Matrices that a spectrum may have beside its row."""
+FILES = tuple(BY_PRODUCTS.values())
 
 RATE_UNITS = {"inverse_lambda_max": "/lambda_max", "inverse_max_diagonal": "/max Theta_ii"}
 
@@ -106,7 +106,11 @@ def _spectrum_figures(row: Any) -> list[tuple[str, str]]:
         *_kernel_figures(row),
         ("method", row.method + missed),
         ("seconds", f"{row.seconds:.3f}"),
-        *((name, getattr(row, name)) for name in FILES if isinstance(getattr(row, name), str)),
+        *(
+            (name, getattr(row, name))
+            for name in BY_PRODUCTS.values()
+            if isinstance(getattr(row, name), str)
+        ),
     ]
 
 

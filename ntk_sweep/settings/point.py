@@ -17,10 +17,13 @@ NUMERICS_VERSION = 2
 """Part of every key. Raise it when a change of the code changes the numbers in a row beyond their
 stated errors."""
 
+KERNEL, LAYER_KERNELS, EIGENVECTORS = "kernel_file", "layer_kernels_file", "eigenvectors_file"
+"""The columns that name a file beside the row."""
+
 BY_PRODUCTS = {
-    "save_kernel": "kernel_file",
-    "save_layer_kernels": "layer_kernels_file",
-    "save_eigenvectors": "eigenvectors_file",
+    "save_kernel": KERNEL,
+    "save_layer_kernels": LAYER_KERNELS,
+    "save_eigenvectors": EIGENVECTORS,
 }
 """Settings that ask for a file beside the row, and the column that names it. They change no number
 in the row: not part of the key."""

@@ -12,21 +12,18 @@ import numpy as np
 from pyarrow import fs
 
 from ntk_sweep.errors import StoreError
+from ntk_sweep.settings.point import EIGENVECTORS, KERNEL, LAYER_KERNELS
 from ntk_sweep.store.filesystems import FAILURES, cause
 
 KERNELS = "_kernels"
 """Holds a folder of kernels a task. Rows of earlier versions name one in the task's folder."""
 
 
-SUFFIXES = {
-    "kernel_file": "",
-    "layer_kernels_file": "-layers",
-    "eigenvectors_file": "-eigenvectors",
-}
+SUFFIXES = {KERNEL: "", LAYER_KERNELS: "-layers", EIGENVECTORS: "-eigenvectors"}
 """How the file of a column is told from the others of its point."""
 
 
-def kernel_name(task: str, key: str, column: str = "kernel_file") -> str:
+def kernel_name(task: str, key: str, column: str = KERNEL) -> str:
     """The name of the kernel of a point, or of what another column names, relative to the results.
 
     >>> kernel_name("spectrum", "0a1b")

@@ -23,7 +23,7 @@ from ntk_sweep.numerics.thresholds import (
     REFINED_SAMPLES,
     TILE_ROWS,
 )
-from ntk_sweep.settings.point import Point
+from ntk_sweep.settings.point import LAYER_KERNELS, Point
 from ntk_sweep.settings.tasks import TASKS
 from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME
 
@@ -259,7 +259,7 @@ def memory_plan(
         limit = _limit_bytes(method, shape, architecture.activation)
         stages["limit"] = shared + factors + limit
     if files:
-        layered = "layer_kernels_file" in files
+        layered = LAYER_KERNELS in files
         squares = len(files) + (depth - 1 if layered else 0)
         stages["files"] = shared + factors + square * (FILE_COPIES * squares + LAYER_SQUARES)
     # the last limit kernel is kept, however large it is

@@ -9,11 +9,8 @@ from torch import Tensor
 
 from ntk_sweep.kernel.centred_kernel import CentredKernel
 from ntk_sweep.kernel.float64_kernel import layer_kernels
-from ntk_sweep.settings.point import Point
+from ntk_sweep.settings.point import EIGENVECTORS, KERNEL, LAYER_KERNELS, Point
 from ntk_sweep.spectrum.spectrum import Spectrum
-
-KERNEL, LAYER_KERNELS, EIGENVECTORS = "kernel_file", "layer_kernels_file", "eigenvectors_file"
-"""The columns that name the files."""
 
 
 def saved_arrays(

@@ -24,6 +24,7 @@ from ntk_sweep.kernel.diagnostics import (
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.streamed import StreamedNetwork
 from ntk_sweep.numerics.thresholds import LIMIT_SAMPLES, REFINED_SAMPLES
+from ntk_sweep.settings.point import LAYER_KERNELS
 from ntk_sweep.settings.schema import LEADING_EIGENVALUES, SpectrumConfig
 from ntk_sweep.spectrum.conjugate_extremes import ConjugateFactor, conjugate_extremes
 from ntk_sweep.spectrum.extremes import Extremes, extreme_columns
@@ -44,7 +45,7 @@ from ntk_sweep.tasks.memory import (
     not_enough,
     point_memory,
 )
-from ntk_sweep.tasks.saved import LAYER_KERNELS, eigenvectors, saved_arrays
+from ntk_sweep.tasks.saved import eigenvectors, saved_arrays
 
 
 @dataclass(frozen=True)

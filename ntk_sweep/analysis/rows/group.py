@@ -22,6 +22,7 @@ from ntk_sweep.data.labelling import Labelling
 from ntk_sweep.data.normalisation import NONE, normalisation_words
 from ntk_sweep.network.architecture import scale_words
 from ntk_sweep.settings.overrides import override
+from ntk_sweep.settings.schema import SweepConfig
 from ntk_sweep.store.columns import CELL, RUN, agreeing
 
 
@@ -155,9 +156,9 @@ class Group:
             words: What to compute.
             sweeps: The coordinates of `ACROSS` that an experiment among the words sets.
         """
-        settings = [*words]
+        settings, default = [*words], SweepConfig()
         named = {word.partition("=")[0] for word in words} | set(sweeps)
-        if self.data != "fashion_mnist":
+        if self.data != default.data.name:
             settings.append(f"data={self.data}")
         if self.data == "npz":
             settings.append("data.path=FILE.npz")
@@ -170,12 +171,12 @@ class Group:
         settings += self.labelling.overrides
         if self.normalise != NONE:
             settings.append(f"data.normalise={self.normalise}")
-        if self.parametrisation != "thesis":
+        if self.parametrisation != default.parametrisation:
             settings.append(f"parametrisation={self.parametrisation}")
         settings += [word for word in self.scales if word.partition("=")[0] not in named]
-        if self.dtype != "float64":
+        if self.dtype != default.dtype:
             settings.append(f"dtype={self.dtype}")
-        if self.results != "results":
+        if self.results != default.results:
             settings.append(override("results", self.results))
         return shlex.join(["ntk-sweep", "run", *settings])
 
