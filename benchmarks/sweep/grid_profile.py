@@ -22,6 +22,7 @@ ACTIVATIONS = ("relu", "elu", "lrelu", "sigmoid")
 MODULES = (
     "network.initialisation",
     "kernel.centred_passes",
+    "kernel.pre_activations",
     "kernel.centred_kernel",
     "kernel.double_double_kernel",
     "kernel.pass_errors",

@@ -29,6 +29,13 @@ from torch import Tensor
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.float64_pass import float64_pre_activations
 from ntk_sweep.kernel.kinks import jumps, possible_slopes, uncertain_units
+from ntk_sweep.kernel.pre_activations import (
+    FirstLayer,
+    PreActivation,
+    first_layer,
+    is_centred,
+    pre_activation,
+)
 from ntk_sweep.kernel.rounding import (
     ELEMENTWISE,
     TAIL,
@@ -73,57 +80,6 @@ class CentredPasses:
         return CentredPasses(
             inputs, gradients, self.scales, self.outputs[index], self.network_inputs
         )
-
-
-@dataclass(frozen=True)
-class FirstLayer:
-    """What networks that differ in their activation share; those of other scales, all but z.
-
-    Attributes:
-        inputs: The inputs of the network.
-        rows: The same as centre + rows.
-        products: The products of both with Wᵀ.
-        z: z^1.
-    """
-
-    inputs: ExactInputs
-    rows: CentredRows
-    products: Products
-    z: PreActivation
-
-
-@dataclass(frozen=True)
-class Products:
-    """The products of centred rows with Wᵀ, without the layer's factor.
-
-    Attributes:
-        centre: That of the centre, (1, n); None for zero.
-        rows: Those of the rows, (N, n).
-    """
-
-    centre: Float[Tensor, "*b 1 n"] | None
-    rows: Float[Tensor, "*b N n"]
-
-
-@dataclass(frozen=True)
-class PreActivation:
-    """z^l as centre + rows.
-
-    Attributes:
-        centre: z̄^l, (1, n); None for zero.
-        rows: d^l, (N, n).
-        row_norms: Norm of each row of d^l, (N,).
-        total: z^l, (N, n).
-        centre_error: As in `CentredRows`.
-        row_errors: As in `CentredRows`.
-    """
-
-    centre: Float[Tensor, "*b 1 n"] | None
-    rows: Float[Tensor, "*b N n"]
-    row_norms: Float[Tensor, "*b N"]
-    total: Float[Tensor, "*b N n"]
-    centre_error: Float[Tensor, "*e 1"]
-    row_errors: Float[Tensor, "*b N"]
 
 
 @dataclass(frozen=True)
@@ -196,9 +152,9 @@ def centred_passes(
     """
     network.check_inputs(x)
     _check_precision(x.dtype)
-    centred = _is_centred(network, x) and not plain
+    centred = is_centred(network, x) and not plain
     if first is None or (first.z.centre is None) == centred:
-        first = _first_layer(network, ExactInputs(x), centred)
+        first = first_layer(network, ExactInputs(x), plain=plain)
     z, slopes = first.z, []
     inputs: list[CentredRows] = [first.inputs]
     for index in range(1, network.depth):
@@ -206,7 +162,7 @@ def centred_passes(
         inputs.append(forward)
         slopes.append(slope)
         if index < network.depth - 1:
-            z = _pre_activation(network.layer(index), forward)
+            z = pre_activation(network.layer(index), forward)
     # no layer is held here: a network that is streamed has room for one only
     outputs = _outputs(network.layer(-1), forward)
     if x.dtype != torch.float64 and network.nonlinearity.kinked:
@@ -221,42 +177,6 @@ def centred_passes(
     )
 
 
-def first_layer(
-    network: LayeredNetwork, inputs: ExactInputs, like: FirstLayer | None = None
-) -> FirstLayer:
-    """The first layer's linear part.
-
-    Args:
-        network: The network.
-        inputs: Its inputs.
-        like: The same of a network of the same draws and inputs that differs in scale, where it is
-            known: products of the inputs are taken from it.
-    """
-    x = inputs.rows
-    if like is not None and (like.products.centre is not None) == _is_centred(network, x):
-        z = _pre_activation(network.layer(0), like.rows, like.products)
-        return FirstLayer(inputs, like.rows, like.products, z)
-    return _first_layer(network, inputs, _is_centred(network, x))
-
-
-def _first_layer(network: LayeredNetwork, inputs: ExactInputs, centred: bool) -> FirstLayer:
-    x = inputs.rows
-    rows: CentredRows = inputs
-    if centred:
-        mean = x.mean(dim=-2, keepdim=True)
-        differences = x - mean
-        norms = row_norms(differences)
-        rows = CentredRows(mean, differences, norms, norms[..., :1] * 0, unit_of(x.dtype) * norms)
-    layer = network.layer(0)
-    products = _products(layer, rows)
-    return FirstLayer(inputs, rows, products, _pre_activation(layer, rows, products))
-
-
-def _products(layer: LinearLayer, a: CentredRows) -> Products:
-    centre = None if a.centre is None else layer.product(a.centre)
-    return Products(centre, layer.product(a.rows))
-
-
 def _check_precision(dtype: torch.dtype) -> None:
     precision = torch.get_float32_matmul_precision()
     if dtype == torch.float32 and precision != "highest":
@@ -264,10 +184,6 @@ def _check_precision(dtype: torch.dtype) -> None:
             f"float32 matrix products are set to {precision!r} precision (TF32), so their error is "
             "unknown: call torch.set_float32_matmul_precision('highest') first"
         )
-
-
-def _is_centred(network: LayeredNetwork, x: Float[Tensor, "N n_in"]) -> bool:
-    return network.nonlinearity.differences is not None and x.shape[-2] > 1
 
 
 def _outputs(layer: LinearLayer, a: CentredRows) -> Float[Tensor, "*b N"]:
@@ -282,37 +198,6 @@ def _output_gradients(outputs: Float[Tensor, "*b N"], centred: bool) -> CentredR
     if centred:
         return CentredRows(ones[..., :1, :], ones * 0, none, none[..., :1], none)
     return CentredRows(None, ones, one, none[..., :1], none)
-
-
-def _pre_activation(
-    layer: LinearLayer, a: CentredRows, products: Products | None = None
-) -> PreActivation:
-    """From a^{l-1} to z^l; products that are given are kept."""
-    factor, unit, squares = layer.scale.factor, unit_of(a.rows.dtype), layer.column_squares
-    rows = layer.forward(a.rows) if products is None else factor * products.rows
-    norms = row_norms(rows)
-    row_errors = product_errors(a.rows, a.row_norms, a.row_errors, norms, squares)
-    if a.centre is None:
-        z = rows + layer.shift
-        norms = row_norms(z)
-        z_errors = root_sum(row_errors, unit * norms, unit * _shift_rounding(layer))
-        return PreActivation(None, z, norms, z, a.centre_error, z_errors)
-    if products is None or products.centre is None:
-        product = layer.forward(a.centre)
-    else:
-        product = factor * products.centre
-    centre = product + layer.shift
-    centre_error = product_errors(
-        a.centre, row_norms(a.centre), a.centre_error, row_norms(product), squares
-    )
-    centre_error = centre_error + unit * (row_norms(centre) + _shift_rounding(layer))
-    return PreActivation(centre, rows, norms, centre + rows, centre_error, row_errors)
-
-
-def _shift_rounding(layer: LinearLayer) -> Float[Tensor, "*e 1"]:
-    """‖β b‖ where the product is rounded; 0 where β = 1."""
-    shift = layer.shift if layer.shift.ndim > 1 else layer.shift[None]
-    return row_norms(shift) * float(layer.scale.bias != 1)
 
 
 def _activate(activation: Activation, z: PreActivation) -> tuple[CentredRows, _Slope]:

@@ -19,9 +19,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ntk_sweep.kernel.centred_passes import CentredPasses, PreActivation, bends
+from ntk_sweep.kernel.centred_passes import CentredPasses, bends
 from ntk_sweep.kernel.centred_rows import CentredRows, ExactInputs
 from ntk_sweep.kernel.kinks import jumps, possible_slopes, uncertain_units
+from ntk_sweep.kernel.pre_activations import PreActivation
 from ntk_sweep.kernel.rounding import ELEMENTWISE, TAIL, least_of, root_sum, row_norms
 from ntk_sweep.network.activations.activation import Activation
 from ntk_sweep.network.layered import LayeredNetwork

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from ntk_sweep.data.dataset import Dataset
-from ntk_sweep.kernel.centred_passes import FirstLayer, first_layer
 from ntk_sweep.kernel.centred_rows import ExactInputs
+from ntk_sweep.kernel.pre_activations import FirstLayer, first_layer
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.initialisation import Initialisation

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.kernel.centred_kernel import CentredKernel
-from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes, first_layer
+from ntk_sweep.kernel.centred_passes import CentredPasses, centred_passes
 from ntk_sweep.kernel.centred_rows import ExactInputs
 from ntk_sweep.kernel.double_double_kernel import rounded_kernel
 from ntk_sweep.kernel.pass_errors import PassErrors, pass_errors
+from ntk_sweep.kernel.pre_activations import first_layer
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.linear_layer import LayerScale

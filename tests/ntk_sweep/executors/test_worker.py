@@ -9,7 +9,7 @@ from ntk_sweep.data.dataset import Dataset
 from ntk_sweep.executors.messages import ChunkSpec
 from ntk_sweep.executors.serial import SerialExecutor
 from ntk_sweep.executors.worker import Worker, worker_of_this_process
-from ntk_sweep.kernel.centred_passes import first_layer
+from ntk_sweep.kernel.pre_activations import first_layer
 from ntk_sweep.network.architecture import Architecture
 from ntk_sweep.settings.point import Point
 from ntk_sweep.settings.schema import ComputeConfig, SpectrumConfig

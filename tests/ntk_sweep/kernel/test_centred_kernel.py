@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ntk_sweep.kernel import float64_kernel as float64_module
-from ntk_sweep.kernel.centred_passes import centred_passes, first_layer
+from ntk_sweep.kernel.centred_passes import centred_passes
 from ntk_sweep.kernel.centred_rows import ExactInputs
 from ntk_sweep.kernel.double_double_kernel import (
     double_double_errors,
@@ -16,6 +16,7 @@ from ntk_sweep.kernel.double_double_kernel import (
 )
 from ntk_sweep.kernel.float64_kernel import float64_kernel
 from ntk_sweep.kernel.pass_errors import pass_errors
+from ntk_sweep.kernel.pre_activations import first_layer
 from ntk_sweep.network.activations.registry import ACTIVATIONS
 from ntk_sweep.network.fully_connected import Network
 from ntk_sweep.network.parametrisations import PARAMETRISATIONS
