@@ -50,7 +50,7 @@ orders."""
 
 REFINED_ANGLE = 1e-13
 """What an eigenvector of a refined method may have of another one: the rounding of a product of
-float64 matrices, and the square of `ntk_sweep.numerics.graded_eigenvalues.SMALL_ANGLE`."""
+float64 matrices, and the square of `ntk_sweep.numerics.congruence.SMALL_ANGLE`."""
 
 TARGET = 1e-9
 """Relative error asked of every eigenvalue: far below the spread between seeds (0.05 and more), and

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ntk_sweep.numerics import graded_eigenvalues, gram_tiles
+from ntk_sweep.numerics import congruence, graded_eigenvalues, gram_tiles
 from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     from_float64,
@@ -136,8 +136,9 @@ def test_blocks_give_the_same_eigenvalues(monkeypatch, spread, start):
     theta = from_float64(factor @ factor.T)
     vectors = torch.linalg.eigh(theta.hi + 1e-9).eigenvectors if start else None
     whole = graded_spectrum(theta, 2, vectors)
-    monkeypatch.setattr(graded_eigenvalues, "GRADED_ROWS", 8)
-    monkeypatch.setattr(graded_eigenvalues, "COLUMNS", 5)
+    for module in (congruence, graded_eigenvalues):
+        monkeypatch.setattr(module, "GRADED_ROWS", 8)
+        monkeypatch.setattr(module, "COLUMNS", 5)
     blocks = graded_spectrum(theta, 2, vectors)
     error = whole.relative * whole.eigenvalues + whole.absolute
     assert ((blocks.eigenvalues - whole.eigenvalues).abs() <= error).all()
