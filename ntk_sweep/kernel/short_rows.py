@@ -117,9 +117,14 @@ class ShortRows:
             alone = add(alone, own)
         ones = from_float64(torch.ones_like(like))
         x, y = _rows([*_each(of_weights), alone], like), _rows([*_each(q), ones], like)
-        # all of a layer scaled by a power of two to about the same size
+        # all of a layer scaled by a power of two to about the same size; zeros make a zero of what
+        # they are multiplied with, whose size would count in the error of the product
         roots = [powers(part.hi.abs().sqrt()) for part in (x, y)]
-        x, y = scaled(x, roots[1] / roots[0]), scaled(y, roots[0] / roots[1])
+        present = torch.stack([(part.hi != 0).any(1, keepdim=True) for part in (x, y)]).all(0)
+        x, y = (
+            scaled(part, torch.where(present, other / own, 0.0))
+            for part, own, other in zip((x, y), roots, roots[::-1], strict=True)
+        )
         return _beside(x, y), _beside(y, x)
 
 

@@ -41,6 +41,10 @@ CASES = [
     ("sigmoid", 3, {"x": X[:2]}),
     ("sigmoid", 4, {"x": 1 + 1e-9 * X}),
     ("gelu", 4, {"x": -1e3 * X}),
+    # products of short inputs are small beside those of the first layer's gradients
+    ("tanh", 2, {**SCALES, "bias_std": None, "x": 1e-14 * X}),
+    ("relu", 3, {**SCALES, "bias_std": None, "x": 1e-20 * X}),
+    ("sigmoid", 3, {**SCALES, "bias_std": None, "x": 1e-70 * X}),
 ]
 
 
