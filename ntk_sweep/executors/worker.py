@@ -128,14 +128,18 @@ def prepare_process(num_threads: int) -> None:
     """Sets the number of BLAS threads, and has the allocator keep its memory."""
     if torch.get_num_threads() != num_threads:
         torch.set_num_threads(num_threads)
-    _limit_numpy(num_threads)
+    _limit_blas(num_threads)
     _keep_memory()
 
 
 @lru_cache(maxsize=1)
-def _limit_numpy(num_threads: int) -> None:
-    """NumPy's BLAS has a pool of its own."""
+def _limit_blas(num_threads: int) -> None:
+    """NumPy's and SciPy's BLAS each have a pool of their own.
+
+    That of SciPy is loaded later, where it is needed, and asks the environment then.
+    """
     threadpool_limits(num_threads, user_api="blas")
+    os.environ["OPENBLAS_NUM_THREADS"] = str(num_threads)
 
 
 @cache

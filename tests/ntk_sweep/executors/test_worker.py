@@ -1,6 +1,9 @@
 """Protects what a warm worker keeps between chunks, and that others have nothing of it."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,7 +21,9 @@ from ntk_sweep.store.store import Store
 from ntk_sweep.tasks import draws, limit_cache
 from ntk_sweep.tasks.limit_cache import compute_limits
 from ntk_sweep.tasks.limit_request import LimitRequest
+from tests.helpers.places import ROOT
 from tests.helpers.points import changed
+from tests.helpers.surroundings import THREADS
 
 DATASET = Dataset(
     "npz", np.random.default_rng(3).random((6, 4)), np.arange(6) % 2.0, None, "fingerprint"
@@ -121,3 +126,22 @@ def test_a_process_has_one_worker_and_an_executor_one_of_its_own(chunk):
             ((_, report),) = executor.wait(0)
             parts.add(report.part)
     assert len(parts) == 2
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["loaded before", "loaded later"])
+def test_every_blas_has_the_threads_of_the_worker(before):
+    """That of SciPy is another library than NumPy's, and training loads it."""
+    imports = "import ntk_sweep.training.products"
+    code = f"""
+{imports if before else ""}
+from ntk_sweep.executors.worker import prepare_process
+prepare_process(3)
+{imports}
+from threadpoolctl import threadpool_info
+print({{pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}})
+"""
+    env = {name: value for name, value in os.environ.items() if name not in THREADS}
+    asked = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True
+    )
+    assert asked.stdout == "{3}\n", asked.stderr
