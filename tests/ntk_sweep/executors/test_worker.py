@@ -135,7 +135,7 @@ def test_every_blas_has_the_threads_of_the_worker(before):
     code = f"""
 {imports if before else ""}
 from ntk_sweep.executors.worker import prepare_process
-prepare_process(3)
+prepare_process(1)
 {imports}
 from threadpoolctl import threadpool_info
 print({{pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}})
@@ -144,4 +144,4 @@ print({{pool["num_threads"] for pool in threadpool_info() if pool["user_api"] ==
     asked = subprocess.run(
         [sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True
     )
-    assert asked.stdout == "{3}\n", asked.stderr
+    assert asked.stdout == "{1}\n", asked.stderr
