@@ -37,10 +37,10 @@ class Architecture:
 
     def __post_init__(self) -> None:
         check_scales(self.weight_std, self.bias_std)
-        # 2 and 2.0 are one network, which has one key
+        # 2 and 2.0 are one network, which has one key, and so are 0 and -0
         object.__setattr__(self, "weight_std", float(self.weight_std))
         if self.bias_std is not None:
-            object.__setattr__(self, "bias_std", float(self.bias_std))
+            object.__setattr__(self, "bias_std", float(self.bias_std) + 0.0)
 
     @property
     def draw(self) -> Architecture:

@@ -49,7 +49,7 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The rows of a task as a frame: one row a point, the latest good one.
 
     A point that only failed has its latest failure. Where several versions of the numerics computed
-    a network, or trained it the same way, the rows of the newest are kept.
+    a network, or trained it the same way, the rows of the newest with a result are kept.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as results, Store(results, "spectrum").open_session():
@@ -78,10 +78,12 @@ def load_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     frame = latest_good(store.read()).to_pandas()
     # spectra are not trained, and have none of the columns that say how
     same = [name for name in (*GROUP, *RUN, "test_fingerprint") if name in frame]
-    newest = frame.groupby(same, dropna=False)["numerics_version"].transform("max")
-    return frame[frame["numerics_version"] == newest].sort_values(
-        [*GROUP, *NETWORK, "key"], ignore_index=True
+    version = frame["numerics_version"]
+    kinds = frame.assign(_good=version.where(frame["status"] != "failed")).groupby(
+        same, dropna=False
     )
+    newest = kinds["_good"].transform("max").fillna(kinds["numerics_version"].transform("max"))
+    return frame[version == newest].sort_values([*GROUP, *NETWORK, "key"], ignore_index=True)
 
 
 def load_array(path: str | os.PathLike[str], name: str) -> np.ndarray:

@@ -109,6 +109,8 @@ def test_scales_are_in_a_key_where_they_are_not_1():
     assert len({POINT.key, *(point.key for point in points)}) == len(scales) + 1
     same = replace(POINT.architecture, weight_std=1.0, bias_std=1.0)
     assert replace(POINT, architecture=same).key == POINT.key
+    plus, minus = (replace(POINT.architecture, bias_std=zero) for zero in (0.0, -0.0))
+    assert replace(POINT, architecture=plus).key == replace(POINT, architecture=minus).key
     assert "bias_std=null" in str(points[4]) and "std" not in str(POINT)
 
 

@@ -182,6 +182,18 @@ def test_rows_of_older_numerics_give_way_to_newer_ones(store):
     assert keys_of(load_results(store.folder)) == ["new", "other"]
 
 
+def test_a_failure_of_newer_numerics_hides_no_result(store):
+    rows = [
+        make_row("failed again", "failed", numerics_version=3),
+        make_row("good"),
+        make_row("older", numerics_version=1),
+        make_row("failed twice", "failed", numerics_version=3, seed=1),
+        make_row("failed", "failed", seed=1),
+    ]
+    PartWriter(store).commit(rows)
+    assert keys_of(load_results(store.folder)) == ["failed twice", "good"]
+
+
 def test_older_numerics_give_way_for_the_same_training_of_the_same_network_only(tmp_path):
     def run(key, **values):
         setting = {"learning_rate": 0.01, "learning_rate_unit": "absolute", "batch_size": 1}
