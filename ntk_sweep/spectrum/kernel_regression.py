@@ -23,6 +23,7 @@ from ntk_sweep.numerics.double_double import (
     DoubleDouble,
     from_float64,
 )
+from ntk_sweep.numerics.sliced_products import powers
 from ntk_sweep.numerics.tensors import as_tensor, as_vector, check_finite
 from ntk_sweep.numerics.thresholds import REFINED_SAMPLES
 from ntk_sweep.spectrum.inverse_form import InverseForm
@@ -221,15 +222,15 @@ class KernelRegression:
         """As `predictions`, for several times one after the other."""
         if len(self._cross.hi) == 0:
             raise ValueError("there are no test inputs: give them when the regression is made")
-        right = self._difference(targets, outputs)
+        right, scale = self._difference(targets, outputs)
         start = self._vector("test_outputs", test_outputs, len(self._cross.hi))
         last = self._at_infinity(right)
         for time in times:
             if not time >= 0:
                 raise ValueError(f"time is {time!r}, but must be at least 0: training starts there")
             values, errors = self._at(time, right, *last) if math.isfinite(time) else last
-            values = start + values
-            errors = errors + UNIT_OF_FLOAT64 * values.abs()
+            values = start + scale * values
+            errors = scale * errors + UNIT_OF_FLOAT64 * values.abs()
             known = torch.isfinite(values) & torch.isfinite(errors)
             yield Predictions(values.where(known, math.nan), errors.where(known, math.inf))
 
@@ -249,7 +250,7 @@ class KernelRegression:
         Raises:
             ValueError: Shapes do not fit, or a value is not finite.
         """
-        right = self._difference(targets, outputs)
+        right, scale = self._difference(targets, outputs)
         solved = self._solver.solve(right[:, None])
         inverse = self._solver.solve(torch.eye(len(right), dtype=torch.float64))
         if solved is None or inverse is None:
@@ -263,6 +264,7 @@ class KernelRegression:
         errors = (above + values.abs() * below) / (gamma - below) * SLACK
         if self._passes is not None:
             errors = errors + self._passes.of_leaving_out(self._solver, right, solved, inverse)
+        values, errors = scale * values, scale * errors
         known = (gamma > below) & torch.isfinite(values) & torch.isfinite(errors)
         return Predictions(values.where(known, math.nan), errors.where(known, math.inf))
 
@@ -340,10 +342,12 @@ class KernelRegression:
         nearer = (at_end < errors) & torch.isfinite(last)
         return last.where(nearer, values), at_end.where(nearer, errors)
 
-    def _difference(self, targets: Any, outputs: Any) -> Float[Tensor, " N"]:
-        """The vector y - f_0(X)."""
+    def _difference(self, targets: Any, outputs: Any) -> tuple[Float[Tensor, " N"], float]:
+        """The vector y - f_0(X) over a power of two, lest squares underflow, and that power."""
         size = len(self._solver.eigenvalues)
-        return self._vector("targets", targets, size) - self._vector("outputs", outputs, size)
+        right = self._vector("targets", targets, size) - self._vector("outputs", outputs, size)
+        scale = float(powers(right[None]))
+        return right / scale, scale
 
     def _vector(self, name: str, values: Any, size: int) -> Float[Tensor, " _"]:
         if values is None:

@@ -120,6 +120,17 @@ def test_errors_of_the_kernels_count(width, time, size):
     assert (left.errors <= 1e5 * apart.max() + 1e-11).all()
 
 
+@pytest.mark.parametrize("size", [2.0**-990, 2.0**-560, 2.0**660])
+@pytest.mark.parametrize("time", [1.0, math.inf])
+def test_bounds_of_tiny_and_huge_targets_are_those_of_others_in_proportion(size, time):
+    kernel, cross = smooth_kernel(8, 5, 0.05)
+    regression, right = KernelRegression.from_kernels(kernel, cross, 1e-8, 1e-8), normal(8, seed=1)
+    for compute in (lambda y: regression.predictions(y, time=time), regression.leave_one_out):
+        usual, found = compute(right), compute(size * right)
+        torch.testing.assert_close(found.values / size, usual.values, rtol=1e-9, atol=0)
+        torch.testing.assert_close(found.errors / size, usual.errors, rtol=1e-9, atol=0)
+
+
 def test_predictions_start_from_the_outputs():
     kernel, cross = smooth_kernel(6, 3, 0.2)
     targets, outputs, test_outputs = normal(6), normal(6, seed=1), normal(3, seed=2)
