@@ -80,7 +80,7 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not partition and not slurm and not long'
 
-# make test-long	the longest: scans of overflow, of signals, of surroundings and of lost output, further sizes
+# make test-long	the longest: scans of overflow, of signals, of surroundings, of lost output and of what can be drawn, further sizes
 test-long: $(READY)
 	$(BIN)/python -m pytest $(PARALLEL) -m long
 

@@ -300,7 +300,7 @@ def test_rows_from_the_future_are_told_of(run, monkeypatch):
         def now(cls, tz=None):
             return super().now(tz) + datetime.timedelta(hours=2)
 
-    monkeypatch.setattr("ntk_sweep.tasks.rows.datetime", Ahead)
+    monkeypatch.setattr("ntk_sweep.tasks.common_columns.datetime", Ahead)
     run("data=digits", "width=10")
     monkeypatch.undo()
     _, out, _ = run(*SERIAL, "width=10,20")

@@ -34,7 +34,7 @@ def duals_of(name, pairs):
     return gram_duals(name, pairs, own, own)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("kind", ["plain", "centred", "alike", "uneven", "large", "wide"])
 def test_against_pair_by_pair(name, kind, monkeypatch):

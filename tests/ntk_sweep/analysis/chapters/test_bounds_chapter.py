@@ -140,7 +140,7 @@ def test_without_a_resolved_eigenvalue_there_is_no_bound():
         numbers.bound_values(only_runs([run(lambda_min=1e-12, dtype="float32")]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rows", EDGES.values(), ids=EDGES)
 def test_every_bound_can_be_drawn(rows, recwarn):
     found = only_runs(rows)

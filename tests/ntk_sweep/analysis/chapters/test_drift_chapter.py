@@ -232,7 +232,7 @@ EDGES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rows", EDGES.values(), ids=EDGES)
 def test_every_drift_can_be_drawn(rows, recwarn):
     found = only_runs(rows)

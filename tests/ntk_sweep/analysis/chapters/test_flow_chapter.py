@@ -233,7 +233,7 @@ EDGES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rows", EDGES.values(), ids=EDGES)
 def test_every_flow_can_be_drawn(rows, tmp_path, recwarn):
     (study,) = studies(store(tmp_path, rows))

@@ -56,7 +56,7 @@ def test_a_network_whose_runs_all_diverged_is_called_infinite():
     assert "1 of 2 runs diverged" in markdown(table)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rows", EDGES.values(), ids=EDGES)
 def test_every_course_can_be_drawn(rows, recwarn):
     found = only_runs(rows)
