@@ -15,7 +15,7 @@ os.environ.update(dict.fromkeys(surroundings.THREADS, "1"))
 
 # Before anything imports these modules: from here on a tensor that contradicts its annotation
 # raises. The elementwise steps of double-double, of which a kernel takes thousands, are left out:
-# to check them takes a quarter of all the tests' time.
+# to check them took a quarter of the time of the tests of kernels and spectra.
 NUMERICS = {f"numerics.{path.stem}" for path in (ROOT / "ntk_sweep" / "numerics").glob("[!_]*.py")}
 CHECKED = {"network", "kernel", "spectrum", "limit", "training", "dynamics", *NUMERICS}
 jaxtyping.install_import_hook(

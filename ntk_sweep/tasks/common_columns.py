@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import platform
 import socket
+import sys
 from datetime import UTC, datetime
-from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -58,6 +58,11 @@ def provenance(git_commit: str | None) -> dict[str, Any]:
     }
 
 
-@cache
-def _torch_version() -> str:
-    return metadata.version("torch")
+def _torch_version() -> str | None:
+    """That of torch as it is loaded here, or else as it is installed."""
+    if "torch" in sys.modules:
+        return str(sys.modules["torch"].__version__)
+    try:
+        return metadata.version("torch")
+    except metadata.PackageNotFoundError:  # a torch on the path alone
+        return None

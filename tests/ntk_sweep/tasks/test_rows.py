@@ -1,6 +1,8 @@
 """Protects that a row says what the library says, column by column."""
 
+import sys
 import time
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from ntk_sweep.settings.tasks import TASKS, resolve
 from ntk_sweep.spectrum.methods import CERTIFIED, EXTREME, METHODS, flint_fault
 from ntk_sweep.store.columns import schema
 from ntk_sweep.tasks.allowance import Allowance
+from ntk_sweep.tasks.common_columns import provenance
 from ntk_sweep.tasks.rows import compute_row, compute_rows
 from tests.helpers.points import changed
 
@@ -259,3 +262,17 @@ def test_a_point_that_takes_too_long_is_a_failed_row_and_the_next_is_computed(mo
     assert rows[0]["seconds"] >= 1.0
     assert set(rows[0]) <= set(schema("spectrum").names)
     assert rows[1]["lambda_min"] == compute_row(POINT, DATASET, "cpu", None).row["lambda_min"]
+
+
+def test_the_row_of_a_lost_point_needs_no_torch_and_no_record_of_its_installation(monkeypatch):
+    installed = provenance(None)["torch_version"]
+    assert installed == str(torch.__version__)
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "torch")
+        assert provenance(None)["torch_version"] == installed
+
+        def unknown(name):
+            raise metadata.PackageNotFoundError(name)
+
+        patch.setattr(metadata, "version", unknown)
+        assert provenance(None)["torch_version"] is None
